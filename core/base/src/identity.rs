@@ -1,0 +1,78 @@
+//! Names of things. Owns: connection and listener handles, the flow key, the ECN mark.
+//! Must not know: address families; a remote address is sixteen opaque octets.
+
+/// A connection's handle: stable for its life, through parking. A stale one is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConnId {
+    /// Index of the anchor.
+    pub slot: u32,
+    /// How often the slot was used before.
+    pub generation: u32,
+}
+
+/// A listener's handle.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ListenerId(pub u32);
+
+/// A local address, by its index in the network's table.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct LocalIndex(pub u16);
+
+/// A remote address as the network below writes it (IPv4 as `::ffff:a.b.c.d`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct RemoteAddr(pub [u8; 16]);
+
+/// What tells one connection from another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct FlowKey {
+    /// The peer's address.
+    pub remote: RemoteAddr,
+    /// Our address.
+    pub local: LocalIndex,
+    /// The peer's port.
+    pub remote_port: u16,
+    /// Our port.
+    pub local_port: u16,
+}
+
+impl FlowKey {
+    /// The key as octets, for keyed hashes.
+    pub fn octets(&self) -> [u8; 22] {
+        let mut out = [0; 22];
+        out[..16].copy_from_slice(&self.remote.0);
+        out[16..18].copy_from_slice(&self.local.0.to_be_bytes());
+        out[18..20].copy_from_slice(&self.remote_port.to_be_bytes());
+        out[20..].copy_from_slice(&self.local_port.to_be_bytes());
+        out
+    }
+}
+
+/// The two ECN bits of an IP header (RFC 3168 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Ecn {
+    /// 00: the transport does not use ECN.
+    #[default]
+    NotCapable,
+    /// 01: ECN-capable, ECT(1).
+    Capable1,
+    /// 10: ECN-capable, ECT(0).
+    Capable0,
+    /// 11: a router marked congestion.
+    CongestionExperienced,
+}
+
+impl Ecn {
+    /// From the low two bits of the traffic class octet.
+    pub const fn from_bits(bits: u8) -> Ecn {
+        match bits & 3 {
+            0 => Ecn::NotCapable,
+            1 => Ecn::Capable1,
+            2 => Ecn::Capable0,
+            _ => Ecn::CongestionExperienced,
+        }
+    }
+    /// The two bits.
+    pub const fn bits(self) -> u8 {
+        self as u8
+    }
+}

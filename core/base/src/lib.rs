@@ -1,0 +1,28 @@
+//! Facts that every part of usertcp shares.
+//!
+//! Owns: instants and ticks, sequence numbers, windows, rates, identities, generators, limits,
+//! and what may be observed (events, drop reasons, counters).
+//! Must not know: packets, connections, devices, operating systems.
+//! Implements: RFC 9293 §3.4 (sequence arithmetic), RFC 7323 §2 (window scale bounds).
+#![no_std]
+
+mod identity;
+mod limits;
+pub mod observe;
+mod random;
+mod rate;
+mod seq;
+mod time;
+mod window;
+
+pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RemoteAddr};
+pub use limits::Limits;
+pub use observe::{Counters, DropReason, Event, Limiter, Observer};
+pub use random::{Prng, Purpose, Secrets};
+pub use rate::Rate;
+pub use seq::Seq;
+pub use time::{Instant, Span, Stamp, Tick};
+pub use window::{Scale, WireWindow};
+
+#[cfg(test)]
+mod tests;

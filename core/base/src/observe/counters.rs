@@ -1,0 +1,100 @@
+//! One plain struct of counters with one writer.
+
+use crate::DropReason;
+
+/// What a shard counts since its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets received from the device.
+    pub packets_in: u64,
+    /// Packets given to the device (a super-segment counts once).
+    pub packets_out: u64,
+    /// TCP segments received, and their payload octets (retransmissions included).
+    pub segments_in: u64,
+    /// TCP segments sent (a super-segment counts once).
+    pub segments_out: u64,
+    /// TCP payload octets received.
+    pub payload_octets_in: u64,
+    /// TCP payload octets sent, retransmissions included.
+    pub payload_octets_out: u64,
+    /// Segments sent again.
+    pub segments_retransmitted: u64,
+    /// Retransmission timer expiries.
+    pub timeouts: u64,
+    /// Tail loss probes.
+    pub tail_probes: u64,
+    /// Retransmissions that were not needed, as the peer reported.
+    pub spurious_retransmissions: u64,
+    /// Resets sent.
+    pub resets_out: u64,
+    /// Resets accepted.
+    pub resets_in: u64,
+    /// Challenge acknowledgements sent.
+    pub challenge_acks: u64,
+    /// SYN cookies sent.
+    pub cookies_out: u64,
+    /// Connections opened by a valid cookie.
+    pub cookies_accepted: u64,
+    /// Connections opened by a peer.
+    pub passive_opens: u64,
+    /// Connections opened by us.
+    pub active_opens: u64,
+    /// Connections that ended, in any way.
+    pub closes: u64,
+    /// Octets of payload copied inside the stack (compaction, split of a frame).
+    pub octets_copied: u64,
+    /// ICMP echo requests answered.
+    pub echo_replies: u64,
+    /// ICMP errors sent.
+    pub icmp_errors_out: u64,
+    /// Turns that stopped at a budget with work left.
+    pub turns_cut: u64,
+    /// Packets dropped, by reason.
+    pub drops: [u64; DropReason::COUNT],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            packets_in: 0,
+            packets_out: 0,
+            segments_in: 0,
+            segments_out: 0,
+            payload_octets_in: 0,
+            payload_octets_out: 0,
+            segments_retransmitted: 0,
+            timeouts: 0,
+            tail_probes: 0,
+            spurious_retransmissions: 0,
+            resets_out: 0,
+            resets_in: 0,
+            challenge_acks: 0,
+            cookies_out: 0,
+            cookies_accepted: 0,
+            passive_opens: 0,
+            active_opens: 0,
+            closes: 0,
+            octets_copied: 0,
+            echo_replies: 0,
+            icmp_errors_out: 0,
+            turns_cut: 0,
+            drops: [0; DropReason::COUNT],
+        }
+    }
+}
+
+impl Counters {
+    /// Counts one packet dropped for `reason`.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        let slot = &mut self.drops[reason as usize];
+        *slot = slot.wrapping_add(1);
+    }
+    /// Packets dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+    /// Packets dropped in all.
+    pub fn dropped_total(&self) -> u64 {
+        self.drops.iter().fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+}

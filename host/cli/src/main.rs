@@ -1,0 +1,2 @@
+//! The usertcp command.
+fn main() {}
