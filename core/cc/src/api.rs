@@ -1,0 +1,182 @@
+//! The interface between a connection and its congestion controller (DESIGN §8.1).
+//!
+//! A controller is told facts and asked for a budget. It never sees a queue, a clock or the
+//! connection, and never acts.
+
+use usertcp_base::{Instant, Prng, Rate, Span};
+
+/// What is known of the path when a controller starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathStart {
+    /// The moment.
+    pub now: Instant,
+    /// Payload octets of a full segment.
+    pub mss_octets: u32,
+    /// Round-trip time of the handshake, if it gave a sample.
+    pub rtt: Option<Span>,
+    /// A handshake segment had to be sent again: start with one segment (6928-2).
+    pub handshake_lost: bool,
+    /// Threshold remembered from an earlier connection to this host (RFC 9040).
+    pub threshold_octets: Option<u32>,
+}
+
+/// A data segment was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The moment.
+    pub now: Instant,
+    /// Payload octets.
+    pub octets: u32,
+    /// Octets in flight, these included.
+    pub in_flight_octets: u32,
+    /// It was sent before.
+    pub retransmission: bool,
+    /// Nothing was in flight before it.
+    pub first_after_idle: bool,
+}
+
+/// One acknowledgement, after recovery has digested it. Exactly one sample per acknowledgement
+/// that delivered something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckSample {
+    /// The moment.
+    pub now: Instant,
+    /// Octets by which SND.UNA advanced.
+    pub acked_octets: u32,
+    /// Octets newly known to have arrived: cumulative or selective.
+    pub delivered_octets: u32,
+    /// Octets newly marked lost.
+    pub lost_octets: u32,
+    /// Octets in flight before this acknowledgement.
+    pub in_flight_before: u32,
+    /// Octets in flight after it.
+    pub in_flight_after: u32,
+    /// Delivered octets in all, after this acknowledgement.
+    pub delivered_total: u64,
+    /// Delivery rate of the newest delivered segment, with its interval; `None` when no valid one.
+    pub rate: Option<RateSample>,
+    /// Round trip of this acknowledgement, if it gave an unambiguous one.
+    pub rtt: Option<Span>,
+    /// Smoothed round trip.
+    pub srtt: Span,
+    /// Least round trip seen (windowed).
+    pub min_rtt: Span,
+    /// Octets reported as congestion-marked.
+    pub marked_octets: u32,
+    /// The window was fully used in the flight this acknowledges: growth is justified (RFC 7661).
+    pub window_limited: bool,
+    /// This acknowledgement ends a round: it covers data sent after the last round began.
+    pub round_ended: bool,
+    /// In loss recovery (fast or after a timeout), before this acknowledgement ended it or not.
+    pub in_recovery: bool,
+}
+
+/// A delivery-rate sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateSample {
+    /// Delivery rate.
+    pub rate: Rate,
+    /// The interval it was measured over.
+    pub interval: Span,
+    /// Octets delivered in the interval.
+    pub delivered_octets: u64,
+    /// The sender had nothing to send at some time in it.
+    pub application_limited: bool,
+}
+
+/// A congestion event: at most one per round trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Congestion {
+    /// The moment.
+    pub now: Instant,
+    /// What happened.
+    pub kind: CongestionKind,
+    /// Octets in flight when it was noticed, the lost ones included (FlightSize of RFC 5681).
+    pub flight_octets: u32,
+    /// Octets marked lost by it.
+    pub lost_octets: u32,
+}
+
+/// Kinds of congestion event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CongestionKind {
+    /// Segments were lost; recovery begins.
+    Loss,
+    /// The retransmission timer fired; `first` is false when it fired again for the same data.
+    Timeout {
+        /// The first in a row.
+        first: bool,
+    },
+    /// Marked, not lost (ECN).
+    Marked,
+}
+
+/// Something about the path changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathChange {
+    /// A full segment now has this many payload octets.
+    Mss(u32),
+    /// Sending resumes after an idle time with nothing in flight.
+    Idle {
+        /// How long nothing was sent.
+        idle: Span,
+        /// The retransmission timeout at that time.
+        rto: Span,
+    },
+    /// Recovery is over: the window may be set to the threshold.
+    RecoveryEnded,
+}
+
+/// What a controller answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Octets that may be in flight.
+    pub window_octets: u32,
+    /// How fast they may leave.
+    pub rate: Rate,
+    /// How much may leave back to back.
+    pub quantum_octets: u32,
+}
+
+/// For people and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The algorithm's name.
+    pub name: &'static str,
+    /// Congestion window in octets.
+    pub window_octets: u32,
+    /// Slow-start threshold in octets, `u32::MAX` when none is known.
+    pub threshold_octets: u32,
+    /// Whether the window doubles per round trip.
+    pub slow_start: bool,
+}
+
+/// Six octets a controller may keep while its connection is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Residue(pub [u8; 6]);
+
+/// Decides how much may be in flight and how fast it leaves. Told facts, asked for a budget.
+pub trait CongestionController: Sized {
+    /// A controller for a new connection.
+    fn start(path: &PathStart) -> Self;
+    /// A data segment left.
+    fn on_sent(&mut self, sent: &Sent);
+    /// An acknowledgement delivered something.
+    fn on_ack(&mut self, sample: &AckSample, prng: &mut Prng);
+    /// A congestion event. The controller saves what it needs to undo it.
+    fn on_congestion(&mut self, event: &Congestion);
+    /// The last congestion event was none: restore what was before (9438-7, RFC 4015).
+    fn on_undo(&mut self, now: Instant);
+    /// The path changed.
+    fn on_path(&mut self, now: Instant, change: &PathChange);
+    /// How much, how fast, how much at once.
+    fn budget(&self) -> Budget;
+    /// The threshold recovery should approach (PRR's ssthresh), octets.
+    fn threshold(&self) -> u32;
+    /// What to keep while parked.
+    fn park(&self) -> Residue;
+    /// A controller for a connection that wakes after `idle`.
+    fn resume(residue: Residue, path: &PathStart, idle: Span) -> Self;
+    /// For metrics.
+    fn describe(&self) -> Snapshot;
+}
