@@ -1,7 +1,7 @@
 //! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
 
 use crate::halves::StateName;
-use usertcp_base::{Instant, Limiter, Rate, Span, Stamp, Tick};
+use usertcp_base::{Instant, Limiter, Rate, Span, Tick};
 
 /// How long each limiter held. Exactly one runs at a time.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +99,8 @@ pub struct Info {
     pub retransmissions: u32,
     /// Retransmissions the peer reported as needless.
     pub spurious_retransmissions: u32,
-    /// Delivery rate last measured.
-    pub delivery_rate: Option<Rate>,
+    /// Retransmission timer expiries.
+    pub timeouts: u32,
     /// Pacing rate in force.
     pub pacing_rate: Rate,
     /// Stream rate limit.
@@ -121,7 +121,3 @@ pub struct Info {
     pub scales: (u8, u8),
 }
 
-/// Stamps are compared with `now`; this is the one conversion back.
-pub(crate) fn moment(stamp: Stamp, now: Instant) -> Instant {
-    stamp.before_now(now)
-}
