@@ -91,7 +91,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Octets that can be read now.
     pub fn readable_octets(&self) -> u32 {
-        self.receiver.queued_octets()
+        self.receiver.queued()
     }
 
     /// Closes the sending side: what is queued goes out, then FIN (E-27).
@@ -104,7 +104,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
     pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        if self.receiver.queued_octets() > 0 {
+        if self.receiver.queued() > 0 {
             return self.abort(env);
         }
         self.wants.detached = true;
@@ -159,11 +159,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The network said something about a segment of ours (RFC 5927).
-    pub fn handle_signal<O: Observer>(
-        &mut self,
-        env: &mut Env<'_, O>,
-        signal: &Signal,
-    ) -> Effects {
+    pub fn handle_signal<O: Observer>(&mut self, env: &mut Env<'_, O>, signal: &Signal) -> Effects {
         let mut effects = Effects::default();
         if !signal.seq.within(self.snd.una, self.snd.nxt) {
             return effects;
@@ -223,8 +219,8 @@ impl<C: CongestionController> Tcb<C> {
             in_flight_octets: self.recovery.in_flight(),
             send_queue_octets: self.queue_octets(),
             unsent_octets: self.unsent_octets(),
-            receive_queue_octets: self.receiver.queued_octets(),
-            out_of_order_octets: self.receiver.held_octets(),
+            receive_queue_octets: self.receiver.queued(),
+            out_of_order_octets: self.receiver.held().octets(),
             memory_octets: self.memory_octets(),
             octets_received: self.octets_received,
             octets_acknowledged: self.octets_acknowledged,

@@ -72,11 +72,7 @@ impl TimeWait {
         let repeated_fin = flags.contains(Flags::FIN)
             && segment.header.seq + segment.sequence_octets() == self.rcv_nxt;
         let reply = self.acknowledgement(now);
-        if repeated_fin {
-            TimeWaitOutcome::Restart(reply)
-        } else {
-            TimeWaitOutcome::Reply(reply)
-        }
+        if repeated_fin { TimeWaitOutcome::Restart(reply) } else { TimeWaitOutcome::Reply(reply) }
     }
 
     /// RFC 6191 §2: whose SYN is surely new may have the pair; every other is dropped silently.

@@ -14,11 +14,7 @@ pub struct Stopwatches {
 impl Stopwatches {
     /// All at zero, "application" running.
     pub fn new(now: Instant) -> Stopwatches {
-        Stopwatches {
-            ticks: [0; Limiter::COUNT],
-            since: now.tick(),
-            running: Limiter::Application,
-        }
+        Stopwatches { ticks: [0; Limiter::COUNT], since: now.tick(), running: Limiter::Application }
     }
     /// Another limiter takes over; whether it is another.
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
@@ -120,4 +116,3 @@ pub struct Info {
     /// Shift of the windows received and sent.
     pub scales: (u8, u8),
 }
-

@@ -204,12 +204,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// What is held for the reader.
     pub(crate) fn holding(&self) -> Holding {
-        Holding {
-            buffer: self.autotune.buffer(),
-            queued: self.receiver.queued_octets(),
-            held: self.receiver.held_octets(),
-            charge: self.receiver.charge(),
-        }
+        self.receiver.holding(self.autotune.buffer())
     }
 
     /// How acknowledgements may be delayed here.

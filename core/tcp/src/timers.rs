@@ -108,12 +108,7 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    fn on_timeout<O: Observer>(
-        &mut self,
-        env: &mut Env<'_, O>,
-        count: u8,
-        effects: &mut Effects,
-    ) {
+    fn on_timeout<O: Observer>(&mut self, env: &mut Env<'_, O>, count: u8, effects: &mut Effects) {
         env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
         env.observe(&Event::Timeout(count));
         if count == SUSPECT_AFTER {

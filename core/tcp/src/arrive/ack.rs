@@ -117,7 +117,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// When the segment whose timestamp comes back was sent.
-    fn echoed_at(&self, now: Instant, segment: &Segment) -> Option<Instant> {
+    pub(super) fn echoed_at(&self, now: Instant, segment: &Segment) -> Option<Instant> {
         let echo = segment.options.timestamps?.echo;
         if !self.timestamps.is_on() {
             return None;

@@ -82,12 +82,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Old data is answered at once, with what was duplicate (a lost acknowledgement made the
     /// peer repeat it); an empty segment may be a blind probe and is answered within the throttle.
-    fn outside_window<O: Observer>(
-        &mut self,
-        env: &mut Env<'_, O>,
-        extent: &Extent,
-        side: Side,
-    ) {
+    fn outside_window<O: Observer>(&mut self, env: &mut Env<'_, O>, extent: &Extent, side: Side) {
         if extent.is_empty() {
             env.drop_segment(DropReason::OutOfWindow);
             self.challenge(env);
@@ -99,8 +94,7 @@ impl<C: CongestionController> Tcb<C> {
         };
         env.drop_segment(reason);
         if side == Side::Before && extent.octets > 0 {
-            let right = extent.data() + extent.octets;
-            self.receiver.on_duplicate(extent.data(), right.earliest(self.receiver.nxt()));
+            self.receiver.on_old(extent.data(), extent.octets);
         }
         self.acks.demand();
     }
@@ -119,8 +113,7 @@ impl<C: CongestionController> Tcb<C> {
         match reset::decide(segment.header.seq, &window, highest) {
             ResetDecision::Reset => {
                 env.counters.resets_in = env.counters.resets_in.wrapping_add(1);
-                *effects =
-                    core::mem::take(effects).and_ended(CloseReason::Reset, Then::Forget);
+                *effects = core::mem::take(effects).and_ended(CloseReason::Reset, Then::Forget);
             }
             ResetDecision::Challenge => {
                 env.drop_segment(DropReason::ResetChallenged);

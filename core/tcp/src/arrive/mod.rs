@@ -63,12 +63,8 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Both halves are closed and nobody has anything left to read: the record shrinks or goes.
-    pub(crate) fn end_if_over<O: Observer>(
-        &mut self,
-        env: &mut Env<'_, O>,
-        effects: &mut Effects,
-    ) {
-        let unread = self.receiver.queued_octets() > 0 && !self.wants.detached;
+    pub(crate) fn end_if_over<O: Observer>(&mut self, env: &mut Env<'_, O>, effects: &mut Effects) {
+        let unread = self.receiver.queued() > 0 && !self.wants.detached;
         match self.halves.state() {
             StateName::Closed if !unread => {
                 *effects = core::mem::take(effects).and_ended(CloseReason::Normal, Then::Forget);

@@ -10,9 +10,23 @@ pub mod ack_policy;
 pub mod advertise;
 pub mod autotune;
 pub mod challenge;
+pub mod compact;
 pub mod paws;
+pub mod reassembly;
+pub mod receiver;
 pub mod reset;
+pub mod sack;
+pub mod urgent;
 pub mod window_check;
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use core::mem::size_of;
+    assert!(size_of::<receiver::Receiver>() <= 128);
+    let beside = size_of::<advertise::Advertise>() + size_of::<autotune::Autotune>();
+    let policy = size_of::<ack_policy::AckPolicy>() + size_of::<paws::Timestamps>();
+    assert!(size_of::<receiver::Receiver>() + beside + policy <= 288);
+};
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,11 @@ pub struct SendRoom {
     pub largest_payload_octets: u32,
 }
 
+/// Two NOPs, kind and length in front of SACK blocks.
+const SACK_OPTION_OCTETS: u32 = 4;
+/// One SACK block.
+const SACK_BLOCK_OCTETS: u32 = 8;
+
 /// What a data poll found.
 enum Data {
     Segment(Outgoing),
@@ -263,8 +268,9 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Payload of a full segment that leaves now: less than the MSS while SACK blocks go along.
     fn segment_payload_octets(&self) -> u32 {
-        let blocks = self.receiver.sack_option_octets(self.sack_room());
-        self.send_mss().saturating_sub(blocks).max(1)
+        let blocks = if self.receiver.held().is_empty() { 0 } else { self.sack_room() as u32 };
+        let octets = if blocks > 0 { SACK_OPTION_OCTETS + blocks * SACK_BLOCK_OCTETS } else { 0 };
+        self.send_mss().saturating_sub(octets).max(1)
     }
 
     fn sack_room(&self) -> usize {
@@ -320,7 +326,7 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Reply {
         let window = self.announce_window();
         let mut reply = Reply::new(flags, seq, self.receiver.nxt(), window);
-        reply.options = self.options(env.now);
+        reply.options = self.options(env.now, octets);
         reply.dscp = self.settings.dscp;
         reply.hop_limit = self.settings.hop_limit;
         self.timestamps.on_ack_sent(self.receiver.nxt());
@@ -328,12 +334,16 @@ impl<C: CongestionController> Tcb<C> {
         reply
     }
 
-    fn options(&mut self, now: Instant) -> Options {
+    /// Timestamps always, SACK blocks as far as the payload of one wire segment leaves room.
+    fn options(&mut self, now: Instant, octets: u32) -> Options {
         let mut options = Options::default();
         if let Some(echo) = self.timestamps.echo() {
             options.timestamps = Some(Timestamps { value: self.timestamp_value(now), echo });
         }
-        let room = self.sack_room();
+        let most = self.segment_payload_octets();
+        let left = self.send_mss().saturating_sub(octets.min(most));
+        let fits = left.saturating_sub(SACK_OPTION_OCTETS) / SACK_BLOCK_OCTETS;
+        let room = self.sack_room().min(fits as usize);
         if room > 0 {
             for (left, right) in self.receiver.take_sack_blocks(room) {
                 options.sack.push(SackBlock { left, right });
@@ -351,15 +361,10 @@ impl<C: CongestionController> Tcb<C> {
     /// The reset that ends this connection from our side (E-28).
     pub(crate) fn reset<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Reply {
         env.counters.resets_out = env.counters.resets_out.wrapping_add(1);
-        let mut reply = Reply::new(
-            Flags::RST | Flags::ACK,
-            self.snd.nxt,
-            self.receiver.nxt(),
-            WireWindow(0),
-        );
+        let mut reply =
+            Reply::new(Flags::RST | Flags::ACK, self.snd.nxt, self.receiver.nxt(), WireWindow(0));
         reply.dscp = self.settings.dscp;
         reply.hop_limit = self.settings.hop_limit;
         reply
     }
-
 }

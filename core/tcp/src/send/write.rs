@@ -35,13 +35,7 @@ impl<C: CongestionController> Tcb<C> {
     pub fn write<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
         let room = self.send_room(env.limits, env.pool) as usize;
         let wanted = octets.len().min(room);
-        let mut taken = match self.queue.back_mut() {
-            Some(last) => last.try_extend(octets.get(..wanted).unwrap_or(&[])),
-            None => 0,
-        };
-        if taken > 0 {
-            self.queue.note_extended(taken);
-        }
+        let mut taken = self.queue.extend_back(octets.get(..wanted).unwrap_or(&[]));
         while taken < wanted {
             let rest = octets.get(taken..wanted).unwrap_or(&[]);
             let Some(mut frame) = env.pool.take(self.class_for(env, rest.len()), HEADROOM_OCTETS)
