@@ -37,12 +37,20 @@ const SACK_OPTION_OCTETS: u32 = 4;
 /// One SACK block.
 const SACK_BLOCK_OCTETS: u32 = 8;
 
-/// What a data poll found.
-enum Data {
-    Segment(Outgoing),
-    Wait(Instant, Limiter),
-    Blocked(Limiter),
+/// What keeps data back, and until when if time alone will tell.
+struct Held {
+    limiter: Limiter,
+    until: Option<Instant>,
 }
+
+impl Held {
+    fn by(limiter: Limiter) -> Held {
+        Held { limiter, until: None }
+    }
+}
+
+/// What a data poll found.
+type Data = Result<Outgoing, Held>;
 
 impl<C: CongestionController> Tcb<C> {
     /// The next segment this connection would send.
@@ -59,26 +67,23 @@ impl<C: CongestionController> Tcb<C> {
             Some(data) => data,
             None => self.poll_new_data(env, room),
         };
-        let (limiter, wait) = match data {
-            Data::Segment(outgoing) => {
+        let held = match data {
+            Ok(outgoing) => {
                 self.limited(env, Limiter::Sending);
                 return PollSegment::Segment(outgoing);
             }
-            Data::Wait(until, limiter) => (limiter, Some(until)),
-            Data::Blocked(limiter) => (limiter, None),
+            Err(held) => held,
         };
         if self.owed.challenge || self.acks.need(env.now) == AckNeed::Now {
             self.owed.challenge = false;
             let reply = self.header(env, Flags::ACK, self.snd.nxt, 0);
             return PollSegment::Segment(reply.without_payload());
         }
-        self.limited(env, limiter);
-        match wait {
-            Some(until) => {
-                self.release = Some(until);
-                PollSegment::Wait(until)
-            }
-            None => PollSegment::Blocked(limiter),
+        self.limited(env, held.limiter);
+        self.release = held.until;
+        match held.until {
+            Some(until) => PollSegment::Wait(until),
+            None => PollSegment::Blocked(held.limiter),
         }
     }
 
@@ -114,14 +119,14 @@ impl<C: CongestionController> Tcb<C> {
         let mss = self.segment_payload_octets();
         let fits = match self.pace(env.now, allowance, &budget) {
             Ok(fits) => fits.max(mss.min(allowance)),
-            Err(data) => return Some(data),
+            Err(held) => return Some(Err(held)),
         };
         let whole = octets.min(fits).min(room.largest_payload_octets.max(mss));
         let octets = if whole < octets { (whole - whole % mss).max(mss.min(whole)) } else { whole };
         if octets == 0 {
-            return Some(Data::Blocked(Limiter::Congestion));
+            return Some(Err(Held::by(Limiter::Congestion)));
         }
-        Some(Data::Segment(self.build_retransmission(env, seq, octets, &budget)))
+        Some(Ok(self.build_retransmission(env, seq, octets, &budget)))
     }
 
     /// With nothing lost and nothing new to send: one last segment per recovery (6675-3).
@@ -150,7 +155,7 @@ impl<C: CongestionController> Tcb<C> {
         let fin_due = closing && !self.fin_sent();
         if unsent == 0 && !fin_due {
             self.persist.stop();
-            return Data::Blocked(Limiter::Application);
+            return Err(Held::by(Limiter::Application));
         }
         let mss = self.segment_payload_octets();
         let force = self.owed.partial;
@@ -168,8 +173,8 @@ impl<C: CongestionController> Tcb<C> {
         let octets = match new_data(&facts) {
             Allowed::Send(octets) => octets,
             Allowed::Nothing if facts.usable > 0 => 0,
-            Allowed::Nothing | Allowed::Window => return self.held_by_window(env.now, &facts),
-            Allowed::Company => return self.held_for_company(env.now),
+            Allowed::Nothing | Allowed::Window => return Err(self.held_by_window(env.now, &facts)),
+            Allowed::Company => return Err(self.held_for_company(env.now)),
         };
         self.persist.stop();
         self.send_new_data(env, room, octets, mss)
@@ -186,12 +191,9 @@ impl<C: CongestionController> Tcb<C> {
         let budget = self.controller.budget();
         let allowance = self.recovery.allowance(budget.window_octets);
         if octets > 0 && allowance < octets.min(mss) {
-            return Data::Blocked(Limiter::Congestion);
+            return Err(Held::by(Limiter::Congestion));
         }
-        let paced = match self.pace(env.now, allowance.max(1), &budget) {
-            Ok(octets) => octets,
-            Err(data) => return data,
-        };
+        let paced = self.pace(env.now, allowance.max(1), &budget)?;
         // Pacing and the window cut between segments, never inside one.
         let largest = paced.max(mss.min(allowance)).min(room.largest_payload_octets.max(mss));
         let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
@@ -210,32 +212,32 @@ impl<C: CongestionController> Tcb<C> {
         self.recovery.on_sent(env.now, length, mss, last && !fin);
         self.account_sent(env, length, false, &budget);
         env.observe(&Event::Sent { seq, octets });
-        Data::Segment(self.build(env, seq, length))
+        Ok(self.build(env, seq, length))
     }
 
     /// The peer's window holds data back: probe it when nothing else will wake us.
-    fn held_by_window(&mut self, now: Instant, facts: &NewData) -> Data {
+    fn held_by_window(&mut self, now: Instant, facts: &NewData) -> Held {
         if !facts.outstanding || self.snd.wnd == 0 {
             let first = if facts.usable == 0 { self.recovery.rto() } else { OVERRIDE };
             self.persist.start(now, first);
         }
-        Data::Blocked(Limiter::PeerWindow)
+        Held::by(Limiter::PeerWindow)
     }
 
     /// A partial segment waits for company. An acknowledgement will release it under Nagle; a cork
     /// is pulled by time.
-    fn held_for_company(&mut self, now: Instant) -> Data {
+    fn held_for_company(&mut self, now: Instant) -> Held {
         if self.settings.cork {
             self.persist.start(now, OVERRIDE);
         }
-        Data::Blocked(Limiter::Application)
+        Held::by(Limiter::Application)
     }
 
-    fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Data> {
+    fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
         match self.pacer.decide(now, allowance, budget, self.settings.rate_limit) {
             Verdict::Send(octets) => Ok(octets),
-            Verdict::Wait(until, limiter) => Err(Data::Wait(until, limiter)),
-            Verdict::Blocked(limiter) => Err(Data::Blocked(limiter)),
+            Verdict::Wait(until, limiter) => Err(Held { limiter, until: Some(until) }),
+            Verdict::Blocked(limiter) => Err(Held::by(limiter)),
         }
     }
 
