@@ -262,19 +262,21 @@ impl Window {
     pub(crate) fn on_congestion(&mut self, event: &Congestion, backoff: &Backoff) {
         match event.kind {
             CongestionKind::Loss => {
-                self.lower_threshold(event.flight_octets, backoff.loss);
+                let _ = self.lower_threshold(event.flight_octets, backoff.loss);
                 self.octets = self.octets.min(self.threshold);
                 self.timed_out = false;
             }
+            // Marks reduce the window down to one segment, below the least threshold (RFC 9438
+            // §4.6, MUST): nothing was lost, so nothing needs a second segment to be repaired.
             CongestionKind::Marked => {
                 let keep = if self.early_marks { backoff.early_mark } else { backoff.loss };
-                self.lower_threshold(event.flight_octets, keep);
-                self.octets = self.octets.min(self.threshold);
+                let kept = self.lower_threshold(event.flight_octets, keep);
+                self.octets = self.octets.min(kept.max(self.mss));
             }
             // The threshold stays when the timer fires again (RFC 5681 §3.1, MUST).
             CongestionKind::Timeout { first } => {
                 if first {
-                    self.lower_threshold(event.flight_octets, backoff.loss);
+                    let _ = self.lower_threshold(event.flight_octets, backoff.loss);
                 }
                 self.octets = self.mss;
                 self.timed_out = true;
@@ -285,10 +287,13 @@ impl Window {
 
     /// From the flight, not from the window (RFC 5681 §3.1, MUST): what was not in flight has not
     /// been tested. A flight beyond the window is left over from before an earlier reduction.
-    fn lower_threshold(&mut self, flight: u32, keep: Fraction) {
+    /// Returns what is kept; the threshold is that, but at least two segments.
+    fn lower_threshold(&mut self, flight: u32, keep: Fraction) -> u32 {
         let kept = u64::from(flight.min(self.octets)) * u64::from(keep.numerator)
             / u64::from(keep.denominator.max(1));
-        self.threshold = u32::try_from(kept).unwrap_or(MAX_WINDOW).max(self.mss * 2);
+        let kept = u32::try_from(kept).unwrap_or(MAX_WINDOW);
+        self.threshold = kept.max(self.mss * 2);
+        kept
     }
 
     /// Back to what `saved` holds, unless the window is larger by now (RFC 9438 §4.9, SHOULD).

@@ -212,3 +212,28 @@ fn an_early_mark_keeps_more_where_it_is_known_to_be_early() {
         assert_eq!(bench.segments(), left);
     }
 }
+
+/// The average window in segments when every 10^4th segment is lost.
+fn average_window(mut bench: Bench<Cubic>) -> u64 {
+    const ROUNDS: u64 = 20_000;
+    let (mut sum, mut since_loss) = (0, 0);
+    for _ in 0..ROUNDS {
+        sum += u64::from(bench.segments());
+        since_loss += bench.segments();
+        bench.round();
+        if since_loss >= 10_000 {
+            since_loss -= 10_000;
+            let flight = bench.window();
+            bench.congestion(CongestionKind::Loss, flight);
+        }
+    }
+    sum / ROUNDS
+}
+
+// RFC 9438 tables 1 and 2: 187 segments at 100 ms, Reno's 120 at 10 ms.
+#[test]
+fn average_windows_are_those_of_the_tables() {
+    let (long, short) = (average_window(at(187, 100)), average_window(at(120, 10)));
+    assert!(long.abs_diff(187) <= 18, "{long}");
+    assert!(short.abs_diff(120) <= 12, "{short}");
+}

@@ -36,6 +36,7 @@ both! {
     undo_restores_exactly,
     undo_of_a_timeout_restores_exactly,
     undo_twice_is_undo_once,
+    marks_reduce_to_one_segment,
     undo_after_a_mark_does_nothing,
     undo_after_idle_decay_does_nothing,
     undo_keeps_a_window_that_has_outgrown,
@@ -235,6 +236,17 @@ mod cases {
         let after = bench.controller.describe();
         bench.controller.on_undo(bench.now);
         assert_eq!(bench.controller.describe(), after);
+    }
+
+    // RFC 9438 §4.6
+    pub fn marks_reduce_to_one_segment<C: CongestionController>() {
+        let mut bench = Bench::<C>::new(&path(100));
+        for _ in 0..20 {
+            bench.congestion(CongestionKind::Marked, bench.window());
+        }
+        assert_eq!((bench.window(), bench.controller.threshold()), (MSS, 2 * MSS));
+        bench.congestion(CongestionKind::Loss, MSS);
+        assert_eq!((bench.window(), bench.controller.threshold()), (MSS, 2 * MSS));
     }
 
     pub fn undo_after_a_mark_does_nothing<C: CongestionController>() {
