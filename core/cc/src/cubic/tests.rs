@@ -168,6 +168,15 @@ fn ten_seconds_idle_do_not_make_it_jump() {
     busy.rounds(20);
     idle.rest(Span::from_secs(10), Span::from_secs(60));
     assert_eq!(idle.controller.epoch, busy.controller.epoch);
+    // The first segment alone says it too.
+    idle.pass(Span::from_secs(10));
+    idle.controller.on_sent(&Sent {
+        now: idle.now,
+        octets: MSS,
+        in_flight_octets: MSS,
+        retransmission: false,
+        first_after_idle: true,
+    });
     idle.round();
     busy.round();
     assert_eq!(idle.window(), busy.window());

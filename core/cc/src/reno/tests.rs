@@ -53,3 +53,15 @@ fn loss_in_a_small_flight_counts_the_flight() {
     bench.congestion(CongestionKind::Loss, 16 * MSS);
     assert_eq!(bench.segments(), 8);
 }
+
+#[test]
+fn what_slow_start_leaves_counts_for_avoidance() {
+    let mut bench = Bench::<Reno>::new(&slow_start_until(12, 100));
+    bench.ack(10 * MSS, true);
+    assert_eq!(bench.segments(), 12);
+    // Two segments reached the threshold, eight remain, four complete a window.
+    bench.ack(4 * MSS - 1, true);
+    assert_eq!(bench.segments(), 12);
+    bench.ack(1, false);
+    assert_eq!(bench.segments(), 13);
+}

@@ -35,6 +35,7 @@ both! {
     short_idle_time_changes_nothing,
     undo_restores_exactly,
     undo_of_a_timeout_restores_exactly,
+    undo_restores_slow_start_of_the_least_window,
     undo_twice_is_undo_once,
     marks_reduce_to_one_segment,
     undo_after_a_mark_does_nothing,
@@ -122,7 +123,9 @@ mod cases {
         bench.in_recovery = true;
         bench.ack(8 * MSS, true);
         assert_eq!(bench.window(), 2 * MSS);
-        bench.round();
+        bench.ack(8 * MSS, true);
+        assert_eq!(bench.window(), 3 * MSS);
+        bench.ack(MSS, false);
         assert_eq!(bench.window(), 4 * MSS);
         bench.in_recovery = false;
         bench.ack(4 * MSS, true);
@@ -224,6 +227,17 @@ mod cases {
         let window = bench.window();
         bench.round();
         assert_eq!(bench.window(), 2 * window);
+    }
+
+    // The loss left the window as it was and took only the threshold.
+    pub fn undo_restores_slow_start_of_the_least_window<C: CongestionController>() {
+        let mut bench = Bench::<C>::new(&PathStart { handshake_lost: true, ..path(100) });
+        bench.round();
+        let before = bench.controller.describe();
+        bench.congestion(CongestionKind::Loss, 2 * MSS);
+        assert_eq!((bench.window(), bench.controller.threshold()), (2 * MSS, 2 * MSS));
+        bench.controller.on_undo(bench.now);
+        assert_eq!(bench.controller.describe(), before);
     }
 
     pub fn undo_twice_is_undo_once<C: CongestionController>() {
@@ -380,4 +394,16 @@ fn a_remembered_threshold_ends_the_first_slow_start_for_good() {
     bench.rounds(3);
     assert!(!bench.controller.describe().slow_start);
     assert_eq!(bench.controller.window().hystart.phase(), Phase::Done);
+}
+
+// 9406-5: HyStart++ guards the first slow start only, but that one to its end.
+#[test]
+fn undo_takes_hystart_back_up() {
+    let mut bench = Bench::<Reno>::new(&path(100));
+    bench.rounds(3);
+    let before = bench.controller.window().hystart.clone();
+    bench.lose();
+    assert_eq!(bench.controller.window().hystart.phase(), Phase::Done);
+    bench.controller.on_undo(bench.now);
+    assert_eq!(bench.controller.window().hystart, before);
 }
