@@ -102,8 +102,9 @@ pub(crate) struct Blocks {
     free_count: Cell<u32>,
     /// Blocks from here on were never used: their memory is untouched.
     untouched: Cell<u32>,
-    used_octets: Cell<usize>,
-    peak_octets: Cell<usize>,
+    /// Blocks in use, and the most there ever were.
+    used: Cell<u32>,
+    peak: Cell<u32>,
 }
 
 impl Blocks {
@@ -131,8 +132,8 @@ impl Blocks {
             free: Cell::new(NO_BLOCK),
             free_count: Cell::new(0),
             untouched: Cell::new(0),
-            used_octets: Cell::new(0),
-            peak_octets: Cell::new(0),
+            used: Cell::new(0),
+            peak: Cell::new(0),
         };
         for _ in 0..reserved {
             blocks.open_block(Kind::Reserve);
@@ -172,11 +173,6 @@ impl Blocks {
             self.unlink(line, at);
         }
         line.out.set(line.out.get() + 1);
-        let used = self.used_octets.get() + kind.octets();
-        self.used_octets.set(used);
-        if used > self.peak_octets.get() {
-            self.peak_octets.set(used);
-        }
         Some(place)
     }
 
@@ -196,7 +192,6 @@ impl Blocks {
             self.settle_empty(line, at);
         }
         line.out.set(line.out.get() - 1);
-        self.used_octets.set(self.used_octets.get() - kind.octets());
         link
     }
 
@@ -206,11 +201,11 @@ impl Blocks {
     }
     /// Octets of all frames that are out.
     pub(crate) fn used_octets(&self) -> usize {
-        self.used_octets.get()
+        Kind::ALL.iter().map(|kind| self.out(*kind) as usize * kind.octets()).sum()
     }
-    /// The most [`Blocks::used_octets`] ever was.
+    /// The most octets of blocks that were cut at one time.
     pub(crate) fn peak_octets(&self) -> usize {
-        self.peak_octets.get()
+        self.peak.get() as usize * BLOCK_OCTETS
     }
     /// Octets of all blocks.
     pub(crate) fn budget_octets(&self) -> usize {
@@ -240,6 +235,8 @@ impl Blocks {
         block.carved.set(0);
         let line = &self.lines[kind as usize];
         line.blocks.set(line.blocks.get() + 1);
+        self.used.set(self.used.get() + 1);
+        self.peak.set(self.peak.get().max(self.used.get()));
         self.link_front(line, at);
         Some(at)
     }
@@ -269,6 +266,7 @@ impl Blocks {
         let at = line.spare.replace(NO_BLOCK);
         self.unlink(line, at);
         line.blocks.set(line.blocks.get() - 1);
+        self.used.set(self.used.get() - 1);
         Some(at)
     }
 
@@ -281,6 +279,7 @@ impl Blocks {
         }
         self.unlink(line, old);
         line.blocks.set(line.blocks.get() - 1);
+        self.used.set(self.used.get() - 1);
         self.table[old as usize].next.set(self.free.replace(old));
         self.free_count.set(self.free_count.get() + 1);
     }

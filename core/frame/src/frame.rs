@@ -14,10 +14,13 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The filled mark of a frame is its end, always.
+    #[inline]
     pub(crate) fn new(handle: Handle, headroom: usize) -> Frame {
         let start = headroom.min(handle.capacity() as usize) as u32;
-        Frame { handle, start, end: start }
+        Frame::from_parts(handle, start, start)
     }
+    #[inline]
     pub(crate) fn from_parts(mut handle: Handle, start: u32, end: u32) -> Frame {
         handle.set_filled(end);
         Frame { handle, start, end }
@@ -77,7 +80,6 @@ impl Frame {
     }
     /// Appends what fits of `octets`, and tells how many fitted. They are copied, and counted.
     pub fn extend(&mut self, octets: &[u8]) -> usize {
-        self.handle.set_filled(self.end);
         let count = self.handle.append(self.end, octets);
         self.end += count as u32;
         count
@@ -88,8 +90,7 @@ impl Frame {
     }
     /// The frame as a slice that can be shared.
     #[inline]
-    pub fn into_slice(mut self) -> FrameSlice {
-        self.handle.set_filled(self.end);
+    pub fn into_slice(self) -> FrameSlice {
         FrameSlice::from_parts(self.handle, self.start, self.end - self.start)
     }
     /// The frame for another thread to fill.

@@ -52,7 +52,8 @@ pub struct PoolStats {
     /// Octets of the frames that are out, headers included. Frames that other threads have given
     /// up count until [`FramePool::reclaim`].
     pub used_octets: usize,
-    /// The most `used_octets` ever was.
+    /// The most octets of blocks that were cut into frames at one time, the reserve included:
+    /// about what the pool costs in memory.
     pub peak_octets: usize,
     /// Small frames out, those of the reserve included.
     pub small_out: u32,
