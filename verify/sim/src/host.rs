@@ -79,8 +79,8 @@ pub struct Host {
     pub queue: MemoryQueue,
     /// Applications by connection.
     pub streams: HashMap<ConnId, Stream>,
-    /// What accepted connections do, and the seeds they use, by the order of their arrival.
-    pub accept_plans: VecDeque<(Plan, u64, u64)>,
+    /// What accepted connections do, and the seeds they use, by the peer's port.
+    pub accept_seeds: HashMap<u16, (Plan, u64, u64)>,
     /// Connections that ended.
     pub over: Vec<Over>,
     /// Streams that were done, in the order in which they were let go.
@@ -100,7 +100,7 @@ impl Host {
             shard,
             queue: MemoryQueue { facts, arrived: VecDeque::new(), leaving: VecDeque::new() },
             streams: HashMap::new(),
-            accept_plans: VecDeque::new(),
+            accept_seeds: HashMap::new(),
             over: Vec::new(),
             finished: Vec::new(),
             prng: Prng::from_seed(seed),
@@ -168,7 +168,8 @@ impl Host {
 
     fn accept_all(&mut self, now: Instant, listener: ListenerId) {
         while let Some(conn) = self.shard.accept(listener) {
-            let Some((plan, own, peer)) = self.accept_plans.pop_front() else {
+            let port = self.shard.info(now, conn).map_or(0, |info| info.remote.port());
+            let Some((plan, own, peer)) = self.accept_seeds.remove(&port) else {
                 let _ = self.shard.abort(now, conn);
                 continue;
             };
