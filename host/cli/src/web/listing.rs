@@ -153,8 +153,12 @@ fn row(page: &mut String, item: &Item) {
     match &item.state {
         None => page.push_str("<td class=n>&ndash;<td class=n>&ndash;\n"),
         Some(state) => {
-            let size = if state.directory { String::new() } else { units::octets(state.length) };
-            let _ = write!(page, "<td class=n title=\"{}\">{size}", units::count(state.length));
+            if state.directory {
+                page.push_str("<td>");
+            } else {
+                let (exact, short) = (units::count(state.length), units::octets(state.length));
+                let _ = write!(page, "<td class=n title=\"{exact}\">{short}");
+            }
             let _ = writeln!(page, "<td class=n>{}", minute(state.modified));
         }
     }
