@@ -141,13 +141,18 @@ fn an_answering_application_ends_the_quick_phase() {
     let mut policy = AckPolicy::new();
     let _ = policy.on_data(ms(0), &data(100), &context(&SETTINGS));
     policy.on_ack_sent(ms(1), true);
+    // neither the count nor silence makes it quick while it answers
     let pushed = Arrival { push: true, ..data(100) };
-    let AckNeed::Delay(until) = policy.on_data(ms(10), &pushed, &context(&SETTINGS)) else {
+    let AckNeed::Delay(until) = policy.on_data(ms(3000), &pushed, &context(&SETTINGS)) else {
         panic!("not delayed");
     };
     assert_eq!(policy.on_deadline(until, &SETTINGS), AckNeed::Now);
     policy.on_ack_sent(until, false);
-    // silence after that is idleness again
+    // it stopped answering; silence after that is idleness again, nothing less is
+    let soon = until + Span::from_millis(10);
+    let need = policy.on_data(soon, &data(100), &context(&SETTINGS));
+    assert!(matches!(need, AckNeed::Delay(_)));
+    policy.on_ack_sent(soon, false);
     let later = until + Span::from_secs(1);
     assert_eq!(policy.on_data(later, &data(100), &context(&SETTINGS)), AckNeed::Now);
 }
