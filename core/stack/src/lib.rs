@@ -9,6 +9,10 @@
 
 extern crate alloc;
 
+pub mod cookies;
 pub mod demux;
+pub mod isn;
+pub mod ports;
+pub mod ready;
 pub mod slab;
 pub mod wheel;
