@@ -1,2 +1,13 @@
-//! Placeholder until this crate is filled.
+//! Octets to typed headers and back.
+//!
+//! Owns: checksums, and the parse and emit functions of TCP, IPv4, IPv6 and ICMP headers.
+//! Must not know: connections, addresses of ours, memory pools, time. Nothing here allocates,
+//! and no input makes it panic: every access to packet octets carries its own length check.
+//! Implements: the formats of RFC 9293 §3.1, RFC 791, RFC 8200, RFC 792, RFC 4443, RFC 1071.
 #![no_std]
+
+pub mod checksum;
+pub mod tcp;
+
+#[cfg(test)]
+extern crate std;

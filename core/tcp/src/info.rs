@@ -1,0 +1,127 @@
+//! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
+
+use crate::halves::StateName;
+use usertcp_base::{Instant, Limiter, Rate, Span, Stamp, Tick};
+
+/// How long each limiter held. Exactly one runs at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatches {
+    ticks: [u32; Limiter::COUNT],
+    since: Tick,
+    running: Limiter,
+}
+
+impl Stopwatches {
+    /// All at zero, "application" running.
+    pub fn new(now: Instant) -> Stopwatches {
+        Stopwatches {
+            ticks: [0; Limiter::COUNT],
+            since: now.tick(),
+            running: Limiter::Application,
+        }
+    }
+    /// Another limiter takes over; whether it is another.
+    pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
+        if self.running == limiter {
+            return false;
+        }
+        self.settle(now);
+        self.running = limiter;
+        true
+    }
+    /// The limiter that holds.
+    pub fn running(&self) -> Limiter {
+        self.running
+    }
+    /// Time per limiter up to `now`, in the order of [`Limiter::NAMES`].
+    pub fn read(&self, now: Instant) -> [Span; Limiter::COUNT] {
+        let mut copy = *self;
+        copy.settle(now);
+        copy.ticks.map(|ticks| Span::from_micros(u64::from(ticks) << 6))
+    }
+    fn settle(&mut self, now: Instant) {
+        let elapsed = now.tick().distance_from(self.since).unwrap_or(0);
+        let slot = &mut self.ticks[self.running as usize];
+        *slot = slot.saturating_add(elapsed);
+        self.since = now.tick();
+    }
+}
+
+/// One connection's figures: the fields of Linux's `tcp_info` that make sense here, and the
+/// stopwatches.
+#[derive(Clone, Copy, Debug)]
+pub struct Info {
+    /// State.
+    pub state: StateName,
+    /// Name of the congestion controller.
+    pub controller: &'static str,
+    /// Smoothed round trip.
+    pub srtt: Span,
+    /// Its variation.
+    pub rttvar: Span,
+    /// Least round trip seen.
+    pub min_rtt: Span,
+    /// Retransmission timeout in force.
+    pub rto: Span,
+    /// Timeouts in a row.
+    pub backoff: u8,
+    /// Payload of a full segment sent, octets.
+    pub send_mss_octets: u32,
+    /// Largest segment the path is thought to carry, header included.
+    pub path_segment_octets: u16,
+    /// Congestion window, octets.
+    pub congestion_window_octets: u32,
+    /// Slow-start threshold, octets; `u32::MAX` when unknown.
+    pub threshold_octets: u32,
+    /// The peer's window, octets.
+    pub peer_window_octets: u32,
+    /// The window we announced last, octets.
+    pub receive_window_octets: u32,
+    /// In flight, octets.
+    pub in_flight_octets: u32,
+    /// Written and not yet acknowledged, octets.
+    pub send_queue_octets: u32,
+    /// Written and not yet sent, octets.
+    pub unsent_octets: u32,
+    /// Received and not yet read, octets.
+    pub receive_queue_octets: u32,
+    /// Out of order and held, octets.
+    pub out_of_order_octets: u32,
+    /// Frame memory held by both queues, octets.
+    pub memory_octets: u32,
+    /// Payload received in order, octets in all.
+    pub octets_received: u64,
+    /// Payload acknowledged by the peer, octets in all.
+    pub octets_acknowledged: u64,
+    /// Payload sent again, octets in all.
+    pub octets_retransmitted: u64,
+    /// Retransmissions, segments.
+    pub retransmissions: u32,
+    /// Retransmissions the peer reported as needless.
+    pub spurious_retransmissions: u32,
+    /// Delivery rate last measured.
+    pub delivery_rate: Option<Rate>,
+    /// Pacing rate in force.
+    pub pacing_rate: Rate,
+    /// Stream rate limit.
+    pub rate_limit: Rate,
+    /// What limits it now.
+    pub limiter: Limiter,
+    /// Time per limiter, in the order of [`Limiter::NAMES`].
+    pub limited: [Span; Limiter::COUNT],
+    /// When the peer was last heard.
+    pub last_heard: Instant,
+    /// When the connection was established.
+    pub established: Instant,
+    /// Selective acknowledgements agreed.
+    pub sack: bool,
+    /// Timestamps agreed.
+    pub timestamps: bool,
+    /// Shift of the windows received and sent.
+    pub scales: (u8, u8),
+}
+
+/// Stamps are compared with `now`; this is the one conversion back.
+pub(crate) fn moment(stamp: Stamp, now: Instant) -> Instant {
+    stamp.before_now(now)
+}

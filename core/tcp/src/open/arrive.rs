@@ -1,0 +1,176 @@
+//! Segment arrival in SYN-SENT and SYN-RECEIVED, in the RFC's order.
+//! Implements: RFC 9293 §3.10.7.3 and the SYN-RECEIVED lines of §3.10.7.4; E-6 … E-8, E-15, E-17;
+//! RFC 5961 §3–4 for half-open records.
+
+use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase};
+use crate::segment::{Reply, Segment};
+use crate::settings::{PathFacts, Settings};
+use usertcp_base::{DropReason, Instant, Limits, Seq};
+use usertcp_wire::tcp::Flags;
+
+impl Handshake {
+    /// A segment for this record arrived.
+    pub fn handle_segment(
+        &mut self,
+        now: Instant,
+        segment: &mut Segment,
+        settings: &Settings,
+        path: &PathFacts,
+        limits: &Limits,
+    ) -> HandshakeOutcome {
+        match self.phase {
+            HandshakePhase::SynSent => self.in_syn_sent(now, segment, settings, path, limits),
+            HandshakePhase::SynReceived => self.in_syn_received(now, segment, settings),
+        }
+    }
+
+    fn in_syn_sent(
+        &mut self,
+        now: Instant,
+        segment: &mut Segment,
+        settings: &Settings,
+        path: &PathFacts,
+        limits: &Limits,
+    ) -> HandshakeOutcome {
+        let header = segment.header;
+        let acknowledges = header.flags.contains(Flags::ACK);
+        if acknowledges && header.ack != self.iss + 1 {
+            if header.flags.contains(Flags::RST) {
+                return HandshakeOutcome::Ignored(DropReason::HandshakeAck);
+            }
+            return HandshakeOutcome::Reply(Reply::reset_for_ack(header.ack));
+        }
+        if header.flags.contains(Flags::RST) {
+            return if acknowledges {
+                HandshakeOutcome::Refused
+            } else {
+                HandshakeOutcome::Ignored(DropReason::HandshakeUnexpected)
+            };
+        }
+        // SYN with FIN is nothing a handshake begins with (AT-16).
+        if !header.flags.contains(Flags::SYN) || header.flags.contains(Flags::FIN) {
+            return HandshakeOutcome::Ignored(DropReason::HandshakeUnexpected);
+        }
+        let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
+        self.learn(segment, path, limits);
+        if acknowledges {
+            strip_synchronise(segment);
+            return HandshakeOutcome::Established(self.opening(now, echo, true));
+        }
+        // Simultaneous open (MUST-10): both sent a SYN; ours goes out again with its ACK.
+        self.last_sent = now.stamp();
+        HandshakeOutcome::Reply(self.synchronise(now, settings))
+    }
+
+    fn in_syn_received(
+        &mut self,
+        now: Instant,
+        segment: &mut Segment,
+        settings: &Settings,
+    ) -> HandshakeOutcome {
+        let header = segment.header;
+        let flags = header.flags;
+        let next = self.irs + 1;
+        if flags.contains(Flags::RST) {
+            return self.reset_in_syn_received(now, header.seq, settings);
+        }
+        if flags.contains(Flags::SYN) {
+            return self.syn_in_syn_received(now, segment, settings);
+        }
+        if let Some(outcome) = self.check_timestamp(now, segment, settings) {
+            return outcome;
+        }
+        let window_end = next + u32::from(self.own_window);
+        let last = header.seq + segment.sequence_octets().saturating_sub(1);
+        if !header.seq.within(next, window_end) && !last.within(next, window_end) {
+            let reply = self.acknowledgement(now, settings);
+            return HandshakeOutcome::Challenge(reply, DropReason::OutOfWindow);
+        }
+        if !flags.contains(Flags::ACK) {
+            return HandshakeOutcome::Ignored(DropReason::AckMissing);
+        }
+        if header.ack != self.iss + 1 {
+            return HandshakeOutcome::Reply(Reply::reset_for_ack(header.ack));
+        }
+        let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
+        HandshakeOutcome::Established(self.opening(now, echo, false))
+    }
+
+    /// A passive record goes quietly, an active one is refused (MUST-11); only an exact match
+    /// counts (5961-2, -3).
+    fn reset_in_syn_received(
+        &self,
+        now: Instant,
+        seq: Seq,
+        settings: &Settings,
+    ) -> HandshakeOutcome {
+        let next = self.irs + 1;
+        if seq == next {
+            return if self.active {
+                HandshakeOutcome::Refused
+            } else {
+                HandshakeOutcome::Forgotten
+            };
+        }
+        if seq.within(next, next + u32::from(self.own_window)) {
+            let reply = self.acknowledgement(now, settings);
+            return HandshakeOutcome::Challenge(reply, DropReason::ResetChallenged);
+        }
+        HandshakeOutcome::Ignored(DropReason::ResetOutOfWindow)
+    }
+
+    /// The peer's SYN again: our SYN-ACK was lost. Its SYN-ACK in a simultaneous open completes.
+    /// Anything else is challenged (E-15).
+    fn syn_in_syn_received(
+        &mut self,
+        now: Instant,
+        segment: &mut Segment,
+        settings: &Settings,
+    ) -> HandshakeOutcome {
+        let header = segment.header;
+        if header.seq != self.irs {
+            let reply = self.acknowledgement(now, settings);
+            return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
+        }
+        if !header.flags.contains(Flags::ACK) {
+            return HandshakeOutcome::Reply(self.synchronise(now, settings));
+        }
+        if !self.active || header.ack != self.iss + 1 {
+            let reply = self.acknowledgement(now, settings);
+            return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
+        }
+        let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
+        strip_synchronise(segment);
+        HandshakeOutcome::Established(self.opening(now, echo, true))
+    }
+
+    /// PAWS and the missing timestamp, before anything else counts (7323-8, -17).
+    fn check_timestamp(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        settings: &Settings,
+    ) -> Option<HandshakeOutcome> {
+        if !self.timestamps {
+            return None;
+        }
+        let Some(timestamps) = segment.options.timestamps else {
+            return Some(HandshakeOutcome::Ignored(DropReason::TimestampMissing));
+        };
+        if (timestamps.value.wrapping_sub(self.timestamp_recent) as i32) < 0 {
+            let reply = self.acknowledgement(now, settings);
+            return Some(HandshakeOutcome::Challenge(reply, DropReason::PawsOld));
+        }
+        if segment.header.seq.at_or_before(self.irs + 1) {
+            self.timestamp_recent = timestamps.value;
+        }
+        None
+    }
+}
+
+/// Turns a SYN-bearing segment into what follows its SYN, for the TCB to handle.
+fn strip_synchronise(segment: &mut Segment) {
+    segment.header.flags = segment.header.flags.without(Flags::SYN);
+    segment.header.seq += 1;
+    // The window of a SYN is never scaled (7323-2): the handshake has taken it over already.
+}

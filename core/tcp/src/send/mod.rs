@@ -1,0 +1,52 @@
+//! The sending side: what may leave, in which pieces.
+//! Owns: `Snd`, the rules of Nagle and silly-window avoidance, segment building, window probes.
+//! Must not know: what is lost (recovery) and when it may leave (pace).
+//! Implements: RFC 9293 §3.7.4, §3.8.6, §3.10.2; RFC 7323 §3.2.
+
+pub mod allow;
+mod poll;
+pub mod probe;
+mod write;
+
+pub use poll::{PollSegment, SendRoom};
+
+use usertcp_base::{Scale, Seq};
+
+/// The send sequence space (RFC 9293 §3.3.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Snd {
+    /// Oldest unacknowledged sequence number.
+    pub una: Seq,
+    /// Next sequence number to send. Never goes back: retransmission is by marks.
+    pub nxt: Seq,
+    /// Window as last accepted, in octets.
+    pub wnd: u32,
+    /// Segment sequence number of the last window update.
+    pub wl1: Seq,
+    /// Segment acknowledgement number of the last window update.
+    pub wl2: Seq,
+    /// Largest window the peer ever offered.
+    pub max_wnd: u32,
+    /// Scale of its window field.
+    pub scale: Scale,
+    /// End of the last segment sent that was smaller than it could have been (Minshall's variant
+    /// of Nagle, RFC 9293 App. A.3).
+    pub small: Seq,
+    /// Urgent pointer, while urgent data is unacknowledged.
+    pub up: Option<Seq>,
+}
+
+impl Snd {
+    /// The right edge of the peer's window.
+    pub fn right_edge(&self) -> Seq {
+        self.una + self.wnd
+    }
+    /// Octets of window left to the right of what was sent; zero when the peer shrank it (MUST-34).
+    pub fn usable(&self) -> u32 {
+        self.right_edge().since(self.nxt)
+    }
+    /// Octets of sequence space sent and not acknowledged.
+    pub fn outstanding(&self) -> u32 {
+        self.nxt.since(self.una)
+    }
+}

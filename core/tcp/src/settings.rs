@@ -1,0 +1,115 @@
+//! What an application may set per connection, and what a connection is told at birth.
+//! Owns: `Settings`, `KeepAlive`, `PathFacts`. Must not know: addresses, devices.
+//! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
+
+use usertcp_base::{Rate, Span};
+
+/// Keep-alive (RFC 9293 §3.8.4): off by default, first probe not before two hours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeepAlive {
+    /// Whether to probe at all (MUST-25: off).
+    pub enabled: bool,
+    /// Silence before the first probe (MUST-28: two hours).
+    pub idle: Span,
+    /// Time between probes.
+    pub interval: Span,
+    /// Unanswered probes that end the connection (MUST-29: more than one).
+    pub probes: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        KeepAlive {
+            enabled: false,
+            idle: Span::from_secs(7200),
+            interval: Span::from_secs(75),
+            probes: 9,
+        }
+    }
+}
+
+/// Settings of one connection. A listener's are inherited by what it accepts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Send small segments at once (Nagle off, MUST-17).
+    pub no_delay: bool,
+    /// Hold back partial segments until told otherwise, at most 200 ms (MAY-15).
+    pub cork: bool,
+    /// Keep-alive.
+    pub keep_alive: KeepAlive,
+    /// R2: time without progress after which the connection is given up; `None`: never (MUST-21).
+    pub give_up: Option<Span>,
+    /// Longest time an active open may take (MUST-23: at least three minutes by default).
+    pub open_timeout: Span,
+    /// Longest time the peer may keep its window closed; `None`: for ever (RFC 6429).
+    pub persist_limit: Option<Span>,
+    /// How long an acknowledgement may wait for company (MUST-40: below 500 ms).
+    pub ack_delay: Span,
+    /// Stream rate limit, payload octets per second.
+    pub rate_limit: Rate,
+    /// Differentiated services code point, 0 to 63 (MUST-48).
+    pub dscp: u8,
+    /// TTL or hop limit (MUST-49).
+    pub hop_limit: u8,
+    /// Offer timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Offer selective acknowledgements (RFC 2018).
+    pub sack: bool,
+    /// Offer window scaling (RFC 7323).
+    pub window_scaling: bool,
+    /// Largest MSS to announce; 0 means what the MTU gives.
+    pub mss_limit_octets: u16,
+    /// Report soft errors to the application (SHLD-20).
+    pub soft_errors: bool,
+    /// Least retransmission timeout.
+    pub rto_min: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            no_delay: false,
+            cork: false,
+            keep_alive: KeepAlive::default(),
+            give_up: Some(Span::from_secs(924)),
+            open_timeout: Span::from_secs(180),
+            persist_limit: None,
+            ack_delay: Span::from_millis(40),
+            rate_limit: Rate::UNLIMITED,
+            dscp: 0,
+            hop_limit: 64,
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            mss_limit_octets: 0,
+            soft_errors: true,
+            rto_min: Span::from_millis(200),
+        }
+    }
+}
+
+/// What the layer below says of the path when a connection starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PathFacts {
+    /// Largest TCP segment, header included, the path is thought to carry (MTU less IP header).
+    pub segment_octets: u16,
+    /// Largest TCP segment our interface takes in: what the MSS option is made from (MUST-67).
+    pub receive_segment_octets: u16,
+    /// MSS to assume of a peer that names none: 536 for IPv4, 1220 for IPv6 (MUST-15).
+    pub default_mss_octets: u16,
+    /// Smallest segment a path signal may bring us to (IC-5).
+    pub least_segment_octets: u16,
+}
+
+/// Octets of a TCP header without options.
+pub const HEADER_OCTETS: u16 = 20;
+/// Octets the timestamps option takes, padding included.
+pub const TIMESTAMP_OCTETS: u16 = 12;
+
+impl PathFacts {
+    /// The MSS to announce: from fixed headers only, never reduced for options (MUST-67).
+    pub fn announced_mss(&self, settings: &Settings) -> u16 {
+        let mss = self.receive_segment_octets.saturating_sub(HEADER_OCTETS);
+        if settings.mss_limit_octets > 0 { mss.min(settings.mss_limit_octets) } else { mss }
+    }
+}

@@ -1,0 +1,180 @@
+//! The internet checksum.
+//!
+//! Owns: partial sums, how they combine, and the update of one changed word.
+//! Must not know: which header a sum is for, the two pseudo-headers excepted.
+//! Implements: RFC 1071 (computing), RFC 1624 (incremental update), RFC 9293 §3.1 (MUST-2, MUST-3),
+//! RFC 8200 §8.1 (IPv6 pseudo-header).
+//!
+//! A *partial sum* is a `u32` whose one's-complement fold to 16 bits is the sum of big-endian
+//! words. Every function here returns it folded (at most 0xFFFF), so up to 65,537 of them may be
+//! added with plain `+` before the next fold.
+
+#[cfg(test)]
+mod tests;
+
+/// Octets the main loop takes at a time.
+const BLOCK: usize = 64;
+/// 64-bit words in a block.
+const LANES: usize = BLOCK / 8;
+
+/// The partial sum of `bytes`, as if they began at an even offset. An odd last octet counts as
+/// the high half of a word, as RFC 1071 pads it.
+pub fn sum(bytes: &[u8]) -> u32 {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let mut lanes = Lanes::default();
+    for block in blocks {
+        lanes.add(block);
+    }
+    from_native(u128::from(lanes.total()) + sum_short(rest))
+}
+
+/// Copies `source` into the front of `target` and returns the partial sum of what was copied:
+/// one pass over memory instead of two. Copies as much as the shorter of both holds.
+pub fn copy_and_sum(target: &mut [u8], source: &[u8]) -> u32 {
+    let len = target.len().min(source.len());
+    let (Some(target), Some(source)) = (target.get_mut(..len), source.get(..len)) else {
+        return 0;
+    };
+    let (from, from_rest) = source.as_chunks::<BLOCK>();
+    let (to, to_rest) = target.as_chunks_mut::<BLOCK>();
+    let mut lanes = Lanes::default();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+        lanes.add(from);
+    }
+    to_rest.copy_from_slice(from_rest);
+    from_native(u128::from(lanes.total()) + sum_short(from_rest))
+}
+
+/// The sum of two stretches, `second` following `first`. `second_offset_odd` tells whether the
+/// second stretch begins at an odd offset of the whole: its octets then change places.
+pub const fn combine(first: u32, second: u32, second_offset_odd: bool) -> u32 {
+    let second = fold(second);
+    let second = if second_offset_odd { second.swap_bytes() } else { second };
+    fold(fold(first) as u32 + second as u32) as u32
+}
+
+/// Folds a partial sum to 16 bits with end-around carries.
+pub const fn fold(partial: u32) -> u16 {
+    let once = (partial & 0xFFFF) + (partial >> 16);
+    let twice = (once & 0xFFFF) + (once >> 16);
+    twice as u16
+}
+
+/// The checksum field for a partial sum. Over data that includes a correct checksum field the
+/// result is zero: that is how a receiver verifies.
+pub const fn finish(partial: u32) -> u16 {
+    !fold(partial)
+}
+
+/// The partial sum of the pseudo-header of IPv4. `len` is the transport header and data, octets.
+pub const fn pseudo_v4(source: [u8; 4], destination: [u8; 4], protocol: u8, len: u32) -> u32 {
+    let [a, b, c, d] = source;
+    let [e, f, g, h] = destination;
+    let words = word(a, b) + word(c, d) + word(e, f) + word(g, h);
+    fold(words + protocol as u32 + (len >> 16) + (len & 0xFFFF)) as u32
+}
+
+/// The partial sum of the pseudo-header of IPv6 (RFC 8200 §8.1). `destination` is the final one,
+/// `protocol` the upper layer's next-header value, `len` its header and data in octets.
+pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> u32 {
+    let addresses = sum(&source) + sum(&destination);
+    u32::from(fold(addresses + u32::from(protocol) + (len >> 16) + (len & 0xFFFF)))
+}
+
+/// A checksum field after one 16-bit word under it changed from `old` to `new` (RFC 1624 §3,
+/// equation 3).
+pub const fn updated(field: u16, old: u16, new: u16) -> u16 {
+    !fold(!field as u32 + !old as u32 + new as u32)
+}
+
+/// A sum over a run of pieces, whatever their lengths.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Running {
+    partial: u32,
+    odd: bool,
+}
+
+impl Running {
+    /// Starts from a partial sum of an even number of octets, such as a pseudo-header.
+    pub const fn from_partial(partial: u32) -> Running {
+        Running { partial, odd: false }
+    }
+    /// Adds the next piece.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.add_partial(sum(piece), piece.len());
+    }
+    /// Adds a piece of `len` octets whose partial sum is known.
+    pub const fn add_partial(&mut self, partial: u32, len: usize) {
+        self.partial = combine(self.partial, partial, self.odd);
+        self.odd ^= len % 2 == 1;
+    }
+    /// The partial sum so far.
+    pub const fn partial(self) -> u32 {
+        self.partial
+    }
+    /// The checksum field for what was added.
+    pub const fn finish(self) -> u16 {
+        finish(self.partial)
+    }
+}
+
+const fn word(high: u8, low: u8) -> u32 {
+    u16::from_be_bytes([high, low]) as u32
+}
+
+/// Sums of the low and of the high halves of 64-bit words, kept apart so that no carry is ever
+/// lost and the compiler may use vector registers: 2^32 blocks pass before a lane could overflow.
+#[derive(Default)]
+struct Lanes {
+    low: [u64; LANES],
+    high: [u64; LANES],
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, block: &[u8; BLOCK]) {
+        let (words, _) = block.as_chunks::<8>();
+        for ((low, high), word) in self.low.iter_mut().zip(&mut self.high).zip(words) {
+            let word = u64::from_ne_bytes(*word);
+            *low = low.wrapping_add(word & 0xFFFF_FFFF);
+            *high = high.wrapping_add(word >> 32);
+        }
+    }
+    fn total(&self) -> u64 {
+        self.low.iter().chain(&self.high).fold(0, |total: u64, lane| total.wrapping_add(*lane))
+    }
+}
+
+/// What is left after the blocks: fewer than [`BLOCK`] octets, summed in the machine's order.
+fn sum_short(bytes: &[u8]) -> u128 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut total: u128 = 0;
+    for word in words {
+        total += u128::from(u64::from_ne_bytes(*word));
+    }
+    if !rest.is_empty() {
+        let mut padded = [0; 8];
+        for (to, from) in padded.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        total += u128::from(u64::from_ne_bytes(padded));
+    }
+    total
+}
+
+/// Folds a sum of words in the machine's order and turns it into network order: one's-complement
+/// sums do not care about the order until the very end (RFC 1071 §2 B).
+fn from_native(total: u128) -> u32 {
+    let low = total as u64;
+    let carry = (total >> 64) as u64;
+    let half = (low & 0xFFFF_FFFF) + (low >> 32) + carry;
+    let half = (half & 0xFFFF_FFFF) + (half >> 32);
+    let folded = fold(fold_carry(half));
+    u32::from(u16::from_be_bytes(folded.to_ne_bytes()))
+}
+
+/// From at most 33 bits to 32.
+const fn fold_carry(value: u64) -> u32 {
+    ((value & 0xFFFF_FFFF) + (value >> 32)) as u32
+}
