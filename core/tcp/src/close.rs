@@ -104,3 +104,6 @@ impl TimeWait {
         reply
     }
 }
+
+#[cfg(test)]
+mod tests;
