@@ -1,8 +1,8 @@
 //! Numbers a connection starts with.
 //!
-//! Owns: initial sequence numbers, timestamp offsets, flow labels, all keyed by the flow.
+//! Owns: initial sequence numbers and timestamp offsets, keyed by the flow.
 //! Must not know: connections.
-//! Implements: RFC 6528 §3 (6528-1), RFC 7323 §7.1, RFC 6437 §3, AT-19, AT-25.
+//! Implements: RFC 6528 §3 (6528-1), RFC 7323 §7.1, AT-19, AT-25.
 
 use usertcp_base::{FlowKey, Instant, Purpose, Secrets, Seq};
 
@@ -19,12 +19,6 @@ pub fn initial_sequence(secrets: &Secrets, flow: &FlowKey, now: Instant) -> Seq 
 /// connection to the next.
 pub fn timestamp_offset(secrets: &Secrets, flow: &FlowKey) -> u32 {
     secrets.hash(Purpose::TimestampOffset, &flow.octets()) as u32
-}
-
-/// The IPv6 flow label: 20 bits, never zero, which would mean "none" (RFC 6437 §2).
-pub fn flow_label(secrets: &Secrets, flow: &FlowKey) -> u32 {
-    let label = secrets.hash(Purpose::FlowLabel, &flow.octets()) as u32 & 0xF_FFFF;
-    if label == 0 { 1 } else { label }
 }
 
 #[cfg(test)]

@@ -9,12 +9,32 @@
 
 extern crate alloc;
 
+mod admission;
+mod anchor;
+mod app;
+mod config;
 pub mod cookies;
+mod deadlines;
 pub mod demux;
+mod egress;
+mod embryo;
+mod events;
+mod ingress;
 pub mod isn;
+mod lifecycle;
 pub mod listener;
+pub mod net;
 pub mod ports;
 pub mod ready;
 pub mod replies;
+mod shard;
 pub mod slab;
+mod table;
+mod turn;
 pub mod wheel;
+
+pub use app::{ConnError, ConnInfo, Read, Refused};
+pub use config::{Connect, ConnectError, Listen, ListenError, Profile, ShardConfig, StartError};
+pub use events::ShardEvent;
+pub use shard::{Shard, Usage};
+pub use turn::Turn;

@@ -43,7 +43,4 @@ fn each_purpose_has_numbers_of_its_own() {
     let secrets = secrets();
     let sequence = initial_sequence(&secrets, &flow(1), Instant::ZERO).0;
     assert_ne!(sequence, timestamp_offset(&secrets, &flow(1)));
-    for port in 0..2000 {
-        assert!((1..1 << 20).contains(&flow_label(&secrets, &flow(port))));
-    }
 }
