@@ -31,6 +31,14 @@ impl Default for AckSettings {
     }
 }
 
+impl AckSettings {
+    /// Shortest and longest delay in ticks, whatever is configured.
+    fn bounds(&self) -> (u16, u16) {
+        let longest = ticks(self.longest.min(LONGEST)).max(1);
+        (ticks(self.shortest).clamp(1, longest), longest)
+    }
+}
+
 /// What the rules depend on beside the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AckContext<'a> {
@@ -128,7 +136,7 @@ impl AckPolicy {
             // A push says that no second segment follows to complete the pair: unless the
             // application is known to answer, waiting long gains nothing.
             let short = arrival.push && !self.interactive;
-            let delay = if short { ticks(context.settings.shortest) } else { self.delay };
+            let delay = if short { context.settings.bounds().0 } else { self.delay };
             let until = now + Span::from_micros(u64::from(delay) << 6);
             self.deadline = until.tick_after();
             self.waiting = true;
@@ -162,13 +170,13 @@ impl AckPolicy {
     pub fn on_deadline(&mut self, now: Instant, settings: &AckSettings) -> AckNeed {
         if self.waiting && !self.due && !self.deadline.after(now.tick()) {
             self.due = true;
-            let longest = ticks(settings.longest.min(LONGEST));
+            let (shortest, longest) = settings.bounds();
             if self.interactive {
                 // It did not answer this time.
                 self.interactive = false;
-                self.delay = ticks(settings.shortest);
+                self.delay = shortest;
             } else {
-                self.delay = self.delay.saturating_mul(2).clamp(1, longest.max(1));
+                self.delay = self.delay.saturating_mul(2).clamp(shortest, longest);
             }
         }
         self.need(now)
@@ -192,8 +200,7 @@ impl AckPolicy {
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
     fn learn(&mut self, now: Instant, context: &AckContext<'_>) {
-        let shortest = ticks(context.settings.shortest).max(1);
-        let longest = ticks(context.settings.longest.min(LONGEST)).max(shortest);
+        let (shortest, longest) = context.settings.bounds();
         let gap = self.since_arrival(now);
         self.last_arrival = now.tick();
         if self.delay == 0 {

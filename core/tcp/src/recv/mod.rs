@@ -22,10 +22,10 @@ pub mod window_check;
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     use core::mem::size_of;
-    assert!(size_of::<receiver::Receiver>() <= 128);
+    assert!(size_of::<receiver::Receiver>() <= 112);
     let beside = size_of::<advertise::Advertise>() + size_of::<autotune::Autotune>();
     let policy = size_of::<ack_policy::AckPolicy>() + size_of::<paws::Timestamps>();
-    assert!(size_of::<receiver::Receiver>() + beside + policy <= 288);
+    assert!(size_of::<receiver::Receiver>() + beside + policy <= 192);
 };
 
 #[cfg(test)]

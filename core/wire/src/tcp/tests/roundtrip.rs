@@ -108,3 +108,38 @@ proptest! {
         prop_assert_eq!(again.scale, options.scale);
     }
 }
+
+/// Not a gate: prints nanoseconds a header. `cargo test --release -p usertcp-wire -- --ignored
+/// --nocapture speed`.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    use core::hint::black_box;
+    let timestamps = Some(Timestamps { value: 1, echo: 2 });
+    let block = SackBlock { left: Seq(1), right: Seq(9) };
+    let plain = Options { timestamps, ..Options::default() };
+    let sack = Options { sack: [block; 3].into_iter().collect(), ..plain };
+    let header = Header { flags: Flags::ACK, ..Header::default() };
+    let mut octets = [0; 60];
+    let rounds = 10_000_000u32;
+    std::println!("Options: {} octets", size_of::<Options>());
+    for (name, options) in [("timestamps", plain), ("timestamps and SACK", sack)] {
+        let start = std::time::Instant::now();
+        for _ in 0..rounds {
+            emit(black_box(&mut octets), &header, black_box(&options), EmitChecksum::Full(1));
+        }
+        let emitted = start.elapsed() / rounds;
+        let len = header_len(&options, header.flags);
+        let start = std::time::Instant::now();
+        for _ in 0..rounds {
+            black_box(parse(black_box(&octets[..len]), 1500)).unwrap();
+        }
+        std::println!("{name}: emit {emitted:?}, parse {:?}", start.elapsed() / rounds);
+    }
+    let worst = packet(ACK, &[1; 40]);
+    let start = std::time::Instant::now();
+    for _ in 0..rounds {
+        black_box(parse(black_box(&worst), 1500)).unwrap();
+    }
+    std::println!("forty NOPs: parse {:?}", start.elapsed() / rounds);
+}
