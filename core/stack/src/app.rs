@@ -73,9 +73,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens.
     pub fn listen(&mut self, listen: &Listen<C>) -> Result<ListenerId, ListenError> {
         let local = match listen.local {
-            Some(address) => {
-                Some(self.ip.local_index(address).ok_or(ListenError::NotOurs)?)
-            }
+            Some(address) => Some(self.ip.local_index(address).ok_or(ListenError::NotOurs)?),
             None => None,
         };
         if listen.port == Some(0) {
@@ -93,9 +91,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.abort(now, id);
             }
         }
-        let of_listener = |anchor: &Anchor<C>| {
-            matches!(&anchor.body, Body::Embryo(_, other) if *other == listener)
-        };
+        let of_listener = |anchor: &Anchor<C>| matches!(&anchor.body, Body::Embryo(_, other) if *other == listener);
         let embryos = self.table.anchors.iter();
         let embryos = embryos.filter(|(_, anchor)| of_listener(anchor)).map(|(id, _)| id);
         for id in embryos.collect::<alloc::vec::Vec<_>>() {
@@ -133,10 +129,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let syn = handshake.synchronise(now, settings);
         let opening = Opening { handshake, profile: to.profile, closed: false };
         let body = Body::Opening(Box::new(opening));
-        let (id, evicted) = self
-            .table
-            .insert(&flow, Owner::Application, body)
-            .map_err(|_| ConnectError::InUse)?;
+        let (id, evicted) =
+            self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
@@ -262,11 +256,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Takes received octets as they lie in their frame.
-    pub fn read_slice(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-    ) -> Result<Read<FrameSlice>, ConnError> {
+    pub fn read_slice(&mut self, now: Instant, id: ConnId) -> Result<Read<FrameSlice>, ConnError> {
         let Some(hot) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
         let (outcome, effects) = tcb.read_slice(&mut self.common.env(now, id));
@@ -449,7 +439,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Some(tcb) => {
                     let figures = tcb.info(now);
                     (figures.state, Some(figures))
-                },
+                }
                 None => (StateName::Closed, None),
             },
             Body::Embryo(..) => (StateName::SynReceived, None),

@@ -16,9 +16,7 @@ use alloc::collections::VecDeque;
 use usertcp_base::{DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
-use usertcp_frame::{
-    Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet,
-};
+use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
 use usertcp_tcp::{Outgoing, PollSegment, Reply, SendRoom};
 use usertcp_wire::checksum::Running;

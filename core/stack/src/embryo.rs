@@ -242,8 +242,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let path = crate::net::path_facts(&self.ip, flow);
         let limits = &self.common.limits;
-        let outcome =
-            handshake.handle_segment(now, &mut segment, &profile.settings, &path, limits);
+        let outcome = handshake.handle_segment(now, &mut segment, &profile.settings, &path, limits);
         match outcome {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),

@@ -18,9 +18,7 @@ use crate::ready::ReadyList;
 use crate::table::Table;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
-use usertcp_base::{
-    ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets,
-};
+use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::FramePool;

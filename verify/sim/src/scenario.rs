@@ -10,8 +10,7 @@ use usertcp_base::{CloseReason, FlowKey, Instant, Limits, LocalIndex, Prng, Rate
 use usertcp_cc::{Algorithm, AnyController};
 use usertcp_device::{DeviceFacts, Medium};
 use usertcp_frame::PoolConfig;
-use usertcp_ip::Cidr;
-use usertcp_stack::net::remote_addr;
+use usertcp_ip::{Cidr, remote_address};
 use usertcp_stack::{Connect, Listen, Profile, ShardConfig, isn};
 use usertcp_tcp::Settings;
 
@@ -148,7 +147,7 @@ impl Scenario {
             DeviceFacts::plain(Medium::Ip, self.mtu)
         };
         let prefix = if self.v6 { 64 } else { 24 };
-        let addresses = vec![Cidr { address: address(side, self.v6), prefix }];
+        let addresses = vec![cidr(address(side, self.v6), prefix)];
         let mut config = ShardConfig::new(addresses, self.seed_near_wrap(side), facts);
         config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
         config.limits = Limits { connections: 64, hot_connections: 64, ..Limits::default() };
@@ -158,7 +157,7 @@ impl Scenario {
     /// Secrets whose first initial sequence number lies within 64 KiB below 2^32, found by trying.
     fn seed_near_wrap(&self, side: usize) -> [u8; 32] {
         let flow = FlowKey {
-            remote: remote_addr(address(1 - side, self.v6)),
+            remote: remote_address(address(1 - side, self.v6)),
             local: LocalIndex(0),
             remote_port: if side == 0 { PORT } else { CLIENT_PORT },
             local_port: if side == 0 { CLIENT_PORT } else { PORT },
@@ -344,5 +343,12 @@ fn plan(prng: &mut Prng, most: u64) -> Plan {
         read_most: 1 << (6 + prng.below(12)),
         pause: if prng.below(4) == 0 { 50_000 } else { 0 },
         pause_most: Span::from_millis(prng.below(500) + 1),
+    }
+}
+
+fn cidr(address: IpAddr, prefix: u8) -> Cidr {
+    match Cidr::new(address, prefix) {
+        Ok(cidr) => cidr,
+        Err(error) => panic!("{address}/{prefix}: {error:?}"),
     }
 }
