@@ -18,9 +18,7 @@ use crate::ready::ReadyList;
 use crate::table::Table;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
-use usertcp_base::{
-    ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets,
-};
+use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::FramePool;
@@ -41,6 +39,10 @@ pub struct Shard<C, O> {
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
     pub(crate) transmit: ReadyList,
+    /// Who found no frame to write into.
+    pub(crate) starved: ReadyList,
+    /// When to look for frames again.
+    pub(crate) memory_retry: Option<Instant>,
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
     pub(crate) events: Events,
@@ -100,6 +102,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             transmit: ReadyList::new(),
+            starved: ReadyList::new(),
+            memory_retry: None,
             outbox: Outbox::new(),
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
@@ -125,11 +129,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (table, ip) = (self.table.next_deadline(), self.ip.next_deadline());
-        match (table, ip) {
-            (Some(table), Some(ip)) => Some(table.min(ip)),
-            (table, ip) => table.or(ip),
-        }
+        [self.table.next_deadline(), self.ip.next_deadline(), self.memory_retry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What was counted since the start.
