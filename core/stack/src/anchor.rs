@@ -59,6 +59,10 @@ pub(crate) struct Opening<C> {
     pub closed: bool,
 }
 
+/// Half-open, parked, TIME-WAIT: all of them this (BG-5, MSL-1).
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Anchor<()>>() <= 96);
+
 impl<C> Opening<C> {
     /// RFC 5927 §5, RFC 9293 §3.9.2.2: a hard error about our very SYN ends the attempt, a soft one
     /// is told. `None`: it is about something else.

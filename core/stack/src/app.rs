@@ -56,6 +56,19 @@ pub struct Refused {
     pub error: Option<ConnError>,
 }
 
+/// A listener as its application sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenerInfo {
+    /// Its address, or any.
+    pub local: Option<IpAddr>,
+    /// Its port, or any.
+    pub port: Option<u16>,
+    /// Connections that wait to be accepted.
+    pub waiting: u32,
+    /// Handshakes under way.
+    pub half_open: u32,
+}
+
 /// A connection as its application sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnInfo {
@@ -76,11 +89,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some(address) => Some(self.ip.local_index(address).ok_or(ListenError::NotOurs)?),
             None => None,
         };
-        if listen.port == Some(0) {
-            return Err(ListenError::Port);
-        }
-        let binding = Binding { local, port: listen.port };
+        let port = match listen.port {
+            Some(0) => Some(self.choose_listen_port(local).ok_or(ListenError::InUse)?),
+            port => port,
+        };
+        let binding = Binding { local, port };
         self.listeners.bind(binding, listen.backlog, listen.profile).ok_or(ListenError::InUse)
+    }
+
+    /// A port that no listener has and no connection uses: nobody is surprised by a listener.
+    fn choose_listen_port(&mut self, local: Option<LocalIndex>) -> Option<u16> {
+        let to = Destination { local: local.unwrap_or_default(), ..Destination::default() };
+        let (anchors, listeners) = (&self.table.anchors, &self.listeners);
+        self.ports.choose(&to, &mut self.common.prng, |port| {
+            listeners.uses_port(to.local, port)
+                || anchors.iter().any(|(_, anchor)| anchor.flow.local_port == port)
+        })
+    }
+
+    /// Where a listener listens, and how many wait there.
+    pub fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo> {
+        let listener = self.listeners.get(listener)?;
+        let Binding { local, port } = listener.binding();
+        Some(ListenerInfo {
+            local: local.and_then(|local| self.ip.local(local)),
+            port,
+            waiting: listener.waiting(),
+            half_open: listener.embryos(),
+        })
     }
 
     /// Listens no more. Connections that were not accepted are reset; half-open ones are forgotten.
@@ -399,6 +435,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.note_end(now, id, CloseReason::Aborted);
         }
         self.discard(id);
+    }
+
+    /// Sends at once what Nagle or a cork holds back.
+    pub fn push(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        if let Body::Hot(hot) = self.held(id)?.body
+            && let Some(tcb) = self.table.hot.at_mut(hot)
+        {
+            tcb.flush();
+            self.wake(now, id);
+        }
+        Ok(())
+    }
+
+    /// Marks everything written so far as urgent (MUST-30).
+    pub fn mark_urgent(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        if let Body::Hot(hot) = self.held(id)?.body
+            && let Some(tcb) = self.table.hot.at_mut(hot)
+        {
+            tcb.mark_urgent_written();
+            self.wake(now, id);
+        }
+        Ok(())
+    }
+
+    /// Octets that can be read now, and how many of those to come are urgent (MUST-33).
+    pub fn readable_octets(&self, id: ConnId) -> Result<(u32, u32), ConnError> {
+        let hot = self.readable(id)?.and_then(|hot| self.table.hot.at(hot));
+        Ok(hot.map_or((0, 0), |tcb| (tcb.readable_octets(), tcb.urgent_octets())))
     }
 
     /// The settings of a connection.

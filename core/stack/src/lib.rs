@@ -34,7 +34,7 @@ mod table;
 mod turn;
 pub mod wheel;
 
-pub use app::{ConnError, ConnInfo, Read, Refused};
+pub use app::{ConnError, ConnInfo, ListenerInfo, Read, Refused};
 pub use config::{Connect, ConnectError, Listen, ListenError, Profile, ShardConfig, StartError};
 pub use events::ShardEvent;
 pub use shard::{Shard, Usage};

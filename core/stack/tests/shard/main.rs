@@ -9,5 +9,6 @@ mod hand;
 mod handshake;
 mod pair;
 mod scarce;
+mod signals;
 mod strays;
 mod time_wait;
