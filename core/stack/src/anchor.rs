@@ -12,7 +12,7 @@ use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId};
-use usertcp_tcp::{Effects, Handshake, Signal, SignalKind, TimeWait};
+use usertcp_tcp::{Effects, Handshake, Segment, Signal, SignalKind, TimeWait};
 
 /// The record.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Owner {
     Nobody,
     /// It waits in this listener's accept queue.
     Listener(ListenerId),
+    /// The application is asked whether this listener should answer it.
+    Gate(ListenerId),
     /// The application.
     Application,
 }
@@ -40,6 +42,8 @@ pub(crate) enum Owner {
 pub(crate) enum Body<C> {
     /// SYN-RECEIVED, for this listener.
     Embryo(Handshake, ListenerId),
+    /// A SYN that is not answered yet, for this listener.
+    Asked(Box<Segment>, ListenerId),
     /// SYN-SENT, or SYN-RECEIVED after a simultaneous open.
     Opening(Box<Opening<C>>),
     /// A TCB, by its index among the hot.
@@ -62,6 +66,13 @@ pub(crate) struct Opening<C> {
 /// Half-open, parked, TIME-WAIT: all of them this (BG-5, MSL-1).
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Anchor<()>>() <= 96);
+
+impl<C> Body<C> {
+    /// Whether this is a handshake under way at `listener`, or the question about one.
+    pub(crate) fn is_half_open_at(&self, listener: ListenerId) -> bool {
+        matches!(self, Body::Embryo(_, at) | Body::Asked(_, at) if *at == listener)
+    }
+}
 
 impl<C> Opening<C> {
     /// RFC 5927 §5, RFC 9293 §3.9.2.2: a hard error about our very SYN ends the attempt, a soft one

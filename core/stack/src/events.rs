@@ -24,6 +24,13 @@ pub enum ShardEvent {
         /// Its handle.
         conn: ConnId,
     },
+    /// A SYN waits for [`crate::Shard::decide`], because the listener's gate asks.
+    Asked {
+        /// At this listener.
+        listener: ListenerId,
+        /// The handle of what may become a connection; it tells both ends.
+        conn: ConnId,
+    },
     /// An active open succeeded.
     Connected(ConnId),
     /// There is something to read: data, the end, or an error.
@@ -54,6 +61,7 @@ pub(crate) struct Pending(u8);
 impl Pending {
     pub(crate) const NONE: Pending = Pending(0);
     /// In the order in which they are told.
+    /// Waits to be accepted, or for the gate's decision.
     pub(crate) const ACCEPTED: Pending = Pending(1);
     pub(crate) const CONNECTED: Pending = Pending(1 << 1);
     pub(crate) const URGENT: Pending = Pending(1 << 2);
@@ -130,6 +138,7 @@ fn event(notice: Pending, conn: ConnId, owner: Owner) -> Option<ShardEvent> {
     Some(match notice {
         Pending::ACCEPTED => match owner {
             Owner::Listener(listener) => ShardEvent::Accepted { listener, conn },
+            Owner::Gate(listener) => ShardEvent::Asked { listener, conn },
             // Accepted before it was told: nothing is left to tell.
             Owner::Application | Owner::Nobody => return None,
         },

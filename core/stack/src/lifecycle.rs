@@ -92,7 +92,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
-            Body::Ended(..) => None,
+            Body::Ended(..) | Body::Asked(..) => None,
         };
         // What is past already comes back on the next tick: a mistake in a connection costs a
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
@@ -195,7 +195,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.starved.remove(id.slot);
         self.events.forget(id.slot);
         let Some(anchor) = self.table.remove(id) else { return };
-        if let Body::Embryo(_, listener) = anchor.body {
+        if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
             self.listeners.remove_embryo(listener, &anchor.flow.remote);
         }
         self.leave_queue(anchor.owner);

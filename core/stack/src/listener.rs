@@ -25,6 +25,16 @@ pub struct Binding {
     pub port: Option<u16>,
 }
 
+/// Who decides on a SYN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Gate {
+    /// The stack: whoever finds room is answered.
+    #[default]
+    Open,
+    /// The application, each time; until then nothing is answered.
+    Ask,
+}
+
 /// Why a half-open record is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EmbryoRefused {
@@ -49,6 +59,7 @@ pub struct Listeners<S> {
 #[derive(Debug)]
 pub struct Listener<S> {
     binding: Binding,
+    gate: Gate,
     settings: S,
     backlog: u32,
     /// Connections that are open and not accepted. Some may have ended since: `waiting` counts those
@@ -174,12 +185,23 @@ impl<S> Listeners<S> {
 impl<S> Listener<S> {
     fn new(binding: Binding, backlog: u32, settings: S) -> Listener<S> {
         let queue = VecDeque::new();
-        Listener { binding, settings, backlog, queue, waiting: 0, embryos: 0, sources: None }
+        let gate = Gate::Open;
+        Listener { binding, gate, settings, backlog, queue, waiting: 0, embryos: 0, sources: None }
     }
 
     /// Where it listens.
     pub fn binding(&self) -> Binding {
         self.binding
+    }
+
+    /// Who decides on a SYN.
+    pub fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// Lets another decide.
+    pub fn set_gate(&mut self, gate: Gate) {
+        self.gate = gate;
     }
 
     /// What connections it accepts start with.

@@ -4,7 +4,7 @@
 //! Must not know: how a handshake proceeds.
 //! Implements: RFC 9293 §3.9.1.1, §3.10.1; MUST-41 to MUST-46.
 
-use crate::anchor::{Anchor, Body, Opening, Owner, waits_at};
+use crate::anchor::{Body, Opening, Owner, waits_at};
 use crate::app::ListenerInfo;
 use crate::config::{Connect, ConnectError, Listen, ListenError};
 use crate::isn;
@@ -64,10 +64,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.abort(now, id);
             }
         }
-        let of_listener = |anchor: &Anchor<C>| matches!(&anchor.body, Body::Embryo(_, other) if *other == listener);
-        let embryos = self.table.anchors.iter();
-        let embryos = embryos.filter(|(_, anchor)| of_listener(anchor)).map(|(id, _)| id);
-        for id in embryos.collect::<Vec<_>>() {
+        let anchors = self.table.anchors.iter();
+        let half_open = anchors.filter(|(_, anchor)| anchor.body.is_half_open_at(listener));
+        for id in half_open.map(|(id, _)| id).collect::<Vec<_>>() {
             self.discard(id);
         }
     }

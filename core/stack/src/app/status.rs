@@ -21,7 +21,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Body::Opening(opening) => Ok(opening.profile.settings),
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
-            Body::Embryo(..) | Body::TimeWait(..) => Err(ConnError::Stale),
+            Body::Embryo(..) | Body::Asked(..) | Body::TimeWait(..) => Err(ConnError::Stale),
         }
     }
 
@@ -61,7 +61,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 None => (StateName::Closed, None),
             },
-            Body::Embryo(..) => (StateName::SynReceived, None),
+            Body::Embryo(..) | Body::Asked(..) => (StateName::SynReceived, None),
             Body::Opening(opening) => match opening.handshake.phase() {
                 HandshakePhase::SynSent => (StateName::SynSent, None),
                 HandshakePhase::SynReceived => (StateName::SynReceived, None),

@@ -5,6 +5,7 @@
 mod application;
 mod balance;
 mod flood;
+mod gate;
 mod hand;
 mod handshake;
 mod pair;
