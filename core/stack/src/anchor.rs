@@ -59,7 +59,7 @@ pub(crate) enum Body<C> {
 pub(crate) struct Opening<C> {
     pub handshake: Handshake,
     pub profile: Profile<C>,
-    /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4, SYN-RECEIVED).
+    /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
     pub closed: bool,
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn waits_at<C>(anchors: &Slab<Anchor<C>>, id: ConnId, listener: Liste
     anchors.get(id).is_some_and(|anchor| anchor.owner == Owner::Listener(listener))
 }
 
-/// A record leaves the wheel before it leaves the slab, so this is our mistake, never the network's.
+/// A record leaves the wheel before it leaves the slab, so this is our mistake.
 #[cold]
 fn unlinked_record(index: u32) -> ! {
     panic!("record {index} is in the wheel and not in the slab")

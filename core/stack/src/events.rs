@@ -3,9 +3,9 @@
 //! Owns: pending notices, one bit each per connection, and whose turn it is to be told.
 //! Must not know: why something happened, or who listens.
 //!
-//! A notice that is pending already is not added again, so the memory is bounded by connections, not
-//! by arrivals; one that was told is told again only when the connection reports it anew. That makes
-//! each unblocking change one event (DESIGN §10, no lost wake-ups).
+//! A notice that is pending already is not added again, so the memory is bounded by connections,
+//! not by arrivals; one that was told is told again only when the connection reports it anew. That
+//! makes each unblocking change one event (DESIGN §10, no lost wake-ups).
 
 use crate::anchor::{Anchor, Owner};
 use crate::ready::ReadyList;

@@ -5,8 +5,8 @@
 //! Implements: AT-39 (policy by source is the application's), DESIGN §8.3.
 //!
 //! A program may refuse with a reset, stay silent, demand a cookie, or take its time, until it has
-//! connected upstream, say. A SYN that waits counts as half-open, so there are never more of them than
-//! of those; beyond that they are dropped, because a cookie would let in whom nobody decided on.
+//! connected upstream, say. A SYN that waits counts as half-open, so there are never more of them
+//! than of those; beyond that they are dropped, because a cookie would let in whom nobody decided on.
 
 use crate::anchor::{Body, Owner};
 use crate::app::ConnError;

@@ -1,7 +1,7 @@
 //! How a connection begins, changes body, and ends.
 //!
-//! Owns: acting on what a call on a connection brought about, active opens in progress, and the ways
-//! a record goes away.
+//! Owns: acting on what a call on a connection brought about, active opens in progress, and the
+//! ways a record goes away.
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 

@@ -62,8 +62,8 @@ pub struct Listener<S> {
     gate: Gate,
     settings: S,
     backlog: u32,
-    /// Connections that are open and not accepted. Some may have ended since: `waiting` counts those
-    /// that have not.
+    /// Connections that are open and not accepted. Some may have ended since: `waiting` counts
+    /// those that have not.
     queue: VecDeque<ConnId>,
     waiting: u32,
     embryos: u32,
@@ -82,8 +82,8 @@ impl<S> Listeners<S> {
         Listeners { bound, listeners, next: 0, secrets, embryo_limit, source_limit }
     }
 
-    /// A new listener; `None` when one has exactly this binding (MUST-41). Connections from the same
-    /// port are not touched (MUST-42).
+    /// A new listener; `None` when one has exactly this binding (MUST-41). Connections from the
+    /// same port are not touched (MUST-42).
     pub fn bind(&mut self, binding: Binding, backlog: u32, settings: S) -> Option<ListenerId> {
         if self.bound.contains_key(&binding) {
             return None;
@@ -219,8 +219,8 @@ impl<S> Listener<S> {
         self.waiting
     }
 
-    /// Whether as many wait as may: the last acknowledgement of a handshake is dropped then, and the
-    /// peer sends again (AT-42).
+    /// Whether as many wait as may: the last acknowledgement of a handshake is dropped then, and
+    /// the peer sends again (AT-42).
     pub fn is_full(&self) -> bool {
         self.waiting >= self.backlog
     }

@@ -40,7 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Lets go of the connection. What was written is still delivered, then FIN; what was received
-    /// and not read makes it a reset (MUST-16 of RFC 1122 §4.2.2.13, now SHLD-3).
+    /// and not read makes it a reset (SHLD-3).
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
         let anchor = self.held(id)?;
         match &anchor.body {
@@ -95,7 +95,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// Ends the connection at once: a reset, no data, no TIME-WAIT (E-28). The handle is stale then.
+    /// Ends the connection at once: a reset, no data, no TIME-WAIT (E-28). The handle is stale.
     pub fn abort(&mut self, now: Instant, id: ConnId) {
         if self.held(id).is_err() {
             return;

@@ -1,12 +1,12 @@
 //! What an application does with listeners and connections.
 //!
-//! Owns: the results of the calls of RFC 9293 §3.9.1; the calls are in the files below, one for each
-//! part of a connection's life.
+//! Owns: the results of the calls of RFC 9293 §3.9.1; the calls are in the files below, one for
+//! each part of a connection's life.
 //! Must not know: descriptors, tasks, threads.
 //! Implements: RFC 9293 §3.9.1.
 //!
-//! Waiting is not an error: a call that cannot go on says so in its result, and an event follows when
-//! it can. After each of these calls the shard is to be polled, as after an arrival.
+//! Waiting is not an error: a call that cannot go on says so in its result, and an event follows
+//! when it can. After each of these calls the shard is to be polled, as after an arrival.
 
 mod close;
 mod open;
