@@ -8,8 +8,7 @@ use usertcp_base::{CloseReason, ConnId, Instant, ListenerId, Prng};
 use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, Queue, RxBatch, TxBatch, WaitHandle};
 use usertcp_frame::{Chain, Class, FramePool, Packet};
-use usertcp_stack::{Shard, ShardConfig, ShardEvent};
-use usertcp_tcp::ReadOutcome;
+use usertcp_stack::{Read, Shard, ShardConfig, ShardEvent};
 
 /// A device queue made of memory: octets in, octets out.
 pub struct MemoryQueue {
@@ -216,9 +215,9 @@ impl Host {
             }
             let most = self.prng.below(buffer.len() as u64) as usize + 1;
             match self.shard.read(now, conn, &mut buffer[..most]) {
-                Ok(ReadOutcome::Octets(count)) => stream.on_read(&buffer[..count]),
-                Ok(ReadOutcome::End) => stream.ended = true,
-                Ok(ReadOutcome::Nothing) | Err(_) => return,
+                Ok(Read::Data(count)) => stream.on_read(&buffer[..count]),
+                Ok(Read::End) => stream.ended = true,
+                Ok(Read::Nothing) | Err(_) => return,
             }
         }
     }

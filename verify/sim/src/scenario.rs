@@ -10,8 +10,7 @@ use usertcp_base::{CloseReason, FlowKey, Instant, Limits, LocalIndex, Prng, Rate
 use usertcp_cc::{Algorithm, AnyController};
 use usertcp_device::{DeviceFacts, Medium};
 use usertcp_frame::PoolConfig;
-use usertcp_ip::Cidr;
-use usertcp_stack::net::remote_addr;
+use usertcp_ip::{Cidr, remote_address};
 use usertcp_stack::{Connect, Listen, Profile, ShardConfig, isn};
 use usertcp_tcp::Settings;
 
@@ -38,6 +37,8 @@ pub struct Scenario {
     pub plans: Vec<[Plan; 2]>,
     /// Virtual time it may take.
     pub longest: Span,
+    /// Print every segment.
+    pub trace: bool,
 }
 
 /// What a run showed.
@@ -80,6 +81,7 @@ impl Scenario {
             settings: [settings(&mut prng), settings(&mut prng)],
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
+            trace: false,
         }
     }
 
@@ -105,6 +107,7 @@ impl Scenario {
             settings: [Settings::default(); 2],
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
+            trace: false,
         }
     }
 
@@ -131,10 +134,10 @@ impl Scenario {
             let config = self.config(side);
             Host::new(config, START, self.seed ^ (side as u64 + 1))
         });
-        let links = [0, 1].map(|side| {
-            Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77))
-        });
+        let links = [0, 1]
+            .map(|side| Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77)));
         let mut world = World::new(START, hosts, links);
+        world.oracle.trace = self.trace;
         for side in 0..2 {
             world.oracle.mtu.insert(address(side, self.v6), self.mtu);
         }
@@ -148,7 +151,7 @@ impl Scenario {
             DeviceFacts::plain(Medium::Ip, self.mtu)
         };
         let prefix = if self.v6 { 64 } else { 24 };
-        let addresses = vec![Cidr { address: address(side, self.v6), prefix }];
+        let addresses = vec![cidr(address(side, self.v6), prefix)];
         let mut config = ShardConfig::new(addresses, self.seed_near_wrap(side), facts);
         config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
         config.limits = Limits { connections: 64, hot_connections: 64, ..Limits::default() };
@@ -158,7 +161,7 @@ impl Scenario {
     /// Secrets whose first initial sequence number lies within 64 KiB below 2^32, found by trying.
     fn seed_near_wrap(&self, side: usize) -> [u8; 32] {
         let flow = FlowKey {
-            remote: remote_addr(address(1 - side, self.v6)),
+            remote: remote_address(address(1 - side, self.v6)),
             local: LocalIndex(0),
             remote_port: if side == 0 { PORT } else { CLIENT_PORT },
             local_port: if side == 0 { CLIENT_PORT } else { PORT },
@@ -203,7 +206,9 @@ impl Scenario {
             let stream = crate::stream::Stream::new(plans[0], seeds.0, seeds.1);
             host.streams.insert(conn, stream);
             // Streams are matched to connections by arrival; equal plans and seeds keep that sound.
-            world.hosts[1].accept_seeds.insert(CLIENT_PORT + index as u16, (plans[1], seeds.1, seeds.0));
+            world.hosts[1]
+                .accept_seeds
+                .insert(CLIENT_PORT + index as u16, (plans[1], seeds.1, seeds.0));
         }
         Ok(())
     }
@@ -226,7 +231,8 @@ impl Scenario {
             }
         }
         if !done {
-            let stuck: Vec<String> = world.hosts.iter().map(|host| describe(host, world.now)).collect();
+            let stuck: Vec<String> =
+                world.hosts.iter().map(|host| describe(host, world.now)).collect();
             return Err(format!("seed {seed}: no end after {took:?}: {stuck:#?}"));
         }
         for (side, host) in world.hosts.iter().enumerate() {
@@ -344,5 +350,12 @@ fn plan(prng: &mut Prng, most: u64) -> Plan {
         read_most: 1 << (6 + prng.below(12)),
         pause: if prng.below(4) == 0 { 50_000 } else { 0 },
         pause_most: Span::from_millis(prng.below(500) + 1),
+    }
+}
+
+fn cidr(address: IpAddr, prefix: u8) -> Cidr {
+    match Cidr::new(address, prefix) {
+        Ok(cidr) => cidr,
+        Err(error) => panic!("{address}/{prefix}: {error:?}"),
     }
 }

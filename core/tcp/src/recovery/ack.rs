@@ -84,7 +84,7 @@ impl Recovery {
             self.grant = Grant::None;
         }
         outcome.spurious = self.undo_if_spurious(&ack, &tally, cc);
-        outcome.rtt = self.sample(&ack, &tally, before.outstanding, outcome.spurious, &before);
+        outcome.rtt = self.sample(&ack, &tally, outcome.spurious, &before);
         self.judge_probe(&ack, &before, cc, &mut outcome);
         outcome.left_recovery = self.leave_if_complete(now, before.state, cc);
         let scan = self.find_lost(&ack, &before, &mut tally, &mut outcome, cc);
@@ -162,7 +162,6 @@ impl Recovery {
         &mut self,
         ack: &Ack<'_>,
         tally: &Tally,
-        outstanding: u32,
         undone: bool,
         before: &Before,
     ) -> Option<Span> {
@@ -178,7 +177,7 @@ impl Recovery {
             self.rtt.forget();
         }
         // Two segments per acknowledgement (RFC 7323 appendix G).
-        let per_round = outstanding.div_ceil(self.mss().saturating_mul(2).max(1));
+        let per_round = self.delivery.peak().div_ceil(self.mss().saturating_mul(2).max(1));
         self.rtt.on_sample(sample, per_round, &self.bounds);
         if timed.is_some() {
             let newest = tally.newest_original.map_or(sample, |at| now.since(at));

@@ -67,10 +67,14 @@ impl Delivery {
             self.limited_until = self.low().wrapping_add(in_flight);
         }
     }
+    /// Most octets in flight in this round and the one before.
+    pub(super) fn peak(&self) -> u32 {
+        self.peak.max(self.last_peak)
+    }
     /// Whether the window was used in the flight being acknowledged: up to the last segment, or
     /// half of it while it doubles.
     pub(super) fn window_limited(&self, window: u32, mss: u32, doubling: bool) -> bool {
-        let peak = self.peak.max(self.last_peak);
+        let peak = self.peak();
         if doubling {
             return peak.saturating_mul(2) > window || peak.saturating_add(mss) > window;
         }

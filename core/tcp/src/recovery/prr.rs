@@ -58,9 +58,7 @@ impl Prr {
             let growth = if ack.safe { ack.mss } else { 0 };
             behind.saturating_add(growth).min(ack.threshold - ack.in_flight)
         };
-        self.allowed = count;
-        if self.out == 0 && count == 0 {
-            self.allowed = ack.mss;
-        }
+        // The first retransmission leaves at once, whatever the proportion of it is due.
+        self.allowed = if self.out == 0 { count.max(ack.mss) } else { count };
     }
 }

@@ -101,7 +101,7 @@ pub struct AckPolicy {
     last_arrival: Tick,
     /// The delay in ticks; zero before the first arrival.
     delay: u16,
-    /// The largest payload of one wire segment: what counts as a full one.
+    /// The payload of a full segment, as the peer cuts them.
     full: u16,
     full_segments: u8,
     quick: u8,
@@ -223,10 +223,18 @@ impl AckPolicy {
     /// Counts octets and full segments; a super-segment counts what it was on the wire.
     fn count(&mut self, arrival: &Arrival, rmss: u16) {
         self.pending = self.pending.saturating_add(arrival.octets.max(1));
+        if arrival.kind == ArrivalKind::GapFilled {
+            // What had waited is in the octets: they say nothing about a segment's size.
+            return;
+        }
         let each = arrival.octets / u32::from(arrival.wire_segments.max(1));
         let each = each.min(u32::from(rmss)) as u16;
-        self.full = self.full.max(each).max(SMALLEST_FULL.min(rmss));
-        if each > 0 && each >= self.full {
+        let floor = SMALLEST_FULL.min(rmss);
+        // Without a push nothing ends here: the sender cut it at its full size, which a smaller
+        // path may have made less than it was.
+        self.full =
+            if arrival.push || each < floor { self.full.max(each) } else { each }.max(floor);
+        if each >= self.full {
             let count = arrival.wire_segments.max(1).min(u16::from(u8::MAX)) as u8;
             self.full_segments = self.full_segments.saturating_add(count);
         }

@@ -6,7 +6,8 @@
 //!
 //! Ranges are sorted, do not overlap and do not touch. A lookup is a binary search; a range that
 //! touches its neighbour merges with it, the one of fewer slices moving, so that a slice moves at
-//! most log n times in its life. What is held is never overwritten by what comes later.
+//! most log n times in its life. What is held stays as it is
+//! when later segments overlap it.
 
 use super::compact::Compactor;
 use alloc::boxed::Box;
@@ -22,11 +23,6 @@ pub struct Quota {
     pub ranges: u32,
     /// Real octets.
     pub charge: u32,
-}
-
-impl Quota {
-    /// No bound: for data that are next in order.
-    pub const UNBOUNDED: Quota = Quota { ranges: u32::MAX, charge: u32::MAX };
 }
 
 /// What became of data handed to the store.

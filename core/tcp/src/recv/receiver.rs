@@ -164,16 +164,13 @@ impl Receiver {
             return refused(DropReason::DataAfterFin);
         }
         let end = self.nxt + chain.len() as u32;
-        if self.held.first().is_some_and(|first| first.before(end)) {
-            // It reaches into what is held, which stays as it is.
-            let filed = self.held.insert(self.nxt, chain, &Quota::UNBOUNDED, None);
-            if let Filed::Held { duplicate: Some((left, right)), .. } = filed {
-                self.sack.on_duplicate(left, right);
-            }
-        } else {
-            self.nxt = end;
-            self.append(chain, intake.pool.is_tight(), intake);
+        // Where it reaches into what is held it wins: a segment in one piece costs less than one
+        // cut around what was there.
+        if let Some((left, right)) = self.held.ranges().next().filter(|held| held.0.before(end)) {
+            self.sack.on_duplicate(left, right.earliest(end));
         }
+        self.nxt = end;
+        self.append(chain, intake.pool.is_tight(), intake);
         while let Some(ready) = self.held.take_ready(self.nxt) {
             self.nxt += ready.len() as u32;
             self.append(ready, false, intake);

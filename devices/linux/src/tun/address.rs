@@ -34,7 +34,7 @@ pub(super) struct Link {
     pub(super) up: bool,
 }
 
-/// Whether a message is one of several answers to a dump.
+/// What the kernel answers to one request, before it says that this was all.
 type Answers = Vec<RouteNetlinkMessage>;
 
 impl Netlink {

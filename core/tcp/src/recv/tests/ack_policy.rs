@@ -57,6 +57,30 @@ fn a_super_segment_counts_its_segments() {
     assert_eq!(policy.on_data(ms(1), &two, &context(&CALM)), AckNeed::Now);
 }
 
+// proves SHLD-19: the size of a full segment is learned, and learned again when the path shrinks;
+// what waited behind a gap does not count as one
+#[test]
+fn a_full_segment_is_what_the_peer_cuts() {
+    let mut policy = AckPolicy::new();
+    let mut pair = |octets| {
+        let first = policy.on_data(ms(0), &data(octets), &context(&CALM));
+        let second = policy.on_data(ms(0), &data(octets), &context(&CALM));
+        policy.on_ack_sent(ms(0), false);
+        let filled = Arrival { kind: ArrivalKind::GapFilled, ..data(100_000) };
+        let _ = policy.on_data(ms(0), &filled, &context(&CALM));
+        policy.on_ack_sent(ms(0), false);
+        // the end of a message is short, and says nothing
+        let _ = policy.on_data(ms(0), &Arrival { push: true, ..data(700) }, &context(&CALM));
+        policy.on_ack_sent(ms(0), false);
+        (first != AckNeed::Now, second)
+    };
+    assert_eq!(pair(1448), (true, AckNeed::Now));
+    assert_eq!(pair(1388), (true, AckNeed::Now));
+    assert_eq!(pair(1460), (true, AckNeed::Now));
+    assert_eq!(pair(600), (true, AckNeed::Now));
+    assert!(matches!(pair(500), (true, AckNeed::Delay(_))));
+}
+
 // proves SHLD-19: ten of 300 octets are acknowledged by 2920
 #[test]
 fn small_segments_count_by_octets() {
@@ -141,13 +165,18 @@ fn an_answering_application_ends_the_quick_phase() {
     let mut policy = AckPolicy::new();
     let _ = policy.on_data(ms(0), &data(100), &context(&SETTINGS));
     policy.on_ack_sent(ms(1), true);
+    // neither the count nor silence makes it quick while it answers
     let pushed = Arrival { push: true, ..data(100) };
-    let AckNeed::Delay(until) = policy.on_data(ms(10), &pushed, &context(&SETTINGS)) else {
+    let AckNeed::Delay(until) = policy.on_data(ms(3000), &pushed, &context(&SETTINGS)) else {
         panic!("not delayed");
     };
     assert_eq!(policy.on_deadline(until, &SETTINGS), AckNeed::Now);
     policy.on_ack_sent(until, false);
-    // silence after that is idleness again
+    // it stopped answering; silence after that is idleness again, nothing less is
+    let soon = until + Span::from_millis(10);
+    let need = policy.on_data(soon, &data(100), &context(&SETTINGS));
+    assert!(matches!(need, AckNeed::Delay(_)));
+    policy.on_ack_sent(soon, false);
     let later = until + Span::from_secs(1);
     assert_eq!(policy.on_data(later, &data(100), &context(&SETTINGS)), AckNeed::Now);
 }

@@ -65,6 +65,8 @@ fn window_updates_are_few() {
     let narrow = fresh(nxt, 500, 0);
     assert!(!narrow.update_due(nxt, &holding(2000, 600), MSS));
     assert!(narrow.update_due(nxt, &holding(2000, 400), MSS));
+    assert!(!narrow.update_due(nxt, &holding(buffer, buffer - 1900), MSS));
+    assert!(narrow.update_due(nxt, &holding(buffer, buffer - 2000), MSS));
     let mut short = fresh(nxt, 2000, 7);
     assert!(short.update_due(nxt, &holding(buffer, buffer - 6000), MSS));
     short.announce(nxt, &holding(buffer, 0), MSS);

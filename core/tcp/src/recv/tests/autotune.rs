@@ -42,6 +42,15 @@ fn a_slow_stream_keeps_a_small_buffer() {
 }
 
 #[test]
+fn it_never_shrinks_by_itself() {
+    let mut tune = Autotune::new(Instant::ZERO, 128 << 10);
+    tune.on_echo(Span::from_millis(50));
+    // more than a quarter of the buffer in a round, but not what would need a larger one
+    assert_eq!(tune.on_copied(Instant::from_millis(60), 33_000, &BOUNDS), Resized::Same);
+    assert_eq!(tune.buffer(), 128 << 10);
+}
+
+#[test]
 fn shortage_and_limits_bound_it() {
     let (tune, _) = slow_start(&Bounds { tight: true, ..BOUNDS }, 12);
     assert_eq!(tune.buffer(), 128 << 10);

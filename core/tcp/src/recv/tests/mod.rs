@@ -5,6 +5,7 @@ mod ack_policy;
 mod advertise;
 mod autotune;
 mod challenge;
+mod compact;
 mod paws;
 mod reassembly;
 mod receiver;
@@ -13,11 +14,15 @@ mod stream;
 mod urgent;
 mod window_check;
 
+use crate::recv::reassembly::Quota;
 use std::vec::Vec;
 use usertcp_frame::{Chain, Class, FramePool, PoolConfig};
 
 /// Bases that put what is tested before, on and after the wrap.
 pub const BASES: [u32; 6] = [0, 1, 1_000_000, 0x7FFF_FFFF, u32::MAX - 5, u32::MAX];
+
+/// No limit.
+pub const UNBOUNDED: Quota = Quota { ranges: u32::MAX, charge: u32::MAX };
 
 pub fn pool_of(octets: usize) -> FramePool {
     FramePool::new(&PoolConfig { octets, reserve_small: 16 })

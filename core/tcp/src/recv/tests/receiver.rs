@@ -142,6 +142,7 @@ fn tiny_segments_are_charged_what_they_take() {
         let data = chain(&pool, &stream(0, 1000));
         let (outcome, _) = give(&mut receiver, &pool, buffer, Seq(0), data, false);
         assert!(matches!(outcome, DataOutcome::Delivered { .. }), "{buffer} {most}");
+        assert!(receiver.charge() <= 2 * buffer);
     }
 }
 
@@ -248,4 +249,41 @@ fn large_frames_are_compacted_before_anything_is_refused() {
     let mut out = std::vec![0; 200_000];
     assert_eq!(receiver.read(&mut out) as u64, position);
     assert_eq!(out.get(..position as usize), Some(&stream(0, position as usize)[..]));
+}
+
+// what waits out of order makes room for what is next
+#[test]
+fn held_data_give_way() {
+    let (pool, buffer) = (pool(), 16u32 << 10);
+    let mut receiver = Receiver::new(Seq(0));
+    for at in [2896u32, 5792, 8688] {
+        let data = chain(&pool, &stream(u64::from(at), 1448));
+        let _ = give(&mut receiver, &pool, buffer, Seq(at), data, false);
+    }
+    let held = receiver.held().charge();
+    let slim = held / 2;
+    let data = chain(&pool, &stream(0, 1448));
+    let (outcome, _) = give(&mut receiver, &pool, slim, Seq(0), data, false);
+    assert_eq!(outcome, delivered(1448, false, true));
+    assert!(receiver.charge() <= 2 * slim);
+    assert!(receiver.held().charge() < held && !receiver.held().is_empty());
+}
+
+// two slices of one frame with something between them: the frame counts until both are read
+#[test]
+fn a_shared_frame_is_counted_once() {
+    let pool = pool();
+    let whole = chain(&pool, &stream(0, 150)).pop_front().unwrap();
+    let mut data = Chain::from(whole.slice(0..50));
+    data.push_back(whole.slice(100..150));
+    let one = whole.charge();
+    drop(whole);
+    let mut receiver = Receiver::new(Seq(0));
+    let (outcome, _) = give(&mut receiver, &pool, 65_536, Seq(0), data, false);
+    assert_eq!(outcome, delivered(100, false, false));
+    assert_eq!(receiver.charge(), one);
+    assert_eq!(receiver.read(&mut [0; 60]), 60);
+    assert_eq!(receiver.charge(), one);
+    assert!(receiver.read_slice().is_some());
+    assert_eq!(receiver.charge(), 0);
 }

@@ -1,5 +1,5 @@
-use super::{BASES, chain, pool, stream};
-use crate::recv::reassembly::{Quota, Reassembly};
+use super::{BASES, UNBOUNDED, chain, pool, stream};
+use crate::recv::reassembly::Reassembly;
 use crate::recv::receiver::{DataOutcome, Intake, Receiver};
 use crate::recv::sack::{SackBlocks, SackReport};
 use std::vec::Vec;
@@ -124,6 +124,8 @@ fn a_duplicate_inside_is_followed_by_its_range() {
     }
     assert_eq!(peer.send(3), DataOutcome::Duplicate);
     assert_eq!(peer.blocks(3), [unit(3), (200, 500), unit(8)]);
+    let _ = peer.send(3);
+    assert_eq!(peer.blocks(1), [unit(3)]);
     assert_eq!(peer.blocks(3), [(200, 500), unit(8)]);
     // the whole range again: the same block twice
     assert_eq!(peer.send(8), DataOutcome::Duplicate);
@@ -131,6 +133,18 @@ fn a_duplicate_inside_is_followed_by_its_range() {
     // partly held, partly new
     let _ = peer.send_octets(450, 100);
     assert_eq!(peer.blocks(3), [(450, 500), (200, 550), unit(8)]);
+}
+
+// data next in order that reach into a held range: what both have is a duplicate
+#[test]
+fn next_data_that_overlap_are_told() {
+    let mut peer = Peer::new(u32::MAX - 50);
+    let _ = peer.send(1);
+    let _ = peer.send(5);
+    let outcome = peer.send_octets(0, 150);
+    assert!(matches!(outcome, DataOutcome::Delivered { octets: 200, .. }));
+    assert_eq!(peer.blocks(3), [(100, 150), unit(5)]);
+    assert_eq!(peer.blocks(3), [unit(5)]);
 }
 
 // duplicates that follow each other before an acknowledgement are told together
@@ -169,7 +183,7 @@ fn forgotten_ranges_fill_the_rest() {
     let pool = pool();
     let (mut held, mut report) = (Reassembly::new(), SackReport::new());
     for seq in [10u32, 20, 30] {
-        let _ = held.insert(Seq(seq), chain(&pool, &[1]), &Quota::UNBOUNDED, None);
+        let _ = held.insert(Seq(seq), chain(&pool, &[1]), &UNBOUNDED, None);
     }
     report.on_held(Seq(20), &held);
     let blocks: SackBlocks = report.take_blocks(&held, 4);

@@ -6,6 +6,7 @@ use crate::recv::receiver::{DataOutcome, Intake, Receiver};
 use crate::recv::window_check::{Acceptability, Extent, check};
 use proptest::prelude::*;
 use usertcp_base::{Scale, Seq, WireWindow};
+use usertcp_frame::FramePool;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -45,13 +46,82 @@ struct Run {
     end: u64,
     receiver: Receiver,
     advertise: Advertise,
+    peer_edge: Seq,
     buffer: u32,
     read: u64,
 }
 
 impl Run {
+    fn new(base: Seq, scale: Scale) -> Run {
+        let advertise = Advertise::new(base, WireWindow(20_000), Scale::NONE, scale);
+        Run {
+            base,
+            end: 60_000,
+            receiver: Receiver::new(base),
+            peer_edge: advertise.edge(),
+            advertise,
+            buffer: 20_000,
+            read: 0,
+        }
+    }
+
     fn position(&self) -> u64 {
         u64::from(self.receiver.nxt().0.wrapping_sub(self.base.0))
+    }
+
+    /// A segment of the stream arrives; its last one carries the FIN.
+    fn arrive(&mut self, pool: &FramePool, from: u64, len: u32) {
+        let from = from.min(self.end);
+        let len = u64::from(len).min(self.end - from);
+        let fin = from + len == self.end;
+        let seq = self.base + from as u32;
+        let extent = Extent { seq, octets: len as u32, syn: false, fin };
+        let window = self.advertise.window(self.receiver.nxt());
+        if check(&extent, &window) != Acceptability::Accept {
+            return;
+        }
+        let payload = chain(pool, &stream(from, len as usize));
+        self.advertise.on_arrival(len as u32, payload.charge());
+        let (edge, mut copied) = (self.advertise.edge(), 0);
+        let mut intake =
+            Intake { edge, buffer: self.buffer, ranges: 16, pool, copied: &mut copied };
+        let before = self.receiver.nxt();
+        let outcome = self.receiver.on_data(seq, payload, fin, &mut intake);
+        let moved = self.receiver.nxt().since(before);
+        match outcome {
+            DataOutcome::Delivered { octets, fin_reached, .. } => {
+                assert_eq!(octets + u32::from(fin_reached), moved);
+                assert_eq!(fin_reached, self.position() == self.end + 1);
+            }
+            _ => assert_eq!(moved, 0),
+        }
+        assert!(!self.receiver.nxt().after(edge));
+        assert!(self.receiver.held().highest().is_none_or(|highest| !highest.after(edge)));
+    }
+
+    fn acknowledge(&mut self) {
+        let nxt = self.receiver.nxt();
+        let holding = self.receiver.holding(self.buffer);
+        let field = self.advertise.announce(nxt, &holding, 1460);
+        let edge = nxt + self.advertise.scale().octets(field);
+        assert!(!edge.before(self.peer_edge));
+        self.peer_edge = edge;
+        for block in self.receiver.take_sack_blocks(3) {
+            assert!(block.0.before(block.1));
+        }
+    }
+
+    fn read(&mut self, len: usize) {
+        let mut out = std::vec![0; len];
+        let got = self.receiver.read(&mut out);
+        assert_eq!(&out[..got], &stream(self.read, got)[..]);
+        self.read += got as u64;
+    }
+
+    fn check_account(&self) {
+        let queued: u32 = self.receiver.slices().map(|slice| slice.len() as u32).sum();
+        assert_eq!(queued, self.receiver.queued());
+        assert!(self.receiver.charge() >= queued + self.receiver.held().octets());
     }
 }
 
@@ -67,88 +137,26 @@ proptest! {
         ops in prop::collection::vec(op(), 1..200),
     ) {
         let pool = pool_of(pool_octets);
-        let base = Seq(base);
-        let mut run = Run {
-            base,
-            end: 60_000,
-            receiver: Receiver::new(base),
-            advertise: Advertise::new(
-                base, WireWindow(20_000), Scale::NONE, Scale::clamped(shift)),
-            buffer: 20_000,
-            read: 0,
-        };
-        let mut peer_edge = run.advertise.edge();
-        let mut copied = 0u64;
+        let mut run = Run::new(Seq(base), Scale::clamped(shift));
         for op in ops {
             let at = run.position();
-            let segment = match op {
-                Op::Segment { ahead, len } => Some((at.saturating_add_signed(i64::from(ahead)), len)),
-                Op::Next { len } => Some((at, len)),
-                _ => None,
-            };
-            if let Some((from, len)) = segment {
-                let from = from.min(run.end);
-                let len = u64::from(len).min(run.end - from);
-                let fin = from + len == run.end;
-                let seq = base + from as u32;
-                let extent = Extent { seq, octets: len as u32, syn: false, fin };
-                let window = run.advertise.window(run.receiver.nxt());
-                if check(&extent, &window) != Acceptability::Accept {
-                    continue;
-                }
-                let payload = chain(&pool, &stream(from, len as usize));
-                run.advertise.on_arrival(len as u32, payload.charge());
-                let mut intake = Intake {
-                    edge: run.advertise.edge(), buffer: run.buffer, ranges: 16,
-                    pool: &pool, copied: &mut copied,
-                };
-                let before = run.receiver.nxt();
-                let outcome = run.receiver.on_data(seq, payload, fin, &mut intake);
-                let moved = run.receiver.nxt().since(before);
-                match outcome {
-                    DataOutcome::Delivered { octets, fin_reached, .. } => {
-                        prop_assert_eq!(octets + u32::from(fin_reached), moved);
-                        prop_assert_eq!(fin_reached, run.position() == run.end + 1);
-                    }
-                    _ => prop_assert_eq!(moved, 0),
-                }
-                prop_assert!(!run.receiver.nxt().after(run.advertise.edge()));
-                if let Some(highest) = run.receiver.held().highest() {
-                    prop_assert!(!highest.after(run.advertise.edge()));
-                }
-            }
             match op {
-                Op::Read { len } => {
-                    let mut out = std::vec![0; len];
-                    let got = run.receiver.read(&mut out);
-                    prop_assert_eq!(&out[..got], &stream(run.read, got)[..]);
-                    run.read += got as u64;
+                Op::Segment { ahead, len } => {
+                    run.arrive(&pool, at.saturating_add_signed(i64::from(ahead)), len);
                 }
+                Op::Next { len } => run.arrive(&pool, at, len),
+                Op::Read { len } => run.read(len),
                 Op::Slice => if let Some(slice) = run.receiver.read_slice() {
-                    prop_assert!(slice.iter().zip(run.read..).all(|(o, p)| *o == octet(p)));
+                    assert!(slice.iter().zip(run.read..).all(|(o, p)| *o == octet(p)));
                     run.read += slice.len() as u64;
                 },
-                Op::Ack => {
-                    let holding = run.receiver.holding(run.buffer);
-                    let field = run.advertise.announce(run.receiver.nxt(), &holding, 1460);
-                    let edge = run.receiver.nxt() + run.advertise.scale().octets(field);
-                    // the FIN took the last number of a window that had one left
-                    prop_assert!(!edge.before(peer_edge));
-                    peer_edge = edge;
-                    for block in run.receiver.take_sack_blocks(3) {
-                        prop_assert!(block.0.before(block.1));
-                    }
-                }
+                Op::Ack => run.acknowledge(),
                 Op::Renege => { run.receiver.renege(); }
                 Op::Buffer(octets) => run.buffer = octets,
-                _ => {}
             }
-            let queued: u32 = run.receiver.slices().map(|slice| slice.len() as u32).sum();
-            prop_assert_eq!(queued, run.receiver.queued());
-            prop_assert!(run.receiver.charge() >= run.receiver.queued() + run.receiver.held().octets());
+            run.check_account();
         }
-        let Run { receiver, .. } = run;
-        drop(receiver);
+        drop(run);
         prop_assert_eq!(pool.stats().used_octets, 0);
     }
 }

@@ -121,25 +121,20 @@ fn speed() {
     let sack = Options { sack: [block; 3].into_iter().collect(), ..plain };
     let header = Header { flags: Flags::ACK, ..Header::default() };
     let mut octets = [0; 60];
-    let rounds = 10_000_000u32;
     std::println!("Options: {} octets", size_of::<Options>());
     for (name, options) in [("timestamps", plain), ("timestamps and SACK", sack)] {
-        let start = std::time::Instant::now();
-        for _ in 0..rounds {
+        let emitted = crate::tenths_of_nanos(|| {
             emit(black_box(&mut octets), &header, black_box(&options), EmitChecksum::Full(1));
-        }
-        let emitted = start.elapsed() / rounds;
+        });
         let len = header_len(&options, header.flags);
-        let start = std::time::Instant::now();
-        for _ in 0..rounds {
+        let parsed = crate::tenths_of_nanos(|| {
             black_box(parse(black_box(&octets[..len]), 1500)).unwrap();
-        }
-        std::println!("{name}: emit {emitted:?}, parse {:?}", start.elapsed() / rounds);
+        });
+        std::println!("{name}: emit {emitted} /10 ns, parse {parsed} /10 ns");
     }
     let worst = packet(ACK, &[1; 40]);
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
+    let parsed = crate::tenths_of_nanos(|| {
         black_box(parse(black_box(&worst), 1500)).unwrap();
-    }
-    std::println!("forty NOPs: parse {:?}", start.elapsed() / rounds);
+    });
+    std::println!("forty NOPs: parse {parsed} /10 ns");
 }
