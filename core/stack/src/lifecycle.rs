@@ -10,12 +10,16 @@ use crate::config::Profile;
 use crate::events::Pending;
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
     Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, Tcb, Then, TimeWait,
 };
+
+/// What is due already comes back at the next tick and not in the same turn: a mistake in a connection
+/// costs a little time then, and not the shard.
+const LEAST_WAIT: Span = Span::from_micros(1);
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
@@ -89,7 +93,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::TimeWait(_, until) => Some(*until),
             Body::Ended(..) => None,
         };
-        self.table.arm(id, deadline);
+        self.table.arm(id, deadline.map(|deadline| deadline.max(now + LEAST_WAIT)));
     }
 
     /// A connection is over.
