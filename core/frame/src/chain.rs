@@ -1,0 +1,447 @@
+//! A queue of slices: the one type for packets, receive queues, send queues.
+//! Owns: the order of slices and the count of octets.
+//! Must not know: what the octets mean.
+
+use crate::slice::FrameSlice;
+use crate::spill::Spill;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+
+/// A first-in first-out queue of slices, read as one run of octets.
+///
+/// Two slices lie in the value itself; from the third on they move to the heap, which is given
+/// back when the chain is empty. It never holds an empty slice, and slices that lie behind each
+/// other in one frame become one.
+pub struct Chain {
+    octets: usize,
+    store: Store,
+}
+
+enum Store {
+    /// The second only with the first.
+    Inline([Option<FrameSlice>; 2]),
+    /// At least one slice.
+    Spilled(Box<Spill>),
+}
+
+const EMPTY: Store = Store::Inline([None, None]);
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Chain>() <= 48);
+
+impl Chain {
+    /// An empty chain.
+    pub const fn new() -> Chain {
+        Chain { octets: 0, store: EMPTY }
+    }
+
+    /// Octets in all.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.octets
+    }
+    /// Whether there are no octets.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.octets == 0
+    }
+    /// Slices in all.
+    pub fn slice_count(&self) -> usize {
+        match &self.store {
+            Store::Inline([None, _]) => 0,
+            Store::Inline([Some(_), None]) => 1,
+            Store::Inline([Some(_), Some(_)]) => 2,
+            Store::Spilled(spill) => spill.len(),
+        }
+    }
+    /// Octets of memory the frames take. A frame counts again when another lies between two
+    /// slices of it.
+    pub fn charge(&self) -> u32 {
+        let mut total = 0u32;
+        let mut before: Option<&FrameSlice> = None;
+        for slice in self.slices() {
+            if !before.is_some_and(|before| before.shares_frame(slice)) {
+                total = total.saturating_add(slice.charge());
+            }
+            before = Some(slice);
+        }
+        total
+    }
+
+    /// Puts a slice behind all others. An empty one is dropped.
+    #[inline]
+    pub fn push_back(&mut self, slice: FrameSlice) {
+        if slice.is_empty() {
+            return;
+        }
+        self.octets += slice.len();
+        match &mut self.store {
+            Store::Inline([first @ None, _]) => *first = Some(slice),
+            Store::Inline([Some(first), second @ None]) => {
+                if !first.join(&slice) {
+                    *second = Some(slice);
+                }
+            }
+            Store::Inline([_, Some(second)]) => {
+                if !second.join(&slice) {
+                    self.spill().push_back(slice);
+                }
+            }
+            Store::Spilled(spill) => {
+                if !spill.back_mut().is_some_and(|back| back.join(&slice)) {
+                    spill.push_back(slice);
+                }
+            }
+        }
+    }
+
+    /// Puts a slice in front of all others. An empty one is dropped.
+    pub fn push_front_slice(&mut self, slice: FrameSlice) {
+        if slice.is_empty() {
+            return;
+        }
+        self.octets += slice.len();
+        match &mut self.store {
+            Store::Inline([first @ None, _]) => *first = Some(slice),
+            Store::Inline([first, second @ None]) => *second = first.replace(slice),
+            Store::Inline(_) => self.spill().push_front(slice),
+            Store::Spilled(spill) => spill.push_front(slice),
+        }
+    }
+
+    /// Takes the first slice off.
+    pub fn pop_front(&mut self) -> Option<FrameSlice> {
+        let slice = match &mut self.store {
+            Store::Inline([first, second]) => core::mem::replace(first, second.take())?,
+            Store::Spilled(spill) => spill.pop_front()?,
+        };
+        self.took(slice.len());
+        Some(slice)
+    }
+
+    /// Takes the last slice off.
+    pub fn pop_back(&mut self) -> Option<FrameSlice> {
+        let slice = match &mut self.store {
+            Store::Inline([first, second]) => second.take().or_else(|| first.take())?,
+            Store::Spilled(spill) => spill.pop_back()?,
+        };
+        self.took(slice.len());
+        Some(slice)
+    }
+
+    /// The first slice.
+    #[inline]
+    pub fn front(&self) -> Option<&FrameSlice> {
+        self.get(0)
+    }
+    /// The last slice.
+    pub fn back(&self) -> Option<&FrameSlice> {
+        self.get(self.slice_count().checked_sub(1)?)
+    }
+    /// The slice of that number, from 0.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&FrameSlice> {
+        match &self.store {
+            Store::Inline(slots) => slots.get(index)?.as_ref(),
+            Store::Spilled(spill) => spill.get(index),
+        }
+    }
+    /// The first slice, to change it; the chain's count follows when the guard is dropped.
+    pub fn front_mut(&mut self) -> Option<SliceMut<'_>> {
+        SliceMut::new(self, End::Front)
+    }
+    /// The last slice, to change it; the chain's count follows when the guard is dropped.
+    pub fn back_mut(&mut self) -> Option<SliceMut<'_>> {
+        SliceMut::new(self, End::Back)
+    }
+    /// Appends what fits of `octets` in place behind the last slice, and tells how many fitted.
+    pub fn extend_back(&mut self, octets: &[u8]) -> usize {
+        self.back_mut().map_or(0, |mut back| back.try_extend(octets))
+    }
+
+    /// Drops the first `n` octets; at most all.
+    pub fn advance(&mut self, mut n: usize) {
+        while let Some(front) = self.front() {
+            let len = front.len();
+            if n < len {
+                if n > 0
+                    && let Some(mut front) = self.front_mut()
+                {
+                    front.advance(n);
+                }
+                return;
+            }
+            n -= len;
+            self.pop_front();
+        }
+    }
+
+    /// Keeps the first `n` octets; no effect when there are fewer.
+    pub fn truncate(&mut self, n: usize) {
+        while self.octets > n {
+            let excess = self.octets - n;
+            match self.back_mut() {
+                Some(mut back) if back.len() > excess => {
+                    let keep = back.len() - excess;
+                    back.truncate(keep);
+                    return;
+                }
+                Some(_) => {}
+                None => return,
+            }
+            self.pop_back();
+        }
+    }
+
+    /// Takes the first `n` octets off into a chain of their own; at most all.
+    pub fn split_to(&mut self, n: usize) -> Chain {
+        if n >= self.octets {
+            return core::mem::take(self);
+        }
+        let mut front = Chain::new();
+        while front.octets < n {
+            let wanted = n - front.octets;
+            match self.front_mut() {
+                Some(mut first) if first.len() > wanted => front.push_back(first.split_to(wanted)),
+                Some(_) => {}
+                None => break,
+            }
+            if front.octets < n
+                && let Some(whole) = self.pop_front()
+            {
+                front.push_back(whole);
+            }
+        }
+        front
+    }
+
+    /// The octets from `offset` on, `len` of them or as many as there are, sharing the frames.
+    /// Constant time per slice when offsets follow each other, logarithmic to begin elsewhere.
+    pub fn slice(&self, offset: usize, len: usize) -> Chain {
+        let mut part = Chain::new();
+        self.for_each_part(offset, len, |slice, from, to| part.push_back(slice.slice(from..to)));
+        part
+    }
+
+    /// Copies octets from `offset` on into `out`, and tells how many there were.
+    pub fn copy_to(&self, offset: usize, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        self.for_each_part(offset, out.len(), |slice, from, to| {
+            let part = slice.get(from..to).unwrap_or_default();
+            if let Some(target) = out.get_mut(done..done + part.len()) {
+                target.copy_from_slice(part);
+                slice.count_copied(part.len());
+                done += part.len();
+            }
+        });
+        done
+    }
+
+    /// A copy of all octets, for tests and traces.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.octets);
+        self.slices().for_each(|slice| out.extend_from_slice(slice));
+        out
+    }
+
+    /// The slices from first to last.
+    pub fn slices(&self) -> Slices<'_> {
+        Slices { chain: self, next: 0 }
+    }
+
+    /// Puts all of `other` behind.
+    pub fn append(&mut self, mut other: Chain) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        while let Some(slice) = other.pop_front() {
+            self.push_back(slice);
+        }
+    }
+
+    /// Calls `each` with every slice that holds part of the range, and which part.
+    fn for_each_part(
+        &self,
+        offset: usize,
+        len: usize,
+        mut each: impl FnMut(&FrameSlice, usize, usize),
+    ) {
+        let Some((mut index, mut from)) = self.find(offset) else { return };
+        let mut left = len;
+        while left > 0
+            && let Some(slice) = self.get(index)
+        {
+            let to = slice.len().min(from.saturating_add(left));
+            each(slice, from, to);
+            left -= to - from;
+            from = 0;
+            index += 1;
+        }
+        if let Store::Spilled(spill) = &self.store {
+            spill.set_cursor(index.saturating_sub(1));
+        }
+    }
+
+    fn find(&self, offset: usize) -> Option<(usize, usize)> {
+        match &self.store {
+            Store::Spilled(spill) => spill.find(offset),
+            Store::Inline(slots) => {
+                let first = slots[0].as_ref()?.len();
+                if offset < first { Some((0, offset)) } else { Some((1, offset - first)) }
+                    .filter(|_| offset < self.octets)
+            }
+        }
+    }
+
+    /// Turns to the long form.
+    #[cold]
+    fn spill(&mut self) -> &mut Spill {
+        if let Store::Inline(slots) = &mut self.store {
+            let mut spill = Box::new(Spill::new());
+            slots.iter_mut().filter_map(Option::take).for_each(|slice| spill.push_back(slice));
+            self.store = Store::Spilled(spill);
+        }
+        match &mut self.store {
+            Store::Spilled(spill) => spill,
+            Store::Inline(_) => unreachable!("made so just above"),
+        }
+    }
+
+    /// A slice of `octets` left; the last one takes the heap with it.
+    fn took(&mut self, octets: usize) {
+        self.octets -= octets;
+        if self.octets == 0 {
+            self.store = EMPTY;
+        }
+    }
+}
+
+/// The slices of a chain, first to last.
+#[derive(Clone)]
+pub struct Slices<'a> {
+    chain: &'a Chain,
+    next: usize,
+}
+
+impl<'a> Iterator for Slices<'a> {
+    type Item = &'a FrameSlice;
+    #[inline]
+    fn next(&mut self) -> Option<&'a FrameSlice> {
+        let slice = self.chain.get(self.next)?;
+        self.next += 1;
+        Some(slice)
+    }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.chain.slice_count() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Slices<'_> {}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Front,
+    Back,
+}
+
+/// The first or last slice of a chain, to change it: whatever it becomes, the chain's count and
+/// positions follow.
+pub struct SliceMut<'a> {
+    chain: &'a mut Chain,
+    end: End,
+    len_before: usize,
+}
+
+impl<'a> SliceMut<'a> {
+    fn new(chain: &'a mut Chain, end: End) -> Option<SliceMut<'a>> {
+        let slice = if end == End::Front { chain.front() } else { chain.back() };
+        let len_before = slice?.len();
+        Some(SliceMut { chain, end, len_before })
+    }
+}
+
+impl Deref for SliceMut<'_> {
+    type Target = FrameSlice;
+    fn deref(&self) -> &FrameSlice {
+        let slice = if self.end == End::Front { self.chain.front() } else { self.chain.back() };
+        // The chain was not empty when the guard was made, and is borrowed by it.
+        slice.unwrap_or_else(|| unreachable!("the chain lost its slice"))
+    }
+}
+
+impl DerefMut for SliceMut<'_> {
+    fn deref_mut(&mut self) -> &mut FrameSlice {
+        let slice = match (&mut self.chain.store, self.end) {
+            (Store::Inline([Some(first), None]), _) => Some(first),
+            (Store::Inline([first, _]), End::Front) => first.as_mut(),
+            (Store::Inline([_, second]), End::Back) => second.as_mut(),
+            (Store::Spilled(spill), End::Front) => spill.front_mut(),
+            (Store::Spilled(spill), End::Back) => spill.back_mut(),
+        };
+        slice.unwrap_or_else(|| unreachable!("the chain lost its slice"))
+    }
+}
+
+impl Drop for SliceMut<'_> {
+    fn drop(&mut self) {
+        let len = self.len();
+        let (before, chain) = (self.len_before, &mut *self.chain);
+        chain.octets = chain.octets.wrapping_add(len).wrapping_sub(before);
+        if self.end == End::Front
+            && let Store::Spilled(spill) = &mut chain.store
+        {
+            spill.front_moved((len as u64).wrapping_sub(before as u64));
+        }
+        if len == 0 {
+            // Emptied: it must not stay. Its octets are off the count already.
+            match self.end {
+                End::Front => chain.pop_front(),
+                End::Back => chain.pop_back(),
+            };
+        }
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain::new()
+    }
+}
+
+impl Clone for Chain {
+    /// Shares the frames.
+    fn clone(&self) -> Chain {
+        self.slices().cloned().collect()
+    }
+}
+
+impl From<FrameSlice> for Chain {
+    fn from(slice: FrameSlice) -> Chain {
+        let mut chain = Chain::new();
+        chain.push_back(slice);
+        chain
+    }
+}
+
+impl Extend<FrameSlice> for Chain {
+    fn extend<T: IntoIterator<Item = FrameSlice>>(&mut self, slices: T) {
+        slices.into_iter().for_each(|slice| self.push_back(slice));
+    }
+}
+
+impl FromIterator<FrameSlice> for Chain {
+    fn from_iter<T: IntoIterator<Item = FrameSlice>>(slices: T) -> Chain {
+        let mut chain = Chain::new();
+        chain.extend(slices);
+        chain
+    }
+}
+
+impl core::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Chain({} octets in {} slices)", self.octets, self.slice_count())
+    }
+}

@@ -1,0 +1,555 @@
+//! The pool's memory. The one file of the core with unsafe code; everything it offers the rest
+//! of the crate is sound whatever the caller does.
+//! Owns: the region, frame headers, reference counts, the way home from other threads.
+//! Must not know: what the octets mean, or which frame is best taken (`blocks`).
+//!
+//! The rules everything below rests on:
+//! 1. A frame is *out* from `Pool::take` until its count falls to zero at home. Only then is its
+//!    header written as a whole; while it is out, its home thread alone touches `refs`, `filled`.
+//! 2. Octets below `filled` are never written while two references exist; octets from `filled`
+//!    on are never read through a shared reference. So appending never meets a reader.
+//! 3. Another thread touches only `returned` (atomic), `next` (by whoever moved `returned` off
+//!    zero), `home`, which never changes, and the octets its own reference covers.
+//! 4. The pool is freed by whoever takes away its last reference: see `close`.
+#![allow(unsafe_code)]
+
+use crate::blocks::{BLOCK_OCTETS, Blocks, HEADER_OCTETS, Kind, MOST_BLOCKS, Place};
+use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::boxed::Box;
+use core::cell::Cell;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
+use core::slice;
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
+use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU32};
+
+/// Where frames start: a page boundary.
+const REGION_ALIGN: usize = 4096;
+
+/// In front of every frame.
+#[repr(C, align(32))]
+struct Header {
+    home: NonNull<Core>,
+    /// Link of the list of frames on their way home.
+    next: Cell<*mut Header>,
+    /// References, lent ones included until they are counted at home.
+    refs: Cell<u32>,
+    /// Data octets that may hold something; in a frame at home, the link of the free list.
+    filled: Cell<u32>,
+    /// References given up on other threads and not yet counted.
+    returned: AtomicU32,
+    place: Place,
+}
+
+const _: () = assert!(size_of::<Header>() <= HEADER_OCTETS);
+
+/// What other threads touch, on a cache line of its own.
+#[repr(align(64))]
+struct Shared {
+    /// Frames with `returned` above zero, last first; [`CLOSED`] when home is no more.
+    arrivals: AtomicPtr<Header>,
+    /// After closing: references still lent out. Below zero while home has not yet told how many.
+    remaining: AtomicIsize,
+}
+
+struct Core {
+    blocks: Blocks,
+    /// References on the home thread: pools and handles.
+    local: Cell<usize>,
+    /// References on other threads, as far as is known at home.
+    lent: Cell<usize>,
+    copied: Cell<u64>,
+    refused: Cell<u64>,
+    base: NonNull<u8>,
+    allocation: NonNull<u8>,
+    layout: Layout,
+    shared: Shared,
+}
+
+/// The mark of a pool whose home thread has let go. No header has this address.
+const CLOSED: *mut Header = ptr::dangling_mut();
+
+/// A counted reference to a pool, for its home thread.
+pub(crate) struct Pool(NonNull<Core>);
+
+impl Pool {
+    /// A pool of `blocks` blocks, `reserved` of them for the reserve. Memory is not touched yet.
+    pub(crate) fn new(blocks: usize, reserved: usize) -> Pool {
+        let blocks = blocks.clamp(reserved + 1, MOST_BLOCKS);
+        // Asked for with a small alignment: the allocator takes zeroed pages as they come only
+        // then, and would write (touch) all of them for a larger one.
+        let Ok(layout) = Layout::from_size_align(blocks * BLOCK_OCTETS + REGION_ALIGN, 16) else {
+            panic!("a frame pool of {blocks} blocks is beyond the address space");
+        };
+        // Not safely: a Vec<u8> would have to be written through, and cannot be shared in parts.
+        // SAFETY: the layout is not of size zero.
+        let Some(allocation) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
+            handle_alloc_error(layout);
+        };
+        let skip = allocation.as_ptr().align_offset(REGION_ALIGN);
+        // Not safely: address arithmetic.
+        // SAFETY: `skip` is below REGION_ALIGN, which the allocation has in excess.
+        let base = unsafe { allocation.add(skip) };
+        let core = Core {
+            blocks: Blocks::new(blocks, reserved),
+            local: Cell::new(1),
+            lent: Cell::new(0),
+            copied: Cell::new(0),
+            refused: Cell::new(0),
+            base,
+            allocation,
+            layout,
+            shared: Shared {
+                arrivals: AtomicPtr::new(ptr::null_mut()),
+                remaining: AtomicIsize::new(0),
+            },
+        };
+        Pool(NonNull::from(Box::leak(Box::new(core))))
+    }
+
+    #[inline]
+    fn core(&self) -> &Core {
+        // Not safely: the last owner may be on another thread, and no Rc or Arc counts both ways.
+        // SAFETY: `self` is one of the references `local` counts; the core lives while any exist.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// A frame of `kind` with nothing in it; `None` when the budget is used up.
+    #[inline]
+    pub(crate) fn take(&self, kind: Kind) -> Option<Handle> {
+        let core = self.core();
+        let place = core.blocks.take(kind, |place| core.link_of(place))?;
+        let header = core.header_at(place);
+        let fresh = Header {
+            home: self.0,
+            next: Cell::new(ptr::null_mut()),
+            refs: Cell::new(1),
+            filled: Cell::new(0),
+            returned: AtomicU32::new(0),
+            place,
+        };
+        // Not safely: the header lies in raw memory.
+        // SAFETY: `place` came from the block table, so it lies in the region, aligned, and no
+        // one else refers to it (rule 1).
+        unsafe { header.write(fresh) };
+        core.local.set(core.local.get() + 1);
+        Some(Handle(header))
+    }
+
+    /// Counts home the references given up on other threads. Frames that came home.
+    pub(crate) fn reclaim(&self) -> usize {
+        let core = self.core();
+        if core.shared.arrivals.load(Acquire).is_null() {
+            return 0;
+        }
+        core.absorb(core.shared.arrivals.swap(ptr::null_mut(), AcqRel))
+    }
+
+    /// The block table, for its figures.
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.core().blocks
+    }
+    /// References on other threads, as far as is known here.
+    pub(crate) fn lent(&self) -> usize {
+        self.core().lent.get()
+    }
+    /// Octets copied so far.
+    pub(crate) fn copied(&self) -> u64 {
+        self.core().copied.get()
+    }
+    /// Requests refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.core().refused.get()
+    }
+    /// Counts a request refused.
+    pub(crate) fn count_refused(&self) {
+        let core = self.core();
+        core.refused.set(core.refused.get().wrapping_add(1));
+    }
+    /// Whether both are the same pool.
+    pub(crate) fn is(&self, other: &Pool) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Clone for Pool {
+    fn clone(&self) -> Pool {
+        let core = self.core();
+        core.local.set(core.local.get() + 1);
+        Pool(self.0)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        release_local(self.0);
+    }
+}
+
+impl Core {
+    #[inline]
+    fn header_at(&self, place: Place) -> NonNull<Header> {
+        let offset = place.octet_offset();
+        // Not safely: address arithmetic.
+        // SAFETY: places are made by the block table only, for blocks the region has.
+        unsafe { self.base.add(offset) }.cast()
+    }
+
+    #[inline]
+    fn link_of(&self, place: Place) -> u16 {
+        // Not safely: the header lies in raw memory.
+        // SAFETY: asked only for frames on a free list, whose headers were written by `take`.
+        unsafe { self.header_at(place).as_ref() }.filled.get() as u16
+    }
+
+    #[inline]
+    fn give(&self, header: &Header) {
+        header.filled.set(u32::from(self.blocks.give(header.place)));
+    }
+
+    /// Counts the references of a list of arrivals. Frames that came home.
+    fn absorb(&self, mut list: *mut Header) -> usize {
+        let mut home = 0;
+        while let Some(pointer) = NonNull::new(list) {
+            // Not safely: the list is made of pointers by other threads.
+            // SAFETY: whoever pushed the frame held a reference that is counted only below.
+            let header = unsafe { pointer.as_ref() };
+            // Read first: once `returned` is zero, the next one to come back writes it.
+            list = header.next.get();
+            let returned = header.returned.swap(0, AcqRel);
+            let refs = header.refs.get() - returned;
+            header.refs.set(refs);
+            self.lent.set(self.lent.get() - returned as usize);
+            if refs == 0 {
+                self.give(header);
+                home += 1;
+            }
+        }
+        home
+    }
+}
+
+/// A counted reference to a frame, for its home thread. Offsets count from the first data octet.
+pub(crate) struct Handle(NonNull<Header>);
+
+impl Handle {
+    #[inline]
+    fn header(&self) -> &Header {
+        // Not safely: the header lies in raw memory.
+        // SAFETY: `self` is one of the references that keep the frame out and its header written.
+        unsafe { self.0.as_ref() }
+    }
+    #[inline]
+    fn home(&self) -> &Core {
+        // Not safely: see `Pool::core`.
+        // SAFETY: `self` is one of the references that `local` counts, so the core lives.
+        unsafe { self.header().home.as_ref() }
+    }
+    #[inline]
+    fn data(&self) -> NonNull<u8> {
+        // Not safely: address arithmetic.
+        // SAFETY: every frame is longer than its header.
+        unsafe { self.0.cast::<u8>().add(HEADER_OCTETS) }
+    }
+
+    /// What kind of frame it is.
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        self.header().place.kind()
+    }
+    /// Data octets the frame has.
+    #[inline]
+    pub(crate) fn capacity(&self) -> u32 {
+        (self.kind().octets() - HEADER_OCTETS) as u32
+    }
+    /// Whether no other reference exists, on any thread.
+    #[inline]
+    pub(crate) fn is_unique(&self) -> bool {
+        self.header().refs.get() == 1
+    }
+    /// Whether both refer to one frame.
+    #[inline]
+    pub(crate) fn is(&self, other: &Handle) -> bool {
+        self.0 == other.0
+    }
+    /// The pool's count of octets copied, made larger.
+    #[inline]
+    pub(crate) fn count_copied(&self, octets: usize) {
+        let home = self.home();
+        home.copied.set(home.copied.get().wrapping_add(octets as u64));
+    }
+
+    /// Octets `from..to`. Panics beyond the filled mark, which is a mistake of this crate.
+    #[inline]
+    pub(crate) fn bytes(&self, from: u32, to: u32) -> &[u8] {
+        assert!(from <= to && to <= self.header().filled.get());
+        // Not safely: frames share a region, and references of several handles overlap.
+        // SAFETY: below the filled mark, so inside the frame; never written while another
+        // reference exists (rule 2), nor through this one while `self` is borrowed. The region
+        // began zeroed, so all of it is initialised.
+        unsafe {
+            slice::from_raw_parts(self.data().add(from as usize).as_ptr(), (to - from) as usize)
+        }
+    }
+
+    /// Octets `from..to` to write, when no other reference exists and the frame has them.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
+        if !self.is_unique() || from > to || to > self.capacity() {
+            return None;
+        }
+        let (start, len) = (from as usize, (to - from) as usize);
+        // Not safely: frames share a region.
+        // SAFETY: inside the frame, and this is its only reference, borrowed mutably; the region
+        // began zeroed, so all of it is initialised.
+        Some(unsafe { slice::from_raw_parts_mut(self.data().add(start).as_ptr(), len) })
+    }
+
+    /// Puts the filled mark at `to`, when no other reference exists and the frame reaches so far.
+    #[inline]
+    pub(crate) fn set_filled(&mut self, to: u32) -> bool {
+        let possible = self.is_unique() && to <= self.capacity();
+        if possible {
+            self.header().filled.set(to);
+        }
+        possible
+    }
+
+    /// Appends what fits of `octets`, when the filled mark is at `at`. Octets appended.
+    pub(crate) fn append(&mut self, at: u32, octets: &[u8]) -> usize {
+        if self.header().filled.get() != at {
+            return 0;
+        }
+        let count = octets.len().min((self.capacity() - at) as usize);
+        // Not safely: other references to the frame may exist, so there is no `&mut` to it.
+        // SAFETY: the target lies inside the frame from the filled mark on, where nobody reads
+        // (rule 2), so it cannot overlap `octets` either.
+        unsafe {
+            let target = self.data().add(at as usize).as_ptr();
+            ptr::copy_nonoverlapping(octets.as_ptr(), target, count);
+        }
+        self.header().filled.set(at + count as u32);
+        self.count_copied(count);
+        count
+    }
+
+    /// Gives the reference to whichever thread wants it, for octets `from..to` only.
+    pub(crate) fn lend(self, from: u32, to: u32) -> LentHandle {
+        assert!(from <= to && to <= self.header().filled.get());
+        LentHandle { frame: self.leave(), from, len: to - from }
+    }
+
+    /// Gives the only reference to another thread. Panics when it is not the only one, which is
+    /// a mistake of this crate.
+    pub(crate) fn lend_unique(self) -> LentUnique {
+        assert!(self.is_unique());
+        LentUnique(ManuallyDrop::new(Handle(self.leave())))
+    }
+
+    /// From the local count to the lent one.
+    fn leave(self) -> NonNull<Header> {
+        let frame = ManuallyDrop::new(self).0;
+        // Not safely: the header lies in raw memory.
+        // SAFETY: the reference just taken out of `self` still counts.
+        let home = unsafe { frame.as_ref() }.home;
+        // SAFETY: likewise; and `local` is above zero still. (Not safely: see `Pool::core`.)
+        let core = unsafe { home.as_ref() };
+        core.lent.set(core.lent.get() + 1);
+        release_local(home);
+        frame
+    }
+
+    /// From the lent count to the local one, at home: `pool` proves the thread.
+    fn arrive(frame: NonNull<Header>, pool: &Pool) -> Handle {
+        let core = pool.core();
+        core.lent.set(core.lent.get() - 1);
+        core.local.set(core.local.get() + 1);
+        Handle(frame)
+    }
+}
+
+impl Clone for Handle {
+    #[inline]
+    fn clone(&self) -> Handle {
+        let (header, home) = (self.header(), self.home());
+        let refs = header.refs.get();
+        // Reached only by forgetting clones; wrapping would free a frame in use.
+        assert!(refs < u32::MAX / 2);
+        header.refs.set(refs + 1);
+        home.local.set(home.local.get() + 1);
+        Handle(self.0)
+    }
+}
+
+impl Drop for Handle {
+    #[inline]
+    fn drop(&mut self) {
+        let header = self.header();
+        let refs = header.refs.get() - 1;
+        header.refs.set(refs);
+        if refs == 0 {
+            self.home().give(header);
+        }
+        release_local(header.home);
+    }
+}
+
+/// One local reference less; the last one closes the pool.
+#[inline]
+fn release_local(home: NonNull<Core>) {
+    // Not safely: see `Pool::core`.
+    // SAFETY: the caller's reference still counts. The borrow ends before `close` may free it.
+    let left = unsafe {
+        let core = home.as_ref();
+        let left = core.local.get() - 1;
+        core.local.set(left);
+        left
+    };
+    if left == 0 {
+        close(home);
+    }
+}
+
+/// The home thread lets go: nobody at home can refer to the pool any more. Frees it, or leaves
+/// that to the thread that gives up the last lent reference.
+#[cold]
+fn close(home: NonNull<Core>) {
+    // Not safely: see `Pool::core`.
+    // SAFETY: nobody frees the core before `remaining` has been told below.
+    let core = unsafe { home.as_ref() };
+    if core.lent.get() != 0 {
+        core.absorb(core.shared.arrivals.swap(CLOSED, AcqRel));
+    }
+    // From here on whoever gives up a reference takes it off `remaining`, below zero if need be:
+    // the one that brings the sum to zero, here or there, is the last.
+    let lent = core.lent.get() as isize;
+    if lent == 0 || core.shared.remaining.fetch_add(lent, AcqRel) + lent == 0 {
+        free(home);
+    }
+}
+
+/// Frees the pool. Called once, by the owner of the last reference.
+fn free(home: NonNull<Core>) {
+    // Not safely: memory obtained by hand is freed by hand.
+    // SAFETY: the core came from a leaked box, the region from this allocator and layout; no
+    // reference to either is left, on any thread (`close`).
+    unsafe {
+        let core = Box::from_raw(home.as_ptr());
+        dealloc(core.allocation.as_ptr(), core.layout);
+    }
+}
+
+/// Gives up a lent reference, on any thread. Never blocks, never allocates.
+fn give_back(frame: NonNull<Header>) {
+    // Not safely: the header lies in raw memory.
+    // SAFETY: the caller's reference keeps frame and core until it is counted, which happens
+    // after the last use of either below.
+    let (header, home) = unsafe { (frame.as_ref(), frame.as_ref().home) };
+    if header.returned.fetch_add(1, AcqRel) != 0 {
+        return; // on the list already; ours is counted with it
+    }
+    // SAFETY: as above; only this thread can have the frame counted now. (Not safely: as above.)
+    let shared = unsafe { &(*home.as_ptr()).shared };
+    let mut head = shared.arrivals.load(Acquire);
+    while head != CLOSED {
+        header.next.set(head);
+        match shared.arrivals.compare_exchange_weak(head, frame.as_ptr(), AcqRel, Acquire) {
+            Ok(_) => return,
+            Err(now) => head = now,
+        }
+    }
+    let returned = header.returned.swap(0, AcqRel) as isize;
+    if shared.remaining.fetch_sub(returned, AcqRel) == returned {
+        free(home);
+    }
+}
+
+/// A reference to some octets of a frame, for any thread.
+pub(crate) struct LentHandle {
+    frame: NonNull<Header>,
+    from: u32,
+    len: u32,
+}
+
+// Not safely: a type with a pointer is not Send by itself.
+// SAFETY: it reads octets that nobody writes while it exists (rule 2), and drops by `give_back`.
+unsafe impl Send for LentHandle {}
+// Not safely: as above.
+// SAFETY: a shared one can only be read.
+unsafe impl Sync for LentHandle {}
+
+impl LentHandle {
+    /// The octets.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // Not safely: frames share a region.
+        // SAFETY: `Handle::lend` saw the range below the filled mark, and octets there are not
+        // written while this reference exists (rule 2).
+        unsafe {
+            let start = self.frame.cast::<u8>().add(HEADER_OCTETS + self.from as usize);
+            slice::from_raw_parts(start.as_ptr(), self.len as usize)
+        }
+    }
+
+    /// Back into a handle and its range; `Err` when `pool` is not where it came from.
+    pub(crate) fn arrive(self, pool: &Pool) -> Result<(Handle, u32, u32), LentHandle> {
+        if home_of(self.frame) != pool.0 {
+            return Err(self);
+        }
+        let lent = ManuallyDrop::new(self);
+        Ok((Handle::arrive(lent.frame, pool), lent.from, lent.len))
+    }
+}
+
+impl Drop for LentHandle {
+    fn drop(&mut self) {
+        give_back(self.frame);
+    }
+}
+
+/// The only reference to a frame, for any thread.
+pub(crate) struct LentUnique(ManuallyDrop<Handle>);
+
+// Not safely: a type with a pointer is not Send by itself.
+// SAFETY: being the only reference, it may touch all of the frame's header and octets; it is
+// never cloned or dropped as a handle, so the pool's own cells stay untouched.
+unsafe impl Send for LentUnique {}
+
+impl LentUnique {
+    /// Data octets the frame has.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.0.capacity()
+    }
+    /// As [`Handle::bytes`].
+    pub(crate) fn bytes(&self, from: u32, to: u32) -> &[u8] {
+        self.0.bytes(from, to)
+    }
+    /// As [`Handle::bytes_mut`].
+    pub(crate) fn bytes_mut(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
+        self.0.bytes_mut(from, to)
+    }
+    /// As [`Handle::set_filled`].
+    pub(crate) fn set_filled(&mut self, to: u32) -> bool {
+        self.0.set_filled(to)
+    }
+    /// Back into a handle; `Err` when `pool` is not where it came from.
+    pub(crate) fn arrive(self, pool: &Pool) -> Result<Handle, LentUnique> {
+        if home_of(self.0.0) != pool.0 {
+            return Err(self);
+        }
+        let lent = ManuallyDrop::new(self);
+        Ok(Handle::arrive(lent.0.0, pool))
+    }
+}
+
+impl Drop for LentUnique {
+    fn drop(&mut self) {
+        give_back(self.0.0);
+    }
+}
+
+fn home_of(frame: NonNull<Header>) -> NonNull<Core> {
+    // Not safely: the header lies in raw memory.
+    // SAFETY: called with a lent reference in hand; `home` never changes while the frame is out.
+    unsafe { frame.as_ref() }.home
+}

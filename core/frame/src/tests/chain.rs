@@ -1,0 +1,219 @@
+//! Chains, against a `Vec<u8>` that does the same.
+use super::*;
+use crate::{Chain, Class};
+use proptest::prelude::*;
+use std::vec;
+
+/// A chain of `count` slices of `each` octets, from frames of their own.
+fn chain_of(pool: &FramePool, count: usize, each: usize) -> (Chain, Vec<u8>) {
+    let mut model = Vec::new();
+    let chain = (0..count)
+        .map(|at| {
+            let octets = pattern(at as u8, each);
+            model.extend_from_slice(&octets);
+            slice_of(pool, &octets)
+        })
+        .collect();
+    (chain, model)
+}
+
+#[test]
+fn neighbours_in_a_frame_become_one_slice() {
+    let pool = pool(1);
+    let slice = slice_of(&pool, b"0123456789");
+    let mut chain = Chain::from(slice.slice(..3));
+    chain.push_back(slice.slice(3..5));
+    assert_eq!(chain.slice_count(), 1);
+    chain.push_back(slice.slice(6..));
+    assert_eq!((chain.slice_count(), chain.charge()), (2, 256));
+    chain.push_back(slice.slice(..0));
+    assert_eq!((chain.slice_count(), &chain.to_vec()[..]), (2, &b"012346789"[..]));
+}
+
+#[test]
+fn charges_count_a_frame_once() {
+    let pool = pool(2);
+    let mut chain = Chain::from(slice_of(&pool, &[1; 1000]));
+    chain.push_back(slice_of(&pool, &[2; 10]));
+    assert_eq!(chain.charge(), 2112 + 256);
+    assert_eq!(chain.split_to(500).charge(), 2112);
+}
+
+#[test]
+fn the_ends_can_be_changed_in_place() {
+    let pool = pool(2);
+    for count in [1, 2, 5] {
+        let (mut chain, mut model) = chain_of(&pool, count, 10);
+        assert_eq!(chain.extend_back(b"tail"), 4);
+        model.extend_from_slice(b"tail");
+        chain.front_mut().unwrap().advance(3);
+        model.drain(..3);
+        chain.front_mut().unwrap().push_front(1).unwrap()[0] = b'>';
+        model.insert(0, b'>');
+        assert_eq!((chain.len(), chain.to_vec()), (model.len(), model.clone()));
+        for offset in 0..model.len() {
+            assert_eq!(chain.slice(offset, 4).to_vec(), model[offset..model.len().min(offset + 4)]);
+        }
+        chain.back_mut().unwrap().truncate(0);
+        if let Some(mut front) = chain.front_mut() {
+            front.truncate(0);
+        }
+        assert_eq!(chain.slice_count(), count.saturating_sub(2));
+    }
+}
+
+#[test]
+fn an_emptied_chain_gives_its_heap_and_its_frames_back() {
+    let pool = pool(2);
+    let (mut chain, model) = chain_of(&pool, 20, 100);
+    assert_eq!(chain.slice_count(), 20);
+    chain.advance(model.len() + 1);
+    assert_eq!((chain.len(), chain.slice_count()), (0, 0));
+    assert_all_home(&pool);
+}
+
+#[test]
+fn segments_of_a_send_queue_follow_each_other() {
+    let pool = pool(20);
+    let (chain, model) = chain_of(&pool, 300, 2000);
+    let mut at = 0;
+    while at < model.len() {
+        let part = chain.slice(at, 1448);
+        assert!(part.slice_count() <= 2);
+        assert_eq!(part.to_vec(), model[at..model.len().min(at + 1448)]);
+        at += 1448;
+    }
+    assert!(chain.slice(at, 1).is_empty());
+}
+
+#[test]
+fn copying_out_is_counted() {
+    let pool = pool(1);
+    let (chain, model) = chain_of(&pool, 3, 50);
+    let before = pool.stats().octets_copied;
+    let mut out = [0; 60];
+    assert_eq!(chain.copy_to(45, &mut out), 60);
+    assert_eq!(out, model[45..105]);
+    assert_eq!(chain.copy_to(145, &mut out), 5);
+    assert_eq!(pool.stats().octets_copied - before, 65);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    PushBack(usize),
+    PushFront(usize),
+    PopFront,
+    PopBack,
+    Advance(usize),
+    Truncate(usize),
+    Slice(usize, usize),
+    CopyTo(usize, usize),
+    ExtendBack(usize),
+    SplitTo(usize),
+    AppendClone(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = 0..3000usize;
+    prop_oneof![
+        4 => n.clone().prop_map(Step::PushBack),
+        1 => n.clone().prop_map(Step::PushFront),
+        1 => Just(Step::PopFront),
+        1 => Just(Step::PopBack),
+        1 => n.clone().prop_map(Step::Advance),
+        1 => n.clone().prop_map(Step::Truncate),
+        3 => (0..20_000usize, n.clone()).prop_map(|(at, len)| Step::Slice(at, len)),
+        1 => (0..20_000usize, n.clone()).prop_map(|(at, len)| Step::CopyTo(at, len)),
+        1 => n.clone().prop_map(Step::ExtendBack),
+        1 => n.prop_map(Step::SplitTo),
+        1 => (0..500usize).prop_map(Step::AppendClone),
+    ]
+}
+
+fn range(model: &[u8], at: usize, len: usize) -> &[u8] {
+    let from = at.min(model.len());
+    &model[from..model.len().min(from + len)]
+}
+
+/// One step on both; what the chain answers is checked against the model.
+fn apply(step: Step, seed: u8, pool: &FramePool, chain: &mut Chain, model: &mut Vec<u8>) {
+    match step {
+        Step::PushBack(n) => {
+            let octets = pattern(seed, n);
+            chain.push_back(slice_of(pool, &octets));
+            model.extend(octets);
+        }
+        Step::PushFront(n) => {
+            let octets = pattern(seed, n);
+            chain.push_front_slice(slice_of(pool, &octets));
+            model.splice(..0, octets);
+        }
+        Step::PopFront => {
+            let front = chain.pop_front().map_or_else(Vec::new, |slice| slice.to_vec());
+            assert_eq!(model.drain(..front.len()).collect::<Vec<_>>(), front);
+        }
+        Step::PopBack => {
+            let back = chain.pop_back().map_or_else(Vec::new, |slice| slice.to_vec());
+            assert_eq!(model.split_off(model.len() - back.len()), back);
+        }
+        Step::Advance(n) => {
+            chain.advance(n);
+            model.drain(..n.min(model.len()));
+        }
+        Step::Truncate(n) => {
+            let keep = model.len().saturating_sub(n);
+            chain.truncate(keep);
+            model.truncate(keep);
+        }
+        Step::Slice(at, len) => assert_eq!(chain.slice(at, len).to_vec(), range(model, at, len)),
+        Step::CopyTo(at, len) => {
+            let mut out = vec![0; len];
+            let count = chain.copy_to(at, &mut out);
+            assert_eq!(&out[..count], range(model, at, len));
+        }
+        Step::ExtendBack(n) => {
+            let octets = pattern(seed, n);
+            let count = chain.extend_back(&octets);
+            model.extend_from_slice(&octets[..count]);
+        }
+        Step::SplitTo(n) => {
+            let front = chain.split_to(n);
+            let rest = model.split_off(n.min(model.len()));
+            assert_eq!(front.to_vec(), core::mem::replace(model, rest));
+        }
+        Step::AppendClone(n) => {
+            let part = chain.slice(n, n);
+            model.extend_from_within(n.min(model.len())..(2 * n).min(model.len()));
+            chain.append(part.clone());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_chain_does_what_a_vector_does(steps in prop::collection::vec(step(), 1..80)) {
+        let pool = pool(40);
+        let (mut chain, mut model) = (Chain::new(), Vec::new());
+        for (seed, step) in steps.into_iter().enumerate() {
+            apply(step, seed as u8, &pool, &mut chain, &mut model);
+            prop_assert_eq!(chain.len(), model.len());
+            prop_assert_eq!(chain.to_vec(), &model[..]);
+            prop_assert_eq!(chain.slices().len(), chain.slice_count());
+            prop_assert!(chain.slices().all(|slice| !slice.is_empty()));
+        }
+        drop(chain);
+        assert_all_home(&pool);
+    }
+}
+
+#[test]
+fn a_full_frame_serves_many_writes() {
+    let pool = pool(1);
+    let mut chain = Chain::from(pool.take(Class::Full, 0).unwrap().into_slice());
+    assert_eq!(chain.extend_back(b"x"), 0, "an empty slice is not kept");
+    let mut frame = pool.take(Class::Full, 0).unwrap();
+    frame.extend(b"a");
+    chain.push_back(frame.into_slice());
+    (0..100).for_each(|_| assert_eq!(chain.extend_back(b"0123456789"), 10));
+    assert_eq!((chain.len(), chain.slice_count()), (1001, 1));
+}
