@@ -17,7 +17,7 @@ mod window;
 
 pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RemoteAddr};
 pub use limits::Limits;
-pub use observe::{Counters, DropReason, Event, Limiter, Observer};
+pub use observe::{CloseReason, Counters, DropReason, Event, Limiter, Observer, RetransmitCause};
 pub use random::{Prng, Purpose, Secrets};
 pub use rate::Rate;
 pub use seq::Seq;

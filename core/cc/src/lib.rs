@@ -6,6 +6,24 @@
 //! Implements: RFC 5681, 6928, 3465, 7661, 9406, 9438 (see each file).
 #![no_std]
 
+mod any;
 mod api;
+mod cubic;
+mod curve;
+mod fixed;
+mod hystart;
+mod pacing;
+mod reno;
+mod residue;
+mod window;
 
+pub use any::{Algorithm, AnyController, UnknownAlgorithm};
 pub use api::*;
+pub use cubic::Cubic;
+pub use fixed::FixedWindow;
+pub use reno::Reno;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -20,8 +20,8 @@ pub struct TimeWait {
     pub window: WireWindow,
     /// Timestamps, if the connection used them.
     pub timestamps: Option<TimeWaitTimestamps>,
-    /// When it was last acknowledged.
-    pub last_reply: Stamp,
+    /// When it last answered a segment.
+    pub last_reply: Option<Stamp>,
     /// Code point of its replies.
     pub dscp: u8,
     /// Hop limit of its replies.
@@ -65,18 +65,14 @@ impl TimeWait {
         if flags.contains(Flags::SYN) && !flags.contains(Flags::ACK) {
             return self.on_syn(segment);
         }
-        if now.stamp().since(self.last_reply) < REPLY_GAP {
+        if self.last_reply.is_some_and(|last| now.stamp().since(last) < REPLY_GAP) {
             return TimeWaitOutcome::Ignored(DropReason::ChallengeLimited);
         }
-        self.last_reply = now.stamp();
+        self.last_reply = Some(now.stamp());
         let repeated_fin = flags.contains(Flags::FIN)
             && segment.header.seq + segment.sequence_octets() == self.rcv_nxt;
         let reply = self.acknowledgement(now);
-        if repeated_fin {
-            TimeWaitOutcome::Restart(reply)
-        } else {
-            TimeWaitOutcome::Reply(reply)
-        }
+        if repeated_fin { TimeWaitOutcome::Restart(reply) } else { TimeWaitOutcome::Reply(reply) }
     }
 
     /// RFC 6191 §2: whose SYN is surely new may have the pair; every other is dropped silently.
@@ -108,3 +104,6 @@ impl TimeWait {
         reply
     }
 }
+
+#[cfg(test)]
+mod tests;

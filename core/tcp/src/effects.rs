@@ -36,11 +36,17 @@ pub struct Ended {
 
 /// What remains of a connection that ended.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // lives for one call
 pub enum Then {
     /// Nothing.
     Forget,
-    /// A TIME-WAIT record.
-    TimeWait(TimeWait),
+    /// A TIME-WAIT record, and the acknowledgement it owes at birth.
+    TimeWait {
+        /// The record.
+        record: TimeWait,
+        /// To be sent now.
+        reply: Option<crate::Reply>,
+    },
     /// Nothing, once this reset has been sent.
     Reset(crate::Reply),
 }

@@ -84,9 +84,6 @@ impl Halves {
     pub(crate) const fn new(send: SendHalf, recv: RecvHalf, peer_first: bool) -> Halves {
         Halves { send, recv, peer_first }
     }
-    pub(crate) const fn peer_first(&self) -> bool {
-        self.peer_first
-    }
 
     /// The name of the pair.
     pub const fn state(&self) -> StateName {

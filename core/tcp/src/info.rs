@@ -1,7 +1,7 @@
 //! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
 
 use crate::halves::StateName;
-use usertcp_base::{Instant, Limiter, Rate, Span, Stamp, Tick};
+use usertcp_base::{Instant, Limiter, Rate, Span, Tick};
 
 /// How long each limiter held. Exactly one runs at a time.
 #[derive(Clone, Copy, Debug)]
@@ -14,11 +14,7 @@ pub struct Stopwatches {
 impl Stopwatches {
     /// All at zero, "application" running.
     pub fn new(now: Instant) -> Stopwatches {
-        Stopwatches {
-            ticks: [0; Limiter::COUNT],
-            since: now.tick(),
-            running: Limiter::Application,
-        }
+        Stopwatches { ticks: [0; Limiter::COUNT], since: now.tick(), running: Limiter::Application }
     }
     /// Another limiter takes over; whether it is another.
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
@@ -99,8 +95,8 @@ pub struct Info {
     pub retransmissions: u32,
     /// Retransmissions the peer reported as needless.
     pub spurious_retransmissions: u32,
-    /// Delivery rate last measured.
-    pub delivery_rate: Option<Rate>,
+    /// Retransmission timer expiries.
+    pub timeouts: u32,
     /// Pacing rate in force.
     pub pacing_rate: Rate,
     /// Stream rate limit.
@@ -119,9 +115,4 @@ pub struct Info {
     pub timestamps: bool,
     /// Shift of the windows received and sent.
     pub scales: (u8, u8),
-}
-
-/// Stamps are compared with `now`; this is the one conversion back.
-pub(crate) fn moment(stamp: Stamp, now: Instant) -> Instant {
-    stamp.before_now(now)
 }

@@ -1,2 +1,52 @@
-//! Placeholder until this crate is filled.
+//! One TCP connection: segment in, effects out.
+//!
+//! # Contract
+//! * Time is an argument (`Env::now`) and never goes back.
+//! * After any `handle_*` or application call, act on the returned [`Effects`], drain
+//!   [`Tcb::poll_segment`] when `transmit` is set, then read [`Tcb::next_deadline`].
+//! * Nothing calls outward, blocks, reads a clock or draws entropy.
+//! * A connection is born as a [`Handshake`], lives as a [`Tcb`] while it has work, and ends as a
+//!   [`TimeWait`] record or as nothing.
+//!
+//! Owns: everything RFC 9293 says of one connection.
+//! Must not know: addresses, ports, IP versions, devices, tables of connections.
 #![no_std]
+extern crate alloc;
+
+mod app;
+mod arrive;
+mod close;
+mod effects;
+mod env;
+mod halves;
+mod info;
+mod keepalive;
+mod mtu;
+mod open;
+pub mod pace;
+pub mod recovery;
+pub mod recv;
+mod segment;
+mod send;
+mod settings;
+mod signal;
+mod tcb;
+mod timers;
+mod transition;
+
+pub use app::ReadOutcome;
+pub use close::{TimeWait, TimeWaitOutcome, TimeWaitTimestamps};
+pub use effects::{Effects, Ended, Then};
+pub use env::Env;
+pub use halves::{Halves, RecvHalf, SendHalf, StateName};
+pub use info::{Info, Stopwatches};
+pub use mtu::PathMtu;
+pub use open::{
+    Agreed, AgreedTimestamps, Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase,
+    Offer, Opening, timestamp_clock,
+};
+pub use segment::{Outgoing, Reply, Segment};
+pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
+pub use settings::{KeepAlive, PathFacts, Settings};
+pub use signal::{Signal, SignalKind};
+pub use tcb::Tcb;

@@ -24,8 +24,7 @@ impl Segment {
     /// Octets of sequence space it takes: payload, and one each for SYN and FIN.
     pub fn sequence_octets(&self) -> u32 {
         let flags = self.header.flags;
-        let control =
-            u32::from(flags.contains(Flags::SYN)) + u32::from(flags.contains(Flags::FIN));
+        let control = u32::from(flags.contains(Flags::SYN)) + u32::from(flags.contains(Flags::FIN));
         u32::try_from(self.payload.len()).unwrap_or(u32::MAX).saturating_add(control)
     }
     /// Whether `flag` is set.

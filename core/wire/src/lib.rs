@@ -7,6 +7,11 @@
 #![no_std]
 
 pub mod checksum;
+pub mod icmp;
+pub mod icmpv4;
+pub mod icmpv6;
+pub mod ipv4;
+pub mod ipv6;
 pub mod tcp;
 
 #[cfg(test)]

@@ -1,1 +1,9 @@
-//! Placeholder until this crate is filled.
+//! Virtual time, links, faults, workloads, oracles, seeds.
+//!
+//! Owns: the world around two or more stacks: links that lose, delay, reorder, duplicate, corrupt and
+//! limit; applications; judges. A run is a function of its seed.
+//! Must not know: any clock.
+
+pub mod link;
+pub mod oracle;
+pub mod view;

@@ -7,7 +7,9 @@ mod arrive;
 mod handshake;
 mod negotiate;
 
-pub use handshake::{timestamp_clock, Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase, Opening};
+pub use handshake::{
+    Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase, Opening, timestamp_clock,
+};
 pub use negotiate::{Agreed, AgreedTimestamps, Offer};
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ fn a_limit_is_met_within_one_percent_and_never_overtaken_by_more_than_a_quantum(
 
 #[test]
 fn the_lower_of_two_rates_holds_and_is_named() {
-    let (low, high) = (Rate::from_bits_per_second(1_000_000), Rate::from_bits_per_second(9_000_000));
+    let (low, high) =
+        (Rate::from_bits_per_second(1_000_000), Rate::from_bits_per_second(9_000_000));
     let mut pacer = Pacer::default();
     pacer.on_sent(Instant::ZERO, 100_000, &budget(high), low);
     assert!(matches!(

@@ -9,6 +9,7 @@ pub mod probe;
 mod write;
 
 pub use poll::{PollSegment, SendRoom};
+pub use write::HEADROOM_OCTETS;
 
 use usertcp_base::{Scale, Seq};
 

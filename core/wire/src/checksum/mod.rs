@@ -20,12 +20,15 @@ const LANES: usize = BLOCK / 8;
 /// The partial sum of `bytes`, as if they began at an even offset. An odd last octet counts as
 /// the high half of a word, as RFC 1071 pads it.
 pub fn sum(bytes: &[u8]) -> u32 {
+    if bytes.len() < BLOCK {
+        return from_native(sum_short(bytes));
+    }
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut lanes = Lanes::default();
     for block in blocks {
         lanes.add(block);
     }
-    from_native(u128::from(lanes.total()) + sum_short(rest))
+    from_native(lanes.total().wrapping_add(sum_short(rest)))
 }
 
 /// Copies `source` into the front of `target` and returns the partial sum of what was copied:
@@ -43,7 +46,7 @@ pub fn copy_and_sum(target: &mut [u8], source: &[u8]) -> u32 {
         lanes.add(from);
     }
     to_rest.copy_from_slice(from_rest);
-    from_native(u128::from(lanes.total()) + sum_short(from_rest))
+    from_native(lanes.total().wrapping_add(sum_short(from_rest)))
 }
 
 /// The sum of two stretches, `second` following `first`. `second_offset_odd` tells whether the
@@ -146,35 +149,35 @@ impl Lanes {
     }
 }
 
-/// What is left after the blocks: fewer than [`BLOCK`] octets, summed in the machine's order.
-fn sum_short(bytes: &[u8]) -> u128 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut total: u128 = 0;
+/// What is left after the blocks, or a header: 32-bit words in the machine's order, whose sum
+/// cannot overflow 64 bits.
+#[inline]
+fn sum_short(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut total: u64 = 0;
     for word in words {
-        total += u128::from(u64::from_ne_bytes(*word));
+        total = total.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
     }
-    if !rest.is_empty() {
-        let mut padded = [0; 8];
-        for (to, from) in padded.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        total += u128::from(u64::from_ne_bytes(padded));
-    }
-    total
+    let last = match *rest {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        _ => [0; 4],
+    };
+    total.wrapping_add(u64::from(u32::from_ne_bytes(last)))
 }
 
 /// Folds a sum of words in the machine's order and turns it into network order: one's-complement
 /// sums do not care about the order until the very end (RFC 1071 §2 B).
-fn from_native(total: u128) -> u32 {
-    let low = total as u64;
-    let carry = (total >> 64) as u64;
-    let half = (low & 0xFFFF_FFFF) + (low >> 32) + carry;
-    let half = (half & 0xFFFF_FFFF) + (half >> 32);
-    let folded = fold(fold_carry(half));
+#[inline]
+fn from_native(total: u64) -> u32 {
+    let folded = fold(fold_carry(total));
     u32::from(u16::from_be_bytes(folded.to_ne_bytes()))
 }
 
-/// From at most 33 bits to 32.
+/// End-around carry from 64 bits into 32; what may still carry out is added once more.
+#[inline]
 const fn fold_carry(value: u64) -> u32 {
-    ((value & 0xFFFF_FFFF) + (value >> 32)) as u32
+    let once = (value & 0xFFFF_FFFF) + (value >> 32);
+    ((once & 0xFFFF_FFFF) + (once >> 32)) as u32
 }

@@ -133,7 +133,9 @@ impl Cookie {
 
     /// A cookie; `None` when its length is not one the option may have.
     pub fn new(octets: &[u8]) -> Option<Cookie> {
-        if !(octets.is_empty() || (4..=16).contains(&octets.len()) && octets.len() % 2 == 0) {
+        if !(octets.is_empty()
+            || (4..=16).contains(&octets.len()) && octets.len().is_multiple_of(2))
+        {
             return None;
         }
         let mut cookie = Cookie { octets: [0; 16], len: octets.len() as u8 };

@@ -87,7 +87,7 @@ proptest! {
         let options = if header.flags.contains(Flags::SYN) { syn } else { other };
         let mut out = vec![0xAA; 60];
         let len = emit(&mut out, &header, &options, EmitChecksum::Full(partial));
-        prop_assert!((HEADER_OCTETS..=LONGEST_HEADER_OCTETS).contains(&len) && len % 4 == 0);
+        prop_assert!((HEADER_OCTETS..=LONGEST_HEADER_OCTETS).contains(&len) && len.is_multiple_of(4));
         prop_assert!(verifies(&out[..len], partial));
         let back = parse(&out[..len], len + payload);
         prop_assert_eq!(back, Ok((header, options, len)));

@@ -1,0 +1,242 @@
+//! The application's calls on a connection: read, close, abort, urgent data, settings, figures.
+//! Must not know: handles, wakers.
+//! Implements: RFC 9293 §3.9.1 (RECEIVE, CLOSE, ABORT, STATUS), §3.8.5, §3.6.1 (SHLD-3).
+
+use crate::effects::{Effects, Then};
+use crate::env::Env;
+use crate::halves::{RecvHalf, SendHalf};
+use crate::info::Info;
+use crate::recv::autotune::{Bounds, Resized};
+use crate::settings::Settings;
+use crate::signal::{Signal, SignalKind};
+use crate::tcb::Tcb;
+use crate::transition::Move;
+use usertcp_base::{CloseReason, Event, Instant, Observer, Seq};
+use usertcp_cc::{CongestionController, PathChange};
+use usertcp_frame::FrameSlice;
+
+/// What a read gave.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadOutcome {
+    /// So many octets.
+    Octets(usize),
+    /// Nothing now; `readable` tells when.
+    Nothing,
+    /// The peer closed, and everything before was read.
+    End,
+}
+
+impl<C: CongestionController> Tcb<C> {
+    /// Copies received octets out.
+    pub fn read<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        into: &mut [u8],
+    ) -> (ReadOutcome, Effects) {
+        let count = self.receiver.read(into);
+        let outcome = match count {
+            0 if into.is_empty() => ReadOutcome::Octets(0),
+            0 => self.nothing_to_read(),
+            count => ReadOutcome::Octets(count),
+        };
+        (outcome, self.after_read(env, count))
+    }
+
+    /// Takes received octets out in the frame they came in.
+    pub fn read_slice<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+    ) -> (Result<FrameSlice, ReadOutcome>, Effects) {
+        match self.receiver.read_slice() {
+            Some(slice) => {
+                let count = slice.len();
+                (Ok(slice), self.after_read(env, count))
+            }
+            None => (Err(self.nothing_to_read()), self.after_read(env, 0)),
+        }
+    }
+
+    fn nothing_to_read(&self) -> ReadOutcome {
+        match self.halves.recv() {
+            RecvHalf::Open => ReadOutcome::Nothing,
+            RecvHalf::Closed => ReadOutcome::End,
+        }
+    }
+
+    /// The buffer may grow, the window may open.
+    fn after_read<O: Observer>(&mut self, env: &mut Env<'_, O>, count: usize) -> Effects {
+        let mut effects = Effects::default();
+        if count > 0 {
+            let bounds = Bounds {
+                largest: env.limits.receive_buffer_octets,
+                mss: self.receive_mss(),
+                tight: env.pool.is_tight(),
+            };
+            let octets = u32::try_from(count).unwrap_or(u32::MAX);
+            if self.autotune.on_copied(env.now, octets, &bounds) == Resized::Same && bounds.tight {
+                self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
+            }
+            let holding = self.holding();
+            if self.halves.recv() == RecvHalf::Open
+                && self.advertise.update_due(self.receiver.nxt(), &holding, self.receive_mss())
+            {
+                self.acks.demand();
+                effects.transmit = true;
+            }
+        }
+        self.end_if_over(env, &mut effects);
+        effects
+    }
+
+    /// Octets that can be read now.
+    pub fn readable_octets(&self) -> u32 {
+        self.receiver.queued()
+    }
+
+    /// Closes the sending side: what is queued goes out, then FIN (E-27).
+    pub fn shutdown_write<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        let mut effects = Effects::default();
+        let _ = self.halves.apply(Move::Close);
+        self.settle(env, &mut effects);
+        effects
+    }
+
+    /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
+    pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        if self.receiver.queued() > 0 {
+            return self.abort(env);
+        }
+        self.wants.detached = true;
+        self.wants.write = false;
+        self.shutdown_write(env)
+    }
+
+    /// Ends the connection at once with a reset (E-28).
+    pub fn abort<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        let reset = self.reset(env);
+        Effects::default().and_ended(CloseReason::Aborted, Then::Reset(reset))
+    }
+
+    /// Marks everything written so far as urgent (MUST-30; new applications should not, SHLD-13).
+    pub fn mark_urgent_written(&mut self) {
+        if self.halves.send() == SendHalf::Open {
+            self.snd.up = Some(self.fin_seq());
+        }
+    }
+
+    /// Urgent octets still to be read (MUST-33).
+    pub fn urgent_octets(&self) -> u32 {
+        self.receiver.urgent_octets()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes settings; they hold from the next segment on.
+    pub fn set_settings<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        settings: Settings,
+    ) -> Effects {
+        if settings.keep_alive.enabled && !self.settings.keep_alive.enabled {
+            self.keep_alive.on_heard();
+            self.last_heard = env.now;
+        }
+        self.settings = settings;
+        let mut effects = Effects::default();
+        self.settle(env, &mut effects);
+        effects
+    }
+
+    /// Sends what Nagle or a cork holds back.
+    pub fn flush(&mut self) {
+        if self.unsent_octets() > 0 {
+            self.owed.partial = true;
+        }
+    }
+
+    /// The network said something about a segment of ours (RFC 5927).
+    pub fn handle_signal<O: Observer>(&mut self, env: &mut Env<'_, O>, signal: &Signal) -> Effects {
+        let mut effects = Effects::default();
+        if !signal.seq.within(self.snd.una, self.snd.nxt) {
+            return effects;
+        }
+        match signal.kind {
+            SignalKind::TooBig { segment_octets } => {
+                let (una, nxt) = (self.snd.una, self.snd.nxt);
+                let _ = self.mtu.on_claim(segment_octets, signal.seq, una, nxt);
+            }
+            // In a synchronised state hard errors are soft ones (IC-2).
+            SignalKind::Hard | SignalKind::Soft => {
+                effects.soft_error = self.settings.soft_errors;
+            }
+        }
+        if self.mtu.is_doubted() {
+            env.observe(&Event::PathMtu(self.mtu.segment_octets()));
+        }
+        effects
+    }
+
+    /// The interface's MTU shrank, or grew: what we may send at most changes with it.
+    pub fn set_path_segment(&mut self, now: Instant, mtu: crate::mtu::PathMtu) {
+        self.mtu = mtu;
+        self.controller.on_path(now, &PathChange::Mss(self.send_mss()));
+    }
+
+    /// The next sequence number to be received; for tests and tools.
+    pub fn rcv_nxt(&self) -> Seq {
+        self.receiver.nxt()
+    }
+
+    /// The oldest unacknowledged sequence number; for tests and tools.
+    pub fn snd_una(&self) -> Seq {
+        self.snd.una
+    }
+
+    /// The connection's figures.
+    pub fn info(&self, now: Instant) -> Info {
+        let snapshot = self.controller.describe();
+        let budget = self.controller.budget();
+        let counters = self.recovery.counters();
+        let window = self.advertise.window(self.receiver.nxt());
+        Info {
+            state: self.halves.state(),
+            controller: snapshot.name,
+            srtt: self.recovery.srtt().unwrap_or_default(),
+            rttvar: self.recovery.rttvar().unwrap_or_default(),
+            min_rtt: self.recovery.min_rtt().unwrap_or_default(),
+            rto: self.recovery.rto(),
+            backoff: self.recovery.timeouts_in_a_row(),
+            send_mss_octets: self.send_mss(),
+            path_segment_octets: self.mtu.segment_octets(),
+            congestion_window_octets: snapshot.window_octets,
+            threshold_octets: snapshot.threshold_octets,
+            peer_window_octets: self.snd.wnd,
+            receive_window_octets: window.octets(),
+            in_flight_octets: self.recovery.in_flight(),
+            send_queue_octets: self.queue_octets(),
+            unsent_octets: self.unsent_octets(),
+            receive_queue_octets: self.receiver.queued(),
+            out_of_order_octets: self.receiver.held().octets(),
+            memory_octets: self.memory_octets(),
+            octets_received: self.octets_received,
+            octets_acknowledged: self.octets_acknowledged,
+            octets_retransmitted: u64::from(counters.resent_octets),
+            retransmissions: counters.resent_recovery.saturating_add(counters.resent_timeout),
+            spurious_retransmissions: counters.duplicates_reported,
+            timeouts: counters.timeouts,
+            pacing_rate: budget.rate,
+            rate_limit: self.settings.rate_limit,
+            limiter: self.stopwatches.running(),
+            limited: self.stopwatches.read(now),
+            last_heard: self.last_heard,
+            established: self.established,
+            sack: self.sack,
+            timestamps: self.timestamps.is_on(),
+            scales: (self.snd.scale.shift(), self.advertise.scale().shift()),
+        }
+    }
+}

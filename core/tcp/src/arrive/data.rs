@@ -1,0 +1,149 @@
+//! Steps six to eight: urgent pointer, payload, FIN.
+//! Implements: RFC 9293 §3.10.7.4 sixth to eighth (E-21, E-22, E-24), §3.6.1 (SHLD-3), §3.8.6.3.
+
+use super::Step;
+use super::check::Acceptable;
+use crate::effects::{Effects, Then};
+use crate::env::Env;
+use crate::recv::ack_policy::{AckContext, Arrival, ArrivalKind};
+use crate::recv::receiver::{DataOutcome, Intake};
+use crate::recv::urgent::UrgentOutcome;
+use crate::segment::Segment;
+use crate::tcb::Tcb;
+use crate::transition::Move;
+use core::ops::ControlFlow::Continue;
+use usertcp_base::{CloseReason, DropReason, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_wire::tcp::Flags;
+
+impl<C: CongestionController> Tcb<C> {
+    pub(super) fn urgent_step(&mut self, segment: &Segment, effects: &mut Effects) {
+        if !segment.has(Flags::URG) {
+            return;
+        }
+        let header = &segment.header;
+        if self.receiver.on_urgent(header.seq, header.urgent) == UrgentOutcome::Advanced {
+            effects.urgent = true;
+        }
+    }
+
+    pub(super) fn data_step<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &mut Segment,
+        acceptable: Acceptable,
+        effects: &mut Effects,
+    ) -> Step {
+        let octets = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX);
+        let fin = segment.has(Flags::FIN);
+        if acceptable == Acceptable::ControlOnly || (octets == 0 && !fin) {
+            return Continue(());
+        }
+        if self.refuses_data(env, segment, octets, effects) {
+            return Continue(());
+        }
+        let wire_segments = segment.wire_segments;
+        let push = segment.has(Flags::PSH);
+        let payload = core::mem::take(&mut segment.payload);
+        let mut intake = Intake {
+            edge: self.advertise.edge(),
+            buffer: self.autotune.buffer(),
+            ranges: env.limits.reassembly_ranges,
+            pool: env.pool,
+            copied: &mut env.counters.octets_copied,
+        };
+        self.advertise.on_arrival(octets, payload.charge());
+        let outcome = self.receiver.on_data(segment.header.seq, payload, fin, &mut intake);
+        let kind = self.take_outcome(env, outcome, effects);
+        let octets = match outcome {
+            DataOutcome::Delivered { octets, .. } => {
+                self.measure_round_trip(env, segment, octets);
+                octets
+            }
+            _ => octets,
+        };
+        self.note_arrival(env, Arrival { octets, wire_segments, kind, push });
+        Continue(())
+    }
+
+    /// Data for an application that has let go of the stream: it will never be read, and the
+    /// peer has to know (SHLD-3).
+    fn refuses_data<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &Segment,
+        octets: u32,
+        effects: &mut Effects,
+    ) -> bool {
+        let new_data = (segment.header.seq + octets).after(self.receiver.nxt());
+        if !self.wants.detached || octets == 0 || !new_data || self.receiver.is_finished() {
+            return false;
+        }
+        env.drop_segment(DropReason::DataAfterClose);
+        let reset = self.reset(env);
+        *effects = core::mem::take(effects).and_ended(CloseReason::Aborted, Then::Reset(reset));
+        true
+    }
+
+    fn take_outcome<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        outcome: DataOutcome,
+        effects: &mut Effects,
+    ) -> ArrivalKind {
+        match outcome {
+            DataOutcome::Delivered { octets, fin_reached, filled_gap } => {
+                self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
+                effects.readable |= octets > 0 || fin_reached;
+                if fin_reached && !self.wants.told_peer_closed {
+                    self.wants.told_peer_closed = true;
+                    effects.peer_closed = true;
+                    // The peer's FIN: a declared arc from each state that still receives.
+                    let _ = self.halves.apply(Move::FinReceived);
+                }
+                if fin_reached {
+                    ArrivalKind::Fin
+                } else if filled_gap {
+                    ArrivalKind::GapFilled
+                } else {
+                    ArrivalKind::InOrder
+                }
+            }
+            DataOutcome::OutOfOrder => ArrivalKind::OutOfOrder,
+            DataOutcome::Duplicate => {
+                env.drop_segment(DropReason::DuplicateData);
+                ArrivalKind::Duplicate
+            }
+            DataOutcome::Refused(reason) => {
+                env.drop_segment(reason);
+                ArrivalKind::Refused
+            }
+        }
+    }
+
+    /// The receiver's own estimate of the round trip, for right-sizing the buffer.
+    fn measure_round_trip<O: Observer>(
+        &mut self,
+        env: &Env<'_, O>,
+        segment: &Segment,
+        octets: u32,
+    ) {
+        let window = self.advertise.window(self.receiver.nxt());
+        if let Some(sent) = self.echoed_at(env.now, segment)
+            && octets >= u32::from(self.receive_mss() / 2)
+        {
+            self.autotune.on_echo(env.now.since(sent));
+        }
+        self.autotune.on_data(env.now, self.receiver.nxt(), window.octets());
+    }
+
+    fn note_arrival<O: Observer>(&mut self, env: &Env<'_, O>, arrival: Arrival) {
+        let settings = self.ack_settings();
+        let context = AckContext {
+            settings: &settings,
+            rmss: self.receive_mss(),
+            idle_after: self.recovery.rto(),
+        };
+        let _ = self.acks.on_data(env.now, &arrival, &context);
+    }
+}

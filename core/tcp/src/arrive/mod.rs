@@ -1,0 +1,102 @@
+//! The spine: segment arrival on a synchronised connection, in the RFC's order.
+//!
+//! Owns: the order of the steps. Each step is a function in a file of its own, takes what it needs,
+//! and either goes on or is the last.
+//! Must not know: how the segment was found to belong here.
+//! Implements: RFC 9293 §3.10.7.4, with RFC 7323 §5 before it and RFC 5961 within it.
+
+mod ack;
+mod check;
+mod data;
+
+use crate::close::{TimeWait, TimeWaitTimestamps};
+use crate::effects::{Effects, Then};
+use crate::env::Env;
+use crate::halves::StateName;
+use crate::recv::ack_policy::AckNeed;
+use crate::segment::Segment;
+use crate::tcb::Tcb;
+use core::ops::ControlFlow;
+use usertcp_base::{CloseReason, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_wire::tcp::Flags;
+
+/// Whether the next step is taken.
+pub(crate) type Step<T = ()> = ControlFlow<(), T>;
+
+impl<C: CongestionController> Tcb<C> {
+    /// A segment for this connection arrived.
+    pub fn handle_segment<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        mut segment: Segment,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        let _ = self.steps(env, &mut segment, &mut effects);
+        self.settle(env, &mut effects);
+        effects
+    }
+
+    fn steps<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &mut Segment,
+        effects: &mut Effects,
+    ) -> Step {
+        self.timestamp_check(env, segment)?; // RFC 7323 §5.3
+        let acceptable = self.window_check(env, segment)?; // first
+        self.reset_check(env, segment, effects)?; // second; third, security, is not implemented
+        self.synchronise_check(env, segment)?; // fourth
+        self.ack_step(env, segment, effects)?; // fifth
+        self.urgent_step(segment, effects); // sixth
+        self.data_step(env, segment, acceptable, effects) // seventh, and eighth: FIN
+    }
+
+    /// What every call ends with: is something to be sent, may the application write, is it over?
+    pub(crate) fn settle<O: Observer>(&mut self, env: &mut Env<'_, O>, effects: &mut Effects) {
+        if effects.ended.is_some() {
+            return;
+        }
+        effects.transmit = true;
+        effects.writable |= self.take_writable(env.limits, env.pool);
+        self.end_if_over(env, effects);
+    }
+
+    /// Both halves are closed and nobody has anything left to read: the record shrinks or goes.
+    pub(crate) fn end_if_over<O: Observer>(&mut self, env: &mut Env<'_, O>, effects: &mut Effects) {
+        let unread = self.receiver.queued() > 0 && !self.wants.detached;
+        match self.halves.state() {
+            StateName::Closed if !unread => {
+                *effects = core::mem::take(effects).and_ended(CloseReason::Normal, Then::Forget);
+            }
+            StateName::TimeWait if !unread => {
+                let owed = self.owed.challenge || self.acks.need(env.now) != AckNeed::None;
+                let reply = owed.then(|| self.header(env, Flags::ACK, self.snd.nxt, 0));
+                let then = Then::TimeWait { record: self.time_wait(), reply };
+                *effects = core::mem::take(effects).and_ended(CloseReason::Normal, then);
+            }
+            StateName::FinWait2 if self.wants.detached && self.linger.is_none() => {
+                self.linger = Some(env.now + env.limits.fin_wait_2);
+            }
+            _ => {}
+        }
+    }
+
+    /// The TIME-WAIT record of this connection. It answers no faster than its throttle lets it,
+    /// the acknowledgement at birth excepted.
+    fn time_wait(&mut self) -> TimeWait {
+        let (holding, mss) = (self.holding(), self.receive_mss());
+        TimeWait {
+            snd_nxt: self.snd.nxt,
+            rcv_nxt: self.receiver.nxt(),
+            window: self.advertise.announce(self.receiver.nxt(), &holding, mss),
+            timestamps: self
+                .timestamps
+                .echo()
+                .map(|recent| TimeWaitTimestamps { offset: self.timestamp_offset, recent }),
+            last_reply: None,
+            dscp: self.settings.dscp,
+            hop_limit: self.settings.hop_limit,
+        }
+    }
+}

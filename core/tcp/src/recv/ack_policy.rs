@@ -1,0 +1,240 @@
+//! When to acknowledge.
+//!
+//! Owns: what is owed since the last acknowledgement, the one deadline of a delayed one, the
+//! estimate of how soon the application answers.
+//! Must not know: what an acknowledgement says, how it is sent, who reads the data.
+//! Implements: RFC 9293 §3.8.6.3 (MUST-40, MUST-58, MUST-59, SHLD-18, SHLD-19); RFC 5681 §4.2
+//! (H-4, MAY-13).
+
+use usertcp_base::{Instant, Span, Tick};
+
+/// No acknowledgement is delayed longer, whatever is configured (MUST-40: less than 0.5 s).
+const LONGEST: Span = Span::from_millis(490);
+/// A segment below this is never taken for a full one, however small all of them are.
+const SMALLEST_FULL: u16 = 536;
+
+/// Preferences.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AckSettings {
+    /// The shortest delay.
+    pub shortest: Span,
+    /// The longest delay.
+    pub longest: Span,
+    /// Acknowledgements sent without delay at the start and after an idle time: a sender in slow
+    /// start grows by them.
+    pub quick: u8,
+}
+
+impl Default for AckSettings {
+    fn default() -> Self {
+        AckSettings { shortest: Span::from_millis(4), longest: Span::from_millis(40), quick: 16 }
+    }
+}
+
+/// What the rules depend on beside the segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AckContext<'a> {
+    /// Preferences.
+    pub settings: &'a AckSettings,
+    /// RMSS: the MSS we announced.
+    pub rmss: u16,
+    /// Silence of this length is idleness: the retransmission timeout.
+    pub idle_after: Span,
+}
+
+/// How data arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ArrivalKind {
+    /// Next in order, and nothing waited behind it.
+    InOrder,
+    /// Next in order, while something waited: a gap was filled, all or part (H-4).
+    GapFilled,
+    /// Ahead of a gap (MAY-13).
+    OutOfOrder,
+    /// Nothing new.
+    Duplicate,
+    /// The FIN was reached.
+    Fin,
+    /// It was in the window and had to be refused.
+    Refused,
+}
+
+/// A segment that occupies sequence space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// New payload octets.
+    pub octets: u32,
+    /// Segments on the wire that the device merged into this one.
+    pub wire_segments: u16,
+    /// How it arrived.
+    pub kind: ArrivalKind,
+    /// PSH: the sender has nothing more to say for now.
+    pub push: bool,
+}
+
+/// What is owed.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AckNeed {
+    /// Nothing.
+    None,
+    /// An acknowledgement, at this moment at the latest.
+    Delay(Instant),
+    /// An acknowledgement, as soon as the burst in hand is processed.
+    Now,
+}
+
+/// The state of acknowledging. What is due stays due until [`AckPolicy::on_ack_sent`]: a whole
+/// batch of segments ends in one acknowledgement (MUST-58, MUST-59).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AckPolicy {
+    pending: u32,
+    deadline: Tick,
+    last_arrival: Tick,
+    /// The delay in ticks; zero before the first arrival.
+    delay: u16,
+    /// The largest payload of one wire segment: what counts as a full one.
+    full: u16,
+    full_segments: u8,
+    quick: u8,
+    due: bool,
+    waiting: bool,
+    /// The application answers within the delay: the acknowledgement can ride on its data.
+    interactive: bool,
+}
+
+impl AckPolicy {
+    /// A fresh connection: its first segments are acknowledged at once.
+    pub fn new() -> AckPolicy {
+        AckPolicy::default()
+    }
+
+    /// Takes note of an arriving segment.
+    pub fn on_data(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        context: &AckContext<'_>,
+    ) -> AckNeed {
+        self.learn(now, context);
+        self.count(arrival, context.rmss);
+        let at_once = arrival.kind != ArrivalKind::InOrder;
+        let enough =
+            self.full_segments >= 2 || self.pending >= u32::from(context.rmss).saturating_mul(2);
+        let quick = self.quick > 0 && !self.interactive;
+        if at_once || enough || quick {
+            self.due = true;
+        } else if !self.waiting {
+            // A push says that no second segment follows to complete the pair: unless the
+            // application is known to answer, waiting long gains nothing.
+            let short = arrival.push && !self.interactive;
+            let delay = if short { ticks(context.settings.shortest) } else { self.delay };
+            let until = now + Span::from_micros(u64::from(delay) << 6);
+            self.deadline = until.tick_after();
+            self.waiting = true;
+        }
+        self.need(now)
+    }
+
+    /// What is owed at `now`.
+    pub fn need(&self, now: Instant) -> AckNeed {
+        if self.due {
+            AckNeed::Now
+        } else if self.waiting {
+            AckNeed::Delay(self.deadline.instant_near(now))
+        } else {
+            AckNeed::None
+        }
+    }
+
+    /// The deadline of a delayed acknowledgement.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        (self.waiting && !self.due).then(|| self.deadline.instant_near(now))
+    }
+
+    /// Something else wants an acknowledgement: a refused segment (E-10), a challenge, a window
+    /// update.
+    pub fn demand(&mut self) {
+        self.due = true;
+    }
+
+    /// The deadline may have passed.
+    pub fn on_deadline(&mut self, now: Instant, settings: &AckSettings) -> AckNeed {
+        if self.waiting && !self.due && !self.deadline.after(now.tick()) {
+            self.due = true;
+            let longest = ticks(settings.longest.min(LONGEST));
+            if self.interactive {
+                // It did not answer this time.
+                self.interactive = false;
+                self.delay = ticks(settings.shortest);
+            } else {
+                self.delay = self.delay.saturating_mul(2).clamp(1, longest.max(1));
+            }
+        }
+        self.need(now)
+    }
+
+    /// A segment with RCV.NXT in its ACK field left; `with_data` if it carried payload.
+    pub fn on_ack_sent(&mut self, now: Instant, with_data: bool) {
+        if with_data && self.pending > 0 && self.since_arrival(now) <= u32::from(self.delay) {
+            self.interactive = true;
+            self.quick = 0;
+        }
+        if self.pending > 0 {
+            self.quick = self.quick.saturating_sub(1);
+        }
+        self.pending = 0;
+        self.full_segments = 0;
+        self.due = false;
+        self.waiting = false;
+    }
+
+    /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
+    /// settings.
+    fn learn(&mut self, now: Instant, context: &AckContext<'_>) {
+        let shortest = ticks(context.settings.shortest).max(1);
+        let longest = ticks(context.settings.longest.min(LONGEST)).max(shortest);
+        let gap = self.since_arrival(now);
+        self.last_arrival = now.tick();
+        if self.delay == 0 {
+            self.delay = shortest;
+            self.quick = context.settings.quick;
+            return;
+        }
+        if gap > wide_ticks(context.idle_after) {
+            if !self.interactive {
+                self.quick = context.settings.quick;
+            }
+        } else if gap <= u32::from(shortest) / 2 {
+            self.delay = self.delay / 2 + shortest / 2;
+        } else if gap < u32::from(self.delay) {
+            self.delay = (self.delay / 2).saturating_add(gap as u16);
+        }
+        self.delay = self.delay.clamp(shortest, longest);
+    }
+
+    /// Counts octets and full segments; a super-segment counts what it was on the wire.
+    fn count(&mut self, arrival: &Arrival, rmss: u16) {
+        self.pending = self.pending.saturating_add(arrival.octets.max(1));
+        let each = arrival.octets / u32::from(arrival.wire_segments.max(1));
+        let each = each.min(u32::from(rmss)) as u16;
+        self.full = self.full.max(each).max(SMALLEST_FULL.min(rmss));
+        if each > 0 && each >= self.full {
+            let count = arrival.wire_segments.max(1).min(u16::from(u8::MAX)) as u8;
+            self.full_segments = self.full_segments.saturating_add(count);
+        }
+    }
+
+    fn since_arrival(&self, now: Instant) -> u32 {
+        now.tick().0.wrapping_sub(self.last_arrival.0)
+    }
+}
+
+/// A delay in ticks; half a second is 7812.
+fn ticks(span: Span) -> u16 {
+    span.as_micros().div_ceil(64).min(u64::from(u16::MAX)) as u16
+}
+
+fn wide_ticks(span: Span) -> u32 {
+    span.as_micros().div_ceil(64).min(u64::from(u32::MAX)) as u32
+}

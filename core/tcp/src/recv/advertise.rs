@@ -1,0 +1,129 @@
+//! The window to announce.
+//!
+//! Owns: the largest right edge ever offered, our scale, what a payload octet costs in memory.
+//! Must not know: how large the buffer should be (`autotune`), when an acknowledgement leaves
+//! (`ack_policy`), what is queued.
+//! Implements: RFC 9293 §3.8.6 (SHLD-14), §3.8.6.2.2 (MUST-39, H-2); RFC 7323 §2.2, §2.3, §2.4.
+
+use super::window_check::Window;
+use usertcp_base::{Scale, Seq, WireWindow};
+
+/// Real octets a connection may hold for each octet of its buffer: a payload rarely fills its
+/// frame. What exceeds it makes the window smaller.
+pub const CHARGE_PER_OCTET: u32 = 2;
+
+/// One octet of payload for one octet of memory, in units of the cost ratio.
+const PAR: u32 = 256;
+/// The worst cost believed: beyond it `receiver` compacts, and the past should not weigh for long.
+const WORST: u32 = 64 * PAR;
+
+/// What a connection holds for its reader, and how much it may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Holding {
+    /// The buffer, as `autotune` has it.
+    pub buffer: u32,
+    /// Octets in order that nobody has read.
+    pub queued: u32,
+    /// Octets that wait out of order. They lie inside the window already offered.
+    pub held: u32,
+    /// Real octets that both occupy.
+    pub charge: u32,
+}
+
+/// The sender's view of our window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Advertise {
+    edge: Seq,
+    cost: u16,
+    scale: Scale,
+}
+
+impl Advertise {
+    /// A connection in whose handshake `nxt` was acknowledged and `field` offered: on a SYN
+    /// unscaled (7323-2), when resumed after parking scaled, as `first_scale` says. `scale`
+    /// governs everything that follows; `Scale::NONE` unless both sides sent it (7323-4).
+    pub fn new(nxt: Seq, field: WireWindow, first_scale: Scale, scale: Scale) -> Advertise {
+        Advertise { edge: nxt + first_scale.octets(field), cost: PAR as u16, scale }
+    }
+
+    /// The largest right edge ever offered.
+    pub const fn edge(&self) -> Seq {
+        self.edge
+    }
+
+    /// The window as `window_check` wants it.
+    pub const fn window(&self, nxt: Seq) -> Window {
+        Window { nxt, edge: self.edge }
+    }
+
+    /// Our scale.
+    pub const fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Learns what payload costs: `octets` arrived and occupy `charge`.
+    pub fn on_arrival(&mut self, octets: u32, charge: u32) {
+        if octets == 0 {
+            return;
+        }
+        let cost = u64::from(charge) * u64::from(PAR) / u64::from(octets);
+        let cost = cost.clamp(u64::from(PAR), u64::from(WORST)) as u32;
+        let old = u32::from(self.cost);
+        // An eighth of the way, and at least one step so that it arrives.
+        let new = if cost >= old {
+            old + (cost - old).div_ceil(8)
+        } else {
+            old - (old - cost).div_ceil(8)
+        };
+        self.cost = new as u16;
+    }
+
+    /// Octets that could be offered from RCV.NXT on: what the buffer has left, or less when the
+    /// memory behind it would run out first.
+    pub fn space(&self, holding: &Holding) -> u32 {
+        let free = holding.buffer.saturating_sub(holding.queued);
+        let memory = holding.buffer.saturating_mul(CHARGE_PER_OCTET).saturating_sub(holding.charge);
+        let carried = u64::from(memory) * u64::from(PAR) / u64::from(self.cost).max(1);
+        free.min((carried as u32).saturating_add(holding.held))
+    }
+
+    /// The window field of a segment that acknowledges `nxt`, and notes it as offered.
+    ///
+    /// The right edge stays or moves by at least min(half the buffer, one MSS) (MUST-39). To stay
+    /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
+    /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
+    /// `receiver` refuses data before memory suffers.
+    pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
+        let offered = self.edge.since(nxt);
+        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
+        let field = if fresh >= offered.saturating_add(smallest_step(holding.buffer, mss)) {
+            self.scale.field(fresh)
+        } else {
+            WireWindow(offered.div_ceil(1 << self.scale.shift()).min(0xFFFF) as u16)
+        };
+        self.edge = self.edge.latest(nxt + self.scale.octets(field));
+        field
+    }
+
+    /// Whether reading has opened so much that the peer should hear of it at once.
+    ///
+    /// From a closed window: as soon as the edge may move. Otherwise by two segments when the peer
+    /// has less than that left or they are a quarter of the buffer, or by half the buffer. Two
+    /// segments alone would double the acknowledgements of any bulk transfer that is read promptly.
+    #[must_use]
+    pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
+        let offered = self.edge.since(nxt);
+        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
+        let growth = fresh.saturating_sub(offered);
+        if growth == 0 || growth < smallest_step(holding.buffer, mss) {
+            return false;
+        }
+        let (two, half) = (u32::from(mss) * 2, holding.buffer / 2);
+        offered == 0 || growth >= half || (growth >= two && (offered < two || growth >= half / 2))
+    }
+}
+
+/// The least the right edge moves by.
+fn smallest_step(buffer: u32, mss: u16) -> u32 {
+    (buffer / 2).min(u32::from(mss)).max(1)
+}

@@ -1,0 +1,111 @@
+//! Timestamps as the receiver sees them.
+//!
+//! Owns: TS.Recent with its age, Last.ACK.sent, the check against wrapped sequence numbers.
+//! Must not know: our own timestamp clock, round-trip samples.
+//! Implements: RFC 7323 §3.2, §4.3, §5.3, §5.5 (7323-8, -10, -12, -13, -14, -17, -18, -19).
+
+use usertcp_base::{Instant, Seq};
+
+/// After so many seconds the peer's clock may have gone half its circle: TS.Recent says nothing.
+const EXPIRY_SECONDS: u32 = 24 * 24 * 3600;
+
+/// What the timestamps of a segment say about it.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PawsCheck {
+    /// Go on to the window check.
+    Pass,
+    /// Older than what was seen: acknowledge and drop.
+    Old,
+    /// The option was agreed on and is not there: drop without a word; never abort for it.
+    Missing,
+}
+
+/// TS.Recent and what belongs to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Timestamps {
+    recent: u32,
+    /// When `recent` was last confirmed, in whole seconds: outlives any circle of ticks.
+    recent_second: u32,
+    last_ack_sent: Seq,
+    negotiated: bool,
+}
+
+impl Timestamps {
+    /// A connection whose handshake did not agree on timestamps: the option is ignored (7323-18).
+    pub const fn off() -> Timestamps {
+        Timestamps { recent: 0, recent_second: 0, last_ack_sent: Seq(0), negotiated: false }
+    }
+
+    /// Both SYNs carried the option; the peer's said `recent` and we acknowledged `last_ack_sent`.
+    pub const fn negotiated(now: Instant, recent: u32, last_ack_sent: Seq) -> Timestamps {
+        Timestamps { recent, recent_second: second(now), last_ack_sent, negotiated: true }
+    }
+
+    /// The same after parking: `age_seconds` passed since TS.Recent was confirmed.
+    pub const fn resumed(now: Instant, recent: u32, age_seconds: u32, last_ack_sent: Seq) -> Self {
+        let recent_second = second(now).wrapping_sub(age_seconds);
+        Timestamps { recent, recent_second, last_ack_sent, negotiated: true }
+    }
+
+    /// Whether the option is in use.
+    pub const fn is_on(&self) -> bool {
+        self.negotiated
+    }
+
+    /// What to echo, when the option is in use.
+    pub const fn echo(&self) -> Option<u32> {
+        if self.negotiated { Some(self.recent) } else { None }
+    }
+
+    /// Seconds since TS.Recent was last confirmed.
+    pub const fn age_seconds(&self, now: Instant) -> u32 {
+        second(now).wrapping_sub(self.recent_second)
+    }
+
+    /// The first check of all (7323-17). `exempt`: RST or SYN is set; those have rules of their
+    /// own and need no timestamp. `value`: SEG.TSval if the option was there.
+    pub fn check(&self, now: Instant, exempt: bool, value: Option<u32>) -> PawsCheck {
+        if !self.negotiated || exempt {
+            return PawsCheck::Pass;
+        }
+        match value {
+            None => PawsCheck::Missing,
+            Some(value) if Seq(value).before(Seq(self.recent)) && !self.expired(now) => {
+                PawsCheck::Old
+            }
+            Some(_) => PawsCheck::Pass,
+        }
+    }
+
+    /// Takes SEG.TSval of a segment that passed the window check: only one that begins at or
+    /// before the last acknowledgement we sent, so that the echo is that of the earliest segment
+    /// not yet acknowledged.
+    pub fn observe(&mut self, now: Instant, seq: Seq, value: Option<u32>) {
+        let Some(value) = value.filter(|_| self.negotiated) else { return };
+        let newer = Seq(value).at_or_after(Seq(self.recent)) || self.expired(now);
+        if newer && seq.at_or_before(self.last_ack_sent) {
+            self.recent = value;
+            self.recent_second = second(now);
+        }
+    }
+
+    /// Notes that an acknowledgement of `rcv_nxt` leaves.
+    pub fn on_ack_sent(&mut self, rcv_nxt: Seq) {
+        self.last_ack_sent = rcv_nxt;
+    }
+
+    /// Last.ACK.sent.
+    pub const fn last_ack_sent(&self) -> Seq {
+        self.last_ack_sent
+    }
+
+    const fn expired(&self, now: Instant) -> bool {
+        self.age_seconds(now) > EXPIRY_SECONDS
+    }
+}
+
+/// Whole seconds of an instant; 136 years fit.
+const fn second(now: Instant) -> u32 {
+    (now.as_micros() / 1_000_000) as u32
+}

@@ -1,0 +1,342 @@
+//! What an open receive half holds.
+//!
+//! Owns: RCV.NXT, the in-order queue, the out-of-order store, the SACK report, the urgent mark, and
+//! the account of all they occupy.
+//! Must not know: how large the buffer should be, when to acknowledge, states, headers.
+//! Implements: RFC 9293 §3.10.7.4 sixth to eighth step (E-12, E-21, E-24, SHLD-31).
+
+use super::advertise::{CHARGE_PER_OCTET, Holding};
+use super::compact::{Compactor, append_counted, is_wasteful_at};
+use super::reassembly::{Filed, Quota, Reassembly};
+use super::sack::{SackBlocks, SackReport};
+use super::urgent::{Urgent, UrgentOutcome};
+use super::window_check::{Extent, Trim, Window, trim};
+use usertcp_base::{DropReason, Seq};
+use usertcp_frame::{Chain, FramePool, FrameSlice};
+
+/// What bounds the intake of data.
+pub struct Intake<'a> {
+    /// The largest right edge ever offered (`Advertise::edge`).
+    pub edge: Seq,
+    /// The buffer (`Autotune::buffer`); twice that in real octets may be held.
+    pub buffer: u32,
+    /// `Limits.reassembly_ranges`.
+    pub ranges: u32,
+    /// The pool; its shortage and this connection's start compaction.
+    pub pool: &'a FramePool,
+    /// `Counters.octets_copied`.
+    pub copied: &'a mut u64,
+}
+
+impl Intake<'_> {
+    fn most_charge(&self) -> u32 {
+        self.buffer.saturating_mul(CHARGE_PER_OCTET)
+    }
+}
+
+/// What became of a segment's data and FIN.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DataOutcome {
+    /// RCV.NXT moved.
+    Delivered {
+        /// Octets the application can read in addition, those that had waited included.
+        octets: u32,
+        /// The FIN is reached: nothing more will come.
+        fin_reached: bool,
+        /// Something had been waiting for a gap: all or part of it was filled.
+        filled_gap: bool,
+    },
+    /// Held until what comes before it arrives.
+    OutOfOrder,
+    /// Nothing that we did not have.
+    Duplicate,
+    /// Not taken.
+    Refused(DropReason),
+}
+
+/// The receive half of a connection while it is open.
+#[derive(Debug)]
+pub struct Receiver {
+    queue: Chain,
+    held: Reassembly,
+    sack: SackReport,
+    nxt: Seq,
+    /// Real octets of `queue`.
+    queue_charge: u32,
+    urgent: Urgent,
+    finished: bool,
+}
+
+impl Receiver {
+    /// Nothing received; `nxt` is IRS + 1, or RCV.NXT of a parked connection.
+    pub const fn new(nxt: Seq) -> Receiver {
+        Receiver {
+            queue: Chain::new(),
+            held: Reassembly::new(),
+            sack: SackReport::new(),
+            nxt,
+            queue_charge: 0,
+            urgent: Urgent::new(),
+            finished: false,
+        }
+    }
+
+    /// RCV.NXT.
+    pub const fn nxt(&self) -> Seq {
+        self.nxt
+    }
+    /// Octets that can be read.
+    pub fn queued(&self) -> u32 {
+        self.queue.len() as u32
+    }
+    /// The out-of-order store.
+    pub const fn held(&self) -> &Reassembly {
+        &self.held
+    }
+    /// Real octets that everything here occupies.
+    pub fn charge(&self) -> u32 {
+        self.queue_charge.saturating_add(self.held.charge())
+    }
+    /// Whether the FIN was reached; what is queued can still be read.
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+    /// Whether nothing is held at all, as parking demands.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.held.is_empty() && self.held.fin().is_none()
+    }
+    /// The account that `Advertise` needs.
+    pub fn holding(&self, buffer: u32) -> Holding {
+        let (queued, held, charge) = (self.queued(), self.held.octets(), self.charge());
+        Holding { buffer, queued, held, charge }
+    }
+    /// The highest right edge the peer was told of by SACK, for `reset::decide`.
+    pub fn highest_held(&self) -> Option<Seq> {
+        self.held.highest()
+    }
+
+    /// Takes the payload and FIN of a segment that passed the window check. It is trimmed to the
+    /// window here; `chain` is the payload alone, whose first octet has the number `seq`.
+    pub fn on_data(
+        &mut self,
+        seq: Seq,
+        mut chain: Chain,
+        fin: bool,
+        intake: &mut Intake<'_>,
+    ) -> DataOutcome {
+        let extent = Extent { seq, octets: chain.len() as u32, syn: false, fin };
+        let kept = trim(&extent, &Window { nxt: self.nxt, edge: intake.edge });
+        if kept.front > 0 {
+            self.sack.on_duplicate(seq, seq + kept.front);
+        }
+        if self.finished {
+            let beyond = extent.end().after(self.nxt);
+            return if beyond { refused(DropReason::DataAfterFin) } else { DataOutcome::Duplicate };
+        }
+        chain.advance(kept.front as usize);
+        chain.truncate(kept.octets as usize);
+        if chain.is_empty() && !kept.fin {
+            let beyond = kept.back > 0 || (fin && extent.end().after(self.nxt));
+            return if beyond { refused(DropReason::BeyondWindow) } else { DataOutcome::Duplicate };
+        }
+        if let Some(end) = self.held.fin() {
+            chain.truncate(end.since(kept.seq) as usize);
+            if kept.octets > 0 && chain.is_empty() {
+                return refused(DropReason::DataAfterFin);
+            }
+        }
+        if kept.seq == self.nxt {
+            self.on_next(chain, &kept, intake)
+        } else {
+            self.on_ahead(chain, &kept, intake)
+        }
+    }
+
+    /// Data at RCV.NXT.
+    fn on_next(&mut self, mut chain: Chain, kept: &Trim, intake: &mut Intake<'_>) -> DataOutcome {
+        let (start, filled_gap) = (self.nxt, !self.held.is_empty());
+        if !self.make_room(&mut chain, intake) {
+            return refused(DropReason::ReceiveMemory);
+        }
+        let fin_taken = kept.fin && self.held.note_fin(kept.seq + kept.octets);
+        if chain.is_empty() && !fin_taken {
+            return refused(DropReason::DataAfterFin);
+        }
+        let end = self.nxt + chain.len() as u32;
+        if self.held.first().is_some_and(|first| first.before(end)) {
+            // It reaches into what is held, which stays as it is.
+            let filed = self.held.insert(self.nxt, chain, &Quota::UNBOUNDED, None);
+            if let Filed::Held { duplicate: Some((left, right)), .. } = filed {
+                self.sack.on_duplicate(left, right);
+            }
+        } else {
+            self.nxt = end;
+            self.append(chain, intake.pool.is_tight(), intake);
+        }
+        while let Some(ready) = self.held.take_ready(self.nxt) {
+            self.nxt += ready.len() as u32;
+            self.append(ready, false, intake);
+        }
+        let octets = self.nxt.since(start);
+        if self.held.fin() == Some(self.nxt) {
+            self.urgent.on_end(self.nxt);
+            self.nxt += 1;
+            self.finished = true;
+        }
+        DataOutcome::Delivered { octets, fin_reached: self.finished, filled_gap }
+    }
+
+    /// Data ahead of a gap.
+    fn on_ahead(&mut self, mut chain: Chain, kept: &Trim, intake: &mut Intake<'_>) -> DataOutcome {
+        let most = intake.most_charge().saturating_sub(self.queue_charge);
+        let quota = Quota { ranges: intake.ranges, charge: most };
+        let over = self.held.charge().saturating_add(chain.charge()) > most;
+        let fin_at = kept.seq + kept.octets;
+        if chain.is_empty() {
+            return if self.held.note_fin(fin_at) {
+                DataOutcome::OutOfOrder
+            } else {
+                refused(DropReason::DataAfterFin)
+            };
+        }
+        let (right, tight) = (kept.seq + chain.len() as u32, over || intake.pool.is_tight());
+        let mut compactor = Compactor { pool: intake.pool, copied: intake.copied };
+        if tight {
+            chain = compactor.compacted(chain);
+        }
+        let filed = self.held.insert(kept.seq, chain, &quota, tight.then_some(&mut compactor));
+        let outcome = match filed {
+            Filed::Full(reason) => return refused(reason),
+            Filed::Known => {
+                self.sack.on_duplicate(kept.seq, right);
+                DataOutcome::Duplicate
+            }
+            Filed::Held { duplicate, .. } => {
+                if let Some((left, right)) = duplicate {
+                    self.sack.on_duplicate(left, right);
+                }
+                DataOutcome::OutOfOrder
+            }
+        };
+        self.sack.on_held(kept.seq, &self.held);
+        if kept.fin && self.held.note_fin(fin_at) {
+            return DataOutcome::OutOfOrder;
+        }
+        outcome
+    }
+
+    /// Makes room for `chain`, which is next in order. What waits out of order goes first, as the
+    /// peer still has it; then what is wasted is copied together. False when the reader has left
+    /// too much unread. An empty queue takes anything, or nothing would ever move.
+    fn make_room(&mut self, chain: &mut Chain, intake: &mut Intake<'_>) -> bool {
+        let most = intake.most_charge();
+        let charge = chain.charge();
+        if self.charge().saturating_add(charge) <= most {
+            return true;
+        }
+        self.held.shed(most.saturating_sub(self.queue_charge.saturating_add(charge)));
+        if self.queue_charge.saturating_add(charge) <= most || self.queue.is_empty() {
+            return true;
+        }
+        let mut compactor = Compactor { pool: intake.pool, copied: intake.copied };
+        if is_wasteful_at(self.queue.len(), self.queue_charge) {
+            self.queue = compactor.compacted(core::mem::take(&mut self.queue));
+            self.queue_charge = self.queue.charge();
+        }
+        *chain = compactor.compacted(core::mem::take(chain));
+        self.queue_charge.saturating_add(chain.charge()) <= most
+    }
+
+    fn append(&mut self, chain: Chain, compact: bool, intake: &mut Intake<'_>) {
+        let added = if compact {
+            Compactor { pool: intake.pool, copied: intake.copied }.append(&mut self.queue, chain)
+        } else {
+            append_counted(&mut self.queue, chain)
+        };
+        self.queue_charge = self.queue_charge.saturating_add(added);
+    }
+
+    /// Copies out what is next, and forgets it.
+    pub fn read(&mut self, out: &mut [u8]) -> usize {
+        let copied = self.queue.copy_to(0, out);
+        let mut left = copied;
+        while left > 0 {
+            let Some(len) = self.queue.front().map(FrameSlice::len) else { break };
+            if left < len {
+                self.queue.advance(left);
+                break;
+            }
+            left -= len;
+            self.pop();
+        }
+        self.urgent.on_read(self.read_at());
+        copied
+    }
+
+    /// Takes the next slice, without a copy.
+    pub fn read_slice(&mut self) -> Option<FrameSlice> {
+        let slice = self.pop();
+        self.urgent.on_read(self.read_at());
+        slice
+    }
+
+    /// Copies out what is next from `offset` on, and keeps it.
+    pub fn peek(&self, offset: usize, out: &mut [u8]) -> usize {
+        self.queue.copy_to(offset, out)
+    }
+
+    /// The slices that can be read, to look at.
+    pub fn slices(&self) -> impl Iterator<Item = &FrameSlice> + '_ {
+        self.queue.slices()
+    }
+
+    /// A segment at `seq` has URG set. Counts whatever the window is (MUST-66).
+    pub fn on_urgent(&mut self, seq: Seq, pointer: u16) -> UrgentOutcome {
+        if self.finished {
+            return UrgentOutcome::Unchanged;
+        }
+        self.urgent.on_pointer(seq, pointer, self.read_at())
+    }
+
+    /// Urgent octets that were not read yet, arrived or not (MUST-33).
+    pub fn urgent_octets(&self) -> u32 {
+        self.urgent.pending(self.read_at())
+    }
+
+    /// The blocks for an acknowledgement that leaves now, at most `room`.
+    pub fn take_sack_blocks(&mut self, room: usize) -> SackBlocks {
+        self.sack.take_blocks(&self.held, room)
+    }
+
+    /// A segment was refused as old by the window check: what of it lies below RCV.NXT is a
+    /// duplicate to report (2883-1).
+    pub fn on_old(&mut self, seq: Seq, octets: u32) {
+        let octets = octets.min(self.nxt.since(seq));
+        if octets > 0 {
+            self.sack.on_duplicate(seq, seq + octets);
+        }
+    }
+
+    /// Gives up everything that waits out of order. Returns the octets given up.
+    pub fn renege(&mut self) -> u32 {
+        self.held.clear()
+    }
+
+    /// The first octet that the application has not taken.
+    fn read_at(&self) -> Seq {
+        self.nxt - u32::from(self.finished) - self.queued()
+    }
+
+    fn pop(&mut self) -> Option<FrameSlice> {
+        let slice = self.queue.pop_front()?;
+        if !self.queue.front().is_some_and(|next| next.shares_frame(&slice)) {
+            self.queue_charge = self.queue_charge.saturating_sub(slice.charge());
+        }
+        Some(slice)
+    }
+}
+
+const fn refused(reason: DropReason) -> DataOutcome {
+    DataOutcome::Refused(reason)
+}

@@ -1,0 +1,372 @@
+//! Giving out segments, one per call, the most urgent first.
+//! Owns: the order probe, retransmission, new data, FIN, pure acknowledgement; building headers.
+//! Implements: RFC 9293 §3.8.6, §3.9.1.2 (MUST-61, SHLD-28), RFC 7323 §3.2, RFC 2018 §3.
+
+use super::allow::{Allowed, NewData, new_data};
+use super::probe::OVERRIDE;
+use crate::env::Env;
+use crate::halves::SendHalf;
+use crate::pace::Verdict;
+use crate::recv::ack_policy::AckNeed;
+use crate::segment::{Outgoing, Reply};
+use crate::tcb::Tcb;
+use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
+use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
+use usertcp_wire::tcp::{Flags, Options, SackBlock, Timestamps};
+
+/// What one poll gives.
+#[derive(Debug)]
+pub enum PollSegment {
+    /// A segment to send now; poll again.
+    Segment(Outgoing),
+    /// Nothing before this moment (pacing).
+    Wait(Instant),
+    /// Nothing until something else happens.
+    Blocked(Limiter),
+}
+
+/// What the layer below takes in one piece.
+#[derive(Clone, Copy, Debug)]
+pub struct SendRoom {
+    /// Largest payload in one call: many segments when the device cuts them, else one.
+    pub largest_payload_octets: u32,
+}
+
+/// Two NOPs, kind and length in front of SACK blocks.
+const SACK_OPTION_OCTETS: u32 = 4;
+/// One SACK block.
+const SACK_BLOCK_OCTETS: u32 = 8;
+
+/// What keeps data back, and until when if time alone will tell.
+struct Held {
+    limiter: Limiter,
+    until: Option<Instant>,
+}
+
+impl Held {
+    fn by(limiter: Limiter) -> Held {
+        Held { limiter, until: None }
+    }
+}
+
+/// What a data poll found.
+type Data = Result<Outgoing, Held>;
+
+impl<C: CongestionController> Tcb<C> {
+    /// The next segment this connection would send.
+    pub fn poll_segment<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        room: &SendRoom,
+    ) -> PollSegment {
+        if let Some(probe) = self.poll_probe(env) {
+            return PollSegment::Segment(probe);
+        }
+        self.release = None;
+        let data = match self.poll_retransmission(env, room) {
+            Some(data) => data,
+            None => self.poll_new_data(env, room),
+        };
+        let held = match data {
+            Ok(outgoing) => {
+                self.limited(env, Limiter::Sending);
+                return PollSegment::Segment(outgoing);
+            }
+            Err(held) => held,
+        };
+        if self.owed.challenge || self.acks.need(env.now) == AckNeed::Now {
+            self.owed.challenge = false;
+            let reply = self.header(env, Flags::ACK, self.snd.nxt, 0);
+            return PollSegment::Segment(reply.without_payload());
+        }
+        self.limited(env, held.limiter);
+        self.release = held.until;
+        match held.until {
+            Some(until) => PollSegment::Wait(until),
+            None => PollSegment::Blocked(held.limiter),
+        }
+    }
+
+    fn limited<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+        if self.stopwatches.switch(env.now, limiter) {
+            env.observe(&Event::Limited(limiter));
+        }
+    }
+
+    /// Keep-alive and window probes: no data, a sequence number the peer has acknowledged, so that
+    /// it must answer with its window (E-10).
+    fn poll_probe<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<Outgoing> {
+        if !self.owed.window_probe && !self.owed.keep_alive {
+            return None;
+        }
+        self.owed.window_probe = false;
+        self.owed.keep_alive = false;
+        let reply = self.header(env, Flags::ACK, self.snd.una - 1, 0);
+        Some(reply.without_payload())
+    }
+
+    /// What recovery wants sent again, as far as window, congestion and pacing let it.
+    fn poll_retransmission<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        room: &SendRoom,
+    ) -> Option<Data> {
+        let edge = self.snd.right_edge();
+        let next = self.recovery.next_retransmission(edge);
+        let (seq, octets) = next.or_else(|| self.rescue(edge))?;
+        let budget = self.controller.budget();
+        let allowance = self.recovery.allowance(budget.window_octets);
+        let mss = self.segment_payload_octets();
+        let fits = match self.pace(env.now, allowance, &budget) {
+            Ok(fits) => fits.max(mss.min(allowance)),
+            Err(held) => return Some(Err(held)),
+        };
+        let whole = octets.min(fits).min(room.largest_payload_octets.max(mss));
+        let octets = if whole < octets { (whole - whole % mss).max(mss.min(whole)) } else { whole };
+        if octets == 0 {
+            return Some(Err(Held::by(Limiter::Congestion)));
+        }
+        Some(Ok(self.build_retransmission(env, seq, octets, &budget)))
+    }
+
+    /// With nothing lost and nothing new to send: one last segment per recovery (6675-3).
+    fn rescue(&self, edge: Seq) -> Option<(Seq, u32)> {
+        if self.unsent_octets() > 0 { None } else { self.recovery.next_rescue(edge) }
+    }
+
+    fn build_retransmission<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        seq: Seq,
+        octets: u32,
+        budget: &Budget,
+    ) -> Outgoing {
+        let cause = self.recovery.on_retransmitted(env.now, seq, octets);
+        self.account_sent(env, octets, true, budget);
+        env.counters.segments_retransmitted = env.counters.segments_retransmitted.wrapping_add(1);
+        env.observe(&Event::Retransmitted { seq, octets, cause });
+        self.build(env, seq, octets)
+    }
+
+    /// New data, then FIN.
+    fn poll_new_data<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Data {
+        let unsent = self.unsent_octets();
+        let closing = self.halves.send() == SendHalf::Closing;
+        let fin_due = closing && !self.fin_sent();
+        if unsent == 0 && !fin_due {
+            self.persist.stop();
+            return Err(Held::by(Limiter::Application));
+        }
+        let mss = self.segment_payload_octets();
+        let force = self.owed.partial;
+        let facts = NewData {
+            unsent,
+            usable: self.snd.usable(),
+            mss,
+            max_window: if force { 1 } else { self.snd.max_wnd },
+            outstanding: self.snd.outstanding() > 0,
+            small_outstanding: self.snd.small.after(self.snd.una),
+            no_delay: force || self.settings.no_delay,
+            cork: !force && self.settings.cork,
+            closing,
+        };
+        let octets = match new_data(&facts) {
+            Allowed::Send(octets) => octets,
+            Allowed::Nothing if facts.usable > 0 => 0,
+            Allowed::Nothing | Allowed::Window => return Err(self.held_by_window(env.now, &facts)),
+            Allowed::Company => return Err(self.held_for_company(env.now)),
+        };
+        self.persist.stop();
+        self.send_new_data(env, room, octets, mss)
+    }
+
+    fn send_new_data<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        room: &SendRoom,
+        octets: u32,
+        mss: u32,
+    ) -> Data {
+        self.resume_from_idle(env.now);
+        let budget = self.controller.budget();
+        let allowance = self.recovery.allowance(budget.window_octets);
+        if octets > 0 && allowance < octets.min(mss) {
+            return Err(Held::by(Limiter::Congestion));
+        }
+        let paced = self.pace(env.now, allowance.max(1), &budget)?;
+        // Pacing and the window cut between segments, never inside one.
+        let largest = paced.max(mss.min(allowance)).min(room.largest_payload_octets.max(mss));
+        let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
+        self.owed.partial = false;
+        let seq = self.snd.nxt;
+        let last = octets == self.unsent_octets();
+        let fin = last && self.halves.send() == SendHalf::Closing;
+        let length = octets + u32::from(fin);
+        if self.snd.outstanding() == 0 {
+            self.progress = env.now;
+        }
+        self.snd.nxt += length;
+        if octets % mss != 0 {
+            self.snd.small = self.snd.nxt;
+        }
+        self.recovery.on_sent(env.now, length, mss, last && !fin);
+        self.account_sent(env, length, false, &budget);
+        env.observe(&Event::Sent { seq, octets });
+        Ok(self.build(env, seq, length))
+    }
+
+    /// The peer's window holds data back: probe it when nothing else will wake us.
+    fn held_by_window(&mut self, now: Instant, facts: &NewData) -> Held {
+        if !facts.outstanding || self.snd.wnd == 0 {
+            let first = if facts.usable == 0 { self.recovery.rto() } else { OVERRIDE };
+            self.persist.start(now, first);
+        }
+        Held::by(Limiter::PeerWindow)
+    }
+
+    /// A partial segment waits for company. An acknowledgement will release it under Nagle; a cork
+    /// is pulled by time.
+    fn held_for_company(&mut self, now: Instant) -> Held {
+        if self.settings.cork {
+            self.persist.start(now, OVERRIDE);
+        }
+        Held::by(Limiter::Application)
+    }
+
+    fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
+        match self.pacer.decide(now, allowance, budget, self.settings.rate_limit) {
+            Verdict::Send(octets) => Ok(octets),
+            Verdict::Wait(until, limiter) => Err(Held { limiter, until: Some(until) }),
+            Verdict::Blocked(limiter) => Err(Held::by(limiter)),
+        }
+    }
+
+    /// After an idle time the window is no longer what the path carries (5681-6, RFC 7661).
+    fn resume_from_idle(&mut self, now: Instant) {
+        let (idle, rto) = (now.since(self.last_sent), self.recovery.rto());
+        if self.snd.outstanding() == 0 && idle > rto {
+            self.controller.on_path(now, &PathChange::Idle { idle, rto });
+        }
+    }
+
+    fn account_sent<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        octets: u32,
+        retransmission: bool,
+        budget: &Budget,
+    ) {
+        self.last_sent = env.now;
+        self.pacer.on_sent(env.now, octets, budget, self.settings.rate_limit);
+        let in_flight_octets = self.recovery.in_flight();
+        self.controller.on_sent(&Sent {
+            now: env.now,
+            octets,
+            in_flight_octets,
+            retransmission,
+            first_after_idle: in_flight_octets <= octets,
+        });
+    }
+
+    /// Payload of a full segment that leaves now: less than the MSS while SACK blocks go along.
+    fn segment_payload_octets(&self) -> u32 {
+        let blocks = if self.receiver.held().is_empty() { 0 } else { self.sack_room() as u32 };
+        let octets = if blocks > 0 { SACK_OPTION_OCTETS + blocks * SACK_BLOCK_OCTETS } else { 0 };
+        self.send_mss().saturating_sub(octets).max(1)
+    }
+
+    fn sack_room(&self) -> usize {
+        if !self.sack {
+            0
+        } else if self.timestamps.is_on() {
+            3
+        } else {
+            4
+        }
+    }
+
+    /// A segment of `length` sequence numbers from `seq` on; its FIN, if it reaches that far.
+    fn build<O: Observer>(&mut self, env: &mut Env<'_, O>, seq: Seq, length: u32) -> Outgoing {
+        let fin_seq = self.fin_seq();
+        let end = seq + length;
+        let fin = end.after(fin_seq);
+        let octets = length - u32::from(fin);
+        let mss = self.segment_payload_octets();
+        let mut flags = Flags::ACK;
+        if fin {
+            flags = flags | Flags::FIN;
+        }
+        // The last segment of what was written carries PSH (MUST-61).
+        if octets > 0 && (end - u32::from(fin)) == fin_seq {
+            flags = flags | Flags::PSH;
+        }
+        let payload = self.queue.slice(seq.since(self.snd.una) as usize, octets as usize);
+        let mut reply = self.header(env, flags, seq, octets);
+        self.mark_urgent(&mut reply, seq);
+        let gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
+        Outgoing { reply, payload, gso_octets }
+    }
+
+    /// Urgent mode: the pointer is the number after the last urgent octet (MUST-62).
+    fn mark_urgent(&self, reply: &mut Reply, seq: Seq) {
+        let Some(up) = self.snd.up else { return };
+        let distance = up.since(seq);
+        if distance > 0 {
+            reply.header.flags = reply.header.flags | Flags::URG;
+            reply.header.urgent = distance.min(u32::from(u16::MAX)) as u16;
+        }
+    }
+
+    /// Header and options of any segment of a synchronised connection. Whatever leaves carries
+    /// the acknowledgement that was owed.
+    pub(crate) fn header<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        flags: Flags,
+        seq: Seq,
+        octets: u32,
+    ) -> Reply {
+        let window = self.announce_window();
+        let mut reply = Reply::new(flags, seq, self.receiver.nxt(), window);
+        reply.options = self.options(env.now, octets);
+        reply.dscp = self.settings.dscp;
+        reply.hop_limit = self.settings.hop_limit;
+        self.timestamps.on_ack_sent(self.receiver.nxt());
+        self.acks.on_ack_sent(env.now, octets > 0);
+        reply
+    }
+
+    /// Timestamps always, SACK blocks as far as the payload of one wire segment leaves room.
+    fn options(&mut self, now: Instant, octets: u32) -> Options {
+        let mut options = Options::default();
+        if let Some(echo) = self.timestamps.echo() {
+            options.timestamps = Some(Timestamps { value: self.timestamp_value(now), echo });
+        }
+        let most = self.segment_payload_octets();
+        let left = self.send_mss().saturating_sub(octets.min(most));
+        let fits = left.saturating_sub(SACK_OPTION_OCTETS) / SACK_BLOCK_OCTETS;
+        let room = self.sack_room().min(fits as usize);
+        if room > 0 {
+            for (left, right) in self.receiver.take_sack_blocks(room) {
+                options.sack.push(SackBlock { left, right });
+            }
+        }
+        options
+    }
+
+    fn announce_window(&mut self) -> WireWindow {
+        let holding = self.holding();
+        let mss = self.receive_mss();
+        self.advertise.announce(self.receiver.nxt(), &holding, mss)
+    }
+
+    /// The reset that ends this connection from our side (E-28).
+    pub(crate) fn reset<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Reply {
+        env.counters.resets_out = env.counters.resets_out.wrapping_add(1);
+        let mut reply =
+            Reply::new(Flags::RST | Flags::ACK, self.snd.nxt, self.receiver.nxt(), WireWindow(0));
+        reply.dscp = self.settings.dscp;
+        reply.hop_limit = self.settings.hop_limit;
+        reply
+    }
+}

@@ -1,0 +1,95 @@
+//! The application writes. Owns: how much room there is and how octets become frames.
+//! Implements: RFC 9293 §3.9.1.2 (SEND); DESIGN §6.2 steps 1 and 2.
+
+use crate::env::Env;
+use crate::halves::SendHalf;
+use crate::tcb::Tcb;
+use usertcp_base::{Limits, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_frame::{Chain, Class, FramePool};
+
+/// Room in front of payload for every header: link 14, IPv6 40, TCP with options 60, rounded up.
+pub const HEADROOM_OCTETS: usize = 120;
+
+impl<C: CongestionController> Tcb<C> {
+    /// Octets the send queue may hold now: twice the congestion window, between the limits, and
+    /// little when memory is short.
+    fn send_buffer_octets(&self, limits: &Limits, pool: &FramePool) -> u32 {
+        let window = self.controller.budget().window_octets;
+        let most = limits.send_buffer_octets;
+        let least = limits.send_buffer_start_octets.min(most);
+        let wanted = window.saturating_mul(2).clamp(least, most);
+        if pool.is_tight() { wanted.min(2 * self.send_mss()).max(1) } else { wanted }
+    }
+
+    /// Octets the application may write now.
+    pub fn send_room(&self, limits: &Limits, pool: &FramePool) -> u32 {
+        if self.halves.send() != SendHalf::Open {
+            return 0;
+        }
+        self.send_buffer_octets(limits, pool).saturating_sub(self.queue_octets())
+    }
+
+    /// Copies octets into the send queue; how many were taken. Less than all: the effect
+    /// `writable` tells when there is room again.
+    pub fn write<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
+        let room = self.send_room(env.limits, env.pool) as usize;
+        let wanted = octets.len().min(room);
+        let mut taken = self.queue.extend_back(octets.get(..wanted).unwrap_or(&[]));
+        while taken < wanted {
+            let rest = octets.get(taken..wanted).unwrap_or(&[]);
+            let Some(mut frame) = env.pool.take(self.class_for(env, rest.len()), HEADROOM_OCTETS)
+            else {
+                break;
+            };
+            let limit = if env.super_segments { rest.len() } else { self.send_mss() as usize };
+            let copied = frame.extend(rest.get(..limit.min(rest.len())).unwrap_or(rest));
+            if copied == 0 {
+                break;
+            }
+            self.queue.push_back(frame.into_slice());
+            taken += copied;
+        }
+        self.wants.write |= taken < octets.len();
+        taken
+    }
+
+    /// Which frame suits so many octets.
+    fn class_for<O: Observer>(&self, env: &Env<'_, O>, octets: usize) -> Class {
+        if octets + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
+            Class::Small
+        } else if env.super_segments && octets >= 8 << 10 && !env.pool.is_tight() {
+            Class::Large
+        } else {
+            Class::Full
+        }
+    }
+
+    /// Appends frames the application filled; nothing is copied. All or, when there is no room at
+    /// all, nothing: a chain may overshoot the limit by its own length.
+    pub fn write_chain<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        octets: Chain,
+    ) -> Result<(), Chain> {
+        if self.send_room(env.limits, env.pool) == 0 {
+            self.wants.write = true;
+            return Err(octets);
+        }
+        self.queue.append(octets);
+        Ok(())
+    }
+
+    /// Whether to tell the application that it may write again: room for a third of the buffer.
+    pub(crate) fn take_writable(&mut self, limits: &Limits, pool: &FramePool) -> bool {
+        if !self.wants.write {
+            return false;
+        }
+        let room = self.send_room(limits, pool);
+        let enough = room >= self.send_buffer_octets(limits, pool) / 3;
+        if enough {
+            self.wants.write = false;
+        }
+        enough
+    }
+}

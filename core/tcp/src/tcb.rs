@@ -1,0 +1,258 @@
+//! The TCB: what a connection needs while it has work.
+//!
+//! Owns: the hot state of one synchronised connection, and its birth from a handshake.
+//! Must not know: addresses, ports, tables. What must survive idle time is in the anchor's terms
+//! already (numbers, scales, estimators); the rest may be dropped when the connection parks.
+//! Implements: RFC 9293 §3.3.1.
+
+use crate::env::Env;
+use crate::halves::Halves;
+use crate::info::Stopwatches;
+use crate::keepalive::KeepAliveState;
+use crate::mtu::PathMtu;
+use crate::open::{Opening, timestamp_clock};
+use crate::pace::Pacer;
+use crate::recovery::{Recovery, RecoverySettings, RecoveryStart};
+use crate::recv::ack_policy::{AckPolicy, AckSettings};
+use crate::recv::advertise::{Advertise, Holding};
+use crate::recv::autotune::Autotune;
+use crate::recv::challenge::Challenge;
+use crate::recv::paws::Timestamps;
+use crate::recv::receiver::Receiver;
+use crate::send::Snd;
+use crate::send::probe::Persist;
+use crate::settings::{HEADER_OCTETS, PathFacts, Settings, TIMESTAMP_OCTETS};
+use usertcp_base::{Event, Instant, Observer, Scale, Seq, WireWindow};
+use usertcp_cc::{CongestionController, PathStart};
+use usertcp_frame::Chain;
+
+/// The hot part of a connection.
+pub struct Tcb<C> {
+    // Send path.
+    pub(crate) snd: Snd,
+    pub(crate) queue: Chain,
+    pub(crate) recovery: Recovery,
+    /// Both ends permitted SACK.
+    pub(crate) sack: bool,
+    pub(crate) controller: C,
+    pub(crate) pacer: Pacer,
+    // Receive path.
+    pub(crate) receiver: Receiver,
+    pub(crate) advertise: Advertise,
+    pub(crate) autotune: Autotune,
+    pub(crate) acks: AckPolicy,
+    pub(crate) timestamps: Timestamps,
+    pub(crate) timestamp_offset: u32,
+    // Both.
+    pub(crate) halves: Halves,
+    pub(crate) owed: Owed,
+    pub(crate) wants: Wants,
+    pub(crate) challenge: Challenge,
+    pub(crate) last_heard: Instant,
+    pub(crate) last_sent: Instant,
+    /// When data last advanced, or outstanding data began: what R2 counts from.
+    pub(crate) progress: Instant,
+    /// When the pacer lets the next octet go, while it is what holds data back.
+    pub(crate) release: Option<Instant>,
+    // Rare.
+    pub(crate) persist: Persist,
+    pub(crate) mtu: PathMtu,
+    pub(crate) peer_mss: u16,
+    pub(crate) own_mss: u16,
+    pub(crate) keep_alive: KeepAliveState,
+    pub(crate) settings: Settings,
+    pub(crate) stopwatches: Stopwatches,
+    pub(crate) established: Instant,
+    /// End of FIN-WAIT-2 for a connection nobody reads from any more.
+    pub(crate) linger: Option<Instant>,
+    pub(crate) octets_acknowledged: u64,
+    pub(crate) octets_received: u64,
+}
+
+/// Segments that must be sent although there may be no data to carry them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Owed {
+    /// A zero-window probe.
+    pub window_probe: bool,
+    /// A keep-alive probe.
+    pub keep_alive: bool,
+    /// A partial segment has waited long enough.
+    pub partial: bool,
+    /// A challenge acknowledgement, already counted by the throttle.
+    pub challenge: bool,
+}
+
+/// What the application was told to wait for, or did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wants {
+    /// A write found no room: tell when there is.
+    pub write: bool,
+    /// The application let go of the stream: nobody reads.
+    pub detached: bool,
+    /// The end of the stream was told to the application.
+    pub told_peer_closed: bool,
+}
+
+impl<C: CongestionController> Tcb<C> {
+    /// The connection that `opening` established, with a controller already started.
+    pub fn new<O: Observer>(
+        env: &mut Env<'_, O>,
+        opening: &Opening,
+        settings: &Settings,
+        path: &PathFacts,
+        start_controller: impl FnOnce(&PathStart) -> C,
+    ) -> Tcb<C> {
+        let agreed = &opening.agreed;
+        let (una, rcv_nxt) = (agreed.iss + 1, agreed.irs + 1);
+        let now = env.now;
+        let start = path_start(now, opening, path);
+        let mss = start.mss_octets;
+        let mut tcb = Tcb {
+            snd: Snd {
+                una,
+                nxt: una,
+                wnd: u32::from(agreed.peer_window_octets),
+                wl1: agreed.irs,
+                wl2: una,
+                max_wnd: u32::from(agreed.peer_window_octets),
+                scale: agreed.send_scale,
+                small: una,
+                up: None,
+            },
+            queue: Chain::default(),
+            recovery: start_recovery(env, opening, settings, mss),
+            sack: agreed.sack,
+            controller: start_controller(&start),
+            pacer: Pacer::default(),
+            receiver: Receiver::new(rcv_nxt),
+            advertise: Advertise::new(
+                rcv_nxt,
+                WireWindow(agreed.own_window_octets),
+                Scale::NONE,
+                agreed.receive_scale,
+            ),
+            autotune: Autotune::new(now, env.limits.receive_buffer_start_octets),
+            acks: AckPolicy::new(),
+            timestamps: match agreed.timestamps {
+                Some(timestamps) => Timestamps::negotiated(now, timestamps.recent, rcv_nxt),
+                None => Timestamps::off(),
+            },
+            timestamp_offset: agreed.timestamps.map_or(0, |timestamps| timestamps.offset),
+            halves: Halves::OPEN,
+            owed: Owed::default(),
+            wants: Wants::default(),
+            challenge: Challenge::default(),
+            last_heard: now,
+            last_sent: now,
+            progress: now,
+            release: None,
+            persist: Persist::default(),
+            mtu: PathMtu::new(path),
+            peer_mss: agreed.peer_mss_octets,
+            own_mss: path.announced_mss(settings),
+            keep_alive: KeepAliveState::default(),
+            settings: *settings,
+            stopwatches: Stopwatches::new(now),
+            established: now,
+            linger: None,
+            octets_acknowledged: 0,
+            octets_received: 0,
+        };
+        if opening.owes_ack {
+            tcb.acks.demand();
+        }
+        env.observe(&Event::Opened { active: opening.active });
+        tcb
+    }
+
+    /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).
+    pub fn send_mss(&self) -> u32 {
+        let limit = self.peer_mss.min(self.mtu.segment_octets().saturating_sub(HEADER_OCTETS));
+        let options = if self.timestamps.is_on() { TIMESTAMP_OCTETS } else { 0 };
+        u32::from(limit.saturating_sub(options).max(1))
+    }
+
+    /// The timestamp to send now.
+    pub(crate) fn timestamp_value(&self, now: Instant) -> u32 {
+        timestamp_clock(now, self.timestamp_offset)
+    }
+
+    /// The sequence number our FIN has or will have: the one after everything written.
+    pub(crate) fn fin_seq(&self) -> Seq {
+        self.snd.una + self.queue_octets()
+    }
+
+    /// Whether our FIN has been sent.
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.snd.nxt.after(self.fin_seq())
+    }
+
+    /// Written and not acknowledged, octets.
+    pub(crate) fn queue_octets(&self) -> u32 {
+        u32::try_from(self.queue.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Written and not sent, octets.
+    pub(crate) fn unsent_octets(&self) -> u32 {
+        self.fin_seq().since(self.snd.nxt)
+    }
+
+    /// MSS we announced: what a full segment to us is.
+    pub(crate) fn receive_mss(&self) -> u16 {
+        self.own_mss
+    }
+
+    /// What is held for the reader.
+    pub(crate) fn holding(&self) -> Holding {
+        self.receiver.holding(self.autotune.buffer())
+    }
+
+    /// How acknowledgements may be delayed here.
+    pub(crate) fn ack_settings(&self) -> AckSettings {
+        AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
+    }
+
+    /// Frame memory held, octets.
+    pub fn memory_octets(&self) -> u32 {
+        self.queue.charge().saturating_add(self.receiver.charge())
+    }
+}
+
+fn path_start(now: Instant, opening: &Opening, path: &PathFacts) -> PathStart {
+    let options = if opening.agreed.timestamps.is_some() { TIMESTAMP_OCTETS } else { 0 };
+    let limit = path.segment_octets.saturating_sub(HEADER_OCTETS);
+    let mss = limit.min(opening.agreed.peer_mss_octets).saturating_sub(options).max(1);
+    PathStart {
+        now,
+        mss_octets: u32::from(mss),
+        rtt: opening.rtt,
+        handshake_lost: opening.lost,
+        threshold_octets: None,
+    }
+}
+
+fn start_recovery<O: Observer>(
+    env: &Env<'_, O>,
+    opening: &Opening,
+    settings: &Settings,
+    mss: u32,
+) -> Recovery {
+    let una = opening.agreed.iss + 1;
+    Recovery::new(
+        &RecoverySettings {
+            rto_min: settings.rto_min,
+            sack_ranges: env.limits.sack_ranges.min(u32::from(u16::MAX)) as u16,
+            ..RecoverySettings::default()
+        },
+        &RecoveryStart {
+            now: env.now,
+            una,
+            nxt: una,
+            mss,
+            sack: opening.agreed.sack,
+            timestamps: opening.agreed.timestamps.is_some(),
+            rtt: opening.rtt,
+            handshake_timed_out: opening.lost,
+        },
+    )
+}

@@ -1,0 +1,148 @@
+//! Time passes. Owns: the list of a connection's timers, its one deadline, what each brings.
+//! Must not know: the wheel.
+//! Implements: RFC 9293 §3.10.8, §3.8.3 (R1, R2), §3.8.6.1, RFC 6298 §5, RFC 8985 §8, RFC 6429.
+
+use crate::effects::{Effects, Then};
+use crate::env::Env;
+use crate::keepalive::KeepAliveDue;
+use crate::recovery::{SendWindowFacts, TimerOutcome};
+use crate::send::probe::Persist;
+use crate::tcb::Tcb;
+use usertcp_base::{CloseReason, Event, Instant, Observer, Span};
+use usertcp_cc::{CongestionController, PathChange};
+
+/// R1: so many timeouts of one segment make the path suspect (SHLD-10).
+const SUSPECT_AFTER: u8 = 3;
+
+impl<C: CongestionController> Tcb<C> {
+    /// When to come back: the earliest of everything that waits for time.
+    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let timers = [
+            self.recovery.deadline(),
+            self.persist.deadline(),
+            self.acks.deadline(now),
+            self.release,
+            self.keep_alive_deadline(),
+            self.give_up_deadline(),
+            self.linger,
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Keep-alive waits while anything is outstanding (MUST-26).
+    fn keep_alive_deadline(&self) -> Option<Instant> {
+        if self.snd.outstanding() > 0 || self.persist.is_running() {
+            return None;
+        }
+        self.keep_alive.deadline(self.last_heard, &self.settings.keep_alive)
+    }
+
+    /// R2: nothing got through for too long (MUST-20, MUST-21).
+    fn give_up_deadline(&self) -> Option<Instant> {
+        if self.snd.outstanding() == 0 && !self.persist.is_running() {
+            return None;
+        }
+        self.settings.give_up.map(|limit| self.progress + limit)
+    }
+
+    /// The deadline may have passed: sees to everything that is due.
+    pub fn handle_deadline<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        let mut effects = Effects::default();
+        if let Some(reason) = self.run_out(env.now) {
+            return self.abandon(env, reason);
+        }
+        if self.recovery.deadline().is_some_and(|deadline| deadline <= env.now) {
+            self.on_recovery_timer(env, &mut effects);
+        }
+        if self.persist.fire(env.now, self.recovery.rto()) {
+            self.on_persist();
+        }
+        let settings = self.ack_settings();
+        let _ = self.acks.on_deadline(env.now, &settings);
+        if let Some(reason) = self.on_keep_alive(env.now) {
+            return self.abandon(env, reason);
+        }
+        self.settle(env, &mut effects);
+        effects
+    }
+
+    /// A limit in time that ends the connection.
+    fn run_out(&self, now: Instant) -> Option<CloseReason> {
+        if self.give_up_deadline().is_some_and(|deadline| deadline <= now) {
+            return Some(CloseReason::TimedOut);
+        }
+        let persist = self.settings.persist_limit.unwrap_or(Span::MAX);
+        if self.snd.wnd == 0 && self.persist.closed_for(now) >= persist {
+            return Some(CloseReason::TimedOut);
+        }
+        if self.linger.is_some_and(|end| end <= now) {
+            return Some(CloseReason::Normal);
+        }
+        None
+    }
+
+    /// Over, and the peer is told: it may be alive after all.
+    fn abandon<O: Observer>(&mut self, env: &mut Env<'_, O>, reason: CloseReason) -> Effects {
+        let reset = self.reset(env);
+        Effects::default().and_ended(reason, Then::Reset(reset))
+    }
+
+    fn on_recovery_timer<O: Observer>(&mut self, env: &mut Env<'_, O>, effects: &mut Effects) {
+        let window = SendWindowFacts {
+            right_edge: self.snd.right_edge(),
+            new_data_ready: self.new_data_ready(),
+        };
+        match self.recovery.on_timer(env.now, &mut self.controller, window) {
+            TimerOutcome::Nothing => {}
+            TimerOutcome::Timeout { count } => self.on_timeout(env, count, effects),
+            TimerOutcome::WindowClosed { count } => {
+                self.owed.window_probe = true;
+                effects.path_suspect |= count == SUSPECT_AFTER;
+            }
+            TimerOutcome::Probe { new_data } => {
+                env.counters.tail_probes = env.counters.tail_probes.wrapping_add(1);
+                // A held partial segment is as good a probe as any.
+                self.owed.partial |= new_data;
+            }
+            TimerOutcome::Lost { octets, .. } => env.observe(&Event::Lost(octets)),
+        }
+    }
+
+    fn on_timeout<O: Observer>(&mut self, env: &mut Env<'_, O>, count: u8, effects: &mut Effects) {
+        env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
+        env.observe(&Event::Timeout(count));
+        if count == SUSPECT_AFTER {
+            effects.path_suspect = true;
+            env.observe(&Event::PathSuspect);
+        }
+        if let Some(segment_octets) = self.mtu.on_timeout() {
+            env.observe(&Event::PathMtu(segment_octets));
+            self.controller.on_path(env.now, &PathChange::Mss(self.send_mss()));
+        }
+    }
+
+    /// The window is closed: probe it. It is open but small, or company did not come: send what
+    /// there is.
+    fn on_persist(&mut self) {
+        if self.snd.usable() == 0 {
+            self.owed.window_probe = true;
+        } else {
+            self.owed.partial = true;
+            self.persist = Persist::default();
+        }
+    }
+
+    fn on_keep_alive(&mut self, now: Instant) -> Option<CloseReason> {
+        if self.snd.outstanding() > 0 || self.persist.is_running() {
+            return None;
+        }
+        match self.keep_alive.fire(now, self.last_heard, &self.settings.keep_alive) {
+            KeepAliveDue::NotYet => None,
+            KeepAliveDue::Probe => {
+                self.owed.keep_alive = true;
+                None
+            }
+            KeepAliveDue::GiveUp => Some(CloseReason::KeepAlive),
+        }
+    }
+}

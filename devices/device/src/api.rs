@@ -1,0 +1,92 @@
+//! What a device is to the stack.
+//! Owns: the trait, the facts. Must not know: any device.
+
+use crate::batch::{RxBatch, TxBatch};
+use usertcp_frame::FramePool;
+
+/// What packets begin with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Medium {
+    /// An IP header, version 4 or 6 by its first four bits.
+    Ip,
+    /// An Ethernet header.
+    Ethernet {
+        /// Our address.
+        mac: [u8; 6],
+    },
+}
+
+/// What a device can do. It does not change while the device is open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DeviceFacts {
+    /// What packets begin with.
+    pub medium: Medium,
+    /// Octets of the largest IP packet on the wire.
+    pub mtu: u16,
+    /// Completes partial checksums of packets to send, and vouches for those received.
+    pub checksum_offload: bool,
+    /// Cuts super-packets to send, and may deliver them.
+    pub segmentation_offload: bool,
+    /// Octets of the largest packet it takes or delivers; the MTU when it does not segment.
+    pub largest_packet_octets: u32,
+}
+
+impl DeviceFacts {
+    /// A device without offloads.
+    pub const fn plain(medium: Medium, mtu: u16) -> DeviceFacts {
+        DeviceFacts {
+            medium,
+            mtu,
+            checksum_offload: false,
+            segmentation_offload: false,
+            largest_packet_octets: mtu as u32,
+        }
+    }
+
+    /// A device that completes checksums and cuts TCP super-packets of up to 65,535 octets.
+    pub const fn offloading(medium: Medium, mtu: u16) -> DeviceFacts {
+        DeviceFacts {
+            medium,
+            mtu,
+            checksum_offload: true,
+            segmentation_offload: true,
+            largest_packet_octets: 65_535,
+        }
+    }
+}
+
+/// Something a runtime can sleep on: on a Unix system, a file descriptor that polls readable when
+/// packets wait. It stays the queue's; do not close it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WaitHandle(pub i32);
+
+/// One queue of a device, used by one thread. It never blocks.
+pub trait Queue {
+    /// What the device can do.
+    fn facts(&self) -> DeviceFacts;
+
+    /// Puts packets that wait into `into`, in frames of `pool`, until either is used up. How many.
+    fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize;
+
+    /// Takes packets off the front of `from` and sends them. How many it took, those included
+    /// that it had to drop; what it cannot take now stays in front, in order.
+    fn transmit(&mut self, from: &mut TxBatch) -> usize;
+
+    /// What to sleep on until packets wait. `None`: nothing, ask again.
+    fn wait_handle(&self) -> Option<WaitHandle>;
+}
+
+impl<Q: Queue + ?Sized> Queue for alloc::boxed::Box<Q> {
+    fn facts(&self) -> DeviceFacts {
+        (**self).facts()
+    }
+    fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
+        (**self).receive(pool, into)
+    }
+    fn transmit(&mut self, from: &mut TxBatch) -> usize {
+        (**self).transmit(from)
+    }
+    fn wait_handle(&self) -> Option<WaitHandle> {
+        (**self).wait_handle()
+    }
+}

@@ -1,0 +1,72 @@
+//! Packets on their way between a device and the stack.
+//! Owns: bounded queues that never grow. Must not know: what is in a packet.
+
+use alloc::collections::VecDeque;
+use usertcp_frame::Packet;
+
+macro_rules! batch {
+    ($(#[$about:meta])* $name:ident) => {
+        $(#[$about])*
+        #[derive(Debug)]
+        pub struct $name {
+            packets: VecDeque<Packet>,
+            capacity: usize,
+        }
+
+        impl $name {
+            /// A batch of at most `capacity` packets. Memory is taken now, and never again.
+            pub fn new(capacity: usize) -> $name {
+                $name { packets: VecDeque::with_capacity(capacity), capacity }
+            }
+            /// Puts a packet behind the others. `Err`: the batch is full, and here it is again.
+            pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
+                if self.is_full() {
+                    return Err(packet);
+                }
+                self.packets.push_back(packet);
+                Ok(())
+            }
+            /// Takes the first packet.
+            pub fn pop(&mut self) -> Option<Packet> {
+                self.packets.pop_front()
+            }
+            /// The first packet, left where it is.
+            pub fn front(&self) -> Option<&Packet> {
+                self.packets.front()
+            }
+            /// Packets in it.
+            pub fn len(&self) -> usize {
+                self.packets.len()
+            }
+            /// Whether there are none.
+            pub fn is_empty(&self) -> bool {
+                self.packets.is_empty()
+            }
+            /// Whether no more fit.
+            pub fn is_full(&self) -> bool {
+                self.packets.len() >= self.capacity
+            }
+            /// Packets that still fit.
+            pub fn room(&self) -> usize {
+                self.capacity.saturating_sub(self.packets.len())
+            }
+            /// Packets it can hold.
+            pub fn capacity(&self) -> usize {
+                self.capacity
+            }
+            /// The packets from first to last.
+            pub fn iter(&self) -> impl ExactSizeIterator<Item = &Packet> {
+                self.packets.iter()
+            }
+        }
+    };
+}
+
+batch! {
+    /// Packets received, first in, first out.
+    RxBatch
+}
+batch! {
+    /// Packets to send, first in, first out.
+    TxBatch
+}

@@ -1,0 +1,250 @@
+//! The outside judge: every segment a stack sends must be legal for what was observed before.
+//!
+//! Owns: `Oracle`, which sees wire packets of both directions and nothing else.
+//! Must not know: the stacks.
+//! Checks: MUST-2, MUST-14, MUST-16, MUST-65, MUST-69, SHLD-14 (right edge), E-18 (never beyond the
+//! window), 7323-1, 7323-6, 2018-1, 2018-2, RC-3, SEQ/ACK monotony, nothing new after FIN or RST.
+
+use crate::view::View;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use usertcp_base::{Instant, Scale, Seq};
+use usertcp_wire::tcp::Flags;
+
+/// One end of one connection as observed.
+#[derive(Clone, Debug, Default)]
+struct End {
+    isn: Option<Seq>,
+    /// Sequence number after the highest sent.
+    sent: Seq,
+    fin_at: Option<Seq>,
+    reset: bool,
+    mss: Option<u16>,
+    scale: Option<u8>,
+    sack_permitted: bool,
+    timestamps: bool,
+    /// What it acknowledged highest, and the right edge it offered.
+    acked: Option<Seq>,
+    edge: Option<Seq>,
+    last_value: Option<u32>,
+}
+
+type Key = ((IpAddr, u16), (IpAddr, u16));
+
+/// Judges all connections between two hosts.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    ends: HashMap<Key, End>,
+    /// Path MTU each direction may use, by source address.
+    pub mtu: HashMap<IpAddr, u16>,
+    segments: u64,
+    violations: Vec<String>,
+}
+
+impl Oracle {
+    /// What was not legal; empty when all is well.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+    /// Segments judged.
+    pub fn segments(&self) -> u64 {
+        self.segments
+    }
+
+    fn fault(&mut self, now: Instant, view: &View, what: &str) {
+        if self.violations.len() < 20 {
+            let (header, flags) = (&view.header, view.header.flags);
+            self.violations.push(format!(
+                "{} us {}:{} > {}:{} {flags:?} seq {} ack {} len {} win {}: {what}",
+                now.as_micros(),
+                view.source.0,
+                view.source.1,
+                view.destination.0,
+                view.destination.1,
+                header.seq.0,
+                header.ack.0,
+                view.payload_octets,
+                header.window.0,
+            ));
+        }
+    }
+
+    /// A packet left a host for the wire.
+    pub fn observe(&mut self, now: Instant, packet: &[u8]) {
+        let view = match View::parse(packet) {
+            None => return,
+            Some(Ok(view)) => view,
+            Some(Err(reason)) => {
+                self.violations
+                    .push(format!("{} us: a malformed packet: {reason:?}", now.as_micros()));
+                return;
+            }
+        };
+        self.segments += 1;
+        if !view.checksum_good {
+            self.fault(now, &view, "checksum");
+        }
+        let limit = self.mtu.get(&view.source.0).copied().unwrap_or(u16::MAX);
+        if packet.len() > usize::from(limit) {
+            self.fault(now, &view, "larger than the interface's MTU");
+        }
+        self.judge_header(now, &view);
+        let key = (view.source, view.destination);
+        let peer_key = (view.destination, view.source);
+        if view.has(Flags::RST) {
+            self.ends.entry(key).or_default().reset = true;
+            return;
+        }
+        if view.has(Flags::SYN) {
+            return self.on_synchronise(now, &view, key);
+        }
+        let (mine, peer) = (self.ends.get(&key).cloned(), self.ends.get(&peer_key).cloned());
+        let Some(mut mine) = mine else {
+            // Answers to strays: an acknowledgement of a record we never saw opened.
+            if view.sequence_octets() > 0 {
+                self.fault(now, &view, "data before any SYN");
+            }
+            return;
+        };
+        let peer = peer.unwrap_or_default();
+        self.judge_data(now, &view, &mut mine, &peer);
+        self.judge_ack(now, &view, &mut mine, &peer);
+        self.judge_options(now, &view, &mut mine, &peer);
+        self.ends.insert(key, mine);
+    }
+
+    fn judge_header(&mut self, now: Instant, view: &View) {
+        let flags = view.header.flags;
+        if !flags.contains(Flags::ACK) && view.header.ack != Seq(0) {
+            self.fault(now, view, "acknowledgement number without ACK");
+        }
+        if !flags.contains(Flags::URG) && view.header.urgent != 0 {
+            self.fault(now, view, "urgent pointer without URG");
+        }
+        if !flags.contains(Flags::SYN)
+            && (view.options.mss.is_some()
+                || view.options.scale.is_some()
+                || view.options.sack_permitted)
+        {
+            self.fault(now, view, "SYN-only option on another segment");
+        }
+        if view.hop_limit == 0 {
+            self.fault(now, view, "hop limit zero");
+        }
+    }
+
+    fn on_synchronise(&mut self, now: Instant, view: &View, key: Key) {
+        if view.options.mss.is_none() {
+            self.fault(now, view, "SYN without MSS");
+        }
+        let again =
+            self.ends.get(&key).is_some_and(|end| end.isn == Some(view.header.seq) && !end.reset);
+        if again {
+            return;
+        }
+        let window_end = view.header.ack + u32::from(view.header.window.0);
+        self.ends.insert(
+            key,
+            End {
+                isn: Some(view.header.seq),
+                sent: view.end(),
+                mss: view.options.mss,
+                scale: view.options.scale,
+                sack_permitted: view.options.sack_permitted,
+                timestamps: view.options.timestamps.is_some(),
+                acked: view.has(Flags::ACK).then_some(view.header.ack),
+                edge: view.has(Flags::ACK).then_some(window_end),
+                last_value: view.options.timestamps.map(|timestamps| timestamps.value),
+                ..End::default()
+            },
+        );
+    }
+
+    fn judge_data(&mut self, now: Instant, view: &View, mine: &mut End, peer: &End) {
+        if view.sequence_octets() == 0 {
+            return;
+        }
+        let end = view.end();
+        if mine.reset {
+            self.fault(now, view, "data after RST");
+        }
+        if view.header.seq.after(mine.sent) {
+            self.fault(now, view, "a gap in what was sent");
+        }
+        if let Some(fin) = mine.fin_at
+            && (end.after(fin + 1)
+                || (view.payload_octets > 0 && (view.header.seq + view.payload_octets).after(fin)))
+        {
+            self.fault(now, view, "data after FIN");
+        }
+        if view.has(Flags::FIN) {
+            mine.fin_at = Some(view.header.seq + view.payload_octets);
+        }
+        if let Some(edge) = peer.edge
+            && (view.header.seq + view.payload_octets).after(edge)
+        {
+            self.fault(now, view, "beyond the window");
+        }
+        let mss = u32::from(peer.mss.unwrap_or(536).max(216));
+        let options = header_option_octets(view);
+        if view.payload_octets + options > mss {
+            self.fault(now, view, "larger than the peer's MSS");
+        }
+        mine.sent = mine.sent.latest(end);
+    }
+
+    fn judge_ack(&mut self, now: Instant, view: &View, mine: &mut End, peer: &End) {
+        if !view.has(Flags::ACK) {
+            self.fault(now, view, "no ACK after the handshake");
+            return;
+        }
+        let ack = view.header.ack;
+        if peer.isn.is_some() && ack.after(peer.sent) {
+            self.fault(now, view, "acknowledges what was never sent");
+        }
+        if mine.acked.is_some_and(|before| ack.before(before)) {
+            self.fault(now, view, "acknowledgement goes back");
+        }
+        mine.acked = Some(ack);
+        let scale = match (mine.scale, peer.scale) {
+            (Some(shift), Some(_)) => Scale::clamped(shift),
+            _ => Scale::NONE,
+        };
+        let edge = ack + scale.octets(view.header.window);
+        if mine.edge.is_some_and(|before| edge.before(before)) {
+            self.fault(now, view, "the right edge moved left");
+        }
+        mine.edge = Some(edge);
+    }
+
+    fn judge_options(&mut self, now: Instant, view: &View, mine: &mut End, peer: &End) {
+        let agreed = mine.timestamps && peer.timestamps;
+        if agreed != view.options.timestamps.is_some() {
+            self.fault(now, view, "timestamps: agreed and missing, or there and not agreed");
+        }
+        if let Some(timestamps) = view.options.timestamps {
+            let back = mine.last_value.is_some_and(|last| Seq(timestamps.value).before(Seq(last)));
+            if back {
+                self.fault(now, view, "timestamp goes back");
+            }
+            mine.last_value = Some(timestamps.value);
+        }
+        let sack = mine.sack_permitted && peer.sack_permitted;
+        if !view.options.sack.is_empty() && !sack {
+            self.fault(now, view, "SACK not agreed");
+        }
+        for block in view.options.sack.iter() {
+            if !block.left.before(block.right) || block.right.after(peer.sent) {
+                self.fault(now, view, "a SACK block of nothing, or of what was never sent");
+            }
+        }
+    }
+}
+
+/// Octets of the options of a data segment as they count against the MSS (MUST-16).
+fn header_option_octets(view: &View) -> u32 {
+    let timestamps = if view.options.timestamps.is_some() { 12 } else { 0 };
+    let blocks = view.options.sack.len() as u32;
+    let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
+    timestamps + sack
+}
