@@ -9,13 +9,20 @@ use std::io;
 use std::net::SocketAddr;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
-use usertcp_stack::{ShardEvent, Turn};
-use usertcp_tcp::{Info, Settings};
+
+use usertcp_tcp::Settings;
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod stub;
+pub use stub::{ConnInfo, Read, ShardEvent, Turn};
 
 /// A shard with its device queue.
 pub(crate) trait Engine {
     /// One bounded round of work.
     fn turn(&mut self, now: Instant) -> Turn;
+    /// The last part of a turn alone: sends what there is to send.
+    fn flush(&mut self, now: Instant) -> Turn;
     /// What happened.
     fn poll_event(&mut self) -> Option<ShardEvent>;
     /// What becomes readable when packets wait.
@@ -32,21 +39,22 @@ pub(crate) trait Engine {
     ) -> io::Result<ConnId>;
 
     fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize>;
-    /// All of it, or `Ok` with all of it given back when there is no room for it.
+    /// All of it, or, when there is no room at all, all of it given back.
     fn write_chain(&mut self, now: Instant, conn: ConnId, chain: Chain) -> io::Result<Chain>;
     fn send_room(&self, conn: ConnId) -> usize;
-    fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> io::Result<usize>;
-    fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Option<FrameSlice>>;
+    fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>>;
+    fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>>;
     fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()>;
     fn close(&mut self, now: Instant, conn: ConnId);
     fn abort(&mut self, now: Instant, conn: ConnId);
 
-    fn info(&self, now: Instant, conn: ConnId) -> Option<Info>;
+    fn info(&self, now: Instant, conn: ConnId) -> Option<ConnInfo>;
+    fn connections(&self) -> Vec<ConnId>;
     fn settings(&self, conn: ConnId) -> Option<Settings>;
     fn set_settings(&mut self, now: Instant, conn: ConnId, settings: &Settings) -> io::Result<()>;
-    /// Our end, and the peer's.
-    fn ends(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)>;
 
+    /// Connections that are established and not over, held by the application or not.
+    fn live(&self) -> usize;
     fn counters(&self) -> &Counters;
     fn pool(&self) -> &FramePool;
 }

@@ -3,14 +3,15 @@
 //! Owns: the published snapshot of counters, the row that describes a connection.
 //! Must not know: how they are shown.
 
-use crate::engine::Engine;
+use crate::engine::{ConnInfo, Engine};
+use crate::native::Context;
 use crate::runtime::commands::lock;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use usertcp_base::{ConnId, Counters, Instant, Span};
 use usertcp_frame::PoolStats;
-use usertcp_tcp::Info;
+use usertcp_tcp::{Info, StateName};
 
 /// A stack's figures at one moment.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Snapshot {
     pub counters: Counters,
     /// Memory for packets and queues.
     pub memory: PoolStats,
-    /// Connections that were accepted or begun and have not ended.
+    /// Connections that are established and not over.
     pub connections: usize,
 }
 
@@ -32,8 +33,20 @@ pub struct ConnectionRow {
     pub local: SocketAddr,
     /// The peer's end.
     pub remote: SocketAddr,
-    /// Everything else.
-    pub info: Info,
+    /// The RFC's state.
+    pub state: StateName,
+    /// Everything else, while the connection has more than a record.
+    pub info: Option<Info>,
+}
+
+/// All connections of the stack behind `context`, at most `most`.
+pub(crate) fn rows(context: &Context<'_>, most: usize) -> Vec<ConnectionRow> {
+    let ids = context.connections().into_iter();
+    let row = |id| {
+        let ConnInfo { local, remote, state, figures } = context.info(id)?;
+        Some(ConnectionRow { id, local, remote, state, info: figures })
+    };
+    ids.filter_map(row).take(most).collect()
 }
 
 /// The worker's page: written at most every 50 ms, read by anyone at any time.
@@ -61,8 +74,8 @@ impl Published {
     }
 
     /// The worker has done a round.
-    pub(crate) fn offer(&self, now: Instant, engine: &dyn Engine, connections: usize) {
-        let digest = digest(engine.counters(), connections);
+    pub(crate) fn offer(&self, now: Instant, engine: &dyn Engine) {
+        let digest = digest(engine.counters(), engine.live());
         if digest == self.digest.load(Ordering::Relaxed) {
             return;
         }
@@ -74,12 +87,12 @@ impl Published {
         }
         self.written.store(now.as_micros(), Ordering::Relaxed);
         self.digest.store(digest, Ordering::Relaxed);
-        self.write(engine, connections);
+        self.write(engine);
     }
 
     /// The worker ends.
     pub(crate) fn offer_last(&self, engine: &dyn Engine) {
-        self.write(engine, 0);
+        self.write(engine);
     }
 
     /// When the worker has to write again even if nothing happens until then.
@@ -92,12 +105,12 @@ impl Published {
         lock(&self.page).clone()
     }
 
-    fn write(&self, engine: &dyn Engine, connections: usize) {
+    fn write(&self, engine: &dyn Engine) {
         let memory = engine.pool().stats();
         let mut page = lock(&self.page);
         page.counters.clone_from(engine.counters());
         page.memory = memory;
-        page.connections = connections;
+        page.connections = engine.live();
     }
 }
 

@@ -4,14 +4,14 @@
 //! Must not know: sockets, futures. No task and no lock per connection: this is the face for a
 //! million idle streams.
 
-use crate::engine::Engine;
+use crate::engine::ShardEvent;
+use crate::engine::{ConnInfo, Engine, Read};
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Span};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
-use usertcp_stack::ShardEvent;
-use usertcp_tcp::{Info, Settings};
+use usertcp_tcp::Settings;
 
 /// A program on the stack's thread.
 ///
@@ -32,10 +32,11 @@ pub trait Handler: 'static {
     fn on_turn(&mut self, context: &mut Context<'_>) {
         let _ = context;
     }
-    /// The stack is being shut down. Connections that are open after this call are closed in
-    /// good order, and aborted when that takes too long; their events still come.
+    /// The stack is being shut down: the place to close what should be closed in good order.
+    /// Events still come, until all connections are over or the linger time has passed; what is
+    /// left then is reset. Without a method of its own a handler's connections are sent FIN.
     fn on_stop(&mut self, context: &mut Context<'_>) {
-        let _ = context;
+        context.shutdown_all();
     }
 }
 
@@ -169,8 +170,9 @@ impl Context<'_> {
         self.engine.write(self.now, conn, octets)
     }
 
-    /// Sends slices without a copy. All of them, or, when there is no room for all, none: they are
-    /// given back, and [`ShardEvent::Writable`] follows.
+    /// Sends slices without a copy: all of them, even if they are more than there is room for, or,
+    /// when there is no room at all, none: they are given back, and [`ShardEvent::Writable`]
+    /// follows when there is room.
     ///
     /// # Errors
     /// As [`Context::write`].
@@ -184,12 +186,11 @@ impl Context<'_> {
         self.engine.send_room(conn)
     }
 
-    /// Copies out what was received; 0 when there is nothing now. The end of the stream is told by
-    /// [`ShardEvent::PeerClosed`].
+    /// Copies out what was received. What is left of a connection that has ended can be read too.
     ///
     /// # Errors
     /// `NotConnected` when there is no such connection.
-    pub fn read(&mut self, conn: ConnId, out: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&mut self, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>> {
         self.state.acted = true;
         self.engine.read(self.now, conn, out)
     }
@@ -198,7 +199,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// As [`Context::read`].
-    pub fn read_slice(&mut self, conn: ConnId) -> io::Result<Option<FrameSlice>> {
+    pub fn read_slice(&mut self, conn: ConnId) -> io::Result<Read<FrameSlice>> {
         self.state.acted = true;
         self.engine.read_slice(self.now, conn)
     }
@@ -216,6 +217,7 @@ impl Context<'_> {
     /// peer is sent a reset (RFC 9293 §3.6.1).
     pub fn close(&mut self, conn: ConnId) {
         self.state.acted = true;
+        self.state.open.remove(&conn);
         self.engine.close(self.now, conn);
     }
 
@@ -227,13 +229,24 @@ impl Context<'_> {
     }
 
     /// What a connection tells about itself.
-    pub fn info(&self, conn: ConnId) -> Option<Info> {
+    pub fn info(&self, conn: ConnId) -> Option<ConnInfo> {
         self.engine.info(self.now, conn)
     }
 
-    /// Our address and the peer's.
-    pub fn ends(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)> {
-        self.engine.ends(conn)
+    /// All connections of the stack, in any state.
+    pub fn connections(&self) -> Vec<ConnId> {
+        self.engine.connections()
+    }
+
+    /// Sends FIN on every connection the handler holds, after what was written.
+    pub fn shutdown_all(&mut self) {
+        let open: Vec<_> = self.state.open.iter().copied().collect();
+        for conn in open {
+            // What cannot be closed in good order is over already.
+            if self.shutdown_write(conn).is_err() {
+                self.abort(conn);
+            }
+        }
     }
 
     /// A connection's settings.

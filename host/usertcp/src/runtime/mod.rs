@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod commands;
 pub(crate) mod doorbell;
+pub(crate) mod launch;
 pub(crate) mod reply;
 pub(crate) mod wait;
 pub(crate) mod worker;

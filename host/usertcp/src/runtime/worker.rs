@@ -4,6 +4,7 @@
 //! Must not know: sockets; what a handler does.
 
 use crate::engine::Engine;
+use crate::engine::ShardEvent;
 use crate::metrics::Published;
 use crate::native::{Context, ContextState, Handler};
 use crate::runtime::clock::Clock;
@@ -13,13 +14,11 @@ use crate::runtime::wait::Waiter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use usertcp_base::{Instant, Span};
-use usertcp_stack::ShardEvent;
 
 /// Something for the worker to do.
 pub(crate) type Call = Box<dyn FnOnce(&mut Context<'_>) + Send>;
 
 /// What the worker shares with the handles of its stack.
-#[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) doorbell: Arc<Doorbell>,
     pub(crate) calls: Inbox<Call>,
@@ -27,6 +26,12 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     pub(crate) published: Published,
     pub(crate) clock: Clock,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("doorbell", &self.doorbell).finish_non_exhaustive()
+    }
 }
 
 /// How the worker behaves.
@@ -44,6 +49,10 @@ const IDLE_ROUNDS: u32 = 64;
 /// The sleep after that.
 const REST: Span = Span::from_micros(200);
 
+/// When to try again what a full device, or frames on other threads, did not allow.
+const RETRY: Span = Span::from_millis(1);
+
+/// A stack's machine, its handler, and what drives them.
 pub(crate) struct Worker<H: Handler> {
     engine: Box<dyn Engine>,
     handler: H,
@@ -61,7 +70,9 @@ pub(crate) struct Worker<H: Handler> {
 /// How a round went.
 struct Round {
     now: Instant,
-    /// Something happened, or work is left: another round at once.
+    /// Something happened.
+    happened: bool,
+    /// Work is left: another round at once.
     again: bool,
     next: Option<Instant>,
 }
@@ -99,9 +110,11 @@ impl<H: Handler> Worker<H> {
             if self.is_over(round.now) {
                 return self.finish();
             }
-            if round.again {
+            if round.happened || round.again {
                 self.active = round.now;
                 self.idle_rounds = 0;
+            }
+            if round.again {
                 continue;
             }
             if round.now.since(self.active) < self.manners.busy_poll {
@@ -114,12 +127,8 @@ impl<H: Handler> Worker<H> {
 
     fn round(&mut self, rung: bool) -> Round {
         let now = self.control.clock.now();
-        let turn = self.engine.turn(now);
-        let mut happened = false;
-        while let Some(event) = self.engine.poll_event() {
-            happened = true;
-            self.event(now, event);
-        }
+        let mut turn = self.engine.turn(now);
+        let mut happened = self.events(now);
         let due = self.context.wake_at.is_some_and(|at| at <= now);
         if rung || due {
             happened |= self.commands(now, due);
@@ -127,8 +136,36 @@ impl<H: Handler> Worker<H> {
         self.context.acted = false;
         self.with_handler(now, |handler, context| handler.on_turn(context));
         happened |= std::mem::take(&mut self.context.acted);
-        self.control.published.offer(now, &*self.engine, self.context.open.len());
-        Round { now, again: turn.more || happened, next: turn.next }
+        let mut again = turn.more;
+        if happened {
+            // Answers leave at once. The device is not asked again: if it has more, the sleep
+            // ends as it begins.
+            turn = self.engine.flush(now);
+            again |= turn.more | self.events(now);
+        }
+        self.control.published.offer(now, &*self.engine);
+        let next = if turn.device_full || self.lacks_frames() {
+            let soon = now + RETRY;
+            Some(turn.next.map_or(soon, |next| next.min(soon)))
+        } else {
+            turn.next
+        };
+        Round { now, happened, again, next }
+    }
+
+    /// Whether frames are short and other threads have some: when those come home, nobody rings.
+    fn lacks_frames(&self) -> bool {
+        let pool = self.engine.pool();
+        pool.is_tight() && pool.stats().lent > 0
+    }
+
+    fn events(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(event) = self.engine.poll_event() {
+            any = true;
+            self.event(now, event);
+        }
+        any
     }
 
     fn event(&mut self, now: Instant, event: ShardEvent) {
@@ -161,13 +198,8 @@ impl<H: Handler> Worker<H> {
         happened
     }
 
-    fn with_handler(
-        &mut self,
-        now: Instant,
-        act: impl FnOnce(&mut H, &mut Context<'_>),
-    ) {
-        let mut context =
-            Context { engine: &mut *self.engine, now, state: &mut self.context };
+    fn with_handler(&mut self, now: Instant, act: impl FnOnce(&mut H, &mut Context<'_>)) {
+        let mut context = Context { engine: &mut *self.engine, now, state: &mut self.context };
         act(&mut self.handler, &mut context);
     }
 
@@ -197,17 +229,11 @@ impl<H: Handler> Worker<H> {
 
     fn begin_stop(&mut self, now: Instant) {
         self.stopping = Some(now + self.manners.linger);
-        self.with_handler(now, |handler, context| {
-            handler.on_stop(context);
-            let open: Vec<_> = context.state.open.iter().copied().collect();
-            for conn in open {
-                context.close(conn);
-            }
-        });
+        self.with_handler(now, |handler, context| handler.on_stop(context));
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        self.stopping.is_some_and(|end| self.context.open.is_empty() || now >= end)
+        self.stopping.is_some_and(|end| self.engine.live() == 0 || now >= end)
     }
 
     /// Resets what did not close in time, and sends the last packets.
@@ -219,9 +245,7 @@ impl<H: Handler> Worker<H> {
         }
         for _ in 0..IDLE_ROUNDS {
             let turn = self.engine.turn(self.control.clock.now());
-            while let Some(event) = self.engine.poll_event() {
-                self.event(now, event);
-            }
+            self.events(now);
             if !turn.more {
                 break;
             }

@@ -29,6 +29,8 @@ pub(crate) struct Cell {
     pub(crate) conn: ConnId,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    /// Octets put in one frame at most: a segment's worth, unless the device cuts segments.
+    pub(crate) frame_octets: usize,
     state: Mutex<State>,
 }
 
@@ -75,6 +77,7 @@ impl Cell {
         conn: ConnId,
         ends: (SocketAddr, SocketAddr),
         settings: Settings,
+        frame_octets: usize,
     ) -> Cell {
         let state = State {
             inbound: Inbound::default(),
@@ -89,7 +92,7 @@ impl Cell {
             announced: false,
             released: None,
         };
-        Cell { hub, conn, local: ends.0, remote: ends.1, state: Mutex::new(state) }
+        Cell { hub, conn, local: ends.0, remote: ends.1, frame_octets, state: Mutex::new(state) }
     }
 
     /// The lock.
@@ -185,10 +188,7 @@ impl Cell {
     }
 
     /// Changes settings, here at once and in the connection soon.
-    pub(crate) fn change(
-        self: &Arc<Self>,
-        change: impl FnOnce(&mut Settings),
-    ) -> io::Result<()> {
+    pub(crate) fn change(self: &Arc<Self>, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
         let mut state = self.lock();
         if let Some(reason) = state.end {
             return Err(error::ended(reason));

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use usertcp_frame::{Class, FramePool, LentFrame};
+use usertcp_tcp::HEADROOM_OCTETS;
 
 /// How many frames of each class are kept at hand.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,17 @@ impl StashSize {
 /// A write of so many octets, or more, is put into large frames: below it, half of one would be
 /// wasted.
 pub(crate) const BULK_OCTETS: usize = 32 << 10;
+
+/// What a writer needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// Octets to be copied.
+    pub(crate) octets: usize,
+    /// Large frames are best.
+    pub(crate) bulk: bool,
+    /// Octets that will be put in each frame at most.
+    pub(crate) each: usize,
+}
 
 /// Frames for one write.
 pub(crate) type Frames = arrayvec::ArrayVec<LentFrame, 32>;
@@ -66,16 +78,16 @@ impl Stash {
         Stash { shelves: Mutex::default(), low: AtomicBool::new(true), size }
     }
 
-    /// Frames for `octets`; `bulk` when the writer has more on its way.
-    pub(crate) fn take(&self, octets: usize, bulk: bool, waker: Option<&Waker>) -> Taken {
+    /// Frames for what `order` describes.
+    pub(crate) fn take(&self, order: Order, waker: Option<&Waker>) -> Taken {
         let mut frames = Frames::new();
         let mut crowd = Wakers::default();
         {
             let mut shelves = lock(&self.shelves);
-            let mut left = octets;
+            let mut left = order.octets;
             while left > 0 && !frames.is_full() {
-                let Some(frame) = shelves.pick(left, bulk) else { break };
-                left = left.saturating_sub(frame.tailroom());
+                let Some(frame) = shelves.pick(left, order.bulk) else { break };
+                left = left.saturating_sub(frame.tailroom().min(order.each));
                 frames.push(frame);
             }
             if shelves.is_low(&self.size) {
@@ -91,15 +103,27 @@ impl Stash {
 
     /// One frame with as much room as there is, for `octets`.
     pub(crate) fn take_one(&self, octets: usize, waker: &Waker) -> Option<LentFrame> {
-        let large = octets > FramePool::data_octets(Class::Full);
-        match self.take(octets.min(if large { BULK_OCTETS } else { octets }), large, Some(waker)) {
-            Taken::Frames(mut frames) => {
-                // The rest, if it took several, goes home.
-                frames.truncate(1);
-                frames.pop()
-            }
+        let bulk = octets + HEADROOM_OCTETS > FramePool::data_octets(Class::Full);
+        // One octet is asked for, so that one frame comes.
+        let octets = if bulk { 1 } else { octets };
+        match self.take(Order { octets, bulk, each: usize::MAX }, Some(waker)) {
+            Taken::Frames(mut frames) => frames.pop(),
             Taken::Empty => None,
         }
+    }
+
+    /// Whether there is a frame; if not, the waker is woken when there is. Ring the doorbell then.
+    pub(crate) fn poll_ready(&self, waker: &Waker) -> bool {
+        let crowd = {
+            let mut shelves = lock(&self.shelves);
+            if !shelves.is_empty() {
+                return true;
+            }
+            self.low.store(true, Ordering::Release);
+            shelves.waiting.add(waker)
+        };
+        crowd.wake();
+        false
     }
 
     /// Whether the driver should fill it.
@@ -134,10 +158,10 @@ impl Stash {
 
 impl Shelves {
     fn pick(&mut self, octets: usize, bulk: bool) -> Option<LentFrame> {
-        if bulk || octets >= BULK_OCTETS {
+        if bulk {
             return self.large.pop().or_else(|| self.full.pop()).or_else(|| self.small.pop());
         }
-        if octets <= FramePool::data_octets(Class::Small) {
+        if octets + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
             return self.small.pop().or_else(|| self.full.pop()).or_else(|| self.large.pop());
         }
         self.full.pop().or_else(|| self.large.pop()).or_else(|| self.small.pop())
@@ -164,7 +188,7 @@ impl Shelves {
         ];
         for (shelf, class, most) in rows {
             while shelf.len() < most {
-                let Some(frame) = pool.take(class, 0) else { break };
+                let Some(frame) = pool.take(class, HEADROOM_OCTETS) else { break };
                 shelf.push(frame.lend_mut());
             }
         }
@@ -181,11 +205,12 @@ mod tests {
         let pool = FramePool::new(&PoolConfig { octets: 8 << 20, reserve_small: 264 });
         let stash = Stash::new(StashSize::for_budget(8 << 20));
         assert!(stash.is_low());
-        assert!(matches!(stash.take(1, false, None), Taken::Empty));
+        let order = |octets| Order { octets, bulk: octets > BULK_OCTETS, each: usize::MAX };
+        assert!(matches!(stash.take(order(1), None), Taken::Empty));
         let (wakers, stuck) = stash.fill(&pool);
         assert!(wakers.is_empty() && !stuck && !stash.is_low());
         for (octets, most) in [(1, 1), (256, 2), (8192, 5), (65_536, 2), (200_000, 32)] {
-            let Taken::Frames(frames) = stash.take(octets, false, None) else { panic!() };
+            let Taken::Frames(frames) = stash.take(order(octets), None) else { panic!() };
             assert!(frames.len() <= most, "{octets}: {}", frames.len());
         }
         stash.close().wake();
@@ -201,7 +226,7 @@ mod tests {
             all.push(frame);
         }
         let stash = Stash::new(StashSize::for_budget(1 << 20));
-        assert!(matches!(stash.take(1, false, Some(Waker::noop())), Taken::Empty));
+        assert!(stash.take_one(1, Waker::noop()).is_none());
         assert!(stash.fill(&pool).1);
         drop(all);
         let (wakers, stuck) = stash.fill(&pool);

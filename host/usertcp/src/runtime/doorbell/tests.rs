@@ -27,7 +27,7 @@ fn a_ring_in_sleep_ends_it() {
     };
     let begun = Instant::now();
     assert!(bell.lie_down());
-    let woken = Waiter::new(None).sleep(&bell, Some(10_000_000));
+    let woken = Waiter::new(None).sleep(&bell, Some(10_000_000_000));
     bell.get_up(woken.doorbell);
     assert!(woken.doorbell && bell.take_rung());
     assert!(begun.elapsed() < Duration::from_secs(5));
