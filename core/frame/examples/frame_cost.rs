@@ -17,6 +17,9 @@ fn main() {
         held.clear();
     });
     let Some(slice) = pool.copy_of(&[1; 1448], 64) else { return };
+    report("copy 60 octets into a Small frame, drop", 1, || {
+        drop(black_box(pool.copy_of(&slice[..60], 0)));
+    });
     report("clone and drop a slice", 1, || drop(black_box(slice.clone())));
     report("lend, drop, reclaim", 1, || {
         drop(black_box(slice.clone().lend()));

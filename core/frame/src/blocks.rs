@@ -199,6 +199,10 @@ impl Blocks {
     pub(crate) fn out(&self, kind: Kind) -> u32 {
         self.lines[kind as usize].out.get()
     }
+    /// Frames of a kind in all the blocks cut into it.
+    pub(crate) fn total(&self, kind: Kind) -> u32 {
+        self.lines[kind as usize].blocks.get() * u32::from(kind.slots())
+    }
     /// Octets of all frames that are out.
     pub(crate) fn used_octets(&self) -> usize {
         Kind::ALL.iter().map(|kind| self.out(*kind) as usize * kind.octets()).sum()
@@ -219,8 +223,7 @@ impl Blocks {
             .iter()
             .filter(|kind| self.lines[**kind as usize].spare.get() != NO_BLOCK)
             .count();
-        let full = &self.lines[Kind::Full as usize];
-        let frames = full.blocks.get() * u32::from(Kind::Full.slots()) - full.out.get();
+        let frames = self.total(Kind::Full) - self.out(Kind::Full);
         (untouched + self.free_count.get() as usize + spares) * BLOCK_OCTETS
             + frames as usize * Kind::Full.octets()
     }

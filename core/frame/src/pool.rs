@@ -57,7 +57,9 @@ pub struct PoolStats {
     pub peak_octets: usize,
     /// Small frames out, those of the reserve included.
     pub small_out: u32,
-    /// Of these, frames of the reserve.
+    /// Frames of the reserve in all.
+    pub reserve: u32,
+    /// Of `small_out`, frames of the reserve.
     pub reserve_out: u32,
     /// Full frames out.
     pub full_out: u32,
@@ -130,6 +132,7 @@ impl FramePool {
             used_octets: blocks.used_octets(),
             peak_octets: blocks.peak_octets(),
             small_out: blocks.out(Kind::Small) + reserve_out,
+            reserve: blocks.total(Kind::Reserve),
             reserve_out,
             full_out: blocks.out(Kind::Full),
             large_out: blocks.out(Kind::Large),

@@ -1,2 +1,40 @@
-//! Placeholder until this crate is filled.
+//! The shard: a device queue's worth of connections on one core, with no locks.
+//!
+//! Owns: which connection a packet belongs to, listeners, local ports, the timer wheel, admission,
+//! and the order of work in a turn.
+//! Must not know: threads, sockets, clocks, operating systems; nor the rules of a single
+//! connection, which are the `tcp` crate's.
+//! Implements: RFC 9293 §3.9.1 (calls), §3.10.7.1-2 (CLOSED, LISTEN), RFC 4987, 6056, 6528.
 #![no_std]
+
+extern crate alloc;
+
+mod admission;
+mod anchor;
+mod app;
+mod config;
+pub mod cookies;
+mod deadlines;
+pub mod demux;
+mod egress;
+mod embryo;
+mod events;
+mod ingress;
+pub mod isn;
+mod lifecycle;
+pub mod listener;
+pub mod net;
+pub mod ports;
+pub mod ready;
+pub mod replies;
+mod shard;
+pub mod slab;
+mod table;
+mod turn;
+pub mod wheel;
+
+pub use app::{ConnError, ConnInfo, Read, Refused};
+pub use config::{Connect, ConnectError, Listen, ListenError, Profile, ShardConfig, StartError};
+pub use events::ShardEvent;
+pub use shard::{Shard, Usage};
+pub use turn::Turn;

@@ -12,6 +12,8 @@
 //! Must not know: addresses, ports, IP versions, devices, tables of connections.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod app;
 mod arrive;

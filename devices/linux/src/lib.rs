@@ -1,1 +1,6 @@
-//! Placeholder until this crate is filled.
+//! Devices of Linux.
+//!
+//! Owns: system calls, and what of the system must be set up for a device. Must not know: the
+//! stack; packets pass through `usertcp_device`'s trait. One module per kind of device.
+
+pub mod tun;

@@ -4,6 +4,11 @@
 //! limit; applications; judges. A run is a function of its seed.
 //! Must not know: any clock.
 
+pub mod host;
 pub mod link;
 pub mod oracle;
+pub mod scenario;
+pub mod signal;
+pub mod stream;
 pub mod view;
+pub mod world;

@@ -67,7 +67,13 @@ impl<C: CongestionController> Tcb<C> {
             return Continue(Acceptable::Whole);
         }
         let extent = extent(segment);
-        match window_check::check(&extent, &self.advertise.window(self.receiver.nxt())) {
+        let window = self.advertise.window(self.receiver.nxt());
+        if extent.is_empty() && extent.seq == window.edge {
+            // A peer that filled our window acknowledges from its right edge. The RFC's test calls
+            // that outside; refusing it would stall our sending until the peer's loss is repaired.
+            return Continue(Acceptable::ControlOnly);
+        }
+        match window_check::check(&extent, &window) {
             Acceptability::Accept => Continue(Acceptable::Whole),
             Acceptability::ControlOnly => {
                 self.acks.demand();

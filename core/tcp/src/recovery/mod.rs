@@ -1,115 +1,336 @@
-//! Loss recovery of the send side: skeleton of the public edge.
+//! Loss recovery of the send side: what is lost, what to send again, when to look again.
+//!
+//! Owns: `Recovery`, the one owner of SND.UNA, SND.NXT, the scoreboard, the round-trip estimate and
+//! the send timer. Steps per acknowledgement are in `ack`, per expiry in `expiry`.
+//! Must not know: frames, headers, the clock (`now` is an argument), how much is queued.
+//! Implements: RFC 6298, 5681 §3.2, 6582, 3042, 6675, 8985, 9937, 2883, 3522, 5682, 4015.
+//!
+//! SND.NXT never goes back: what must leave again is marked, not resent from SND.UNA on.
 
+mod ack;
 mod api;
+mod delivery;
+mod expiry;
+mod newreno;
+mod prr;
+mod rack;
+mod ranges;
+mod records;
+mod rtt;
+mod scoreboard;
+mod tail_probe;
+mod tally;
+mod timeout;
+mod undo;
+
+#[cfg(test)]
+mod tests;
 
 pub use api::{
     AckInput, AckOutcome, RecoveryCounters, RecoverySettings, RecoveryStart, RecoveryState,
     SendWindowFacts, TimerOutcome,
 };
+
+use delivery::Delivery;
+use newreno::NewReno;
+use prr::Prr;
+use rack::Rack;
+use records::{Marks, Record};
+use rtt::{Bounds, RttEstimator};
+use scoreboard::Scoreboard;
+use tail_probe::TailProbe;
+use timeout::{SendTimer, Timer};
+use undo::{Frto, Undo};
 use usertcp_base::observe::RetransmitCause;
-use usertcp_base::{Instant, Prng, Seq, Span};
-use usertcp_cc::CongestionController;
+use usertcp_base::{Instant, Seq, Span};
+
+/// One segment that may leave whatever the window says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grant {
+    None,
+    /// The first segment, after a timeout.
+    First,
+    /// The last segment, as a tail loss probe.
+    Last,
+    /// New data, as a tail loss probe.
+    NewData,
+}
 
 /// The send side's loss recovery.
 #[derive(Debug)]
 pub struct Recovery {
-    una: Seq,
-    nxt: Seq,
+    board: Scoreboard,
+    timer: Timer,
+    delivery: Delivery,
+    rack: Rack,
+    rtt: RttEstimator,
+    bounds: Bounds,
+    counters: RecoveryCounters,
+    prr: Prr,
+    undo: Undo,
+    tail: TailProbe,
+    reno: NewReno,
+    /// SND.NXT when the recovery going on began. Afterwards it keeps late duplicates from beginning
+    /// another (6582-2) until SND.UNA is beyond it.
+    recover: Seq,
+    mss: u16,
+    sack_limit: u16,
+    state: RecoveryState,
+    grant: Grant,
+    frto: Frto,
+    sack: bool,
+    timestamps: bool,
+    jitter: bool,
+    /// The one rescue of this recovery was sent (6675-3).
+    rescued: bool,
 }
+
+/// It lives in every TCB.
+const _: () = assert!(size_of::<Recovery>() <= 320);
 
 impl Recovery {
     /// Recovery for a connection that just became synchronised, or woke.
-    pub fn new(_settings: &RecoverySettings, start: &RecoveryStart) -> Recovery {
-        Recovery { una: start.una, nxt: start.nxt }
+    pub fn new(settings: &RecoverySettings, start: &RecoveryStart) -> Recovery {
+        let bounds = Bounds::of(settings);
+        let mut rtt = RttEstimator::new(&bounds, start.handshake_timed_out);
+        if let Some(sample) = start.rtt {
+            rtt.on_sample(sample, 1, &bounds);
+            rtt.on_minimum(sample, start.now);
+            if start.handshake_timed_out {
+                rtt.distrust_start();
+            }
+        }
+        let mut recovery = Recovery {
+            board: Scoreboard::new(start.una),
+            timer: Timer::new(start.now),
+            delivery: Delivery::new(start.now),
+            rack: Rack::new(start.una, start.rtt),
+            rtt,
+            bounds,
+            counters: RecoveryCounters::default(),
+            prr: Prr::default(),
+            undo: Undo::default(),
+            tail: TailProbe::new(start.una),
+            reno: NewReno::default(),
+            recover: start.una - 1,
+            mss: short(start.mss),
+            sack_limit: settings.sack_ranges,
+            state: RecoveryState::Open,
+            grant: Grant::None,
+            frto: Frto::Off,
+            sack: start.sack,
+            timestamps: start.timestamps,
+            jitter: settings.rto_jitter,
+            rescued: false,
+        };
+        recovery.on_sent(start.now, start.nxt.since(start.una), start.mss, false);
+        recovery
     }
-    /// New data `[SND.NXT, SND.NXT + octets)` left now, as segments of `mss` (a super-segment is one
-    /// call). `application_limited`: after it nothing waits to be sent although the window has room.
-    pub fn on_sent(&mut self, _now: Instant, _octets: u32, _mss: u32, _application_limited: bool) {}
-    /// `[seq, seq + octets)` left again now.
-    pub fn on_retransmitted(&mut self, _now: Instant, _seq: Seq, _octets: u32) -> RetransmitCause {
-        RetransmitCause::Recovery
+
+    /// New data `[SND.NXT, SND.NXT + octets)` left now as segments of `mss` octets; a super-segment is
+    /// one call, SYN and FIN count one octet each. `application_limited`: after it nothing waits
+    /// although the window has room.
+    pub fn on_sent(&mut self, now: Instant, octets: u32, mss: u32, application_limited: bool) {
+        if octets == 0 {
+            return;
+        }
+        self.mss = short(mss);
+        let first = self.board.outstanding() == 0;
+        if first {
+            self.delivery.on_flight_begun(now);
+            self.timer.restart(now);
+        }
+        let mut record = Record::new(self.board.nxt(), octets, mss, now.stamp());
+        self.delivery.stamp(&mut record, now);
+        self.board.push(record);
+        self.delivery.on_sent(self.in_flight(), application_limited);
+        self.prr.on_sent(octets);
+        if self.grant == Grant::NewData {
+            self.grant = Grant::None;
+            self.counters.probes = self.counters.probes.wrapping_add(1);
+            self.tail.sent(self.board.nxt(), false);
+            self.wait_for_timeout(now);
+        } else {
+            self.arm_after_sending(now);
+        }
     }
-    /// Digests one acknowledgement and tells the controller what it means.
-    pub fn on_ack<C: CongestionController>(
-        &mut self,
-        _now: Instant,
-        _input: &AckInput<'_>,
-        _cc: &mut C,
-        _prng: &mut Prng,
-    ) -> AckOutcome {
-        AckOutcome::default()
+
+    /// `[seq, seq + octets)` left again now. Returns why, for whoever reports it.
+    pub fn on_retransmitted(&mut self, now: Instant, seq: Seq, octets: u32) -> RetransmitCause {
+        let cause = match (self.grant, self.state) {
+            (Grant::Last, _) => RetransmitCause::TailProbe,
+            (Grant::First, _) | (_, RecoveryState::TimeoutRecovery) => RetransmitCause::Timeout,
+            _ => RetransmitCause::Recovery,
+        };
+        let delivery = self.delivery;
+        let at = now.stamp();
+        let lost = self.board.resend(seq, octets, at, |record| delivery.stamp(record, now));
+        self.delivery.on_sent(self.in_flight(), false);
+        self.prr.on_sent(octets);
+        self.undo.on_resent(octets, at);
+        self.count_retransmission(cause, octets);
+        if cause == RetransmitCause::TailProbe {
+            self.tail.sent(self.board.nxt(), true);
+        } else if !lost && self.state == RecoveryState::FastRecovery {
+            self.rescued = true;
+        }
+        // A segment is not sent again for a timeout within one timeout of its last transmission
+        // (6298-9).
+        if cause == RetransmitCause::TailProbe || seq == self.board.una() {
+            self.wait_for_timeout(now);
+        }
+        self.grant = Grant::None;
+        cause
     }
-    /// The deadline passed.
-    pub fn on_timer<C: CongestionController>(
-        &mut self,
-        _now: Instant,
-        _cc: &mut C,
-        _window: SendWindowFacts,
-    ) -> TimerOutcome {
-        TimerOutcome::Nothing
+    fn count_retransmission(&mut self, cause: RetransmitCause, octets: u32) {
+        let counters = &mut self.counters;
+        counters.resent_octets = counters.resent_octets.wrapping_add(octets);
+        let counter = match cause {
+            RetransmitCause::TailProbe => &mut counters.probes,
+            RetransmitCause::Timeout => &mut counters.resent_timeout,
+            _ => &mut counters.resent_recovery,
+        };
+        *counter = counter.wrapping_add(1);
     }
+
     /// When to call [`Recovery::on_timer`].
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.timer.deadline(self.rtt.rto_micros(), &self.bounds)
     }
-    /// What to send again first: start and length, the longest contiguous stretch below `right_edge`.
-    pub fn next_retransmission(&self, _right_edge: Seq) -> Option<(Seq, u32)> {
-        None
+    /// What to send again first: start and length, the longest contiguous stretch that is lost and
+    /// begins before `right_edge` (SND.UNA + SND.WND), not beyond it.
+    pub fn next_retransmission(&self, right_edge: Seq) -> Option<(Seq, u32)> {
+        let (seq, octets) = match self.grant {
+            Grant::First => self.board.front_segment()?,
+            Grant::Last => self.board.last_segment()?,
+            Grant::None | Grant::NewData if self.frto.holds_retransmissions() => return None,
+            Grant::None | Grant::NewData => {
+                let (from, to) = self.board.first_pending()?;
+                (from, to.since(from))
+            }
+        };
+        clip(seq, octets, right_edge)
     }
-    /// With nothing lost and no new data to send in fast recovery: one last segment (6675-3).
-    pub fn next_rescue(&self, _right_edge: Seq) -> Option<(Seq, u32)> {
-        None
+    /// In fast recovery, with nothing lost and no new data to send: one last segment, so that a lost
+    /// tail shows (6675-3, RFC 6675 §4 NextSeg rule 4). Once per recovery.
+    pub fn next_rescue(&self, right_edge: Seq) -> Option<(Seq, u32)> {
+        let wanted = self.sack
+            && self.state == RecoveryState::FastRecovery
+            && !self.rescued
+            && self.board.first_pending().is_none();
+        let last = self.board.last().filter(|last| wanted && !last.has(Marks::RESENT))?;
+        if self.board.highest_sacked().is_some_and(|sacked| last.seq.before(sacked)) {
+            return None;
+        }
+        let (seq, octets) = self.board.last_segment()?;
+        clip(seq, octets, right_edge)
     }
-    /// Octets that may leave now, retransmissions included, under the controller's window.
-    pub fn allowance(&self, _window_octets: u32) -> u32 {
-        0
+    /// Octets that may leave now, retransmissions included, while the controller's window is
+    /// `window_octets`: what PRR allows in fast recovery, the free part of the window otherwise; at
+    /// least the one segment of a timeout or a tail loss probe.
+    pub fn allowance(&self, window_octets: u32) -> u32 {
+        let regular = match self.state {
+            RecoveryState::FastRecovery => self.prr.allowed(),
+            _ => window_octets.saturating_sub(self.in_flight()),
+        };
+        let granted = match self.grant {
+            Grant::None => 0,
+            Grant::First => self.board.front_segment().map_or(0, |segment| segment.1),
+            Grant::Last => self.board.last_segment().map_or(0, |segment| segment.1),
+            Grant::NewData => self.mss(),
+        };
+        regular.max(granted)
     }
-    /// Octets in flight (pipe, RFC 6675 §4).
+    /// Octets in flight: the pipe of RFC 6675 §4; without SACK less what duplicates stand for.
     pub fn in_flight(&self) -> u32 {
-        0
+        self.board.pipe().saturating_sub(self.reno.credit())
     }
     /// SND.UNA.
     pub fn una(&self) -> Seq {
-        self.una
+        self.board.una()
     }
     /// SND.NXT.
     pub fn nxt(&self) -> Seq {
-        self.nxt
+        self.board.nxt()
     }
     /// Octets sent and not cumulatively acknowledged.
     pub fn outstanding(&self) -> u32 {
-        self.nxt.since(self.una)
+        self.board.outstanding()
     }
     /// Which recovery is going on.
     pub fn state(&self) -> RecoveryState {
-        RecoveryState::Open
+        self.state
     }
     /// Retransmission timeout, back-off included.
     pub fn rto(&self) -> Span {
-        Span::ZERO
+        self.timer.timeout(self.rtt.rto_micros(), &self.bounds)
     }
-    /// Smoothed round-trip time.
+    /// Smoothed round-trip time; `None` before a sample.
     pub fn srtt(&self) -> Option<Span> {
-        None
+        self.rtt.srtt()
     }
-    /// Round-trip time variation.
+    /// Round-trip time variation; `None` before a sample.
     pub fn rttvar(&self) -> Option<Span> {
-        None
+        self.rtt.rttvar()
     }
     /// Least round-trip time of the last five minutes.
     pub fn min_rtt(&self) -> Option<Span> {
-        None
+        self.rtt.min_rtt()
     }
     /// Expiries of the retransmission timer in a row without progress (for R1 and R2).
     pub fn timeouts_in_a_row(&self) -> u8 {
-        0
+        self.timer.expiries()
     }
     /// Octets delivered in all.
     pub fn delivered(&self) -> u64 {
-        0
+        self.delivery.total()
     }
     /// What happened so far.
     pub fn counters(&self) -> RecoveryCounters {
-        RecoveryCounters::default()
+        self.counters
     }
+
+    fn mss(&self) -> u32 {
+        u32::from(self.mss)
+    }
+    fn expiry(&self) -> Instant {
+        self.timer.expiry(self.rtt.rto_micros(), &self.bounds)
+    }
+    fn wait_for_timeout(&mut self, now: Instant) {
+        self.timer.restart(now);
+        if self.timer.kind() != SendTimer::Reorder {
+            self.timer.wait_for_timeout();
+        }
+    }
+    /// RFC 8985 §7.2: not in recovery, nothing SACKed, no probe in flight.
+    fn may_probe(&self) -> bool {
+        self.sack
+            && self.state == RecoveryState::Open
+            && self.board.outstanding() != 0
+            && self.board.sums().sacked == 0
+            && self.grant == Grant::None
+            && self.tail.may_probe()
+    }
+    fn arm_probe(&mut self, now: Instant) {
+        let single = self.board.outstanding() <= self.mss();
+        let delay = Span::from_micros(u64::from(self.bounds.ack_delay));
+        let wait = TailProbe::wait(self.rtt.srtt(), single, delay);
+        let expiry = self.expiry();
+        self.timer.wait_until(SendTimer::TailProbe, now + wait, expiry);
+    }
+    fn arm_after_sending(&mut self, now: Instant) {
+        match self.timer.kind() {
+            SendTimer::Reorder => {}
+            _ if self.may_probe() => self.arm_probe(now),
+            _ => self.timer.wait_for_timeout(),
+        }
+    }
+}
+
+fn short(mss: u32) -> u16 {
+    u16::try_from(mss.max(1)).unwrap_or(u16::MAX)
+}
+fn clip(seq: Seq, octets: u32, right_edge: Seq) -> Option<(Seq, u32)> {
+    let room = right_edge.since(seq);
+    (room != 0 && octets != 0).then_some((seq, octets.min(room)))
 }

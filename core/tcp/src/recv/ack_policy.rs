@@ -31,6 +31,14 @@ impl Default for AckSettings {
     }
 }
 
+impl AckSettings {
+    /// Shortest and longest delay in ticks, whatever is configured.
+    fn bounds(&self) -> (u16, u16) {
+        let longest = ticks(self.longest.min(LONGEST)).max(1);
+        (ticks(self.shortest).clamp(1, longest), longest)
+    }
+}
+
 /// What the rules depend on beside the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AckContext<'a> {
@@ -93,7 +101,7 @@ pub struct AckPolicy {
     last_arrival: Tick,
     /// The delay in ticks; zero before the first arrival.
     delay: u16,
-    /// The largest payload of one wire segment: what counts as a full one.
+    /// The payload of a full segment, as the peer cuts them.
     full: u16,
     full_segments: u8,
     quick: u8,
@@ -128,7 +136,7 @@ impl AckPolicy {
             // A push says that no second segment follows to complete the pair: unless the
             // application is known to answer, waiting long gains nothing.
             let short = arrival.push && !self.interactive;
-            let delay = if short { ticks(context.settings.shortest) } else { self.delay };
+            let delay = if short { context.settings.bounds().0 } else { self.delay };
             let until = now + Span::from_micros(u64::from(delay) << 6);
             self.deadline = until.tick_after();
             self.waiting = true;
@@ -162,13 +170,13 @@ impl AckPolicy {
     pub fn on_deadline(&mut self, now: Instant, settings: &AckSettings) -> AckNeed {
         if self.waiting && !self.due && !self.deadline.after(now.tick()) {
             self.due = true;
-            let longest = ticks(settings.longest.min(LONGEST));
+            let (shortest, longest) = settings.bounds();
             if self.interactive {
                 // It did not answer this time.
                 self.interactive = false;
-                self.delay = ticks(settings.shortest);
+                self.delay = shortest;
             } else {
-                self.delay = self.delay.saturating_mul(2).clamp(1, longest.max(1));
+                self.delay = self.delay.saturating_mul(2).clamp(shortest, longest);
             }
         }
         self.need(now)
@@ -192,8 +200,7 @@ impl AckPolicy {
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
     fn learn(&mut self, now: Instant, context: &AckContext<'_>) {
-        let shortest = ticks(context.settings.shortest).max(1);
-        let longest = ticks(context.settings.longest.min(LONGEST)).max(shortest);
+        let (shortest, longest) = context.settings.bounds();
         let gap = self.since_arrival(now);
         self.last_arrival = now.tick();
         if self.delay == 0 {
@@ -216,10 +223,18 @@ impl AckPolicy {
     /// Counts octets and full segments; a super-segment counts what it was on the wire.
     fn count(&mut self, arrival: &Arrival, rmss: u16) {
         self.pending = self.pending.saturating_add(arrival.octets.max(1));
+        if arrival.kind == ArrivalKind::GapFilled {
+            // What had waited is in the octets: they say nothing about a segment's size.
+            return;
+        }
         let each = arrival.octets / u32::from(arrival.wire_segments.max(1));
         let each = each.min(u32::from(rmss)) as u16;
-        self.full = self.full.max(each).max(SMALLEST_FULL.min(rmss));
-        if each > 0 && each >= self.full {
+        let floor = SMALLEST_FULL.min(rmss);
+        // Without a push nothing ends here: the sender cut it at its full size, which a smaller
+        // path may have made less than it was.
+        self.full =
+            if arrival.push || each < floor { self.full.max(each) } else { each }.max(floor);
+        if each >= self.full {
             let count = arrival.wire_segments.max(1).min(u16::from(u8::MAX)) as u8;
             self.full_segments = self.full_segments.saturating_add(count);
         }

@@ -14,8 +14,8 @@ pub const CHARGE_PER_OCTET: u32 = 2;
 
 /// One octet of payload for one octet of memory, in units of the cost ratio.
 const PAR: u32 = 256;
-/// The worst cost believed: beyond it `receiver` compacts, and the past should not weigh for long.
-const WORST: u32 = 64 * PAR;
+/// The worst cost believed: `receiver` copies together what is more wasteful than that.
+const WORST: u32 = 4 * PAR;
 
 /// What a connection holds for its reader, and how much it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,9 +107,10 @@ impl Advertise {
 
     /// Whether reading has opened so much that the peer should hear of it at once.
     ///
-    /// From a closed window: as soon as the edge may move. Otherwise by two segments when the peer
-    /// has less than that left or they are a quarter of the buffer, or by half the buffer. Two
-    /// segments alone would double the acknowledgements of any bulk transfer that is read promptly.
+    /// When the peer has no room for a segment: as soon as the edge may move. Otherwise by two
+    /// segments when it has less than that left or they are a quarter of the buffer, or by half
+    /// the buffer. Two segments alone would double the acknowledgements of any bulk transfer that
+    /// is read promptly.
     #[must_use]
     pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
         let offered = self.edge.since(nxt);
@@ -119,7 +120,9 @@ impl Advertise {
             return false;
         }
         let (two, half) = (u32::from(mss) * 2, holding.buffer / 2);
-        offered == 0 || growth >= half || (growth >= two && (offered < two || growth >= half / 2))
+        offered < u32::from(mss)
+            || growth >= half
+            || (growth >= two && (offered < two || growth >= half / 2))
     }
 }
 

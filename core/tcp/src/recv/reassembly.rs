@@ -6,7 +6,8 @@
 //!
 //! Ranges are sorted, do not overlap and do not touch. A lookup is a binary search; a range that
 //! touches its neighbour merges with it, the one of fewer slices moving, so that a slice moves at
-//! most log n times in its life. What is held is never overwritten by what comes later.
+//! most log n times in its life. What is held stays as it is
+//! when later segments overlap it.
 
 use super::compact::Compactor;
 use alloc::boxed::Box;
@@ -22,11 +23,6 @@ pub struct Quota {
     pub ranges: u32,
     /// Real octets.
     pub charge: u32,
-}
-
-impl Quota {
-    /// No bound: for data that are next in order.
-    pub const UNBOUNDED: Quota = Quota { ranges: u32::MAX, charge: u32::MAX };
 }
 
 /// What became of data handed to the store.
@@ -69,6 +65,12 @@ struct Range {
 }
 
 impl Range {
+    fn new(start: Seq, mut chain: Chain, compactor: Option<&mut Compactor<'_>>) -> Range {
+        if let Some(compactor) = compactor {
+            chain = compactor.compacted(chain);
+        }
+        Range { start, charge: chain.charge(), chain }
+    }
     fn end(&self) -> Seq {
         self.start + self.chain.len() as u32
     }
@@ -140,18 +142,25 @@ impl Reassembly {
         true
     }
 
-    /// Files `chain`, whose first octet has the number `seq`. `compactor`: memory is short.
+    /// Files `chain`, whose first octet has the number `seq`. With a `compactor`, as memory is
+    /// short, small payloads do not keep large frames.
     pub fn insert(
         &mut self,
         seq: Seq,
-        chain: Chain,
+        mut chain: Chain,
         quota: &Quota,
-        compactor: Option<&mut Compactor<'_>>,
+        mut compactor: Option<&mut Compactor<'_>>,
     ) -> Filed {
         if chain.is_empty() {
             return Filed::Known;
         }
-        let charge = chain.charge();
+        let mut charge = chain.charge();
+        if self.charge().saturating_add(charge) > quota.charge
+            && let Some(compactor) = compactor.as_deref_mut()
+        {
+            chain = compactor.compacted(chain);
+            charge = chain.charge();
+        }
         if self.charge().saturating_add(charge) > quota.charge {
             return Filed::Full(DropReason::ReceiveMemory);
         }
@@ -159,7 +168,7 @@ impl Reassembly {
             if quota.ranges == 0 {
                 return Filed::Full(DropReason::ReassemblyLimit);
             }
-            self.store = Some(Box::new(Store::with(Range { start: seq, charge, chain })));
+            self.store = Some(Box::new(Store::with(Range::new(seq, chain, compactor))));
             let octets = self.octets();
             return Filed::Held { octets, duplicate: None };
         };
@@ -170,7 +179,7 @@ impl Reassembly {
             if store.ranges.len() >= quota.ranges as usize {
                 return Filed::Full(DropReason::ReassemblyLimit);
             }
-            return store.add(low, Range { start: seq, charge, chain });
+            return store.add(low, Range::new(seq, chain, compactor));
         }
         store.merge(low..high, Range { start: seq, charge, chain }, compactor)
     }
@@ -295,8 +304,13 @@ struct Filler<'a, 'b> {
 }
 
 impl Filler<'_, '_> {
-    fn put_before(&mut self, piece: Chain, chain: Chain) -> Chain {
-        self.whole |= !piece.is_empty();
+    fn put_before(&mut self, mut piece: Chain, chain: Chain) -> Chain {
+        if let Some(compactor) = self.compactor.as_deref_mut() {
+            piece = compactor.compacted(piece);
+            self.compacted = self.compacted.saturating_add(piece.charge());
+        } else {
+            self.whole = true;
+        }
         join(piece, chain)
     }
 

@@ -6,7 +6,7 @@
 //! Implements: RFC 9293 §3.10.7.4 sixth to eighth step (E-12, E-21, E-24, SHLD-31).
 
 use super::advertise::{CHARGE_PER_OCTET, Holding};
-use super::compact::{Compactor, append_counted, is_wasteful_at};
+use super::compact::{Compactor, append_counted};
 use super::reassembly::{Filed, Quota, Reassembly};
 use super::sack::{SackBlocks, SackReport};
 use super::urgent::{Urgent, UrgentOutcome};
@@ -164,16 +164,13 @@ impl Receiver {
             return refused(DropReason::DataAfterFin);
         }
         let end = self.nxt + chain.len() as u32;
-        if self.held.first().is_some_and(|first| first.before(end)) {
-            // It reaches into what is held, which stays as it is.
-            let filed = self.held.insert(self.nxt, chain, &Quota::UNBOUNDED, None);
-            if let Filed::Held { duplicate: Some((left, right)), .. } = filed {
-                self.sack.on_duplicate(left, right);
-            }
-        } else {
-            self.nxt = end;
-            self.append(chain, intake.pool.is_tight(), intake);
+        // Where it reaches into what is held it wins: a segment in one piece costs less than one
+        // cut around what was there.
+        if let Some((left, right)) = self.held.ranges().next().filter(|held| held.0.before(end)) {
+            self.sack.on_duplicate(left, right.earliest(end));
         }
+        self.nxt = end;
+        self.append(chain, intake.pool.is_tight(), intake);
         while let Some(ready) = self.held.take_ready(self.nxt) {
             self.nxt += ready.len() as u32;
             self.append(ready, false, intake);
@@ -188,7 +185,7 @@ impl Receiver {
     }
 
     /// Data ahead of a gap.
-    fn on_ahead(&mut self, mut chain: Chain, kept: &Trim, intake: &mut Intake<'_>) -> DataOutcome {
+    fn on_ahead(&mut self, chain: Chain, kept: &Trim, intake: &mut Intake<'_>) -> DataOutcome {
         let most = intake.most_charge().saturating_sub(self.queue_charge);
         let quota = Quota { ranges: intake.ranges, charge: most };
         let over = self.held.charge().saturating_add(chain.charge()) > most;
@@ -201,10 +198,11 @@ impl Receiver {
             };
         }
         let (right, tight) = (kept.seq + chain.len() as u32, over || intake.pool.is_tight());
-        let mut compactor = Compactor { pool: intake.pool, copied: intake.copied };
-        if tight {
-            chain = compactor.compacted(chain);
-        }
+        let mut compactor = if over {
+            Compactor::thorough(intake.pool, intake.copied)
+        } else {
+            Compactor::tight(intake.pool, intake.copied)
+        };
         let filed = self.held.insert(kept.seq, chain, &quota, tight.then_some(&mut compactor));
         let outcome = match filed {
             Filed::Full(reason) => return refused(reason),
@@ -226,31 +224,28 @@ impl Receiver {
         outcome
     }
 
-    /// Makes room for `chain`, which is next in order. What waits out of order goes first, as the
-    /// peer still has it; then what is wasted is copied together. False when the reader has left
-    /// too much unread. An empty queue takes anything, or nothing would ever move.
+    /// Makes room for `chain`, which is next in order. What is wasted is copied together; then
+    /// what waits out of order goes, as the peer still has it. False when the reader has left too
+    /// much unread. An empty queue takes anything, or nothing would ever move.
     fn make_room(&mut self, chain: &mut Chain, intake: &mut Intake<'_>) -> bool {
         let most = intake.most_charge();
-        let charge = chain.charge();
-        if self.charge().saturating_add(charge) <= most {
+        if self.charge().saturating_add(chain.charge()) <= most {
             return true;
         }
-        self.held.shed(most.saturating_sub(self.queue_charge.saturating_add(charge)));
-        if self.queue_charge.saturating_add(charge) <= most || self.queue.is_empty() {
-            return true;
-        }
-        let mut compactor = Compactor { pool: intake.pool, copied: intake.copied };
-        if is_wasteful_at(self.queue.len(), self.queue_charge) {
+        let mut compactor = Compactor::thorough(intake.pool, intake.copied);
+        if compactor.finds_wasteful(self.queue.len(), self.queue_charge) {
             self.queue = compactor.compacted(core::mem::take(&mut self.queue));
             self.queue_charge = self.queue.charge();
         }
         *chain = compactor.compacted(core::mem::take(chain));
-        self.queue_charge.saturating_add(chain.charge()) <= most
+        let needed = self.queue_charge.saturating_add(chain.charge());
+        self.held.shed(most.saturating_sub(needed));
+        needed <= most || self.queue.is_empty()
     }
 
     fn append(&mut self, chain: Chain, compact: bool, intake: &mut Intake<'_>) {
         let added = if compact {
-            Compactor { pool: intake.pool, copied: intake.copied }.append(&mut self.queue, chain)
+            Compactor::tight(intake.pool, intake.copied).append(&mut self.queue, chain)
         } else {
             append_counted(&mut self.queue, chain)
         };

@@ -79,33 +79,27 @@ impl SackReport {
             self.duplicate = (Seq(0), Seq(0));
             blocks.push(duplicate);
             // Inside a held range the range must follow, or the sender cannot tell the block from
-            // an ordinary one (2883-2).
-            if let Some(around) = held.containing(duplicate.0) {
-                push(&mut blocks, around, room, 1);
+            // an ordinary one (2883-2), even if the two are equal.
+            if let Some(around) = held.containing(duplicate.0).filter(|_| room > 1) {
+                blocks.push(around);
             }
-        }
-        let told = usize::from(!blocks.is_empty());
-        if held.is_empty() {
-            self.count = 0;
-            return blocks;
         }
         for &seq in self.recent.iter().take(usize::from(self.count)) {
             if let Some(range) = held.containing(seq) {
-                push(&mut blocks, range, room, told);
+                push(&mut blocks, range, room);
             }
         }
         // Recency is forgotten beyond four ranges; any others fill the rest, the highest first.
         for range in held.ranges().rev().take(MOST_BLOCKS * 2) {
-            push(&mut blocks, range, room, told);
+            push(&mut blocks, range, room);
         }
         blocks
     }
 }
 
-/// Adds `range` unless it is there, leaving aside the first `skip` blocks (the duplicate, which
-/// may equal a range and must not hide it).
-fn push(blocks: &mut SackBlocks, range: (Seq, Seq), room: usize, skip: usize) {
-    if blocks.len() < room && !blocks.iter().skip(skip).any(|block| *block == range) {
+/// Adds `range` unless it is there.
+fn push(blocks: &mut SackBlocks, range: (Seq, Seq), room: usize) {
+    if blocks.len() < room && !blocks.contains(&range) {
         blocks.push(range);
     }
 }

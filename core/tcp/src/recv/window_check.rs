@@ -135,7 +135,7 @@ pub fn trim(segment: &Extent, window: &Window) -> Trim {
     let seq = data + front;
     let octets = if seq.before(window.nxt) { 0 } else { remaining.min(window.edge.since(seq)) };
     let back = remaining - octets;
-    // A FIN whose data was cut cannot be inside: it follows the data.
-    let fin = segment.fin && back == 0 && window.contains(data + segment.octets);
+    // A FIN whose data was cut is outside too: it follows them.
+    let fin = segment.fin && window.contains(data + segment.octets);
     Trim { seq, front, back, octets, syn: segment.syn && window.contains(segment.seq), fin }
 }

@@ -218,6 +218,10 @@ impl<C: CongestionController> Tcb<C> {
     /// The peer's window holds data back: probe it when nothing else will wake us.
     fn held_by_window(&mut self, now: Instant, facts: &NewData) -> Held {
         if !facts.outstanding || self.snd.wnd == 0 {
+            if !self.persist.is_running() {
+                // R2 counts from here: what came before was idle time, or progress.
+                self.progress = now;
+            }
             let first = if facts.usable == 0 { self.recovery.rto() } else { OVERRIDE };
             self.persist.start(now, first);
         }

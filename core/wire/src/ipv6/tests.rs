@@ -6,7 +6,8 @@ use std::vec::Vec;
 const TCP: u8 = 6;
 
 fn upper(protocol: u8, offset: usize) -> Result<Upper, DropReason> {
-    Ok(Upper { protocol, offset, fragment: None })
+    let protocol_at = offset.checked_sub(8);
+    Ok(Upper { protocol, offset, protocol_at, fragment: None })
 }
 
 #[test]
@@ -85,7 +86,9 @@ fn a_fragment_ends_the_walk() {
     let fragment = Fragment { offset: 1480, more: true, identification: 0xDEAD_BEEF };
     let octets = emit_fragment(TCP, &fragment);
     let found = walk(FRAGMENT, &octets).unwrap();
-    assert_eq!(found, Upper { protocol: TCP, offset: 8, fragment: Some(fragment) });
+    let expected =
+        Upper { protocol: TCP, offset: 8, protocol_at: Some(0), fragment: Some(fragment) };
+    assert_eq!(found, expected);
     // What follows a true fragment header is not looked at, even when it is one more.
     let first = emit_fragment(FRAGMENT, &Fragment { offset: 0, more: true, identification: 1 });
     assert_eq!(walk(FRAGMENT, &first).unwrap().protocol, FRAGMENT);

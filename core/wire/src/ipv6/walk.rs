@@ -36,6 +36,9 @@ pub struct Upper {
     pub protocol: u8,
     /// Octets of the extension headers passed, a fragment header included.
     pub offset: usize,
+    /// Where the next-header field lies that named `protocol`, octets from the first extension
+    /// header on; `None` when it is the fixed header's.
+    pub protocol_at: Option<usize>,
     /// The packet is a true fragment; the walk ended behind its fragment header.
     pub fragment: Option<Fragment>,
 }
@@ -54,12 +57,13 @@ pub fn walk(next_header: u8, bytes: &[u8]) -> Result<Upper, DropReason> {
     let mut protocol = next_header;
     let mut rest = bytes;
     let mut offset = 0;
+    let mut protocol_at = None;
     for index in 0..=MOST_HEADERS {
         if !matches!(
             protocol,
             HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS
         ) {
-            return Ok(Upper { protocol, offset, fragment: None });
+            return Ok(Upper { protocol, offset, protocol_at, fragment: None });
         }
         if index == MOST_HEADERS {
             break;
@@ -74,6 +78,7 @@ pub fn walk(next_header: u8, bytes: &[u8]) -> Result<Upper, DropReason> {
         let Some((header, after)) = rest.split_at_checked(octets) else {
             return Err(DropReason::IpMalformed);
         };
+        protocol_at = Some(offset);
         offset += octets;
         match protocol {
             HOP_BY_HOP if index != 0 => return Err(DropReason::IpExtension),
@@ -81,7 +86,12 @@ pub fn walk(next_header: u8, bytes: &[u8]) -> Result<Upper, DropReason> {
             ROUTING => check_routing(header)?,
             FRAGMENT => {
                 if let Some(fragment) = true_fragment(header) {
-                    return Ok(Upper { protocol: following, offset, fragment: Some(fragment) });
+                    return Ok(Upper {
+                        protocol: following,
+                        offset,
+                        protocol_at,
+                        fragment: Some(fragment),
+                    });
                 }
             }
             _ => return Err(DropReason::IpExtension),

@@ -52,8 +52,8 @@ pub fn emit(
         return 0;
     };
     *fixed = fixed_part(header, header_octets);
-    for (to, from) in rest.iter_mut().zip(&area.octets) {
-        *to = *from;
+    if let Some(written) = area.octets.get(..rest.len()) {
+        rest.copy_from_slice(written);
     }
     let field = match checksum_field {
         EmitChecksum::Full(partial) => {
@@ -69,6 +69,7 @@ pub fn emit(
 }
 
 /// The 20 octets with a checksum of zero.
+#[inline]
 fn fixed_part(header: &Header, header_octets: usize) -> [u8; HEADER_OCTETS] {
     let [s0, s1] = header.source_port.to_be_bytes();
     let [d0, d1] = header.destination_port.to_be_bytes();
@@ -97,8 +98,8 @@ impl Area {
             area.put_syn(options);
         } else {
             if let Some(timestamps) = options.timestamps {
-                area.put(&[1, 1]);
-                area.put(&timestamp_option(timestamps));
+                let [kind, len, a, b, c, d, e, f, g, h] = timestamp_option(timestamps);
+                area.put(&[1, 1, kind, len, a, b, c, d, e, f, g, h]);
             }
             area.put_sack(&options.sack);
         }
@@ -186,6 +187,7 @@ impl Area {
     }
 }
 
+#[inline]
 fn timestamp_option(timestamps: Timestamps) -> [u8; 10] {
     let [a, b, c, d] = timestamps.value.to_be_bytes();
     let [e, f, g, h] = timestamps.echo.to_be_bytes();

@@ -108,3 +108,33 @@ proptest! {
         prop_assert_eq!(again.scale, options.scale);
     }
 }
+
+/// Not a gate: prints nanoseconds a header. `cargo test --release -p usertcp-wire -- --ignored
+/// --nocapture speed`.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    use core::hint::black_box;
+    let timestamps = Some(Timestamps { value: 1, echo: 2 });
+    let block = SackBlock { left: Seq(1), right: Seq(9) };
+    let plain = Options { timestamps, ..Options::default() };
+    let sack = Options { sack: [block; 3].into_iter().collect(), ..plain };
+    let header = Header { flags: Flags::ACK, ..Header::default() };
+    let mut octets = [0; 60];
+    std::println!("Options: {} octets", size_of::<Options>());
+    for (name, options) in [("timestamps", plain), ("timestamps and SACK", sack)] {
+        let emitted = crate::tenths_of_nanos(|| {
+            emit(black_box(&mut octets), &header, black_box(&options), EmitChecksum::Full(1));
+        });
+        let len = header_len(&options, header.flags);
+        let parsed = crate::tenths_of_nanos(|| {
+            black_box(parse(black_box(&octets[..len]), 1500)).unwrap();
+        });
+        std::println!("{name}: emit {emitted} /10 ns, parse {parsed} /10 ns");
+    }
+    let worst = packet(ACK, &[1; 40]);
+    let parsed = crate::tenths_of_nanos(|| {
+        black_box(parse(black_box(&worst), 1500)).unwrap();
+    });
+    std::println!("forty NOPs: parse {parsed} /10 ns");
+}

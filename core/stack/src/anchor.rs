@@ -1,0 +1,106 @@
+//! The permanent record of a connection (DESIGN §5).
+//!
+//! Owns: identity, timer links, who holds the handle, pending events, and the body: a handshake,
+//! a TCB by its index, TIME-WAIT, or the rest of an ended connection.
+//! Must not know: how any of these handles a segment.
+//! Implements: BG-5, MSL-1 (sizes).
+
+use crate::config::Profile;
+use crate::events::Pending;
+use crate::slab::Slab;
+use crate::wheel::{Links, WheelLinks};
+use alloc::boxed::Box;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{FlowKey, Instant, ListenerId};
+use usertcp_tcp::{Effects, Handshake, Signal, SignalKind, TimeWait};
+
+/// The record.
+#[derive(Debug)]
+pub(crate) struct Anchor<C> {
+    pub flow: FlowKey,
+    pub links: WheelLinks,
+    pub owner: Owner,
+    pub pending: Pending,
+    pub body: Body<C>,
+}
+
+/// Who holds the handle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// Nobody: half-open, TIME-WAIT, or the application has let go.
+    Nobody,
+    /// It waits in this listener's accept queue.
+    Listener(ListenerId),
+    /// The application.
+    Application,
+}
+
+/// What a connection is at the moment.
+#[derive(Debug)]
+pub(crate) enum Body<C> {
+    /// SYN-RECEIVED, for this listener.
+    Embryo(Handshake, ListenerId),
+    /// SYN-SENT, or SYN-RECEIVED after a simultaneous open.
+    Opening(Box<Opening<C>>),
+    /// A TCB, by its index among the hot.
+    Hot(u32),
+    /// TIME-WAIT until the moment given.
+    TimeWait(TimeWait, Instant),
+    /// Over; the application has not let go yet, and may read what its TCB still holds.
+    Ended(CloseReason, Option<u32>),
+}
+
+/// An active open under way.
+#[derive(Debug)]
+pub(crate) struct Opening<C> {
+    pub handshake: Handshake,
+    pub profile: Profile<C>,
+    /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4, SYN-RECEIVED).
+    pub closed: bool,
+}
+
+impl<C> Opening<C> {
+    /// RFC 5927 §5, RFC 9293 §3.9.2.2: a hard error about our very SYN ends the attempt, a soft one
+    /// is told. `None`: it is about something else.
+    pub(crate) fn on_signal(&self, signal: &Signal) -> Option<Effects> {
+        if signal.seq != self.handshake.iss() {
+            return None;
+        }
+        Some(match signal.kind {
+            SignalKind::Hard => Effects::ended(CloseReason::Unreachable),
+            SignalKind::Soft => {
+                let soft_error = self.profile.settings.soft_errors;
+                Effects { soft_error, ..Effects::default() }
+            }
+            // A SYN is never too big.
+            SignalKind::TooBig { .. } => return None,
+        })
+    }
+}
+
+impl<C> Anchor<C> {
+    pub(crate) fn new(flow: FlowKey, owner: Owner, body: Body<C>) -> Anchor<C> {
+        Anchor { flow, links: WheelLinks::UNLINKED, owner, pending: Pending::NONE, body }
+    }
+}
+
+impl<C> Links for Slab<Anchor<C>> {
+    fn links(&self, index: u32) -> &WheelLinks {
+        match self.at(index) {
+            Some(anchor) => &anchor.links,
+            None => unlinked_record(index),
+        }
+    }
+    fn links_mut(&mut self, index: u32) -> &mut WheelLinks {
+        match self.at_mut(index) {
+            Some(anchor) => &mut anchor.links,
+            None => unlinked_record(index),
+        }
+    }
+}
+
+/// A record leaves the wheel before it leaves the slab, so this is our mistake, never the network's.
+#[cold]
+fn unlinked_record(index: u32) -> ! {
+    panic!("record {index} is in the wheel and not in the slab")
+}

@@ -1,0 +1,140 @@
+//! What a shard is started with, and what a listener or an active open is given.
+//!
+//! Owns: `ShardConfig`, `Profile`, the errors of the calls that take them.
+//! Must not know: how they are used.
+//! Implements: the parameters of RFC 9293 §3.9.1.1 (MUST-43).
+
+use crate::ports;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+use usertcp_base::Limits;
+use usertcp_cc::{CongestionController, PathStart};
+use usertcp_device::DeviceFacts;
+use usertcp_frame::PoolConfig;
+use usertcp_ip::Cidr;
+use usertcp_tcp::Settings;
+
+/// How a shard starts. No number of the protocol is here: those are in [`Limits`].
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Our addresses, each with the length of its network's prefix.
+    pub addresses: Vec<Cidr>,
+    /// Entropy. All zeros is refused: it means that there was none (AT-19).
+    pub seed: [u8; 32],
+    /// Every bound.
+    pub limits: Limits,
+    /// Memory for packets and queues.
+    pub pool: PoolConfig,
+    /// Local ports for active opens that name none.
+    pub ports: RangeInclusive<u16>,
+    /// What the device does, and its MTU.
+    pub device: DeviceFacts,
+    /// Packets taken from the device in one turn.
+    pub receive_batch: u16,
+    /// Packets that wait for the device.
+    pub transmit_batch: u16,
+}
+
+impl ShardConfig {
+    /// A configuration with the defaults for everything that has one.
+    pub fn new(addresses: Vec<Cidr>, seed: [u8; 32], device: DeviceFacts) -> ShardConfig {
+        ShardConfig {
+            addresses,
+            seed,
+            limits: Limits::default(),
+            pool: PoolConfig::default(),
+            ports: ports::DEFAULT_RANGE,
+            device,
+            receive_batch: 256,
+            transmit_batch: 256,
+        }
+    }
+}
+
+/// What a connection is born with: a listener's for what it accepts, or one active open's.
+pub struct Profile<C> {
+    /// Settings; the application may change them later.
+    pub settings: Settings,
+    /// Starts its congestion controller.
+    pub controller: fn(&PathStart) -> C,
+}
+
+impl<C: CongestionController> Default for Profile<C> {
+    fn default() -> Self {
+        Profile { settings: Settings::default(), controller: C::start }
+    }
+}
+
+impl<C> Clone for Profile<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Profile<C> {}
+
+impl<C> core::fmt::Debug for Profile<C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Profile").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Where and how to listen.
+#[derive(Debug)]
+pub struct Listen<C> {
+    /// One of our addresses, or any.
+    pub local: Option<IpAddr>,
+    /// A port, or any.
+    pub port: Option<u16>,
+    /// Connections that may wait to be accepted; zero counts as one.
+    pub backlog: u32,
+    /// What accepted connections start with.
+    pub profile: Profile<C>,
+}
+
+/// Where and how to connect.
+#[derive(Debug)]
+pub struct Connect<C> {
+    /// The peer's address.
+    pub remote: IpAddr,
+    /// The peer's port.
+    pub remote_port: u16,
+    /// One of our addresses (MUST-43), or the one the network chooses (MUST-44).
+    pub local: Option<IpAddr>,
+    /// A local port, or one that is free.
+    pub local_port: Option<u16>,
+    /// What the connection starts with.
+    pub profile: Profile<C>,
+}
+
+/// Why a shard does not start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartError {
+    /// The seed is all zeros.
+    NoEntropy,
+}
+
+/// Why a listener does not listen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListenError {
+    /// Another listener has this address and port (MUST-41).
+    InUse,
+    /// Not an address of ours.
+    NotOurs,
+    /// Port zero.
+    Port,
+}
+
+/// Why an active open does not begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectError {
+    /// Nobody can be at that address: unspecified, multicast, broadcast (MUST-46); or port zero.
+    Remote,
+    /// The local address is not ours, or of the other family; or no address of ours reaches there.
+    Local,
+    /// The four-tuple is in use, or no port is free.
+    InUse,
+    /// A limit of the stack: connections.
+    Limit,
+}

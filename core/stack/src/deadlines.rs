@@ -1,0 +1,109 @@
+//! Time passes.
+//!
+//! Owns: what each kind of body does when its deadline fires.
+//! Must not know: how deadlines are found (the wheel), what a TCB's timers are.
+//! Implements: RFC 9293 §3.10.8, MUST-22, MUST-23, BG-4 (SYN-ACK retransmission), DESIGN §7.4.
+
+use crate::anchor::{Anchor, Body};
+use crate::shard::Shard;
+use usertcp_base::observe::{CloseReason, RetransmitCause};
+use usertcp_base::{ConnId, DropReason, Event, Instant, Observer, Span};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{Effects, HandshakeDeadline};
+
+/// A deadline that was handled and still is not in the future comes back after one tick: a mistake in
+/// a connection costs a little time then, and not the shard.
+const LEAST_WAIT: Span = Span::from_micros(64);
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Handles what is due, at most `budget` records (moves inside the wheel count too). Whether
+    /// everything due was handled; if not, [`Shard::next_deadline`] is not after `now`.
+    pub fn handle_deadlines(&mut self, now: Instant, budget: u32) -> bool {
+        if self.ip.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.ip.expire(now);
+        }
+        self.count_network_drops(now);
+        let mut work = budget;
+        while let Some(id) = self.table.pop_due(now, &mut work) {
+            self.handle_deadline(now, id);
+        }
+        work > 0
+    }
+
+    /// Packets that died in the network layer beside the one it was asked about.
+    fn count_network_drops(&mut self, now: Instant) {
+        while let Some((reason, count)) = self.ip.poll_drop() {
+            for _ in 0..count {
+                self.common.drop_packet(None, now, reason);
+            }
+        }
+    }
+
+    fn handle_deadline(&mut self, now: Instant, id: ConnId) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        match &mut anchor.body {
+            Body::Hot(hot) => {
+                let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+                let effects = tcb.handle_deadline(&mut self.common.env(now, id));
+                let deadline = tcb.next_deadline(now);
+                if deadline.is_some_and(|deadline| deadline <= now) && effects.ended.is_none() {
+                    self.table.arm(id, Some(now + LEAST_WAIT));
+                }
+                self.apply(now, id, effects);
+            }
+            Body::Embryo(..) | Body::Opening(..) => self.handshake_deadline(now, id),
+            Body::TimeWait(_, until) => {
+                if *until <= now {
+                    self.table.remove(id);
+                } else {
+                    self.rearm(now, id);
+                }
+            }
+            Body::Ended(..) => {}
+        }
+    }
+
+    fn handshake_deadline(&mut self, now: Instant, id: ConnId) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let flow = anchor.flow;
+        let limits = &self.common.limits;
+        let outcome = match anchor {
+            Anchor { body: Body::Embryo(handshake, listener), .. } => {
+                match self.listeners.get(*listener) {
+                    Some(listener) => {
+                        handshake.handle_deadline(now, &listener.settings().settings, limits)
+                    }
+                    None => HandshakeDeadline::TimedOut,
+                }
+            }
+            Anchor { body: Body::Opening(opening), .. } => {
+                opening.handshake.handle_deadline(now, &opening.profile.settings, limits)
+            }
+            _ => return,
+        };
+        let passive = matches!(anchor.body, Body::Embryo(..));
+        match outcome {
+            HandshakeDeadline::NotYet => self.rearm(now, id),
+            HandshakeDeadline::Retransmit { reply, suspect } => {
+                let counters = &mut self.common.counters;
+                counters.segments_retransmitted = counters.segments_retransmitted.wrapping_add(1);
+                let event = Event::Retransmitted {
+                    seq: reply.header.seq,
+                    octets: 0,
+                    cause: RetransmitCause::Handshake,
+                };
+                self.common.observer.on_event(Some(id), now, &event);
+                self.send_reply(now, &flow, &reply);
+                let effects = Effects { path_suspect: suspect && !passive, ..Effects::default() };
+                self.apply(now, id, effects);
+            }
+            HandshakeDeadline::TimedOut if passive => {
+                self.common.drop_packet(Some(id), now, DropReason::EmbryoLimit);
+                self.discard(id);
+            }
+            HandshakeDeadline::TimedOut => {
+                self.apply(now, id, Effects::ended(CloseReason::TimedOut));
+            }
+        }
+    }
+}

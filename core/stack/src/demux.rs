@@ -1,0 +1,75 @@
+//! Which connection a segment belongs to (DESIGN §6.1, step 4).
+//!
+//! Owns: a table from flow key to record index: four octets of index and one of fingerprint.
+//! Must not know: what a record is; the key lives there and is asked for through a closure.
+//! Implements: AT-23: the hash is keyed with a secret, so nobody outside can aim at one chain.
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use usertcp_base::{FlowKey, Purpose, Secrets};
+
+/// The table. Fingerprints are compared first, then the key in the record.
+#[derive(Debug)]
+pub struct Demux {
+    table: HashTable<u32>,
+    secrets: Secrets,
+}
+
+impl Demux {
+    /// A table with room for `capacity` connections, so that no insertion ever rebuilds it whole.
+    pub fn new(secrets: Secrets, capacity: u32) -> Demux {
+        Demux { table: HashTable::with_capacity(capacity as usize), secrets }
+    }
+
+    /// Connections in the table.
+    pub fn len(&self) -> u32 {
+        self.table.len() as u32
+    }
+
+    /// Whether the table is empty.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The record of `key`.
+    pub fn find(&self, key: &FlowKey, key_of: impl Fn(u32) -> FlowKey) -> Option<u32> {
+        let hash = hash(&self.secrets, key);
+        self.table.find(hash, |index| key_of(*index) == *key).copied()
+    }
+
+    /// Enters `index` under `key`; false when another record has that key already.
+    #[must_use]
+    pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
+        let secrets = &self.secrets;
+        let entry = self.table.entry(
+            hash(secrets, key),
+            |other| key_of(*other) == *key,
+            |other| hash(secrets, &key_of(*other)),
+        );
+        match entry {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(index);
+                true
+            }
+        }
+    }
+
+    /// Removes `index`, which was entered under `key`; false when it was not there.
+    pub fn remove(&mut self, key: &FlowKey, index: u32) -> bool {
+        match self.table.find_entry(hash(&self.secrets, key), |other| *other == index) {
+            Ok(entry) => {
+                entry.remove();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+fn hash(secrets: &Secrets, key: &FlowKey) -> u64 {
+    secrets.hash_internal(Purpose::Demux, &key.octets())
+}
+
+#[cfg(test)]
+mod tests;

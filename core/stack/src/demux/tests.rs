@@ -1,0 +1,71 @@
+//! The table against a map, and its chains.
+
+use super::*;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+use usertcp_base::{LocalIndex, RemoteAddr};
+
+fn secrets(seed: u8) -> Secrets {
+    Secrets::from_seed([seed; 32]).unwrap()
+}
+
+fn key(number: u32) -> FlowKey {
+    let mut remote = [0; 16];
+    remote[10..12].copy_from_slice(&[0xFF; 2]);
+    remote[12..].copy_from_slice(&number.to_be_bytes());
+    FlowKey { remote: RemoteAddr(remote), local: LocalIndex(0), remote_port: 1024, local_port: 80 }
+}
+
+#[test]
+fn one_record_per_key() {
+    let keys = [key(1), key(2), key(1)];
+    let of = |index: u32| keys[index as usize];
+    let mut demux = Demux::new(secrets(1), 4);
+    assert!(demux.insert(&keys[0], 0, of));
+    assert!(demux.insert(&keys[1], 1, of));
+    assert!(!demux.insert(&keys[2], 2, of));
+    assert_eq!(demux.find(&key(1), of), Some(0));
+    assert!(!demux.remove(&key(1), 2));
+    assert!(demux.remove(&key(1), 0));
+    assert_eq!(demux.find(&key(1), of), None);
+    assert_eq!(demux.len(), 1);
+}
+
+/// AT-23: a set of keys chosen against one secret is ordinary under another.
+#[test]
+fn colliding_keys_of_one_secret_do_not_collide_under_another() {
+    let known = secrets(1);
+    let aimed =
+        (0..100_000).map(key).filter(|key| hash(&known, key) % 1024 == 7).collect::<Vec<_>>();
+    assert!(aimed.len() > 50);
+    let other = secrets(2);
+    let mut chains = BTreeMap::new();
+    for key in &aimed {
+        *chains.entry(hash(&other, key) % 1024).or_insert(0) += 1;
+    }
+    assert!(chains.values().all(|length| *length <= 5));
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 0u32..200), 1..400)) {
+        let mut demux = Demux::new(secrets(3), 16);
+        let mut model = BTreeMap::new();
+        for (insert, number) in steps {
+            // The record's index is its number, so the key can be told from the index.
+            if insert {
+                let fresh = model.insert(number, ()).is_none();
+                prop_assert_eq!(demux.insert(&key(number), number, key), fresh);
+            } else {
+                let there = model.remove(&number).is_some();
+                prop_assert_eq!(demux.remove(&key(number), number), there);
+            }
+            prop_assert_eq!(demux.len() as usize, model.len());
+        }
+        for number in 0..200 {
+            let expected = model.contains_key(&number).then_some(number);
+            prop_assert_eq!(demux.find(&key(number), key), expected);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! From connections to packets (DESIGN §6.2, steps 3 to 6).
+//!
+//! Owns: whose segment leaves next, and how header and payload become one packet.
+//! Must not know: what a segment is for.
+//! Implements: MUST-2 (checksum), MUST-45 (address of the connection), DESIGN §10 (local queue drops
+//! are not congestion).
+//!
+//! A packet is a small frame with the headers, followed by the slices of the payload as they lie in
+//! the send queue: nothing is copied, except a payload so short that a second slice costs a device
+//! more than the copy. A slice that nobody else holds and that has room in front takes the headers
+//! itself.
+
+use crate::anchor::Body;
+use crate::shard::{Common, Shard};
+use alloc::collections::VecDeque;
+use usertcp_base::{DropReason, FlowKey, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_device::TxBatch;
+use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
+use usertcp_ip::Outgoing as IpOutgoing;
+use usertcp_tcp::{Outgoing, PollSegment, Reply, SendRoom};
+use usertcp_wire::checksum::Running;
+use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
+
+/// Room in front of the TCP header: the longest IP header we write, and a link header.
+const HEADROOM: usize = 40 + 16;
+/// A payload up to this long is copied next to its header.
+const COPIED_OCTETS: usize = 128;
+/// Largest payload of a super-segment: an IP packet has at most 65,535 octets, headers included.
+const SUPER_SEGMENT_OCTETS: u32 = 65_535 - 120;
+/// Packets that may wait outside a batch: replies made while packets arrive.
+const OUTBOX: usize = 1024;
+
+/// Packets that are complete and wait for the next batch.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    packets: VecDeque<Packet>,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Outbox {
+        Outbox { packets: VecDeque::new() }
+    }
+
+    /// Adds a packet; a full outbox drops it: whatever caused it comes again.
+    pub(crate) fn push<O: Observer>(
+        &mut self,
+        packet: Packet,
+        now: Instant,
+        common: &mut Common<O>,
+    ) {
+        if self.packets.len() < OUTBOX {
+            self.packets.push_back(packet);
+        } else {
+            common.drop_packet(None, now, DropReason::PoolEmpty);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+}
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Fills `batch` with packets to send now. What does not fit stays where it is: in a
+    /// connection's queue, not in a packet.
+    pub fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) {
+        while !batch.is_full() {
+            let Some(packet) = self.outbox.packets.pop_front() else { break };
+            self.put(batch, packet);
+        }
+        let mut budget = self.common.limits.transmits_per_turn;
+        while !batch.is_full() && budget > 0 {
+            budget -= 1;
+            if !self.transmit_one(now, batch) {
+                break;
+            }
+        }
+    }
+
+    fn put(&mut self, batch: &mut TxBatch, packet: Packet) {
+        let counters = &mut self.common.counters;
+        counters.packets_out = counters.packets_out.wrapping_add(1);
+        let pushed = batch.push(packet);
+        debug_assert!(pushed.is_ok(), "asked only while there is room");
+    }
+
+    /// One segment of the connection whose turn it is; false when nobody has one, or no frame is
+    /// left for its header. A connection that has more goes behind the others.
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        let Some(index) = self.transmit.pop() else { return false };
+        let Some(id) = self.table.anchors.id_at(index) else { return true };
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return true };
+        let flow = anchor.flow;
+        let Body::Hot(hot) = anchor.body else { return true };
+        // Before the segment is asked for: once given out, it counts as sent.
+        let Some(frame) = self.common.pool.take_control(HEADROOM) else {
+            self.transmit.push(index);
+            self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
+            return false;
+        };
+        let room = SendRoom { largest_payload_octets: self.largest_payload() };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
+        match tcb.poll_segment(&mut self.common.env(now, id), &room) {
+            PollSegment::Segment(segment) => {
+                self.transmit.push(index);
+                if let Some(packet) = self.pack(&flow, segment, frame) {
+                    self.put(batch, packet);
+                }
+            }
+            PollSegment::Wait(_) | PollSegment::Blocked(_) => self.rearm(now, id),
+        }
+        true
+    }
+
+    /// The largest payload one packet may carry; a connection takes its MSS when that is more.
+    fn largest_payload(&self) -> u32 {
+        if !self.common.super_segments {
+            return 0;
+        }
+        self.device.largest_packet_octets.saturating_sub(120).min(SUPER_SEGMENT_OCTETS)
+    }
+
+    /// Sends a segment without payload.
+    pub(crate) fn send_reply(&mut self, now: Instant, flow: &FlowKey, reply: &Reply) {
+        let packet = match self.common.pool.take_control(HEADROOM) {
+            Some(frame) => self.pack(flow, reply.clone().without_payload(), frame),
+            None => None,
+        };
+        match packet {
+            Some(packet) => self.outbox.push(packet, now, &mut self.common),
+            None => self.common.drop_packet(None, now, DropReason::PoolEmpty),
+        }
+    }
+
+    /// Makes a packet of a segment. `frame` is for the headers.
+    fn pack(&mut self, flow: &FlowKey, segment: Outgoing, frame: Frame) -> Option<Packet> {
+        let Outgoing { mut reply, payload, gso_octets } = segment;
+        reply.header.source_port = flow.local_port;
+        reply.header.destination_port = flow.remote_port;
+        let tcp_octets = tcp::header_len(&reply.options, reply.header.flags);
+        let length = u32::try_from(tcp_octets + payload.len()).ok()?;
+        let pseudo = self.ip.pseudo_sum(flow, length);
+        let offloaded = self.device.checksum_offload;
+        let checksum = if offloaded {
+            EmitChecksum::Partial(pseudo)
+        } else {
+            EmitChecksum::Full(sum_of(pseudo, &payload))
+        };
+        self.count_out(&payload);
+        let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| {
+            tcp::emit(out, &reply.header, &reply.options, checksum)
+        })?;
+        let counters = &mut self.common.counters;
+        counters.octets_copied = counters.octets_copied.wrapping_add(copied as u64);
+        let outgoing = IpOutgoing {
+            ecn: reply.ecn,
+            dscp: reply.dscp,
+            ttl: reply.hop_limit,
+            flow_label: self.ip.flow_label(flow, 0),
+        };
+        let ip_octets = self.ip.header_octets(flow);
+        self.ip.output(flow, &outgoing, length, &mut first).ok()?;
+        let header_octets = ip_octets + tcp_octets as u16;
+        let offload = Offload {
+            checksum: if offloaded {
+                ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 }
+            } else {
+                ChecksumState::Unverified
+            },
+            gso: gso_octets.map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets }),
+            header_octets,
+        };
+        let mut octets = Chain::from(first);
+        octets.append(rest);
+        Some(Packet { offload, octets })
+    }
+
+    fn count_out(&mut self, payload: &Chain) {
+        let counters = &mut self.common.counters;
+        counters.segments_out = counters.segments_out.wrapping_add(1);
+        counters.payload_octets_out =
+            counters.payload_octets_out.wrapping_add(payload.len() as u64);
+    }
+}
+
+fn gso_kind(ip_octets: u16) -> GsoKind {
+    if ip_octets == 20 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }
+}
+
+fn sum_of(pseudo: u32, payload: &Chain) -> u32 {
+    let mut sum = Running::from_partial(pseudo);
+    for slice in payload.slices() {
+        sum.add(slice);
+    }
+    sum.partial()
+}
+
+/// Puts the TCP header in front of the payload: first slice, remaining slices, octets copied.
+fn write_tcp(
+    mut frame: Frame,
+    mut payload: Chain,
+    tcp_octets: usize,
+    emit: impl FnOnce(&mut [u8]) -> usize,
+) -> Option<(FrameSlice, Chain, usize)> {
+    if payload.slice_count() == 1
+        && payload.front().is_some_and(|slice| slice.headroom() >= tcp_octets + HEADROOM)
+        && let Some(mut slice) = payload.pop_front()
+    {
+        let out = slice.push_front(tcp_octets)?;
+        return (emit(out) == tcp_octets).then_some((slice, Chain::new(), 0));
+    }
+    let out = frame.spare_mut().get_mut(..tcp_octets)?;
+    if emit(out) != tcp_octets {
+        return None;
+    }
+    frame.advance_len(tcp_octets);
+    let length = payload.len();
+    if length == 0 || length > COPIED_OCTETS.min(frame.tailroom()) {
+        return Some((frame.into_slice(), payload, 0));
+    }
+    for slice in payload.slices() {
+        frame.extend(slice);
+    }
+    Some((frame.into_slice(), Chain::new(), length))
+}

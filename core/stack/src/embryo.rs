@@ -1,0 +1,289 @@
+//! Passive opens: from a SYN to a connection that waits to be accepted.
+//!
+//! Owns: half-open records of listeners, and cookies in their place.
+//! Must not know: which segment a handshake takes (`tcp`), who may have a record (`admission`).
+//! Implements: RFC 9293 §3.10.7.2 (E-5), RFC 4987 (4987-1 to -3), E-31, AT-1, AT-39, AT-42, BG-4.
+
+use crate::admission::{self, Admitted};
+use crate::anchor::{Body, Owner};
+use crate::config::Profile;
+use crate::cookies;
+use crate::isn;
+use crate::shard::Shard;
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{
+    Agreed, AgreedTimestamps, Handshake, HandshakeOutcome, Offer, Opening, PathFacts, Segment,
+    timestamp_clock,
+};
+
+/// What both ways of answering a SYN need.
+struct Answer<C> {
+    profile: Profile<C>,
+    path: PathFacts,
+    offer: Offer,
+    timestamp_offset: u32,
+}
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// A SYN for a listener. `above`: the number of an old connection of the same flow, which the
+    /// new one's must exceed.
+    pub(crate) fn handle_syn(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        syn: Segment,
+        above: Option<Seq>,
+    ) {
+        let Some(full) = self.listeners.get(listener).map(|listener| listener.is_full()) else {
+            return;
+        };
+        // Accounted for before the decision, and taken back when it is not for a record.
+        let record = self.listeners.add_embryo(listener, &flow.remote);
+        let admitted = admission::on_syn(full, record, self.table.has_room());
+        if record.is_ok() && admitted != Admitted::Record {
+            self.listeners.remove_embryo(listener, &flow.remote);
+        }
+        match admitted {
+            Admitted::Record => self.open_embryo(now, flow, listener, &syn, above),
+            Admitted::Cookie => self.send_cookie(now, flow, listener, syn),
+            Admitted::Refused(reason) => self.common.drop_packet(None, now, reason),
+        }
+    }
+
+    fn answer(&self, flow: &FlowKey, listener: ListenerId) -> Option<Answer<C>> {
+        let profile = *self.listeners.get(listener)?.settings();
+        let path = self.path_facts(flow);
+        let offer = Offer::new(&profile.settings, &self.common.limits, &path);
+        let timestamp_offset = isn::timestamp_offset(&self.secrets, flow);
+        Some(Answer { profile, path, offer, timestamp_offset })
+    }
+
+    fn open_embryo(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        syn: &Segment,
+        above: Option<Seq>,
+    ) {
+        let Some(answer) = self.answer(flow, listener) else { return };
+        let mut iss = isn::initial_sequence(&self.secrets, flow, now);
+        if let Some(above) = above
+            && !iss.after(above)
+        {
+            // One maximum window beyond what the old connection may have in the network.
+            iss = above + (1 << 17);
+        }
+        let handshake = Handshake::passive(
+            now,
+            syn,
+            iss,
+            answer.timestamp_offset,
+            &answer.offer,
+            &answer.path,
+            &self.common.limits,
+        );
+        let reply = handshake.synchronise(now, &answer.profile.settings);
+        let deadline = handshake.deadline(now);
+        match self.table.insert(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+            Ok((id, evicted)) => {
+                self.note_eviction(now, evicted);
+                self.table.arm(id, Some(deadline));
+                self.send_reply(now, flow, &reply);
+            }
+            Err(_) => {
+                self.listeners.remove_embryo(listener, &flow.remote);
+                self.common.drop_packet(None, now, DropReason::ConnectionLimit);
+            }
+        }
+    }
+
+    /// Answers a SYN and keeps nothing.
+    fn send_cookie(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        mut syn: Segment,
+    ) {
+        let Some(answer) = self.answer(flow, listener) else { return };
+        let options = &mut syn.options;
+        let stamped = answer.offer.timestamps && options.timestamps.is_some();
+        if !stamped {
+            // Without timestamps there is nowhere to keep these.
+            options.scale = None;
+            options.sack_permitted = false;
+        }
+        let scale = options.scale.filter(|_| answer.offer.window_scaling);
+        let offered = cookies::Offer {
+            mss_octets: options.mss.unwrap_or(answer.path.default_mss_octets),
+            with_timestamps: stamped.then_some(cookies::WithTimestamps {
+                scale: scale.map(Scale::clamped),
+                sack_permitted: options.sack_permitted && answer.offer.sack,
+                ecn: false,
+            }),
+        };
+        let clock = timestamp_clock(now, answer.timestamp_offset);
+        let issued = self.cookies.issue(now, flow, syn.header.seq, &offered, clock);
+        let handshake = Handshake::passive(
+            now,
+            &syn,
+            issued.seq,
+            answer.timestamp_offset,
+            &answer.offer,
+            &answer.path,
+            &self.common.limits,
+        );
+        let mut reply = handshake.synchronise(now, &answer.profile.settings);
+        if let (Some(timestamps), Some(value)) = (&mut reply.options.timestamps, issued.timestamp) {
+            timestamps.value = value;
+        }
+        let counters = &mut self.common.counters;
+        counters.cookies_out = counters.cookies_out.wrapping_add(1);
+        self.send_reply(now, flow, &reply);
+    }
+
+    /// An acknowledgement at a listener: opens a connection if it brings a cookie of ours. Else the
+    /// reason to reset it.
+    pub(crate) fn redeem_cookie(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        segment: Segment,
+    ) -> Option<DropReason> {
+        if !self.cookies.active(now) {
+            return Some(DropReason::NoConnection);
+        }
+        let timestamps = segment.options.timestamps;
+        let presented = cookies::Presented {
+            seq: segment.header.seq,
+            ack: segment.header.ack,
+            echo: timestamps.map(|timestamps| timestamps.echo),
+        };
+        let Some(offered) = self.cookies.redeem(now, flow, &presented) else {
+            return Some(DropReason::CookieInvalid);
+        };
+        let answer = self.answer(flow, listener)?;
+        let with = offered.with_timestamps;
+        let peer_scale = with.and_then(|with| with.scale);
+        let agreed = Agreed {
+            iss: segment.header.ack - 1,
+            irs: segment.header.seq - 1,
+            peer_mss_octets: offered.mss_octets.max(self.common.limits.smallest_mss_octets),
+            send_scale: peer_scale.unwrap_or(Scale::NONE),
+            receive_scale: if peer_scale.is_some() { answer.offer.scale } else { Scale::NONE },
+            sack: with.is_some_and(|with| with.sack_permitted),
+            timestamps: timestamps.map(|timestamps| AgreedTimestamps {
+                offset: answer.timestamp_offset,
+                recent: timestamps.value,
+            }),
+            peer_window_octets: segment.header.window.0,
+            own_window_octets: answer.offer.window_octets,
+        };
+        let opening = Opening { agreed, active: false, rtt: None, lost: false, owes_ack: false };
+        self.open_by_cookie(now, flow, listener, &opening, &answer.profile, segment);
+        None
+    }
+
+    fn open_by_cookie(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        opening: &Opening,
+        profile: &Profile<C>,
+        segment: Segment,
+    ) {
+        if let Err(reason) = self.room_behind(listener) {
+            return self.common.drop_packet(None, now, reason);
+        }
+        // The body is replaced at once; until then it holds no TCB.
+        let body = Body::Ended(usertcp_base::observe::CloseReason::Limit, None);
+        match self.table.insert(flow, Owner::Nobody, body) {
+            Ok((id, evicted)) => {
+                self.note_eviction(now, evicted);
+                let counters = &mut self.common.counters;
+                counters.cookies_accepted = counters.cookies_accepted.wrapping_add(1);
+                self.establish_passive(now, id, listener, opening, profile, segment);
+            }
+            Err(_) => self.common.drop_packet(None, now, DropReason::ConnectionLimit),
+        }
+    }
+
+    /// Whether a connection that completes now has a place: in the accept queue and among the hot.
+    fn room_behind(&self, listener: ListenerId) -> Result<(), DropReason> {
+        match self.listeners.get(listener) {
+            None => Err(DropReason::ListenRefused),
+            Some(listener) if listener.is_full() => Err(DropReason::BacklogFull),
+            Some(_) if self.table.hot.len() == self.table.hot.capacity() => {
+                Err(DropReason::ConnectionLimit)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A segment for a half-open record.
+    pub(crate) fn deliver_embryo(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        mut segment: Segment,
+    ) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let Body::Embryo(handshake, listener) = &mut anchor.body else { return };
+        let listener = *listener;
+        let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
+        else {
+            return self.discard(id);
+        };
+        let path = crate::net::path_facts(&self.ip, flow);
+        let limits = &self.common.limits;
+        let outcome = handshake.handle_segment(now, &mut segment, &profile.settings, &path, limits);
+        match outcome {
+            HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
+            HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
+            HandshakeOutcome::Challenge(reply, reason) => {
+                self.challenge(now, id, flow, &reply, reason);
+            }
+            HandshakeOutcome::Refused | HandshakeOutcome::Forgotten => {
+                let counters = &mut self.common.counters;
+                counters.resets_in = counters.resets_in.wrapping_add(1);
+                self.discard(id);
+            }
+            // AT-42: without a place behind it the last acknowledgement is dropped, the record
+            // stays, and the peer sends again.
+            HandshakeOutcome::Established(opening) => match self.room_behind(listener) {
+                Err(reason) => self.common.drop_packet(Some(id), now, reason),
+                Ok(()) => {
+                    self.listeners.remove_embryo(listener, &flow.remote);
+                    self.establish_passive(now, id, listener, &opening, &profile, segment);
+                }
+            },
+        }
+    }
+
+    /// Establishes `id`, for which there is room, and puts it into the accept queue.
+    fn establish_passive(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        listener: ListenerId,
+        opening: &Opening,
+        profile: &Profile<C>,
+        segment: Segment,
+    ) {
+        let counters = &mut self.common.counters;
+        counters.passive_opens = counters.passive_opens.wrapping_add(1);
+        let anchors = &self.table.anchors;
+        let queued = self
+            .listeners
+            .get_mut(listener)
+            .is_some_and(|listener| listener.push(id, |id| anchors.get(id).is_some()));
+        debug_assert!(queued, "there was room");
+        self.establish(now, id, Owner::Listener(listener), opening, profile, segment);
+    }
+}

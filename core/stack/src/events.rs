@@ -1,0 +1,145 @@
+//! What the application is told.
+//!
+//! Owns: pending notices, one bit each per connection, and whose turn it is to be told.
+//! Must not know: why something happened, or who listens.
+//!
+//! A notice that is pending already is not added again, so the memory is bounded by connections, not
+//! by arrivals; one that was told is told again only when the connection reports it anew. That makes
+//! each unblocking change one event (DESIGN §10, no lost wake-ups).
+
+use crate::anchor::{Anchor, Owner};
+use crate::ready::ReadyList;
+use crate::slab::Slab;
+use alloc::collections::VecDeque;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{ConnId, ListenerId};
+
+/// Something an application may want to act on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShardEvent {
+    /// A connection waits to be accepted.
+    Accepted {
+        /// At this listener.
+        listener: ListenerId,
+        /// Its handle.
+        conn: ConnId,
+    },
+    /// An active open succeeded.
+    Connected(ConnId),
+    /// There is something to read: data, the end, or an error.
+    Readable(ConnId),
+    /// A write that found no room may be tried again.
+    Writable(ConnId),
+    /// The peer will send no more; what it sent can still be read.
+    PeerClosed(ConnId),
+    /// Urgent data was announced, or its end moved on (MUST-32).
+    Urgent(ConnId),
+    /// Repeated retransmission: the path is suspect (MUST-20, MUST-22).
+    PathSuspect(ConnId),
+    /// The network reported a soft error; the connection lives on (MUST-47).
+    SoftError(ConnId),
+    /// It is over. What was received can still be read until the application closes the handle.
+    Closed {
+        /// The handle; stale when the application let go of it before.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// A set of notices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pending(u8);
+
+impl Pending {
+    pub(crate) const NONE: Pending = Pending(0);
+    /// In the order in which they are told.
+    pub(crate) const ACCEPTED: Pending = Pending(1);
+    pub(crate) const CONNECTED: Pending = Pending(1 << 1);
+    pub(crate) const URGENT: Pending = Pending(1 << 2);
+    pub(crate) const READABLE: Pending = Pending(1 << 3);
+    pub(crate) const WRITABLE: Pending = Pending(1 << 4);
+    pub(crate) const PEER_CLOSED: Pending = Pending(1 << 5);
+    pub(crate) const PATH_SUSPECT: Pending = Pending(1 << 6);
+    pub(crate) const SOFT_ERROR: Pending = Pending(1 << 7);
+
+    /// The notices of both.
+    pub(crate) const fn and(self, other: Pending) -> Pending {
+        Pending(self.0 | other.0)
+    }
+    /// These notices if `condition`.
+    pub(crate) const fn when(self, condition: bool) -> Pending {
+        if condition { self } else { Pending::NONE }
+    }
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+    /// Takes the first one out.
+    fn take_first(&mut self) -> Pending {
+        let first = Pending(self.0 & self.0.wrapping_neg());
+        self.0 &= !first.0;
+        first
+    }
+}
+
+/// The queue of notices.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    ready: ReadyList,
+    closed: VecDeque<(ConnId, CloseReason)>,
+}
+
+impl Events {
+    /// Adds notices for the record at `index`. A connection nobody holds has nobody to be told.
+    pub(crate) fn add<C>(&mut self, index: u32, anchor: &mut Anchor<C>, notices: Pending) {
+        if !notices.is_empty() && anchor.owner != Owner::Nobody {
+            anchor.pending = anchor.pending.and(notices);
+            self.ready.push(index);
+        }
+    }
+
+    /// A connection is over.
+    pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        self.closed.push_back((conn, reason));
+    }
+
+    /// The record at `index` goes away, or to another owner who is not to be told.
+    pub(crate) fn forget(&mut self, index: u32) {
+        self.ready.remove(index);
+    }
+
+    /// The next event. Ends come last, so nothing is told of a connection after its end.
+    pub(crate) fn poll<C>(&mut self, anchors: &mut Slab<Anchor<C>>) -> Option<ShardEvent> {
+        while let Some(index) = self.ready.pop() {
+            let Some(conn) = anchors.id_at(index) else { continue };
+            let Some(anchor) = anchors.at_mut(index) else { continue };
+            let notice = anchor.pending.take_first();
+            if !anchor.pending.is_empty() {
+                self.ready.push(index);
+            }
+            if let Some(event) = event(notice, conn, anchor.owner) {
+                return Some(event);
+            }
+        }
+        let (conn, reason) = self.closed.pop_front()?;
+        Some(ShardEvent::Closed { conn, reason })
+    }
+}
+
+fn event(notice: Pending, conn: ConnId, owner: Owner) -> Option<ShardEvent> {
+    Some(match notice {
+        Pending::ACCEPTED => match owner {
+            Owner::Listener(listener) => ShardEvent::Accepted { listener, conn },
+            // Accepted before it was told: nothing is left to tell.
+            Owner::Application | Owner::Nobody => return None,
+        },
+        Pending::CONNECTED => ShardEvent::Connected(conn),
+        Pending::URGENT => ShardEvent::Urgent(conn),
+        Pending::READABLE => ShardEvent::Readable(conn),
+        Pending::WRITABLE => ShardEvent::Writable(conn),
+        Pending::PEER_CLOSED => ShardEvent::PeerClosed(conn),
+        Pending::PATH_SUSPECT => ShardEvent::PathSuspect(conn),
+        Pending::SOFT_ERROR => ShardEvent::SoftError(conn),
+        _ => return None,
+    })
+}

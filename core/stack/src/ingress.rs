@@ -1,0 +1,208 @@
+//! From packets to connections (DESIGN §6.1, steps 2 to 5).
+//!
+//! Owns: the way of a packet: network layer, checksum, header, demultiplexer, body of the anchor.
+//! Must not know: what a segment means to a connection.
+//! Implements: MUST-2 and MUST-3 (checksum), AT-15 (LAND), BG-1.
+
+use crate::anchor::Body;
+use crate::replies::{self, Heard, Reset, Stray};
+use crate::shard::Shard;
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_device::RxBatch;
+use usertcp_frame::Packet;
+use usertcp_ip::{Input, TcpInput};
+use usertcp_tcp::{Reply, Segment, TimeWaitOutcome};
+use usertcp_wire::checksum::Running;
+use usertcp_wire::tcp::{self, Flags};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Packets arrived. All of `packets` are taken.
+    pub fn handle_frames(&mut self, now: Instant, packets: &mut RxBatch) {
+        while let Some(packet) = packets.pop() {
+            self.handle_packet(now, packet);
+        }
+    }
+
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) {
+        let counters = &mut self.common.counters;
+        counters.packets_in = counters.packets_in.wrapping_add(1);
+        match self.ip.input(now, packet, &self.common.pool) {
+            Input::Tcp(input) => self.handle_tcp(now, input),
+            Input::Reply(packet) => {
+                self.outbox.push(packet, now, &mut self.common);
+                while let Some(fragment) = self.ip.poll_reply() {
+                    self.outbox.push(fragment, now, &mut self.common);
+                }
+            }
+            Input::Signal(signal) => self.handle_signal(now, &signal),
+            Input::Consumed => {}
+            Input::Drop(reason) => self.common.drop_packet(None, now, reason),
+        }
+    }
+
+    fn handle_tcp(&mut self, now: Instant, input: TcpInput) {
+        let (flow, segment) = match read(&input) {
+            Ok((header, options, header_octets)) => {
+                let flow = FlowKey {
+                    remote: input.remote,
+                    local: input.local,
+                    remote_port: header.source_port,
+                    local_port: header.destination_port,
+                };
+                (flow, into_segment(input, header, options, header_octets))
+            }
+            Err(reason) => return self.common.drop_packet(None, now, reason),
+        };
+        if self.is_land(&flow) {
+            return self.common.drop_packet(None, now, DropReason::TcpLand);
+        }
+        let counters = &mut self.common.counters;
+        counters.segments_in = counters.segments_in.wrapping_add(u64::from(segment.wire_segments));
+        counters.payload_octets_in =
+            counters.payload_octets_in.wrapping_add(segment.payload.len() as u64);
+        match self.table.find(&flow) {
+            Some(id) => self.deliver(now, id, &flow, segment),
+            None => self.handle_stray(now, &flow, segment),
+        }
+    }
+
+    /// AT-15: a segment from our own address and port, or from or to port zero.
+    fn is_land(&self, flow: &FlowKey) -> bool {
+        flow.remote_port == 0
+            || flow.local_port == 0
+            || flow.remote_port == flow.local_port
+                && self.ip.local(flow.local).map(usertcp_ip::remote_address) == Some(flow.remote)
+    }
+
+    /// A segment of a connection.
+    pub(crate) fn deliver(&mut self, now: Instant, id: ConnId, flow: &FlowKey, segment: Segment) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        match &mut anchor.body {
+            Body::Hot(hot) => {
+                let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+                let effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
+                self.apply(now, id, effects);
+            }
+            Body::Embryo(..) => self.deliver_embryo(now, id, flow, segment),
+            Body::Opening(..) => self.deliver_opening(now, id, flow, segment),
+            Body::TimeWait(record, _) => {
+                let outcome = record.handle_segment(now, &segment);
+                self.after_time_wait(now, id, flow, segment, outcome);
+            }
+            // Not in the demultiplexer.
+            Body::Ended(..) => {}
+        }
+    }
+
+    fn after_time_wait(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        segment: Segment,
+        outcome: TimeWaitOutcome,
+    ) {
+        match outcome {
+            TimeWaitOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
+            TimeWaitOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
+            TimeWaitOutcome::Restart(reply) => {
+                let again = now + self.common.limits.msl + self.common.limits.msl;
+                if let Some(anchor) = self.table.anchors.get_mut(id)
+                    && let Body::TimeWait(_, until) = &mut anchor.body
+                {
+                    // The wheel asks again when the old deadline fires.
+                    *until = again;
+                }
+                self.send_reply(now, flow, &reply);
+            }
+            // RFC 6191 §2: the old connection makes way, if anyone listens.
+            TimeWaitOutcome::Reopen(above) => {
+                match self.listeners.find(flow.local, flow.local_port) {
+                    Some(listener) => {
+                        self.discard(id);
+                        self.handle_syn(now, flow, listener, segment, Some(above));
+                    }
+                    None => self.common.drop_packet(Some(id), now, DropReason::TimeWait),
+                }
+            }
+        }
+    }
+
+    /// A segment of no connection: for a listener, or for nobody.
+    fn handle_stray(&mut self, now: Instant, flow: &FlowKey, segment: Segment) {
+        let stray = stray(&segment);
+        let Some(listener) = self.listeners.find(flow.local, flow.local_port) else {
+            self.common.drop_packet(None, now, DropReason::NoConnection);
+            return self.reset_stray(now, flow, replies::closed(&stray));
+        };
+        match replies::listening(&stray) {
+            Heard::Open => self.handle_syn(now, flow, listener, segment, None),
+            Heard::Acknowledges(reset) => {
+                if let Some(reason) = self.redeem_cookie(now, flow, listener, segment) {
+                    self.common.drop_packet(None, now, reason);
+                    self.reset_stray(now, flow, Some(reset));
+                }
+            }
+            Heard::Nothing => self.common.drop_packet(None, now, DropReason::ListenRefused),
+        }
+    }
+
+    /// A reset to a stranger, as far as the bucket goes (AT-2).
+    pub(crate) fn reset_stray(&mut self, now: Instant, flow: &FlowKey, reset: Option<Reset>) {
+        let Some(reset) = reset else { return };
+        if !self.ip.allow_reset(now) {
+            return self.common.drop_packet(None, now, DropReason::ResetLimited);
+        }
+        let counters = &mut self.common.counters;
+        counters.resets_out = counters.resets_out.wrapping_add(1);
+        let flags = match reset.ack {
+            Some(_) => Flags::RST | Flags::ACK,
+            None => Flags::RST,
+        };
+        let ack = reset.ack.unwrap_or_default();
+        let reply = Reply::new(flags, reset.seq, ack, usertcp_base::WireWindow(0));
+        self.send_reply(now, flow, &reply);
+    }
+}
+
+/// Checks the checksum and reads the header.
+fn read(input: &TcpInput) -> Result<(tcp::Header, tcp::Options, usize), DropReason> {
+    if !input.checksum_verified {
+        let mut sum = Running::from_partial(input.partial_sum);
+        for slice in input.octets.slices() {
+            sum.add(slice);
+        }
+        if sum.finish() != 0 {
+            return Err(DropReason::TcpChecksum);
+        }
+    }
+    let first = input.octets.front().ok_or(DropReason::TcpMalformed)?;
+    tcp::parse(first, input.octets.len())
+}
+
+fn into_segment(
+    input: TcpInput,
+    header: tcp::Header,
+    options: tcp::Options,
+    header_octets: usize,
+) -> Segment {
+    let mut payload = input.octets;
+    payload.advance(header_octets);
+    let wire_segments = match input.gso_octets {
+        Some(octets) => payload.len().div_ceil(usize::from(octets.max(1))).clamp(1, 65_535) as u16,
+        None => 1,
+    };
+    Segment { header, options, payload, ecn: input.ecn, wire_segments }
+}
+
+fn stray(segment: &Segment) -> Stray {
+    Stray {
+        seq: segment.header.seq,
+        ack: segment.has(Flags::ACK).then_some(segment.header.ack),
+        syn: segment.has(Flags::SYN),
+        fin: segment.has(Flags::FIN),
+        rst: segment.has(Flags::RST),
+        payload_octets: u32::try_from(segment.payload.len()).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,285 @@
+//! How a connection begins, changes body, and ends.
+//!
+//! Owns: acting on what a call on a connection brought about, active opens in progress, and the ways
+//! a record goes away.
+//! Must not know: why a connection did what it did.
+//! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
+
+use crate::anchor::{Body, Owner};
+use crate::config::Profile;
+use crate::events::Pending;
+use crate::shard::Shard;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_ip::PathSignal;
+use usertcp_tcp::{
+    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, Tcb, Then, TimeWait,
+};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
+        crate::net::path_facts(&self.ip, flow)
+    }
+
+    /// Gives `id` a TCB, and the segment that completed its handshake to the TCB. There is room.
+    pub(crate) fn establish(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        owner: Owner,
+        opening: &Opening,
+        profile: &Profile<C>,
+        segment: Segment,
+    ) {
+        let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
+        let path = self.path_facts(&flow);
+        let tcb = Tcb::new(
+            &mut self.common.env(now, id),
+            opening,
+            &profile.settings,
+            &path,
+            profile.controller,
+        );
+        let Some(hot) = self.table.hot.insert(tcb) else {
+            self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
+            return self.discard(id);
+        };
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        anchor.body = Body::Hot(hot.slot);
+        anchor.owner = owner;
+        let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
+        self.events.add(id.slot, anchor, notice);
+        let Some(tcb) = self.table.hot.get_mut(hot) else { return };
+        let mut effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
+        // The handshake may owe an acknowledgement that the segment alone would not.
+        effects.transmit = true;
+        self.apply(now, id, effects);
+    }
+
+    /// Acts on what a call on connection `id` brought about.
+    pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let notices = Pending::READABLE
+            .when(effects.readable)
+            .and(Pending::WRITABLE.when(effects.writable))
+            .and(Pending::PEER_CLOSED.when(effects.peer_closed))
+            .and(Pending::URGENT.when(effects.urgent))
+            .and(Pending::PATH_SUSPECT.when(effects.path_suspect))
+            .and(Pending::SOFT_ERROR.when(effects.soft_error));
+        self.events.add(id.slot, anchor, notices);
+        match effects.ended {
+            Some(ended) => self.end(now, id, ended),
+            None => {
+                if effects.transmit {
+                    self.transmit.push(id.slot);
+                }
+                self.rearm(now, id);
+            }
+        }
+    }
+
+    /// Files the connection's own deadline.
+    pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let deadline = match &anchor.body {
+            Body::Hot(hot) => self.table.hot.at(*hot).and_then(|tcb| tcb.next_deadline(now)),
+            Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
+            Body::Opening(opening) => Some(opening.handshake.deadline(now)),
+            Body::TimeWait(_, until) => Some(*until),
+            Body::Ended(..) => None,
+        };
+        self.table.arm(id, deadline);
+    }
+
+    /// A connection is over.
+    fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let (flow, owner) = (anchor.flow, anchor.owner);
+        self.transmit.remove(id.slot);
+        self.note_end(now, id, ended.reason);
+        let time_wait = match ended.then {
+            Then::Forget => None,
+            Then::TimeWait { record, reply } => {
+                if let Some(reply) = reply {
+                    self.send_reply(now, &flow, &reply);
+                }
+                Some(record)
+            }
+            Then::Reset(reply) => {
+                self.send_reply(now, &flow, &reply);
+                None
+            }
+        };
+        if owner == Owner::Application {
+            return self.end_held(now, id, &flow, ended.reason, time_wait);
+        }
+        self.leave_queue(owner);
+        self.events.forget(id.slot);
+        match time_wait {
+            Some(record) => self.enter_time_wait(now, id, record),
+            None => {
+                self.table.remove(id);
+            }
+        }
+    }
+
+    /// The application still holds the handle: it may read what is left, and must be told. A
+    /// TIME-WAIT record is then one of its own.
+    fn end_held(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        reason: CloseReason,
+        time_wait: Option<TimeWait>,
+    ) {
+        self.table.retire(id);
+        if let Some(anchor) = self.table.anchors.get_mut(id) {
+            let hot = match anchor.body {
+                Body::Hot(hot) => Some(hot),
+                _ => None,
+            };
+            anchor.body = Body::Ended(reason, hot);
+        }
+        self.events.close(id, reason);
+        let Some(record) = time_wait else { return };
+        // Until its own body is set, this one holds nothing.
+        match self.table.insert(flow, Owner::Nobody, Body::Ended(reason, None)) {
+            Ok((remains, evicted)) => {
+                self.note_eviction(now, evicted);
+                self.enter_time_wait(now, remains, record);
+            }
+            Err(_) => self.common.drop_packet(None, now, DropReason::TimeWaitEvicted),
+        }
+    }
+
+    fn enter_time_wait(&mut self, now: Instant, id: ConnId, record: TimeWait) {
+        let until = now + self.common.limits.msl + self.common.limits.msl;
+        let evicted = self.table.enter_time_wait(id, record, until);
+        self.note_eviction(now, evicted);
+    }
+
+    pub(crate) fn note_eviction(&mut self, now: Instant, evicted: Option<ConnId>) {
+        if evicted.is_some() {
+            self.common.drop_packet(evicted, now, DropReason::TimeWaitEvicted);
+        }
+    }
+
+    pub(crate) fn note_end(&mut self, now: Instant, id: ConnId, reason: CloseReason) {
+        let counters = &mut self.common.counters;
+        counters.closes = counters.closes.wrapping_add(1);
+        self.common.observer.on_event(Some(id), now, &Event::Closed(reason));
+    }
+
+    pub(crate) fn leave_queue(&mut self, owner: Owner) {
+        if let Owner::Listener(listener) = owner
+            && let Some(listener) = self.listeners.get_mut(listener)
+        {
+            listener.forget();
+        }
+    }
+
+    /// Removes a record and whatever refers to it, silently.
+    pub(crate) fn discard(&mut self, id: ConnId) {
+        self.transmit.remove(id.slot);
+        self.events.forget(id.slot);
+        let Some(anchor) = self.table.remove(id) else { return };
+        if let Body::Embryo(_, listener) = anchor.body {
+            self.listeners.remove_embryo(listener, &anchor.flow.remote);
+        }
+        self.leave_queue(anchor.owner);
+    }
+
+    /// A segment for an active open.
+    pub(crate) fn deliver_opening(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        mut segment: Segment,
+    ) {
+        let path = self.path_facts(flow);
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let Body::Opening(opening) = &mut anchor.body else { return };
+        let (profile, closed) = (opening.profile, opening.closed);
+        let outcome = opening.handshake.handle_segment(
+            now,
+            &mut segment,
+            &profile.settings,
+            &path,
+            &self.common.limits,
+        );
+        match outcome {
+            HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
+            HandshakeOutcome::Reply(reply) => {
+                self.send_reply(now, flow, &reply);
+                self.rearm(now, id);
+            }
+            HandshakeOutcome::Challenge(reply, reason) => {
+                self.challenge(now, id, flow, &reply, reason);
+            }
+            HandshakeOutcome::Refused | HandshakeOutcome::Forgotten => {
+                let counters = &mut self.common.counters;
+                counters.resets_in = counters.resets_in.wrapping_add(1);
+                self.apply(now, id, Effects::ended(CloseReason::Refused));
+            }
+            HandshakeOutcome::Established(_) if self.hot_is_full() => {
+                self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
+            }
+            HandshakeOutcome::Established(opening) => {
+                let owner = if closed { Owner::Nobody } else { Owner::Application };
+                self.establish(now, id, owner, &opening, &profile, segment);
+                if closed {
+                    self.close_sending(now, id);
+                }
+            }
+        }
+    }
+
+    fn hot_is_full(&self) -> bool {
+        self.table.hot.len() == self.table.hot.capacity()
+    }
+
+    /// A challenge acknowledgement for a half-open record. These have no throttle of their own and
+    /// share the bucket of resets to strangers.
+    pub(crate) fn challenge(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        reply: &Reply,
+        reason: DropReason,
+    ) {
+        self.common.drop_packet(Some(id), now, reason);
+        if self.ip.allow_reset(now) {
+            let counters = &mut self.common.counters;
+            counters.challenge_acks = counters.challenge_acks.wrapping_add(1);
+            self.send_reply(now, flow, reply);
+        } else {
+            self.common.drop_packet(Some(id), now, DropReason::ChallengeLimited);
+        }
+    }
+
+    /// The network says something about a path (MUST-54: only to the connection it quotes).
+    pub(crate) fn handle_signal(&mut self, now: Instant, signal: &PathSignal) {
+        let unmatched = DropReason::IcmpUnmatched;
+        let Some(id) = self.table.find(&signal.flow) else {
+            return self.common.drop_packet(None, now, unmatched);
+        };
+        let signal = crate::net::segment_signal(&self.ip, signal);
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let effects = match &anchor.body {
+            Body::Hot(hot) => match self.table.hot.at_mut(*hot) {
+                Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
+                None => return,
+            },
+            Body::Opening(opening) => match opening.on_signal(&signal) {
+                Some(effects) => effects,
+                None => return self.common.drop_packet(Some(id), now, unmatched),
+            },
+            _ => return self.common.drop_packet(Some(id), now, unmatched),
+        };
+        self.apply(now, id, effects);
+    }
+}

@@ -1,0 +1,250 @@
+//! Listeners: who takes a SYN, and how many wait.
+//!
+//! Owns: bindings, half-open accounting per listener and per source, accept queues.
+//! Must not know: segments; a connection is a handle here.
+//! Implements: RFC 9293 §3.9.1.1 (MUST-41, MUST-42, E-31); 4987-1, AT-39, AT-42, BG-5.
+//!
+//! A listener is not an endpoint in some state, and never becomes a connection. It is bound to one
+//! address or any, and one port or any (DESIGN §10); the most specific binding that fits wins.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use usertcp_base::{ConnId, Limits, ListenerId, LocalIndex, Purpose, RemoteAddr, Secrets};
+
+/// Counters of half-open records by source; sources that meet in one share it.
+const SOURCES: usize = 512;
+/// Dead entries that are tolerated in an accept queue before it is swept.
+const SLACK: usize = 16;
+
+/// Where a listener listens. `None` is "any".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Binding {
+    /// One of our addresses.
+    pub local: Option<LocalIndex>,
+    /// A port.
+    pub port: Option<u16>,
+}
+
+/// Why a half-open record is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EmbryoRefused {
+    /// The listener has as many as it may.
+    Listener,
+    /// This source has its share of them.
+    Source,
+}
+
+/// All listeners of a shard; `S` is what each keeps for the connections it accepts.
+#[derive(Debug)]
+pub struct Listeners<S> {
+    bound: BTreeMap<Binding, ListenerId>,
+    listeners: BTreeMap<ListenerId, Listener<S>>,
+    next: u32,
+    secrets: Secrets,
+    embryo_limit: u32,
+    source_limit: u32,
+}
+
+/// One listener.
+#[derive(Debug)]
+pub struct Listener<S> {
+    binding: Binding,
+    settings: S,
+    backlog: u32,
+    /// Connections that are open and not accepted. Some may have ended since: `waiting` counts those
+    /// that have not.
+    queue: VecDeque<ConnId>,
+    waiting: u32,
+    embryos: u32,
+    sources: Option<Box<[u16; SOURCES]>>,
+}
+
+impl<S> Listeners<S> {
+    /// No listener yet.
+    pub fn new(secrets: Secrets, limits: &Limits) -> Listeners<S> {
+        let embryo_limit = limits.embryos_per_listener;
+        let source_limit = match limits.embryo_source_share {
+            0 | 1 => u32::MAX,
+            share => (embryo_limit / share).max(1),
+        };
+        let (bound, listeners) = (BTreeMap::new(), BTreeMap::new());
+        Listeners { bound, listeners, next: 0, secrets, embryo_limit, source_limit }
+    }
+
+    /// A new listener; `None` when one has exactly this binding (MUST-41). Connections from the same
+    /// port are not touched (MUST-42).
+    pub fn bind(&mut self, binding: Binding, backlog: u32, settings: S) -> Option<ListenerId> {
+        if self.bound.contains_key(&binding) {
+            return None;
+        }
+        let id = ListenerId(self.next);
+        self.next = self.next.wrapping_add(1);
+        self.bound.insert(binding, id);
+        self.listeners.insert(id, Listener::new(binding, backlog.max(1), settings));
+        Some(id)
+    }
+
+    /// Takes a listener away. What waited to be accepted is returned: it is to be reset.
+    pub fn unbind(&mut self, id: ListenerId) -> Option<VecDeque<ConnId>> {
+        let listener = self.listeners.remove(&id)?;
+        self.bound.remove(&listener.binding);
+        Some(listener.queue)
+    }
+
+    /// The listener for a SYN to this address and port: the most specific one.
+    pub fn find(&self, local: LocalIndex, port: u16) -> Option<ListenerId> {
+        if self.bound.is_empty() {
+            return None;
+        }
+        let (local, port) = (Some(local), Some(port));
+        [(local, port), (None, port), (local, None), (None, None)]
+            .into_iter()
+            .find_map(|(local, port)| self.bound.get(&Binding { local, port }).copied())
+    }
+
+    /// Whether any listener is bound to this very port.
+    pub fn uses_port(&self, local: LocalIndex, port: u16) -> bool {
+        let port = Some(port);
+        self.bound.contains_key(&Binding { local: Some(local), port })
+            || self.bound.contains_key(&Binding { local: None, port })
+    }
+
+    /// The listener `id`.
+    pub fn get(&self, id: ListenerId) -> Option<&Listener<S>> {
+        self.listeners.get(&id)
+    }
+
+    /// The same, to change.
+    pub fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener<S>> {
+        self.listeners.get_mut(&id)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
+    /// Takes one more half-open record on `id` from `source` into account. No one source gets more
+    /// than its share (AT-39). The count by source is a table of fixed size with a keyed hash: two
+    /// sources may share a counter and get cookies earlier, nobody gets more.
+    pub fn add_embryo(&mut self, id: ListenerId, source: &RemoteAddr) -> Result<(), EmbryoRefused> {
+        let bucket = self.bucket(source);
+        let (embryo_limit, source_limit) = (self.embryo_limit, self.source_limit);
+        let Some(listener) = self.listeners.get_mut(&id) else {
+            return Err(EmbryoRefused::Listener);
+        };
+        if listener.embryos >= embryo_limit {
+            return Err(EmbryoRefused::Listener);
+        }
+        let sources = listener.sources.get_or_insert_with(|| Box::new([0; SOURCES]));
+        if let Some(count) = sources.get_mut(bucket) {
+            if u32::from(*count) >= source_limit {
+                return Err(EmbryoRefused::Source);
+            }
+            *count = count.saturating_add(1);
+        }
+        listener.embryos += 1;
+        Ok(())
+    }
+
+    /// A half-open record of `id` from `source` is one no more.
+    pub fn remove_embryo(&mut self, id: ListenerId, source: &RemoteAddr) {
+        let bucket = self.bucket(source);
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        listener.embryos = listener.embryos.saturating_sub(1);
+        if let Some(count) = listener.sources.as_mut().and_then(|all| all.get_mut(bucket)) {
+            *count = count.saturating_sub(1);
+        }
+        if listener.embryos == 0 {
+            listener.sources = None;
+        }
+    }
+
+    fn bucket(&self, source: &RemoteAddr) -> usize {
+        let hash = self.secrets.hash_internal(Purpose::Demux, &source_group(source));
+        hash as usize % SOURCES
+    }
+}
+
+impl<S> Listener<S> {
+    fn new(binding: Binding, backlog: u32, settings: S) -> Listener<S> {
+        let queue = VecDeque::new();
+        Listener { binding, settings, backlog, queue, waiting: 0, embryos: 0, sources: None }
+    }
+
+    /// Where it listens.
+    pub fn binding(&self) -> Binding {
+        self.binding
+    }
+
+    /// What connections it accepts start with.
+    pub fn settings(&self) -> &S {
+        &self.settings
+    }
+
+    /// Half-open records.
+    pub fn embryos(&self) -> u32 {
+        self.embryos
+    }
+
+    /// Connections that wait to be accepted.
+    pub fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// Whether as many wait as may: the last acknowledgement of a handshake is dropped then, and the
+    /// peer sends again (AT-42).
+    pub fn is_full(&self) -> bool {
+        self.waiting >= self.backlog
+    }
+
+    /// A connection is open and waits; false when the queue is full. `lives` tells which handles
+    /// still are connections.
+    #[must_use]
+    pub fn push(&mut self, connection: ConnId, lives: impl Fn(ConnId) -> bool) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        if self.queue.len() > 2 * self.waiting as usize + SLACK {
+            self.queue.retain(|id| lives(*id));
+        }
+        self.queue.push_back(connection);
+        self.waiting += 1;
+        true
+    }
+
+    /// The connection that has waited longest.
+    pub fn accept(&mut self, lives: impl Fn(ConnId) -> bool) -> Option<ConnId> {
+        while let Some(id) = self.queue.pop_front() {
+            if lives(id) {
+                self.waiting = self.waiting.saturating_sub(1);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// A connection that waited has ended.
+    pub fn forget(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+}
+
+/// The octets by which sources are told apart: an IPv4 address whole, of an IPv6 address the half
+/// that names a network, because one host owns the other half.
+fn source_group(source: &RemoteAddr) -> [u8; 16] {
+    let mut octets = source.0;
+    let mapped = octets[..10] == [0; 10] && octets[10..12] == [0xFF; 2];
+    if !mapped {
+        octets[8..].fill(0);
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The shard as its callers see it.
+//!
+//! Owns: the parts of a shard, and the calls that only ask.
+//! Must not know: threads, clocks, sockets.
+//! Implements: DESIGN §6.0.
+//!
+//! Rules for callers: time never goes back. After any `handle_*` or application call, drain
+//! [`Shard::poll_transmit`], then [`Shard::poll_event`], then read [`Shard::next_deadline`]. Nothing
+//! here calls outward and nothing blocks. [`Shard::turn`] is these calls in the right order.
+
+use crate::config::{Profile, ShardConfig, StartError};
+use crate::cookies::Cookies;
+use crate::egress::Outbox;
+use crate::events::{Events, ShardEvent};
+use crate::listener::Listeners;
+use crate::ports::Ports;
+use crate::ready::ReadyList;
+use crate::table::Table;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
+use usertcp_cc::CongestionController;
+use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
+use usertcp_frame::FramePool;
+use usertcp_ip::{Cidr, Ip, IpConfig};
+use usertcp_tcp::Env;
+
+/// One core's connections, over one device queue.
+pub struct Shard<C, O> {
+    pub(crate) table: Table<C>,
+    pub(crate) listeners: Listeners<Profile<C>>,
+    pub(crate) common: Common<O>,
+    pub(crate) ip: Ip,
+    pub(crate) device: DeviceFacts,
+    pub(crate) secrets: Secrets,
+    pub(crate) ports: Ports,
+    pub(crate) cookies: Cookies,
+    /// Directed broadcast addresses of our networks: nobody's.
+    pub(crate) broadcasts: Vec<Ipv4Addr>,
+    /// Who has something to send.
+    pub(crate) transmit: ReadyList,
+    /// Packets that are ready to go.
+    pub(crate) outbox: Outbox,
+    pub(crate) events: Events,
+    pub(crate) rx: RxBatch,
+    pub(crate) tx: TxBatch,
+}
+
+/// What calls on connections share.
+pub(crate) struct Common<O> {
+    pub limits: Limits,
+    pub prng: Prng,
+    pub counters: Counters,
+    pub observer: O,
+    pub pool: FramePool,
+    pub super_segments: bool,
+}
+
+impl<O: Observer> Common<O> {
+    /// The surroundings of one call on connection `id`.
+    pub(crate) fn env(&mut self, now: Instant, id: ConnId) -> Env<'_, O> {
+        Env {
+            now,
+            id,
+            limits: &self.limits,
+            prng: &mut self.prng,
+            counters: &mut self.counters,
+            observer: &mut self.observer,
+            pool: &self.pool,
+            super_segments: self.super_segments,
+        }
+    }
+
+    /// Counts and reports a packet that died.
+    pub(crate) fn drop_packet(&mut self, who: Option<ConnId>, now: Instant, reason: DropReason) {
+        self.counters.count_drop(reason);
+        self.observer.on_event(who, now, &Event::Dropped(reason));
+    }
+}
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// A shard without listeners or connections, whose time begins at `now`.
+    pub fn new(config: ShardConfig, observer: O, now: Instant) -> Result<Shard<C, O>, StartError> {
+        let secrets = Secrets::from_seed(config.seed).ok_or(StartError::NoEntropy)?;
+        let limits = config.limits;
+        let device = config.device;
+        let broadcasts = config.addresses.iter().filter_map(Cidr::broadcast).collect();
+        let ip = Ip::new(IpConfig {
+            addresses: config.addresses,
+            mtu: device.mtu,
+            limits: limits.clone(),
+            secrets: secrets.clone(),
+        });
+        Ok(Shard {
+            table: Table::new(&secrets, &limits, now),
+            listeners: Listeners::new(secrets.clone(), &limits),
+            ip,
+            ports: Ports::new(secrets.clone(), config.ports),
+            cookies: Cookies::new(secrets.clone()),
+            transmit: ReadyList::new(),
+            outbox: Outbox::new(),
+            events: Events::default(),
+            rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
+            tx: TxBatch::new(usize::from(config.transmit_batch.max(1))),
+            common: Common {
+                prng: secrets.prng(),
+                counters: Counters::default(),
+                observer,
+                pool: FramePool::new(&config.pool),
+                super_segments: device.segmentation_offload && device.checksum_offload,
+                limits,
+            },
+            device,
+            broadcasts,
+            secrets,
+        })
+    }
+
+    /// What happened, one event at a time.
+    pub fn poll_event(&mut self) -> Option<ShardEvent> {
+        self.events.poll(&mut self.table.anchors)
+    }
+
+    /// When [`Shard::handle_deadlines`] has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let (table, ip) = (self.table.next_deadline(), self.ip.next_deadline());
+        match (table, ip) {
+            (Some(table), Some(ip)) => Some(table.min(ip)),
+            (table, ip) => table.or(ip),
+        }
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.common.counters
+    }
+
+    /// Where frames come from: for applications that fill them, and devices.
+    pub fn pool(&self) -> &FramePool {
+        &self.common.pool
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.common.limits
+    }
+
+    /// Who looks.
+    pub fn observer(&self) -> &O {
+        &self.common.observer
+    }
+
+    /// The same, to change.
+    pub fn observer_mut(&mut self) -> &mut O {
+        &mut self.common.observer
+    }
+
+    /// The network below.
+    pub fn ip(&self) -> &Ip {
+        &self.ip
+    }
+
+    /// How full the tables are.
+    pub fn usage(&self) -> Usage {
+        let (timers, demux) = self.table.listed();
+        Usage {
+            anchors: self.table.anchors.len(),
+            tcbs: self.table.hot.len(),
+            time_waits: self.table.time_waits(),
+            timers,
+            demux,
+            listeners: self.listeners.len() as u32,
+            committed_anchors: self.table.anchors.committed(),
+        }
+    }
+}
+
+/// How full the tables of a shard are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Records of connections in any state.
+    pub anchors: u32,
+    /// TCBs.
+    pub tcbs: u32,
+    /// Records in TIME-WAIT.
+    pub time_waits: u32,
+    /// Records in the timer wheel.
+    pub timers: u32,
+    /// Flows in the demultiplexer.
+    pub demux: u32,
+    /// Listeners.
+    pub listeners: u32,
+    /// Records that memory was committed for.
+    pub committed_anchors: u32,
+}

@@ -1,0 +1,183 @@
+//! All connections of a shard.
+//!
+//! Owns: anchors, TCBs, the demultiplexer, the wheel, and that the four agree: an anchor in the
+//! demultiplexer or the wheel exists, a hot body's TCB exists.
+//! Must not know: segments, or what a deadline is for.
+//! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
+
+use crate::anchor::{Anchor, Body, Owner};
+use crate::demux::Demux;
+use crate::slab::Slab;
+use crate::wheel::Wheel;
+use alloc::collections::VecDeque;
+use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
+use usertcp_tcp::{Tcb, TimeWait};
+
+/// Dead entries of the TIME-WAIT queue that are tolerated before it is swept.
+const SLACK: usize = 64;
+
+/// The connections.
+pub(crate) struct Table<C> {
+    pub anchors: Slab<Anchor<C>>,
+    pub hot: Slab<Tcb<C>>,
+    demux: Demux,
+    wheel: Wheel,
+    /// TIME-WAIT records, the oldest first. Some may be gone.
+    waiting: VecDeque<ConnId>,
+    time_waits: u32,
+    time_wait_limit: u32,
+}
+
+/// Why there is no new record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Full {
+    /// No anchor is free.
+    Anchors,
+    /// The flow has a connection.
+    Taken,
+}
+
+impl<C> Table<C> {
+    pub(crate) fn new(secrets: &Secrets, limits: &Limits, now: Instant) -> Table<C> {
+        Table {
+            anchors: Slab::new(limits.connections),
+            hot: Slab::new(limits.hot_connections),
+            demux: Demux::new(secrets.clone(), limits.connections),
+            wheel: Wheel::new(now),
+            waiting: VecDeque::new(),
+            time_waits: 0,
+            time_wait_limit: limits.time_wait,
+        }
+    }
+
+    /// The record of a flow.
+    pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
+        let index = self.demux.find(flow, |index| flow_of(&self.anchors, index))?;
+        self.anchors.id_at(index)
+    }
+
+    /// Whether another anchor can be had, if need be in the place of a TIME-WAIT record.
+    pub(crate) fn has_room(&self) -> bool {
+        self.anchors.len() < self.anchors.capacity() || self.time_waits > 0
+    }
+
+    /// A new record. TIME-WAIT records make room when there is none. `None` for the second result:
+    /// nothing was evicted.
+    pub(crate) fn insert(
+        &mut self,
+        flow: &FlowKey,
+        owner: Owner,
+        body: Body<C>,
+    ) -> Result<(ConnId, Option<ConnId>), Full> {
+        if self.find(flow).is_some() {
+            return Err(Full::Taken);
+        }
+        let mut evicted = None;
+        if self.anchors.len() == self.anchors.capacity() {
+            evicted = self.evict();
+        }
+        let anchor = Anchor::new(*flow, owner, body);
+        let id = self.anchors.insert(anchor).ok_or(Full::Anchors)?;
+        let fresh = self.demux.insert(flow, id.slot, |index| flow_of(&self.anchors, index));
+        debug_assert!(fresh, "looked up just now");
+        Ok((id, evicted))
+    }
+
+    /// Takes a record out of everything, its TCB too.
+    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Anchor<C>> {
+        self.retire(id);
+        let anchor = self.anchors.remove(id)?;
+        match anchor.body {
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
+                if let Some(hot) = self.hot.id_at(hot) {
+                    self.hot.remove(hot);
+                }
+            }
+            Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
+            _ => {}
+        }
+        Some(anchor)
+    }
+
+    /// Segments and time do not reach a record any more; the application still may.
+    pub(crate) fn retire(&mut self, id: ConnId) {
+        let Some(anchor) = self.anchors.get(id) else { return };
+        let flow = anchor.flow;
+        self.demux.remove(&flow, id.slot);
+        self.wheel.cancel(id.slot, &mut self.anchors);
+    }
+
+    /// Turns a record into TIME-WAIT, without its TCB. The handle that was evicted for it, if any.
+    pub(crate) fn enter_time_wait(
+        &mut self,
+        id: ConnId,
+        record: TimeWait,
+        until: Instant,
+    ) -> Option<ConnId> {
+        let anchor = self.anchors.get_mut(id)?;
+        anchor.owner = Owner::Nobody;
+        let old = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until));
+        if let Body::Hot(hot) = old
+            && let Some(hot) = self.hot.id_at(hot)
+        {
+            self.hot.remove(hot);
+        }
+        self.time_waits += 1;
+        if self.waiting.len() > 2 * self.time_waits as usize + SLACK {
+            let anchors = &self.anchors;
+            self.waiting.retain(|id| is_time_wait(anchors, *id));
+        }
+        self.waiting.push_back(id);
+        self.arm(id, Some(until));
+        if self.time_waits > self.time_wait_limit { self.evict() } else { None }
+    }
+
+    /// Removes the oldest TIME-WAIT record.
+    pub(crate) fn evict(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.waiting.pop_front() {
+            if is_time_wait(&self.anchors, id) {
+                self.remove(id);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// TIME-WAIT records.
+    pub(crate) fn time_waits(&self) -> u32 {
+        self.time_waits
+    }
+
+    /// Wakes a record not later than `deadline`.
+    pub(crate) fn arm(&mut self, id: ConnId, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline
+            && self.anchors.get(id).is_some()
+        {
+            self.wheel.schedule(id.slot, deadline, &mut self.anchors);
+        }
+    }
+
+    /// The next record that is due.
+    pub(crate) fn pop_due(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
+        let index = self.wheel.pop_due(now, work, &mut self.anchors)?;
+        self.anchors.id_at(index)
+    }
+
+    /// When something is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next_deadline()
+    }
+
+    /// Records in the wheel and in the demultiplexer: for tests of balance.
+    pub(crate) fn listed(&self) -> (u32, u32) {
+        (self.wheel.len(), self.demux.len())
+    }
+}
+
+fn flow_of<C>(anchors: &Slab<Anchor<C>>, index: u32) -> FlowKey {
+    anchors.at(index).map(|anchor| anchor.flow).unwrap_or_default()
+}
+
+fn is_time_wait<C>(anchors: &Slab<Anchor<C>>, id: ConnId) -> bool {
+    matches!(anchors.get(id), Some(Anchor { body: Body::TimeWait(..), .. }))
+}

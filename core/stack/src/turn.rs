@@ -1,0 +1,59 @@
+//! One turn of a shard (DESIGN §9.1).
+//!
+//! Owns: the order receive, handle, expire, transmit, and that each step is bounded.
+//! Must not know: who calls, how it sleeps.
+
+use crate::shard::Shard;
+use usertcp_base::{Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_device::Queue;
+
+/// What a turn leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// When to come back at the latest, if nothing arrives before.
+    pub next: Option<Instant>,
+    /// A budget was used up: come back at once.
+    pub more: bool,
+    /// Packets wait for the device, which takes no more at present.
+    pub device_full: bool,
+    /// Packets received.
+    pub received: usize,
+    /// Packets sent.
+    pub sent: usize,
+}
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// One turn: takes a burst from the device, handles it and what is due, and gives the device
+    /// what there is to send. Drain [`Shard::poll_event`] afterwards; what the application does then
+    /// is sent by the next turn, or by [`Shard::flush`].
+    pub fn turn(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
+        self.common.pool.reclaim();
+        let received = queue.receive(&self.common.pool, &mut self.rx);
+        let mut more = self.rx.is_full();
+        while let Some(packet) = self.rx.pop() {
+            self.handle_packet(now, packet);
+        }
+        more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
+        let flushed = self.flush(now, queue);
+        more |= flushed.more;
+        if more {
+            let counters = &mut self.common.counters;
+            counters.turns_cut = counters.turns_cut.wrapping_add(1);
+        }
+        Turn { more, received, ..flushed }
+    }
+
+    /// The last part of a turn alone: gives the device what there is to send.
+    pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
+        let mut batch = core::mem::replace(&mut self.tx, usertcp_device::TxBatch::new(0));
+        self.poll_transmit(now, &mut batch);
+        let sent = queue.transmit(&mut batch);
+        let device_full = !batch.is_empty();
+        self.tx = batch;
+        let waiting = !self.transmit.is_empty() || !self.outbox.is_empty();
+        // Without a frame for a header another try at once would find none either.
+        let more = waiting && !device_full && sent > 0;
+        Turn { next: self.next_deadline(), more, device_full, received: 0, sent }
+    }
+}

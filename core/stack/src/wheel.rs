@@ -1,0 +1,283 @@
+//! The one timer wheel of a shard (DESIGN §7.4).
+//!
+//! Owns: where every deadline is filed, and the order in which they come due.
+//! Must not know: what a deadline is for, or what a record holds beside its links.
+//! Implements: no RFC; bounded work per call is AT-40.
+//!
+//! Five levels of 64 slots, from 64 µs to 19 hours. A record is filed by the highest base-64 digit
+//! in which its deadline differs from the current tick, so everything on a level lies before
+//! everything on the next one, and a slot never holds entries of two rounds. Lists are threaded
+//! through the records by index; the wheel itself holds 320 heads and five occupancy words.
+
+use usertcp_base::{Instant, Tick};
+
+const LEVELS: usize = 5;
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+const TOP: usize = LEVELS - 1;
+/// Ticks are 64 µs.
+const TICK_MICROS_SHIFT: u32 = 6;
+/// Deadlines further away are filed here and wake early: within half the circle of [`Tick`].
+const HORIZON_TICKS: u64 = 1 << 30;
+
+/// No record.
+const NONE: u32 = u32::MAX;
+/// A `prev` with this bit names the slot whose first record this is.
+const HEAD: u32 = 1 << 31;
+
+/// What the wheel keeps in each record: twelve octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WheelLinks {
+    next: u32,
+    prev: u32,
+    deadline: Tick,
+}
+
+impl WheelLinks {
+    /// Links of a record that waits for nothing.
+    pub const UNLINKED: WheelLinks = WheelLinks { next: NONE, prev: NONE, deadline: Tick(0) };
+
+    /// Whether the record is in the wheel.
+    pub const fn is_linked(&self) -> bool {
+        self.prev != NONE
+    }
+}
+
+impl Default for WheelLinks {
+    fn default() -> Self {
+        WheelLinks::UNLINKED
+    }
+}
+
+/// The records a wheel is threaded through. An index the wheel was given stays valid until it is
+/// cancelled or popped.
+pub trait Links {
+    /// The links of the record at `index`.
+    fn links(&self, index: u32) -> &WheelLinks;
+    /// The same, to change.
+    fn links_mut(&mut self, index: u32) -> &mut WheelLinks;
+}
+
+/// The wheel. At most one entry per record.
+#[derive(Debug)]
+pub struct Wheel {
+    /// Every tick before this one is done with. It stands still until its slot is empty and the
+    /// slots above that begin with it were distributed: an interrupted cascade is finished before
+    /// time advances.
+    current: u64,
+    occupied: [u64; LEVELS],
+    heads: [[u32; SLOTS]; LEVELS],
+    entries: u32,
+}
+
+/// Where an entry is filed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    level: usize,
+    slot: usize,
+}
+
+/// What comes next in the wheel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Next {
+    tick: u64,
+    place: Place,
+}
+
+impl Wheel {
+    /// An empty wheel whose time begins at `now`.
+    pub fn new(now: Instant) -> Wheel {
+        Wheel {
+            current: tick_of(now),
+            occupied: [0; LEVELS],
+            heads: [[NONE; SLOTS]; LEVELS],
+            entries: 0,
+        }
+    }
+
+    /// How many records wait.
+    pub fn len(&self) -> u32 {
+        self.entries
+    }
+
+    /// Whether no record waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Wakes `index` not later than `deadline` (rounded up to a tick). An entry that would wake
+    /// earlier stays where it is: its owner is asked when it fires and arms again. A deadline more
+    /// than 19 hours away wakes early for the same reason.
+    pub fn schedule(&mut self, index: u32, deadline: Instant, records: &mut impl Links) {
+        debug_assert!(index < HEAD, "an index must leave the head bit free");
+        let wanted = tick_after(deadline).clamp(self.current, self.current + HORIZON_TICKS);
+        let links = *records.links(index);
+        if links.is_linked() {
+            if self.widen(links.deadline) <= wanted {
+                return;
+            }
+            self.unlink(index, records);
+        }
+        records.links_mut(index).deadline = Tick(wanted as u32);
+        self.link(index, wanted, records);
+    }
+
+    /// Forgets `index`; nothing when it does not wait.
+    pub fn cancel(&mut self, index: u32, records: &mut impl Links) {
+        if records.links(index).is_linked() {
+            self.unlink(index, records);
+        }
+    }
+
+    /// The next record whose deadline is not after `now`, taken out of the wheel. Each record moved
+    /// or returned costs one of `work`; `None` with no work left means that there may be more, and
+    /// [`Wheel::next_deadline`] is then not after `now`.
+    pub fn pop_due(
+        &mut self,
+        now: Instant,
+        work: &mut u32,
+        records: &mut impl Links,
+    ) -> Option<u32> {
+        let now = tick_of(now);
+        loop {
+            let Some(next) = self.next().filter(|next| next.tick <= now) else {
+                self.current = self.current.max(now);
+                return None;
+            };
+            self.current = next.tick;
+            let index = self.head(next.place);
+            if *work == 0 || index == NONE {
+                debug_assert!(index != NONE, "an occupied slot has a head");
+                return None;
+            }
+            *work -= 1;
+            self.unlink(index, records);
+            let deadline = self.widen(records.links(index).deadline);
+            if deadline <= self.current {
+                return Some(index);
+            }
+            self.link(index, deadline, records);
+        }
+    }
+
+    /// Not after the earliest deadline: the time at which [`Wheel::pop_due`] has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.next().map(|next| Instant::from_micros(next.tick << TICK_MICROS_SHIFT))
+    }
+
+    /// The next occupied slot and the tick it begins with. The lowest occupied level is always the
+    /// earliest; on levels above the first, a slot that began with the current tick is one whose
+    /// cascade was interrupted, and comes before everything.
+    fn next(&self) -> Option<Next> {
+        if self.entries == 0 {
+            return None;
+        }
+        for level in (1..LEVELS).rev() {
+            let slot = digit(self.current, level);
+            if self.occupied[level] & (1 << slot) != 0 {
+                return Some(Next { tick: self.current, place: Place { level, slot } });
+            }
+        }
+        for level in 0..TOP {
+            let ahead = self.occupied[level] >> digit(self.current, level);
+            if ahead != 0 {
+                let slot = digit(self.current, level) + ahead.trailing_zeros() as usize;
+                let shift = SLOT_BITS * level as u32;
+                let above = self.current >> (shift + SLOT_BITS) << (shift + SLOT_BITS);
+                let tick = above | (slot as u64) << shift;
+                return Some(Next { tick, place: Place { level, slot } });
+            }
+        }
+        // The outermost level is a circle: what lies behind the current digit comes in the next round.
+        let here = digit(self.current, TOP);
+        let ahead = self.occupied[TOP].rotate_right(here as u32);
+        if ahead == 0 {
+            return None;
+        }
+        let shift = SLOT_BITS * TOP as u32;
+        let steps = u64::from(ahead.trailing_zeros());
+        let tick = ((self.current >> shift) + steps) << shift;
+        let slot = (here + steps as usize) % SLOTS;
+        Some(Next { tick, place: Place { level: TOP, slot } })
+    }
+
+    /// Where a deadline belongs, seen from the current tick.
+    fn place(&self, deadline: u64) -> Place {
+        let deadline = deadline.max(self.current);
+        let differing = deadline ^ self.current;
+        let level = if differing < SLOTS as u64 {
+            0
+        } else {
+            ((63 - differing.leading_zeros()) / SLOT_BITS) as usize
+        };
+        if level < TOP {
+            return Place { level, slot: digit(deadline, level) };
+        }
+        let shift = SLOT_BITS * TOP as u32;
+        let steps = (deadline >> shift) - (self.current >> shift);
+        let steps = steps.min(SLOTS as u64 - 1) as usize;
+        Place { level: TOP, slot: (digit(self.current, TOP) + steps) % SLOTS }
+    }
+
+    /// The full tick a stored deadline stands for: the one nearest to the current tick.
+    fn widen(&self, deadline: Tick) -> u64 {
+        let ahead = i64::from(deadline.0.wrapping_sub(self.current as u32) as i32);
+        self.current.saturating_add_signed(ahead)
+    }
+
+    fn head(&self, place: Place) -> u32 {
+        self.heads[place.level][place.slot]
+    }
+
+    fn link(&mut self, index: u32, deadline: u64, records: &mut impl Links) {
+        let place = self.place(deadline);
+        let next = self.head(place);
+        if next != NONE {
+            records.links_mut(next).prev = index;
+        }
+        let links = records.links_mut(index);
+        links.next = next;
+        links.prev = HEAD | (place.level * SLOTS + place.slot) as u32;
+        self.heads[place.level][place.slot] = index;
+        self.occupied[place.level] |= 1 << place.slot;
+        self.entries += 1;
+    }
+
+    fn unlink(&mut self, index: u32, records: &mut impl Links) {
+        let links = *records.links(index);
+        if links.next != NONE {
+            records.links_mut(links.next).prev = links.prev;
+        }
+        if links.prev & HEAD == 0 {
+            records.links_mut(links.prev).next = links.next;
+        } else {
+            let place = (links.prev & !HEAD) as usize;
+            let (level, slot) = (place / SLOTS, place % SLOTS);
+            self.heads[level][slot] = links.next;
+            if links.next == NONE {
+                self.occupied[level] &= !(1 << slot);
+            }
+        }
+        let links = records.links_mut(index);
+        links.next = NONE;
+        links.prev = NONE;
+        self.entries -= 1;
+    }
+}
+
+/// The base-64 digit of a tick that a level files by.
+const fn digit(tick: u64, level: usize) -> usize {
+    (tick >> (SLOT_BITS * level as u32)) as usize % SLOTS
+}
+
+const fn tick_of(moment: Instant) -> u64 {
+    moment.as_micros() >> TICK_MICROS_SHIFT
+}
+
+/// Rounded up, so that nothing fires early.
+const fn tick_after(moment: Instant) -> u64 {
+    moment.as_micros().div_ceil(1 << TICK_MICROS_SHIFT)
+}
+
+#[cfg(test)]
+mod tests;

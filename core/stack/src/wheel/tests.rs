@@ -1,0 +1,229 @@
+//! The wheel against a naive model: an ordered map of deadlines.
+
+use super::*;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+use usertcp_base::Span;
+
+struct Records(Vec<WheelLinks>);
+
+impl Links for Records {
+    fn links(&self, index: u32) -> &WheelLinks {
+        &self.0[index as usize]
+    }
+    fn links_mut(&mut self, index: u32) -> &mut WheelLinks {
+        &mut self.0[index as usize]
+    }
+}
+
+fn records(count: usize) -> Records {
+    Records(vec![WheelLinks::UNLINKED; count])
+}
+
+fn tick(count: u64) -> Instant {
+    Instant::from_micros(count << TICK_MICROS_SHIFT)
+}
+
+fn pop(wheel: &mut Wheel, now: Instant, records: &mut Records) -> Option<u32> {
+    wheel.pop_due(now, &mut u32::MAX.clone(), records)
+}
+
+#[test]
+fn is_small() {
+    assert!(size_of::<Wheel>() <= 1344);
+    assert_eq!(size_of::<WheelLinks>(), 12);
+}
+
+#[test]
+fn comes_due_in_order_and_never_early() {
+    let mut records = records(4);
+    let mut wheel = Wheel::new(Instant::ZERO);
+    wheel.schedule(0, Instant::from_millis(500), &mut records);
+    wheel.schedule(1, Instant::from_micros(65), &mut records);
+    wheel.schedule(2, Instant::from_millis(40), &mut records);
+    assert_eq!(wheel.next_deadline(), Some(Instant::from_micros(128)));
+    assert_eq!(pop(&mut wheel, Instant::from_micros(127), &mut records), None);
+    assert_eq!(pop(&mut wheel, Instant::from_micros(128), &mut records), Some(1));
+    assert_eq!(pop(&mut wheel, Instant::from_millis(1000), &mut records), Some(2));
+    assert_eq!(pop(&mut wheel, Instant::from_millis(1000), &mut records), Some(0));
+    assert_eq!(pop(&mut wheel, Instant::from_millis(1000), &mut records), None);
+    assert_eq!(wheel.next_deadline(), None);
+}
+
+#[test]
+fn moving_later_does_nothing_until_the_old_deadline_fires() {
+    let mut records = records(1);
+    let mut wheel = Wheel::new(Instant::ZERO);
+    wheel.schedule(0, tick(10), &mut records);
+    wheel.schedule(0, tick(1000), &mut records);
+    assert_eq!(wheel.len(), 1);
+    assert_eq!(pop(&mut wheel, tick(10), &mut records), Some(0));
+    wheel.schedule(0, tick(1000), &mut records);
+    wheel.schedule(0, tick(20), &mut records);
+    assert_eq!(pop(&mut wheel, tick(20), &mut records), Some(0));
+    assert!(wheel.is_empty());
+}
+
+#[test]
+fn an_overdue_deadline_is_due_now() {
+    let mut records = records(1);
+    let mut wheel = Wheel::new(tick(5000));
+    wheel.schedule(0, tick(3), &mut records);
+    assert!(wheel.next_deadline().unwrap() <= tick(5000));
+    assert_eq!(pop(&mut wheel, tick(5000), &mut records), Some(0));
+}
+
+#[test]
+fn a_deadline_from_long_ago_is_due_now() {
+    let mut records = records(1);
+    let start = tick(5 << 31);
+    let mut wheel = Wheel::new(start);
+    wheel.schedule(0, Instant::ZERO, &mut records);
+    assert_eq!(pop(&mut wheel, start, &mut records), Some(0));
+}
+
+#[test]
+fn far_deadlines_wake_early_but_not_for_nothing() {
+    let mut records = records(1);
+    let mut wheel = Wheel::new(Instant::ZERO);
+    let day = Instant::from_millis(86_400_000);
+    wheel.schedule(0, day, &mut records);
+    let mut now = Instant::ZERO;
+    let mut wakes = 0;
+    while now < day {
+        now = wheel.next_deadline().unwrap();
+        wakes += 1;
+        if pop(&mut wheel, now, &mut records).is_some() && now < day {
+            assert!(now.since(Instant::ZERO) >= Span::from_secs(19 * 3600));
+            wheel.schedule(0, day, &mut records);
+        }
+    }
+    assert!(wheel.is_empty());
+    assert!(wakes < 15, "{wakes} wakes");
+    wheel.schedule(0, Instant::FAR, &mut records);
+    assert!(wheel.next_deadline().is_some());
+}
+
+#[test]
+fn an_interrupted_cascade_is_finished_before_time_advances() {
+    let mut records = records(1000);
+    let mut wheel = Wheel::new(Instant::ZERO);
+    for index in 0..1000 {
+        wheel.schedule(index, tick(4096 + u64::from(index) % 64), &mut records);
+    }
+    let mut fired = Vec::new();
+    for now in 4096..14_096 {
+        let mut work = 7;
+        while let Some(index) = wheel.pop_due(tick(now), &mut work, &mut records) {
+            assert!(4096 + u64::from(index) % 64 <= now);
+            fired.push(index);
+        }
+        if fired.len() == 1000 {
+            break;
+        }
+        assert!(work == 0 || wheel.next_deadline().unwrap() > tick(now));
+    }
+    fired.sort_unstable();
+    assert_eq!(fired, (0..1000).collect::<Vec<_>>());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Schedule { index: u32, ahead_ticks: u64, behind: bool },
+    Cancel { index: u32 },
+    Advance { ticks: u64, work: u32 },
+}
+
+/// Spans that reach every level, and beyond the last.
+fn span_ticks() -> impl Strategy<Value = u64> {
+    (0u32..33, any::<u64>()).prop_map(|(bits, noise)| noise & ((1 << bits) - 1))
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u32..40, span_ticks(), prop::bool::weighted(0.1)).prop_map(
+            |(index, ahead_ticks, behind)| Step::Schedule { index, ahead_ticks, behind }
+        ),
+        1 => (0u32..40).prop_map(|index| Step::Cancel { index }),
+        3 => (span_ticks(), prop_oneof![0u32..4, Just(u32::MAX)])
+            .prop_map(|(ticks, work)| Step::Advance { ticks, work }),
+    ]
+}
+
+/// What the wheel promises, in the plainest form: an entry's deadline only moves earlier.
+struct Model {
+    deadlines: BTreeMap<u32, u64>,
+    now: u64,
+}
+
+impl Model {
+    fn schedule(&mut self, index: u32, deadline: u64) {
+        let entry = self.deadlines.entry(index).or_insert(u64::MAX);
+        *entry = deadline.min(*entry);
+    }
+    fn earliest(&self) -> Option<u64> {
+        self.deadlines.values().min().copied()
+    }
+}
+
+fn run(start: u64, steps: &[Step]) {
+    let mut records = records(40);
+    let mut wheel = Wheel::new(tick(start));
+    let mut model = Model { deadlines: BTreeMap::new(), now: start };
+    // The wheel clamps to its own current tick, which lags behind `now` while work is short.
+    for step in steps {
+        match *step {
+            Step::Schedule { index, ahead_ticks, behind } => {
+                let deadline = if behind {
+                    model.now.saturating_sub(ahead_ticks % 100_000)
+                } else {
+                    model.now + ahead_ticks
+                };
+                wheel.schedule(index, tick(deadline), &mut records);
+                model.schedule(index, deadline.min(wheel.current + HORIZON_TICKS));
+            }
+            Step::Cancel { index } => {
+                wheel.cancel(index, &mut records);
+                model.deadlines.remove(&index);
+            }
+            Step::Advance { ticks, mut work } => {
+                model.now += ticks;
+                let mut last = 0;
+                while let Some(index) = wheel.pop_due(tick(model.now), &mut work, &mut records) {
+                    let deadline = model.deadlines.remove(&index).expect("was scheduled");
+                    assert!(deadline <= model.now, "early");
+                    assert!(wheel.current >= last, "out of order");
+                    last = wheel.current;
+                }
+                if work > 0 {
+                    assert!(model.earliest().is_none_or(|earliest| earliest > model.now), "late");
+                }
+            }
+        }
+        let next = wheel.next_deadline();
+        assert_eq!(next.is_some(), !model.deadlines.is_empty());
+        if let (Some(next), Some(earliest)) = (next, model.earliest()) {
+            assert!(next <= tick(earliest.max(wheel.current)), "would oversleep");
+        }
+        assert_eq!(wheel.len() as usize, model.deadlines.len());
+        for index in 0..40 {
+            assert_eq!(records.0[index].is_linked(), model.deadlines.contains_key(&(index as u32)));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_model(steps in prop::collection::vec(step(), 1..120)) {
+        run(0, &steps);
+    }
+
+    #[test]
+    fn agrees_with_the_model_where_ticks_wrap(
+        before in 0u64..5_000_000, steps in prop::collection::vec(step(), 1..120)
+    ) {
+        run((1 << 32) - before, &steps);
+    }
+}

@@ -1,0 +1,184 @@
+//! Calls of the application: MUST-41 to MUST-46, stale handles, closing a listener.
+
+use crate::pair::{Pair, address, assert_empty, pattern, plain, to};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{ConnId, Instant, Limits, Span};
+use usertcp_cc::Reno;
+use usertcp_ip::Cidr;
+use usertcp_stack::{
+    ConnError, Connect, ConnectError, Listen, ListenError, Profile, Shard, ShardConfig, ShardEvent,
+    StartError,
+};
+
+fn listen(local: Option<IpAddr>, port: Option<u16>) -> Listen<Reno> {
+    Listen { local, port, backlog: 5, profile: Profile::default() }
+}
+
+/// AT-19.
+#[test]
+fn no_entropy_no_shard() {
+    let config = ShardConfig::new(vec![], [0; 32], plain());
+    assert_eq!(
+        Shard::<Reno, ()>::new(config, (), Instant::ZERO).err(),
+        Some(StartError::NoEntropy)
+    );
+}
+
+/// MUST-41.
+#[test]
+fn a_second_listen_is_an_error_and_disturbs_nothing() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    let shard = &mut pair.server.shard;
+    assert_eq!(shard.listen(&listen(None, Some(80))), Err(ListenError::InUse));
+    assert_eq!(shard.listen(&listen(None, Some(0))), Err(ListenError::Port));
+    assert_eq!(shard.listen(&listen(Some(address(77)), Some(1))), Err(ListenError::NotOurs));
+    assert_eq!(pair.send(client, server, b"still here"), b"still here");
+}
+
+/// MUST-42.
+#[test]
+fn listening_is_possible_beside_an_active_open() {
+    let mut pair = Pair::new();
+    let from = Connect { local_port: Some(5555), ..to(pair.server.address, 9) };
+    pair.client.shard.connect(pair.now, &from).unwrap();
+    let own = pair.client.shard.listen(&listen(None, Some(5555))).unwrap();
+    let back = to(pair.client.address, 5555);
+    pair.server.shard.connect(pair.now, &back).unwrap();
+    pair.settle();
+    assert!(pair.client.shard.accept(own).is_some());
+}
+
+/// MUST-43, MUST-44.
+#[test]
+fn the_local_address_is_the_one_asked_for_or_the_networks_choice() {
+    let cidr = |host, octets| Cidr::new(IpAddr::V4(Ipv4Addr::new(10, host, 0, 1)), octets).unwrap();
+    let config = ShardConfig::new(vec![cidr(1, 16), cidr(2, 16)], [1; 32], plain());
+    let mut shard = Shard::<Reno, ()>::new(config, (), Instant::ZERO).unwrap();
+    let remote = IpAddr::V4(Ipv4Addr::new(10, 2, 3, 4));
+    let chosen = shard.connect(Instant::ZERO, &to(remote, 80)).unwrap();
+    let info = shard.info(Instant::ZERO, chosen).unwrap();
+    assert_eq!(info.local.ip(), IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1)));
+    let asked = IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1));
+    let from = Connect { local: Some(asked), ..to(remote, 80) };
+    let conn = shard.connect(Instant::ZERO, &from).unwrap();
+    assert_eq!(shard.info(Instant::ZERO, conn).unwrap().local.ip(), asked);
+    let foreign = Connect { local: Some(remote), ..to(remote, 80) };
+    assert_eq!(shard.connect(Instant::ZERO, &foreign), Err(ConnectError::Local));
+    let v6 = to(IpAddr::V6("2001:db8::1".parse().unwrap()), 80);
+    assert_eq!(shard.connect(Instant::ZERO, &v6), Err(ConnectError::Local));
+}
+
+/// MUST-46.
+#[test]
+fn nobody_can_be_at_these_addresses() {
+    let mut pair = Pair::new();
+    let v4 = |a, b, c, d| IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+    let impossible = [
+        v4(255, 255, 255, 255),
+        v4(224, 0, 0, 1),
+        v4(0, 0, 0, 0),
+        v4(10, 0, 0, 255),
+        IpAddr::V6("ff02::1".parse().unwrap()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    ];
+    for remote in impossible {
+        let outcome = pair.client.shard.connect(pair.now, &to(remote, 80));
+        assert_eq!(outcome, Err(ConnectError::Remote), "{remote}");
+    }
+    let portless = to(pair.server.address, 0);
+    assert_eq!(pair.client.shard.connect(pair.now, &portless), Err(ConnectError::Remote));
+    pair.settle();
+    assert_eq!(pair.client.packets_sent, 0);
+}
+
+#[test]
+fn a_four_tuple_is_used_once() {
+    let mut pair = Pair::new();
+    pair.listen(5);
+    let from = Connect { local_port: Some(4000), ..to(pair.server.address, 80) };
+    pair.client.shard.connect(pair.now, &from).unwrap();
+    assert_eq!(pair.client.shard.connect(pair.now, &from), Err(ConnectError::InUse));
+    let other = Connect { local_port: Some(4000), ..to(pair.server.address, 81) };
+    assert!(pair.client.shard.connect(pair.now, &other).is_ok());
+}
+
+#[test]
+fn a_stale_handle_is_an_error_and_not_another_connection() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (first, _) = pair.open(listener);
+    pair.client.shard.abort(pair.now, first);
+    pair.settle();
+    let (second, _) = pair.open(listener);
+    assert_eq!(second.slot, first.slot);
+    let (shard, now) = (&mut pair.client.shard, pair.now);
+    assert_eq!(shard.write(now, first, b"x"), Err(ConnError::Stale));
+    assert_eq!(shard.read(now, first, &mut [0; 4]), Err(ConnError::Stale));
+    assert_eq!(shard.close(now, first), Err(ConnError::Stale));
+    assert!(shard.info(now, first).is_err());
+    shard.abort(now, ConnId { slot: 77, generation: 3 });
+    assert!(shard.info(now, second).is_ok());
+}
+
+#[test]
+fn closing_a_listener_resets_what_waits_and_keeps_what_was_accepted() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (kept, server) = pair.open(listener);
+    let waiting = pair.connect();
+    pair.settle();
+    pair.server.shard.close_listener(pair.now, listener);
+    pair.settle();
+    assert!(pair.client.saw(ShardEvent::Closed { conn: waiting, reason: CloseReason::Reset }));
+    assert_eq!(pair.send(kept, server, b"on"), b"on");
+    let late = pair.connect();
+    pair.settle();
+    assert!(pair.client.saw(ShardEvent::Closed { conn: late, reason: CloseReason::Refused }));
+}
+
+#[test]
+fn closing_while_opening_leaves_nothing() {
+    let mut pair = Pair::new();
+    let client = pair.connect();
+    pair.client.shard.close(pair.now, client).unwrap();
+    pair.run(Span::from_secs(1));
+    assert_empty(&pair.client.shard);
+}
+
+#[test]
+fn options_are_inherited_and_changed() {
+    let mut pair = Pair::new();
+    let mut profile = Profile::<Reno>::default();
+    profile.settings.hop_limit = 7;
+    let at = Listen { local: None, port: Some(80), backlog: 5, profile };
+    let listener = pair.server.shard.listen(&at).unwrap();
+    let (_, server) = pair.open(listener);
+    let shard = &mut pair.server.shard;
+    assert_eq!(shard.settings(server).unwrap().hop_limit, 7);
+    shard.set_option(pair.now, server, |settings| settings.no_delay = true).unwrap();
+    let settings = shard.settings(server).unwrap();
+    assert!(settings.no_delay && settings.hop_limit == 7);
+}
+
+#[test]
+fn writable_comes_once_there_is_room_and_only_when_it_was_missed() {
+    let limits =
+        Limits { send_buffer_octets: 20_000, send_buffer_start_octets: 20_000, ..Limits::default() };
+    let mut pair = Pair::with(plain(), limits, 4096);
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    pair.run(Span::from_millis(1));
+    let writable = |pair: &Pair| pair.client.count(|e| *e == ShardEvent::Writable(client));
+    assert_eq!(writable(&pair), 0);
+    let data = pattern(50_000);
+    let taken = pair.client.shard.write(pair.now, client, &data).unwrap();
+    assert!(taken < data.len());
+    pair.run(Span::from_millis(100));
+    assert_eq!(writable(&pair), 1);
+    assert_eq!(pair.server.count(|e| *e == ShardEvent::Accepted { listener, conn: server }), 1);
+    pair.run(Span::from_secs(10));
+    assert_eq!(writable(&pair), 1);
+}

@@ -1,0 +1,10 @@
+//! The shard over memory: two of them at the ends of a pipe, or one and packets made by hand.
+
+mod application;
+mod balance;
+mod flood;
+mod hand;
+mod handshake;
+mod pair;
+mod strays;
+mod time_wait;

@@ -1,0 +1,68 @@
+//! What remains of a connection: RFC 6191, RFC 1337, MSL-1.
+
+use crate::hand::{Hand, wire};
+use usertcp_base::{DropReason, Limits, ListenerId, Seq, Span};
+use usertcp_cc::Reno;
+use usertcp_stack::{Listen, Profile};
+use usertcp_wire::tcp::Flags;
+
+fn listening(limits: Limits) -> (Hand, ListenerId) {
+    let mut hand = Hand::new(limits);
+    let profile = Profile::<Reno>::default();
+    let listen = Listen { local: None, port: Some(80), backlog: 100, profile };
+    let listener = hand.shard.listen(&listen).unwrap();
+    (hand, listener)
+}
+
+/// Opens from `port` and closes, us first: our next sequence number.
+fn close_first(hand: &mut Hand, listener: ListenerId, port: u16) -> Seq {
+    let ours = hand.open(port);
+    let conn = hand.shard.accept(listener).unwrap();
+    hand.shard.close(hand.now, conn).unwrap();
+    let fin = hand.sent().remove(0);
+    assert!(fin.header.flags.contains(Flags::FIN));
+    let answer =
+        wire(Flags::FIN | Flags::ACK, 5001, ours.0.wrapping_add(1)).from(crate::hand::PEER, port);
+    let last = hand.give(&answer).remove(0);
+    assert_eq!(last.header.ack, Seq(5002));
+    ours + 1
+}
+
+#[test]
+fn a_reset_does_not_end_it_and_time_does() {
+    let (mut hand, listener) = listening(Limits::default());
+    close_first(&mut hand, listener, 1000);
+    assert_eq!(hand.shard.usage().time_waits, 1);
+    hand.give(&wire(Flags::RST, 5002, 0));
+    assert_eq!(hand.shard.usage().time_waits, 1);
+    hand.run_until(hand.now + Span::from_secs(59));
+    assert_eq!(hand.shard.usage().time_waits, 1);
+    hand.run_until(hand.now + Span::from_secs(2));
+    assert_eq!(hand.shard.usage().anchors, 0);
+}
+
+#[test]
+fn a_later_syn_takes_the_pair_over_with_a_higher_number() {
+    let (mut hand, listener) = listening(Limits::default());
+    let old = close_first(&mut hand, listener, 1000);
+    assert_eq!(hand.give(&wire(Flags::SYN, 4000, 0)).len(), 0, "an old SYN");
+    let answer = hand.give(&wire(Flags::SYN, 90_000, 0)).remove(0);
+    assert_eq!(answer.header.flags, Flags::SYN | Flags::ACK);
+    assert!(answer.header.seq.after(old));
+    assert_eq!(hand.shard.usage().time_waits, 0);
+    hand.give(&wire(Flags::ACK, 90_001, answer.header.seq.0.wrapping_add(1)));
+    assert!(hand.shard.accept(listener).is_some());
+}
+
+#[test]
+fn the_oldest_makes_room() {
+    let (mut hand, listener) = listening(Limits { time_wait: 10, ..Limits::default() });
+    for port in 0..25 {
+        close_first(&mut hand, listener, 1000 + port);
+    }
+    assert_eq!(hand.shard.usage().time_waits, 10);
+    assert_eq!(hand.shard.counters().dropped(DropReason::TimeWaitEvicted), 15);
+    // The newest is still there: its old SYN is ignored.
+    let syn = wire(Flags::SYN, 4000, 0).from(crate::hand::PEER, 1024);
+    assert_eq!(hand.give(&syn).len(), 0);
+}

@@ -1,0 +1,130 @@
+//! What was delivered, how fast, in which round, and whether the window was the limit.
+//!
+//! Owns: the delivered count, rate samples, rounds, the flight's peak.
+//! Must not know: loss, the controller.
+//! Implements: delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation §3), rounds as
+//! in draft-ietf-ccwg-bbr; RFC 7661 §4.4 (growth only when the window was used).
+
+use super::records::{Marks, Record};
+use usertcp_base::{Instant, Rate, Span, Stamp};
+use usertcp_cc::RateSample;
+
+/// The connection's delivery so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    total: u64,
+    /// When something was delivered last.
+    at: Stamp,
+    /// Send time of the newest transmission delivered.
+    first_sent: Stamp,
+    /// The round going on ends when data sent after this count are delivered.
+    round_end: u32,
+    /// While it is ahead of the count, samples are application-limited.
+    limited_until: u32,
+    /// Most in flight in this round and the one before.
+    peak: u32,
+    last_peak: u32,
+}
+
+impl Delivery {
+    pub(super) fn new(now: Instant) -> Delivery {
+        Delivery {
+            total: 0,
+            at: now.stamp(),
+            first_sent: now.stamp(),
+            round_end: 0,
+            limited_until: 0,
+            peak: 0,
+            last_peak: 0,
+        }
+    }
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+    fn low(&self) -> u32 {
+        self.total as u32
+    }
+    /// Nothing is in flight and something is about to be sent.
+    pub(super) fn on_flight_begun(&mut self, now: Instant) {
+        self.at = now.stamp();
+        self.first_sent = now.stamp();
+    }
+    /// Notes in `record` what a sample needs when it is delivered.
+    pub(super) fn stamp(&self, record: &mut Record, now: Instant) {
+        record.sent_at = now.stamp();
+        record.first_sent = self.first_sent;
+        record.delivered_at = self.at;
+        record.delivered = self.low();
+        record.marks &= !Marks::APPLICATION_LIMITED;
+        if after(self.limited_until, self.low()) {
+            record.marks |= Marks::APPLICATION_LIMITED;
+        }
+    }
+    /// Something left; `in_flight` includes it.
+    pub(super) fn on_sent(&mut self, in_flight: u32, application_limited: bool) {
+        self.peak = self.peak.max(in_flight);
+        if application_limited {
+            self.limited_until = self.low().wrapping_add(in_flight);
+        }
+    }
+    /// Most octets in flight in this round and the one before.
+    pub(super) fn peak(&self) -> u32 {
+        self.peak.max(self.last_peak)
+    }
+    /// Whether the window was used in the flight being acknowledged: up to the last segment, or
+    /// half of it while it doubles.
+    pub(super) fn window_limited(&self, window: u32, mss: u32, doubling: bool) -> bool {
+        let peak = self.peak();
+        if doubling {
+            return peak.saturating_mul(2) > window || peak.saturating_add(mss) > window;
+        }
+        peak.saturating_add(mss) > window
+    }
+    /// `octets` were delivered, the newest transmission among them being `sampled`. Returns the rate
+    /// sample, and whether a round ended.
+    pub(super) fn on_ack(
+        &mut self,
+        now: Instant,
+        octets: u32,
+        sampled: Option<&Record>,
+        min_rtt: Option<Span>,
+    ) -> (Option<RateSample>, bool) {
+        if octets == 0 {
+            return (None, false);
+        }
+        self.total = self.total.saturating_add(u64::from(octets));
+        self.at = now.stamp();
+        if !after(self.limited_until, self.low()) {
+            self.limited_until = self.low();
+        }
+        let Some(record) = sampled else { return (None, false) };
+        self.first_sent = record.sent_at;
+        let round_ended = !after(self.round_end, record.delivered);
+        if round_ended {
+            self.round_end = self.low();
+            self.last_peak = self.peak;
+            self.peak = 0;
+        }
+        (self.rate(record, min_rtt), round_ended)
+    }
+    fn rate(&self, record: &Record, min_rtt: Option<Span>) -> Option<RateSample> {
+        let sending = record.sent_at.since(record.first_sent);
+        let arriving = self.at.since(record.delivered_at);
+        let interval = sending.max(arriving);
+        // Shorter than any round trip: acknowledgements were compressed or the clock is too coarse.
+        if interval.is_zero() || min_rtt.is_some_and(|least| interval < least) {
+            return None;
+        }
+        let delivered_octets = u64::from(self.low().wrapping_sub(record.delivered));
+        Some(RateSample {
+            rate: Rate::over(delivered_octets, interval),
+            interval,
+            delivered_octets,
+            application_limited: record.has(Marks::APPLICATION_LIMITED),
+        })
+    }
+}
+
+fn after(count: u32, other: u32) -> bool {
+    (count.wrapping_sub(other) as i32) > 0
+}

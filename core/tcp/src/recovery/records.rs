@@ -1,0 +1,201 @@
+//! Transmissions, in sequence order.
+//!
+//! Owns: `Record`, one per transmission (a super-segment is one record), and `Records`, the queue
+//! of them: two inline, more on the heap, none kept there once the queue is empty.
+//! Must not know: what marks mean for the window, or who sets them.
+//! Implements: RFC 8985 §4 (what is stored per segment); AT-6 (cuts only at segment boundaries).
+
+use alloc::collections::VecDeque;
+use usertcp_base::{Seq, Stamp};
+
+/// Marks of a record. `SACKED` excludes `LOST` and `RESENT`.
+pub(super) struct Marks;
+
+impl Marks {
+    /// The peer holds it.
+    pub(super) const SACKED: u8 = 1;
+    /// Believed lost. Stays set while its retransmission is in flight.
+    pub(super) const LOST: u8 = 2;
+    /// A retransmission of it is in flight.
+    pub(super) const RESENT: u8 = 4;
+    /// It was sent more than once.
+    pub(super) const REPEATED: u8 = 8;
+    /// The application had nothing more to send in the flight it belongs to.
+    pub(super) const APPLICATION_LIMITED: u8 = 16;
+}
+
+/// What was sent by one call, or a part of it. Its octets fall into units: the segments of the
+/// wire. The first unit may be shorter than the others, once its front was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Record {
+    pub(super) seq: Seq,
+    pub(super) octets: u32,
+    /// When it was sent last.
+    pub(super) sent_at: Stamp,
+    /// Delivery rate sampling, as of its last transmission: when the newest delivered transmission
+    /// had been sent, when that was delivered, and how much had been delivered in all.
+    pub(super) first_sent: Stamp,
+    pub(super) delivered_at: Stamp,
+    pub(super) delivered: u32,
+    mss: u16,
+    /// Octets of the first unit.
+    phase: u16,
+    pub(super) marks: u8,
+}
+
+const _: () = assert!(size_of::<Record>() <= 32);
+
+impl Record {
+    pub(super) fn new(seq: Seq, octets: u32, mss: u32, sent_at: Stamp) -> Record {
+        let mss = u16::try_from(mss.max(1)).unwrap_or(u16::MAX);
+        Record { seq, octets, sent_at, mss, phase: mss, ..Record::default() }
+    }
+    pub(super) fn end(&self) -> Seq {
+        self.seq + self.octets
+    }
+    pub(super) fn has(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+    fn unit(&self) -> u32 {
+        u32::from(self.mss).max(1)
+    }
+    /// Octets of the first unit.
+    pub(super) fn first_unit(&self) -> u32 {
+        u32::from(self.phase).clamp(1, self.octets.max(1))
+    }
+    /// Segments of the wire it consists of.
+    pub(super) fn units(&self) -> u32 {
+        1 + self.octets.saturating_sub(self.first_unit()).div_ceil(self.unit())
+    }
+    /// The largest boundary between units not beyond `offset`.
+    pub(super) fn boundary_below(&self, offset: u32) -> u32 {
+        let first = self.first_unit();
+        if offset >= self.octets {
+            self.octets
+        } else if offset < first {
+            0
+        } else {
+            first + (offset - first) / self.unit() * self.unit()
+        }
+    }
+    /// The smallest boundary between units not before `offset`.
+    pub(super) fn boundary_above(&self, offset: u32) -> u32 {
+        let first = self.first_unit();
+        if offset == 0 {
+            0
+        } else if offset <= first {
+            first
+        } else {
+            let whole = (offset - first).div_ceil(self.unit()).saturating_mul(self.unit());
+            first.saturating_add(whole).min(self.octets)
+        }
+    }
+    /// Cuts `offset` octets off the front and returns them. `offset` must lie inside.
+    pub(super) fn cut_front(&mut self, offset: u32) -> Record {
+        let offset = offset.min(self.octets);
+        let front = Record { octets: offset, ..*self };
+        let first = self.first_unit();
+        let rest = if offset < first {
+            first - offset
+        } else {
+            self.unit() - (offset - first) % self.unit()
+        };
+        self.phase = u16::try_from(rest).unwrap_or(self.mss);
+        self.seq += offset;
+        self.octets -= offset;
+        front
+    }
+    /// Whether it was sent after (`at`, `end`), in RACK's order: by time, then by sequence.
+    pub(super) fn sent_after(&self, at: Stamp, end: Seq) -> bool {
+        self.sent_at.after(at) || (self.sent_at == at && self.end().after(end))
+    }
+}
+
+const INLINE: usize = 2;
+
+/// A queue of records. Contiguous: each begins where the one before it ends.
+#[derive(Debug)]
+pub(super) enum Records {
+    Few { len: u8, records: [Record; INLINE] },
+    Many(VecDeque<Record>),
+}
+
+impl Records {
+    pub(super) fn new() -> Records {
+        Records::Few { len: 0, records: [Record::default(); INLINE] }
+    }
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Records::Few { len, .. } => usize::from(*len),
+            Records::Many(queue) => queue.len(),
+        }
+    }
+    pub(super) fn get(&self, index: usize) -> Option<&Record> {
+        match self {
+            Records::Few { len, records } => records.get(..usize::from(*len))?.get(index),
+            Records::Many(queue) => queue.get(index),
+        }
+    }
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Record> {
+        match self {
+            Records::Few { len, records } => records.get_mut(..usize::from(*len))?.get_mut(index),
+            Records::Many(queue) => queue.get_mut(index),
+        }
+    }
+    pub(super) fn last(&self) -> Option<&Record> {
+        self.get(self.len().checked_sub(1)?)
+    }
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+    /// Puts `record` before the one at `index`; at the end when `index` is the length.
+    pub(super) fn insert(&mut self, index: usize, record: Record) {
+        if let Records::Few { len, records } = self {
+            let count = usize::from(*len);
+            if count < INLINE {
+                let index = index.min(count);
+                records.copy_within(index..count, index + 1);
+                records[index] = record;
+                *len += 1;
+                return;
+            }
+            let queue = records.iter().copied().collect();
+            *self = Records::Many(queue);
+        }
+        if let Records::Many(queue) = self {
+            queue.insert(index.min(queue.len()), record);
+        }
+    }
+    pub(super) fn push_back(&mut self, record: Record) {
+        self.insert(self.len(), record);
+    }
+    pub(super) fn pop_front(&mut self) -> Option<Record> {
+        match self {
+            Records::Few { len, records } => {
+                *len = len.checked_sub(1)?;
+                let front = records[0];
+                records.copy_within(1.., 0);
+                Some(front)
+            }
+            Records::Many(queue) => {
+                let front = queue.pop_front();
+                if queue.is_empty() {
+                    *self = Records::new();
+                }
+                front
+            }
+        }
+    }
+    /// The index of the record that holds `seq`; the length when `seq` lies behind all of them, zero
+    /// when it lies before.
+    pub(super) fn find(&self, seq: Seq) -> usize {
+        match self {
+            Records::Few { len, records } => {
+                let used = records.get(..usize::from(*len)).unwrap_or(&[]);
+                used.partition_point(|record| record.end().at_or_before(seq))
+            }
+            Records::Many(queue) => queue.partition_point(|r| r.end().at_or_before(seq)),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The round-trip estimator.
+//!
+//! Owns: SRTT, RTTVAR, the timeout that follows from them, the windowed minimum.
+//! Must not know: which acknowledgements give valid samples, timers, back-off.
+//! Implements: RFC 6298 §2, §5.7; RFC 7323 appendix G (several samples per round trip).
+
+use super::api::RecoverySettings;
+use usertcp_base::{Instant, Span, Tick};
+
+/// Fractional bits of the estimates.
+const FRACTION: u32 = 4;
+/// Longer samples count as this.
+const LONGEST_SAMPLE_MICROS: u64 = 240_000_000;
+/// How long a minimum is believed: 300 s in ticks of 64 µs.
+const MINIMUM_AGE_TICKS: u32 = 300_000_000 / 64;
+/// Timeout before any sample (6298-1).
+const INITIAL_RTO_MICROS: u32 = 1_000_000;
+/// Least timeout when data transmission begins after a lost SYN (6298-10).
+const LOST_SYN_RTO_MICROS: u32 = 3_000_000;
+
+/// What is known of the round trip. Zero stands for "no sample yet".
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RttEstimator {
+    srtt: u32,
+    rttvar: u32,
+    /// Timeout in microseconds, without back-off.
+    rto: u32,
+    min_rtt: u32,
+    min_rtt_at: Tick,
+}
+
+impl RttEstimator {
+    pub(super) fn new(bounds: &Bounds, timed_out: bool) -> RttEstimator {
+        let least = if timed_out { LOST_SYN_RTO_MICROS } else { INITIAL_RTO_MICROS };
+        RttEstimator { rto: least.max(bounds.rto_min), ..RttEstimator::default() }
+    }
+    /// The SYN was lost: keep the timeout at 3 s until the next sample (6298-10).
+    pub(super) fn distrust_start(&mut self) {
+        self.rto = self.rto.max(LOST_SYN_RTO_MICROS);
+    }
+    pub(super) fn srtt(&self) -> Option<Span> {
+        present(self.srtt >> FRACTION)
+    }
+    pub(super) fn rttvar(&self) -> Option<Span> {
+        self.srtt().map(|_| Span::from_micros(u64::from(self.rttvar >> FRACTION)))
+    }
+    pub(super) fn min_rtt(&self) -> Option<Span> {
+        present(self.min_rtt)
+    }
+    pub(super) fn rto_micros(&self) -> u32 {
+        self.rto
+    }
+    /// A valid sample; `per_round` of them are expected per round trip (RFC 7323 appendix G), so that
+    /// each moves the estimate by that much less and the history lasts as long.
+    pub(super) fn on_sample(&mut self, sample: Span, per_round: u32, bounds: &Bounds) {
+        let micros = sample.as_micros().clamp(1, LONGEST_SAMPLE_MICROS) as u32;
+        let value = i64::from(micros) << FRACTION;
+        if self.srtt == 0 {
+            self.srtt = value as u32;
+            self.rttvar = (value / 2) as u32;
+        } else {
+            let weight = i64::from(per_round.max(1));
+            let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
+            let error = (srtt - value).abs();
+            self.rttvar = (rttvar + nearest(error - rttvar, weight * 4)).max(0) as u32;
+            self.srtt = (srtt + nearest(value - srtt, weight * 8)).max(1 << FRACTION) as u32;
+        }
+        let variance = ((self.rttvar >> FRACTION).saturating_mul(4)).max(bounds.ack_delay);
+        let timeout = (self.srtt >> FRACTION).saturating_add(variance);
+        self.rto = timeout.clamp(bounds.rto_min, bounds.rto_max.max(bounds.rto_min));
+    }
+    /// A round trip for the minimum, from the newest transmission delivered.
+    pub(super) fn on_minimum(&mut self, sample: Span, now: Instant) {
+        let micros = sample.as_micros().clamp(1, LONGEST_SAMPLE_MICROS) as u32;
+        let age = now.tick().distance_from(self.min_rtt_at).unwrap_or(u32::MAX);
+        if self.min_rtt == 0 || micros <= self.min_rtt || age > MINIMUM_AGE_TICKS {
+            self.min_rtt = micros;
+            self.min_rtt_at = now.tick();
+        }
+    }
+    /// The estimate is bogus (6298-12, 4015-2): the next sample counts as the first. The timeout stays.
+    pub(super) fn forget(&mut self) {
+        self.srtt = 0;
+        self.rttvar = 0;
+    }
+}
+
+/// The settings in the form they are kept: microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) rto_min: u32,
+    pub(super) rto_max: u32,
+    pub(super) ack_delay: u32,
+}
+
+impl Bounds {
+    pub(super) fn of(settings: &RecoverySettings) -> Bounds {
+        Bounds {
+            rto_min: micros(settings.rto_min),
+            rto_max: micros(settings.rto_max),
+            ack_delay: micros(settings.max_ack_delay),
+        }
+    }
+}
+
+/// Capped at an hour, far from overflow in any sum.
+fn micros(span: Span) -> u32 {
+    span.as_micros().clamp(1, 3_600_000_000) as u32
+}
+fn present(micros: u32) -> Option<Span> {
+    (micros != 0).then(|| Span::from_micros(u64::from(micros)))
+}
+/// The quotient rounded to nearest, so that small errors do not all vanish to one side.
+fn nearest(value: i64, divisor: i64) -> i64 {
+    let half = if value < 0 { -(divisor / 2) } else { divisor / 2 };
+    (value + half) / divisor
+}

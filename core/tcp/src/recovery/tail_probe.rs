@@ -1,0 +1,86 @@
+//! Tail loss probes.
+//!
+//! Owns: whether a probe may be sent, when, and what its acknowledgement means.
+//! Must not know: how a probe is sent, the controller.
+//! Implements: RFC 8985 §7.
+
+use usertcp_base::{Seq, Span};
+
+/// Wait before any round trip is known (RFC 8985 §7.2).
+const UNKNOWN_RTT: Span = Span::from_secs(1);
+
+/// The probe's variables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TailProbe {
+    /// SND.NXT when the probe left (TLP.end_seq), while one is in flight.
+    end: Seq,
+    in_flight: bool,
+    /// It repeated old data (TLP.is_retrans).
+    repeated: bool,
+    /// A round trip was measured since the last probe.
+    fresh_rtt: bool,
+}
+
+/// What an acknowledgement says about the probe in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing yet, or there was none.
+    Open,
+    /// It is over and nothing had been lost.
+    Needless,
+    /// It repaired a loss.
+    Repaired,
+}
+
+/// The facts of one acknowledgement that matter here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) ack: Seq,
+    /// End of the range its first block reported as a duplicate.
+    pub(super) dsack_end: Option<Seq>,
+    /// It is a duplicate acknowledgement without any SACK block.
+    pub(super) bare_duplicate: bool,
+}
+
+impl TailProbe {
+    pub(super) fn new(una: Seq) -> TailProbe {
+        TailProbe { end: una, in_flight: false, repeated: false, fresh_rtt: true }
+    }
+    /// At most one in flight, and only with a sample since the last one (8985-10).
+    pub(super) fn may_probe(&self) -> bool {
+        !self.in_flight && self.fresh_rtt
+    }
+    pub(super) fn on_sample(&mut self) {
+        self.fresh_rtt = true;
+    }
+    pub(super) fn sent(&mut self, nxt: Seq, repeated: bool) {
+        *self = TailProbe { end: nxt, in_flight: true, repeated, fresh_rtt: false };
+    }
+    pub(super) fn forget(&mut self) {
+        self.in_flight = false;
+    }
+    /// RFC 8985 §7.2: two round trips; one segment alone may wait for a delayed acknowledgement.
+    pub(super) fn wait(srtt: Option<Span>, single_segment: bool, max_ack_delay: Span) -> Span {
+        let Some(srtt) = srtt else { return UNKNOWN_RTT };
+        let wait = srtt.saturating_mul(2);
+        if single_segment { wait.saturating_add(max_ack_delay) } else { wait }
+    }
+    /// RFC 8985 §7.4.2.
+    pub(super) fn on_ack(&mut self, seen: &Seen) -> Verdict {
+        if !self.in_flight || seen.ack.before(self.end) {
+            return Verdict::Open;
+        }
+        let verdict = if !self.repeated
+            || seen.dsack_end == Some(self.end)
+            || (seen.ack == self.end && seen.bare_duplicate)
+        {
+            Verdict::Needless
+        } else if seen.ack.after(self.end) {
+            Verdict::Repaired
+        } else {
+            return Verdict::Open;
+        };
+        self.in_flight = false;
+        verdict
+    }
+}

@@ -1,0 +1,69 @@
+//! Hostile acknowledgements.
+
+use super::*;
+
+// proves AT-11
+#[test]
+fn an_acknowledgement_of_what_was_never_sent_changes_nothing() {
+    let mut sender = Sender::new();
+    sender.send(5).pass(100);
+    for ahead in [1, 1000, 1 << 20, (1 << 31) - 5001] {
+        let outcome = sender.give(&sender.input(sender.recovery.nxt() + ahead, &[]));
+        assert_eq!(outcome, AckOutcome::default());
+    }
+    assert!(sender.cc.calls.is_empty());
+    assert_eq!(sender.recovery.outstanding(), 5 * MSS);
+}
+
+// proves AT-12, 5681-8
+#[test]
+fn split_acknowledgements_count_octets_once_and_give_one_sample() {
+    let mut sender = Sender::new();
+    sender.send(2).pass(100);
+    let mut samples = 0;
+    for octet in 1..=MSS {
+        let outcome = sender.give(&sender.input(START + octet, &[]));
+        samples += u32::from(outcome.rtt.is_some());
+    }
+    assert_eq!(samples, 1);
+    let delivered: u32 = sender.samples().iter().map(|sample| sample.delivered_octets).sum();
+    assert_eq!(delivered, MSS);
+}
+
+// proves AT-13
+#[test]
+fn duplicates_without_news_count_nothing_with_sack() {
+    let mut sender = Sender::new();
+    sender.cc.window = 20 * MSS;
+    sender.send(20).pass(10);
+    for _ in 0..10_000 {
+        assert!(!sender.ack(1).duplicate);
+        assert_eq!((sender.allowance(), sender.resend().len()), (0, 0));
+    }
+    assert!(sender.cc.calls.is_empty());
+}
+
+// proves AT-14
+#[test]
+fn a_peer_that_claims_everything_and_never_acknowledges_meets_the_timeout() {
+    let mut sender = Sender::new();
+    sender.send(10).pass(100);
+    let _ = sender.sack(1, &[(1, 10)]);
+    assert_eq!(sender.recovery.in_flight(), 0);
+    assert_eq!(sender.expire(), TimerOutcome::Timeout { count: 1 });
+    assert_eq!(sender.recovery.board.sums().sacked, 0);
+    assert_eq!(sender.resend(), [1]);
+}
+
+#[test]
+fn made_up_duplicate_reports_neither_undo_nor_overflow() {
+    let mut sender = Sender::new();
+    sender.send(10).pass(100);
+    let _ = sender.sack(1, &[(2, 4)]);
+    let _ = sender.resend();
+    for _ in 0..300 {
+        let far = (START - (1 << 29), START - (1 << 28));
+        assert!(!sender.give(&sender.input(seq(1), &[far])).spurious);
+    }
+    assert_eq!(sender.recovery.rack.window(&sender.recovery.rtt, false, 0), ms(50));
+}

@@ -1,0 +1,107 @@
+//! The one timer of the send side.
+//!
+//! Owns: `SendTimer` (retransmit, tail probe, reorder: they exclude each other), its deadline,
+//! back-off, jitter, the count of expiries without progress.
+//! Must not know: what is sent when it fires. (Persist, the fourth member of DESIGN §7.4, begins
+//! where nothing is outstanding; its owner is the caller.)
+//! Implements: RFC 6298 §5, RFC 8961 §4, RFC 8985 §8; AT-37.
+
+use super::rtt::Bounds;
+use usertcp_base::{Instant, Prng, Span};
+
+/// Doublings beyond which the longest timeout is certain.
+const MOST_DOUBLINGS: u8 = 20;
+
+/// What the timer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendTimer {
+    Off,
+    Retransmit,
+    TailProbe,
+    Reorder,
+}
+
+/// The timer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    kind: SendTimer,
+    /// Doublings of the timeout; ends only with a valid sample (6298-11).
+    backoff: u8,
+    /// Expiries without progress of SND.UNA.
+    expiries: u8,
+    /// In 1/2560 of the timeout.
+    jitter: u8,
+    /// Deadline of a probe or of the reordering window.
+    at: Instant,
+    /// When the retransmission timeout was last started.
+    started: Instant,
+}
+
+impl Timer {
+    pub(super) fn new(now: Instant) -> Timer {
+        Timer { kind: SendTimer::Off, backoff: 0, expiries: 0, jitter: 0, at: now, started: now }
+    }
+    pub(super) fn kind(&self) -> SendTimer {
+        self.kind
+    }
+    pub(super) fn expiries(&self) -> u8 {
+        self.expiries
+    }
+    pub(super) fn backoff(&self) -> u8 {
+        self.backoff
+    }
+    /// The timeout with back-off, at most the longest.
+    pub(super) fn timeout(&self, base: u32, bounds: &Bounds) -> Span {
+        let base = u64::from(base);
+        let doubled = base.checked_shl(u32::from(self.backoff)).unwrap_or(u64::MAX);
+        let longest = u64::from(bounds.rto_max).max(base);
+        let capped = doubled.min(longest);
+        let jitter = capped.saturating_mul(u64::from(self.jitter)) / 2560;
+        Span::from_micros(capped.saturating_add(jitter).min(longest))
+    }
+    /// When the retransmission timeout passes.
+    pub(super) fn expiry(&self, base: u32, bounds: &Bounds) -> Instant {
+        self.started + self.timeout(base, bounds)
+    }
+    pub(super) fn deadline(&self, base: u32, bounds: &Bounds) -> Option<Instant> {
+        match self.kind {
+            SendTimer::Off => None,
+            SendTimer::Retransmit => Some(self.expiry(base, bounds)),
+            SendTimer::TailProbe | SendTimer::Reorder => Some(self.at),
+        }
+    }
+    /// Starts the retransmission timeout anew.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.started = now;
+    }
+    pub(super) fn draw_jitter(&mut self, prng: &mut Prng) {
+        self.jitter = prng.next_u32() as u8;
+    }
+    pub(super) fn wait_for_timeout(&mut self) {
+        self.kind = SendTimer::Retransmit;
+    }
+    /// Waits for something that happens before the timeout, at `expiry` at the latest.
+    pub(super) fn wait_until(&mut self, kind: SendTimer, at: Instant, expiry: Instant) {
+        self.kind = kind;
+        self.at = at.min(expiry);
+    }
+    pub(super) fn stop(&mut self) {
+        self.kind = SendTimer::Off;
+    }
+    /// It expired: the next one is twice as long.
+    pub(super) fn on_expiry(&mut self, now: Instant) {
+        self.kind = SendTimer::Retransmit;
+        self.started = now;
+        self.expiries = self.expiries.saturating_add(1);
+        self.backoff = self.backoff.saturating_add(1).min(MOST_DOUBLINGS);
+    }
+    /// SND.UNA advanced.
+    pub(super) fn on_progress(&mut self, now: Instant) {
+        self.expiries = 0;
+        self.started = now;
+    }
+    /// A valid sample arrived.
+    pub(super) fn end_backoff(&mut self) {
+        self.backoff = 0;
+    }
+}

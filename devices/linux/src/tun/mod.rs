@@ -1,0 +1,35 @@
+//! TUN: IP packets between the kernel's network stack and ours, with offloads.
+//!
+//! ```no_run
+//! use usertcp_device_linux::tun::{Tun, TunConfig};
+//! let tun = Tun::open(&TunConfig {
+//!     addresses: vec!["10.9.0.1/24".parse()?], // the kernel's side; ours is another of the net
+//!     ..TunConfig::default()
+//! })?;
+//! for handle in tun.handles {
+//!     std::thread::spawn(move || {
+//!         let queue = handle.into_queue(); // on the shard's thread: it will hold frames
+//!     });
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where to look: what is set up and in what order in `open`, addresses and routes in `address`,
+//! reading and writing in `queue`, the 10 octets in front of each packet in `offload`, the
+//! system calls in `sys`.
+
+mod address;
+mod cidr;
+mod error;
+mod offload;
+mod open;
+mod queue;
+mod sys;
+
+pub use cidr::{Cidr, CidrError};
+pub use error::OpenError;
+pub use open::{Tun, TunConfig, TunHandle, check_permission};
+pub use queue::{TunQueue, TunStats};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The command line. Owns: names, defaults and help of every option.
+//! Must not know: what the commands do; whether options fit together (`plan` checks that).
+
+use crate::cidr::Cidr;
+use crate::fault::Fault;
+use crate::units;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// The whole command line.
+#[derive(Parser, Clone, Debug)]
+#[command(
+    name = "usertcp",
+    version,
+    about = "A TCP/IP stack in one process, which the kernel's own clients talk to",
+    after_help = "Examples:\n  \
+        usertcp serve                      this directory, at http://10.77.0.2/\n  \
+        usertcp serve ~/site --writable    and curl -T FILE http://10.77.0.2/ puts files there\n  \
+        usertcp services                   discard, chargen, echo on ports 5001 to 5004\n  \
+        usertcp connect 10.77.0.1 9000     like netcat: stdin out, stdout in\n\n\
+        `usertcp COMMAND --help` tells more.",
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Serve the files of a directory over HTTP, with a live page about the stack
+    Serve(ServeArgs),
+    /// Answer on four ports: discard, chargen, echo, echo once
+    Services(ServicesArgs),
+    /// Connect to HOST and PORT: stdin goes out, what comes goes to stdout
+    Connect(ConnectArgs),
+}
+
+impl Command {
+    /// The options all commands have.
+    pub fn network(&self) -> &NetworkArgs {
+        match self {
+            Command::Serve(args) => &args.network,
+            Command::Services(args) => &args.network,
+            Command::Connect(args) => &args.network,
+        }
+    }
+}
+
+/// Options of `usertcp serve`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    usertcp serve\n  \
+    usertcp serve /srv/www --port 8080 --rate 10mbit\n  \
+    usertcp serve --dev utcp1 --addr 10.78.0.2/24 --peer 10.78.0.1/24\n\n\
+    HTTP/1.1 and HTTP/2 without TLS (prior knowledge). /_usertcp/ shows connections and counters,\n\
+    /_usertcp/stats.json and /_usertcp/metrics give them to programs.")]
+pub struct ServeArgs {
+    /// The directory to serve
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Port to listen on
+    #[arg(long, default_value_t = 80, value_parser = parse_port)]
+    pub port: u16,
+    /// Let clients PUT files into the directory
+    #[arg(long)]
+    pub writable: bool,
+    /// Options of the stack.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// Options of `usertcp services`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "From base port 5001: 5001 discards what comes, 5002 sends without end,\n\
+    5003 sends back what comes, 5004 sends back what comes first and closes.")]
+pub struct ServicesArgs {
+    /// The first of the four ports
+    #[arg(long, default_value_t = 5001, value_name = "PORT", value_parser = parse_port)]
+    pub base_port: u16,
+    /// Options of the stack.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// Options of `usertcp connect`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    usertcp connect 10.77.0.1 9000 < file\n  \
+    echo hello | usertcp connect fd77::1 7\n\n\
+    The end of stdin closes our half of the stream; the command ends when the peer closes its\n\
+    half too. Exit code 0 when both halves ended well.")]
+pub struct ConnectArgs {
+    /// Address or name to connect to
+    pub host: String,
+    /// Port to connect to
+    #[arg(value_parser = parse_port)]
+    pub port: u16,
+    /// Options of the stack.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// Options of the stack, the same for every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Stack")]
+pub struct NetworkArgs {
+    /// Name of the TUN device
+    #[arg(long, default_value = "utcp0", value_name = "NAME", value_parser = parse_device)]
+    pub dev: String,
+    /// The stack's address; repeatable [default: 10.77.0.2/24 and fd77::2/64]
+    #[arg(long, value_name = "CIDR")]
+    pub addr: Vec<Cidr>,
+    /// The kernel's address on the device; repeatable [default: the first other host of --addr]
+    #[arg(long, value_name = "CIDR")]
+    pub peer: Vec<Cidr>,
+    /// Largest packet on the device, in octets
+    #[arg(long, default_value_t = 1500, value_name = "OCTETS", value_parser = parse_mtu)]
+    pub mtu: u16,
+    /// Congestion control: reno or cubic
+    #[arg(
+        long,
+        default_value = "cubic",
+        value_name = "NAME",
+        ignore_case = true,
+        hide_possible_values = true
+    )]
+    pub cc: Congestion,
+    /// Send at most this fast on each stream: 10mbit, 1.5gbit, 1MB
+    #[arg(long, value_name = "LIMIT", value_parser = units::parse_rate)]
+    pub rate: Option<u64>,
+    /// Memory for packets: 256MiB, 1G
+    #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: u64,
+    /// Print JSON lines instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Use the kernel's TCP on this address instead of the stack, to compare the two
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    pub kernel_sockets: Option<IpAddr>,
+}
+
+/// Which congestion controller.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Congestion {
+    /// NewReno (RFC 6582)
+    Reno,
+    /// CUBIC (RFC 9438)
+    Cubic,
+}
+
+impl Congestion {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Congestion::Reno => "reno",
+            Congestion::Cubic => "cubic",
+        }
+    }
+}
+
+/// The kernel keeps 16 octets for a device's name, one of them the end.
+const DEVICE_NAME_OCTETS: usize = 15;
+
+fn parse_device(text: &str) -> Result<String, Fault> {
+    const REMEDY: &str = "use 1 to 15 letters, digits, '-', '_' or '.', such as utcp1";
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.len() > DEVICE_NAME_OCTETS {
+        return Err(Fault::usage(
+            format!("a device name has 1 to {DEVICE_NAME_OCTETS} letters"),
+            REMEDY,
+        ));
+    }
+    if !text.chars().all(fits) || text == "." || text == ".." {
+        return Err(Fault::usage("no device can have that name", REMEDY));
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_port(text: &str) -> Result<u16, Fault> {
+    text.parse()
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| Fault::usage("that is not a port", "use a number from 1 to 65535"))
+}
+
+fn parse_mtu(text: &str) -> Result<u16, Fault> {
+    const REMEDY: &str = "use a number from 576 to 65535; IPv6 needs at least 1280";
+    text.parse()
+        .ok()
+        .filter(|mtu| *mtu >= 576)
+        .ok_or_else(|| Fault::usage("that is not an MTU", REMEDY))
+}
+
+fn parse_memory(text: &str) -> Result<u64, Fault> {
+    const LEAST: u64 = 4 << 20;
+    let octets = units::parse_size(text)?;
+    if octets < LEAST {
+        return Err(Fault::usage(
+            "too little memory to move packets",
+            format!("give at least {}", units::octets(LEAST)),
+        ));
+    }
+    Ok(octets)
+}

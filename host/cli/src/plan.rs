@@ -1,0 +1,109 @@
+//! What stack is wanted. Owns: checks that options fit together, and addresses not given.
+//! Must not know: how a stack or a device is made.
+
+use crate::cidr::Cidr;
+use crate::fault::Fault;
+use crate::options::{Congestion, NetworkArgs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A stack and its device, as wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Name of the TUN device.
+    pub device: String,
+    /// The stack's addresses.
+    pub stack: Vec<Cidr>,
+    /// The kernel's addresses on the device.
+    pub kernel: Vec<Cidr>,
+    /// Largest packet, in octets.
+    pub mtu: u16,
+    /// Congestion control of new streams.
+    pub congestion: Congestion,
+    /// Octets per second each stream may send at most.
+    pub rate_octets_per_second: Option<u64>,
+    /// Octets for packets, in all.
+    pub memory_octets: u64,
+}
+
+impl Plan {
+    /// The plan the options describe, or why there is none.
+    pub fn from_options(options: &NetworkArgs) -> Result<Plan, Fault> {
+        let (stack, kernel) = addresses(&options.addr, &options.peer)?;
+        if options.mtu < 1280 && stack.iter().any(|cidr| cidr.address.is_ipv6()) {
+            return Err(Fault::usage(
+                format!("--mtu {}: IPv6 needs at least 1280", options.mtu),
+                "use --mtu 1280 or more, or give only an IPv4 --addr",
+            ));
+        }
+        Ok(Plan {
+            device: options.dev.clone(),
+            stack,
+            kernel,
+            mtu: options.mtu,
+            congestion: options.cc,
+            rate_octets_per_second: options.rate,
+            memory_octets: options.memory,
+        })
+    }
+}
+
+/// Both sides' addresses: as given, and the other side's worked out where only one was.
+fn addresses(addr: &[Cidr], peer: &[Cidr]) -> Result<(Vec<Cidr>, Vec<Cidr>), Fault> {
+    let (mut stack, mut kernel) = (addr.to_vec(), peer.to_vec());
+    if stack.is_empty() && kernel.is_empty() {
+        stack = vec![
+            Cidr { address: IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2)), prefix: 24 },
+            Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2)), prefix: 64 },
+        ];
+    }
+    complete(&mut kernel, &stack, "--addr", "--peer")?;
+    complete(&mut stack, &kernel, "--peer", "--addr")?;
+    for one in &stack {
+        if let Some(same) = kernel.iter().find(|other| other.address == one.address) {
+            return Err(Fault::usage(
+                format!("{} is both the stack's and the kernel's", same.address),
+                "give --addr and --peer different addresses of one network",
+            ));
+        }
+    }
+    for list in [&stack, &kernel] {
+        if let Some(twice) = repeated(list) {
+            return Err(Fault::usage(format!("{twice} was given twice"), "give each address once"));
+        }
+    }
+    Ok((stack, kernel))
+}
+
+/// Gives each address of `known` an opposite in `missing`, if it has none yet.
+fn complete(
+    missing: &mut Vec<Cidr>,
+    known: &[Cidr],
+    known_option: &str,
+    missing_option: &str,
+) -> Result<(), Fault> {
+    for one in known {
+        let family = |other: &&Cidr| other.address.is_ipv4() == one.address.is_ipv4();
+        let mut same_family = missing.iter().filter(family).peekable();
+        if same_family.peek().is_none() {
+            let other = one.neighbour().ok_or_else(|| {
+                Fault::usage(
+                    format!("{known_option} {one}: its network has no other host"),
+                    format!("give the other side's address with {missing_option}"),
+                )
+            })?;
+            missing.push(other);
+        } else if !one.is_single() && !same_family.any(|other| one.contains(other.address)) {
+            return Err(Fault::usage(
+                format!("{known_option} {one}: no {missing_option} is in its network"),
+                format!("give a {missing_option} of the same network, or leave it out"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn repeated(list: &[Cidr]) -> Option<IpAddr> {
+    list.iter().enumerate().find_map(|(index, one)| {
+        list[..index].iter().any(|other| other.address == one.address).then_some(one.address)
+    })
+}

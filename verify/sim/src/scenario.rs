@@ -1,0 +1,354 @@
+//! A whole run from one seed: hosts, link, faults, workload, and the verdict.
+//! Owns: how a seed becomes a scenario. Must not know: how a stack works.
+
+use crate::host::Host;
+use crate::link::{Link, LinkConfig};
+use crate::stream::Plan;
+use crate::world::World;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use usertcp_base::{CloseReason, FlowKey, Instant, Limits, LocalIndex, Prng, Rate, Secrets, Span};
+use usertcp_cc::{Algorithm, AnyController};
+use usertcp_device::{DeviceFacts, Medium};
+use usertcp_frame::PoolConfig;
+use usertcp_ip::{Cidr, remote_address};
+use usertcp_stack::{Connect, Listen, Profile, ShardConfig, isn};
+use usertcp_tcp::Settings;
+
+/// Everything a run is determined by.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed it came from.
+    pub seed: u64,
+    /// IPv6 rather than IPv4.
+    pub v6: bool,
+    /// Initial sequence numbers of both ends lie just below 2^32.
+    pub wrapping: bool,
+    /// The link, each way.
+    pub links: [LinkConfig; 2],
+    /// MTU of each host's interface.
+    pub mtu: u16,
+    /// Which host's device cuts super-packets.
+    pub offload: [bool; 2],
+    /// Congestion control of each host.
+    pub algorithms: [Algorithm; 2],
+    /// Settings of each host.
+    pub settings: [Settings; 2],
+    /// What each end of each connection does.
+    pub plans: Vec<[Plan; 2]>,
+    /// Virtual time it may take.
+    pub longest: Span,
+}
+
+/// What a run showed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Virtual time until both ends were done.
+    pub took: Span,
+    /// Wire segments judged.
+    pub segments: u64,
+    /// Segments sent again, both hosts.
+    pub retransmitted: u64,
+    /// Retransmissions that were not needed.
+    pub spurious: u64,
+    /// Timeouts.
+    pub timeouts: u64,
+}
+
+const PORT: u16 = 80;
+const CLIENT_PORT: u16 = 50_000;
+const START: Instant = Instant::from_millis(1_000_000);
+
+impl Scenario {
+    /// The scenario of `seed`: loss, reordering, duplication, corruption and a small MTU in every
+    /// combination, over all kinds of paths.
+    pub fn from_seed(seed: u64) -> Scenario {
+        let mut prng = Prng::from_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5EED);
+        let v6 = prng.below(2) == 1;
+        let link = faulty_link(&mut prng, v6);
+        let back = LinkConfig { rate: link.rate, delay: link.delay, ..faulty_link(&mut prng, v6) };
+        let octets = 1 << (8 + prng.below(10));
+        let count = 1 + prng.below(3) as usize;
+        Scenario {
+            seed,
+            v6,
+            wrapping: prng.below(2) == 0,
+            links: [link, back],
+            mtu: 1500,
+            offload: [prng.below(2) == 0, prng.below(2) == 0],
+            algorithms: [algorithm(&mut prng), algorithm(&mut prng)],
+            settings: [settings(&mut prng), settings(&mut prng)],
+            plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
+            longest: Span::from_secs(3600),
+        }
+    }
+
+    /// A bulk transfer from host 0 to host 1 over this link, and nothing else going wrong.
+    pub fn bulk(seed: u64, link: LinkConfig, octets: u64, algorithm: Algorithm) -> Scenario {
+        let quiet = Plan {
+            octets: 0,
+            write_most: 1,
+            read_most: 256 << 10,
+            pause: 0,
+            pause_most: Span::from_micros(1),
+        };
+        let sender = Plan { octets, write_most: 128 << 10, ..quiet };
+        let back = LinkConfig { loss: 0, reorder: 0, duplicate: 0, corrupt: 0, ..link };
+        Scenario {
+            seed,
+            v6: false,
+            wrapping: false,
+            links: [link, back],
+            mtu: 1500,
+            offload: [false, false],
+            algorithms: [algorithm, algorithm],
+            settings: [Settings::default(); 2],
+            plans: vec![[sender, quiet]],
+            longest: Span::from_secs(3600),
+        }
+    }
+
+    /// Runs it. The error tells what was wrong, with the seed.
+    pub fn run(&self) -> Result<Report, String> {
+        let mut world = self.world();
+        self.open(&mut world)?;
+        let start = world.now;
+        let expected = self.plans.len() * 2;
+        let done = world.run_until(start + self.longest, |world| {
+            !world.oracle.violations().is_empty()
+                || world.hosts.iter().map(|host| host.finished.len()).sum::<usize>() >= expected
+        });
+        let took = world.now.since(start);
+        self.judge(&world, done, took)?;
+        let report = report(&world, took);
+        world.drain(Span::from_secs(600));
+        self.judge_leaks(&world)?;
+        Ok(report)
+    }
+
+    fn world(&self) -> World {
+        let hosts = [0, 1].map(|side| {
+            let config = self.config(side);
+            Host::new(config, START, self.seed ^ (side as u64 + 1))
+        });
+        let links = [0, 1].map(|side| {
+            Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77))
+        });
+        let mut world = World::new(START, hosts, links);
+        for side in 0..2 {
+            world.oracle.mtu.insert(address(side, self.v6), self.mtu);
+        }
+        world
+    }
+
+    fn config(&self, side: usize) -> ShardConfig {
+        let facts = if self.offload[side] {
+            DeviceFacts::offloading(Medium::Ip, self.mtu)
+        } else {
+            DeviceFacts::plain(Medium::Ip, self.mtu)
+        };
+        let prefix = if self.v6 { 64 } else { 24 };
+        let addresses = vec![cidr(address(side, self.v6), prefix)];
+        let mut config = ShardConfig::new(addresses, self.seed_near_wrap(side), facts);
+        config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
+        config.limits = Limits { connections: 64, hot_connections: 64, ..Limits::default() };
+        config
+    }
+
+    /// Secrets whose first initial sequence number lies within 64 KiB below 2^32, found by trying.
+    fn seed_near_wrap(&self, side: usize) -> [u8; 32] {
+        let flow = FlowKey {
+            remote: remote_address(address(1 - side, self.v6)),
+            local: LocalIndex(0),
+            remote_port: if side == 0 { PORT } else { CLIENT_PORT },
+            local_port: if side == 0 { CLIENT_PORT } else { PORT },
+        };
+        let mut prng = Prng::from_seed(self.seed ^ 0xABCD ^ side as u64);
+        loop {
+            let mut seed = [0; 32];
+            for chunk in seed.chunks_exact_mut(8) {
+                chunk.copy_from_slice(&prng.next_u64().to_le_bytes());
+            }
+            let Some(secrets) = Secrets::from_seed(seed) else { continue };
+            let first = isn::initial_sequence(&secrets, &flow, START);
+            if !self.wrapping || first.0 > u32::MAX - (64 << 10) {
+                return seed;
+            }
+        }
+    }
+
+    fn open(&self, world: &mut World) -> Result<(), String> {
+        let profile = |side: usize| Profile {
+            settings: self.settings[side],
+            controller: match self.algorithms[side] {
+                Algorithm::Reno => |start| AnyController::start_with(Algorithm::Reno, start),
+                _ => |start| AnyController::start_with(Algorithm::Cubic, start),
+            },
+        };
+        let now = world.now;
+        let listen = Listen { local: None, port: Some(PORT), backlog: 16, profile: profile(1) };
+        world.hosts[1].shard.listen(&listen).map_err(|error| format!("listen: {error:?}"))?;
+        for (index, plans) in self.plans.iter().enumerate() {
+            let seeds = (self.seed ^ 0x11 ^ index as u64, self.seed ^ 0x22 ^ ((index as u64) << 8));
+            let connect = Connect {
+                remote: address(1, self.v6),
+                remote_port: PORT,
+                local: None,
+                local_port: Some(CLIENT_PORT + index as u16),
+                profile: profile(0),
+            };
+            let host = &mut world.hosts[0];
+            let conn =
+                host.shard.connect(now, &connect).map_err(|error| format!("connect: {error:?}"))?;
+            let stream = crate::stream::Stream::new(plans[0], seeds.0, seeds.1);
+            host.streams.insert(conn, stream);
+            // Streams are matched to connections by arrival; equal plans and seeds keep that sound.
+            world.hosts[1].accept_seeds.insert(CLIENT_PORT + index as u16, (plans[1], seeds.1, seeds.0));
+        }
+        Ok(())
+    }
+
+    fn judge(&self, world: &World, done: bool, took: Span) -> Result<(), String> {
+        let seed = self.seed;
+        if let Some(first) = world.oracle.violations().first() {
+            return Err(format!("seed {seed}: not legal: {first}"));
+        }
+        for (side, host) in world.hosts.iter().enumerate() {
+            for over in &host.over {
+                if over.reason != CloseReason::Normal {
+                    return Err(format!("seed {seed}: host {side}: ended by {:?}", over.reason));
+                }
+            }
+            for stream in host.finished.iter().chain(host.streams.values()) {
+                if let Some(at) = stream.corrupt_at {
+                    return Err(format!("seed {seed}: host {side}: wrong octet at {at}"));
+                }
+            }
+        }
+        if !done {
+            let stuck: Vec<String> = world.hosts.iter().map(|host| describe(host, world.now)).collect();
+            return Err(format!("seed {seed}: no end after {took:?}: {stuck:#?}"));
+        }
+        for (side, host) in world.hosts.iter().enumerate() {
+            let total: u64 = host.finished.iter().map(|stream| stream.read).sum();
+            let wanted: u64 = self.plans.iter().map(|plans| plans[1 - side].octets).sum();
+            if total != wanted {
+                return Err(format!("seed {seed}: host {side} read {total} of {wanted}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_leaks(&self, world: &World) -> Result<(), String> {
+        for (side, host) in world.hosts.iter().enumerate() {
+            let (usage, pool) = (host.shard.usage(), host.shard.pool().stats());
+            let left = (usage.anchors, usage.tcbs, usage.timers, usage.demux);
+            if left != (0, 0, 0, 0) || pool.used_octets != 0 {
+                return Err(format!(
+                    "seed {}: host {side}: left behind: {usage:?}, frames {} octets",
+                    self.seed, pool.used_octets
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn report(world: &World, took: Span) -> Report {
+    let counters = [0, 1].map(|side| world.hosts[side].shard.counters().clone());
+    let sum = |pick: fn(&usertcp_base::Counters) -> u64| counters.iter().map(pick).sum();
+    Report {
+        took,
+        segments: world.oracle.segments(),
+        retransmitted: sum(|counters| counters.segments_retransmitted),
+        spurious: sum(|counters| counters.spurious_retransmissions),
+        timeouts: sum(|counters| counters.timeouts),
+    }
+}
+
+fn describe(host: &Host, now: Instant) -> String {
+    let streams: Vec<String> = host
+        .streams
+        .iter()
+        .map(|(conn, stream)| {
+            format!(
+                "written {} of {}, read {}, shut {}, ended {}: {:?}",
+                stream.written,
+                stream.plan.octets,
+                stream.read,
+                stream.shut,
+                stream.ended,
+                host.shard.info(now, *conn),
+            )
+        })
+        .collect();
+    format!("{streams:?} {:?}", host.shard.usage())
+}
+
+/// The address of host `side`.
+pub fn address(side: usize, v6: bool) -> IpAddr {
+    let last = side as u8 + 1;
+    if v6 {
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)))
+    } else {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
+    }
+}
+
+fn faulty_link(prng: &mut Prng, v6: bool) -> LinkConfig {
+    let mut pick = |most: u32| {
+        if prng.below(3) == 0 { 0 } else { prng.below(u64::from(most)) as u32 }
+    };
+    let (loss, reorder, duplicate, corrupt) =
+        (pick(80_000), pick(150_000), pick(50_000), pick(20_000));
+    let delay = [50, 500, 5_000, 20_000, 80_000][prng.below(5) as usize];
+    let rate = [0, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000][prng.below(5) as usize];
+    let mtu = match (prng.below(3), v6) {
+        (0, false) => 576 + prng.below(900) as u16,
+        (0, true) => 1280 + prng.below(200) as u16,
+        _ => 1500,
+    };
+    LinkConfig {
+        delay: Span::from_micros(delay),
+        jitter: Span::from_micros(prng.below(delay / 4 + 1)),
+        rate: if rate == 0 { Rate::UNLIMITED } else { Rate::from_bits_per_second(rate) },
+        queue_octets: 15_000 + prng.below(500_000),
+        loss,
+        reorder,
+        reorder_by: Span::from_micros(prng.below(delay * 2) + 1),
+        duplicate,
+        corrupt,
+        mtu,
+    }
+}
+
+fn algorithm(prng: &mut Prng) -> Algorithm {
+    if prng.below(2) == 0 { Algorithm::Cubic } else { Algorithm::Reno }
+}
+
+fn settings(prng: &mut Prng) -> Settings {
+    let mut often = || prng.below(4) != 0;
+    Settings {
+        no_delay: often(),
+        timestamps: often(),
+        sack: often(),
+        window_scaling: often(),
+        ..Settings::default()
+    }
+}
+
+fn plan(prng: &mut Prng, most: u64) -> Plan {
+    Plan {
+        octets: prng.below(most),
+        write_most: 1 << prng.below(16),
+        read_most: 1 << (6 + prng.below(12)),
+        pause: if prng.below(4) == 0 { 50_000 } else { 0 },
+        pause_most: Span::from_millis(prng.below(500) + 1),
+    }
+}
+
+fn cidr(address: IpAddr, prefix: u8) -> Cidr {
+    match Cidr::new(address, prefix) {
+        Ok(cidr) => cidr,
+        Err(error) => panic!("{address}/{prefix}: {error:?}"),
+    }
+}

@@ -1,0 +1,34 @@
+//! Loss × reorder × duplication × corruption × small MTU, both families, sequence numbers around
+//! 2^32: everything arrives, in order; nothing illegal is sent; nothing is left behind.
+
+use usertcp_sim::scenario::Scenario;
+
+fn run_range(from: u64, to: u64) {
+    let failures: Vec<String> =
+        (from..to).filter_map(|seed| Scenario::from_seed(seed).run().err()).collect();
+    let count = failures.len();
+    assert!(failures.is_empty(), "{count} seeds failed, the first: {}", failures[0]);
+}
+
+// A thousand seeds in two halves, so that both cores work.
+#[test]
+fn a_thousand_seeds_first_half() {
+    run_range(0, 500);
+}
+
+#[test]
+fn a_thousand_seeds_second_half() {
+    run_range(500, 1000);
+}
+
+/// `SIM_SEED=n cargo test -p usertcp-sim one_seed -- --nocapture`
+#[test]
+fn one_seed() {
+    let seed = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let scenario = Scenario::from_seed(seed);
+    println!("{scenario:#?}");
+    match scenario.run() {
+        Ok(report) => println!("{report:#?}"),
+        Err(error) => panic!("{error}"),
+    }
+}
