@@ -11,7 +11,7 @@ use crate::slab::Slab;
 use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{FlowKey, Instant, ListenerId};
+use usertcp_base::{ConnId, FlowKey, Instant, ListenerId};
 use usertcp_tcp::{Effects, Handshake, Signal, SignalKind, TimeWait};
 
 /// The record.
@@ -97,6 +97,11 @@ impl<C> Links for Slab<Anchor<C>> {
             None => unlinked_record(index),
         }
     }
+}
+
+/// Whether the connection of a handle waits to be accepted at `listener`.
+pub(crate) fn waits_at<C>(anchors: &Slab<Anchor<C>>, id: ConnId, listener: ListenerId) -> bool {
+    anchors.get(id).is_some_and(|anchor| anchor.owner == Owner::Listener(listener))
 }
 
 /// A record leaves the wheel before it leaves the slab, so this is our mistake, never the network's.

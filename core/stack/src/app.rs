@@ -8,7 +8,7 @@
 //! Waiting is not an error: a call that cannot go on says so in its result, and an event follows when
 //! it can. After each of these calls the shard is to be polled, as after an arrival.
 
-use crate::anchor::{Anchor, Body, Opening, Owner};
+use crate::anchor::{Anchor, Body, Opening, Owner, waits_at};
 use crate::config::{Connect, ConnectError, Listen, ListenError};
 use crate::isn;
 use crate::listener::Binding;
@@ -87,7 +87,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
         let Some(queue) = self.listeners.unbind(listener) else { return };
         for id in queue {
-            if self.waits_at(id, listener) {
+            if waits_at(&self.table.anchors, id, listener) {
                 self.abort(now, id);
             }
         }
@@ -99,17 +99,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn waits_at(&self, id: ConnId, listener: ListenerId) -> bool {
-        self.table.anchors.get(id).is_some_and(|anchor| anchor.owner == Owner::Listener(listener))
-    }
-
     /// The connection that has waited longest at `listener`.
     pub fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
         let anchors = &self.table.anchors;
-        let waits = |id: ConnId| {
-            anchors.get(id).is_some_and(|anchor| anchor.owner == Owner::Listener(listener))
-        };
-        let id = self.listeners.get_mut(listener)?.accept(waits)?;
+        let queue = self.listeners.get_mut(listener)?;
+        let id = queue.accept(|id| waits_at(anchors, id, listener))?;
         self.table.anchors.get_mut(id)?.owner = Owner::Application;
         Some(id)
     }
@@ -179,10 +173,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = self.writable(id)? else { return Ok(0) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
         let taken = tcb.write(&mut self.common.env(now, id), octets);
+        if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
+            return Err(ConnError::SendClosed);
+        }
+        if taken < octets.len() && tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
+            // Room, but no frame: no acknowledgement will tell when there is one.
+            self.starved.push(id.slot);
+            self.want_memory(now);
+        }
         if taken > 0 {
             self.wake(now, id);
-        } else if !is_send_open(tcb, now) {
-            return Err(ConnError::SendClosed);
         }
         Ok(taken)
     }
@@ -329,18 +329,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
         let anchor = self.held(id)?;
         match &anchor.body {
-            Body::Hot(hot) => {
-                let hot = *hot;
+            Body::Hot(_) => {
                 self.detach(id);
-                let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(()) };
-                let effects = tcb.close(&mut self.common.env(now, id));
-                self.transmit.push(id.slot);
-                self.apply(now, id, effects);
+                self.release(now, id);
             }
             Body::Opening(_) => self.close_opening(now, id, true),
             _ => self.discard(id),
         }
         Ok(())
+    }
+
+    /// Closes a connection that nobody holds.
+    pub(crate) fn release(&mut self, now: Instant, id: ConnId) {
+        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+            return;
+        };
+        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let effects = tcb.close(&mut self.common.env(now, id));
+        self.transmit.push(id.slot);
+        self.apply(now, id, effects);
     }
 
     /// Nobody is to be told anything more.

@@ -5,7 +5,7 @@
 //! Implements: RFC 9293 §3.10.7.2 (E-5), RFC 4987 (4987-1 to -3), E-31, AT-1, AT-39, AT-42, BG-4.
 
 use crate::admission::{self, Admitted};
-use crate::anchor::{Body, Owner};
+use crate::anchor::{Body, Owner, waits_at};
 use crate::config::Profile;
 use crate::cookies;
 use crate::isn;
@@ -41,7 +41,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         // Accounted for before the decision, and taken back when it is not for a record.
         let record = self.listeners.add_embryo(listener, &flow.remote);
-        let admitted = admission::on_syn(full, record, self.table.has_room());
+        let admitted = admission::on_syn(full, record, self.table.has_free());
         if record.is_ok() && admitted != Admitted::Record {
             self.listeners.remove_embryo(listener, &flow.remote);
         }
@@ -282,7 +282,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let queued = self
             .listeners
             .get_mut(listener)
-            .is_some_and(|listener| listener.push(id, |id| anchors.get(id).is_some()));
+            .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
         self.establish(now, id, Owner::Listener(listener), opening, profile, segment);
     }

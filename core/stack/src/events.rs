@@ -40,7 +40,7 @@ pub enum ShardEvent {
     SoftError(ConnId),
     /// It is over. What was received can still be read until the application closes the handle.
     Closed {
-        /// The handle; stale when the application let go of it before.
+        /// The handle; the application closes it. No end is told of what it let go of before.
         conn: ConnId,
         /// Why.
         reason: CloseReason,

@@ -23,6 +23,7 @@ mod ingress;
 pub mod isn;
 mod lifecycle;
 pub mod listener;
+mod memory;
 pub mod net;
 pub mod ports;
 pub mod ready;

@@ -165,8 +165,11 @@ fn options_are_inherited_and_changed() {
 
 #[test]
 fn writable_comes_once_there_is_room_and_only_when_it_was_missed() {
-    let limits =
-        Limits { send_buffer_octets: 20_000, send_buffer_start_octets: 20_000, ..Limits::default() };
+    let limits = Limits {
+        send_buffer_octets: 20_000,
+        send_buffer_start_octets: 20_000,
+        ..Limits::default()
+    };
     let mut pair = Pair::with(plain(), limits, 4096);
     let listener = pair.listen(5);
     let (client, server) = pair.open(listener);
