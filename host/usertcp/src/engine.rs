@@ -14,8 +14,9 @@ use usertcp_tcp::Settings;
 
 #[cfg(test)]
 pub(crate) mod fake;
-mod stub;
-pub use stub::{ConnInfo, Read, ShardEvent, Turn};
+pub(crate) mod shard;
+
+pub use usertcp_stack::{ConnInfo, Read, ShardEvent, Turn};
 
 /// A shard with its device queue.
 pub(crate) trait Engine {

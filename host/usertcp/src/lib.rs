@@ -11,11 +11,13 @@
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
 //! use tokio::io::AsyncWriteExt;
-//! use usertcp::{Stack, TcpListener, Tun};
+//! use usertcp::{Stack, TcpListener, TunConfig};
 //!
+//! # fn parse<T: std::str::FromStr>(text: &str) -> T { text.parse().ok().unwrap() }
+//! let kernel_side = vec![parse("10.77.0.1/24")];
 //! let stack = Stack::builder()
-//!     .address("10.77.0.2/24".parse().expect("a constant"))
-//!     .tun(Tun::new("utcp0").peer("10.77.0.1/24".parse().expect("a constant")))
+//!     .address(parse("10.77.0.2/24"))
+//!     .tun(TunConfig { addresses: kernel_side, ..TunConfig::default() })
 //!     .start()?;
 //! let listener = TcpListener::bind(&stack, ([0, 0, 0, 0], 80).into()).await?;
 //! loop {
@@ -26,7 +28,7 @@
 //! # }
 //! ```
 
-//mod builder;
+mod builder;
 mod engine;
 pub mod memory;
 mod metrics;
@@ -35,7 +37,7 @@ mod runtime;
 mod sockets;
 mod stack;
 
-//pub use builder::Builder;
+pub use builder::Builder;
 pub use engine::{ConnInfo, Read, ShardEvent};
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
@@ -51,5 +53,7 @@ pub use usertcp_base::{
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{DeviceFacts, Queue};
+pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
+pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_tcp::{Info, KeepAlive, Settings, StateName};

@@ -3,7 +3,7 @@
 //! Owns: the handle, its questions to the worker, the end of the thread.
 //! Must not know: how the worker does what it is asked.
 
-//use crate::builder::Builder;
+use crate::builder::Builder;
 use crate::metrics::{self, ConnectionRow, Snapshot};
 use crate::native::Context;
 use crate::runtime::commands::lock;
@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use usertcp_base::Counters;
 
+use usertcp_cc::AnyController;
 use usertcp_device::DeviceFacts;
 
 /// A running stack: a cheap handle, to be cloned and sent at will.
@@ -37,6 +38,11 @@ struct Inner {
 }
 
 impl Stack {
+    /// A stack to be described: device, addresses, limits.
+    pub fn builder() -> Builder<AnyController, ()> {
+        Builder::new()
+    }
+
     pub(crate) fn new(
         control: Arc<Control>,
         hub: Option<Arc<Hub>>,

@@ -99,6 +99,14 @@ impl Engine for Fake {
     fn turn(&mut self, _: Instant) -> Turn {
         self.pool.reclaim();
         self.counters.packets_in += 1;
+        let waiting: Vec<_> =
+            self.conns.iter().filter(|(_, s)| s.wants_room).map(|(conn, _)| *conn).collect();
+        for conn in waiting {
+            if self.send_room(conn) > 0 {
+                self.conns.entry(conn).and_modify(|state| state.wants_room = false);
+                self.events.push_back(ShardEvent::Writable(conn));
+            }
+        }
         Turn { next: None, more: false, device_full: false, received: 0, sent: 0 }
     }
     fn flush(&mut self, now: Instant) -> Turn {
@@ -174,7 +182,9 @@ impl Engine for Fake {
     }
     fn send_room(&self, conn: ConnId) -> usize {
         let peer = self.conns.get(&conn).and_then(|state| self.conns.get(&state.peer));
-        peer.map_or(0, |peer| ROOM.saturating_sub(peer.received.len()))
+        // Like a connection: little while memory is short.
+        let most = if self.pool.is_tight() { 2000 } else { ROOM };
+        peer.map_or(0, |peer| most.saturating_sub(peer.received.len()))
     }
     fn read(&mut self, _: Instant, _: ConnId, _: &mut [u8]) -> io::Result<Read<usize>> {
         unreachable!("sockets read slices")

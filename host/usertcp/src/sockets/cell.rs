@@ -142,27 +142,32 @@ impl Cell {
     }
 
     /// Octets that may be lent to the reader.
-    pub(crate) fn inbound_room(&self) -> usize {
+    pub(crate) fn inbound_room(&self, limits: &InboundLimits) -> usize {
         let state = self.lock();
-        if state.released.is_some() { 0 } else { state.inbound.room(&self.hub.inbound_limits) }
+        if state.takes_data() { state.inbound.room(limits) } else { 0 }
     }
 
     /// Lends `pieces`; `rest` tells what comes after them. True: the reader has made room
     /// meanwhile, go on. (It could not know that anything was held back, so it will not say.)
     #[must_use]
-    pub(crate) fn deliver(&self, pieces: &mut Vec<Piece>, rest: Rest) -> bool {
+    pub(crate) fn deliver(
+        &self,
+        pieces: &mut Vec<Piece>,
+        rest: Rest,
+        limits: &InboundLimits,
+    ) -> bool {
         let (woken, resumes) = {
             let mut state = self.lock();
-            if state.released.is_none() {
+            if state.takes_data() {
                 state.inbound.append(pieces.drain(..));
+                state.inbound.finished |= rest == Rest::End;
+                state.inbound.held_back = rest == Rest::Held;
             }
-            state.inbound.finished |= rest == Rest::End;
-            state.inbound.held_back = rest == Rest::Held;
             let news = !state.inbound.is_empty() || state.inbound.finished;
-            let resumes = state.inbound.resumes(&self.hub.inbound_limits);
+            let resumes = state.inbound.resumes(limits);
             (if news { state.readers.take() } else { Wakers::default() }, resumes)
         };
-        // What a released stream will not read goes home.
+        // What nobody will read goes home.
         pieces.clear();
         woken.wake();
         resumes
@@ -260,9 +265,9 @@ pub(crate) enum Rest {
 }
 
 impl State {
-    /// How the connection ended, if it did.
-    pub(crate) fn ended(&self) -> Option<CloseReason> {
-        self.end
+    /// Whether what arrives will be read.
+    fn takes_data(&self) -> bool {
+        self.released.is_none() && self.end.is_none()
     }
     /// Whether the application let go.
     pub(crate) fn is_released(&self) -> bool {

@@ -189,13 +189,14 @@ impl Driver {
             return;
         }
         let cell = Arc::clone(&entry.cell);
+        let limits = self.hub.inbound_limits.when(context.pool().is_tight());
         loop {
-            let room = if all { usize::MAX } else { cell.inbound_room() };
+            let room = if all { usize::MAX } else { cell.inbound_room(&limits) };
             let rest = self.take_slices(context, conn, room);
             if rest == Rest::Nothing && self.pieces.is_empty() {
                 return;
             }
-            if !cell.deliver(&mut self.pieces, rest) {
+            if !cell.deliver(&mut self.pieces, rest, &limits) {
                 return;
             }
         }

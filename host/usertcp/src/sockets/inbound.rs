@@ -47,6 +47,15 @@ pub(crate) struct InboundLimits {
     pub(crate) charge: usize,
 }
 
+impl InboundLimits {
+    /// An eighth of them while memory is short: what is lent here is beyond the reach of the
+    /// windows by which the connections themselves save memory.
+    pub(crate) fn when(&self, tight: bool) -> InboundLimits {
+        let part = if tight { 8 } else { 1 };
+        InboundLimits { octets: self.octets / part, charge: self.charge / part }
+    }
+}
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {

@@ -289,7 +289,7 @@ impl TcpStream {
         let (reply, answer) = question();
         let conn = self.cell().conn;
         let call = Task::Call(Box::new(move |_, context| {
-            drop(reply.send(context.info(conn)));
+            let _ = reply.send(context.info(conn));
         }));
         let asked = self.cell().hub.inbox.push(call);
         let info = if asked.is_ok() { answer.await.flatten() } else { None };
