@@ -39,6 +39,7 @@ pub(crate) struct Driver {
     opening: HashMap<ConnId, Attempt>,
     listeners: HashMap<ListenerId, Arc<Pool>>,
     super_segments: bool,
+    was_tight: bool,
     // Emptied after each use; kept for their memory.
     tasks: Vec<Task>,
     parcels: VecDeque<Parcel>,
@@ -69,6 +70,7 @@ impl Driver {
             opening: HashMap::new(),
             listeners: HashMap::new(),
             super_segments,
+            was_tight: false,
             tasks: Vec::new(),
             parcels: VecDeque::new(),
             pieces: Vec::new(),
@@ -305,11 +307,33 @@ impl Driver {
         self.grant(context, conn, shut);
     }
 
+    /// Tells the cell how much may be written.
     fn grant(&mut self, context: &mut Context<'_>, conn: ConnId, shut_done: bool) {
         let room = context.send_room(conn);
+        let tight = context.pool().is_tight();
         let Some(entry) = self.entry(conn) else { return };
-        let octets = (room + AHEAD_OCTETS).saturating_sub(entry.ahead.len());
+        // While memory is short nobody gets ahead: what is left of it is for answers, without which
+        // those who wait for them would hold theirs for ever.
+        let most = if tight { room } else { room + AHEAD_OCTETS };
+        let octets = most.saturating_sub(entry.ahead.len());
         entry.cell.grant(octets, shut_done);
+        if octets == 0 && entry.ahead.is_empty() {
+            // Nothing was refused yet, so nothing would tell of room. There is none: this octet
+            // stays here.
+            let _ = context.write(conn, &[0]);
+        }
+    }
+
+    /// When memory becomes short, credit given before is taken back.
+    fn heed_memory(&mut self, context: &mut Context<'_>) {
+        let tight = context.pool().is_tight();
+        if std::mem::replace(&mut self.was_tight, tight) || !tight {
+            return;
+        }
+        let held: Vec<_> = self.entries.iter().flatten().map(|entry| entry.cell.conn).collect();
+        for conn in held {
+            self.grant(context, conn, false);
+        }
     }
 
     fn drop_entry(&mut self, conn: ConnId) -> Option<Entry> {
@@ -361,7 +385,6 @@ impl Handler for Driver {
 
     fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
         match event {
-            ShardEvent::Asked { .. } => {}
             ShardEvent::Accepted { listener, .. } => {
                 if let Some(pool) = self.listeners.get(&listener).map(Arc::clone) {
                     self.accept(context, &pool);
@@ -380,6 +403,7 @@ impl Handler for Driver {
 
     fn on_turn(&mut self, context: &mut Context<'_>) {
         self.work(context);
+        self.heed_memory(context);
         self.fill_stash(context);
     }
 

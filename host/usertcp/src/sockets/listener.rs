@@ -63,7 +63,7 @@ impl Pool {
     pub(crate) fn has_room(&self) -> bool {
         let mut state = lock(&self.state);
         state.held_back = state.ready.len() >= READY;
-        !state.held_back
+        !state.held_back && !state.released
     }
 
     /// Puts one.
@@ -72,8 +72,8 @@ impl Pool {
             let mut state = lock(&self.state);
             if state.released {
                 drop(state);
-                // Its drop closes it.
-                return drop(handle);
+                // As for those that were ready when the application let go.
+                return handle.abort();
             }
             state.ready.push_back(handle);
             state.waiting.take()

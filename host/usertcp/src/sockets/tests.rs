@@ -89,7 +89,7 @@ async fn all_octets_arrive_both_ways_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_streams_share_a_small_pool() {
-    let stack = stack(2 << 20);
+    let stack = stack(4 << 20);
     let listener = Arc::new(TcpListener::bind(&stack, at(80)).await.unwrap());
     let mut tasks = Vec::new();
     for _ in 0..20 {
