@@ -56,7 +56,6 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
             ListenError::NotOurs => {
                 refused(ErrorKind::AddrNotAvailable, "the address is not the stack's")
             }
-            ListenError::Port => refused(ErrorKind::InvalidInput, "nobody can listen on port 0"),
         })
     }
     fn unlisten(&mut self, now: Instant, listener: ListenerId) {

@@ -385,6 +385,8 @@ impl Handler for Driver {
 
     fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
         match event {
+            // No gate is set: nobody is asked.
+            ShardEvent::Asked { .. } => {}
             ShardEvent::Accepted { listener, .. } => {
                 if let Some(pool) = self.listeners.get(&listener).map(Arc::clone) {
                     self.accept(context, &pool);
