@@ -7,13 +7,9 @@
 use crate::anchor::{Anchor, Body};
 use crate::shard::Shard;
 use usertcp_base::observe::{CloseReason, RetransmitCause};
-use usertcp_base::{ConnId, DropReason, Event, Instant, Observer, Span};
+use usertcp_base::{ConnId, Event, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Effects, HandshakeDeadline};
-
-/// A deadline that was handled and still is not in the future comes back after one tick: a mistake in
-/// a connection costs a little time then, and not the shard.
-const LEAST_WAIT: Span = Span::from_micros(64);
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Handles what is due, at most `budget` records (moves inside the wheel count too). Whether
@@ -23,6 +19,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.ip.expire(now);
         }
         self.count_network_drops(now);
+        self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
             self.handle_deadline(now, id);
@@ -45,10 +42,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Hot(hot) => {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
-                let deadline = tcb.next_deadline(now);
-                if deadline.is_some_and(|deadline| deadline <= now) && effects.ended.is_none() {
-                    self.table.arm(id, Some(now + LEAST_WAIT));
-                }
                 self.apply(now, id, effects);
             }
             Body::Embryo(..) | Body::Opening(..) => self.handshake_deadline(now, id),
@@ -59,6 +52,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     self.rearm(now, id);
                 }
             }
+            // Nobody decided: as if the SYN had been lost.
+            Body::Asked(..) => self.discard(id),
             Body::Ended(..) => {}
         }
     }
@@ -97,10 +92,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let effects = Effects { path_suspect: suspect && !passive, ..Effects::default() };
                 self.apply(now, id, effects);
             }
-            HandshakeDeadline::TimedOut if passive => {
-                self.common.drop_packet(Some(id), now, DropReason::EmbryoLimit);
-                self.discard(id);
-            }
+            HandshakeDeadline::TimedOut if passive => self.discard(id),
             HandshakeDeadline::TimedOut => {
                 self.apply(now, id, Effects::ended(CloseReason::TimedOut));
             }

@@ -1,7 +1,7 @@
 //! How a connection begins, changes body, and ends.
 //!
-//! Owns: acting on what a call on a connection brought about, active opens in progress, and the ways
-//! a record goes away.
+//! Owns: acting on what a call on a connection brought about, active opens in progress, and the
+//! ways a record goes away.
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
@@ -10,12 +10,17 @@ use crate::config::Profile;
 use crate::events::Pending;
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
     Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, Tcb, Then, TimeWait,
 };
+
+/// The next tick, at the earliest.
+const LEAST_GAP: Span = Span::from_micros(1);
+/// While a connection is in the transmit list.
+const QUEUED_GAP: Span = Span::from_millis(1);
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
@@ -87,9 +92,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
-            Body::Ended(..) => None,
+            Body::Ended(..) | Body::Asked(..) => None,
         };
-        self.table.arm(id, deadline);
+        // What is past already comes back on the next tick: a mistake in a connection costs a
+        // little time then, not the shard. Who waits to transmit is asked soon anyway.
+        let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
+        self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
     /// A connection is over.
@@ -97,6 +105,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
         self.transmit.remove(id.slot);
+        self.starved.remove(id.slot);
         self.note_end(now, id, ended.reason);
         let time_wait = match ended.then {
             Then::Forget => None,
@@ -183,9 +192,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Removes a record and whatever refers to it, silently.
     pub(crate) fn discard(&mut self, id: ConnId) {
         self.transmit.remove(id.slot);
+        self.starved.remove(id.slot);
         self.events.forget(id.slot);
         let Some(anchor) = self.table.remove(id) else { return };
-        if let Body::Embryo(_, listener) = anchor.body {
+        if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
             self.listeners.remove_embryo(listener, &anchor.flow.remote);
         }
         self.leave_queue(anchor.owner);
@@ -203,6 +213,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let Body::Opening(opening) = &mut anchor.body else { return };
         let (profile, closed) = (opening.profile, opening.closed);
+        let owner = anchor.owner;
         let outcome = opening.handshake.handle_segment(
             now,
             &mut segment,
@@ -228,9 +239,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
-                let owner = if closed { Owner::Nobody } else { Owner::Application };
                 self.establish(now, id, owner, &opening, &profile, segment);
-                if closed {
+                if owner == Owner::Nobody {
+                    self.release(now, id);
+                } else if closed {
                     self.close_sending(now, id);
                 }
             }
