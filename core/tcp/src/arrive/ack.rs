@@ -82,12 +82,13 @@ impl<C: CongestionController> Tcb<C> {
         } else {
             self.snd.scale.octets(header.window)
         };
-        if self.persist.is_running() {
+        if self.persist.is_probing() {
             // A peer that answers probes is alive, whatever its window (MUST-37, SHLD-17).
             self.progress = now;
-            if window > 0 {
-                self.persist.stop();
-            }
+        }
+        if self.snd.wnd == 0 && window > 0 {
+            self.persist.on_open();
+            self.recovery.on_window_opened(now);
         }
         let before = self.snd.right_edge();
         self.snd.wnd = window;

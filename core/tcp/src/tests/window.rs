@@ -34,7 +34,7 @@ fn probes_after_one_timeout_then_doubling_to_a_minute() {
     let mut gap = rto;
     for pair in times.windows(2) {
         gap = (gap * 2).min(60_000);
-        assert!((pair[1] - pair[0]).abs_diff(gap) <= 2, "{times:?} {gap}");
+        assert!((pair[1] - pair[0]).abs_diff(gap) <= 2 + gap / 100, "{times:?} {gap}");
     }
     // The update had been lost: the answer to a probe brings it.
     let out = bench.send(bench.peer());
@@ -120,7 +120,7 @@ fn a_window_that_shrinks_to_nothing_is_probed() {
         let mut gap = rto;
         for pair in times.windows(2) {
             gap = (gap * 2).min(60_000);
-            assert!((pair[1] - pair[0]).abs_diff(gap) <= 2, "{times:?} {gap}");
+            assert!((pair[1] - pair[0]).abs_diff(gap) <= 2 + gap / 100, "{times:?} {gap}");
         }
         // Answered probes keep it alive beyond R2 (SHLD-17).
         while bench.clock() < 4_000_000 {
