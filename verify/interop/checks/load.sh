@@ -68,7 +68,7 @@ check_nothing_left() {
     [ -n "$left" ] || skip "stats.json does not tell the connections"
     if [ "$mode" = quick ]; then
         echo "$octets octets and $files files in use, as before; $left records, in TIME-WAIT or one" \
-            "request's (--full waits for their end)"
+            "request's (without --quick: their end is waited for)"
         return
     fi
     for try in $(seq 80); do
