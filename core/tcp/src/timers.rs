@@ -59,6 +59,8 @@ impl<C: CongestionController> Tcb<C> {
         }
         let settings = self.ack_settings();
         let _ = self.acks.on_deadline(env.now, &settings);
+        // The transmission that follows asks the pacer again.
+        self.release = self.release.filter(|release| *release > env.now);
         if let Some(reason) = self.on_keep_alive(env.now) {
             return self.abandon(env, reason);
         }

@@ -36,10 +36,10 @@ check_fault_refused() {
 
 # --- Without permission -------------------------------------------------------------------------------
 
-as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
 start_as_nobody() {
-    as_nobody "$usertcp" serve "$site" >"$work/nobody.log" 2>&1 </dev/null &
+    "${nobody[@]}" "$usertcp" serve "$site" >"$work/nobody.log" 2>&1 </dev/null &
     nobody_pid=$!
     trap 'kill $nobody_pid' EXIT
     await http://127.0.0.1:8077/hello.txt "$nobody_pid" ||
@@ -60,7 +60,7 @@ check_without_permission() {
 check_fault_port_in_use() {
     ours_only
     start_as_nobody
-    faulty 1 '8077' as_nobody "$usertcp" serve "$site"
+    faulty 1 '8077' "${nobody[@]}" "$usertcp" serve "$site"
 }
 
 # The last word of the server all checks used.

@@ -51,8 +51,10 @@ check_http2() {
 }
 
 check_live_page() {
-    fetch "$base4/_usertcp/" | grep -qi '<html' || fail "no HTML at /_usertcp/"
-    fetch "$base4/_usertcp/stats.json" | grep -q '"connections' || fail "no connections in stats.json"
+    local page stats
+    page=$(fetch "$base4/_usertcp/") stats=$(fetch "$base4/_usertcp/stats.json")
+    grep -qi '<html' <<<"$page" || fail "no HTML at /_usertcp/"
+    grep -q '"connections' <<<"$stats" || fail "no connections in stats.json"
     echo "page and stats.json"
 }
 

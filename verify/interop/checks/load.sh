@@ -42,6 +42,8 @@ check_churn() {
     local before after told
     before=$(stat_of passive_opens) || before=
     told=$("$work/churn" "$stack4" 80 /hello.txt "$churn_count" 64)
+    # The figures may be 50 ms old.
+    sleep 0.2
     after=$(stat_of passive_opens) || after=
     if [ -n "$before" ] && [ "$after" != 0 ]; then
         # The request for the counters is one of them.

@@ -7,7 +7,9 @@ use usertcp_sim::link::LinkConfig;
 use usertcp_sim::scenario::Scenario;
 
 fn main() {
-    println!("rate Mbit/s  RTT ms  loss %  reorder %  controller  goodput Mbit/s  resent  spurious  timeouts");
+    println!(
+        "rate Mbit/s  RTT ms  loss %  reorder %  controller  goodput Mbit/s  resent  spurious  timeouts"
+    );
     for (rate, octets) in [(10_000_000u64, 8u64 << 20), (1_000_000_000, 256 << 20)] {
         for rtt_ms in [1u64, 20, 100, 300] {
             for (loss, reorder) in [(0, 0), (100, 0), (1000, 0), (10_000, 0), (0, 50_000)] {
