@@ -144,6 +144,15 @@ stat_of() {
     fetch "$base4/_usertcp/stats.json" | grep -oE "\"$1\": *[0-9]+" | head -n 1 | grep -oE '[0-9]+$'
 }
 
+# Connections of the stack in any state: rows are at most 200, and the number may leave TIME-WAIT out.
+records() {
+    local stats rows total
+    stats=$(fetch "$base4/_usertcp/stats.json")
+    rows=$(grep -oE '"state": *"' <<<"$stats" | wc -l)
+    total=$(stat_of connections_total)
+    echo $((rows > total ? rows : total))
+}
+
 # rate OCTETS BEGAN: "123 MB/s" since the moment BEGAN.
 rate() {
     awk -v n="$1" -v a="$2" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f MB/s", n / (b - a) / 1e6 }'

@@ -66,18 +66,17 @@ check_nothing_left() {
     done
     [ "$octets" -le $((idle_octets + 8192)) ] ||
         fail "$octets octets of packet memory in use, $idle_octets before any load"
-    left=$(stat_of connections_total) || left=
-    [ -n "$left" ] || skip "stats.json does not tell the connections"
+    left=$(records) || skip "stats.json does not tell the connections"
     if [ "$mode" = quick ]; then
-        echo "$octets octets and $files files in use, as before; $left records, in TIME-WAIT or one" \
-            "request's (without --quick: their end is waited for)"
+        echo "$octets octets and $files files in use, $idle_octets and $idle_files before; $left records" \
+            "or more, in TIME-WAIT or one request's (without --quick: their end is waited for)"
         return
     fi
     for try in $(seq 80); do
         [ "$left" -le 1 ] && break
         sleep 1
-        left=$(stat_of connections_total)
+        left=$(records)
     done
     [ "$left" -le 1 ] || fail "$left connections are left after 80 s"
-    echo "$octets octets and $files files in use, as before; no record but the request's after $try s"
+    echo "$octets octets and $files files in use, $idle_octets and $idle_files before; no record but the request's after $try s"
 }

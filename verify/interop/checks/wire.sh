@@ -25,13 +25,22 @@ capture() {
         grep -q 'listening on' "$told" && break
         sleep 0.1
     done
+    recoveries >"$work/recoveries.before"
     "$@" >"$work/captured.out" 2>&1 || code=$?
     sleep 0.5
+    recoveries >"$work/recoveries.after"
     kill -INT "$pid"
     wait "$pid" || true
     [ "$code" = 0 ] || fail "$* ended with $code: $(tail -n 5 "$work/captured.out")"
     dropped=$(awk '/dropped by kernel/ { print $1 }' "$told")
     [ "${dropped:-1}" = 0 ] || skip "tcpdump lost $dropped packets: no verdict from this capture"
+}
+
+# What the main server's stack says of its own recovery, one counter a line; nothing if it does not.
+recoveries() {
+    fetch "$base4/_usertcp/stats.json" |
+        grep -oE '"(segments_retransmitted|tail_probes|timeouts|spurious_retransmissions)": *[0-9]+' |
+        tr -d '": ' | sed 's/[0-9]/ &/' | sort || true
 }
 
 # judge ADDRESS: prints a table of findings by direction. Fails if there is a forbidden one from us, at
@@ -64,7 +73,11 @@ judge() {
                 print "the kernel sent again on a wire that loses nothing: we dropped, or answered late"
             print (failures ? failures " kinds of findings caused by us in " : "clean: ") total " packets"
             exit failures > 0
-        }' "$work/findings"
+        }' "$work/findings" || {
+        echo "counters of the server at $stack4 meanwhile:"
+        join "$work/recoveries.before" "$work/recoveries.after" | awk '{ print $1, "+" $3 - $2 }'
+        exit 1
+    }
 }
 
 # A client on one CPU: its segments cannot overtake each other inside the kernel.
