@@ -52,6 +52,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     self.rearm(now, id);
                 }
             }
+            // Nobody decided: as if the SYN had been lost.
+            Body::Asked(..) => self.discard(id),
             Body::Ended(..) => {}
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Owns: whose segment leaves next, and how header and payload become one packet.
 //! Must not know: what a segment is for.
-//! Implements: MUST-2 (checksum), MUST-45 (address of the connection), DESIGN §10 (local queue drops
-//! are not congestion).
+//! Implements: MUST-2 (checksum), MUST-45 (address of the connection), DESIGN §10 (local queue
+//! drops are not congestion).
 //!
 //! A packet is a small frame with the headers, followed by the slices of the payload as they lie in
 //! the send queue: nothing is copied, except a payload so short that a second slice costs a device

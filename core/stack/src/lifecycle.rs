@@ -1,7 +1,7 @@
 //! How a connection begins, changes body, and ends.
 //!
-//! Owns: acting on what a call on a connection brought about, active opens in progress, and the ways
-//! a record goes away.
+//! Owns: acting on what a call on a connection brought about, active opens in progress, and the
+//! ways a record goes away.
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
@@ -92,7 +92,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
-            Body::Ended(..) => None,
+            Body::Ended(..) | Body::Asked(..) => None,
         };
         // What is past already comes back on the next tick: a mistake in a connection costs a
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
@@ -195,7 +195,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.starved.remove(id.slot);
         self.events.forget(id.slot);
         let Some(anchor) = self.table.remove(id) else { return };
-        if let Body::Embryo(_, listener) = anchor.body {
+        if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
             self.listeners.remove_embryo(listener, &anchor.flow.remote);
         }
         self.leave_queue(anchor.owner);

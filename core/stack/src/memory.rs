@@ -4,8 +4,8 @@
 //! Must not know: how much memory a connection may hold (`tcp`), how frames are kept (`frame`).
 //! Implements: DESIGN §7.7 (bounded memory), §10 (no lost wake-ups).
 //!
-//! A frame may come home in ways the shard does not see: an application on another thread drops what
-//! it read. So whoever went without is looked after on the next occasion, and at the latest after a
+//! A frame may come home in ways the shard does not see: an application on another thread drops
+//! what it read. So whoever went without is looked after on the next occasion, and at the latest after a
 //! short time.
 
 use crate::events::Pending;

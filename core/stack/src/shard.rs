@@ -5,8 +5,8 @@
 //! Implements: DESIGN §6.0.
 //!
 //! Rules for callers: time never goes back. After any `handle_*` or application call, drain
-//! [`Shard::poll_transmit`], then [`Shard::poll_event`], then read [`Shard::next_deadline`]. Nothing
-//! here calls outward and nothing blocks. [`Shard::turn`] is these calls in the right order.
+//! [`Shard::poll_transmit`], then [`Shard::poll_event`], then read [`Shard::next_deadline`].
+//! Nothing here calls outward and nothing blocks. [`Shard::turn`] is these calls in the right order.
 
 use crate::config::{Profile, ShardConfig, StartError};
 use crate::cookies::Cookies;

@@ -25,8 +25,8 @@ pub struct Turn {
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One turn: takes a burst from the device, handles it and what is due, and gives the device
-    /// what there is to send. Drain [`Shard::poll_event`] afterwards; what the application does then
-    /// is sent by the next turn, or by [`Shard::flush`].
+    /// what there is to send. Drain [`Shard::poll_event`] afterwards; what the application does
+    /// then is sent by the next turn, or by [`Shard::flush`].
     pub fn turn(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
         self.common.pool.reclaim();
         let received = queue.receive(&self.common.pool, &mut self.rx);

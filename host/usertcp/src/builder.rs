@@ -320,7 +320,7 @@ fn missing(what: &'static str) -> io::Error {
 
 fn entropy() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(seed)
 }
 

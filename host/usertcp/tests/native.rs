@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use usertcp::memory::{PipeConfig, pair};
 use usertcp::{
-    ConnId, ConnectOptions, Context, Handler, ListenAt, ListenOptions, Read, ShardEvent, Span, Stack,
+    ConnId, ConnectOptions, Context, Handler, ListenAt, ListenOptions, Read, ShardEvent, Span,
+    Stack,
 };
 
 /// Sends back what comes, as it lies in its frames.

@@ -37,6 +37,8 @@ pub struct Oracle {
     ends: HashMap<Key, End>,
     /// Path MTU each direction may use, by source address.
     pub mtu: HashMap<IpAddr, u16>,
+    /// Print every segment (the `one_seed` test does).
+    pub trace: bool,
     segments: u64,
     violations: Vec<String>,
 }
@@ -53,19 +55,7 @@ impl Oracle {
 
     fn fault(&mut self, now: Instant, view: &View, what: &str) {
         if self.violations.len() < 20 {
-            let (header, flags) = (&view.header, view.header.flags);
-            self.violations.push(format!(
-                "{} us {}:{} > {}:{} {flags:?} seq {} ack {} len {} win {}: {what}",
-                now.as_micros(),
-                view.source.0,
-                view.source.1,
-                view.destination.0,
-                view.destination.1,
-                header.seq.0,
-                header.ack.0,
-                view.payload_octets,
-                header.window.0,
-            ));
+            self.violations.push(format!("{}: {what}", line(now, view)));
         }
     }
 
@@ -81,6 +71,9 @@ impl Oracle {
             }
         };
         self.segments += 1;
+        if self.trace {
+            println!("{}", line(now, &view));
+        }
         if !view.checksum_good {
             self.fault(now, &view, "checksum");
         }
@@ -247,4 +240,25 @@ fn header_option_octets(view: &View) -> u32 {
     let blocks = view.options.sack.len() as u32;
     let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
     timestamps + sack
+}
+
+/// One segment in one line.
+fn line(now: Instant, view: &View) -> String {
+    let header = &view.header;
+    let sack: Vec<(u32, u32)> =
+        view.options.sack.iter().map(|block| (block.left.0, block.right.0)).collect();
+    format!(
+        "{} us {}:{} > {}:{} {:?} seq {} ack {} len {} win {} {} {sack:?}",
+        now.as_micros(),
+        view.source.0,
+        view.source.1,
+        view.destination.0,
+        view.destination.1,
+        header.flags,
+        header.seq.0,
+        header.ack.0,
+        view.payload_octets,
+        header.window.0,
+        view.options.timestamps.map_or(String::new(), |t| format!("ts {} {}", t.value, t.echo)),
+    )
 }

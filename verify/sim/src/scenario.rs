@@ -37,6 +37,8 @@ pub struct Scenario {
     pub plans: Vec<[Plan; 2]>,
     /// Virtual time it may take.
     pub longest: Span,
+    /// Print every segment.
+    pub trace: bool,
 }
 
 /// What a run showed.
@@ -79,6 +81,7 @@ impl Scenario {
             settings: [settings(&mut prng), settings(&mut prng)],
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
+            trace: false,
         }
     }
 
@@ -104,6 +107,7 @@ impl Scenario {
             settings: [Settings::default(); 2],
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
+            trace: false,
         }
     }
 
@@ -130,10 +134,10 @@ impl Scenario {
             let config = self.config(side);
             Host::new(config, START, self.seed ^ (side as u64 + 1))
         });
-        let links = [0, 1].map(|side| {
-            Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77))
-        });
+        let links = [0, 1]
+            .map(|side| Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77)));
         let mut world = World::new(START, hosts, links);
+        world.oracle.trace = self.trace;
         for side in 0..2 {
             world.oracle.mtu.insert(address(side, self.v6), self.mtu);
         }
@@ -202,7 +206,9 @@ impl Scenario {
             let stream = crate::stream::Stream::new(plans[0], seeds.0, seeds.1);
             host.streams.insert(conn, stream);
             // Streams are matched to connections by arrival; equal plans and seeds keep that sound.
-            world.hosts[1].accept_seeds.insert(CLIENT_PORT + index as u16, (plans[1], seeds.1, seeds.0));
+            world.hosts[1]
+                .accept_seeds
+                .insert(CLIENT_PORT + index as u16, (plans[1], seeds.1, seeds.0));
         }
         Ok(())
     }
@@ -225,7 +231,8 @@ impl Scenario {
             }
         }
         if !done {
-            let stuck: Vec<String> = world.hosts.iter().map(|host| describe(host, world.now)).collect();
+            let stuck: Vec<String> =
+                world.hosts.iter().map(|host| describe(host, world.now)).collect();
             return Err(format!("seed {seed}: no end after {took:?}: {stuck:#?}"));
         }
         for (side, host) in world.hosts.iter().enumerate() {

@@ -85,8 +85,6 @@ impl World {
     /// Lets time pass until every record is gone, TIME-WAIT included.
     pub fn drain(&mut self, longest: Span) {
         let end = self.now + longest;
-        self.run_until(end, |world| {
-            world.hosts.iter().all(|host| host.shard.usage().anchors == 0)
-        });
+        self.run_until(end, |world| world.hosts.iter().all(|host| host.shard.usage().anchors == 0));
     }
 }

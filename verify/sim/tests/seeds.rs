@@ -25,7 +25,8 @@ fn a_thousand_seeds_second_half() {
 #[test]
 fn one_seed() {
     let seed = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let scenario = Scenario::from_seed(seed);
+    let mut scenario = Scenario::from_seed(seed);
+    scenario.trace = std::env::var_os("SIM_SEED").is_some();
     println!("{scenario:#?}");
     match scenario.run() {
         Ok(report) => println!("{report:#?}"),

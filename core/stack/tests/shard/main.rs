@@ -5,9 +5,11 @@
 mod application;
 mod balance;
 mod flood;
+mod gate;
 mod hand;
 mod handshake;
 mod pair;
 mod scarce;
+mod signals;
 mod strays;
 mod time_wait;

@@ -5,6 +5,7 @@
 use super::Step;
 use crate::effects::{Effects, Then};
 use crate::env::Env;
+use crate::halves::StateName;
 use crate::recv::challenge::ChallengeVerdict;
 use crate::recv::paws::PawsCheck;
 use crate::recv::reset::{self, ResetDecision};
@@ -113,6 +114,12 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Step {
         if !segment.has(Flags::RST) {
             return Continue(());
+        }
+        if matches!(self.halves.state(), StateName::TimeWait | StateName::Closed) {
+            // Both FINs are acknowledged and the reader is still at it: as in TIME-WAIT proper,
+            // a reset changes nothing (RFC 1337 F1).
+            env.drop_segment(DropReason::TimeWait);
+            return Break(());
         }
         let window = self.advertise.window(self.receiver.nxt());
         let highest = if self.sack { self.receiver.highest_held() } else { None };

@@ -100,13 +100,13 @@ impl Recovery {
         }
         // Not while an earlier recovery goes on (5682-3), nor when the same timeout repeats.
         let fresh = first && self.state == RecoveryState::Open;
-        self.frto = if fresh { Frto::FirstAck } else { Frto::Off };
         if first {
             self.undo = Undo::start(self.board.una());
         }
+        self.undo.frto = if fresh { Frto::FirstAck } else { Frto::Off };
         self.state = RecoveryState::TimeoutRecovery;
         self.recover = self.board.nxt();
-        self.tail.forget();
+        self.tail.on_recovery();
         self.reno.reset();
         self.grant = Grant::First;
         cc.on_congestion(&Congestion {

@@ -209,7 +209,8 @@ impl<C: CongestionController> Tcb<C> {
         if octets % mss != 0 {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_sent(env.now, length, mss, last && !fin);
+        let window_left = allowance > length;
+        self.recovery.on_sent(env.now, length, mss, last && !fin && window_left);
         self.account_sent(env, length, false, &budget);
         env.observe(&Event::Sent { seq, octets });
         Ok(self.build(env, seq, length))

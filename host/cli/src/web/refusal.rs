@@ -108,9 +108,9 @@ impl Refusal {
     fn page(&self) -> String {
         use super::listing::{escape, page_start};
         let mut page = page_start(&self.title());
-        page.push_str("<header><h1>");
+        page.push_str("<header><h1><b>");
         page.push_str(&self.title());
-        page.push_str("</h1></header><p>");
+        page.push_str("</b></h1></header><p>");
         escape(&mut page, &self.what);
         page.push_str("</p><p>");
         escape(&mut page, &self.remedy);

@@ -185,7 +185,7 @@ async fn what_is_no_file_is_refused() {
     let answer = server.get("/none").await;
     assert_eq!(answer.text(), "404 Not Found: there is nothing here\n");
     let answer = server.ask("GET /none\nAccept: text/html").await;
-    assert!(answer.text().contains("<h1>404 Not Found</h1>"));
+    assert!(answer.text().contains("<b>404 Not Found</b>"));
     let answer = server.ask("DELETE /file").await;
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
     let answer = server.ask("OPTIONS /file").await;

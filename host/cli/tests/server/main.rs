@@ -1,4 +1,5 @@
 //! The web server over the kernel's loopback: what clients see, octet by octet.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod client;
 mod command;

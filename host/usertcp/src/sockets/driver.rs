@@ -148,10 +148,8 @@ impl Driver {
         at: SocketAddr,
         options: &ListenOptions,
     ) -> io::Result<Arc<Pool>> {
-        let (listener, port) = match at.port() {
-            0 => listen_anywhere(context, at, options)?,
-            port => (context.listen(ListenAt::from(at), options)?, port),
-        };
+        let listener = context.listen(ListenAt::from(at), options)?;
+        let port = context.listener_info(listener).and_then(|info| info.port).unwrap_or(at.port());
         let local = SocketAddr::new(at.ip(), port);
         let pool = Arc::new(Pool::new(Arc::clone(&self.hub), listener, local));
         self.listeners.insert(listener, Arc::clone(&pool));
@@ -385,6 +383,8 @@ impl Handler for Driver {
 
     fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
         match event {
+            // Sockets set no gate.
+            ShardEvent::Asked { .. } => {}
             ShardEvent::Accepted { listener, .. } => {
                 if let Some(pool) = self.listeners.get(&listener).map(Arc::clone) {
                     self.accept(context, &pool);
@@ -444,22 +444,4 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.let_go();
     }
-}
-
-/// Tries ports of the dynamic range (RFC 6335 §6) until one is free.
-fn listen_anywhere(
-    context: &mut Context<'_>,
-    at: SocketAddr,
-    options: &ListenOptions,
-) -> io::Result<(ListenerId, u16)> {
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in 49_152..=65_535 {
-        let at = SocketAddr::new(at.ip(), port);
-        match context.listen(ListenAt::from(at), options) {
-            Ok(listener) => return Ok((listener, port)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
 }

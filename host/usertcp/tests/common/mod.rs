@@ -23,7 +23,8 @@ pub fn stacks_over(config: PipeConfig) -> (Stack, Stack) {
 pub fn stacks_with(config: PipeConfig, octets: usize) -> (Stack, Stack) {
     let (one, other) = pair(config);
     let start = |name: &str, end, address: &str, seed| {
-        let builder = Stack::builder().name(name).memory(end).seed([seed; 32]).memory_budget(octets);
+        let builder =
+            Stack::builder().name(name).memory(end).seed([seed; 32]).memory_budget(octets);
         builder.address(address.parse().unwrap()).start().unwrap()
     };
     (start("left", one, "10.0.0.1/24", 1), start("right", other, "10.0.0.2/24", 2))

@@ -28,7 +28,8 @@ function span(ms) {
   return h > 0 ? `${h} h ${m % 60} min` : m > 0 ? `${m} min ${s % 60} s` : `${s} s`;
 }
 // "per second", blank when nothing happens, with a decimal when little does.
-const perSecond = n => n === 0 ? '' : n < 10 ? n.toFixed(1) : count(n);
+const few = n => n < 10 ? (n || 0).toFixed(1) : count(n);
+const perSecond = n => n ? few(n) : '';
 
 // ---- building blocks
 function element(tag, options = {}, ...children) {
@@ -54,17 +55,19 @@ function spark(svg, values, ceiling) {
 
 function tile(id, value, [text, unit], note, ceiling) {
   const box = by(id), values = history[id];
+  box.querySelector('small').textContent = note;
+  if (value === null) return;
   values.push(value);
   if (values.length > SAMPLES) values.shift();
   box.querySelector('b').textContent = text;
   box.querySelector('p span').textContent = unit;
-  box.querySelector('small').textContent = note;
   spark(box.querySelector('svg'), values, ceiling);
 }
 
 // ---- sections
 function tiles(now, before, seconds) {
-  const rate = read => before ? Math.max(0, read(now) - read(before)) / seconds : 0;
+  // One answer alone tells totals, but no rate: null.
+  const rate = read => before ? Math.max(0, read(now) - read(before)) / seconds : null;
   const out = rate(s => s.counters.payload_octets_out || s.http.octets_out);
   const into = rate(s => s.counters.payload_octets_in || s.http.octets_in);
   const total = (name, fallback) => joined(octets(now.counters[name] || fallback)) + ' in all';
@@ -73,7 +76,7 @@ function tiles(now, before, seconds) {
   tile('in', into, bits(into), `${total('payload_octets_in', now.http.octets_in)}, peak ${joined(bits(Math.max(into, peak(history.in))))}`);
   const requests = rate(s => s.http.requests);
   const failed = now.http.answers[4] + now.http.answers[5];
-  tile('requests', requests, [requests < 10 ? requests.toFixed(1) : count(requests), 'per second'],
+  tile('requests', requests, [few(requests), 'per second'],
     `${count(now.http.requests)} in all, ${failed ? count(failed) : 'none'} refused`);
   const accepted = rate(s => s.http.connections);
   tile('open', now.connections_total, [count(now.connections_total), 'open'],
@@ -185,7 +188,9 @@ async function turn() {
   } catch (error) {
     state('no answer', 'bad');
   }
-  if (!paused) timer = setTimeout(turn, Math.max(100, PERIOD_MS - (performance.now() - started)));
+  // The second answer comes soon, so that the page is not without rates for long.
+  const period = history.out.length ? PERIOD_MS : 300;
+  if (!paused) timer = setTimeout(turn, Math.max(100, period - (performance.now() - started)));
 }
 
 by('pause').addEventListener('click', () => {
