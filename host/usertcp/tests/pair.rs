@@ -1,4 +1,5 @@
 //! Two stacks of one process, joined by a pipe between their threads.
+#![allow(clippy::unwrap_used)] // helpers of tests are not tests to the lint
 
 mod common;
 
