@@ -141,16 +141,18 @@ impl Driver {
 
     // Listening.
 
-    /// Listens; the pool is where accepted streams are put. Port zero: one that is free.
+    /// Listens; the pool is where accepted streams are put. `shown`: what the listener tells as
+    /// its address, but for a port that is chosen here.
     pub(crate) fn listen(
         &mut self,
         context: &mut Context<'_>,
-        at: SocketAddr,
+        at: ListenAt,
+        shown: SocketAddr,
         options: &ListenOptions,
     ) -> io::Result<Arc<Pool>> {
-        let listener = context.listen(ListenAt::from(at), options)?;
-        let port = context.listener_info(listener).and_then(|info| info.port).unwrap_or(at.port());
-        let local = SocketAddr::new(at.ip(), port);
+        let listener = context.listen(at, options)?;
+        let chosen = context.listener_info(listener).and_then(|info| info.port);
+        let local = SocketAddr::new(shown.ip(), chosen.unwrap_or(shown.port()));
         let pool = Arc::new(Pool::new(Arc::clone(&self.hub), listener, local));
         self.listeners.insert(listener, Arc::clone(&pool));
         Ok(pool)
