@@ -329,18 +329,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
         let anchor = self.held(id)?;
         match &anchor.body {
-            Body::Hot(hot) => {
-                let hot = *hot;
+            Body::Hot(_) => {
                 self.detach(id);
-                let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(()) };
-                let effects = tcb.close(&mut self.common.env(now, id));
-                self.transmit.push(id.slot);
-                self.apply(now, id, effects);
+                self.let_go(now, id);
             }
             Body::Opening(_) => self.close_opening(now, id, true),
             _ => self.discard(id),
         }
         Ok(())
+    }
+
+    /// Closes a connection that nobody holds any more.
+    pub(crate) fn let_go(&mut self, now: Instant, id: ConnId) {
+        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+            return;
+        };
+        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let effects = tcb.close(&mut self.common.env(now, id));
+        self.transmit.push(id.slot);
+        self.apply(now, id, effects);
     }
 
     /// Nobody is to be told anything more.

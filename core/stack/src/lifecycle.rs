@@ -205,6 +205,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let path = self.path_facts(flow);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let owner = anchor.owner;
         let Body::Opening(opening) = &mut anchor.body else { return };
         let (profile, closed) = (opening.profile, opening.closed);
         let outcome = opening.handshake.handle_segment(
@@ -232,9 +233,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
-                let owner = if closed { Owner::Nobody } else { Owner::Application };
                 self.establish(now, id, owner, &opening, &profile, segment);
-                if closed {
+                if owner == Owner::Nobody {
+                    self.let_go(now, id);
+                } else if closed {
                     self.close_sending(now, id);
                 }
             }

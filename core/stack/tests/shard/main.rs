@@ -2,6 +2,7 @@
 
 mod application;
 mod balance;
+mod closing_early;
 mod flood;
 mod hand;
 mod handshake;
