@@ -7,5 +7,6 @@ mod flood;
 mod hand;
 mod handshake;
 mod pair;
+mod peer_window;
 mod strays;
 mod time_wait;
