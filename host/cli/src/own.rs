@@ -161,11 +161,23 @@ fn lacks_device(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }
 
-/// What went wrong and what to do, as the device tells it in two lines.
+/// What went wrong and what to do: as the device tells it in two lines, with this command's own
+/// options where they are the remedy.
 fn start_fault(plan: &Plan, error: &io::Error) -> Fault {
     let text = error.to_string();
     let (what, remedy) = text.split_once('\n').unwrap_or((&text, "see usertcp --help"));
-    Fault::run(format!("{}: {what}", plan.device), remedy)
+    let what = match what.contains(&plan.device) {
+        true => what.to_owned(),
+        false => format!("{}: {what}", plan.device),
+    };
+    let remedy = match error.kind() {
+        io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists => {
+            "stop the program that has the device, or choose another with --dev"
+        }
+        io::ErrorKind::AddrInUse => "choose other addresses with --addr and --peer",
+        _ => remedy,
+    };
+    Fault::run(what, remedy)
 }
 
 fn tun_setup(plan: &Plan, offload: bool) -> Setup {
@@ -228,7 +240,10 @@ impl Network for OwnNetwork {
             let addresses = self.setup.addresses.iter();
             return Ok(addresses.map(|address| SocketAddr::new(*address, port)).collect());
         };
-        let outside = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, kernel_port)).await?;
+        let outside = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, kernel_port)).await;
+        let outside = outside.map_err(|error| {
+            io::Error::new(error.kind(), format!("127.0.0.1:{kernel_port} of the kernel: {error}"))
+        })?;
         let at = outside.local_addr()?;
         tokio::spawn(bridge::publish(outside, move |_| {
             let dialer = dialer.clone();

@@ -36,10 +36,10 @@ check_fault_refused() {
 
 # --- Without permission -------------------------------------------------------------------------------
 
-as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
 start_as_nobody() {
-    as_nobody "$usertcp" serve "$site" >"$work/nobody.log" 2>&1 </dev/null &
+    "${nobody[@]}" "$usertcp" serve "$site" >"$work/nobody.log" 2>&1 </dev/null &
     nobody_pid=$!
     trap 'kill $nobody_pid' EXIT
     await http://127.0.0.1:8077/hello.txt "$nobody_pid" ||
@@ -60,19 +60,22 @@ check_without_permission() {
 check_fault_port_in_use() {
     ours_only
     start_as_nobody
-    faulty 1 '8077' as_nobody "$usertcp" serve "$site"
+    faulty 1 '8077' "${nobody[@]}" "$usertcp" serve "$site"
 }
 
 # The last word of the server all checks used.
 check_stop() {
     kill -TERM "$main_pid"
-    local try
-    for try in $(seq 50); do
+    for _ in $(seq 50); do
         [ -e "/proc/$main_pid/fd/0" ] || break
         sleep 0.1
     done
     [ ! -e "/proc/$main_pid/fd/0" ] || fail "still running 5 s after SIGTERM"
     ! grep -qi panic "$work/main.log" || fail "$(grep -i -A 5 panic "$work/main.log")"
+    for _ in $(seq 20); do
+        [ -e /proc/sys/net/ipv4/conf/utcp0 ] || break
+        sleep 0.1
+    done
     ! ip link show utcp0 2>/dev/null || fail "utcp0 is still there"
     tail -n 1 "$work/main.log"
 }

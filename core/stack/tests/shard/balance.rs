@@ -64,3 +64,22 @@ fn an_idle_shard_is_small() {
     assert_eq!(pair.client.shard.usage().committed_anchors, 0);
     assert_empty(&pair.client.shard);
 }
+
+/// AT-40: what is due is handled once, also when what it waits for is the transmission that follows.
+#[test]
+fn a_paced_release_that_is_due_costs_one_wake() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(1);
+    let (client, _) = pair.open(listener);
+    let shard = &mut pair.client.shard;
+    let limit = usertcp_base::Rate::from_octets_per_second(1_000_000);
+    shard.set_option(pair.now, client, |settings| settings.rate_limit = limit).unwrap();
+    shard.write(pair.now, client, &[7; 50_000]).unwrap();
+    pair.settle();
+    for late in [0, 1, 100_000] {
+        let next = pair.client.shard.next_deadline().expect("the pacer waits");
+        pair.now = next + Span::from_micros(late);
+        assert!(pair.client.shard.handle_deadlines(pair.now, 8), "{late} us late");
+        pair.settle();
+    }
+}
