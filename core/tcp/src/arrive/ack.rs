@@ -77,11 +77,8 @@ impl<C: CongestionController> Tcb<C> {
         // What is left of a SYN still has the scale option, which the parser lets nothing else have:
         // its window is not scaled (7323-2).
         let of_syn = segment.options.scale.is_some();
-        let window = if of_syn {
-            u32::from(header.window.0)
-        } else {
-            self.snd.scale.octets(header.window)
-        };
+        let window =
+            if of_syn { u32::from(header.window.0) } else { self.snd.scale.octets(header.window) };
         if self.persist.is_probing() {
             // A peer that answers probes is alive, whatever its window (MUST-37, SHLD-17).
             self.progress = now;

@@ -66,7 +66,8 @@ fn a_real_black_hole_is_believed_at_the_timeout_and_cut_anew() {
 // proves IC-2, SHLD-20, MUST-47, MUST-56
 #[test]
 fn unreachable_is_told_and_ends_nothing() {
-    for (told, kind) in [(true, SignalKind::Hard), (true, SignalKind::Soft), (false, SignalKind::Hard)]
+    for (told, kind) in
+        [(true, SignalKind::Hard), (true, SignalKind::Soft), (false, SignalKind::Hard)]
     {
         let mut bench = Start::default().with(|s| s.soft_errors = told).go();
         let _ = bench.write(100);

@@ -99,7 +99,8 @@ fn retransmissions_leave_whole() {
         let _ = bench.write(10_000);
         let mut out = Vec::new();
         for round in 0..40 {
-            let blocks = if sack { std::vec![(2000, 10_000 - (40 - round) * 100)] } else { std::vec![] };
+            let blocks =
+                if sack { std::vec![(2000, 10_000 - (40 - round) * 100)] } else { std::vec![] };
             let duplicate = bench.peer_acks(0).sack(&blocks);
             out.extend(bench.send(duplicate));
             out.extend(bench.pass(40));

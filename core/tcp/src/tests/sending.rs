@@ -247,8 +247,12 @@ fn two_days_of_idleness_are_two_days() {
 // proves REC-1, MUST-1
 #[test]
 fn large_windows_do_not_overflow() {
-    let start =
-        Start { scale: Some(14), window: u16::MAX, fixed_window: Some(1 << 30), ..Start::default() };
+    let start = Start {
+        scale: Some(14),
+        window: u16::MAX,
+        fixed_window: Some(1 << 30),
+        ..Start::default()
+    };
     let mut bench = start.go();
     assert_eq!(bench.info().peer_window_octets, u32::from(u16::MAX) << 14);
     assert!(bench.tcb.snd.right_edge() != Seq(0));
