@@ -169,6 +169,7 @@ fn the_third_duplicate_resends_and_the_first_two_release_new_data() {
     }
     assert!(out.len() >= 2, "3042");
     let third = duplicate(&bench);
-    let out = bench.send(third);
+    let mut out = bench.send(third);
+    out.extend(bench.pass(50)); // the pacer has its say
     assert_eq!(spans(&out).first(), Some(&(0, 1000)));
 }
