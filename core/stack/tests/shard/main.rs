@@ -4,11 +4,13 @@
 
 mod application;
 mod balance;
+mod closing_early;
 mod flood;
 mod gate;
 mod hand;
 mod handshake;
 mod pair;
+mod peer_window;
 mod scarce;
 mod signals;
 mod strays;

@@ -71,6 +71,8 @@ impl<C: CongestionController> Tcb<C> {
         let header = segment.header;
         let mut source = WindowSource { wl1: self.snd.wl1, wl2: self.snd.wl2 };
         if source.offer(header.seq, header.ack) == WindowUpdate::Stale {
+            // The window is counted from SND.UNA, which may move on: its right edge does not.
+            self.snd.wnd = self.snd.wnd.saturating_sub(header.ack.since(self.snd.una));
             return false;
         }
         (self.snd.wl1, self.snd.wl2) = (source.wl1, source.wl2);
