@@ -52,8 +52,9 @@ pub struct Tcb<C> {
     pub(crate) last_sent: Instant,
     /// When data last advanced, or outstanding data began: what R2 counts from.
     pub(crate) progress: Instant,
-    /// When the pacer lets the next octet go, while it is what holds data back.
-    pub(crate) release: Option<Instant>,
+    /// When the pacer lets the next octet go, while it is what holds data back; else
+    /// [`Instant::FAR`].
+    pub(crate) release: Instant,
     // Rare.
     pub(crate) persist: Persist,
     pub(crate) mtu: PathMtu,
@@ -63,8 +64,8 @@ pub struct Tcb<C> {
     pub(crate) settings: Settings,
     pub(crate) stopwatches: Stopwatches,
     pub(crate) established: Instant,
-    /// End of FIN-WAIT-2 for a connection nobody reads from any more.
-    pub(crate) linger: Option<Instant>,
+    /// End of FIN-WAIT-2 for a connection nobody reads from any more; else [`Instant::FAR`].
+    pub(crate) linger: Instant,
     pub(crate) octets_acknowledged: u64,
     pub(crate) octets_received: u64,
 }
@@ -145,7 +146,7 @@ impl<C: CongestionController> Tcb<C> {
             last_heard: now,
             last_sent: now,
             progress: now,
-            release: None,
+            release: Instant::FAR,
             persist: Persist::default(),
             mtu: PathMtu::new(path),
             peer_mss: agreed.peer_mss_octets,
@@ -154,7 +155,7 @@ impl<C: CongestionController> Tcb<C> {
             settings: *settings,
             stopwatches: Stopwatches::new(now),
             established: now,
-            linger: None,
+            linger: Instant::FAR,
             octets_acknowledged: 0,
             octets_received: 0,
         };

@@ -22,13 +22,13 @@ impl<C: CongestionController> Tcb<C> {
             self.recovery.deadline(),
             self.persist.deadline(),
             self.acks.deadline(now),
-            self.release,
+            Some(self.release),
             self.keep_alive_deadline(),
             self.give_up_deadline(),
             self.persist_deadline(),
-            self.linger,
+            Some(self.linger),
         ];
-        timers.into_iter().flatten().min()
+        timers.into_iter().flatten().filter(|at| *at != Instant::FAR).min()
     }
 
     /// Keep-alive waits while anything is outstanding (MUST-26), and rests where silence is all
@@ -76,7 +76,9 @@ impl<C: CongestionController> Tcb<C> {
         let settings = self.ack_settings();
         let _ = self.acks.on_deadline(env.now, &settings);
         // The transmission that follows asks the pacer again.
-        self.release = self.release.filter(|release| *release > env.now);
+        if self.release <= env.now {
+            self.release = Instant::FAR;
+        }
         if let Some(reason) = self.on_keep_alive(env.now) {
             return self.abandon(env, reason);
         }
@@ -90,7 +92,7 @@ impl<C: CongestionController> Tcb<C> {
         if past(self.give_up_deadline()) || past(self.persist_deadline()) {
             return Some(CloseReason::TimedOut);
         }
-        if past(self.linger) {
+        if self.linger <= now {
             return Some(CloseReason::Normal);
         }
         None

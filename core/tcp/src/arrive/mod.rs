@@ -17,7 +17,7 @@ use crate::recv::ack_policy::AckNeed;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
 use core::ops::ControlFlow;
-use usertcp_base::{CloseReason, Observer};
+use usertcp_base::{CloseReason, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_wire::tcp::Flags;
 
@@ -75,8 +75,8 @@ impl<C: CongestionController> Tcb<C> {
                 let then = Then::TimeWait { record: self.time_wait(), reply };
                 *effects = core::mem::take(effects).and_ended(CloseReason::Normal, then);
             }
-            StateName::FinWait2 if self.wants.detached && self.linger.is_none() => {
-                self.linger = Some(env.now + env.limits.fin_wait_2);
+            StateName::FinWait2 if self.wants.detached && self.linger == Instant::FAR => {
+                self.linger = env.now + env.limits.fin_wait_2;
             }
             _ => {}
         }

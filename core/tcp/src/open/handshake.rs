@@ -93,6 +93,8 @@ pub enum HandshakeDeadline {
 const FIRST_TIMEOUT: Span = Span::from_secs(1);
 /// Back-off ends here.
 const LONGEST_TIMEOUT: Span = Span::from_secs(120);
+/// Doublings before it does: 64 s is the last.
+const DOUBLINGS: u32 = 6;
 
 impl Handshake {
     /// An active open: our SYN is to be sent now.
@@ -215,6 +217,15 @@ impl Handshake {
         self.last_sent.before_now(now) + self.timeout()
     }
 
+    /// How long it has lasted when the present timeout passes: the sum of all of them. A stamp
+    /// could not tell beyond 35 minutes.
+    fn waited(&self) -> Span {
+        let doubled = u32::from(self.retries).min(DOUBLINGS);
+        let doubling = FIRST_TIMEOUT.doubled(doubled + 1).saturating_sub(FIRST_TIMEOUT);
+        let longest = u64::from(u32::from(self.retries) - doubled);
+        doubling.saturating_add(LONGEST_TIMEOUT.saturating_mul(longest))
+    }
+
     fn timeout(&self) -> Span {
         FIRST_TIMEOUT.doubled(u32::from(self.retries)).min(LONGEST_TIMEOUT)
     }
@@ -230,9 +241,8 @@ impl Handshake {
         if now < self.deadline(now) {
             return HandshakeDeadline::NotYet;
         }
-        let elapsed = now.stamp().since(self.first_sent);
         let over = if self.active {
-            elapsed >= settings.open_timeout
+            self.waited() >= settings.open_timeout || self.retries == u8::MAX
         } else {
             self.retries >= limits.syn_ack_retries
         };

@@ -221,6 +221,29 @@ fn an_active_open_doubles_its_gaps_and_lasts_three_minutes() {
     assert!(end >= Span::from_secs(180), "{end:?}");
 }
 
+// proves MUST-23: the application may wait for hours
+#[test]
+fn an_active_open_lasts_as_long_as_was_asked() {
+    for secs in [1, 3, 60, 180, 3600, 4 * 3600] {
+        let mut bench = Bench::new(true);
+        bench.settings.open_timeout = Span::from_secs(secs);
+        let start = bench.now;
+        loop {
+            bench.now = bench.handshake.deadline(bench.now);
+            let (settings, limits) = (&bench.settings, &bench.limits);
+            match bench.handshake.handle_deadline(bench.now, settings, limits) {
+                HandshakeDeadline::Retransmit { .. } => {}
+                HandshakeDeadline::TimedOut => break,
+                HandshakeDeadline::NotYet => panic!(),
+            }
+        }
+        let took = bench.now.since(start);
+        let least = Span::from_secs(secs);
+        let most = Span::from_secs(2 * secs).min(Span::from_secs(secs + 120));
+        assert!(took >= least && took <= most, "{secs} {took:?}");
+    }
+}
+
 // proves BG-4
 #[test]
 fn a_passive_open_gives_up_after_its_retries() {

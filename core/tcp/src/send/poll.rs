@@ -61,7 +61,7 @@ impl<C: CongestionController> Tcb<C> {
         if let Some(probe) = self.poll_probe(env) {
             return PollSegment::Segment(probe);
         }
-        self.release = None;
+        self.release = Instant::FAR;
         let data = match self.poll_retransmission(env, room) {
             Some(data) => data,
             None => self.poll_new_data(env, room),
@@ -79,7 +79,7 @@ impl<C: CongestionController> Tcb<C> {
             return PollSegment::Segment(reply.without_payload());
         }
         self.limited(env, held.limiter);
-        self.release = held.until;
+        self.release = held.until.unwrap_or(Instant::FAR);
         match held.until {
             Some(until) => PollSegment::Wait(until),
             None => PollSegment::Blocked(held.limiter),

@@ -17,6 +17,8 @@ fn acceptability_at_both_edges() {
         (0, 0, true),
         (-1, 0, false),
         (edge - 1, 0, true),
+        // On purpose: who filled our window acknowledges from its right edge (see `window_check`).
+        (edge, 0, true),
         (edge + 1, 0, false),
         (-1, 1, false),
         (-1, 2, true),

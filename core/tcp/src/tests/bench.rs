@@ -2,6 +2,7 @@
 //! says. Sequence numbers are told as offsets from the first octet of each direction; the clock
 //! moves only when the test moves it. Both directions wrap (AT-41).
 
+pub use super::script::*;
 use crate::*;
 use std::vec::Vec;
 use usertcp_base::observe::{CloseReason, Counters, Event, Limiter};
@@ -37,6 +38,8 @@ pub struct Start {
     pub super_segments: bool,
     /// Round trip of the handshake, milliseconds.
     pub rtt: u64,
+    /// Our SYN was lost once (active only).
+    pub lost: bool,
 }
 
 impl Default for Start {
@@ -55,6 +58,7 @@ impl Default for Start {
             limits: Limits::default(),
             super_segments: false,
             rtt: 100,
+            lost: false,
         }
     }
 }
@@ -86,106 +90,6 @@ impl Observer for Log {
     fn on_event(&mut self, _: Option<ConnId>, _: Instant, event: &Event) {
         self.0.push(*event);
     }
-}
-
-/// What the peer sends. Numbers are offsets.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    pub flags: Flags,
-    pub seq: i64,
-    pub ack: i64,
-    /// The field, unscaled.
-    pub window: u16,
-    pub payload: Vec<u8>,
-    pub urgent: u16,
-    /// Replaces the timestamps the bench would put on.
-    pub stamps: Option<Option<(u32, u32)>>,
-    pub sack: Vec<(i64, i64)>,
-    pub wire_segments: u16,
-}
-
-impl Peer {
-    pub fn flags(mut self, flags: Flags) -> Peer {
-        self.flags = flags;
-        self
-    }
-    pub fn and(mut self, flags: Flags) -> Peer {
-        self.flags = self.flags | flags;
-        self
-    }
-    pub fn window(mut self, window: u16) -> Peer {
-        self.window = window;
-        self
-    }
-    pub fn data(mut self, octets: usize) -> Peer {
-        let first = self.seq;
-        self.payload = (0..octets).map(|i| pattern(first + i as i64)).collect();
-        self
-    }
-    pub fn urgent(mut self, pointer: u16) -> Peer {
-        self.flags = self.flags | Flags::URG;
-        self.urgent = pointer;
-        self
-    }
-    pub fn stamps(mut self, value: u32, echo: u32) -> Peer {
-        self.stamps = Some(Some((value, echo)));
-        self
-    }
-    pub fn unstamped(mut self) -> Peer {
-        self.stamps = Some(None);
-        self
-    }
-    pub fn sack(mut self, blocks: &[(i64, i64)]) -> Peer {
-        self.sack = blocks.to_vec();
-        self
-    }
-}
-
-/// The octet at an offset, the same in both directions.
-pub fn pattern(offset: i64) -> u8 {
-    (offset.rem_euclid(251)) as u8
-}
-
-/// What we sent. Numbers are offsets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Out {
-    pub flags: Flags,
-    pub seq: i64,
-    pub ack: i64,
-    pub window: u16,
-    pub payload: Vec<u8>,
-    pub urgent: u16,
-    pub gso: Option<u16>,
-    pub stamps: Option<(u32, u32)>,
-    pub sack: Vec<(i64, i64)>,
-    pub dscp: u8,
-    pub hop_limit: u8,
-    pub mss: Option<u16>,
-    /// Milliseconds since birth.
-    pub at: u64,
-}
-
-impl Out {
-    pub fn len(&self) -> usize {
-        self.payload.len()
-    }
-    pub fn has(&self, flag: Flags) -> bool {
-        self.flags.contains(flag)
-    }
-    /// First octet and length.
-    pub fn span(&self) -> (i64, usize) {
-        (self.seq, self.len())
-    }
-    /// <SEQ><ACK> of a bare acknowledgement; panics at anything else.
-    pub fn bare(&self) -> (i64, i64) {
-        assert!(self.payload.is_empty() && self.flags == Flags::ACK, "{self:?}");
-        (self.seq, self.ack)
-    }
-}
-
-/// The spans of segments that carry data.
-pub fn spans(out: &[Out]) -> Vec<(i64, usize)> {
-    out.iter().filter(|out| out.len() > 0).map(Out::span).collect()
 }
 
 pub struct Bench {
@@ -601,12 +505,17 @@ fn shake(start: &Start, syn: &Options, began: Instant, offer: &Offer) -> (Openin
     };
     let echo = timestamp_clock(began, OFFSET);
     let (mut handshake, mut last) = if start.active {
-        let mut options = syn.clone();
+        let mut record = Handshake::active(began, ISS, OFFSET, offer);
+        if start.lost {
+            let late = record.deadline(began);
+            let _ = record.handle_deadline(late, &start.settings, &start.limits);
+        }
+        let mut options = *syn;
         options.timestamps = options.timestamps.map(|stamps| Timestamps { echo, ..stamps });
         let answer = segment(Flags::SYN | Flags::ACK, IRS, ISS + 1, options);
-        (Handshake::active(began, ISS, OFFSET, offer), answer)
+        (record, answer)
     } else {
-        let first = segment(Flags::SYN, IRS, Seq(0), syn.clone());
+        let first = segment(Flags::SYN, IRS, Seq(0), *syn);
         let limits = &start.limits;
         let record = Handshake::passive(began, &first, ISS, OFFSET, offer, &PATH, limits);
         let value = PEER_CLOCK;

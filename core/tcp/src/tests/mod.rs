@@ -10,6 +10,7 @@ mod options;
 mod pair;
 mod path;
 mod retransmitting;
+mod script;
 mod sending;
 mod sizes;
 mod timing;

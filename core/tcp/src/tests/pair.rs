@@ -1,9 +1,15 @@
 //! Two connections joined by a queue that loses, doubles and reorders, with random application
 //! calls; and the invariants that hold after every call of any connection.
 
+use super::bench::PATH;
 use crate::*;
-use usertcp_base::Instant;
-use usertcp_cc::CongestionController;
+use proptest::prelude::*;
+use std::vec::Vec;
+use usertcp_base::observe::{CloseReason, Counters};
+use usertcp_base::{ConnId, Ecn, Instant, Limits, Prng, Seq, Span};
+use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
+use usertcp_frame::{FramePool, PoolConfig};
+use usertcp_wire::tcp::{Flags, Timestamps};
 
 /// What holds of a live connection between calls.
 pub fn invariants<C: CongestionController>(tcb: &Tcb<C>, now: Instant) {
@@ -36,4 +42,403 @@ pub fn invariants<C: CongestionController>(tcb: &Tcb<C>, now: Instant) {
     // Each counts up to 76 hours.
     let known = life < 70 * 3_600_000_000;
     assert!(!known || total.abs_diff(life) <= 128, "stopwatches: {total} of {life}");
+}
+
+/// What the queue between the two does.
+#[derive(Clone, Copy, Debug)]
+struct Weather {
+    loss: u32,
+    doubling: u32,
+    reordering: u32,
+    delay: u64,
+}
+
+/// One application call, or time.
+#[derive(Clone, Debug)]
+enum Act {
+    Write(bool, usize),
+    Read(bool, usize),
+    Shutdown(bool),
+    Cork(bool, bool),
+    NoDelay(bool, bool),
+    Flush(bool),
+    Urgent(bool),
+    TooBig(bool, u16),
+    Pass(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    use Act::*;
+    prop_oneof![
+        6 => (any::<bool>(), 1..20_000usize).prop_map(|(who, octets)| Write(who, octets)),
+        6 => (any::<bool>(), 1..30_000usize).prop_map(|(who, octets)| Read(who, octets)),
+        1 => any::<bool>().prop_map(Shutdown),
+        1 => any::<(bool, bool)>().prop_map(|(who, on)| Cork(who, on)),
+        1 => any::<(bool, bool)>().prop_map(|(who, on)| NoDelay(who, on)),
+        1 => any::<bool>().prop_map(Flush),
+        1 => any::<bool>().prop_map(Urgent),
+        1 => (any::<bool>(), 0..1500u16).prop_map(|(who, octets)| TooBig(who, octets)),
+        8 => (1..400u64).prop_map(Pass),
+    ]
+}
+
+struct End {
+    tcb: Option<Tcb<AnyController>>,
+    ended: Option<CloseReason>,
+    written: u64,
+    read: u64,
+    closed: bool,
+    saw_end: bool,
+}
+
+struct Flight {
+    due: Instant,
+    order: u64,
+    to: usize,
+    segment: Outgoing,
+}
+
+struct Pair {
+    now: Instant,
+    ends: [End; 2],
+    flying: Vec<Flight>,
+    order: u64,
+    prng: Prng,
+    limits: Limits,
+    counters: Counters,
+    pool: FramePool,
+    weather: Weather,
+    super_segments: bool,
+}
+
+fn octet(index: u64) -> u8 {
+    (index % 253) as u8
+}
+
+impl Pair {
+    fn new(seed: u64, weather: Weather, options: u8) -> Pair {
+        let (timestamps, sack, scaling) = (options & 1 != 0, options & 2 != 0, options & 4 != 0);
+        let settings =
+            Settings { timestamps, sack, window_scaling: scaling, ..Settings::default() };
+        let mut limits = Limits::default();
+        if options & 8 != 0 {
+            limits.receive_buffer_start_octets = 6000;
+            limits.receive_buffer_octets = 6000;
+        }
+        let now = Instant::from_millis(1000);
+        let offer = Offer::new(&settings, &limits, &PATH);
+        let mut active = Handshake::active(now, Seq(u32::MAX - 5000), 3, &offer);
+        let syn = arrived(active.synchronise(now, &settings).without_payload());
+        let iss = Seq(u32::MAX - 9000);
+        let mut passive = Handshake::passive(now, &syn, iss, 4, &offer, &PATH, &limits);
+        let mut answer = arrived(passive.synchronise(now, &settings).without_payload());
+        let opened = |outcome| match outcome {
+            HandshakeOutcome::Established(opening) => opening,
+            other => panic!("{other:?}"),
+        };
+        let first = opened(active.handle_segment(now, &mut answer, &settings, &PATH, &limits));
+        let mut pair = Pair {
+            now,
+            ends: [0, 1].map(|_| End {
+                tcb: None,
+                ended: None,
+                written: 0,
+                read: 0,
+                closed: false,
+                saw_end: false,
+            }),
+            flying: Vec::new(),
+            order: 0,
+            prng: Prng::from_seed(seed),
+            limits,
+            counters: Counters::default(),
+            pool: FramePool::new(&PoolConfig { octets: 64 << 20, reserve_small: 64 }),
+            weather,
+            super_segments: options & 16 != 0,
+        };
+        pair.ends[0].tcb = Some(pair.born(&first, &settings));
+        let effects = pair.call(0, |tcb, env| tcb.handle_segment(env, answer));
+        pair.settle(0, effects, false);
+        let at = pair.flying.pop().expect("the last acknowledgement");
+        let mut last = arrived(at.segment);
+        let limits = pair.limits.clone();
+        let second = opened(passive.handle_segment(now, &mut last, &settings, &PATH, &limits));
+        pair.ends[1].tcb = Some(pair.born(&second, &settings));
+        let effects = pair.call(1, |tcb, env| tcb.handle_segment(env, last));
+        pair.settle(1, effects, true);
+        pair
+    }
+
+    fn born(&mut self, opening: &Opening, settings: &Settings) -> Tcb<AnyController> {
+        let mut env = Env {
+            now: self.now,
+            id: ConnId { slot: 0, generation: 0 },
+            limits: &self.limits,
+            prng: &mut self.prng,
+            counters: &mut self.counters,
+            observer: &mut (),
+            pool: &self.pool,
+            super_segments: self.super_segments,
+        };
+        let start = |path: &PathStart| AnyController::start_with(Algorithm::Cubic, path);
+        Tcb::new(&mut env, opening, settings, &PATH, start)
+    }
+
+    fn call<R>(
+        &mut self,
+        who: usize,
+        f: impl FnOnce(&mut Tcb<AnyController>, &mut Env<'_, ()>) -> R,
+    ) -> R {
+        let mut env = Env {
+            now: self.now,
+            id: ConnId { slot: 0, generation: 0 },
+            limits: &self.limits,
+            prng: &mut self.prng,
+            counters: &mut self.counters,
+            observer: &mut (),
+            pool: &self.pool,
+            super_segments: self.super_segments,
+        };
+        let tcb = self.ends[who].tcb.as_mut().expect("alive");
+        let result = f(tcb, &mut env);
+        invariants(tcb, self.now);
+        result
+    }
+
+    /// Acts on effects, then sends everything there is.
+    fn settle(&mut self, who: usize, effects: Effects, weather: bool) {
+        if let Some(ended) = effects.ended {
+            self.ends[who].ended = Some(ended.reason);
+            // TIME-WAIT is kept alive by its last acknowledgement only: enough here.
+            match ended.then {
+                Then::Forget => {}
+                Then::Reset(reply) => self.fly(who, reply.without_payload(), weather),
+                Then::TimeWait { record, reply } => {
+                    for _ in 0..3 {
+                        let mut reply = reply.clone().unwrap_or_else(|| {
+                            Reply::new(Flags::ACK, record.snd_nxt, record.rcv_nxt, record.window)
+                        });
+                        reply.options.timestamps = record.timestamps.map(|t| Timestamps {
+                            value: timestamp_clock(self.now, t.offset),
+                            echo: t.recent,
+                        });
+                        self.fly(who, reply.without_payload(), false);
+                    }
+                }
+            }
+            return;
+        }
+        let room =
+            SendRoom { largest_payload_octets: if self.super_segments { 20_000 } else { 0 } };
+        for count in 0.. {
+            assert!(count < 5000, "never stops");
+            match self.call(who, |tcb, env| tcb.poll_segment(env, &room)) {
+                PollSegment::Segment(segment) => self.fly(who, segment, weather),
+                PollSegment::Wait(_) | PollSegment::Blocked(_) => break,
+            }
+        }
+        let tcb = self.ends[who].tcb.as_ref().expect("alive");
+        let waits = tcb.unsent_octets() > 0;
+        assert!(!waits || tcb.next_deadline(self.now).is_some(), "waits for nothing");
+    }
+
+    fn fly(&mut self, who: usize, segment: Outgoing, weather: bool) {
+        let Weather { loss, doubling, reordering, delay } = self.weather;
+        let copies = if !weather {
+            1
+        } else if self.prng.chance_per_million(loss) {
+            0
+        } else {
+            1 + u32::from(self.prng.chance_per_million(doubling))
+        };
+        for _ in 0..copies {
+            let late = if self.prng.chance_per_million(reordering) { delay } else { 0 };
+            self.order += 1;
+            self.flying.push(Flight {
+                due: self.now + Span::from_millis(delay + late),
+                order: self.order,
+                to: 1 - who,
+                segment: Outgoing {
+                    reply: segment.reply.clone(),
+                    payload: segment.payload.slice(0, segment.payload.len()),
+                    gso_octets: segment.gso_octets,
+                },
+            });
+        }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let end = self.now + Span::from_millis(millis);
+        let mut same = 0;
+        loop {
+            let flight = self.flying.iter().map(|flight| (flight.due, flight.order)).min();
+            let timer = |who: usize| deadline_of(&self.ends[who], self.now).map(|at| (at, who));
+            let timer = [timer(0), timer(1)].into_iter().flatten().min();
+            match (flight, timer) {
+                (Some((due, order)), timer)
+                    if due <= end && timer.is_none_or(|(at, _)| due <= at) =>
+                {
+                    self.now = self.now.max(due);
+                    let index = self.flying.iter().position(|f| f.order == order).unwrap();
+                    let flight = self.flying.swap_remove(index);
+                    if self.ends[flight.to].ended.is_none() {
+                        let segment = arrived(flight.segment);
+                        let effects =
+                            self.call(flight.to, |tcb, env| tcb.handle_segment(env, segment));
+                        self.settle(flight.to, effects, true);
+                    }
+                }
+                (_, Some((at, who))) if at <= end => {
+                    // One timer may hand over to another at the same moment, not for ever.
+                    same = if at > self.now { 0 } else { same + 1 };
+                    assert!(same < 6, "a deadline that stays");
+                    self.now = self.now.max(at);
+                    let effects = self.call(who, |tcb, env| tcb.handle_deadline(env));
+                    self.settle(who, effects, true);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    fn write(&mut self, who: usize, octets: usize) {
+        let from = self.ends[who].written;
+        let data: Vec<u8> = (0..octets as u64).map(|i| octet(from + i)).collect();
+        let taken = self.call(who, |tcb, env| tcb.write(env, &data));
+        self.ends[who].written += taken as u64;
+        self.settle(who, Effects::default(), true);
+    }
+
+    fn read(&mut self, who: usize, most: usize) {
+        let mut buffer = std::vec![0; most];
+        let (outcome, effects) = self.call(who, |tcb, env| tcb.read(env, &mut buffer));
+        match outcome {
+            ReadOutcome::Octets(count) => {
+                for (i, found) in buffer[..count].iter().enumerate() {
+                    assert_eq!(*found, octet(self.ends[who].read + i as u64), "stream");
+                }
+                self.ends[who].read += count as u64;
+            }
+            ReadOutcome::Nothing => {}
+            ReadOutcome::End => self.ends[who].saw_end = true,
+        }
+        self.settle(who, effects, true);
+    }
+
+    fn act(&mut self, act: &Act) {
+        let who = |who: bool| usize::from(who);
+        if let Act::Pass(millis) = act {
+            return self.pass(*millis);
+        }
+        let (Act::Write(end, _)
+        | Act::Read(end, _)
+        | Act::Shutdown(end)
+        | Act::Cork(end, _)
+        | Act::NoDelay(end, _)
+        | Act::Flush(end)
+        | Act::Urgent(end)
+        | Act::TooBig(end, _)) = act
+        else {
+            return;
+        };
+        let end = who(*end);
+        if self.ends[end].ended.is_some() {
+            return;
+        }
+        match *act {
+            Act::Write(_, octets) => self.write(end, octets),
+            Act::Read(_, octets) => self.read(end, octets),
+            Act::Shutdown(_) => {
+                self.ends[end].closed = true;
+                let effects = self.call(end, |tcb, env| tcb.shutdown_write(env));
+                self.settle(end, effects, true);
+            }
+            Act::Cork(_, on) => self.set(end, |settings| settings.cork = on),
+            Act::NoDelay(_, on) => self.set(end, |settings| settings.no_delay = on),
+            Act::Flush(_) => {
+                self.call(end, |tcb, _| tcb.flush());
+                self.settle(end, Effects::default(), true);
+            }
+            Act::Urgent(_) => self.call(end, |tcb, _| tcb.mark_urgent_written()),
+            Act::TooBig(_, segment_octets) => {
+                let kind = SignalKind::TooBig { segment_octets };
+                let effects = self.call(end, |tcb, env| {
+                    let signal = Signal { seq: tcb.snd_una(), kind };
+                    tcb.handle_signal(env, &signal)
+                });
+                self.settle(end, effects, true);
+            }
+            Act::Pass(_) => {}
+        }
+    }
+
+    fn set(&mut self, who: usize, change: impl FnOnce(&mut Settings)) {
+        let effects = self.call(who, |tcb, env| {
+            let mut settings = *tcb.settings();
+            change(&mut settings);
+            tcb.set_settings(env, settings)
+        });
+        self.settle(who, effects, true);
+    }
+
+    /// Everything written is read, both ends close, both records end.
+    fn finish(&mut self) {
+        self.weather.loss /= 4;
+        for _ in 0..4000 {
+            for who in [0, 1] {
+                if self.ends[who].ended.is_none() {
+                    self.act(&Act::Shutdown(who == 1));
+                    self.act(&Act::Read(who == 1, 50_000));
+                }
+            }
+            if self.ends.iter().all(|end| end.ended.is_some()) {
+                break;
+            }
+            self.pass(250);
+        }
+        for who in [0, 1] {
+            let (end, other) = (&self.ends[who], &self.ends[1 - who]);
+            assert_eq!(end.ended, Some(CloseReason::Normal), "end {who}");
+            assert_eq!(end.read, other.written, "all of it arrived");
+        }
+    }
+}
+
+fn deadline_of(end: &End, now: Instant) -> Option<Instant> {
+    end.tcb.as_ref().filter(|_| end.ended.is_none())?.next_deadline(now)
+}
+
+/// What arrives of what was sent.
+fn arrived(outgoing: Outgoing) -> Segment {
+    let Outgoing { reply, payload, gso_octets } = outgoing;
+    let each = gso_octets.map_or(payload.len().max(1), usize::from);
+    Segment {
+        header: reply.header,
+        options: reply.options,
+        wire_segments: payload.len().div_ceil(each).max(1) as u16,
+        payload,
+        ecn: Ecn::NotCapable,
+    }
+}
+
+proptest! {
+
+    // proves E-27, E-20, MUST-34, SHLD-14, BG-7 (its share): whatever the weather and the calls
+    #[test]
+    fn any_two_connections_end_well(
+        seed in any::<u64>(),
+        options in 0..32u8,
+        loss in 0..150_000u32,
+        doubling in 0..50_000u32,
+        reordering in 0..100_000u32,
+        delay in 1..80u64,
+        acts in prop::collection::vec(act(), 1..60),
+    ) {
+        let mut pair = Pair::new(seed, Weather { loss, doubling, reordering, delay }, options);
+        for act in &acts {
+            pair.act(act);
+        }
+        pair.finish();
+    }
 }

@@ -19,7 +19,15 @@ fn a_connection_is_not_large() {
     std::println!("PathMtu {}", size_of::<PathMtu>());
     std::println!("Persist {}", size_of::<send::probe::Persist>());
     std::println!("Timestamps {}", size_of::<recv::paws::Timestamps>());
+    std::println!("Chain {}", size_of::<usertcp_frame::Chain>());
+    std::println!("Pacer {}", size_of::<pace::Pacer>());
+    std::println!("Advertise {}", size_of::<recv::advertise::Advertise>());
+    std::println!("Challenge {}", size_of::<recv::challenge::Challenge>());
+    std::println!("Reassembly {}", size_of::<recv::reassembly::Reassembly>());
+    std::println!("SackReport {}", size_of::<recv::sack::SackReport>());
     std::println!("Handshake {}", size_of::<Handshake>());
     std::println!("TimeWait {}", size_of::<TimeWait>());
-    assert!(size <= 1100);
+    // The budget of DESIGN §5.3 is half of it; what would help most is said in the report of the
+    // review: recovery's 320, settings' 104 and the controller's 128.
+    assert!(size <= 1016, "{size}");
 }
