@@ -11,8 +11,8 @@ use crate::slab::Slab;
 use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{FlowKey, Instant, ListenerId};
-use usertcp_tcp::{Effects, Handshake, Signal, SignalKind, TimeWait};
+use usertcp_base::{ConnId, FlowKey, Instant, ListenerId};
+use usertcp_tcp::{Effects, Handshake, Segment, Signal, SignalKind, TimeWait};
 
 /// The record.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Owner {
     Nobody,
     /// It waits in this listener's accept queue.
     Listener(ListenerId),
+    /// The application is asked whether this listener should answer it.
+    Gate(ListenerId),
     /// The application.
     Application,
 }
@@ -40,6 +42,8 @@ pub(crate) enum Owner {
 pub(crate) enum Body<C> {
     /// SYN-RECEIVED, for this listener.
     Embryo(Handshake, ListenerId),
+    /// A SYN that is not answered yet, for this listener.
+    Asked(Box<Segment>, ListenerId),
     /// SYN-SENT, or SYN-RECEIVED after a simultaneous open.
     Opening(Box<Opening<C>>),
     /// A TCB, by its index among the hot.
@@ -55,8 +59,19 @@ pub(crate) enum Body<C> {
 pub(crate) struct Opening<C> {
     pub handshake: Handshake,
     pub profile: Profile<C>,
-    /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4, SYN-RECEIVED).
+    /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
     pub closed: bool,
+}
+
+/// Half-open, parked, TIME-WAIT: all of them this (BG-5, MSL-1).
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Anchor<()>>() <= 96);
+
+impl<C> Body<C> {
+    /// Whether this is a handshake under way at `listener`, or the question about one.
+    pub(crate) fn is_half_open_at(&self, listener: ListenerId) -> bool {
+        matches!(self, Body::Embryo(_, at) | Body::Asked(_, at) if *at == listener)
+    }
 }
 
 impl<C> Opening<C> {
@@ -99,7 +114,12 @@ impl<C> Links for Slab<Anchor<C>> {
     }
 }
 
-/// A record leaves the wheel before it leaves the slab, so this is our mistake, never the network's.
+/// Whether the connection of a handle waits to be accepted at `listener`.
+pub(crate) fn waits_at<C>(anchors: &Slab<Anchor<C>>, id: ConnId, listener: ListenerId) -> bool {
+    anchors.get(id).is_some_and(|anchor| anchor.owner == Owner::Listener(listener))
+}
+
+/// A record leaves the wheel before it leaves the slab, so this is our mistake.
 #[cold]
 fn unlinked_record(index: u32) -> ! {
     panic!("record {index} is in the wheel and not in the slab")

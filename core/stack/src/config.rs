@@ -85,7 +85,8 @@ impl<C> core::fmt::Debug for Profile<C> {
 pub struct Listen<C> {
     /// One of our addresses, or any.
     pub local: Option<IpAddr>,
-    /// A port, or any.
+    /// A port; zero for one that is free, which [`crate::Shard::listener_info`] tells; `None` for
+    /// every port.
     pub port: Option<u16>,
     /// Connections that may wait to be accepted; zero counts as one.
     pub backlog: u32,
@@ -118,12 +119,10 @@ pub enum StartError {
 /// Why a listener does not listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListenError {
-    /// Another listener has this address and port (MUST-41).
+    /// Another listener has this address and port (MUST-41), or no port is free.
     InUse,
     /// Not an address of ours.
     NotOurs,
-    /// Port zero.
-    Port,
 }
 
 /// Why an active open does not begin.

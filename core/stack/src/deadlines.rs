@@ -7,7 +7,7 @@
 use crate::anchor::{Anchor, Body};
 use crate::shard::Shard;
 use usertcp_base::observe::{CloseReason, RetransmitCause};
-use usertcp_base::{ConnId, DropReason, Event, Instant, Observer};
+use usertcp_base::{ConnId, Event, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Effects, HandshakeDeadline};
 
@@ -19,6 +19,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.ip.expire(now);
         }
         self.count_network_drops(now);
+        self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
             self.handle_deadline(now, id);
@@ -51,6 +52,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     self.rearm(now, id);
                 }
             }
+            // Nobody decided: as if the SYN had been lost.
+            Body::Asked(..) => self.discard(id),
             Body::Ended(..) => {}
         }
     }
@@ -89,10 +92,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let effects = Effects { path_suspect: suspect && !passive, ..Effects::default() };
                 self.apply(now, id, effects);
             }
-            HandshakeDeadline::TimedOut if passive => {
-                self.common.drop_packet(Some(id), now, DropReason::EmbryoLimit);
-                self.discard(id);
-            }
+            HandshakeDeadline::TimedOut if passive => self.discard(id),
             HandshakeDeadline::TimedOut => {
                 self.apply(now, id, Effects::ended(CloseReason::TimedOut));
             }

@@ -2,8 +2,8 @@
 //!
 //! Owns: whose segment leaves next, and how header and payload become one packet.
 //! Must not know: what a segment is for.
-//! Implements: MUST-2 (checksum), MUST-45 (address of the connection), DESIGN §10 (local queue drops
-//! are not congestion).
+//! Implements: MUST-2 (checksum), MUST-45 (address of the connection), DESIGN §10 (local queue
+//! drops are not congestion).
 //!
 //! A packet is a small frame with the headers, followed by the slices of the payload as they lie in
 //! the send queue: nothing is copied, except a payload so short that a second slice costs a device
@@ -65,17 +65,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Fills `batch` with packets to send now. What does not fit stays where it is: in a
     /// connection's queue, not in a packet.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) {
+        let _ = self.fill(now, batch);
+    }
+
+    /// The same; false when no frame was left for a header.
+    pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
         while !batch.is_full() {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
             self.put(batch, packet);
         }
         let mut budget = self.common.limits.transmits_per_turn;
-        while !batch.is_full() && budget > 0 {
+        let mut spare = None;
+        while !batch.is_full() && budget > 0 && !self.transmit.is_empty() {
             budget -= 1;
-            if !self.transmit_one(now, batch) {
-                break;
-            }
+            // Before a segment is asked for: once given out, it counts as sent.
+            let Some(frame) = spare.take().or_else(|| self.common.pool.take_control(HEADROOM))
+            else {
+                self.want_memory(now);
+                return false;
+            };
+            spare = self.transmit_one(now, batch, frame);
         }
+        true
     }
 
     fn put(&mut self, batch: &mut TxBatch, packet: Packet) {
@@ -85,32 +96,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         debug_assert!(pushed.is_ok(), "asked only while there is room");
     }
 
-    /// One segment of the connection whose turn it is; false when nobody has one, or no frame is
-    /// left for its header. A connection that has more goes behind the others.
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
-        let Some(index) = self.transmit.pop() else { return false };
-        let Some(id) = self.table.anchors.id_at(index) else { return true };
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return true };
+    /// One segment of the connection whose turn it is. A connection that had one goes behind the
+    /// others. The frame comes back when it was not needed.
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
+        let index = self.transmit.pop()?;
+        let id = self.table.anchors.id_at(index)?;
+        let anchor = self.table.anchors.get_mut(id)?;
         let flow = anchor.flow;
-        let Body::Hot(hot) = anchor.body else { return true };
-        // Before the segment is asked for: once given out, it counts as sent.
-        let Some(frame) = self.common.pool.take_control(HEADROOM) else {
-            self.transmit.push(index);
-            self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
-            return false;
-        };
+        let Body::Hot(hot) = anchor.body else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload() };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
-        match tcb.poll_segment(&mut self.common.env(now, id), &room) {
-            PollSegment::Segment(segment) => {
-                self.transmit.push(index);
-                if let Some(packet) = self.pack(&flow, segment, frame) {
-                    self.put(batch, packet);
-                }
-            }
-            PollSegment::Wait(_) | PollSegment::Blocked(_) => self.rearm(now, id),
+        let tcb = self.table.hot.at_mut(hot)?;
+        let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
+        let PollSegment::Segment(segment) = outcome else {
+            self.rearm(now, id);
+            return Some(frame);
+        };
+        self.transmit.push(index);
+        match self.pack(&flow, segment, frame) {
+            Some(packet) => self.put(batch, packet),
+            None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
         }
-        true
+        None
     }
 
     /// The largest payload one packet may carry; a connection takes its MSS when that is more.
@@ -129,7 +135,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
-            None => self.common.drop_packet(None, now, DropReason::PoolEmpty),
+            None => {
+                self.common.drop_packet(None, now, DropReason::PoolEmpty);
+                self.want_memory(now);
+            }
         }
     }
 

@@ -5,16 +5,17 @@
 //! Implements: RFC 9293 §3.10.7.2 (E-5), RFC 4987 (4987-1 to -3), E-31, AT-1, AT-39, AT-42, BG-4.
 
 use crate::admission::{self, Admitted};
-use crate::anchor::{Body, Owner};
+use crate::anchor::{Body, Owner, waits_at};
 use crate::config::Profile;
 use crate::cookies;
 use crate::isn;
+use crate::listener::Gate;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{
-    Agreed, AgreedTimestamps, Handshake, HandshakeOutcome, Offer, Opening, PathFacts, Segment,
-    timestamp_clock,
+    Agreed, AgreedTimestamps, Handshake, HandshakeOutcome, Offer, Opening, PathFacts, Reply,
+    Segment, timestamp_clock,
 };
 
 /// What both ways of answering a SYN need.
@@ -36,16 +37,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: Segment,
         above: Option<Seq>,
     ) {
-        let Some(full) = self.listeners.get(listener).map(|listener| listener.is_full()) else {
-            return;
-        };
+        let Some(answers) = self.listeners.get(listener) else { return };
+        let (full, gate) = (answers.is_full(), answers.gate());
         // Accounted for before the decision, and taken back when it is not for a record.
         let record = self.listeners.add_embryo(listener, &flow.remote);
-        let admitted = admission::on_syn(full, record, self.table.has_room());
+        let admitted = admission::on_syn(full, record, self.table.has_free());
         if record.is_ok() && admitted != Admitted::Record {
             self.listeners.remove_embryo(listener, &flow.remote);
         }
         match admitted {
+            Admitted::Record if gate == Gate::Ask => self.ask(now, flow, listener, syn),
+            // Whom nobody decided on gets no cookie either.
+            Admitted::Cookie if gate == Gate::Ask => {
+                self.common.drop_packet(None, now, DropReason::EmbryoLimit);
+            }
             Admitted::Record => self.open_embryo(now, flow, listener, &syn, above),
             Admitted::Cookie => self.send_cookie(now, flow, listener, syn),
             Admitted::Refused(reason) => self.common.drop_packet(None, now, reason),
@@ -68,7 +73,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &Segment,
         above: Option<Seq>,
     ) {
-        let Some(answer) = self.answer(flow, listener) else { return };
+        let Some((handshake, reply)) = self.begin_passive(now, flow, listener, syn, above) else {
+            return;
+        };
+        let deadline = handshake.deadline(now);
+        match self.table.insert(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+            Ok((id, evicted)) => {
+                self.note_eviction(now, evicted);
+                self.table.arm(id, Some(deadline));
+                self.send_reply(now, flow, &reply);
+            }
+            Err(_) => {
+                self.listeners.remove_embryo(listener, &flow.remote);
+                self.common.drop_packet(None, now, DropReason::ConnectionLimit);
+            }
+        }
+    }
+
+    /// The handshake that a SYN begins, and its SYN-ACK.
+    pub(crate) fn begin_passive(
+        &self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        syn: &Segment,
+        above: Option<Seq>,
+    ) -> Option<(Handshake, Reply)> {
+        let answer = self.answer(flow, listener)?;
         let mut iss = isn::initial_sequence(&self.secrets, flow, now);
         if let Some(above) = above
             && !iss.after(above)
@@ -86,22 +117,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             &self.common.limits,
         );
         let reply = handshake.synchronise(now, &answer.profile.settings);
-        let deadline = handshake.deadline(now);
-        match self.table.insert(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
-            Ok((id, evicted)) => {
-                self.note_eviction(now, evicted);
-                self.table.arm(id, Some(deadline));
-                self.send_reply(now, flow, &reply);
-            }
-            Err(_) => {
-                self.listeners.remove_embryo(listener, &flow.remote);
-                self.common.drop_packet(None, now, DropReason::ConnectionLimit);
-            }
-        }
+        Some((handshake, reply))
     }
 
     /// Answers a SYN and keeps nothing.
-    fn send_cookie(
+    pub(crate) fn send_cookie(
         &mut self,
         now: Instant,
         flow: &FlowKey,
@@ -282,7 +302,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let queued = self
             .listeners
             .get_mut(listener)
-            .is_some_and(|listener| listener.push(id, |id| anchors.get(id).is_some()));
+            .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
         self.establish(now, id, Owner::Listener(listener), opening, profile, segment);
     }

@@ -3,9 +3,9 @@
 //! Owns: pending notices, one bit each per connection, and whose turn it is to be told.
 //! Must not know: why something happened, or who listens.
 //!
-//! A notice that is pending already is not added again, so the memory is bounded by connections, not
-//! by arrivals; one that was told is told again only when the connection reports it anew. That makes
-//! each unblocking change one event (DESIGN §10, no lost wake-ups).
+//! A notice that is pending already is not added again, so the memory is bounded by connections,
+//! not by arrivals; one that was told is told again only when the connection reports it anew. That
+//! makes each unblocking change one event (DESIGN §10, no lost wake-ups).
 
 use crate::anchor::{Anchor, Owner};
 use crate::ready::ReadyList;
@@ -24,6 +24,13 @@ pub enum ShardEvent {
         /// Its handle.
         conn: ConnId,
     },
+    /// A SYN waits for [`crate::Shard::decide`], because the listener's gate asks.
+    Asked {
+        /// At this listener.
+        listener: ListenerId,
+        /// The handle of what may become a connection; it tells both ends.
+        conn: ConnId,
+    },
     /// An active open succeeded.
     Connected(ConnId),
     /// There is something to read: data, the end, or an error.
@@ -40,7 +47,7 @@ pub enum ShardEvent {
     SoftError(ConnId),
     /// It is over. What was received can still be read until the application closes the handle.
     Closed {
-        /// The handle; stale when the application let go of it before.
+        /// The handle; the application closes it. No end is told of what it let go of before.
         conn: ConnId,
         /// Why.
         reason: CloseReason,
@@ -54,6 +61,7 @@ pub(crate) struct Pending(u8);
 impl Pending {
     pub(crate) const NONE: Pending = Pending(0);
     /// In the order in which they are told.
+    /// Waits to be accepted, or for the gate's decision.
     pub(crate) const ACCEPTED: Pending = Pending(1);
     pub(crate) const CONNECTED: Pending = Pending(1 << 1);
     pub(crate) const URGENT: Pending = Pending(1 << 2);
@@ -130,6 +138,7 @@ fn event(notice: Pending, conn: ConnId, owner: Owner) -> Option<ShardEvent> {
     Some(match notice {
         Pending::ACCEPTED => match owner {
             Owner::Listener(listener) => ShardEvent::Accepted { listener, conn },
+            Owner::Gate(listener) => ShardEvent::Asked { listener, conn },
             // Accepted before it was told: nothing is left to tell.
             Owner::Application | Owner::Nobody => return None,
         },

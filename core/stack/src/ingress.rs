@@ -85,6 +85,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.apply(now, id, effects);
             }
             Body::Embryo(..) => self.deliver_embryo(now, id, flow, segment),
+            Body::Asked(..) => self.deliver_asked(now, id, &segment),
             Body::Opening(..) => self.deliver_opening(now, id, flow, segment),
             Body::TimeWait(record, _) => {
                 let outcome = record.handle_segment(now, &segment);
@@ -196,7 +197,7 @@ fn into_segment(
     Segment { header, options, payload, ecn: input.ecn, wire_segments }
 }
 
-fn stray(segment: &Segment) -> Stray {
+pub(crate) fn stray(segment: &Segment) -> Stray {
     Stray {
         seq: segment.header.seq,
         ack: segment.has(Flags::ACK).then_some(segment.header.ack),

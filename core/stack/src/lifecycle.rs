@@ -1,7 +1,7 @@
 //! How a connection begins, changes body, and ends.
 //!
-//! Owns: acting on what a call on a connection brought about, active opens in progress, and the ways
-//! a record goes away.
+//! Owns: acting on what a call on a connection brought about, active opens in progress, and the
+//! ways a record goes away.
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
@@ -17,9 +17,10 @@ use usertcp_tcp::{
     Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, Tcb, Then, TimeWait,
 };
 
-/// What is due already comes back at the next tick and not in the same turn: a mistake in a connection
-/// costs a little time then, and not the shard.
-const LEAST_WAIT: Span = Span::from_micros(1);
+/// The next tick, at the earliest.
+const LEAST_GAP: Span = Span::from_micros(1);
+/// While a connection is in the transmit list.
+const QUEUED_GAP: Span = Span::from_millis(1);
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
@@ -91,9 +92,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
-            Body::Ended(..) => None,
+            Body::Ended(..) | Body::Asked(..) => None,
         };
-        self.table.arm(id, deadline.map(|deadline| deadline.max(now + LEAST_WAIT)));
+        // What is past already comes back on the next tick: a mistake in a connection costs a
+        // little time then, not the shard. Who waits to transmit is asked soon anyway.
+        let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
+        self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
     /// A connection is over.
@@ -101,6 +105,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
         self.transmit.remove(id.slot);
+        self.starved.remove(id.slot);
         self.note_end(now, id, ended.reason);
         let time_wait = match ended.then {
             Then::Forget => None,
@@ -187,9 +192,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Removes a record and whatever refers to it, silently.
     pub(crate) fn discard(&mut self, id: ConnId) {
         self.transmit.remove(id.slot);
+        self.starved.remove(id.slot);
         self.events.forget(id.slot);
         let Some(anchor) = self.table.remove(id) else { return };
-        if let Body::Embryo(_, listener) = anchor.body {
+        if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
             self.listeners.remove_embryo(listener, &anchor.flow.remote);
         }
         self.leave_queue(anchor.owner);
@@ -205,9 +211,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let path = self.path_facts(flow);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let owner = anchor.owner;
         let Body::Opening(opening) = &mut anchor.body else { return };
         let (profile, closed) = (opening.profile, opening.closed);
+        let owner = anchor.owner;
         let outcome = opening.handshake.handle_segment(
             now,
             &mut segment,
@@ -235,7 +241,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             HandshakeOutcome::Established(opening) => {
                 self.establish(now, id, owner, &opening, &profile, segment);
                 if owner == Owner::Nobody {
-                    self.let_go(now, id);
+                    self.release(now, id);
                 } else if closed {
                     self.close_sending(now, id);
                 }

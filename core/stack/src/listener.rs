@@ -25,6 +25,16 @@ pub struct Binding {
     pub port: Option<u16>,
 }
 
+/// Who decides on a SYN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Gate {
+    /// The stack: whoever finds room is answered.
+    #[default]
+    Open,
+    /// The application, each time; until then nothing is answered.
+    Ask,
+}
+
 /// Why a half-open record is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EmbryoRefused {
@@ -49,10 +59,11 @@ pub struct Listeners<S> {
 #[derive(Debug)]
 pub struct Listener<S> {
     binding: Binding,
+    gate: Gate,
     settings: S,
     backlog: u32,
-    /// Connections that are open and not accepted. Some may have ended since: `waiting` counts those
-    /// that have not.
+    /// Connections that are open and not accepted. Some may have ended since: `waiting` counts
+    /// those that have not.
     queue: VecDeque<ConnId>,
     waiting: u32,
     embryos: u32,
@@ -71,8 +82,8 @@ impl<S> Listeners<S> {
         Listeners { bound, listeners, next: 0, secrets, embryo_limit, source_limit }
     }
 
-    /// A new listener; `None` when one has exactly this binding (MUST-41). Connections from the same
-    /// port are not touched (MUST-42).
+    /// A new listener; `None` when one has exactly this binding (MUST-41). Connections from the
+    /// same port are not touched (MUST-42).
     pub fn bind(&mut self, binding: Binding, backlog: u32, settings: S) -> Option<ListenerId> {
         if self.bound.contains_key(&binding) {
             return None;
@@ -174,12 +185,23 @@ impl<S> Listeners<S> {
 impl<S> Listener<S> {
     fn new(binding: Binding, backlog: u32, settings: S) -> Listener<S> {
         let queue = VecDeque::new();
-        Listener { binding, settings, backlog, queue, waiting: 0, embryos: 0, sources: None }
+        let gate = Gate::Open;
+        Listener { binding, gate, settings, backlog, queue, waiting: 0, embryos: 0, sources: None }
     }
 
     /// Where it listens.
     pub fn binding(&self) -> Binding {
         self.binding
+    }
+
+    /// Who decides on a SYN.
+    pub fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// Lets another decide.
+    pub fn set_gate(&mut self, gate: Gate) {
+        self.gate = gate;
     }
 
     /// What connections it accepts start with.
@@ -197,8 +219,8 @@ impl<S> Listener<S> {
         self.waiting
     }
 
-    /// Whether as many wait as may: the last acknowledgement of a handshake is dropped then, and the
-    /// peer sends again (AT-42).
+    /// Whether as many wait as may: the last acknowledgement of a handshake is dropped then, and
+    /// the peer sends again (AT-42).
     pub fn is_full(&self) -> bool {
         self.waiting >= self.backlog
     }

@@ -30,7 +30,7 @@ pub struct Ports {
 }
 
 /// Where a connection is to go: what the choice of a port depends on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Destination {
     /// Our address.
     pub local: LocalIndex,

@@ -14,7 +14,7 @@ const SLACK: usize = 64;
 #[derive(Debug, Default)]
 pub struct ReadyList {
     queue: VecDeque<u32>,
-    /// One bit per record: whether it is a member. An entry of the queue whose bit is clear is dead.
+    /// One bit per record: whether it is a member. An entry whose bit is clear is dead.
     member: Vec<u64>,
     members: u32,
 }

@@ -5,8 +5,8 @@
 //! Implements: DESIGN §6.0.
 //!
 //! Rules for callers: time never goes back. After any `handle_*` or application call, drain
-//! [`Shard::poll_transmit`], then [`Shard::poll_event`], then read [`Shard::next_deadline`]. Nothing
-//! here calls outward and nothing blocks. [`Shard::turn`] is these calls in the right order.
+//! [`Shard::poll_transmit`], then [`Shard::poll_event`], then read [`Shard::next_deadline`].
+//! Nothing here calls outward and nothing blocks. [`Shard::turn`] is these calls in the right order.
 
 use crate::config::{Profile, ShardConfig, StartError};
 use crate::cookies::Cookies;
@@ -39,6 +39,10 @@ pub struct Shard<C, O> {
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
     pub(crate) transmit: ReadyList,
+    /// Who found no frame to write into.
+    pub(crate) starved: ReadyList,
+    /// When to look for frames again.
+    pub(crate) memory_retry: Option<Instant>,
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
     pub(crate) events: Events,
@@ -98,6 +102,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             transmit: ReadyList::new(),
+            starved: ReadyList::new(),
+            memory_retry: None,
             outbox: Outbox::new(),
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
@@ -123,11 +129,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (table, ip) = (self.table.next_deadline(), self.ip.next_deadline());
-        match (table, ip) {
-            (Some(table), Some(ip)) => Some(table.min(ip)),
-            (table, ip) => table.or(ip),
-        }
+        [self.table.next_deadline(), self.ip.next_deadline(), self.memory_retry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What was counted since the start.

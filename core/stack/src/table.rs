@@ -56,9 +56,14 @@ impl<C> Table<C> {
         self.anchors.id_at(index)
     }
 
+    /// Whether another anchor can be had at nobody's cost.
+    pub(crate) fn has_free(&self) -> bool {
+        self.anchors.len() < self.anchors.capacity()
+    }
+
     /// Whether another anchor can be had, if need be in the place of a TIME-WAIT record.
     pub(crate) fn has_room(&self) -> bool {
-        self.anchors.len() < self.anchors.capacity() || self.time_waits > 0
+        self.has_free() || self.time_waits > 0
     }
 
     /// A new record. TIME-WAIT records make room when there is none. `None` for the second result:

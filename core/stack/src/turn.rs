@@ -25,8 +25,8 @@ pub struct Turn {
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One turn: takes a burst from the device, handles it and what is due, and gives the device
-    /// what there is to send. Drain [`Shard::poll_event`] afterwards; what the application does then
-    /// is sent by the next turn, or by [`Shard::flush`].
+    /// what there is to send. Drain [`Shard::poll_event`] afterwards; what the application does
+    /// then is sent by the next turn, or by [`Shard::flush`].
     pub fn turn(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
         self.common.pool.reclaim();
         let received = queue.receive(&self.common.pool, &mut self.rx);
@@ -47,13 +47,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The last part of a turn alone: gives the device what there is to send.
     pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
         let mut batch = core::mem::replace(&mut self.tx, usertcp_device::TxBatch::new(0));
-        self.poll_transmit(now, &mut batch);
+        let served = self.fill(now, &mut batch);
         let sent = queue.transmit(&mut batch);
         let device_full = !batch.is_empty();
         self.tx = batch;
         let waiting = !self.transmit.is_empty() || !self.outbox.is_empty();
         // Without a frame for a header another try at once would find none either.
-        let more = waiting && !device_full && sent > 0;
+        let more = waiting && !device_full && served;
         Turn { next: self.next_deadline(), more, device_full, received: 0, sent }
     }
 }

@@ -188,7 +188,7 @@ impl Wheel {
                 return Some(Next { tick, place: Place { level, slot } });
             }
         }
-        // The outermost level is a circle: what lies behind the current digit comes in the next round.
+        // The outermost level is a circle: what lies behind the current digit comes next round.
         let here = digit(self.current, TOP);
         let ahead = self.occupied[TOP].rotate_right(here as u32);
         if ahead == 0 {

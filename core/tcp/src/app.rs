@@ -4,7 +4,7 @@
 
 use crate::effects::{Effects, Then};
 use crate::env::Env;
-use crate::halves::{RecvHalf, SendHalf};
+use crate::halves::{RecvHalf, SendHalf, StateName};
 use crate::info::Info;
 use crate::recv::autotune::{Bounds, Resized};
 use crate::settings::Settings;
@@ -104,16 +104,29 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
     pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        if self.receiver.queued() > 0 {
-            return self.abort(env);
+        let over = matches!(self.halves.state(), StateName::TimeWait | StateName::Closed);
+        if self.receiver.queued() > 0 && !over {
+            return self.end_by_reset(env);
         }
         self.wants.detached = true;
         self.wants.write = false;
         self.shutdown_write(env)
     }
 
-    /// Ends the connection at once with a reset (E-28).
+    /// Ends the connection at once: with a reset (E-28), unless all of both streams has been sent
+    /// (RFC 9293 §3.10.5: CLOSING, LAST-ACK and TIME-WAIT go without one).
     pub fn abort<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        let all_sent = self.queue.is_empty() && self.fin_sent();
+        let then = match self.halves.state() {
+            StateName::TimeWait => Then::TimeWait { record: self.time_wait(), reply: None },
+            StateName::Closed => Then::Forget,
+            StateName::Closing | StateName::LastAck if all_sent => Then::Forget,
+            _ => return self.end_by_reset(env),
+        };
+        Effects::default().and_ended(CloseReason::Aborted, then)
+    }
+
+    fn end_by_reset<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
         let reset = self.reset(env);
         Effects::default().and_ended(CloseReason::Aborted, Then::Reset(reset))
     }

@@ -33,6 +33,8 @@ mod send;
 mod settings;
 mod signal;
 mod tcb;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod transition;
 

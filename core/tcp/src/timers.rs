@@ -6,9 +6,9 @@ use crate::effects::{Effects, Then};
 use crate::env::Env;
 use crate::keepalive::KeepAliveDue;
 use crate::recovery::{SendWindowFacts, TimerOutcome};
-use crate::send::probe::Persist;
+use crate::send::probe::Persisting;
 use crate::tcb::Tcb;
-use usertcp_base::{CloseReason, Event, Instant, Observer, Span};
+use usertcp_base::{CloseReason, Event, Instant, Observer};
 use usertcp_cc::{CongestionController, PathChange};
 
 /// R1: so many timeouts of one segment make the path suspect (SHLD-10).
@@ -24,6 +24,7 @@ impl<C: CongestionController> Tcb<C> {
             self.release,
             self.keep_alive_deadline(),
             self.give_up_deadline(),
+            self.persist_deadline(),
             self.linger,
         ];
         timers.into_iter().flatten().min()
@@ -31,7 +32,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Keep-alive waits while anything is outstanding (MUST-26).
     fn keep_alive_deadline(&self) -> Option<Instant> {
-        if self.snd.outstanding() > 0 || self.persist.is_running() {
+        if self.snd.outstanding() > 0 || self.persist.is_probing() {
             return None;
         }
         self.keep_alive.deadline(self.last_heard, &self.settings.keep_alive)
@@ -39,10 +40,15 @@ impl<C: CongestionController> Tcb<C> {
 
     /// R2: nothing got through for too long (MUST-20, MUST-21).
     fn give_up_deadline(&self) -> Option<Instant> {
-        if self.snd.outstanding() == 0 && !self.persist.is_running() {
+        if self.snd.outstanding() == 0 && !self.persist.is_probing() {
             return None;
         }
         self.settings.give_up.map(|limit| self.progress + limit)
+    }
+
+    /// The peer has kept its window closed for too long (6429-1).
+    fn persist_deadline(&self) -> Option<Instant> {
+        Some(self.persist.closed_since()? + self.settings.persist_limit?)
     }
 
     /// The deadline may have passed: sees to everything that is due.
@@ -54,8 +60,11 @@ impl<C: CongestionController> Tcb<C> {
         if self.recovery.deadline().is_some_and(|deadline| deadline <= env.now) {
             self.on_recovery_timer(env, &mut effects);
         }
-        if self.persist.fire(env.now, self.recovery.rto()) {
-            self.on_persist();
+        match self.persist.fire(env.now) {
+            Persisting::Off => {}
+            Persisting::Window => self.owed.window_probe = true,
+            // It is open but small, or company did not come: send what there is.
+            Persisting::Partial => self.owed.partial = true,
         }
         let settings = self.ack_settings();
         let _ = self.acks.on_deadline(env.now, &settings);
@@ -70,14 +79,11 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A limit in time that ends the connection.
     fn run_out(&self, now: Instant) -> Option<CloseReason> {
-        if self.give_up_deadline().is_some_and(|deadline| deadline <= now) {
+        let past = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if past(self.give_up_deadline()) || past(self.persist_deadline()) {
             return Some(CloseReason::TimedOut);
         }
-        let persist = self.settings.persist_limit.unwrap_or(Span::MAX);
-        if self.snd.wnd == 0 && self.persist.closed_for(now) >= persist {
-            return Some(CloseReason::TimedOut);
-        }
-        if self.linger.is_some_and(|end| end <= now) {
+        if past(self.linger) {
             return Some(CloseReason::Normal);
         }
         None
@@ -95,12 +101,9 @@ impl<C: CongestionController> Tcb<C> {
             new_data_ready: self.new_data_ready(),
         };
         match self.recovery.on_timer(env.now, &mut self.controller, window) {
-            TimerOutcome::Nothing => {}
+            // The persist timer runs, and probes.
+            TimerOutcome::Nothing | TimerOutcome::WindowClosed => {}
             TimerOutcome::Timeout { count } => self.on_timeout(env, count, effects),
-            TimerOutcome::WindowClosed { count } => {
-                self.owed.window_probe = true;
-                effects.path_suspect |= count == SUSPECT_AFTER;
-            }
             TimerOutcome::Probe { new_data } => {
                 env.counters.tail_probes = env.counters.tail_probes.wrapping_add(1);
                 // A held partial segment is as good a probe as any.
@@ -123,19 +126,8 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The window is closed: probe it. It is open but small, or company did not come: send what
-    /// there is.
-    fn on_persist(&mut self) {
-        if self.snd.usable() == 0 {
-            self.owed.window_probe = true;
-        } else {
-            self.owed.partial = true;
-            self.persist = Persist::default();
-        }
-    }
-
     fn on_keep_alive(&mut self, now: Instant) -> Option<CloseReason> {
-        if self.snd.outstanding() > 0 || self.persist.is_running() {
+        if self.snd.outstanding() > 0 || self.persist.is_probing() {
             return None;
         }
         match self.keep_alive.fire(now, self.last_heard, &self.settings.keep_alive) {

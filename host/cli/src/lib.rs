@@ -12,6 +12,7 @@ pub mod fault;
 pub mod kernel;
 pub mod network;
 pub mod options;
+pub mod own;
 pub mod plan;
 pub mod report;
 pub mod units;

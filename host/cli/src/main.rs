@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use usertcp_cli::commands;
 use usertcp_cli::fault::Fault;
 use usertcp_cli::kernel::KernelNetwork;
-use usertcp_cli::options::Cli;
+use usertcp_cli::options::{Cli, Command};
+use usertcp_cli::own::{Face, Fallback, NoHandler, OwnNetwork};
 use usertcp_cli::plan::Plan;
 use usertcp_cli::report;
 use usertcp_cli::usage::{self, Usage};
@@ -37,7 +38,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
     let outcome = runtime.block_on(async {
         match cli.command.network().kernel_sockets {
             Some(address) => commands::run(KernelNetwork::new(address), &cli.command).await,
-            None => commands::run(start_stack(&plan).await?, &cli.command).await,
+            None => run_on_stack(&plan, &cli.command).await,
         }
     });
     // A thread may still wait for stdin: it is not waited for.
@@ -45,11 +46,14 @@ fn run(cli: &Cli) -> Result<(), Fault> {
     outcome
 }
 
-/// Starts the stack that `plan` describes. This is where the `usertcp` crate comes in: its
-/// implementation of [`usertcp_cli::network::Network`] takes the place of `KernelNetwork`.
-async fn start_stack(plan: &Plan) -> Result<KernelNetwork, Fault> {
-    Err(Fault::run(
-        format!("{}: this build has no stack yet", plan.device),
-        "use the kernel's with --kernel-sockets 127.0.0.1",
-    ))
+/// Runs the command on our own stack: the services as a handler on its thread, the others over
+/// streams.
+async fn run_on_stack(plan: &Plan, command: &Command) -> Result<(), Fault> {
+    let fallback = match command {
+        Command::Services(args) => return commands::run_services(plan, args).await,
+        Command::Serve(_) => Fallback::Pipe,
+        Command::Connect(_) => Fallback::Refuse,
+    };
+    let network = OwnNetwork::start::<NoHandler>(plan, Face::Sockets, fallback)?;
+    commands::run(network, command).await
 }

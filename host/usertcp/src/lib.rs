@@ -1,1 +1,59 @@
-//! Placeholder until this crate is filled.
+//! A TCP/IP stack in your process.
+//!
+//! Owns: the running stack: its thread, its clock, its device, and the two faces an application
+//! sees. Must not know: protocols; those are the core crates'.
+//!
+//! * [`TcpListener`] and [`TcpStream`] have Tokio's traits, may be used from any thread, and work
+//!   under any runtime that polls futures.
+//! * A [`Handler`] runs on the stack's own thread and is told events: no task, no lock and no
+//!   buffer per connection.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use tokio::io::AsyncWriteExt;
+//! use usertcp::{Stack, TcpListener, TunConfig};
+//!
+//! # fn parse<T: std::str::FromStr>(text: &str) -> T { text.parse().ok().unwrap() }
+//! let kernel_side = vec![parse("10.77.0.1/24")];
+//! let stack = Stack::builder()
+//!     .address(parse("10.77.0.2/24"))
+//!     .tun(TunConfig { addresses: kernel_side, ..TunConfig::default() })
+//!     .start()?;
+//! let listener = TcpListener::bind(&stack, ([0, 0, 0, 0], 80).into()).await?;
+//! loop {
+//!     let (mut stream, peer) = listener.accept().await?;
+//!     println!("{peer} came");
+//!     stream.write_all(b"hello\n").await?;
+//! }
+//! # }
+//! ```
+
+mod builder;
+mod engine;
+pub mod memory;
+mod metrics;
+mod native;
+mod runtime;
+mod sockets;
+mod stack;
+
+pub use builder::Builder;
+pub use engine::{ConnInfo, Read, ShardEvent};
+pub use metrics::{ConnectionRow, Snapshot};
+pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
+pub use sockets::{
+    Ended, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ReadBuffer, ReadHalf,
+    ReuniteError, StreamCounters, TcpListener, TcpStream, WriteBuffer, WriteHalf,
+};
+pub use stack::Stack;
+
+pub use usertcp_base::observe::CloseReason;
+pub use usertcp_base::{
+    ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate, Span,
+};
+pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
+pub use usertcp_device::{DeviceFacts, Queue};
+pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
+pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
+pub use usertcp_ip::{Cidr, CidrError};
+pub use usertcp_tcp::{Info, KeepAlive, Settings, StateName};

@@ -169,7 +169,7 @@ impl Host {
         while let Some(conn) = self.shard.accept(listener) {
             let port = self.shard.info(now, conn).map_or(0, |info| info.remote.port());
             let Some((plan, own, peer)) = self.accept_seeds.remove(&port) else {
-                let _ = self.shard.abort(now, conn);
+                self.shard.abort(now, conn);
                 continue;
             };
             self.streams.insert(conn, Stream::new(plan, own, peer));

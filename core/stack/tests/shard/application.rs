@@ -33,9 +33,42 @@ fn a_second_listen_is_an_error_and_disturbs_nothing() {
     let (client, server) = pair.open(listener);
     let shard = &mut pair.server.shard;
     assert_eq!(shard.listen(&listen(None, Some(80))), Err(ListenError::InUse));
-    assert_eq!(shard.listen(&listen(None, Some(0))), Err(ListenError::Port));
     assert_eq!(shard.listen(&listen(Some(address(77)), Some(1))), Err(ListenError::NotOurs));
     assert_eq!(pair.send(client, server, b"still here"), b"still here");
+}
+
+#[test]
+fn a_listener_may_leave_the_port_to_us_or_take_every_port() {
+    let mut pair = Pair::new();
+    let shard = &mut pair.server.shard;
+    let free = shard.listen(&listen(None, Some(0))).unwrap();
+    let port = shard.listener_info(free).unwrap().port.unwrap();
+    assert_ne!(port, 0);
+    let every = shard.listen(&listen(Some(address(2)), None)).unwrap();
+    for (port, listener) in [(port, free), (7777, every)] {
+        let to = to(pair.server.address, port);
+        pair.client.shard.connect(pair.now, &to).unwrap();
+        pair.settle();
+        assert_eq!(pair.server.shard.listener_info(listener).unwrap().waiting, 1);
+        let conn = pair.server.shard.accept(listener).unwrap();
+        let info = pair.server.shard.info(pair.now, conn).unwrap();
+        assert_eq!(info.local.port(), port, "the original destination");
+    }
+}
+
+/// MUST-32, MUST-33.
+#[test]
+fn urgent_data_is_announced() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    pair.client.shard.write(pair.now, client, b"now!").unwrap();
+    pair.client.shard.mark_urgent(pair.now, client).unwrap();
+    pair.settle();
+    assert_eq!(pair.server.count(|event| *event == ShardEvent::Urgent(server)), 1);
+    assert_eq!(pair.server.shard.readable_octets(server), Ok((4, 4)));
+    pair.server.shard.read(pair.now, server, &mut [0; 3]).unwrap();
+    assert_eq!(pair.server.shard.readable_octets(server), Ok((1, 1)));
 }
 
 /// MUST-42.
@@ -165,8 +198,11 @@ fn options_are_inherited_and_changed() {
 
 #[test]
 fn writable_comes_once_there_is_room_and_only_when_it_was_missed() {
-    let limits =
-        Limits { send_buffer_octets: 20_000, send_buffer_start_octets: 20_000, ..Limits::default() };
+    let limits = Limits {
+        send_buffer_octets: 20_000,
+        send_buffer_start_octets: 20_000,
+        ..Limits::default()
+    };
     let mut pair = Pair::with(plain(), limits, 4096);
     let listener = pair.listen(5);
     let (client, server) = pair.open(listener);

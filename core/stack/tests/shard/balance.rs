@@ -13,8 +13,7 @@ fn open_and_close(pair: &mut Pair, count: usize) {
         }
         pair.run(Span::from_millis(1));
     }
-    let servers =
-        std::iter::from_fn(|| pair.server.shard.accept(listener)).collect::<Vec<_>>();
+    let servers = std::iter::from_fn(|| pair.server.shard.accept(listener)).collect::<Vec<_>>();
     assert_eq!(servers.len(), count);
     let now = pair.now;
     for client in &clients {

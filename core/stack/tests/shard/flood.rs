@@ -18,7 +18,7 @@ fn flooded() -> (Hand, ListenerId) {
     let listener = hand.shard.listen(&listen).unwrap();
     for number in 0..10_000_u32 {
         let [_, b, c, d] = number.to_be_bytes();
-        let syn = wire(Flags::SYN, number, 0).from(Ipv4Addr::new(172, 16 + b, c, d), 1024);
+        let syn = wire(Flags::SYN, number, 0).by(Ipv4Addr::new(172, 16 + b, c, d), 1024);
         assert_eq!(hand.give(&syn).len(), 1, "everyone gets an answer");
     }
     (hand, listener)
@@ -81,7 +81,7 @@ fn a_cookie_without_timestamps_keeps_the_mss_only() {
 #[test]
 fn a_guess_or_an_old_cookie_is_reset() {
     let (mut hand, listener) = flooded();
-    let guess = hand.give(&wire(Flags::ACK, 9001, 12_345).from(PEER, 7)).remove(0);
+    let guess = hand.give(&wire(Flags::ACK, 9001, 12_345).by(PEER, 7)).remove(0);
     assert_eq!(guess.header.flags, Flags::RST);
     assert_eq!(hand.shard.counters().dropped(DropReason::CookieInvalid), 1);
     let answer = hand.give(&wire(Flags::SYN, 9000, 0)).remove(0);
@@ -99,7 +99,7 @@ fn one_source_gets_its_share() {
     let profile = Profile::<Reno>::default();
     hand.shard.listen(&Listen { local: None, port: Some(80), backlog: 4, profile }).unwrap();
     for port in 0..1000 {
-        assert_eq!(hand.give(&wire(Flags::SYN, 1, 0).from(PEER, 1024 + port)).len(), 1);
+        assert_eq!(hand.give(&wire(Flags::SYN, 1, 0).by(PEER, 1024 + port)).len(), 1);
     }
     assert_eq!(hand.shard.usage().anchors, EMBRYOS / 16);
 }

@@ -42,12 +42,12 @@ pub fn wire(flags: Flags, seq: u32, ack: u32) -> Wire {
 }
 
 impl Wire {
-    pub fn from(mut self, source: Ipv4Addr, port: u16) -> Wire {
+    pub fn by(mut self, source: Ipv4Addr, port: u16) -> Wire {
         self.source = source;
         self.header.source_port = port;
         self
     }
-    pub fn to_port(mut self, port: u16) -> Wire {
+    pub fn towards(mut self, port: u16) -> Wire {
         self.header.destination_port = port;
         self
     }
@@ -169,10 +169,10 @@ impl Hand {
 
     /// Opens a connection from the peer's `port`: our sequence number after the handshake.
     pub fn open(&mut self, port: u16) -> Seq {
-        let syn = wire(Flags::SYN, 5000, 0).from(PEER, port);
+        let syn = wire(Flags::SYN, 5000, 0).by(PEER, port);
         let answer = self.give(&syn).remove(0);
         assert_eq!(answer.header.flags, Flags::SYN | Flags::ACK);
-        let ack = wire(Flags::ACK, 5001, answer.header.seq.0.wrapping_add(1)).from(PEER, port);
+        let ack = wire(Flags::ACK, 5001, answer.header.seq.0.wrapping_add(1)).by(PEER, port);
         assert_eq!(self.give(&ack).len(), 0);
         answer.header.seq + 1
     }

@@ -61,6 +61,21 @@ fn a_device_that_cuts_gets_super_segments() {
 }
 
 #[test]
+fn ipv6_carries_the_same() {
+    for facts in [plain(), DeviceFacts::offloading(Medium::Ip, 9000)] {
+        let mut pair = Pair::v6(facts);
+        let listener = pair.listen(5);
+        let (client, server) = pair.open(listener);
+        let data = pattern(500_000);
+        assert_eq!(pair.send(client, server, &data), data);
+        let figures = pair.client.shard.info(pair.now, client).unwrap().figures.unwrap();
+        assert_eq!(figures.send_mss_octets, u32::from(facts.mtu) - 40 - 20 - 12);
+        assert_eq!(pair.client.shard.counters().segments_retransmitted, 0);
+        assert_eq!(pair.server.shard.counters().dropped_total(), 0);
+    }
+}
+
+#[test]
 fn a_full_device_is_not_congestion() {
     let mut pair = Pair::with(plain(), Limits::default(), 3);
     let listener = pair.listen(5);

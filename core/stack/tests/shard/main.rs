@@ -1,12 +1,17 @@
 //! The shard over memory: two of them at the ends of a pipe, or one and packets made by hand.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails panics
+
 mod application;
 mod balance;
 mod closing_early;
 mod flood;
+mod gate;
 mod hand;
 mod handshake;
 mod pair;
 mod peer_window;
+mod scarce;
+mod signals;
 mod strays;
 mod time_wait;

@@ -1,6 +1,6 @@
 //! Two shards at the ends of a pipe, in virtual time.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use usertcp_base::{ConnId, Instant, Limits, ListenerId, Span};
 use usertcp_cc::Reno;
 use usertcp_device::{DeviceFacts, Medium, PipeEnd, pipe};
@@ -69,6 +69,19 @@ impl End {
 impl Pair {
     pub fn new() -> Pair {
         Pair::with(plain(), Limits::default(), 4096)
+    }
+
+    /// Both have an IPv6 address beside the other, and use it.
+    pub fn v6(facts: DeviceFacts) -> Pair {
+        let mut pair = Pair::with(facts, Limits::default(), 4096);
+        for (end, host) in [(&mut pair.client, 1), (&mut pair.server, 2)] {
+            let address = IpAddr::V6(Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, host));
+            let mut config = config(host as u8, facts, Limits::default());
+            config.addresses.push(Cidr::new(address, 64).unwrap());
+            end.shard = Shard::new(config, (), Instant::ZERO).unwrap();
+            end.address = address;
+        }
+        pair
     }
 
     pub fn with(facts: DeviceFacts, limits: Limits, capacity: usize) -> Pair {

@@ -53,10 +53,10 @@ fn every_combination_of_flags_at_a_listener() {
     let mut hand = listening(limits);
     for bits in 0..512_u16 {
         let flags = Flags::from_bits(bits);
-        let segment = wire(flags, 1000, 77).from(Ipv4Addr::new(10, 0, 1, 1), 2000 + bits);
+        let segment = wire(flags, 1000, 77).by(Ipv4Addr::new(10, 0, 1, 1), 2000 + bits);
         let answers = hand.give(&segment);
-        let opens = flags.contains(Flags::SYN)
-            && !flags.intersects(Flags::ACK | Flags::RST | Flags::FIN);
+        let opens =
+            flags.contains(Flags::SYN) && !flags.intersects(Flags::ACK | Flags::RST | Flags::FIN);
         if opens {
             assert_eq!(only(answers).header.flags, Flags::SYN | Flags::ACK, "{flags:?}");
         } else if flags.contains(Flags::ACK) && !flags.contains(Flags::RST) {
@@ -86,10 +86,10 @@ fn resets_are_limited() {
 #[test]
 fn a_segment_from_ourselves_is_dropped() {
     let mut hand = listening(Limits::default());
-    let land = wire(Flags::SYN, 1000, 0).from(OURS, 80);
+    let land = wire(Flags::SYN, 1000, 0).by(OURS, 80);
     assert_eq!(hand.give(&land).len(), 0);
-    assert_eq!(hand.give(&wire(Flags::SYN, 1, 0).to_port(0)).len(), 0);
-    assert_eq!(hand.give(&wire(Flags::SYN, 1, 0).from(Ipv4Addr::new(10, 0, 0, 7), 0)).len(), 0);
+    assert_eq!(hand.give(&wire(Flags::SYN, 1, 0).towards(0)).len(), 0);
+    assert_eq!(hand.give(&wire(Flags::SYN, 1, 0).by(Ipv4Addr::new(10, 0, 0, 7), 0)).len(), 0);
     assert_eq!(hand.shard.usage().anchors, 0);
 }
 
@@ -100,8 +100,8 @@ fn answers_do_not_amplify() {
     let mut hand = listening(Limits::default());
     for (port, flags) in [(80, Flags::SYN), (81, Flags::SYN), (81, Flags::PSH | Flags::ACK)] {
         for octets in [0, 1, 100, 1400] {
-            let question = wire(flags, 1000, 77).to_port(port).with_payload(&vec![1; octets]);
-            let question = question.from(Ipv4Addr::new(10, 0, 2, 1), 3000 + octets as u16);
+            let question = wire(flags, 1000, 77).towards(port).with_payload(&vec![1; octets]);
+            let question = question.by(Ipv4Addr::new(10, 0, 2, 1), 3000 + octets as u16);
             let answer = only(hand.give(&question));
             assert_eq!(answer.payload.len(), 0);
             let (asked, answered) = (question.octets().len(), answer.octets().len());

@@ -22,7 +22,7 @@ fn close_first(hand: &mut Hand, listener: ListenerId, port: u16) -> Seq {
     let fin = hand.sent().remove(0);
     assert!(fin.header.flags.contains(Flags::FIN));
     let answer =
-        wire(Flags::FIN | Flags::ACK, 5001, ours.0.wrapping_add(1)).from(crate::hand::PEER, port);
+        wire(Flags::FIN | Flags::ACK, 5001, ours.0.wrapping_add(1)).by(crate::hand::PEER, port);
     let last = hand.give(&answer).remove(0);
     assert_eq!(last.header.ack, Seq(5002));
     ours + 1
@@ -63,6 +63,6 @@ fn the_oldest_makes_room() {
     assert_eq!(hand.shard.usage().time_waits, 10);
     assert_eq!(hand.shard.counters().dropped(DropReason::TimeWaitEvicted), 15);
     // The newest is still there: its old SYN is ignored.
-    let syn = wire(Flags::SYN, 4000, 0).from(crate::hand::PEER, 1024);
+    let syn = wire(Flags::SYN, 4000, 0).by(crate::hand::PEER, 1024);
     assert_eq!(hand.give(&syn).len(), 0);
 }

@@ -76,13 +76,18 @@ impl<C: CongestionController> Tcb<C> {
             return false;
         }
         (self.snd.wl1, self.snd.wl2) = (source.wl1, source.wl2);
-        let window = self.snd.scale.octets(header.window);
-        if self.persist.is_running() {
+        // What is left of a SYN still has the scale option, which the parser lets nothing else have:
+        // its window is not scaled (7323-2).
+        let of_syn = segment.options.scale.is_some();
+        let window =
+            if of_syn { u32::from(header.window.0) } else { self.snd.scale.octets(header.window) };
+        if self.persist.is_probing() {
             // A peer that answers probes is alive, whatever its window (MUST-37, SHLD-17).
             self.progress = now;
-            if window > 0 {
-                self.persist.stop();
-            }
+        }
+        if self.snd.wnd == 0 && window > 0 {
+            self.persist.on_open();
+            self.recovery.on_window_opened(now);
         }
         let before = self.snd.right_edge();
         self.snd.wnd = window;

@@ -84,7 +84,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The TIME-WAIT record of this connection. It answers no faster than its throttle lets it,
     /// the acknowledgement at birth excepted.
-    fn time_wait(&mut self) -> TimeWait {
+    pub(crate) fn time_wait(&mut self) -> TimeWait {
         let (holding, mss) = (self.holding(), self.receive_mss());
         TimeWait {
             snd_nxt: self.snd.nxt,

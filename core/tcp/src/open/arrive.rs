@@ -168,9 +168,9 @@ impl Handshake {
     }
 }
 
-/// Turns a SYN-bearing segment into what follows its SYN, for the TCB to handle.
+/// Turns a SYN-bearing segment into what follows its SYN, for the TCB to handle. Its options stay:
+/// by the scale the TCB knows that the window is that of a SYN, which is never scaled (7323-2).
 fn strip_synchronise(segment: &mut Segment) {
     segment.header.flags = segment.header.flags.without(Flags::SYN);
     segment.header.seq += 1;
-    // The window of a SYN is never scaled (7323-2): the handshake has taken it over already.
 }

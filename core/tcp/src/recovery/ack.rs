@@ -59,7 +59,7 @@ impl Recovery {
         let before = self.before(cc);
         let echo_age = self.echo_age(now, input);
         let fack = self.rack.fack();
-        let mut tally = Tally::new(now.stamp(), echo_age, self.rtt.min_rtt(), fack, self.recover);
+        let mut tally = Tally::new(now.stamp(), echo_age, self.rtt.min_rtt(), fack);
         let dsack = self.digest(input, &mut tally);
         let acked = self.board.una().since(before.una);
         let ack = Ack {
@@ -80,7 +80,9 @@ impl Recovery {
         if ack.advanced {
             self.on_progress(now, acked, &mut tally, prng);
         }
-        if ack.advanced || tally.newly_sacked != 0 {
+        // What a timeout promised stays promised until SND.UNA moves; a probe is stale with any
+        // news.
+        if ack.advanced || (tally.newly_sacked != 0 && self.grant != Grant::First) {
             self.grant = Grant::None;
         }
         outcome.spurious = self.undo_if_spurious(&ack, &tally, cc);
@@ -114,7 +116,8 @@ impl Recovery {
         (age >= TIMESTAMP_TICK).then(|| age.saturating_sub(TIMESTAMP_TICK))
     }
 
-    /// Marks what arrived. Returns the range reported as a duplicate, if the first block is a DSACK.
+    /// Marks what arrived. Returns the range reported as a duplicate, if the first block is a
+    /// DSACK.
     fn digest(&mut self, input: &AckInput<'_>, tally: &mut Tally) -> Option<(Seq, Seq)> {
         let una = self.board.una();
         if input.ack.after(una) {
@@ -146,10 +149,7 @@ impl Recovery {
         !input.has_payload && !input.window_changed
     }
     fn on_progress(&mut self, now: Instant, acked: u32, tally: &mut Tally, prng: &mut Prng) {
-        self.timer.on_progress(now);
-        if self.jitter {
-            self.timer.draw_jitter(prng);
-        }
+        self.timer.on_progress(now, prng);
         if !self.sack {
             let fast = self.state == RecoveryState::FastRecovery;
             tally.delivered = self.reno.on_advance(acked, self.mss(), fast);
@@ -219,7 +219,7 @@ impl Recovery {
             new_data_ready: ack.input.new_data_ready,
             sack: self.sack,
         };
-        let delayed = self.frto.on_ack(&facts, tally);
+        let delayed = self.undo.frto.on_ack(&facts, tally);
         if !(eifel || before_resending || delayed) {
             return false;
         }
@@ -232,7 +232,6 @@ impl Recovery {
         self.board.unmark_lost();
         self.rack.rescan(self.board.una());
         self.state = RecoveryState::Open;
-        self.frto = Frto::Off;
         self.grant = Grant::None;
         self.undo.close();
         self.reno.reset();
@@ -281,7 +280,7 @@ impl Recovery {
                 cc.on_path(now, &PathChange::RecoveryEnded);
             }
             self.state = RecoveryState::Open;
-            self.frto = Frto::Off;
+            self.undo.frto = Frto::Off;
             self.grant = Grant::None;
             self.reno.reset();
         }
@@ -336,8 +335,8 @@ impl Recovery {
         let window = self.rack.window(&self.rtt, recovering, units);
         self.rack.scan(now, &mut self.board, window)
     }
-    /// RFC 5681 §3.2 and 6582 §3.2: the third duplicate, and each partial acknowledgement, show that the
-    /// first segment is lost.
+    /// RFC 5681 §3.2 and 6582 §3.2: the third duplicate, and each partial acknowledgement, show
+    /// that the first segment is lost.
     fn count_duplicate(&mut self, ack: &Ack<'_>) -> Scan {
         let fast = self.state == RecoveryState::FastRecovery;
         let mut scan = Scan::default();
@@ -364,8 +363,7 @@ impl Recovery {
     ) {
         self.state = RecoveryState::FastRecovery;
         self.recover = self.board.nxt();
-        self.rescued = false;
-        self.tail.forget();
+        self.tail.on_recovery();
         self.undo = Undo::start(self.board.una());
         self.prr = Prr::start(flight_octets);
         self.grant = Grant::None;

@@ -127,12 +127,10 @@ pub enum TimerOutcome {
         /// Which expiry in a row it is without progress, from one.
         count: u8,
     },
-    /// The retransmission timer, while the peer's window is closed: no loss is assumed; the
-    /// caller's window probe takes over.
-    WindowClosed {
-        /// Which expiry in a row it is without progress, from one.
-        count: u8,
-    },
+    /// The retransmission timer, while the peer's window is closed over what is outstanding: no
+    /// loss is assumed, nothing backs off, and the timer stops. The caller's window probes take
+    /// over until [`on_window_opened`](super::Recovery::on_window_opened).
+    WindowClosed,
     /// Send one segment as a tail loss probe: new data when `new_data`, otherwise what
     /// [`next_retransmission`](super::Recovery::next_retransmission) names.
     Probe {

@@ -50,8 +50,8 @@ impl Delivery {
         self.first_sent = now.stamp();
     }
     /// Notes in `record` what a sample needs when it is delivered.
-    pub(super) fn stamp(&self, record: &mut Record, now: Instant) {
-        record.sent_at = now.stamp();
+    pub(super) fn stamp(&self, record: &mut Record, at: Stamp) {
+        record.sent_at = at;
         record.first_sent = self.first_sent;
         record.delivered_at = self.at;
         record.delivered = self.low();
@@ -80,8 +80,8 @@ impl Delivery {
         }
         peak.saturating_add(mss) > window
     }
-    /// `octets` were delivered, the newest transmission among them being `sampled`. Returns the rate
-    /// sample, and whether a round ended.
+    /// `octets` were delivered, the newest transmission among them being `sampled`. Returns the
+    /// rate sample, and whether a round ended.
     pub(super) fn on_ack(
         &mut self,
         now: Instant,

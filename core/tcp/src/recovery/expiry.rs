@@ -36,6 +36,14 @@ impl Recovery {
         }
     }
 
+    /// The peer's window was closed and is open again: what is outstanding, if anything, has one
+    /// timeout from now.
+    pub fn on_window_opened(&mut self, now: Instant) {
+        if self.board.outstanding() != 0 {
+            self.wait_for_timeout(now);
+        }
+    }
+
     fn on_reorder_timer<C: CongestionController>(
         &mut self,
         now: Instant,
@@ -84,13 +92,13 @@ impl Recovery {
         cc: &mut C,
         window: SendWindowFacts,
     ) -> TimerOutcome {
-        // Of this data: one while the window was closed does not count.
+        if window.right_edge.at_or_before(self.board.una()) {
+            self.timer.stop();
+            return TimerOutcome::WindowClosed;
+        }
         let first = self.timer.expiries() == 0 || self.state != RecoveryState::TimeoutRecovery;
         self.timer.on_expiry(now);
         let count = self.timer.expiries();
-        if window.right_edge.at_or_before(self.board.una()) {
-            return TimerOutcome::WindowClosed { count };
-        }
         self.counters.timeouts = self.counters.timeouts.wrapping_add(1);
         let flight_octets = self.board.outstanding().saturating_sub(self.board.sums().sacked);
         let lost_octets = self.mark_expired(now);
@@ -100,13 +108,13 @@ impl Recovery {
         }
         // Not while an earlier recovery goes on (5682-3), nor when the same timeout repeats.
         let fresh = first && self.state == RecoveryState::Open;
-        self.frto = if fresh { Frto::FirstAck } else { Frto::Off };
         if first {
             self.undo = Undo::start(self.board.una());
         }
+        self.undo.frto = if fresh { Frto::FirstAck } else { Frto::Off };
         self.state = RecoveryState::TimeoutRecovery;
         self.recover = self.board.nxt();
-        self.tail.forget();
+        self.tail.on_recovery();
         self.reno.reset();
         self.grant = Grant::First;
         cc.on_congestion(&Congestion {

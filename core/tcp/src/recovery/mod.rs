@@ -6,6 +6,13 @@
 //! Implements: RFC 6298, 5681 §3.2, 6582, 3042, 6675, 8985, 9937, 2883, 3522, 5682, 4015.
 //!
 //! SND.NXT never goes back: what must leave again is marked, not resent from SND.UNA on.
+//!
+//! How it is driven. To send: while `allowance(window)` lasts, first `next_retransmission`, then
+//! new data, and with neither `next_rescue`; report each with `on_retransmitted` or `on_sent`, then
+//! tell the controller (`on_sent` of its own). Each acceptable acknowledgement: `on_ack`, which
+//! tells the controller everything itself. When `deadline` passes: `on_timer`; then try to send.
+//! While nothing is outstanding and the window is closed, the caller's persist timer takes this
+//! one's place.
 
 mod ack;
 mod api;
@@ -40,9 +47,9 @@ use rtt::{Bounds, RttEstimator};
 use scoreboard::Scoreboard;
 use tail_probe::TailProbe;
 use timeout::{SendTimer, Timer};
-use undo::{Frto, Undo};
+use undo::Undo;
 use usertcp_base::observe::RetransmitCause;
-use usertcp_base::{Instant, Seq, Span};
+use usertcp_base::{Instant, Seq, Span, Stamp};
 
 /// One segment that may leave whatever the window says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,16 +80,14 @@ pub struct Recovery {
     /// SND.NXT when the recovery going on began. Afterwards it keeps late duplicates from beginning
     /// another (6582-2) until SND.UNA is beyond it.
     recover: Seq,
+    /// Send time of the last transmission.
+    last_sent: Stamp,
     mss: u16,
     sack_limit: u16,
     state: RecoveryState,
     grant: Grant,
-    frto: Frto,
     sack: bool,
     timestamps: bool,
-    jitter: bool,
-    /// The one rescue of this recovery was sent (6675-3).
-    rescued: bool,
 }
 
 /// It lives in every TCB.
@@ -102,7 +107,7 @@ impl Recovery {
         }
         let mut recovery = Recovery {
             board: Scoreboard::new(start.una),
-            timer: Timer::new(start.now),
+            timer: Timer::new(start.now, settings.rto_jitter),
             delivery: Delivery::new(start.now),
             rack: Rack::new(start.una, start.rtt),
             rtt,
@@ -113,22 +118,20 @@ impl Recovery {
             tail: TailProbe::new(start.una),
             reno: NewReno::default(),
             recover: start.una - 1,
+            last_sent: start.now.stamp(),
             mss: short(start.mss),
             sack_limit: settings.sack_ranges,
             state: RecoveryState::Open,
             grant: Grant::None,
-            frto: Frto::Off,
             sack: start.sack,
             timestamps: start.timestamps,
-            jitter: settings.rto_jitter,
-            rescued: false,
         };
         recovery.on_sent(start.now, start.nxt.since(start.una), start.mss, false);
         recovery
     }
 
-    /// New data `[SND.NXT, SND.NXT + octets)` left now as segments of `mss` octets; a super-segment is
-    /// one call, SYN and FIN count one octet each. `application_limited`: after it nothing waits
+    /// New data `[SND.NXT, SND.NXT + octets)` left now as segments of `mss` octets; a super-segment
+    /// is one call, SYN and FIN count one octet each. `application_limited`: after it nothing waits
     /// although the window has room.
     pub fn on_sent(&mut self, now: Instant, octets: u32, mss: u32, application_limited: bool) {
         if octets == 0 {
@@ -140,8 +143,9 @@ impl Recovery {
             self.delivery.on_flight_begun(now);
             self.timer.restart(now);
         }
-        let mut record = Record::new(self.board.nxt(), octets, mss, now.stamp());
-        self.delivery.stamp(&mut record, now);
+        let at = self.send_time(now, false);
+        let mut record = Record::new(self.board.nxt(), octets, mss, at);
+        self.delivery.stamp(&mut record, at);
         self.board.push(record);
         self.delivery.on_sent(self.in_flight(), application_limited);
         self.prr.on_sent(octets);
@@ -163,8 +167,8 @@ impl Recovery {
             _ => RetransmitCause::Recovery,
         };
         let delivery = self.delivery;
-        let at = now.stamp();
-        let lost = self.board.resend(seq, octets, at, |record| delivery.stamp(record, now));
+        let at = self.send_time(now, true);
+        let lost = self.board.resend(seq, octets, at, |record| delivery.stamp(record, at));
         self.delivery.on_sent(self.in_flight(), false);
         self.prr.on_sent(octets);
         self.undo.on_resent(octets, at);
@@ -172,7 +176,7 @@ impl Recovery {
         if cause == RetransmitCause::TailProbe {
             self.tail.sent(self.board.nxt(), true);
         } else if !lost && self.state == RecoveryState::FastRecovery {
-            self.rescued = true;
+            self.tail.rescued = true;
         }
         // A segment is not sent again for a timeout within one timeout of its last transmission
         // (6298-9).
@@ -203,7 +207,7 @@ impl Recovery {
         let (seq, octets) = match self.grant {
             Grant::First => self.board.front_segment()?,
             Grant::Last => self.board.last_segment()?,
-            Grant::None | Grant::NewData if self.frto.holds_retransmissions() => return None,
+            Grant::None | Grant::NewData if self.undo.frto.holds_retransmissions() => return None,
             Grant::None | Grant::NewData => {
                 let (from, to) = self.board.first_pending()?;
                 (from, to.since(from))
@@ -211,12 +215,12 @@ impl Recovery {
         };
         clip(seq, octets, right_edge)
     }
-    /// In fast recovery, with nothing lost and no new data to send: one last segment, so that a lost
-    /// tail shows (6675-3, RFC 6675 §4 NextSeg rule 4). Once per recovery.
+    /// In fast recovery, with nothing lost and no new data to send: one last segment, so that a
+    /// lost tail shows (6675-3, RFC 6675 §4 NextSeg rule 4). Once per recovery.
     pub fn next_rescue(&self, right_edge: Seq) -> Option<(Seq, u32)> {
         let wanted = self.sack
             && self.state == RecoveryState::FastRecovery
-            && !self.rescued
+            && !self.tail.rescued
             && self.board.first_pending().is_none();
         let last = self.board.last().filter(|last| wanted && !last.has(Marks::RESENT))?;
         if self.board.highest_sacked().is_some_and(|sacked| last.seq.before(sacked)) {
@@ -227,7 +231,8 @@ impl Recovery {
     }
     /// Octets that may leave now, retransmissions included, while the controller's window is
     /// `window_octets`: what PRR allows in fast recovery, the free part of the window otherwise; at
-    /// least the one segment of a timeout or a tail loss probe.
+    /// least the one segment of a timeout or a tail loss probe. While something waits to be sent
+    /// again, less than a whole segment of it is nothing: PRR counts in fractions.
     pub fn allowance(&self, window_octets: u32) -> u32 {
         let regular = match self.state {
             RecoveryState::FastRecovery => self.prr.allowed(),
@@ -239,6 +244,9 @@ impl Recovery {
             Grant::Last => self.board.last_segment().map_or(0, |segment| segment.1),
             Grant::NewData => self.mss(),
         };
+        let next = self.board.first_pending().filter(|_| !self.undo.frto.holds_retransmissions());
+        let least = next.map_or(0, |(from, to)| to.since(from).min(self.mss()));
+        let regular = if regular < least { 0 } else { regular };
         regular.max(granted)
     }
     /// Octets in flight: the pipe of RFC 6675 §4; without SACK less what duplicates stand for.
@@ -290,6 +298,20 @@ impl Recovery {
         self.counters
     }
 
+    /// The time to note for what leaves now. Much can leave at one reading of the clock, and RACK
+    /// tells equal times apart by sequence, which is wrong for a retransmission behind new data: it
+    /// counts as a microsecond later than all before it.
+    fn send_time(&mut self, now: Instant, again: bool) -> Stamp {
+        let now = now.stamp();
+        let ahead = self.last_sent.since(now);
+        let believable = ahead < Span::from_secs(1);
+        self.last_sent = match believable && (!ahead.is_zero() || self.last_sent == now) {
+            true if again => Stamp(self.last_sent.0.wrapping_add(1)),
+            true => self.last_sent,
+            false => now,
+        };
+        self.last_sent
+    }
     fn mss(&self) -> u32 {
         u32::from(self.mss)
     }

@@ -187,8 +187,8 @@ impl Records {
             }
         }
     }
-    /// The index of the record that holds `seq`; the length when `seq` lies behind all of them, zero
-    /// when it lies before.
+    /// The index of the record that holds `seq`; the length when `seq` lies behind all of them,
+    /// zero when it lies before.
     pub(super) fn find(&self, seq: Seq) -> usize {
         match self {
             Records::Few { len, records } => {

@@ -50,8 +50,8 @@ impl RttEstimator {
     pub(super) fn rto_micros(&self) -> u32 {
         self.rto
     }
-    /// A valid sample; `per_round` of them are expected per round trip (RFC 7323 appendix G), so that
-    /// each moves the estimate by that much less and the history lasts as long.
+    /// A valid sample; `per_round` of them are expected per round trip (RFC 7323 appendix G), so
+    /// that each moves the estimate by that much less and the history lasts as long.
     pub(super) fn on_sample(&mut self, sample: Span, per_round: u32, bounds: &Bounds) {
         let micros = sample.as_micros().clamp(1, LONGEST_SAMPLE_MICROS) as u32;
         let value = i64::from(micros) << FRACTION;
@@ -78,7 +78,8 @@ impl RttEstimator {
             self.min_rtt_at = now.tick();
         }
     }
-    /// The estimate is bogus (6298-12, 4015-2): the next sample counts as the first. The timeout stays.
+    /// The estimate is bogus (6298-12, 4015-2): the next sample counts as the first. The timeout
+    /// stays.
     pub(super) fn forget(&mut self) {
         self.srtt = 0;
         self.rttvar = 0;

@@ -160,8 +160,8 @@ impl Scoreboard {
             self.sums.add(record);
         }
     }
-    /// Makes `at` a border between records, if it lies inside the record at `index`. Returns the index of
-    /// the record that begins there.
+    /// Makes `at` a border between records, if it lies inside the record at `index`. Returns the
+    /// index of the record that begins there.
     fn cut(&mut self, index: usize, at: Seq) -> usize {
         let Some(record) = self.records.get_mut(index) else { return index };
         let offset = at.since(record.seq);
@@ -209,9 +209,12 @@ impl Scoreboard {
     /// Marks `[left, right)`, which must lie inside SND.UNA..SND.NXT, as held by the peer, rounded
     /// inward to segment boundaries. Ignored when it would be a range beyond `limit`.
     pub(super) fn sack(&mut self, left: Seq, right: Seq, limit: usize, tally: &mut Tally) {
+        // The cheap questions first, of the ranges alone: nothing new, or too many.
+        if !self.would_sack(left, right, limit) {
+            return;
+        }
         let Some((left, right)) = self.round_inward(left, right) else { return };
-        let episode = self.episode.get_or_insert_default();
-        if episode.sacked.len() >= limit && episode.sacked.would_grow(left, right) {
+        if !self.would_sack(left, right, limit) {
             return;
         }
         let mut from = left;
@@ -220,6 +223,12 @@ impl Scoreboard {
             from = end;
         }
         self.episode().sacked.insert(left, right);
+    }
+    fn would_sack(&self, left: Seq, right: Seq, limit: usize) -> bool {
+        let Some(episode) = self.episode.as_ref() else { return limit != 0 };
+        let sacked = &episode.sacked;
+        let full = sacked.len() >= limit && sacked.would_grow(left, right);
+        !full && sacked.next_gap(left, right).is_some()
     }
     fn round_inward(&self, left: Seq, right: Seq) -> Option<(Seq, Seq)> {
         let first = self.records.get(self.records.find(left))?;
@@ -248,8 +257,8 @@ impl Scoreboard {
         self.episode().pending.remove(from, to);
     }
 
-    /// Marks the record at `index` lost, its retransmission too if one is in flight. Returns octets newly
-    /// lost.
+    /// Marks the record at `index` lost, its retransmission too if one is in flight. Returns octets
+    /// newly lost.
     pub(super) fn mark_lost(&mut self, index: usize) -> u32 {
         let Some(&record) = self.records.get(index) else { return 0 };
         let waiting = record.has(Marks::LOST) && !record.has(Marks::RESENT);
@@ -282,7 +291,8 @@ impl Scoreboard {
         Some((last.seq + start, last.octets - start))
     }
 
-    /// `[seq, seq + octets)` left again; `stamp` stamps the records. Returns whether any of it was lost.
+    /// `[seq, seq + octets)` left again; `stamp` stamps the records. Returns whether any of it was
+    /// lost.
     pub(super) fn resend(
         &mut self,
         seq: Seq,

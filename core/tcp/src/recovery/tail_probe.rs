@@ -19,6 +19,8 @@ pub(super) struct TailProbe {
     repeated: bool,
     /// A round trip was measured since the last probe.
     fresh_rtt: bool,
+    /// The one rescue of this recovery was sent (6675-3).
+    pub(super) rescued: bool,
 }
 
 /// What an acknowledgement says about the probe in flight.
@@ -44,7 +46,7 @@ pub(super) struct Seen {
 
 impl TailProbe {
     pub(super) fn new(una: Seq) -> TailProbe {
-        TailProbe { end: una, in_flight: false, repeated: false, fresh_rtt: true }
+        TailProbe { end: una, in_flight: false, repeated: false, fresh_rtt: true, rescued: false }
     }
     /// At most one in flight, and only with a sample since the last one (8985-10).
     pub(super) fn may_probe(&self) -> bool {
@@ -54,10 +56,12 @@ impl TailProbe {
         self.fresh_rtt = true;
     }
     pub(super) fn sent(&mut self, nxt: Seq, repeated: bool) {
-        *self = TailProbe { end: nxt, in_flight: true, repeated, fresh_rtt: false };
+        *self = TailProbe { end: nxt, in_flight: true, repeated, fresh_rtt: false, ..*self };
     }
-    pub(super) fn forget(&mut self) {
+    /// A recovery begins.
+    pub(super) fn on_recovery(&mut self) {
         self.in_flight = false;
+        self.rescued = false;
     }
     /// RFC 8985 §7.2: two round trips; one segment alone may wait for a delayed acknowledgement.
     pub(super) fn wait(srtt: Option<Span>, single_segment: bool, max_ack_delay: Span) -> Span {

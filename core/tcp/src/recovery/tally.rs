@@ -24,8 +24,6 @@ pub(super) struct Tally {
     min_rtt: Option<Span>,
     /// RACK.fack before this acknowledgement.
     fack: Seq,
-    /// SND.NXT when the recovery going on began.
-    recover: Seq,
     /// Octets newly known to have arrived.
     pub(super) delivered: u32,
     pub(super) newly_sacked: u32,
@@ -39,8 +37,8 @@ pub(super) struct Tally {
     pub(super) newest_original: Option<Stamp>,
     /// What was cumulatively acknowledged includes a repeated transmission.
     pub(super) repeated_acked: bool,
-    /// Data sent once, before the recovery going on began, arrived.
-    pub(super) original_below_recover: bool,
+    /// Data sent once and believed lost arrived.
+    pub(super) lost_original: bool,
     /// Data believed lost and not sent again arrived.
     pub(super) pending_acked: bool,
     /// Data sent once arrived below data that had arrived earlier.
@@ -58,14 +56,12 @@ impl Tally {
         echo_age: Option<Span>,
         min_rtt: Option<Span>,
         fack: Seq,
-        recover: Seq,
     ) -> Tally {
         Tally {
             now,
             echo_age,
             min_rtt,
             fack,
-            recover,
             delivered: 0,
             newly_sacked: 0,
             highest: None,
@@ -73,7 +69,7 @@ impl Tally {
             oldest_sacked: None,
             newest_original: None,
             repeated_acked: false,
-            original_below_recover: false,
+            lost_original: false,
             pending_acked: false,
             reordered: false,
             whole_unit: false,
@@ -116,7 +112,7 @@ impl Tally {
         self.highest = Some(self.highest.map_or(record.end(), |seq| seq.latest(record.end())));
         if !record.has(Marks::REPEATED) {
             self.reordered |= record.end().before(self.fack);
-            self.original_below_recover |= record.end().at_or_before(self.recover);
+            self.lost_original |= record.has(Marks::LOST);
             let newer = self.newest_original.is_none_or(|at| record.sent_at.after(at));
             if newer {
                 self.newest_original = Some(record.sent_at);
@@ -127,7 +123,8 @@ impl Tally {
         }
         self.offer_newest(record);
     }
-    /// RFC 8985 §6.2 step 2: an acknowledgement of a retransmission may have been caused by the original.
+    /// RFC 8985 §6.2 step 2: an acknowledgement of a retransmission may have been caused by the
+    /// original.
     fn offer_newest(&mut self, record: &Record) {
         let rtt = self.now.since(record.sent_at);
         if record.has(Marks::REPEATED) {

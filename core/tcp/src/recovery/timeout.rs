@@ -31,6 +31,7 @@ pub(super) struct Timer {
     expiries: u8,
     /// In 1/2560 of the timeout.
     jitter: u8,
+    jittery: bool,
     /// Deadline of a probe or of the reordering window.
     at: Instant,
     /// When the retransmission timeout was last started.
@@ -38,8 +39,16 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    pub(super) fn new(now: Instant) -> Timer {
-        Timer { kind: SendTimer::Off, backoff: 0, expiries: 0, jitter: 0, at: now, started: now }
+    pub(super) fn new(now: Instant, jittery: bool) -> Timer {
+        Timer {
+            kind: SendTimer::Off,
+            backoff: 0,
+            expiries: 0,
+            jitter: 0,
+            jittery,
+            at: now,
+            started: now,
+        }
     }
     pub(super) fn kind(&self) -> SendTimer {
         self.kind
@@ -74,9 +83,6 @@ impl Timer {
     pub(super) fn restart(&mut self, now: Instant) {
         self.started = now;
     }
-    pub(super) fn draw_jitter(&mut self, prng: &mut Prng) {
-        self.jitter = prng.next_u32() as u8;
-    }
     pub(super) fn wait_for_timeout(&mut self) {
         self.kind = SendTimer::Retransmit;
     }
@@ -96,9 +102,12 @@ impl Timer {
         self.backoff = self.backoff.saturating_add(1).min(MOST_DOUBLINGS);
     }
     /// SND.UNA advanced.
-    pub(super) fn on_progress(&mut self, now: Instant) {
+    pub(super) fn on_progress(&mut self, now: Instant, prng: &mut Prng) {
         self.expiries = 0;
         self.started = now;
+        if self.jittery {
+            self.jitter = prng.next_u32() as u8;
+        }
     }
     /// A valid sample arrived.
     pub(super) fn end_backoff(&mut self) {

@@ -20,6 +20,7 @@ pub(super) struct Undo {
     any_resent: bool,
     /// The event may still be undone.
     open: bool,
+    pub(super) frto: Frto,
 }
 
 impl Undo {
@@ -30,6 +31,7 @@ impl Undo {
     /// No more evidence is wanted.
     pub(super) fn close(&mut self) {
         self.open = false;
+        self.frto = Frto::Off;
     }
     pub(super) fn is_open(&self) -> bool {
         self.open
@@ -92,9 +94,9 @@ impl Frto {
         if *self == Frto::Off {
             return false;
         }
-        // With SACK, what arrives only now and left once was not lost (RFC 5682 §3.1). Without, the
-        // peer may have held it behind the hole: only new data tells (§2.1).
-        if ack.sack && tally.original_below_recover {
+        // With SACK, what was believed lost, left once and arrives only now was late (RFC 5682
+        // §3.1). Without, the peer may have held it behind the hole: only new data tells (§2.1).
+        if ack.sack && tally.lost_original {
             *self = Frto::Off;
             return true;
         }

@@ -3,7 +3,6 @@
 //! Implements: RFC 9293 §3.8.6, §3.9.1.2 (MUST-61, SHLD-28), RFC 7323 §3.2, RFC 2018 §3.
 
 use super::allow::{Allowed, NewData, new_data};
-use super::probe::OVERRIDE;
 use crate::env::Env;
 use crate::halves::SendHalf;
 use crate::pace::Verdict;
@@ -154,8 +153,7 @@ impl<C: CongestionController> Tcb<C> {
         let closing = self.halves.send() == SendHalf::Closing;
         let fin_due = closing && !self.fin_sent();
         if unsent == 0 && !fin_due {
-            self.persist.stop();
-            return Err(Held::by(Limiter::Application));
+            return Err(self.held_by_nothing(env.now));
         }
         let mss = self.segment_payload_octets();
         let force = self.owed.partial;
@@ -200,7 +198,9 @@ impl<C: CongestionController> Tcb<C> {
         self.owed.partial = false;
         let seq = self.snd.nxt;
         let last = octets == self.unsent_octets();
-        let fin = last && self.halves.send() == SendHalf::Closing;
+        // FIN takes a number of the window, as an octet does.
+        let closing = self.halves.send() == SendHalf::Closing;
+        let fin = last && closing && self.snd.usable() > octets;
         let length = octets + u32::from(fin);
         if self.snd.outstanding() == 0 {
             self.progress = env.now;
@@ -209,30 +209,46 @@ impl<C: CongestionController> Tcb<C> {
         if octets % mss != 0 {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_sent(env.now, length, mss, last && !fin);
+        let window_left = allowance > length;
+        self.recovery.on_sent(env.now, length, mss, last && !fin && window_left);
         self.account_sent(env, length, false, &budget);
         env.observe(&Event::Sent { seq, octets });
         Ok(self.build(env, seq, length))
     }
 
-    /// The peer's window holds data back: probe it when nothing else will wake us.
+    /// Nothing new waits. What is outstanding may, when the peer closed its window over it.
+    fn held_by_nothing(&mut self, now: Instant) -> Held {
+        if self.snd.outstanding() > 0 && self.snd.wnd == 0 {
+            self.probe_window(now);
+            return Held::by(Limiter::PeerWindow);
+        }
+        self.persist.stop();
+        Held::by(Limiter::Application)
+    }
+
+    /// The peer's window holds data back: probe it when it is closed, put up with a small one when
+    /// nothing else will wake us.
     fn held_by_window(&mut self, now: Instant, facts: &NewData) -> Held {
-        if !facts.outstanding || self.snd.wnd == 0 {
-            if !self.persist.is_running() {
-                // R2 counts from here: what came before was idle time, or progress.
-                self.progress = now;
-            }
-            let first = if facts.usable == 0 { self.recovery.rto() } else { OVERRIDE };
-            self.persist.start(now, first);
+        if self.snd.wnd == 0 {
+            self.probe_window(now);
+        } else if !facts.outstanding {
+            self.persist.hold(now);
         }
         Held::by(Limiter::PeerWindow)
+    }
+
+    fn probe_window(&mut self, now: Instant) {
+        if self.persist.probe(now, self.recovery.rto()) {
+            // R2 counts from here: what came before was idle time, or progress.
+            self.progress = now;
+        }
     }
 
     /// A partial segment waits for company. An acknowledgement will release it under Nagle; a cork
     /// is pulled by time.
     fn held_for_company(&mut self, now: Instant) -> Held {
         if self.settings.cork {
-            self.persist.start(now, OVERRIDE);
+            self.persist.hold(now);
         }
         Held::by(Limiter::Application)
     }

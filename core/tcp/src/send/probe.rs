@@ -3,14 +3,28 @@
 
 use usertcp_base::{Instant, Span};
 
+/// What the timer runs for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Persisting {
+    /// It does not run.
+    #[default]
+    Off,
+    /// The peer's window is closed and something waits for it.
+    Window,
+    /// Silly-window avoidance or a cork holds back less than a segment.
+    Partial,
+}
+
 /// The persist timer: runs only while the peer's window (or a held partial segment) is what keeps
 /// data from leaving, and nothing else would wake the connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Persist {
-    deadline: Option<Instant>,
+    deadline: Instant,
     /// Since when the window is closed.
     since: Instant,
-    tries: u8,
+    /// Time from the last probe to the next, microseconds.
+    gap: u32,
+    why: Persisting,
 }
 
 /// Probes are never further apart than this (SHLD-30: at least 60 s).
@@ -21,38 +35,60 @@ pub const OVERRIDE: Span = Span::from_millis(200);
 impl Persist {
     /// When it fires.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        (self.why != Persisting::Off).then_some(self.deadline)
     }
-    /// Whether it runs.
-    pub fn is_running(&self) -> bool {
-        self.deadline.is_some()
+    /// Whether it probes a closed window.
+    pub fn is_probing(&self) -> bool {
+        self.why == Persisting::Window
     }
-    /// How long the window has been closed.
-    pub fn closed_for(&self, now: Instant) -> Span {
-        if self.is_running() { now.since(self.since) } else { Span::ZERO }
+    /// Since when the window has been closed.
+    pub fn closed_since(&self) -> Option<Instant> {
+        self.is_probing().then_some(self.since)
     }
-    /// Starts it, first firing after `first`; a running one is left alone.
-    pub fn start(&mut self, now: Instant, first: Span) {
-        if self.deadline.is_none() {
-            *self = Persist { deadline: Some(now + first), since: now, tries: 0 };
+    /// The window is closed: the first probe is one retransmission timeout away. Whether that is
+    /// news; a timer that probes already is left alone.
+    pub fn probe(&mut self, now: Instant, rto: Span) -> bool {
+        if self.is_probing() {
+            return false;
+        }
+        let gap = rto.min(LONGEST_GAP);
+        let deadline = now + gap;
+        let gap = gap.as_micros() as u32;
+        *self = Persist { deadline, since: now, gap, why: Persisting::Window };
+        true
+    }
+    /// Less than a segment is held back: not for longer than the override time, counted from when
+    /// that began, whatever the peer says meanwhile.
+    pub fn hold(&mut self, now: Instant) {
+        if self.why != Persisting::Partial {
+            let deadline = now + OVERRIDE;
+            *self = Persist { deadline, why: Persisting::Partial, ..Persist::default() };
         }
     }
-    /// Stops it: the window opened, or there is nothing to send.
+    /// Stops it: what waited leaves, or there is nothing to send.
     pub fn stop(&mut self) {
-        self.deadline = None;
-        self.tries = 0;
+        self.why = Persisting::Off;
     }
-    /// Whether it is due; if so the next firing is set, twice as far away.
-    pub fn fire(&mut self, now: Instant, rto: Span) -> bool {
-        match self.deadline {
-            Some(deadline) if deadline <= now => {
-                self.tries = self.tries.saturating_add(1);
-                let gap = rto.doubled(u32::from(self.tries)).min(LONGEST_GAP);
-                self.deadline = Some(now + gap);
-                true
-            }
-            _ => false,
+    /// The window is open: no more probes.
+    pub fn on_open(&mut self) {
+        if self.is_probing() {
+            self.stop();
         }
+    }
+    /// What is due, if it is. The next probe is twice as far away; a hold ends.
+    pub fn fire(&mut self, now: Instant) -> Persisting {
+        if self.why == Persisting::Off || now < self.deadline {
+            return Persisting::Off;
+        }
+        let due = self.why;
+        if due == Persisting::Window {
+            let longest = LONGEST_GAP.as_micros() as u32;
+            self.gap = self.gap.saturating_mul(2).min(longest);
+            self.deadline = now + Span::from_micros(u64::from(self.gap));
+        } else {
+            self.stop();
+        }
+        due
     }
 }
 
@@ -64,12 +100,13 @@ mod tests {
     #[test]
     fn probes_start_one_timeout_after_and_double_up_to_a_minute() {
         let (mut persist, rto) = (Persist::default(), Span::from_secs(1));
-        persist.start(Instant::ZERO, rto);
+        assert!(persist.probe(Instant::ZERO, rto));
         let mut times = alloc::vec![];
         for _ in 0..8 {
             let at = persist.deadline().unwrap();
-            assert!(!persist.fire(at - Span::from_micros(1), rto));
-            assert!(persist.fire(at, rto));
+            assert_eq!(persist.fire(at - Span::from_micros(1)), Persisting::Off);
+            assert_eq!(persist.fire(at), Persisting::Window);
+            assert!(!persist.probe(at, rto), "goes on");
             times.push(at.as_millis() / 1000);
         }
         assert_eq!(times, [1, 3, 7, 15, 31, 63, 123, 183]);

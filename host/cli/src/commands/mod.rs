@@ -6,7 +6,7 @@ mod serve;
 mod services;
 
 pub use connect::{Patience, Relayed, relay};
-pub use services::{Service, Transferred, answer as answer_service};
+pub use services::{Service, Transferred, answer as answer_service, run_natively as run_services};
 
 use crate::fault::Fault;
 use crate::network::Network;

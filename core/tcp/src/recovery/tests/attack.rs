@@ -55,6 +55,42 @@ fn a_peer_that_claims_everything_and_never_acknowledges_meets_the_timeout() {
     assert_eq!(sender.resend(), [1]);
 }
 
+// AT-8 by the clock: `cargo test --release -- --ignored --nocapture cost`.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_random_blocks_on_a_hundred_thousand_segments() {
+    for merged in [1, 10, 44] {
+        let mut sender = Sender::new();
+        for _ in 0..100_000 / merged {
+            sender.recovery.on_sent(sender.now, merged * MSS, MSS, false);
+        }
+        let (mut prng, mut draw) = (Prng::from_seed(1), Prng::from_seed(2));
+        sender.pass(100);
+        let mut costs = Vec::new();
+        for _ in 0..20_000 {
+            let mut blocks = [(START, START); 4];
+            for block in &mut blocks {
+                let left = 1 + prng.below(99_990) as u32;
+                *block = (START + left * MSS, START + (left + 1 + prng.below(4) as u32) * MSS);
+            }
+            let input = sender.input(START, &blocks);
+            let begun = std::time::Instant::now();
+            let _ = sender.recovery.on_ack(sender.now, &input, &mut sender.cc, &mut draw);
+            costs.push(begun.elapsed().as_nanos());
+        }
+        let first = costs.iter().take(400).sum::<u128>() / 400;
+        let mean = costs.iter().sum::<u128>() / 20_000;
+        costs.sort_unstable();
+        let part = |per_mille: usize| costs[costs.len() * per_mille / 1000];
+        std::println!(
+            "merged {merged}: mean {mean} ns, of the first 400 {first}, median {}, p99 {}, p99.9 {}",
+            part(500),
+            part(990),
+            part(999)
+        );
+    }
+}
+
 #[test]
 fn made_up_duplicate_reports_neither_undo_nor_overflow() {
     let mut sender = Sender::new();

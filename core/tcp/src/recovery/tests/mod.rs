@@ -14,6 +14,7 @@ mod sack;
 mod undo;
 
 use super::records::Marks;
+use super::undo::Frto;
 use super::*;
 use std::vec::Vec;
 use usertcp_base::{Prng, Rate};

@@ -10,7 +10,7 @@ fn reduce(flight: u32, lost: u32) -> (Sender, Vec<u32>) {
     sender.send(flight).pass(100);
     let mut sent = Vec::new();
     for number in lost + 1..=flight {
-        let outcome = sender.sack(1, &[(lost + 1, number)]);
+        let _ = sender.sack(1, &[(lost + 1, number)]);
         if sender.recovery.state() != RecoveryState::FastRecovery {
             continue;
         }
@@ -20,7 +20,6 @@ fn reduce(flight: u32, lost: u32) -> (Sender, Vec<u32>) {
             sender.send(1);
             octets += MSS;
         }
-        let _ = outcome;
         sent.push(octets);
     }
     (sender, sent)
@@ -51,10 +50,8 @@ fn with_heavy_loss_no_more_leaves_than_was_delivered_and_a_segment() {
 fn progress_without_new_loss_lets_one_segment_more_out() {
     let (mut sender, _) = reduce(20, 15);
     sender.pass(100);
-    let before = sender.recovery.in_flight();
     let outcome = sender.ack(2);
     assert_eq!((outcome.delivered_octets, outcome.lost_octets), (MSS, 0));
-    let _ = before;
     assert!(sender.allowance() >= 2 * MSS);
 }
 
@@ -67,6 +64,24 @@ fn acknowledgements_that_deliver_nothing_let_nothing_out() {
         let _ = sender.sack(1, &[(2, 20)]);
         assert_eq!(sender.allowance(), 0);
     }
+}
+
+#[test]
+fn a_retransmission_is_never_cut_for_want_of_a_fraction() {
+    let mut sender = Sender::new();
+    sender.send(20).pass(100);
+    let (mut fractions, mut resent) = (0, Vec::new());
+    for number in 5..=20 {
+        let _ = sender.sack(1, &[(2, 2), (5, number)]);
+        let allowed = sender.recovery.prr.allowed();
+        if (1..MSS).contains(&allowed) && sender.recovery.next_retransmission(seq(21)).is_some() {
+            assert_eq!(sender.allowance(), 0);
+            fractions += 1;
+        }
+        resent.append(&mut sender.resend());
+    }
+    assert_eq!(resent, [1, 3, 4]);
+    assert!(fractions > 0);
 }
 
 // proves 9937-5

@@ -141,6 +141,19 @@ fn a_timeout_leaves_alone_what_was_just_sent() {
     assert_eq!(sender.resend(), [1, 2, 3]);
 }
 
+#[test]
+fn news_before_it_left_do_not_take_the_first_segment_of_a_timeout_back() {
+    let mut sender = Sender::new();
+    sender.recovery.tail.sent(START, false);
+    sender.send(3);
+    sender.now = sender.recovery.deadline().unwrap() - ms(1);
+    sender.send(3).pass(1);
+    let _ = sender.fire();
+    let _ = sender.sack(1, &[(4, 4)]);
+    assert_eq!((sender.recovery.in_flight(), sender.cc.window), (2 * MSS, MSS));
+    assert_eq!(sender.resend(), [1]);
+}
+
 // proves 8985-1
 #[test]
 fn without_sack_there_is_neither_rack_nor_probe() {
@@ -186,4 +199,23 @@ fn five_losses_in_a_window_are_one_event() {
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].kind, events[0].flight_octets), (CongestionKind::Loss, 20 * MSS));
     assert_eq!(sender.cc.calls.iter().filter(|call| **call == Call::Ended).count(), 1);
+}
+
+#[test]
+fn an_hour_of_silence_confuses_no_32_bit_time() {
+    for minutes in [1, 20, 36, 50, 71, 72, 90] {
+        let mut sender = Sender::new();
+        sender.send(10).pass(100);
+        let _ = sender.sack(1, &[(2, 4)]);
+        assert_eq!(sender.resend(), [1]);
+        let _ = sender.pass(100).ack(11);
+        sender.pass(minutes * 60_000).send(10);
+        assert_eq!(sender.wait(), 200);
+        let outcome = { sender.pass(100).sack(11, &[(12, 14)]) };
+        assert!(outcome.entered_recovery, "after {minutes} minutes");
+        assert_eq!(outcome.rtt, Some(ms(100)));
+        assert_eq!(sender.resend(), [11]);
+        let _ = sender.pass(100).ack(21);
+        assert_eq!(sender.recovery.rto(), ms(300));
+    }
 }

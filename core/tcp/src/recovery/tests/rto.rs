@@ -250,9 +250,13 @@ fn a_timeout_while_the_window_is_closed_blames_nobody() {
     sender.now = sender.recovery.deadline().unwrap();
     let window = SendWindowFacts { right_edge: sender.recovery.una(), new_data_ready: false };
     let outcome = sender.recovery.on_timer(sender.now, &mut sender.cc, window);
-    assert_eq!(outcome, TimerOutcome::WindowClosed { count: 1 });
+    assert_eq!(outcome, TimerOutcome::WindowClosed);
     assert!(sender.cc.calls.is_empty());
-    assert_eq!(sender.recovery.rto(), ms(600), "it backs off all the same");
+    assert_eq!(sender.recovery.deadline(), None, "the window is probed by others");
+    sender.now = sender.now + Span::from_secs(100);
+    sender.recovery.on_window_opened(sender.now);
+    assert_eq!(sender.recovery.deadline(), Some(sender.now + ms(300)), "as if just sent");
+    assert_eq!(sender.recovery.timeouts_in_a_row(), 0);
 }
 
 #[test]

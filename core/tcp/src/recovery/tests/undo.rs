@@ -81,7 +81,7 @@ fn eifel_is_not_used_when_a_duplicate_is_reported() {
     let mut sender = Sender::with_timestamps();
     let sent = sender.now;
     timed_out(&mut sender, 5);
-    sender.recovery.frto = Frto::Off;
+    sender.recovery.undo.frto = Frto::Off;
     sender.recovery.undo.on_resent(5 * MSS, sender.now.stamp());
     sender.echoed_at = Some(sent);
     assert!(!sender.pass(100).sack(2, &[(1, 1)]).spurious);
@@ -175,5 +175,5 @@ fn without_new_data_recovery_is_conventional() {
     assert!(!sender.pass(100).ack(4).spurious);
     // Not again before the recovery point.
     let _ = sender.expire();
-    assert_eq!(sender.recovery.frto, Frto::Off);
+    assert_eq!(sender.recovery.undo.frto, Frto::Off);
 }

@@ -2,12 +2,17 @@
 //! Must not know: which network it is.
 //! Implements: RFC 862 (echo), RFC 863 (discard), RFC 864 (chargen), on other ports.
 
+mod native;
+
 use super::{behaviour, listen_fault, stop_asked};
 use crate::fault::Fault;
 use crate::network::{Acceptor, Network, Step, Stream};
 use crate::options::ServicesArgs;
+use crate::own::{Face, Fallback, OwnNetwork};
+use crate::plan::Plan;
 use crate::report::{Channel, Reporter, Start};
 use crate::units::{counted, duration, octets};
+use native::Recipe;
 use serde_json::json;
 use std::io;
 use std::sync::Arc;
@@ -60,10 +65,43 @@ pub struct Transferred {
     pub octets_out: AtomicU64,
 }
 
-/// Runs the services until the user asks to stop.
+/// Runs the services on our own stack's thread, by the native event API, until the user asks to
+/// stop.
+pub async fn run_natively(plan: &Plan, args: &ServicesArgs) -> Result<(), Fault> {
+    let stop = stop_asked()?;
+    let transferred = Arc::new(Transferred::default());
+    let outcome = Arc::default();
+    let recipe = Recipe {
+        base_port: args.base_port,
+        transferred: transferred.clone(),
+        outcome: Arc::clone(&outcome),
+    };
+    let network = OwnNetwork::start(plan, Face::Native(recipe), Fallback::Pipe)?;
+    let told = network.stack().run(|_| ()).await;
+    told.map_err(|error| Fault::io("starting the stack", &error, "start it again"))?;
+    let listened = outcome.lock().ok().and_then(|mut place| place.take());
+    if let Some(Err(error)) = listened {
+        network.stop().await;
+        return Err(listen_fault(args.base_port, &error));
+    }
+    let mut places = Vec::new();
+    for (port, service) in (args.base_port..=u16::MAX).zip(Service::ALL) {
+        let at = network.reachable_at(port, port).await;
+        for at in at.map_err(|error| listen_fault(port, &error))? {
+            places.push(Step::new(service.name(), at.to_string()));
+        }
+    }
+    let reporter = report_start(&network, args, places);
+    let began = Instant::now();
+    stop.await;
+    report_stop(&reporter, &transferred, began);
+    network.stop().await;
+    Ok(())
+}
+
+/// Runs the services over streams until the user asks to stop.
 pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fault> {
     let stop = stop_asked()?;
-    let reporter = Reporter::new(args.network.json, Channel::Stdout);
     let transferred = Arc::new(Transferred::default());
     let mut places = Vec::new();
     let mut listeners = JoinSet::new();
@@ -75,13 +113,7 @@ pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fau
         }
         listeners.spawn(accept(acceptor, service, transferred.clone()));
     }
-    reporter.started(&Start {
-        command: "services",
-        doing: "answers".into(),
-        setup: network.setup(),
-        steps: vec![Step::new("streams", behaviour(&args.network))],
-        places,
-    });
+    let reporter = report_start(network, args, places);
     let began = Instant::now();
     tokio::select! {
         () = stop => {}
@@ -89,6 +121,23 @@ pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fau
             return Err(Fault::io("accepting connections", &error, "start it again"));
         }
     }
+    report_stop(&reporter, &transferred, began);
+    Ok(())
+}
+
+fn report_start<N: Network>(network: &N, args: &ServicesArgs, places: Vec<Step>) -> Reporter {
+    let reporter = Reporter::new(args.network.json, Channel::Stdout);
+    reporter.started(&Start {
+        command: "services",
+        doing: "answers".into(),
+        setup: network.setup(),
+        steps: vec![Step::new("streams", behaviour(&args.network))],
+        places,
+    });
+    reporter
+}
+
+fn report_stop(reporter: &Reporter, transferred: &Transferred, began: Instant) {
     let (streams, into, out) = (
         transferred.streams.load(Relaxed),
         transferred.octets_in.load(Relaxed),
@@ -107,7 +156,6 @@ pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fau
         &text,
         json!({ "seconds": seconds, "connections": streams, "octets_out": out, "octets_in": into }),
     );
-    Ok(())
 }
 
 /// Accepts until the listener fails, and tells why.

@@ -1,0 +1,118 @@
+//! CLOSE and ABORT.
+//!
+//! Owns: letting go of a connection, in order or at once.
+//! Must not know: FIN, TIME-WAIT.
+//! Implements: RFC 9293 §3.9.1.4, §3.9.1.5, §3.10.4, §3.10.5; E-27, E-28, SHLD-3.
+
+use crate::anchor::{Body, Owner};
+use crate::app::ConnError;
+use crate::shard::Shard;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{ConnId, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{HandshakePhase, Then};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Closes our sending side: data that is queued, then FIN. The peer may go on sending.
+    pub fn shutdown_write(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        let anchor = self.held(id)?;
+        match &anchor.body {
+            Body::Hot(_) => {
+                self.close_sending(now, id);
+                Ok(())
+            }
+            Body::Ended(reason, _) => Err(ConnError::Ended(*reason)),
+            _ => {
+                self.close_opening(now, id, false);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn close_sending(&mut self, now: Instant, id: ConnId) {
+        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+            return;
+        };
+        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let effects = tcb.shutdown_write(&mut self.common.env(now, id));
+        self.transmit.push(id.slot);
+        self.apply(now, id, effects);
+    }
+
+    /// Lets go of the connection. What was written is still delivered, then FIN; what was received
+    /// and not read makes it a reset (SHLD-3).
+    pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        let anchor = self.held(id)?;
+        match &anchor.body {
+            Body::Hot(_) => {
+                self.detach(id);
+                self.release(now, id);
+            }
+            Body::Opening(_) => self.close_opening(now, id, true),
+            _ => self.discard(id),
+        }
+        Ok(())
+    }
+
+    /// Closes a connection that nobody holds.
+    pub(crate) fn release(&mut self, now: Instant, id: ConnId) {
+        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+            return;
+        };
+        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let effects = tcb.close(&mut self.common.env(now, id));
+        self.transmit.push(id.slot);
+        self.apply(now, id, effects);
+    }
+
+    /// Nobody is to be told anything more.
+    fn detach(&mut self, id: ConnId) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let owner = core::mem::replace(&mut anchor.owner, Owner::Nobody);
+        self.events.forget(id.slot);
+        self.leave_queue(owner);
+    }
+
+    /// RFC 9293 §3.10.4: in SYN-SENT the record goes; in SYN-RECEIVED the FIN waits for the end of
+    /// the handshake.
+    fn close_opening(&mut self, now: Instant, id: ConnId, let_go: bool) {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let Body::Opening(opening) = &mut anchor.body else { return };
+        match opening.handshake.phase() {
+            HandshakePhase::SynReceived => {
+                opening.closed = true;
+                if let_go {
+                    self.detach(id);
+                }
+            }
+            HandshakePhase::SynSent => {
+                self.note_end(now, id, CloseReason::Aborted);
+                if !let_go {
+                    self.events.close(id, CloseReason::Aborted);
+                }
+                self.discard(id);
+            }
+        }
+    }
+
+    /// Ends the connection at once: a reset, no data, no TIME-WAIT (E-28). The handle is stale.
+    pub fn abort(&mut self, now: Instant, id: ConnId) {
+        if self.held(id).is_err() {
+            return;
+        }
+        if let Some(anchor) = self.table.anchors.get(id)
+            && let Body::Hot(hot) = anchor.body
+            && let Some(tcb) = self.table.hot.at_mut(hot)
+        {
+            let flow = anchor.flow;
+            let effects = tcb.abort(&mut self.common.env(now, id));
+            if let Some(ended) = effects.ended
+                && let Then::Reset(reply) = ended.then
+            {
+                self.send_reply(now, &flow, &reply);
+            }
+            self.note_end(now, id, CloseReason::Aborted);
+        }
+        self.discard(id);
+    }
+}

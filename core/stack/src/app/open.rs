@@ -1,0 +1,141 @@
+//! LISTEN and OPEN.
+//!
+//! Owns: bindings, accepting, active opens, the choice of ports and addresses.
+//! Must not know: how a handshake proceeds.
+//! Implements: RFC 9293 §3.9.1.1, §3.10.1; MUST-41 to MUST-46.
+
+use crate::anchor::{Body, Opening, Owner, waits_at};
+use crate::app::ListenerInfo;
+use crate::config::{Connect, ConnectError, Listen, ListenError};
+use crate::isn;
+use crate::listener::Binding;
+use crate::net;
+use crate::ports::Destination;
+use crate::shard::Shard;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{Handshake, Offer};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Listens.
+    pub fn listen(&mut self, listen: &Listen<C>) -> Result<ListenerId, ListenError> {
+        let local = match listen.local {
+            Some(address) => Some(self.ip.local_index(address).ok_or(ListenError::NotOurs)?),
+            None => None,
+        };
+        let port = match listen.port {
+            Some(0) => Some(self.choose_listen_port(local).ok_or(ListenError::InUse)?),
+            port => port,
+        };
+        let binding = Binding { local, port };
+        self.listeners.bind(binding, listen.backlog, listen.profile).ok_or(ListenError::InUse)
+    }
+
+    /// A port that no listener has and no connection uses: nobody is surprised by a listener.
+    fn choose_listen_port(&mut self, local: Option<LocalIndex>) -> Option<u16> {
+        let to = Destination { local: local.unwrap_or_default(), ..Destination::default() };
+        let (anchors, listeners) = (&self.table.anchors, &self.listeners);
+        self.ports.choose(&to, &mut self.common.prng, |port| {
+            listeners.uses_port(to.local, port)
+                || anchors.iter().any(|(_, anchor)| anchor.flow.local_port == port)
+        })
+    }
+
+    /// Where a listener listens, and how many wait there.
+    pub fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo> {
+        let listener = self.listeners.get(listener)?;
+        let Binding { local, port } = listener.binding();
+        Some(ListenerInfo {
+            local: local.and_then(|local| self.ip.local(local)),
+            port,
+            waiting: listener.waiting(),
+            half_open: listener.embryos(),
+        })
+    }
+
+    /// Listens no more. Connections that were not accepted are reset; half-open ones are forgotten.
+    pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
+        let Some(queue) = self.listeners.unbind(listener) else { return };
+        for id in queue {
+            if waits_at(&self.table.anchors, id, listener) {
+                self.abort(now, id);
+            }
+        }
+        let anchors = self.table.anchors.iter();
+        let half_open = anchors.filter(|(_, anchor)| anchor.body.is_half_open_at(listener));
+        for id in half_open.map(|(id, _)| id).collect::<Vec<_>>() {
+            self.discard(id);
+        }
+    }
+
+    /// The connection that has waited longest at `listener`.
+    pub fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+        let anchors = &self.table.anchors;
+        let queue = self.listeners.get_mut(listener)?;
+        let id = queue.accept(|id| waits_at(anchors, id, listener))?;
+        self.table.anchors.get_mut(id)?.owner = Owner::Application;
+        Some(id)
+    }
+
+    /// Begins an active open; [`crate::ShardEvent::Connected`] or `Closed` follows.
+    pub fn connect(&mut self, now: Instant, to: &Connect<C>) -> Result<ConnId, ConnectError> {
+        let flow = self.choose_flow(to)?;
+        if !self.table.has_room() {
+            return Err(ConnectError::Limit);
+        }
+        let settings = &to.profile.settings;
+        let path = self.path_facts(&flow);
+        let offer = Offer::new(settings, &self.common.limits, &path);
+        let iss = isn::initial_sequence(&self.secrets, &flow, now);
+        let offset = isn::timestamp_offset(&self.secrets, &flow);
+        let handshake = Handshake::active(now, iss, offset, &offer);
+        let syn = handshake.synchronise(now, settings);
+        let opening = Opening { handshake, profile: to.profile, closed: false };
+        let body = Body::Opening(Box::new(opening));
+        let (id, evicted) =
+            self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;
+        self.note_eviction(now, evicted);
+        let counters = &mut self.common.counters;
+        counters.active_opens = counters.active_opens.wrapping_add(1);
+        self.send_reply(now, &flow, &syn);
+        self.rearm(now, id);
+        Ok(id)
+    }
+
+    fn choose_flow(&mut self, to: &Connect<C>) -> Result<FlowKey, ConnectError> {
+        if to.remote_port == 0 || !net::is_unicast(to.remote) || self.is_broadcast(to.remote) {
+            return Err(ConnectError::Remote);
+        }
+        let local = match to.local {
+            Some(address) if address.is_ipv4() == to.remote.is_ipv4() => {
+                self.ip.local_index(address)
+            }
+            Some(_) => None,
+            None => self.ip.source_for(to.remote),
+        };
+        let local = local.ok_or(ConnectError::Local)?;
+        let remote = usertcp_ip::remote_address(to.remote);
+        let flow = |local_port| FlowKey { remote, local, remote_port: to.remote_port, local_port };
+        if let Some(port) = to.local_port {
+            let taken = port == 0 || self.table.find(&flow(port)).is_some();
+            return if taken { Err(ConnectError::InUse) } else { Ok(flow(port)) };
+        }
+        self.choose_port(local, &flow(0)).map(flow).ok_or(ConnectError::InUse)
+    }
+
+    fn is_broadcast(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V4(address) if self.broadcasts.contains(&address))
+    }
+
+    fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<u16> {
+        let to = Destination { local, remote: flow.remote, remote_port: flow.remote_port };
+        let (table, listeners) = (&self.table, &self.listeners);
+        self.ports.choose(&to, &mut self.common.prng, |port| {
+            listeners.uses_port(local, port)
+                || table.find(&FlowKey { local_port: port, ..*flow }).is_some()
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! STATUS, and settings.
+//!
+//! Owns: what can be asked of a connection, and changed while it lives.
+//! Must not know: what a setting does.
+//! Implements: RFC 9293 §3.9.1.6, §3.10.6, §3.9.1.9 (MUST-48).
+
+use crate::anchor::Body;
+use crate::app::{ConnError, ConnInfo};
+use crate::shard::Shard;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use usertcp_base::{ConnId, FlowKey, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{HandshakePhase, Settings, StateName};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// The settings of a connection.
+    pub fn settings(&self, id: ConnId) -> Result<Settings, ConnError> {
+        match &self.held(id)?.body {
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
+                self.table.hot.at(*hot).map(|tcb| *tcb.settings()).ok_or(ConnError::Stale)
+            }
+            Body::Opening(opening) => Ok(opening.profile.settings),
+            Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
+            Body::Embryo(..) | Body::Asked(..) | Body::TimeWait(..) => Err(ConnError::Stale),
+        }
+    }
+
+    /// Changes the settings of a connection. They count from now on.
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<(), ConnError> {
+        let mut settings = self.settings(id)?;
+        change(&mut settings);
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
+        match &mut anchor.body {
+            Body::Hot(hot) => {
+                let hot = *hot;
+                if let Some(tcb) = self.table.hot.at_mut(hot) {
+                    let effects = tcb.set_settings(&mut self.common.env(now, id), settings);
+                    self.transmit.push(id.slot);
+                    self.apply(now, id, effects);
+                }
+            }
+            Body::Opening(opening) => opening.profile.settings = settings,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Ends, state and figures of a connection.
+    pub fn info(&self, now: Instant, id: ConnId) -> Result<ConnInfo, ConnError> {
+        let anchor = self.table.anchors.get(id).ok_or(ConnError::Stale)?;
+        let (state, figures) = match &anchor.body {
+            Body::Hot(hot) => match self.table.hot.at(*hot) {
+                Some(tcb) => {
+                    let figures = tcb.info(now);
+                    (figures.state, Some(figures))
+                }
+                None => (StateName::Closed, None),
+            },
+            Body::Embryo(..) | Body::Asked(..) => (StateName::SynReceived, None),
+            Body::Opening(opening) => match opening.handshake.phase() {
+                HandshakePhase::SynSent => (StateName::SynSent, None),
+                HandshakePhase::SynReceived => (StateName::SynReceived, None),
+            },
+            Body::TimeWait(..) => (StateName::TimeWait, None),
+            Body::Ended(..) => (StateName::Closed, None),
+        };
+        let (local, remote) = self.endpoints(&anchor.flow);
+        Ok(ConnInfo { local, remote, state, figures })
+    }
+
+    fn endpoints(&self, flow: &FlowKey) -> (SocketAddr, SocketAddr) {
+        let remote = usertcp_ip::ip_address(flow.remote);
+        let unspecified = match remote {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let local = self.ip.local(flow.local).unwrap_or(unspecified);
+        (SocketAddr::new(local, flow.local_port), SocketAddr::new(remote, flow.remote_port))
+    }
+
+    /// All connections, in any state.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.table.anchors.iter().map(|(id, _)| id)
+    }
+}

@@ -1,0 +1,165 @@
+//! SEND and RECEIVE.
+//!
+//! Owns: writing and reading by handle, with and without a copy.
+//! Must not know: how much a connection may hold.
+//! Implements: RFC 9293 §3.9.1.2, §3.9.1.3, §3.8.5; §3.10.2, §3.10.3.
+
+use crate::anchor::Body;
+use crate::app::{ConnError, Read, Refused};
+use crate::shard::Shard;
+use usertcp_base::{ConnId, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_frame::{Chain, FrameSlice};
+use usertcp_tcp::{Effects, ReadOutcome, StateName, Tcb};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Copies octets into the send queue; how many were taken. Fewer than all:
+    /// [`crate::ShardEvent::Writable`] follows; while opening, `Connected` does.
+    pub fn write(&mut self, now: Instant, id: ConnId, octets: &[u8]) -> Result<usize, ConnError> {
+        let Some(hot) = self.writable(id)? else { return Ok(0) };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
+        let taken = tcb.write(&mut self.common.env(now, id), octets);
+        if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
+            return Err(ConnError::SendClosed);
+        }
+        if taken < octets.len() && tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
+            // Room, but no frame: no acknowledgement will tell when there is one.
+            self.starved.push(id.slot);
+            self.want_memory(now);
+        }
+        if taken > 0 {
+            self.wake(now, id);
+        }
+        Ok(taken)
+    }
+
+    /// Appends frames the application filled, without a copy: all of them, or none and they come
+    /// back.
+    pub fn write_chain(&mut self, now: Instant, id: ConnId, octets: Chain) -> Result<(), Refused> {
+        let hot = match self.writable(id) {
+            Ok(Some(hot)) => hot,
+            Ok(None) => return Err(Refused { octets, error: None }),
+            Err(error) => return Err(Refused { octets, error: Some(error) }),
+        };
+        if let Some(tcb) = self.table.hot.at_mut(hot) {
+            match tcb.write_chain(&mut self.common.env(now, id), octets) {
+                Ok(()) => self.wake(now, id),
+                Err(octets) => {
+                    let error = (!is_send_open(tcb, now)).then_some(ConnError::SendClosed);
+                    return Err(Refused { octets, error });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Octets that a write would take now.
+    pub fn send_room(&self, id: ConnId) -> Result<u32, ConnError> {
+        let hot = self.writable(id)?.and_then(|hot| self.table.hot.at(hot));
+        Ok(hot.map_or(0, |tcb| tcb.send_room(&self.common.limits, &self.common.pool)))
+    }
+
+    /// The TCB to write to; `None` while the connection is being opened.
+    fn writable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
+        match &self.held(id)?.body {
+            Body::Hot(hot) => Ok(Some(*hot)),
+            Body::Opening(opening) if opening.closed => Err(ConnError::SendClosed),
+            Body::Ended(reason, _) => Err(ConnError::Ended(*reason)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Copies received octets out: the one copy a foreign buffer costs.
+    pub fn read(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        out: &mut [u8],
+    ) -> Result<Read<usize>, ConnError> {
+        let Some(hot) = self.readable(id)? else { return Ok(Read::Nothing) };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
+        let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
+        let found = match outcome {
+            ReadOutcome::Octets(octets) => Read::Data(octets),
+            ReadOutcome::Nothing => Read::Nothing,
+            ReadOutcome::End => Read::End,
+        };
+        self.after_read(now, id, found, effects)
+    }
+
+    /// Takes received octets as they lie in their frame.
+    pub fn read_slice(&mut self, now: Instant, id: ConnId) -> Result<Read<FrameSlice>, ConnError> {
+        let Some(hot) = self.readable(id)? else { return Ok(Read::Nothing) };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
+        let (outcome, effects) = tcb.read_slice(&mut self.common.env(now, id));
+        let found = match outcome {
+            Ok(slice) => Read::Data(slice),
+            Err(ReadOutcome::End) => Read::End,
+            Err(_) => Read::Nothing,
+        };
+        self.after_read(now, id, found, effects)
+    }
+
+    /// The TCB to read from; `None` while the connection is being opened.
+    fn readable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
+        match &self.held(id)?.body {
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => Ok(Some(*hot)),
+            Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
+            _ => Ok(None),
+        }
+    }
+
+    fn after_read<T>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        found: Read<T>,
+        effects: Effects,
+    ) -> Result<Read<T>, ConnError> {
+        if let Some(Body::Ended(reason, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body)
+        {
+            // What an ended connection's TCB still brings about reaches nobody.
+            return match found {
+                Read::Nothing => Err(ConnError::Ended(*reason)),
+                found => Ok(found),
+            };
+        }
+        if effects.transmit || effects.ended.is_some() {
+            self.apply(now, id, effects);
+        }
+        Ok(found)
+    }
+
+    /// Sends at once what Nagle or a cork holds back.
+    pub fn push(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        if let Body::Hot(hot) = self.held(id)?.body
+            && let Some(tcb) = self.table.hot.at_mut(hot)
+        {
+            tcb.flush();
+            self.wake(now, id);
+        }
+        Ok(())
+    }
+
+    /// Marks everything written so far as urgent (MUST-30).
+    pub fn mark_urgent(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        if let Body::Hot(hot) = self.held(id)?.body
+            && let Some(tcb) = self.table.hot.at_mut(hot)
+        {
+            tcb.mark_urgent_written();
+            self.wake(now, id);
+        }
+        Ok(())
+    }
+
+    /// Octets that can be read now, and how many of those to come are urgent (MUST-33).
+    pub fn readable_octets(&self, id: ConnId) -> Result<(u32, u32), ConnError> {
+        let hot = self.readable(id)?.and_then(|hot| self.table.hot.at(hot));
+        Ok(hot.map_or((0, 0), |tcb| (tcb.readable_octets(), tcb.urgent_octets())))
+    }
+}
+
+/// Whether our sending side is open; asked only when a write took nothing.
+fn is_send_open<C: CongestionController>(tcb: &Tcb<C>, now: Instant) -> bool {
+    matches!(tcb.info(now).state, StateName::Established | StateName::CloseWait)
+}

@@ -1,0 +1,16 @@
+//! One connection against a scripted peer: the rows of the requirement ledger, by behaviour.
+
+mod acknowledging;
+mod arrival;
+mod attacks;
+mod bench;
+mod closing;
+mod opened;
+mod options;
+mod pair;
+mod path;
+mod retransmitting;
+mod sending;
+mod sizes;
+mod timing;
+mod window;

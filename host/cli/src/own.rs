@@ -1,0 +1,339 @@
+//! The project's own stack as a [`Network`]. Owns: starting it over TUN, or over a pipe where TUN is
+//! not permitted; its figures for the live page. Must not know: what is served over it.
+
+use crate::bridge;
+use crate::facts::{self, ConnectionRow, LiveFacts, Memory, Snapshot};
+use crate::fault::Fault;
+use crate::network::{Acceptor, Network, Setup, Step};
+use crate::options::Congestion;
+use crate::plan::Plan;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use usertcp::{Algorithm, Builder, Handler, Settings, Stack, TcpListener, TcpStream, TunConfig};
+use usertcp::{Limits, memory};
+
+/// A running stack of ours, and the one at the other end of the pipe when there is no device.
+pub struct OwnNetwork {
+    stack: Stack,
+    /// The other end of the pipe, and where it reaches the stack.
+    dialer: Option<(Stack, IpAddr)>,
+    setup: Setup,
+    facts: Arc<OwnFacts>,
+}
+
+/// What runs on the stack.
+pub enum Face<R> {
+    /// Streams for Tokio.
+    Sockets,
+    /// A handler, made on the stack's thread.
+    Native(R),
+}
+
+/// Makes a handler, on the stack's thread.
+pub trait Recipe: Clone + Send + 'static {
+    /// What is made.
+    type Handler: Handler;
+    /// Makes it.
+    fn make(self) -> Self::Handler;
+}
+
+/// A handler for those who use sockets. It never runs.
+#[derive(Clone)]
+pub struct NoHandler;
+
+impl Recipe for NoHandler {
+    type Handler = NoHandler;
+    fn make(self) -> NoHandler {
+        self
+    }
+}
+
+impl Handler for NoHandler {
+    fn on_event(&mut self, _: &mut usertcp::Context<'_>, _: usertcp::ShardEvent) {}
+}
+
+/// What to do where TUN is not permitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fallback {
+    /// Serve all the same, over a pipe, published on the kernel's loopback.
+    Pipe,
+    /// Say so and end: there would be nobody to reach.
+    Refuse,
+}
+
+impl OwnNetwork {
+    /// Starts what `plan` describes.
+    pub fn start<R: Recipe>(
+        plan: &Plan,
+        face: Face<R>,
+        fallback: Fallback,
+    ) -> Result<OwnNetwork, Fault> {
+        let tun = TunConfig {
+            name: plan.device.clone(),
+            mtu: plan.mtu,
+            addresses: parsed(&plan.kernel)?,
+            ..TunConfig::default()
+        };
+        let again = match &face {
+            Face::Sockets => Face::Sockets,
+            Face::Native(recipe) => Face::Native(recipe.clone()),
+        };
+        match launch(describe(plan)?.tun(tun), face) {
+            Ok(stack) => {
+                let offload = stack.device().segmentation_offload;
+                Ok(OwnNetwork::over(stack, None, tun_setup(plan, offload)))
+            }
+            Err(error) if lacks_device(&error) && fallback == Fallback::Pipe => {
+                OwnNetwork::over_pipe(plan, again, &error)
+            }
+            Err(error) => Err(start_fault(plan, &error)),
+        }
+    }
+
+    fn over_pipe<R: Recipe>(
+        plan: &Plan,
+        face: Face<R>,
+        why: &io::Error,
+    ) -> Result<OwnNetwork, Fault> {
+        let (near, far) = memory::pair(memory::PipeConfig { mtu: plan.mtu, offload: true });
+        let failed = |error: io::Error| start_fault(plan, &error);
+        let stack = launch(describe(plan)?.memory(near), face).map_err(failed)?;
+        let clients = Plan { stack: plan.kernel.clone(), ..plan.clone() };
+        let dialer = describe(&clients)?.memory(far).name("usertcp-client");
+        let dialer = dialer.start().map_err(failed)?;
+        let server = plan.stack.first().map_or(Ipv4Addr::LOCALHOST.into(), |cidr| cidr.address);
+        Ok(OwnNetwork::over(stack, Some((dialer, server)), pipe_setup(plan, why)))
+    }
+
+    fn over(stack: Stack, dialer: Option<(Stack, IpAddr)>, setup: Setup) -> OwnNetwork {
+        let facts = Arc::new(OwnFacts { start: Instant::now(), stack: stack.clone() });
+        OwnNetwork { stack, dialer, setup, facts }
+    }
+
+    /// The stack itself.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+fn launch<R: Recipe>(builder: Builder, face: Face<R>) -> io::Result<Stack> {
+    match face {
+        Face::Sockets => builder.start(),
+        Face::Native(recipe) => builder.run_native_with(move || recipe.make()),
+    }
+}
+
+/// Everything but the device.
+fn describe(plan: &Plan) -> Result<Builder, Fault> {
+    let algorithm = match plan.congestion {
+        Congestion::Reno => Algorithm::Reno,
+        Congestion::Cubic => Algorithm::Cubic,
+    };
+    let memory = usize::try_from(plan.memory_octets).unwrap_or(usize::MAX);
+    // Answers are written in one piece: there is nothing to gather for.
+    let settings = Settings { no_delay: true, ..Settings::default() };
+    let builder = Stack::builder()
+        .addresses(parsed(&plan.stack)?)
+        .algorithm(algorithm)
+        .settings(settings)
+        .limits(Limits::default())
+        .memory_budget(memory);
+    Ok(match plan.rate_octets_per_second {
+        Some(rate) => builder.rate_limit(rate),
+        None => builder,
+    })
+}
+
+/// The same addresses as another crate's type writes them.
+fn parsed<T: std::str::FromStr>(list: &[crate::cidr::Cidr]) -> Result<Vec<T>, Fault> {
+    list.iter()
+        .map(|cidr| {
+            cidr.to_string().parse().map_err(|_| {
+                Fault::usage(format!("{cidr}: no address a host may have"), "choose another")
+            })
+        })
+        .collect()
+}
+
+fn lacks_device(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
+}
+
+/// What went wrong and what to do: as the device tells it in two lines, with this command's own
+/// options where they are the remedy.
+fn start_fault(plan: &Plan, error: &io::Error) -> Fault {
+    let text = error.to_string();
+    let (what, remedy) = text.split_once('\n').unwrap_or((&text, "see usertcp --help"));
+    let what = match what.contains(&plan.device) {
+        true => what.to_owned(),
+        false => format!("{}: {what}", plan.device),
+    };
+    let remedy = match error.kind() {
+        io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists => {
+            "stop the program that has the device, or choose another with --dev"
+        }
+        io::ErrorKind::AddrInUse => "choose other addresses with --addr and --peer",
+        _ => remedy,
+    };
+    Fault::run(what, remedy)
+}
+
+fn tun_setup(plan: &Plan, offload: bool) -> Setup {
+    let offload = if offload { ", offload" } else { "" };
+    let mut steps =
+        vec![Step::new("device", format!("TUN {}, mtu {}{offload}", plan.device, plan.mtu))];
+    steps.extend(plan.kernel.iter().map(|cidr| Step::new("kernel side", cidr.to_string())));
+    steps.extend(plan.stack.iter().map(|cidr| Step::new("stack", cidr.to_string())));
+    Setup {
+        summary: format!("TUN {}, mtu {}{offload}", plan.device, plan.mtu),
+        steps,
+        addresses: plan.stack.iter().map(|cidr| cidr.address).collect(),
+        notice: None,
+    }
+}
+
+fn pipe_setup(plan: &Plan, why: &io::Error) -> Setup {
+    let reason = why.to_string();
+    let reason = reason.lines().next().unwrap_or_default().to_owned();
+    Setup {
+        summary: format!("in-memory pipe, mtu {}", plan.mtu),
+        steps: vec![
+            Step::new("device", "none: two stacks joined by a pipe in memory"),
+            Step::new("published", "on the kernel's loopback, stream by stream"),
+        ],
+        addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        notice: Some(format!(
+            "{reason}; the same stack runs over a pipe in memory and is published on 127.0.0.1"
+        )),
+    }
+}
+
+impl Acceptor for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        TcpListener::accept(self).await
+    }
+}
+
+impl Network for OwnNetwork {
+    type Stream = TcpStream;
+    type Acceptor = TcpListener;
+    type Facts = OwnFacts;
+
+    fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    async fn listen(&self, port: u16) -> io::Result<TcpListener> {
+        TcpListener::bind(&self.stack, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)).await
+    }
+
+    async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        TcpStream::connect(&self.stack, to).await
+    }
+
+    async fn reachable_at(&self, port: u16, kernel_port: u16) -> io::Result<Vec<SocketAddr>> {
+        let Some((dialer, server)) = self.dialer.clone() else {
+            let addresses = self.setup.addresses.iter();
+            return Ok(addresses.map(|address| SocketAddr::new(*address, port)).collect());
+        };
+        let outside = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, kernel_port)).await;
+        let outside = outside.map_err(|error| {
+            io::Error::new(error.kind(), format!("127.0.0.1:{kernel_port} of the kernel: {error}"))
+        })?;
+        let at = outside.local_addr()?;
+        tokio::spawn(bridge::publish(outside, move |_| {
+            let dialer = dialer.clone();
+            async move { TcpStream::connect(&dialer, SocketAddr::new(server, port)).await }
+        }));
+        Ok(vec![at])
+    }
+
+    fn facts(&self) -> Arc<OwnFacts> {
+        self.facts.clone()
+    }
+
+    async fn stop(self) {
+        // Joining threads blocks: not for a runtime's worker.
+        let _ = tokio::task::spawn_blocking(move || {
+            self.stack.shutdown();
+            if let Some((dialer, _)) = self.dialer {
+                dialer.shutdown();
+            }
+        })
+        .await;
+    }
+}
+
+/// What the stack tells.
+pub struct OwnFacts {
+    start: Instant,
+    stack: Stack,
+}
+
+impl LiveFacts for OwnFacts {
+    async fn snapshot(&self, rows: usize) -> Snapshot {
+        let snapshot = self.stack.snapshot();
+        let connections = self.stack.connections(rows).await.unwrap_or_default();
+        let now = self.stack.run(|context| context.now()).await.unwrap_or_default();
+        Snapshot {
+            uptime: self.start.elapsed(),
+            counters: facts::counts(&snapshot.counters),
+            drops: facts::drops(&snapshot.counters),
+            memory: Memory {
+                used_octets: snapshot.memory.used_octets as u64,
+                peak_octets: snapshot.memory.peak_octets as u64,
+                budget_octets: snapshot.memory.budget_octets as u64,
+            },
+            connections_total: snapshot.connections as u64,
+            connections: connections.iter().map(|connection| row(now, connection)).collect(),
+        }
+    }
+}
+
+fn row(now: usertcp::Instant, connection: &usertcp::ConnectionRow) -> ConnectionRow {
+    let micros = |span: usertcp::Span| span.as_micros();
+    let id = format!("{}.{}", connection.id.slot, connection.id.generation);
+    let (state, local, remote) = (connection.state.label(), connection.local, connection.remote);
+    let Some(info) = &connection.info else {
+        return ConnectionRow {
+            id,
+            state,
+            local,
+            remote,
+            age: Duration::ZERO,
+            rtt_us: None,
+            cwnd_octets: 0,
+            in_flight_octets: 0,
+            peer_window_octets: 0,
+            send_queue_octets: 0,
+            receive_queue_octets: 0,
+            octets_in: 0,
+            octets_out: 0,
+            retransmits: 0,
+            limiter: usertcp::Limiter::NAMES[usertcp::Limiter::Application as usize],
+            limited_us: [0; usertcp::Limiter::COUNT],
+        };
+    };
+    ConnectionRow {
+        id,
+        state,
+        local,
+        remote,
+        age: Duration::from_micros(micros(now.since(info.established))),
+        rtt_us: (!info.srtt.is_zero()).then(|| micros(info.srtt)),
+        cwnd_octets: info.congestion_window_octets.into(),
+        in_flight_octets: info.in_flight_octets.into(),
+        peer_window_octets: info.peer_window_octets.into(),
+        send_queue_octets: info.send_queue_octets.into(),
+        receive_queue_octets: info.receive_queue_octets.into(),
+        octets_in: info.octets_received,
+        octets_out: info.octets_acknowledged,
+        retransmits: info.retransmissions.into(),
+        limiter: usertcp::Limiter::NAMES[info.limiter as usize],
+        limited_us: info.limited.map(micros),
+    }
+}

@@ -1,0 +1,61 @@
+//! What the runtime needs of a shard and its device, with their type parameters erased.
+//!
+//! Owns: the seam, so that neither a congestion controller nor an observer nor a device appears in
+//! the types a user holds. One indirect call per operation is what it costs. Must not know:
+//! threads, sockets.
+
+use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use std::io;
+use std::net::SocketAddr;
+use usertcp_base::{ConnId, Counters, Instant, ListenerId};
+use usertcp_frame::{Chain, FramePool, FrameSlice};
+
+use usertcp_tcp::Settings;
+
+#[cfg(test)]
+pub(crate) mod fake;
+pub(crate) mod shard;
+
+pub use usertcp_stack::{ConnInfo, Read, ShardEvent, Turn};
+
+/// A shard with its device queue.
+pub(crate) trait Engine {
+    /// One bounded round of work.
+    fn turn(&mut self, now: Instant) -> Turn;
+    /// The last part of a turn alone: sends what there is to send.
+    fn flush(&mut self, now: Instant) -> Turn;
+    /// What happened.
+    fn poll_event(&mut self) -> Option<ShardEvent>;
+    /// What becomes readable when packets wait.
+    fn wait_handle(&self) -> Option<i32>;
+
+    fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId>;
+    fn unlisten(&mut self, now: Instant, listener: ListenerId);
+    fn accept(&mut self, listener: ListenerId) -> Option<ConnId>;
+    fn connect(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+    ) -> io::Result<ConnId>;
+
+    fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize>;
+    /// All of it, or, when there is no room at all, all of it given back.
+    fn write_chain(&mut self, now: Instant, conn: ConnId, chain: Chain) -> io::Result<Chain>;
+    fn send_room(&self, conn: ConnId) -> usize;
+    fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>>;
+    fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>>;
+    fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()>;
+    fn close(&mut self, now: Instant, conn: ConnId);
+    fn abort(&mut self, now: Instant, conn: ConnId);
+
+    fn info(&self, now: Instant, conn: ConnId) -> Option<ConnInfo>;
+    fn connections(&self) -> Vec<ConnId>;
+    fn settings(&self, conn: ConnId) -> Option<Settings>;
+    fn set_settings(&mut self, now: Instant, conn: ConnId, settings: &Settings) -> io::Result<()>;
+
+    /// Connections that are established and not over, held by the application or not.
+    fn live(&self) -> usize;
+    fn counters(&self) -> &Counters;
+    fn pool(&self) -> &FramePool;
+}

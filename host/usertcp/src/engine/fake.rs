@@ -1,0 +1,256 @@
+//! A shard that is not one: connections of a stack to itself, without packets.
+//!
+//! For tests of what lies above a shard. It keeps to the same promises and makes the most of
+//! their limits: little room, events as seldom as they may come.
+
+use crate::engine::{ConnInfo, Engine, Read, ShardEvent, Turn};
+use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{ConnId, Counters, Instant, ListenerId};
+use usertcp_frame::{Chain, FramePool, FrameSlice, PoolConfig};
+use usertcp_tcp::{Settings, StateName};
+
+/// Octets that may wait at a receiver.
+pub(crate) const ROOM: usize = 48 << 10;
+
+struct Conn {
+    peer: ConnId,
+    ends: (SocketAddr, SocketAddr),
+    settings: Settings,
+    received: Chain,
+    held: bool,
+    shut: bool,
+    peer_shut: bool,
+    wants_room: bool,
+    ended: Option<CloseReason>,
+}
+
+/// The machine.
+pub(crate) struct Fake {
+    conns: HashMap<ConnId, Conn>,
+    listeners: HashMap<ListenerId, (u16, VecDeque<ConnId>)>,
+    events: VecDeque<ShardEvent>,
+    next: u32,
+    counters: Counters,
+    pool: FramePool,
+}
+
+impl Fake {
+    pub(crate) fn new(octets: usize) -> Fake {
+        Fake {
+            conns: HashMap::new(),
+            listeners: HashMap::new(),
+            events: VecDeque::new(),
+            next: 0,
+            counters: Counters::default(),
+            pool: FramePool::new(&PoolConfig { octets, reserve_small: 264 }),
+        }
+    }
+
+    fn conn(&mut self, conn: ConnId) -> io::Result<&mut Conn> {
+        self.conns.get_mut(&conn).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn make(&mut self, ends: (SocketAddr, SocketAddr), peer: ConnId, held: bool) -> ConnId {
+        let conn = ConnId { slot: self.next % 7 + self.next / 7 * 7, generation: 1 };
+        self.next += 1;
+        let (received, settings) = (Chain::default(), Settings::default());
+        let (shut, peer_shut, wants_room, ended) = (false, false, false, None);
+        let new = Conn { peer, ends, settings, received, held, shut, peer_shut, wants_room, ended };
+        self.conns.insert(conn, new);
+        conn
+    }
+
+    fn end(&mut self, conn: ConnId, reason: CloseReason) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        if state.ended.replace(reason).is_some() {
+            return;
+        }
+        self.counters.closes += 1;
+        if state.held {
+            self.events.push_back(ShardEvent::Closed { conn, reason });
+        } else {
+            self.conns.remove(&conn);
+        }
+    }
+
+    fn fin(&mut self, conn: ConnId) {
+        let Ok(state) = self.conn(conn) else { return };
+        if std::mem::replace(&mut state.shut, true) {
+            return;
+        }
+        let (peer, both) = (state.peer, state.peer_shut);
+        if let Ok(other) = self.conn(peer) {
+            other.peer_shut = true;
+            self.events.push_back(ShardEvent::Readable(peer));
+            self.events.push_back(ShardEvent::PeerClosed(peer));
+        }
+        if both {
+            self.end(conn, CloseReason::Normal);
+            self.end(peer, CloseReason::Normal);
+        }
+    }
+}
+
+impl Engine for Fake {
+    fn turn(&mut self, _: Instant) -> Turn {
+        self.pool.reclaim();
+        self.counters.packets_in += 1;
+        let waiting: Vec<_> =
+            self.conns.iter().filter(|(_, s)| s.wants_room).map(|(conn, _)| *conn).collect();
+        for conn in waiting {
+            if self.send_room(conn) > 0 {
+                self.conns.entry(conn).and_modify(|state| state.wants_room = false);
+                self.events.push_back(ShardEvent::Writable(conn));
+            }
+        }
+        Turn { next: None, more: false, device_full: false, received: 0, sent: 0 }
+    }
+    fn flush(&mut self, now: Instant) -> Turn {
+        self.turn(now)
+    }
+    fn poll_event(&mut self) -> Option<ShardEvent> {
+        self.events.pop_front()
+    }
+    fn wait_handle(&self) -> Option<i32> {
+        None
+    }
+    fn listen(&mut self, at: ListenAt, _: &ListenOptions) -> io::Result<ListenerId> {
+        let port = at.port.unwrap_or(0);
+        if self.listeners.values().any(|(other, _)| *other == port) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.next += 1;
+        self.listeners.insert(ListenerId(self.next), (port, VecDeque::new()));
+        Ok(ListenerId(self.next))
+    }
+    fn unlisten(&mut self, now: Instant, listener: ListenerId) {
+        for conn in self.listeners.remove(&listener).unwrap_or_default().1 {
+            self.abort(now, conn);
+        }
+    }
+    fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+        let conn = self.listeners.get_mut(&listener)?.1.pop_front()?;
+        self.conns.get_mut(&conn)?.held = true;
+        Some(conn)
+    }
+    fn connect(
+        &mut self,
+        _: Instant,
+        remote: SocketAddr,
+        _: &ConnectOptions,
+    ) -> io::Result<ConnId> {
+        let local = SocketAddr::new(remote.ip(), 1);
+        let nobody = ConnId { slot: u32::MAX, generation: 0 };
+        let conn = self.make((local, remote), nobody, true);
+        let found = self.listeners.iter().find(|(_, (port, _))| *port == remote.port());
+        let Some(listener) = found.map(|(listener, _)| *listener) else {
+            self.end(conn, CloseReason::Refused);
+            return Ok(conn);
+        };
+        let other = self.make((remote, local), conn, false);
+        self.conn(conn)?.peer = other;
+        if let Some((_, queue)) = self.listeners.get_mut(&listener) {
+            queue.push_back(other);
+        }
+        self.events.push_back(ShardEvent::Accepted { listener, conn: other });
+        self.events.push_back(ShardEvent::Connected(conn));
+        Ok(conn)
+    }
+    fn write(&mut self, _: Instant, conn: ConnId, _: &[u8]) -> io::Result<usize> {
+        assert_eq!(self.send_room(conn), 0, "sockets write chains");
+        self.conn(conn)?.wants_room = true;
+        Ok(0)
+    }
+    fn write_chain(&mut self, _: Instant, conn: ConnId, chain: Chain) -> io::Result<Chain> {
+        let room = self.send_room(conn);
+        let state = self.conn(conn)?;
+        if state.shut || state.ended.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if room == 0 {
+            state.wants_room = true;
+            return Ok(chain);
+        }
+        let peer = state.peer;
+        if let Ok(other) = self.conn(peer) {
+            other.received.append(chain);
+            self.events.push_back(ShardEvent::Readable(peer));
+        }
+        Ok(Chain::default())
+    }
+    fn send_room(&self, conn: ConnId) -> usize {
+        let peer = self.conns.get(&conn).and_then(|state| self.conns.get(&state.peer));
+        // Like a connection: little while memory is short.
+        let most = if self.pool.is_tight() { 2000 } else { ROOM };
+        peer.map_or(0, |peer| most.saturating_sub(peer.received.len()))
+    }
+    fn read(&mut self, _: Instant, _: ConnId, _: &mut [u8]) -> io::Result<Read<usize>> {
+        unreachable!("sockets read slices")
+    }
+    fn read_slice(&mut self, _: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>> {
+        let state = self.conn(conn)?;
+        let (peer, left) = (state.peer, state.received.len());
+        let Some(slice) = state.received.pop_front() else {
+            return Ok(if state.peer_shut { Read::End } else { Read::Nothing });
+        };
+        if let Ok(other) = self.conn(peer)
+            && other.wants_room
+            && left - slice.len() < ROOM * 2 / 3
+        {
+            other.wants_room = false;
+            self.events.push_back(ShardEvent::Writable(peer));
+        }
+        Ok(Read::Data(slice))
+    }
+    fn shutdown_write(&mut self, _: Instant, conn: ConnId) -> io::Result<()> {
+        self.conn(conn)?;
+        self.fin(conn);
+        Ok(())
+    }
+    fn close(&mut self, now: Instant, conn: ConnId) {
+        let Ok(state) = self.conn(conn) else { return };
+        if !state.received.is_empty() && state.ended.is_none() {
+            return self.abort(now, conn);
+        }
+        state.held = false;
+        if state.ended.is_some() {
+            self.conns.remove(&conn);
+        } else {
+            self.fin(conn);
+        }
+    }
+    fn abort(&mut self, _: Instant, conn: ConnId) {
+        let Some(state) = self.conns.remove(&conn) else { return };
+        if state.ended.is_none() {
+            self.end(state.peer, CloseReason::Reset);
+        }
+    }
+    fn info(&self, _: Instant, conn: ConnId) -> Option<ConnInfo> {
+        let state = self.conns.get(&conn)?;
+        let (local, remote) = state.ends;
+        Some(ConnInfo { local, remote, state: StateName::Established, figures: None })
+    }
+    fn connections(&self) -> Vec<ConnId> {
+        self.conns.keys().copied().collect()
+    }
+    fn settings(&self, conn: ConnId) -> Option<Settings> {
+        self.conns.get(&conn).map(|state| state.settings)
+    }
+    fn set_settings(&mut self, _: Instant, conn: ConnId, settings: &Settings) -> io::Result<()> {
+        self.conn(conn)?.settings = *settings;
+        Ok(())
+    }
+    fn live(&self) -> usize {
+        self.conns.values().filter(|state| state.ended.is_none()).count()
+    }
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+    fn pool(&self) -> &FramePool {
+        &self.pool
+    }
+}

@@ -1,0 +1,158 @@
+//! The engine that is one: a shard and its device queue.
+//!
+//! Owns: the shard's answers and refusals in the terms of `std::io`. Must not know: threads.
+
+use crate::engine::{ConnInfo, Engine, Read, ShardEvent, Turn};
+use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use crate::sockets::error;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_device::Queue;
+use usertcp_frame::{Chain, FramePool, FrameSlice};
+use usertcp_stack::{
+    ConnError, Connect, ConnectError, Listen, ListenError, Profile, Refused, Shard,
+};
+use usertcp_tcp::Settings;
+
+/// A shard, its queue, and what its connections start with.
+pub(crate) struct Machine<C, O, Q> {
+    pub(crate) shard: Shard<C, O>,
+    pub(crate) queue: Q,
+    pub(crate) profile: Profile<C>,
+}
+
+impl<C: CongestionController, O: Observer, Q: Queue> Machine<C, O, Q> {
+    fn profile(&self, settings: Option<Settings>) -> Profile<C> {
+        let settings = settings.unwrap_or(self.profile.settings);
+        Profile { settings, ..self.profile }
+    }
+}
+
+impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q> {
+    fn turn(&mut self, now: Instant) -> Turn {
+        self.shard.turn(now, &mut self.queue)
+    }
+    fn flush(&mut self, now: Instant) -> Turn {
+        self.shard.flush(now, &mut self.queue)
+    }
+    fn poll_event(&mut self) -> Option<ShardEvent> {
+        self.shard.poll_event()
+    }
+    fn wait_handle(&self) -> Option<i32> {
+        self.queue.wait_handle().map(|handle| handle.0)
+    }
+
+    fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId> {
+        let listen = Listen {
+            local: at.address,
+            port: at.port,
+            backlog: options.backlog,
+            profile: self.profile(options.settings),
+        };
+        self.shard.listen(&listen).map_err(|refusal| match refusal {
+            ListenError::InUse => refused(ErrorKind::AddrInUse, "another listener has the port"),
+            ListenError::NotOurs => {
+                refused(ErrorKind::AddrNotAvailable, "the address is not the stack's")
+            }
+        })
+    }
+    fn unlisten(&mut self, now: Instant, listener: ListenerId) {
+        self.shard.close_listener(now, listener);
+    }
+    fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+        self.shard.accept(listener)
+    }
+    fn connect(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+    ) -> io::Result<ConnId> {
+        let connect = Connect {
+            remote: remote.ip(),
+            remote_port: remote.port(),
+            local: options.local_address,
+            local_port: options.local_port,
+            profile: self.profile(options.settings),
+        };
+        self.shard.connect(now, &connect).map_err(|refusal| match refusal {
+            ConnectError::Remote => {
+                refused(ErrorKind::InvalidInput, "nobody can be at that address and port")
+            }
+            ConnectError::Local => {
+                refused(ErrorKind::AddrNotAvailable, "no address of the stack reaches there")
+            }
+            ConnectError::InUse => refused(ErrorKind::AddrInUse, "no local port is free"),
+            ConnectError::Limit => {
+                refused(ErrorKind::OutOfMemory, "the stack has as many connections as it may")
+            }
+        })
+    }
+
+    fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize> {
+        self.shard.write(now, conn, octets).map_err(failed)
+    }
+    fn write_chain(&mut self, now: Instant, conn: ConnId, chain: Chain) -> io::Result<Chain> {
+        match self.shard.write_chain(now, conn, chain) {
+            Ok(()) => Ok(Chain::default()),
+            Err(Refused { octets, error: None }) => Ok(octets),
+            Err(Refused { error: Some(error), .. }) => Err(failed(error)),
+        }
+    }
+    fn send_room(&self, conn: ConnId) -> usize {
+        self.shard.send_room(conn).unwrap_or(0) as usize
+    }
+    fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>> {
+        self.shard.read(now, conn, out).map_err(failed)
+    }
+    fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>> {
+        self.shard.read_slice(now, conn).map_err(failed)
+    }
+    fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()> {
+        self.shard.shutdown_write(now, conn).map_err(failed)
+    }
+    fn close(&mut self, now: Instant, conn: ConnId) {
+        // A handle that is stale already is what a close leaves.
+        let _ = self.shard.close(now, conn);
+    }
+    fn abort(&mut self, now: Instant, conn: ConnId) {
+        self.shard.abort(now, conn);
+    }
+
+    fn info(&self, now: Instant, conn: ConnId) -> Option<ConnInfo> {
+        self.shard.info(now, conn).ok()
+    }
+    fn connections(&self) -> Vec<ConnId> {
+        self.shard.connections().collect()
+    }
+    fn settings(&self, conn: ConnId) -> Option<Settings> {
+        self.shard.settings(conn).ok()
+    }
+    fn set_settings(&mut self, now: Instant, conn: ConnId, settings: &Settings) -> io::Result<()> {
+        self.shard.set_option(now, conn, |current| *current = *settings).map_err(failed)
+    }
+
+    fn live(&self) -> usize {
+        self.shard.usage().tcbs as usize
+    }
+    fn counters(&self) -> &Counters {
+        self.shard.counters()
+    }
+    fn pool(&self) -> &FramePool {
+        self.shard.pool()
+    }
+}
+
+fn refused(kind: ErrorKind, why: &'static str) -> io::Error {
+    io::Error::new(kind, why)
+}
+
+fn failed(failure: ConnError) -> io::Error {
+    match failure {
+        ConnError::Stale => error::gone(),
+        ConnError::SendClosed => error::shut(),
+        ConnError::Ended(reason) => error::ended(reason),
+    }
+}

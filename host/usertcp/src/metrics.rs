@@ -1,0 +1,125 @@
+//! What a stack tells about itself from outside.
+//!
+//! Owns: the published snapshot of counters, the row that describes a connection.
+//! Must not know: how they are shown.
+
+use crate::engine::{ConnInfo, Engine};
+use crate::native::Context;
+use crate::runtime::commands::lock;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use usertcp_base::{ConnId, Counters, Instant, Span};
+use usertcp_frame::PoolStats;
+use usertcp_tcp::{Info, StateName};
+
+/// A stack's figures at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// What the shard counted since its start.
+    pub counters: Counters,
+    /// Memory for packets and queues.
+    pub memory: PoolStats,
+    /// Connections that are established and not over.
+    pub connections: usize,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionRow {
+    /// Its handle.
+    pub id: ConnId,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// The RFC's state.
+    pub state: StateName,
+    /// Everything else, while the connection has more than a record.
+    pub info: Option<Info>,
+}
+
+/// All connections of the stack behind `context`, at most `most`.
+pub(crate) fn rows(context: &Context<'_>, most: usize) -> Vec<ConnectionRow> {
+    let ids = context.connections().into_iter();
+    let row = |id| {
+        let ConnInfo { local, remote, state, figures } = context.info(id)?;
+        Some(ConnectionRow { id, local, remote, state, info: figures })
+    };
+    ids.filter_map(row).take(most).collect()
+}
+
+/// The worker's page: written at most every 50 ms, read by anyone at any time.
+#[derive(Debug)]
+pub(crate) struct Published {
+    page: Mutex<Snapshot>,
+    /// When it was written, in microseconds. Written by the worker only.
+    written: AtomicU64,
+    /// A digest of what was written, and whether there is something newer.
+    digest: AtomicU64,
+    stale: std::sync::atomic::AtomicBool,
+}
+
+/// Least time between two writings.
+const INTERVAL: Span = Span::from_millis(50);
+
+impl Published {
+    pub(crate) fn new() -> Published {
+        Published {
+            page: Mutex::default(),
+            written: AtomicU64::new(0),
+            digest: AtomicU64::new(u64::MAX),
+            stale: false.into(),
+        }
+    }
+
+    /// The worker has done a round.
+    pub(crate) fn offer(&self, now: Instant, engine: &dyn Engine) {
+        let digest = digest(engine.counters(), engine.live());
+        if digest == self.digest.load(Ordering::Relaxed) {
+            return;
+        }
+        let written = Instant::from_micros(self.written.load(Ordering::Relaxed));
+        let early = now.since(written) < INTERVAL;
+        self.stale.store(early, Ordering::Relaxed);
+        if early {
+            return;
+        }
+        self.written.store(now.as_micros(), Ordering::Relaxed);
+        self.digest.store(digest, Ordering::Relaxed);
+        self.write(engine);
+    }
+
+    /// The worker ends.
+    pub(crate) fn offer_last(&self, engine: &dyn Engine) {
+        self.write(engine);
+    }
+
+    /// When the worker has to write again even if nothing happens until then.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let written = Instant::from_micros(self.written.load(Ordering::Relaxed));
+        self.stale.load(Ordering::Relaxed).then_some(written + INTERVAL)
+    }
+
+    pub(crate) fn read(&self) -> Snapshot {
+        lock(&self.page).clone()
+    }
+
+    fn write(&self, engine: &dyn Engine) {
+        let memory = engine.pool().stats();
+        let mut page = lock(&self.page);
+        page.counters.clone_from(engine.counters());
+        page.memory = memory;
+        page.connections = engine.live();
+    }
+}
+
+/// Changes whenever something worth telling happened: each of these only grows.
+fn digest(counters: &Counters, connections: usize) -> u64 {
+    counters
+        .packets_in
+        .wrapping_add(counters.packets_out.wrapping_mul(3))
+        .wrapping_add(counters.closes.wrapping_mul(7))
+        .wrapping_add(counters.active_opens.wrapping_mul(11))
+        .wrapping_add((connections as u64).wrapping_mul(13))
+}

@@ -1,0 +1,275 @@
+//! The native face: a handler on the stack's own thread, told events.
+//!
+//! Owns: the [`Handler`] trait and what a handler may do ([`Context`]).
+//! Must not know: sockets, futures. No task and no lock per connection: this is the face for a
+//! million idle streams.
+
+use crate::engine::ShardEvent;
+use crate::engine::{ConnInfo, Engine, Read};
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Span};
+use usertcp_frame::{Chain, FramePool, FrameSlice};
+use usertcp_tcp::Settings;
+
+/// A program on the stack's thread.
+///
+/// Its methods must not block: while one runs, no packet is looked at.
+pub trait Handler: 'static {
+    /// The stack runs. The place to listen and to connect.
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+    /// Something happened to a connection.
+    fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent);
+    /// [`Stack::wake`](crate::Stack::wake) was called, or the moment asked for with
+    /// [`Context::wake_after`] has come. Several calls may be answered by one.
+    fn on_wake(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+    /// All events of one turn have been given.
+    fn on_turn(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+    /// The stack is being shut down: the place to close what should be closed in good order.
+    /// Events still come, until all connections are over or the linger time has passed; what is
+    /// left then is reset. Without a method of its own a handler's connections are sent FIN.
+    fn on_stop(&mut self, context: &mut Context<'_>) {
+        context.shutdown_all();
+    }
+}
+
+/// Where to listen. The most specific listener that fits gets the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ListenAt {
+    /// One of the stack's addresses; `None`: any.
+    pub address: Option<IpAddr>,
+    /// A port; `None`: any. A connection tells by its local address where it was going.
+    pub port: Option<u16>,
+}
+
+impl ListenAt {
+    /// A port of all addresses.
+    pub const fn port(port: u16) -> ListenAt {
+        ListenAt { address: None, port: Some(port) }
+    }
+}
+
+impl From<SocketAddr> for ListenAt {
+    /// The unspecified address (`0.0.0.0`, `[::]`) stands for any, of either family.
+    fn from(address: SocketAddr) -> ListenAt {
+        let ip = address.ip();
+        ListenAt { address: (!ip.is_unspecified()).then_some(ip), port: Some(address.port()) }
+    }
+}
+
+/// How to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenOptions {
+    /// Connections that may wait to be accepted. Beyond it the last step of a handshake is
+    /// ignored, and the peer tries again.
+    pub backlog: u32,
+    /// What accepted connections start with; `None`: the stack's defaults.
+    pub settings: Option<Settings>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        ListenOptions { backlog: 1024, settings: None }
+    }
+}
+
+/// How to connect.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectOptions {
+    /// The local address; `None`: the one that suits.
+    pub local_address: Option<IpAddr>,
+    /// The local port; `None`: one that is free.
+    pub local_port: Option<u16>,
+    /// What the connection starts with; `None`: the stack's defaults.
+    pub settings: Option<Settings>,
+}
+
+/// What a handler may do. It lives for one call of the handler.
+///
+/// A connection is named by its [`ConnId`], from [`Context::accept`] or [`Context::connect`] until
+/// [`Context::close`] or [`Context::abort`]; both are due even after
+/// [`ShardEvent::Closed`], because what was received can be read until then. `conn.slot` is a
+/// small number, unique among connections that exist: an index for what a handler knows of each.
+pub struct Context<'a> {
+    pub(crate) engine: &'a mut dyn Engine,
+    pub(crate) now: Instant,
+    pub(crate) state: &'a mut ContextState,
+}
+
+/// What outlives one context.
+#[derive(Debug, Default)]
+pub(crate) struct ContextState {
+    /// When the handler wants to be woken.
+    pub(crate) wake_at: Option<Instant>,
+    /// Connections that were accepted or begun and have not ended.
+    pub(crate) open: HashSet<ConnId>,
+    /// The handler did something that may want a turn.
+    pub(crate) acted: bool,
+}
+
+impl Context<'_> {
+    /// The moment of this turn.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Asks for [`Handler::on_wake`] in `span`; the earliest request counts.
+    pub fn wake_after(&mut self, span: Span) {
+        let at = self.now + span;
+        self.state.wake_at = Some(self.state.wake_at.map_or(at, |other| other.min(at)));
+    }
+
+    /// Listens.
+    ///
+    /// # Errors
+    /// `AddrInUse`; `AddrNotAvailable` when the address is not the stack's; `InvalidInput` for
+    /// port zero.
+    pub fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId> {
+        self.engine.listen(at, options)
+    }
+
+    /// Ends a listener. Connections that waited to be accepted are reset.
+    pub fn unlisten(&mut self, listener: ListenerId) {
+        self.state.acted = true;
+        self.engine.unlisten(self.now, listener);
+    }
+
+    /// The connection that has waited longest at `listener`.
+    pub fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+        let conn = self.engine.accept(listener)?;
+        self.state.open.insert(conn);
+        Some(conn)
+    }
+
+    /// Begins to open a connection. [`ShardEvent::Connected`] or [`ShardEvent::Closed`] follows.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` when no address of the stack reaches there; `AddrInUse` when no port is
+    /// free; `InvalidInput` when nobody can be at `remote`; `OutOfMemory` at a limit.
+    pub fn connect(&mut self, remote: SocketAddr, options: &ConnectOptions) -> io::Result<ConnId> {
+        self.state.acted = true;
+        let conn = self.engine.connect(self.now, remote, options)?;
+        self.state.open.insert(conn);
+        Ok(conn)
+    }
+
+    /// Copies octets to be sent; how many there was room for. After fewer than all,
+    /// [`ShardEvent::Writable`] follows when there is room.
+    ///
+    /// # Errors
+    /// `BrokenPipe` when the sending side is closed, `NotConnected` when the connection is over.
+    pub fn write(&mut self, conn: ConnId, octets: &[u8]) -> io::Result<usize> {
+        self.state.acted = true;
+        self.engine.write(self.now, conn, octets)
+    }
+
+    /// Sends slices without a copy: all of them, even if they are more than there is room for, or,
+    /// when there is no room at all, none: they are given back, and [`ShardEvent::Writable`]
+    /// follows when there is room.
+    ///
+    /// # Errors
+    /// As [`Context::write`].
+    pub fn write_chain(&mut self, conn: ConnId, chain: Chain) -> io::Result<Chain> {
+        self.state.acted = true;
+        self.engine.write_chain(self.now, conn, chain)
+    }
+
+    /// Octets a write would take now.
+    pub fn send_room(&self, conn: ConnId) -> usize {
+        self.engine.send_room(conn)
+    }
+
+    /// Copies out what was received. What is left of a connection that has ended can be read too.
+    ///
+    /// # Errors
+    /// `NotConnected` when there is no such connection.
+    pub fn read(&mut self, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>> {
+        self.state.acted = true;
+        self.engine.read(self.now, conn, out)
+    }
+
+    /// Takes the next slice of what was received, without a copy.
+    ///
+    /// # Errors
+    /// As [`Context::read`].
+    pub fn read_slice(&mut self, conn: ConnId) -> io::Result<Read<FrameSlice>> {
+        self.state.acted = true;
+        self.engine.read_slice(self.now, conn)
+    }
+
+    /// Sends FIN after everything written. Reading goes on.
+    ///
+    /// # Errors
+    /// `NotConnected` when there is no such connection.
+    pub fn shutdown_write(&mut self, conn: ConnId) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.shutdown_write(self.now, conn)
+    }
+
+    /// Lets go of a connection in good order: what was written is delivered. With data unread the
+    /// peer is sent a reset (RFC 9293 §3.6.1).
+    pub fn close(&mut self, conn: ConnId) {
+        self.state.acted = true;
+        self.state.open.remove(&conn);
+        self.engine.close(self.now, conn);
+    }
+
+    /// Resets a connection and lets go of it.
+    pub fn abort(&mut self, conn: ConnId) {
+        self.state.acted = true;
+        self.state.open.remove(&conn);
+        self.engine.abort(self.now, conn);
+    }
+
+    /// What a connection tells about itself.
+    pub fn info(&self, conn: ConnId) -> Option<ConnInfo> {
+        self.engine.info(self.now, conn)
+    }
+
+    /// All connections of the stack, in any state.
+    pub fn connections(&self) -> Vec<ConnId> {
+        self.engine.connections()
+    }
+
+    /// Sends FIN on every connection the handler holds, after what was written.
+    pub fn shutdown_all(&mut self) {
+        let open: Vec<_> = self.state.open.iter().copied().collect();
+        for conn in open {
+            // What cannot be closed in good order is over already.
+            if self.shutdown_write(conn).is_err() {
+                self.abort(conn);
+            }
+        }
+    }
+
+    /// A connection's settings.
+    pub fn settings(&self, conn: ConnId) -> Option<Settings> {
+        self.engine.settings(conn)
+    }
+
+    /// Changes them.
+    ///
+    /// # Errors
+    /// `NotConnected` when there is no such connection.
+    pub fn set_settings(&mut self, conn: ConnId, settings: &Settings) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.set_settings(self.now, conn, settings)
+    }
+
+    /// What the shard counts.
+    pub fn counters(&self) -> &Counters {
+        self.engine.counters()
+    }
+
+    /// The pool to take frames from.
+    pub fn pool(&self) -> &FramePool {
+        self.engine.pool()
+    }
+}

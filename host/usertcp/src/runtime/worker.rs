@@ -1,0 +1,262 @@
+//! The thread's loop.
+//!
+//! Owns: the order of a round (turn, events, commands), when to sleep and for how long, the end.
+//! Must not know: sockets; what a handler does.
+
+use crate::engine::Engine;
+use crate::engine::ShardEvent;
+use crate::metrics::Published;
+use crate::native::{Context, ContextState, Handler};
+use crate::runtime::clock::Clock;
+use crate::runtime::commands::Inbox;
+use crate::runtime::doorbell::Doorbell;
+use crate::runtime::wait::Waiter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use usertcp_base::{Instant, Span};
+
+/// Something for the worker to do.
+pub(crate) type Call = Box<dyn FnOnce(&mut Context<'_>) + Send>;
+
+/// What the worker shares with the handles of its stack.
+pub(crate) struct Control {
+    pub(crate) doorbell: Arc<Doorbell>,
+    pub(crate) calls: Inbox<Call>,
+    pub(crate) wake: AtomicBool,
+    pub(crate) stop: AtomicBool,
+    pub(crate) published: Published,
+    pub(crate) clock: Clock,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("doorbell", &self.doorbell).finish_non_exhaustive()
+    }
+}
+
+/// How the worker behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// How long it looks for work before it sleeps; zero: not at all.
+    pub(crate) busy_poll: Span,
+    /// How long connections may take to close when the stack is shut down.
+    pub(crate) linger: Span,
+}
+
+/// Rounds in a row that may find a deadline due and nothing to do. More is somebody's mistake, and
+/// must not become a busy loop.
+const IDLE_ROUNDS: u32 = 64;
+/// The sleep after that.
+const REST: Span = Span::from_micros(200);
+
+/// When to try again what a full device, or frames on other threads, did not allow.
+const RETRY: Span = Span::from_millis(1);
+
+/// A stack's machine, its handler, and what drives them.
+pub(crate) struct Worker<H: Handler> {
+    engine: Box<dyn Engine>,
+    handler: H,
+    control: Arc<Control>,
+    manners: Manners,
+    context: ContextState,
+    calls: Vec<Call>,
+    /// When the wait for closing connections ends.
+    stopping: Option<Instant>,
+    /// When something last happened.
+    active: Instant,
+    idle_rounds: u32,
+}
+
+/// How a round went.
+struct Round {
+    now: Instant,
+    /// Something happened.
+    happened: bool,
+    /// Work is left: another round at once.
+    again: bool,
+    next: Option<Instant>,
+}
+
+impl<H: Handler> Worker<H> {
+    pub(crate) fn new(
+        engine: Box<dyn Engine>,
+        handler: H,
+        control: Arc<Control>,
+        manners: Manners,
+    ) -> Worker<H> {
+        let active = control.clock.now();
+        Worker {
+            engine,
+            handler,
+            control,
+            manners,
+            context: ContextState::default(),
+            calls: Vec::new(),
+            stopping: None,
+            active,
+            idle_rounds: 0,
+        }
+    }
+
+    /// Runs until the stack is shut down.
+    pub(crate) fn run(&mut self) {
+        Waiter::sharpen();
+        let mut waiter = Waiter::new(self.engine.wait_handle());
+        let now = self.control.clock.now();
+        self.with_handler(now, |handler, context| handler.on_start(context));
+        loop {
+            let rung = self.control.doorbell.take_rung();
+            let round = self.round(rung);
+            if self.is_over(round.now) {
+                return self.finish();
+            }
+            if round.happened || round.again {
+                self.active = round.now;
+                self.idle_rounds = 0;
+            }
+            if round.again {
+                continue;
+            }
+            if round.now.since(self.active) < self.manners.busy_poll {
+                std::hint::spin_loop();
+                continue;
+            }
+            self.sleep(&mut waiter, &round);
+        }
+    }
+
+    fn round(&mut self, rung: bool) -> Round {
+        let now = self.control.clock.now();
+        let mut turn = self.engine.turn(now);
+        let mut happened = self.events(now);
+        let due = self.context.wake_at.is_some_and(|at| at <= now);
+        if rung || due {
+            happened |= self.commands(now, due);
+        }
+        self.context.acted = false;
+        self.with_handler(now, |handler, context| handler.on_turn(context));
+        happened |= std::mem::take(&mut self.context.acted);
+        let mut again = turn.more;
+        if happened {
+            // Answers leave at once. The device is not asked again: if it has more, the sleep
+            // ends as it begins.
+            turn = self.engine.flush(now);
+            again |= turn.more | self.events(now);
+        }
+        self.control.published.offer(now, &*self.engine);
+        let next = if turn.device_full || self.lacks_frames() {
+            let soon = now + RETRY;
+            Some(turn.next.map_or(soon, |next| next.min(soon)))
+        } else {
+            turn.next
+        };
+        Round { now, happened, again, next }
+    }
+
+    /// Whether frames are short and other threads have some: when those come home, nobody rings.
+    fn lacks_frames(&self) -> bool {
+        let pool = self.engine.pool();
+        pool.is_tight() && pool.stats().lent > 0
+    }
+
+    fn events(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(event) = self.engine.poll_event() {
+            any = true;
+            self.event(now, event);
+        }
+        any
+    }
+
+    fn event(&mut self, now: Instant, event: ShardEvent) {
+        if let ShardEvent::Closed { conn, .. } = event {
+            self.context.open.remove(&conn);
+        }
+        self.with_handler(now, |handler, context| handler.on_event(context, event));
+    }
+
+    /// Does what other threads asked for; whether they did.
+    fn commands(&mut self, now: Instant, due: bool) -> bool {
+        let mut happened = false;
+        if self.control.stop.load(Ordering::Acquire) && self.stopping.is_none() {
+            happened = true;
+            self.begin_stop(now);
+        }
+        self.control.calls.take(&mut self.calls);
+        let mut calls = std::mem::take(&mut self.calls);
+        for call in calls.drain(..) {
+            happened = true;
+            self.with_handler(now, |_, context| call(context));
+        }
+        self.calls = calls;
+        let asked = self.control.wake.swap(false, Ordering::AcqRel);
+        if due || asked {
+            happened = true;
+            self.context.wake_at = self.context.wake_at.filter(|at| *at > now);
+            self.with_handler(now, |handler, context| handler.on_wake(context));
+        }
+        happened
+    }
+
+    fn with_handler(&mut self, now: Instant, act: impl FnOnce(&mut H, &mut Context<'_>)) {
+        let mut context = Context { engine: &mut *self.engine, now, state: &mut self.context };
+        act(&mut self.handler, &mut context);
+    }
+
+    fn sleep(&mut self, waiter: &mut Waiter, round: &Round) {
+        let publish = self.control.published.due();
+        let deadlines = [round.next, self.context.wake_at, publish, self.stopping];
+        let deadline = deadlines.into_iter().flatten().min();
+        let now = self.control.clock.now();
+        let left = match deadline {
+            Some(at) if at <= now && self.idle_rounds < IDLE_ROUNDS => {
+                self.idle_rounds += 1;
+                return;
+            }
+            Some(at) if at <= now => Some(REST),
+            Some(at) => Some(at.since(now)),
+            None => None,
+        };
+        // The clock rounds down to the microsecond, so the wait ends at the deadline or after it,
+        // and the next round finds it due.
+        let nanos = left.map(|span| span.as_micros().saturating_mul(1000));
+        if self.control.doorbell.lie_down() {
+            let woken = waiter.sleep(&self.control.doorbell, nanos);
+            self.control.doorbell.get_up(woken.doorbell);
+            self.idle_rounds = 0;
+        }
+    }
+
+    fn begin_stop(&mut self, now: Instant) {
+        self.stopping = Some(now + self.manners.linger);
+        self.with_handler(now, |handler, context| handler.on_stop(context));
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.stopping.is_some_and(|end| self.engine.live() == 0 || now >= end)
+    }
+
+    /// Resets what did not close in time, and sends the last packets.
+    fn finish(&mut self) {
+        let now = self.control.clock.now();
+        let open: Vec<_> = self.context.open.iter().copied().collect();
+        for conn in open {
+            self.with_handler(now, |_, context| context.abort(conn));
+        }
+        for _ in 0..IDLE_ROUNDS {
+            let turn = self.engine.turn(self.control.clock.now());
+            self.events(now);
+            if !turn.more {
+                break;
+            }
+        }
+        self.control.published.offer_last(&*self.engine);
+    }
+}
+
+impl<H: Handler> Drop for Worker<H> {
+    /// Also when a handler panicked: who waits for an answer learns that there will be none.
+    fn drop(&mut self) {
+        drop(self.control.calls.close());
+    }
+}

@@ -1,0 +1,467 @@
+//! The sockets' half on the worker: one native handler that serves all cells.
+//!
+//! Owns: which connection belongs to which cell, and the moving of slices and frames between them.
+//! Must not know: futures, tasks.
+
+use crate::engine::Read;
+use crate::engine::ShardEvent;
+use crate::native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
+use crate::runtime::reply::Reply;
+use crate::sockets::cell::{Cell, Release, Rest};
+use crate::sockets::error;
+use crate::sockets::hub::{Hub, Task, Ticket};
+use crate::sockets::inbound::Piece;
+use crate::sockets::listener::Pool;
+use crate::sockets::outbound::Parcel;
+use crate::sockets::stream::Handle;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{ConnId, ListenerId, Span};
+use usertcp_frame::Chain;
+use usertcp_tcp::HEADROOM_OCTETS;
+
+/// Octets a writer may be ahead of the connection's room. They wait here, so that the connection
+/// finds more to send the moment an acknowledgement makes room, without waking the writer first;
+/// and a write of them that found no room is what makes the connection tell when there is.
+const AHEAD_OCTETS: usize = 32 << 10;
+
+/// How long to wait for frames that other threads may give up, when the pool is used up.
+const FRAME_WAIT: Span = Span::from_millis(1);
+
+/// The handler behind all sockets of a stack.
+pub(crate) struct Driver {
+    hub: Arc<Hub>,
+    /// By slot of the connection.
+    entries: Vec<Option<Entry>>,
+    opening: HashMap<ConnId, Attempt>,
+    listeners: HashMap<ListenerId, Arc<Pool>>,
+    super_segments: bool,
+    was_tight: bool,
+    // Emptied after each use; kept for their memory.
+    tasks: Vec<Task>,
+    parcels: VecDeque<Parcel>,
+    pieces: Vec<Piece>,
+}
+
+/// A connection's cell, and what waits for room in the connection.
+struct Entry {
+    cell: Arc<Cell>,
+    ahead: Chain,
+    /// FIN follows `ahead`.
+    shut: bool,
+    /// Nobody holds the stream; the connection is let go of once `ahead` is empty.
+    closing: bool,
+}
+
+/// An active open, and who waits for it.
+struct Attempt {
+    ticket: Ticket,
+    reply: Reply<io::Result<Handle>>,
+}
+
+impl Driver {
+    pub(crate) fn new(hub: Arc<Hub>, super_segments: bool) -> Driver {
+        Driver {
+            hub,
+            entries: Vec::new(),
+            opening: HashMap::new(),
+            listeners: HashMap::new(),
+            super_segments,
+            was_tight: false,
+            tasks: Vec::new(),
+            parcels: VecDeque::new(),
+            pieces: Vec::new(),
+        }
+    }
+
+    // Opening.
+
+    /// Begins to connect.
+    pub(crate) fn connect(
+        &mut self,
+        context: &mut Context<'_>,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+        ticket: Ticket,
+        reply: Reply<io::Result<Handle>>,
+    ) {
+        match context.connect(remote, options) {
+            Ok(conn) => drop(self.opening.insert(conn, Attempt { ticket, reply })),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn forget(&mut self, context: &mut Context<'_>, ticket: Ticket) {
+        let found = self.opening.iter().find(|(_, attempt)| attempt.ticket == ticket);
+        if let Some(conn) = found.map(|(conn, _)| *conn) {
+            self.opening.remove(&conn);
+            context.abort(conn);
+        }
+    }
+
+    fn on_connected(&mut self, context: &mut Context<'_>, conn: ConnId) {
+        let Some(attempt) = self.opening.remove(&conn) else { return };
+        let Some(handle) = self.adopt(context, conn) else {
+            context.abort(conn);
+            return drop(attempt.reply.send(Err(error::gone())));
+        };
+        // An answer nobody waits for comes back, and is dropped: that closes the stream.
+        drop(attempt.reply.send(Ok(handle)));
+    }
+
+    /// Makes the cell of an established connection.
+    fn adopt(&mut self, context: &mut Context<'_>, conn: ConnId) -> Option<Handle> {
+        let info = context.info(conn)?;
+        let ends = (info.local, info.remote);
+        let settings = context.settings(conn)?;
+        let frame_octets = match info.figures {
+            Some(figures) if !self.super_segments => figures.send_mss_octets as usize,
+            _ => usize::MAX,
+        };
+        let hub = Arc::clone(&self.hub);
+        let cell = Arc::new(Cell::new(hub, conn, ends, settings, frame_octets));
+        let entry =
+            Entry { cell: Arc::clone(&cell), ahead: Chain::default(), shut: false, closing: false };
+        let index = conn.slot as usize;
+        if self.entries.len() <= index {
+            self.entries.resize_with(index + 1, || None);
+        }
+        if let Some(slot) = self.entries.get_mut(index) {
+            *slot = Some(entry);
+        }
+        let handle = Handle::new(cell);
+        self.grant(context, conn, false);
+        // Data may have come before anybody took the connection.
+        self.pull(context, conn, false);
+        Some(handle)
+    }
+
+    // Listening.
+
+    /// Listens; the pool is where accepted streams are put. Port zero: one that is free.
+    pub(crate) fn listen(
+        &mut self,
+        context: &mut Context<'_>,
+        at: SocketAddr,
+        options: &ListenOptions,
+    ) -> io::Result<Arc<Pool>> {
+        let (listener, port) = match at.port() {
+            0 => listen_anywhere(context, at, options)?,
+            port => (context.listen(ListenAt::from(at), options)?, port),
+        };
+        let local = SocketAddr::new(at.ip(), port);
+        let pool = Arc::new(Pool::new(Arc::clone(&self.hub), listener, local));
+        self.listeners.insert(listener, Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    fn tend_listener(&mut self, context: &mut Context<'_>, pool: &Arc<Pool>) {
+        if pool.collect() {
+            self.listeners.remove(&pool.listener);
+            context.unlisten(pool.listener);
+        } else {
+            self.accept(context, pool);
+        }
+    }
+
+    fn accept(&mut self, context: &mut Context<'_>, pool: &Arc<Pool>) {
+        while pool.has_room() {
+            let Some(conn) = context.accept(pool.listener) else { return };
+            match self.adopt(context, conn) {
+                Some(handle) => pool.put(handle),
+                None => context.abort(conn),
+            }
+        }
+    }
+
+    // Moving data.
+
+    fn entry(&mut self, conn: ConnId) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(conn.slot as usize)?.as_mut()?;
+        (entry.cell.conn == conn).then_some(entry)
+    }
+
+    /// Lends what the connection has received. `all`: whatever the bounds; it is over.
+    fn pull(&mut self, context: &mut Context<'_>, conn: ConnId, all: bool) {
+        let Some(entry) = self.entry(conn) else { return };
+        if entry.closing {
+            return;
+        }
+        let cell = Arc::clone(&entry.cell);
+        let limits = self.hub.inbound_limits.when(context.pool().is_tight());
+        loop {
+            let room = if all { usize::MAX } else { cell.inbound_room(&limits) };
+            let rest = self.take_slices(context, conn, room);
+            if rest == Rest::Nothing && self.pieces.is_empty() {
+                return;
+            }
+            if !cell.deliver(&mut self.pieces, rest, &limits) {
+                return;
+            }
+        }
+    }
+
+    fn take_slices(&mut self, context: &mut Context<'_>, conn: ConnId, room: usize) -> Rest {
+        let mut left = room;
+        while left > 0 {
+            match context.read_slice(conn) {
+                Ok(Read::Data(slice)) => {
+                    let charge = slice.charge() as usize;
+                    left = left.saturating_sub(slice.len().max(charge / 2));
+                    self.pieces.push(Piece::new(slice.lend(), charge));
+                }
+                Ok(Read::Nothing) | Err(_) => return Rest::Nothing,
+                Ok(Read::End) => return Rest::End,
+            }
+        }
+        Rest::Held
+    }
+
+    /// Does what the application left in a stream's cell.
+    fn serve(&mut self, context: &mut Context<'_>, cell: &Arc<Cell>) {
+        let conn = cell.conn;
+        let errand = cell.collect(&mut self.parcels);
+        if self.entry(conn).is_none() {
+            return self.parcels.clear();
+        }
+        if let Some(settings) = &errand.settings {
+            // It can only fail for a connection that is over, which the cell is told of.
+            let _ = context.set_settings(conn, settings);
+        }
+        let Some(fresh) = self.unpack(context) else {
+            self.parcels.clear();
+            return self.give_up(context, conn, CloseReason::Limit);
+        };
+        if errand.released == Some(Release::Abort) {
+            return self.give_up(context, conn, CloseReason::Aborted);
+        }
+        if let Some(entry) = self.entry(conn) {
+            entry.ahead.append(fresh);
+            entry.shut |= errand.shut;
+            entry.closing |= errand.released.is_some();
+        }
+        self.push(context, conn);
+        if errand.resume {
+            self.pull(context, conn, false);
+        }
+    }
+
+    fn give_up(&mut self, context: &mut Context<'_>, conn: ConnId, reason: CloseReason) {
+        if let Some(entry) = self.drop_entry(conn) {
+            entry.cell.end(reason);
+        }
+        context.abort(conn);
+    }
+
+    /// Frames that came from the application, as slices of this shard. No copy, except for what
+    /// another stack lent. `None`: there was no memory for that; the stream cannot go on, because
+    /// it must not go on with a gap.
+    fn unpack(&mut self, context: &mut Context<'_>) -> Option<Chain> {
+        let pool = context.pool();
+        let mut chain = Chain::default();
+        for parcel in self.parcels.drain(..) {
+            let slice = match parcel {
+                Parcel::Frame(frame) => frame.into_frame(pool).into_slice(),
+                Parcel::Slice(lent, from) => match lent.into_slice(pool) {
+                    Ok(mut slice) => {
+                        slice.advance(from);
+                        slice
+                    }
+                    Err(lent) => {
+                        let rest = lent.get(from..).unwrap_or_default();
+                        pool.copy_of(rest, HEADROOM_OCTETS)?
+                    }
+                },
+            };
+            if !slice.is_empty() {
+                chain.push_back(slice);
+            }
+        }
+        Some(chain)
+    }
+
+    /// Gives the connection what waits for it, and then the order to close.
+    fn push(&mut self, context: &mut Context<'_>, conn: ConnId) {
+        let Some(entry) = self.entry(conn) else { return };
+        if !entry.ahead.is_empty() {
+            let chain = std::mem::take(&mut entry.ahead);
+            match context.write_chain(conn, chain) {
+                Ok(left) => entry.ahead = left,
+                // The sending side is closed or the connection over; its events tell the rest.
+                Err(_) => entry.ahead = Chain::default(),
+            }
+        }
+        let done = entry.ahead.is_empty();
+        if done && entry.closing {
+            self.drop_entry(conn);
+            return context.close(conn);
+        }
+        let shut = done && entry.shut;
+        if shut {
+            entry.shut = false;
+            let _ = context.shutdown_write(conn);
+        }
+        self.grant(context, conn, shut);
+    }
+
+    /// Tells the cell how much may be written.
+    fn grant(&mut self, context: &mut Context<'_>, conn: ConnId, shut_done: bool) {
+        let room = context.send_room(conn);
+        let tight = context.pool().is_tight();
+        let Some(entry) = self.entry(conn) else { return };
+        // While memory is short nobody gets ahead: what is left of it is for answers, without which
+        // those who wait for them would hold theirs for ever.
+        let most = if tight { room } else { room + AHEAD_OCTETS };
+        let octets = most.saturating_sub(entry.ahead.len());
+        entry.cell.grant(octets, shut_done);
+        if octets == 0 && entry.ahead.is_empty() {
+            // Nothing was refused yet, so nothing would tell of room. There is none: this octet
+            // stays here.
+            let _ = context.write(conn, &[0]);
+        }
+    }
+
+    /// When memory becomes short, credit given before is taken back.
+    fn heed_memory(&mut self, context: &mut Context<'_>) {
+        let tight = context.pool().is_tight();
+        if std::mem::replace(&mut self.was_tight, tight) || !tight {
+            return;
+        }
+        let held: Vec<_> = self.entries.iter().flatten().map(|entry| entry.cell.conn).collect();
+        for conn in held {
+            self.grant(context, conn, false);
+        }
+    }
+
+    fn drop_entry(&mut self, conn: ConnId) -> Option<Entry> {
+        self.entry(conn)?;
+        self.entries.get_mut(conn.slot as usize)?.take()
+    }
+
+    fn on_closed(&mut self, context: &mut Context<'_>, conn: ConnId, reason: CloseReason) {
+        if let Some(attempt) = self.opening.remove(&conn) {
+            drop(attempt.reply.send(Err(error::ended(reason))));
+        }
+        self.pull(context, conn, true);
+        if let Some(entry) = self.drop_entry(conn) {
+            entry.cell.end(reason);
+        }
+        context.close(conn);
+    }
+
+    fn work(&mut self, context: &mut Context<'_>) {
+        let mut tasks = std::mem::take(&mut self.tasks);
+        self.hub.inbox.take(&mut tasks);
+        for task in tasks.drain(..) {
+            match task {
+                Task::Stream(cell) => self.serve(context, &cell),
+                Task::Listener(pool) => self.tend_listener(context, &pool),
+                Task::Forget(ticket) => self.forget(context, ticket),
+                Task::Call(call) => call(self, context),
+            }
+        }
+        self.tasks = tasks;
+    }
+
+    fn fill_stash(&mut self, context: &mut Context<'_>) {
+        if !self.hub.stash.is_low() {
+            return;
+        }
+        let (wakers, stuck) = self.hub.stash.fill(context.pool());
+        wakers.wake();
+        if stuck {
+            context.wake_after(FRAME_WAIT);
+        }
+    }
+}
+
+impl Handler for Driver {
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        self.fill_stash(context);
+    }
+
+    fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
+        match event {
+            // No gate is set: nobody is asked.
+            ShardEvent::Asked { .. } => {}
+            ShardEvent::Accepted { listener, .. } => {
+                if let Some(pool) = self.listeners.get(&listener).map(Arc::clone) {
+                    self.accept(context, &pool);
+                }
+            }
+            ShardEvent::Connected(conn) => self.on_connected(context, conn),
+            ShardEvent::Readable(conn) | ShardEvent::PeerClosed(conn) => {
+                self.pull(context, conn, false);
+            }
+            ShardEvent::Writable(conn) => self.push(context, conn),
+            ShardEvent::Closed { conn, reason } => self.on_closed(context, conn, reason),
+            // Told by `info()` for those who ask.
+            ShardEvent::Urgent(_) | ShardEvent::PathSuspect(_) | ShardEvent::SoftError(_) => {}
+        }
+    }
+
+    fn on_turn(&mut self, context: &mut Context<'_>) {
+        self.work(context);
+        self.heed_memory(context);
+        self.fill_stash(context);
+    }
+
+    fn on_stop(&mut self, context: &mut Context<'_>) {
+        // What the application handed over before is still delivered, and then FIN.
+        self.work(context);
+        self.let_go();
+        let held: Vec<_> = self.entries.iter().flatten().map(|entry| entry.cell.conn).collect();
+        for conn in held {
+            if let Some(entry) = self.entry(conn) {
+                entry.shut = true;
+            }
+            self.push(context, conn);
+        }
+        for pool in std::mem::take(&mut self.listeners).into_values() {
+            context.unlisten(pool.listener);
+        }
+    }
+}
+
+impl Driver {
+    /// Tells everybody that the stack is gone. Connections go on as the worker sees fit.
+    fn let_go(&mut self) {
+        drop(self.hub.inbox.close());
+        self.opening.clear();
+        for pool in self.listeners.values() {
+            pool.end();
+        }
+        for entry in self.entries.iter().flatten() {
+            entry.cell.end(CloseReason::Aborted);
+        }
+        self.hub.stash.close().wake();
+    }
+}
+
+impl Drop for Driver {
+    /// Also when the worker panicked.
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// Tries ports of the dynamic range (RFC 6335 §6) until one is free.
+fn listen_anywhere(
+    context: &mut Context<'_>,
+    at: SocketAddr,
+    options: &ListenOptions,
+) -> io::Result<(ListenerId, u16)> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in 49_152..=65_535 {
+        let at = SocketAddr::new(at.ip(), port);
+        match context.listen(ListenAt::from(at), options) {
+            Ok(listener) => return Ok((listener, port)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}

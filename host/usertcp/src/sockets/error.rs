@@ -1,0 +1,68 @@
+//! Ends and refusals as `std::io::Error`.
+//! Owns: which kind of error each end of a connection is. Must not know: who asked.
+
+use std::io::{Error, ErrorKind};
+use usertcp_base::observe::CloseReason;
+
+/// Why a connection is over, as found inside the [`std::io::Error`] that reports it
+/// (`error.get_ref()` and a downcast).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended(pub CloseReason);
+
+impl Ended {
+    /// The kind of error a caller sees.
+    pub fn kind(self) -> ErrorKind {
+        match self.0 {
+            CloseReason::Normal => ErrorKind::NotConnected,
+            CloseReason::Reset => ErrorKind::ConnectionReset,
+            CloseReason::Refused => ErrorKind::ConnectionRefused,
+            CloseReason::TimedOut | CloseReason::KeepAlive => ErrorKind::TimedOut,
+            CloseReason::Unreachable => ErrorKind::HostUnreachable,
+            CloseReason::Aborted => ErrorKind::ConnectionAborted,
+            CloseReason::Limit => ErrorKind::OutOfMemory,
+        }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            CloseReason::Normal => "the connection is closed",
+            CloseReason::Reset => "the peer reset the connection",
+            CloseReason::Refused => "the peer refused the connection",
+            CloseReason::TimedOut => "the peer did not acknowledge in time",
+            CloseReason::KeepAlive => "the peer did not answer keep-alive probes",
+            CloseReason::Unreachable => "the network says that the peer cannot be reached",
+            CloseReason::Aborted => "the connection was aborted on this side",
+            CloseReason::Limit => "a limit of the stack ended the connection",
+        })
+    }
+}
+
+impl std::error::Error for Ended {}
+
+impl From<Ended> for Error {
+    fn from(ended: Ended) -> Error {
+        Error::new(ended.kind(), ended)
+    }
+}
+
+/// The error of a connection that ended for `reason`.
+pub(crate) fn ended(reason: CloseReason) -> Error {
+    Ended(reason).into()
+}
+
+/// The stack this belonged to was shut down.
+pub(crate) fn stack_gone() -> Error {
+    Error::new(ErrorKind::ConnectionAborted, "the stack was shut down")
+}
+
+/// A write after the sending side was closed.
+pub(crate) fn shut() -> Error {
+    Error::new(ErrorKind::BrokenPipe, "the sending side is closed")
+}
+
+/// This handle has no such connection or listener any more.
+pub(crate) fn gone() -> Error {
+    Error::new(ErrorKind::NotConnected, "the connection is over")
+}

@@ -1,0 +1,69 @@
+//! What all sockets of one stack share with its worker.
+//!
+//! Owns: the worker's inbox for sockets, the stash, the bounds of streams' queues.
+//! Must not know: what is in a stream's cell.
+
+use crate::native::Context;
+use crate::runtime::commands::Inbox;
+use crate::runtime::doorbell::Doorbell;
+use crate::sockets::cell::Cell;
+use crate::sockets::driver::Driver;
+use crate::sockets::inbound::InboundLimits;
+use crate::sockets::listener::Pool;
+use crate::sockets::stash::{Stash, StashSize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use usertcp_base::Limits;
+
+/// Something for the driver to look at.
+pub(crate) enum Task {
+    /// The application put something in a stream's cell.
+    Stream(Arc<Cell>),
+    /// It took from, or let go of, a listener.
+    Listener(Arc<Pool>),
+    /// Nobody waits for this attempt to connect any more.
+    Forget(Ticket),
+    /// Rare things.
+    Call(Box<dyn FnOnce(&mut Driver, &mut Context<'_>) + Send>),
+}
+
+/// Names an attempt to connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ticket(u64);
+
+/// What sockets and their worker share.
+pub(crate) struct Hub {
+    pub(crate) inbox: Inbox<Task>,
+    pub(crate) stash: Stash,
+    pub(crate) doorbell: Arc<Doorbell>,
+    pub(crate) inbound_limits: InboundLimits,
+    tickets: AtomicU64,
+}
+
+impl Hub {
+    /// For a stack with this much memory.
+    pub(crate) fn new(doorbell: Arc<Doorbell>, pool_octets: usize, limits: &Limits) -> Hub {
+        // What is lent to readers is beyond the receive window's reach: no more than one window to
+        // start with, and little of a small pool.
+        let octets = (256 << 10).min(limits.receive_buffer_start_octets.saturating_mul(2) as usize);
+        let octets = octets.min(pool_octets / 16).max(16 << 10);
+        Hub {
+            inbox: Inbox::new(Arc::clone(&doorbell)),
+            stash: Stash::new(StashSize::for_budget(pool_octets)),
+            doorbell,
+            inbound_limits: InboundLimits { octets, charge: octets * 2 },
+            tickets: AtomicU64::new(0),
+        }
+    }
+
+    /// A ticket nobody else has.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}

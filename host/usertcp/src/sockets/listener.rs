@@ -1,0 +1,211 @@
+//! Passive opens on other threads.
+//!
+//! Owns: [`TcpListener`], and the pool of accepted streams it shares with the worker.
+//! Must not know: how streams move data.
+
+use crate::native::ListenOptions;
+use crate::runtime::commands::lock;
+use crate::runtime::reply::question;
+use crate::sockets::error;
+use crate::sockets::hub::{Hub, Task};
+use crate::sockets::stream::{Handle, TcpStream};
+use crate::sockets::wakers::Wakers;
+use crate::stack::Stack;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use usertcp_base::ListenerId;
+
+/// Accepted streams a listener holds ready at most. The rest of the backlog waits in the shard,
+/// where it costs less.
+const READY: usize = 64;
+
+/// Accepted streams on their way to the application.
+pub(crate) struct Pool {
+    hub: Arc<Hub>,
+    pub(crate) listener: ListenerId,
+    local: SocketAddr,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Handle>,
+    waiting: Wakers,
+    /// The worker stopped at `READY`: the shard may hold more.
+    held_back: bool,
+    /// It is in the worker's inbox.
+    announced: bool,
+    /// The application let go.
+    released: bool,
+    /// The worker is gone.
+    ended: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(hub: Arc<Hub>, listener: ListenerId, local: SocketAddr) -> Pool {
+        Pool { hub, listener, local, state: Mutex::default() }
+    }
+
+    // The worker's side.
+
+    /// The worker looks; whether the application let go.
+    pub(crate) fn collect(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.announced = false;
+        state.released
+    }
+
+    /// Whether one more may be put.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.held_back = state.ready.len() >= READY;
+        !state.held_back && !state.released
+    }
+
+    /// Puts one.
+    pub(crate) fn put(&self, handle: Handle) {
+        let woken = {
+            let mut state = lock(&self.state);
+            if state.released {
+                drop(state);
+                // As for those that were ready when the application let go.
+                return handle.abort();
+            }
+            state.ready.push_back(handle);
+            state.waiting.take()
+        };
+        woken.wake();
+    }
+
+    /// No more will come.
+    pub(crate) fn end(&self) {
+        let woken = {
+            let mut state = lock(&self.state);
+            state.ended = true;
+            state.waiting.take()
+        };
+        woken.wake();
+    }
+
+    // The application's side.
+
+    fn poll(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<io::Result<Handle>> {
+        let mut state = lock(&self.state);
+        let Some(handle) = state.ready.pop_front() else {
+            if state.ended {
+                return Poll::Ready(Err(error::stack_gone()));
+            }
+            let crowd = state.waiting.add(context.waker());
+            drop(state);
+            crowd.wake();
+            return Poll::Pending;
+        };
+        let wants = state.held_back && state.ready.len() <= READY / 2 && !state.announced;
+        state.announced |= wants;
+        drop(state);
+        if wants {
+            let _ = self.hub.inbox.push(Task::Listener(Arc::clone(self)));
+        }
+        Poll::Ready(Ok(handle))
+    }
+
+    fn release(self: &Arc<Self>) {
+        let (ready, first) = {
+            let mut state = lock(&self.state);
+            state.released = true;
+            (std::mem::take(&mut state.ready), !std::mem::replace(&mut state.announced, true))
+        };
+        // Nobody will read them: reset, as a kernel does.
+        ready.iter().for_each(Handle::abort);
+        drop(ready);
+        if first {
+            let _ = self.hub.inbox.push(Task::Listener(Arc::clone(self)));
+        }
+    }
+}
+
+/// Waits for connections.
+///
+/// Dropping it ends the listening, and resets what was not accepted. Accepted streams live on.
+pub struct TcpListener {
+    pool: Arc<Pool>,
+}
+
+impl TcpListener {
+    /// Listens at `address` of `stack`. An unspecified address (`0.0.0.0`, `[::]`) stands for all
+    /// of the stack's, of both families; port 0 for one that is free.
+    ///
+    /// # Errors
+    /// `AddrInUse`; `AddrNotAvailable` when the address is not the stack's; `ConnectionAborted`
+    /// when the stack was shut down; `Unsupported` when it runs a native handler.
+    pub async fn bind(stack: &Stack, address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind_with(stack, address, ListenOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind`].
+    pub async fn bind_with(
+        stack: &Stack,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> io::Result<TcpListener> {
+        let (reply, answer) = question::<io::Result<TcpListener>>();
+        let call = Task::Call(Box::new(move |driver, context| {
+            let pool = driver.listen(context, address, &options);
+            // An answer that nobody waits for is dropped here, and the listener with it.
+            drop(reply.send(pool.map(|pool| TcpListener { pool })));
+        }));
+        stack.hub()?.inbox.push(call).map_err(|_| error::stack_gone())?;
+        answer.await.unwrap_or_else(|| Err(error::stack_gone()))
+    }
+
+    /// The next connection, and the peer's address. May be dropped at any time: no connection is
+    /// lost.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when the stack was shut down.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    /// The next connection, for hand-written futures. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// As [`TcpListener::accept`].
+    pub fn poll_accept(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.pool.poll(context).map_ok(|handle| {
+            let stream = TcpStream::new(handle);
+            let peer = stream.peer();
+            (stream, peer)
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// None; the signature is that of every other listener.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.pool.local)
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        self.pool.release();
+    }
+}
+
+impl std::fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TcpListener").field("local", &self.pool.local).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! A stack that has nothing to do does nothing.
+
+mod common;
+
+use common::*;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use usertcp::TcpListener;
+
+/// Processor time of this process's threads named `name`, in nanoseconds.
+fn used(name: &str) -> u64 {
+    let mut total = 0;
+    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        if read("comm").trim() == name {
+            let on_cpu = read("schedstat");
+            total += on_cpu.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    total
+}
+
+#[tokio::test]
+async fn the_threads_sleep_while_streams_are_idle() {
+    let (left, right) = stacks();
+    let listener = TcpListener::bind(&right, at(80)).await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        let (mut near, mut far) = open(&left, &listener).await;
+        near.write_all(b"here I am").await.unwrap();
+        far.read_exact(&mut [0; 9]).await.unwrap();
+        streams.push((near, far));
+    }
+    // Delayed acknowledgements and the last publication of counters.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let (before, begun) = ((used("left"), used("right")), Instant::now());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (after, time) = ((used("left"), used("right")), begun.elapsed().as_nanos() as u64);
+    let (left_used, right_used) = (after.0 - before.0, after.1 - before.1);
+    println!("idle for {time} ns: left used {left_used} ns, right {right_used} ns");
+    assert!(left_used * 100 < time && right_used * 100 < time);
+}
+
+/// One small message and its answer: what waking threads costs. Printed, not judged: the machine
+/// decides.
+#[tokio::test]
+async fn a_round_trip_is_measured() {
+    const ROUNDS: u32 = 2000;
+    let (left, right) = stacks();
+    let listener = TcpListener::bind(&right, at(80)).await.unwrap();
+    let (mut near, far) = open(&left, &listener).await;
+    near.set_nodelay(true).unwrap();
+    far.set_nodelay(true).unwrap();
+    tokio::spawn(echo(far));
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        near.write_all(&[1; 64]).await.unwrap();
+        near.read_exact(&mut [0; 64]).await.unwrap();
+    }
+    let each = begun.elapsed() / ROUNDS;
+    println!("round trip of 64 octets through two stacks and one task each: {each:?}");
+    assert!(each < Duration::from_millis(20), "{each:?}");
+}

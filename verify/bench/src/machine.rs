@@ -1,0 +1,101 @@
+//! The machine under the measurement. Owns: what it is, how busy it is, whether Ctrl-C was pressed.
+//! Must not know: what is measured.
+
+use crate::json::Json;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// CPU seconds all CPUs were busy since the machine started.
+pub fn busy_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks: Vec<f64> = text
+        .lines()
+        .next()
+        .map(|line| {
+            line.split_whitespace().skip(1).take(7).filter_map(|n| n.parse().ok()).collect()
+        })
+        .unwrap_or_default();
+    // user nice system idle iowait irq softirq, in hundredths of a second on every Linux we know.
+    if ticks.len() < 7 { 0.0 } else { (ticks.iter().sum::<f64>() - ticks[3] - ticks[4]) / 100.0 }
+}
+
+/// Waits until others leave the CPUs alone, at most `patience`. Returns the cores they use.
+pub fn wait_for_quiet(patience: Duration) -> f64 {
+    const LOOK: Duration = Duration::from_millis(200);
+    let began = Instant::now();
+    loop {
+        let before = busy_seconds();
+        std::thread::sleep(LOOK);
+        let cores = (busy_seconds() - before) / LOOK.as_secs_f64();
+        if cores < 0.2 || began.elapsed() > patience {
+            return cores;
+        }
+    }
+}
+
+/// Resident octets of this process.
+pub fn resident_octets() -> u64 {
+    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+/// How many files a process may hold open.
+pub fn file_limit() -> u64 {
+    let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    line.split_whitespace().nth(4).and_then(|n| n.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// What a report says about the machine: kernel, CPU, number of CPUs, revision of the source.
+pub fn facts() -> Vec<(&'static str, Json)> {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    vec![
+        ("kernel", Json::text(kernel.trim())),
+        ("cpu", Json::text(cpu)),
+        ("cpus", Json::Number(cpus as f64)),
+        ("revision", Json::Text(revision())),
+        ("date", Json::Text(output("date", &["-u", "+%FT%TZ"]).unwrap_or_default())),
+    ]
+}
+
+/// The short name of the commit, with a plus if files differ from it.
+pub fn revision() -> String {
+    let here = env!("CARGO_MANIFEST_DIR");
+    output("git", &["-C", here, "describe", "--always", "--dirty=+"])
+        .unwrap_or_else(|| "unknown".into())
+}
+
+fn output(program: &str, words: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(words).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_interrupt(_signal: libc::c_int) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// From now on Ctrl-C only raises [`interrupted`], so that what was set up is taken down.
+#[allow(unsafe_code)]
+pub fn catch_interrupt() {
+    let handler = on_interrupt as extern "C" fn(libc::c_int);
+    // SAFETY: the handler only stores to an atomic, which is allowed in a signal handler.
+    unsafe {
+        libc::signal(libc::SIGINT, handler as libc::sighandler_t);
+        libc::signal(libc::SIGTERM, handler as libc::sighandler_t);
+    }
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,58 @@
+//! `usertcp-bench`: what the stack costs.
+//!
+//! Owns: the command line and the exit code. Must not know: how anything is measured.
+//!
+//! ```text
+//! cargo run --release -p usertcp-bench -- speed     Gbit/s, requests per second, beside the kernel
+//! cargo run --release -p usertcp-bench -- memory    octets per idle connection, embryo, TIME-WAIT
+//! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
+//! ```
+// A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
+#![allow(clippy::float_arithmetic)]
+
+mod json;
+mod machine;
+mod memory;
+mod micro;
+mod options;
+mod speed;
+mod stats;
+mod table;
+
+use options::Command;
+use std::process::ExitCode;
+
+/// How a bench ended that did not fail.
+pub enum Outcome {
+    /// It measured.
+    Done,
+    /// It cannot run here; the reason.
+    Skipped(String),
+}
+
+fn main() -> ExitCode {
+    let outcome = match options::read(std::env::args().skip(1)) {
+        Err(problem) => {
+            eprintln!("error: {problem}\nhelp: `usertcp-bench help` lists the options");
+            return ExitCode::from(2);
+        }
+        Ok(Command::Help) => {
+            print!("{}", options::HELP);
+            Ok(Outcome::Done)
+        }
+        Ok(Command::Speed(options)) => speed::run(&options),
+        Ok(Command::Memory(options)) => memory::run(&options),
+        Ok(Command::Micro) => Ok(micro::run()),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Skipped(reason)) => {
+            println!("SKIPPED: {reason}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `micro`: what the smallest parts cost. Owns: the loops and their timing.
+//! Must not know: what the parts are used for.
+
+use crate::Outcome;
+use crate::stats::Spread;
+use crate::table::Table;
+use std::hint::black_box;
+use std::time::Instant;
+use usertcp_base::{Seq, WireWindow};
+use usertcp_frame::{Class, FramePool, PoolConfig};
+use usertcp_wire::checksum;
+use usertcp_wire::tcp::{self, EmitChecksum, Flags, Header, Options, Timestamps};
+
+/// Batches a part is timed in.
+const BATCHES: usize = 15;
+/// Time of one batch, in nanoseconds.
+const BATCH_NANOS: f64 = 5e6;
+
+/// Times each part and prints a table.
+pub fn run() -> Outcome {
+    let mut table = Table::new(&["part", "ns", "GB/s"], 1);
+    let mut line = |name: String, octets: Option<usize>, spread: Spread| {
+        let rate = octets
+            .map_or_else(String::new, |octets| format!("{:.1}", octets as f64 / spread.median));
+        table.push(vec![name, spread.text(), rate]);
+    };
+    for octets in [64, 1448, 65_536] {
+        let data = vec![0x5A; octets];
+        let mut target = vec![0; octets];
+        let sum = time(|| checksum::sum(black_box(&data)));
+        line(format!("checksum::sum, {octets} octets"), Some(octets), sum);
+        let copy = time(|| checksum::copy_and_sum(black_box(&mut target), black_box(&data)));
+        line(format!("checksum::copy_and_sum, {octets} octets"), Some(octets), copy);
+    }
+    let pool = FramePool::new(&PoolConfig::default());
+    for (name, class) in [("small", Class::Small), ("full", Class::Full), ("large", Class::Large)] {
+        let spread = time(|| pool.take(black_box(class), 64));
+        line(format!("frame taken and dropped, {name}"), None, spread);
+    }
+    let header = header();
+    let options =
+        Options { timestamps: Some(Timestamps { value: 7, echo: 9 }), ..Options::default() };
+    let mut segment = [0; 60];
+    let emit = time(|| {
+        tcp::emit(&mut segment, black_box(&header), black_box(&options), EmitChecksum::Full(1234))
+    });
+    line("tcp header with timestamps emitted".into(), None, emit);
+    let written = tcp::emit(&mut segment, &header, &options, EmitChecksum::Full(1234));
+    let parse = time(|| tcp::parse(black_box(&segment[..written]), written));
+    line("tcp header with timestamps parsed".into(), None, parse);
+    print!("{}", table.text());
+    Outcome::Done
+}
+
+fn header() -> Header {
+    Header {
+        source_port: 80,
+        destination_port: 40_000,
+        seq: Seq(1),
+        ack: Seq(2),
+        flags: Flags::ACK,
+        window: WireWindow(1000),
+        urgent: 0,
+    }
+}
+
+/// Nanoseconds of one call.
+fn time<T>(mut part: impl FnMut() -> T) -> Spread {
+    let mut batch = |calls: u64| {
+        let began = Instant::now();
+        for _ in 0..calls {
+            black_box(part());
+        }
+        began.elapsed().as_nanos() as f64 / calls as f64
+    };
+    let calls = (BATCH_NANOS / batch(1000).max(0.1)).max(1.0) as u64;
+    let times: Vec<f64> = (0..BATCHES).map(|_| batch(calls)).collect();
+    Spread::of(&times).unwrap_or(Spread { median: 0.0, min: 0.0, max: 0.0 })
+}

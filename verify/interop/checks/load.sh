@@ -1,0 +1,83 @@
+# Many connections. Owns: no error under load, and nothing left behind after it.
+# shellcheck shell=bash disable=SC2154
+
+check_parallel_500() {
+    local codes=$work/parallel.codes
+    export url=$base4/data.bin file=$site/data.bin
+    # The rate makes each last three seconds, so that they are there at the same time.
+    # shellcheck disable=SC2016
+    seq 500 | xargs -P 500 -I{} sh -c '
+        curl -sS --max-time 120 --limit-rate 64k -w "%{stderr}%{http_code}\n" "$url" | cmp - "$file" &&
+            echo right' >"$work/parallel.right" 2>"$codes" &
+    sleep 3
+    local peak
+    peak=$(stat_of connections_total) || peak=
+    wait $! || true
+    equal "$(grep -c '^right$' "$work/parallel.right")" 500 "files that are equal"
+    equal "$(grep -c '^200$' "$codes")" 500 "answers with status 200: $(grep -v '^200$' "$codes" | head -n 3)"
+    echo "500 times 200 and equal; ${peak:-unknown} connections at once after 3 s"
+}
+
+check_wrk() {
+    need wrk
+    local told
+    told=$(wrk -t2 -c100 -d"${wrk_seconds}s" "$base4/hello.txt")
+    ! grep -qE 'Socket errors|Non-2xx' <<<"$told" || fail "$told"
+    grep -qE 'Requests/sec: +[1-9]' <<<"$told" || fail "$told"
+    echo "$wrk_seconds s, 100 connections, no error," \
+        "$(awk '/Requests\/sec/ { printf "%d requests/s", $2 }' <<<"$told")"
+}
+
+check_h2load() {
+    need h2load
+    local told
+    told=$(h2load -n 20000 -c 20 -m 10 "$base4/hello.txt")
+    grep -q ' 20000 succeeded, 0 failed, 0 errored, 0 timeout' <<<"$told" || fail "$told"
+    grep -q 'status codes: 20000 2xx' <<<"$told" || fail "$told"
+    grep -oE '[0-9.]+ req/s' <<<"$told" | head -n 1 | sed 's/^/20,000 requests on 20 connections, /'
+}
+
+check_churn() {
+    [ -x "$work/churn" ] || skip "gcc is not installed"
+    local before after told
+    before=$(stat_of passive_opens) || before=
+    told=$("$work/churn" "$stack4" 80 /hello.txt "$churn_count" 64)
+    # The figures may be 50 ms old.
+    sleep 0.2
+    after=$(stat_of passive_opens) || after=
+    if [ -n "$before" ] && [ "$after" != 0 ]; then
+        # The request for the counters is one of them.
+        [ $((after - before)) -ge "$churn_count" ] || fail "only $((after - before)) opens counted"
+    fi
+    echo "$told"
+}
+
+# After all load: memory and files at once, records after TIME-WAIT.
+check_nothing_left() {
+    local files octets left try
+    files=$(open_files "$main_pid")
+    [ "$files" -le $((idle_files + 4)) ] || fail "$files files open, $idle_files before any load"
+    octets=$(stat_of used_octets) || octets=
+    [ -n "$octets" ] || skip "stats.json does not tell the memory in use"
+    for try in $(seq 20); do
+        [ "$octets" -le $((idle_octets + 8192)) ] && break
+        sleep 0.2
+        octets=$(stat_of used_octets)
+    done
+    [ "$octets" -le $((idle_octets + 8192)) ] ||
+        fail "$octets octets of packet memory in use, $idle_octets before any load"
+    left=$(stat_of connections_total) || left=
+    [ -n "$left" ] || skip "stats.json does not tell the connections"
+    if [ "$mode" = quick ]; then
+        echo "$octets octets and $files files in use, as before; $left records, in TIME-WAIT or one" \
+            "request's (--full waits for their end)"
+        return
+    fi
+    for try in $(seq 80); do
+        [ "$left" -le 1 ] && break
+        sleep 1
+        left=$(stat_of connections_total)
+    done
+    [ "$left" -le 1 ] || fail "$left connections are left after 80 s"
+    echo "$octets octets and $files files in use, as before; no record but the request's after $try s"
+}
