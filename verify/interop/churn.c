@@ -101,7 +101,10 @@ int main(int count, char **words) {
     struct epoll_event events[256];
     while (live > 0) {
         int n = epoll_wait(epoll, events, 256, 10000);
-        if (n <= 0) { printf("nothing happened for 10 s with %d connections open, %d right\n", live, right); return 1; }
+        if (n <= 0) {
+            printf("nothing happened for 10 s with %d connections open, %d right\n", live, right);
+            return 1;
+        }
         for (int i = 0; i < n; i++) {
             struct conn *c = events[i].data.ptr;
             if (!handle(c, events[i].events)) continue;

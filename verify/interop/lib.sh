@@ -3,9 +3,9 @@
 #
 # A check is a function check_NAME. It runs in a subshell under `set -e`. Its last line of output is
 # the detail shown; `skip REASON` and `fail REASON` end it; any command that fails does too.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
-stack4=10.77.0.2 kernel4=10.77.0.1 stack6=fd77::2
+stack4=10.77.0.2 stack6=fd77::2
 base4=http://$stack4 base6="http://[$stack6]"
 passed=0 failed=0 skipped=0
 
@@ -34,7 +34,8 @@ run_check() {
     began=$EPOCHREALTIME
     output=$(
         set -Eeuo pipefail
-        trap '[ $? = 0 ] || echo "line $LINENO: $BASH_COMMAND"' ERR
+        exec 3>&1 # wherever a failing command's output goes, this is told
+        trap 'echo "line $LINENO: ${BASH_COMMAND%%$'"'\\n'"'*}" >&3' ERR
         "check_$name" 2>&1 </dev/null
     )
     code=$?
@@ -53,7 +54,7 @@ run_check() {
     *)
         failed=$((failed + 1))
         printf 'FAIL     %-22s %s\n' "$name" "$seconds"
-        tail -n 25 <<<"$output" | sed 's/^/             /'
+        tail -n 40 <<<"$output" | sed 's/^/             /'
         ;;
     esac
 }
@@ -115,8 +116,7 @@ start() {
 
 # await URL PID: waits until the URL answers; not if the process ends before.
 await() {
-    local try
-    for try in $(seq 100); do
+    for _ in $(seq 100); do
         curl -s -o /dev/null --max-time 1 "$1" && return
         kill -0 "$2" 2>/dev/null || return 1
         sleep 0.1
@@ -126,8 +126,7 @@ await() {
 
 # await_port HOST PORT
 await_port() {
-    local try
-    for try in $(seq 100); do
+    for _ in $(seq 100); do
         (: <"/dev/tcp/$1/$2") 2>/dev/null && return
         sleep 0.1
     done
@@ -143,6 +142,15 @@ open_files() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
 # A number of stats.json by its name, empty if it is not there.
 stat_of() {
     fetch "$base4/_usertcp/stats.json" | grep -oE "\"$1\": *[0-9]+" | head -n 1 | grep -oE '[0-9]+$'
+}
+
+# Connections of the stack in any state: rows are at most 200, and the number may leave TIME-WAIT out.
+records() {
+    local stats rows total
+    stats=$(fetch "$base4/_usertcp/stats.json")
+    rows=$(grep -oE '"state": *"' <<<"$stats" | wc -l)
+    total=$(stat_of connections_total)
+    echo $((rows > total ? rows : total))
 }
 
 # rate OCTETS BEGAN: "123 MB/s" since the moment BEGAN.

@@ -34,12 +34,22 @@ inside=(nsenter --net="/proc/$holder/ns/net")
 
 ip link add "$device" type veth peer name eth0 netns "$holder"
 "${inside[@]}" ip link set lo up
-for address in "${stack[@]}"; do "${inside[@]}" ip addr add "$address" dev eth0 $([[ $address == *:* ]] && echo nodad); done
-for address in "${kernel[@]}"; do ip addr add "$address" dev "$device" $([[ $address == *:* ]] && echo nodad); done
+# The kernel would first look whether somebody has an IPv6 address already; it takes a second.
+at_once() { if [[ $1 == *:* ]]; then echo nodad; fi; }
+# shellcheck disable=SC2046
+for address in "${stack[@]}"; do
+    "${inside[@]}" ip addr add "$address" dev eth0 $(at_once "$address")
+done
+# shellcheck disable=SC2046
+for address in "${kernel[@]}"; do
+    ip addr add "$address" dev "$device" $(at_once "$address")
+done
 ip link set "$device" up
 "${inside[@]}" ip link set eth0 up
 for address in "${kernel[@]}"; do "${inside[@]}" ip route add default via "${address%/*}"; done
 
 listen=::
 if [ "$command" = connect ] && [[ ${stack[0]} != *:* ]]; then listen=0.0.0.0; fi
-exec "${inside[@]}" "$REFEREE_PROGRAM" "$command" "${words[@]}" --kernel-sockets "$listen"
+# On one CPU, as the clients of clean transfers: a pair hands packets over per CPU, so segments that
+# two CPUs send overtake each other.
+exec "${inside[@]}" taskset -c 0 "$REFEREE_PROGRAM" "$command" "${words[@]}" --kernel-sockets "$listen"

@@ -7,7 +7,7 @@
 # Usage: verify/interop/run.sh [--quick|--full] [--only REGEX] [--referee] [--list]
 #   --quick     small files, short loads: under a minute, for CI
 #   --full      for acceptance: 1 GiB files, half a minute of wrk, waits for the end of TIME-WAIT
-#   (neither)   in between: 1 GiB files, shorter loads
+#   (neither)   the same with shorter loads
 #   --only      checks whose name matches
 #   --referee   the same checks against the kernel's own TCP behind a veth pair: shows what is a
 #               mistake of a check, and what of the stack
@@ -19,7 +19,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-mode=normal only=. referee= list=
+mode=normal only=. referee="" list=""
 while [ $# -gt 0 ]; do
     case $1 in
     --quick | --full | --normal) mode=${1#--} ;;
@@ -36,6 +36,7 @@ CHECKS=(
     listing_v4 listing_v6 file_v4 file_v6 head range http2 live_page missing_file
     ping_v4 ping_v6 ping_v4_fragments ping_v6_fragments
     download_v4 download_v6 upload
+    browser
     parallel_500 wrk h2load churn
     connect_kernel_echo connect_v6 connect_own_echo
     wire_download wire_upload wire_wrk
@@ -76,7 +77,7 @@ if [ -z "${USERTCP_INTEROP_WORK:-}" ]; then
     # A copy that everybody may run, wherever the source is.
     install -m 755 "$program" "$work/usertcp"
     limit=$([ "$mode" = quick ] && echo 180 || echo 1800)
-    USERTCP_INTEROP_WORK=$work timeout -k 5 "$limit" "${isolate[@]}" \
+    USERTCP_INTEROP_WORK=$work timeout --foreground -k 5 "$limit" "${isolate[@]}" \
         "$0" "--$mode" --only "$only" ${referee:+--referee}
     code=$?
     [ "$code" = 124 ] && echo "FAIL     all of interop: not done after $limit seconds"

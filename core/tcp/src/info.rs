@@ -1,20 +1,24 @@
 //! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
 
 use crate::halves::StateName;
-use usertcp_base::{Instant, Limiter, Rate, Span, Tick};
+use usertcp_base::{Instant, Limiter, Rate, Span};
+
+/// Microseconds in the unit of the stopwatches, as a power of two.
+const TICK_SHIFT: u32 = 6;
 
 /// How long each limiter held. Exactly one runs at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatches {
+    /// Saturating at 76 hours each.
     ticks: [u32; Limiter::COUNT],
-    since: Tick,
+    since: Instant,
     running: Limiter,
 }
 
 impl Stopwatches {
     /// All at zero, "application" running.
     pub fn new(now: Instant) -> Stopwatches {
-        Stopwatches { ticks: [0; Limiter::COUNT], since: now.tick(), running: Limiter::Application }
+        Stopwatches { ticks: [0; Limiter::COUNT], since: now, running: Limiter::Application }
     }
     /// Another limiter takes over; whether it is another.
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
@@ -33,13 +37,14 @@ impl Stopwatches {
     pub fn read(&self, now: Instant) -> [Span; Limiter::COUNT] {
         let mut copy = *self;
         copy.settle(now);
-        copy.ticks.map(|ticks| Span::from_micros(u64::from(ticks) << 6))
+        copy.ticks.map(|ticks| Span::from_micros(u64::from(ticks) << TICK_SHIFT))
     }
     fn settle(&mut self, now: Instant) {
-        let elapsed = now.tick().distance_from(self.since).unwrap_or(0);
+        // Whole ticks only, so that no part of one is lost or counted twice.
+        let ticks = (now.as_micros() >> TICK_SHIFT) - (self.since.as_micros() >> TICK_SHIFT);
         let slot = &mut self.ticks[self.running as usize];
-        *slot = slot.saturating_add(elapsed);
-        self.since = now.tick();
+        *slot = slot.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
+        self.since = now;
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::effects::{Effects, Then};
 use crate::env::Env;
+use crate::halves::StateName;
 use crate::keepalive::KeepAliveDue;
 use crate::recovery::{SendWindowFacts, TimerOutcome};
 use crate::send::probe::Persisting;
@@ -30,9 +31,15 @@ impl<C: CongestionController> Tcb<C> {
         timers.into_iter().flatten().min()
     }
 
-    /// Keep-alive waits while anything is outstanding (MUST-26).
+    /// Keep-alive waits while anything is outstanding (MUST-26), and rests where silence is all
+    /// that is left: both streams are complete and the reader takes its time.
+    fn keep_alive_waits(&self) -> bool {
+        let over = matches!(self.halves.state(), StateName::TimeWait | StateName::Closed);
+        over || self.snd.outstanding() > 0 || self.persist.is_probing()
+    }
+
     fn keep_alive_deadline(&self) -> Option<Instant> {
-        if self.snd.outstanding() > 0 || self.persist.is_probing() {
+        if self.keep_alive_waits() {
             return None;
         }
         self.keep_alive.deadline(self.last_heard, &self.settings.keep_alive)
@@ -122,12 +129,16 @@ impl<C: CongestionController> Tcb<C> {
         }
         if let Some(segment_octets) = self.mtu.on_timeout() {
             env.observe(&Event::PathMtu(segment_octets));
+            if count == 1 {
+                // What was lost was too big, which says nothing about congestion (IC-9).
+                self.controller.on_undo(env.now);
+            }
             self.controller.on_path(env.now, &PathChange::Mss(self.send_mss()));
         }
     }
 
     fn on_keep_alive(&mut self, now: Instant) -> Option<CloseReason> {
-        if self.snd.outstanding() > 0 || self.persist.is_probing() {
+        if self.keep_alive_waits() {
             return None;
         }
         match self.keep_alive.fire(now, self.last_heard, &self.settings.keep_alive) {

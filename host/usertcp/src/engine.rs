@@ -16,7 +16,7 @@ use usertcp_tcp::Settings;
 pub(crate) mod fake;
 pub(crate) mod shard;
 
-pub use usertcp_stack::{ConnInfo, Read, ShardEvent, Turn};
+pub use usertcp_stack::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent, Turn};
 
 /// A shard with its device queue.
 pub(crate) trait Engine {
@@ -31,6 +31,9 @@ pub(crate) trait Engine {
 
     fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId>;
     fn unlisten(&mut self, now: Instant, listener: ListenerId);
+    fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo>;
+    fn set_gate(&mut self, listener: ListenerId, gate: Gate);
+    fn decide(&mut self, now: Instant, conn: ConnId, decision: Decision) -> io::Result<()>;
     fn accept(&mut self, listener: ListenerId) -> Option<ConnId>;
     fn connect(
         &mut self,

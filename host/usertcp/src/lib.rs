@@ -38,7 +38,7 @@ mod sockets;
 mod stack;
 
 pub use builder::Builder;
-pub use engine::{ConnInfo, Read, ShardEvent};
+pub use engine::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent};
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
 pub use sockets::{

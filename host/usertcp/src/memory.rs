@@ -11,7 +11,7 @@ use crate::runtime::doorbell::Doorbell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 use usertcp_device::{DeviceFacts, Medium, Queue, RxBatch, TxBatch, WaitHandle};
-use usertcp_frame::{Chain, ChecksumState, FramePool, Offload, Packet};
+use usertcp_frame::{Chain, ChecksumState, Class, FramePool, Offload, Packet};
 
 /// Octets on their way in one direction; beyond it the sender finds the device full.
 const LANE_OCTETS: usize = 4 << 20;
@@ -123,15 +123,13 @@ impl Queue for ThreadPipe {
             if self.arrived.is_empty() {
                 self.refill();
             }
-            let Some(flat) = self.arrived.front() else { break };
-            let Some(slice) = pool.copy_of(&flat.octets, 0) else { break };
-            let mut packet = Packet { offload: flat.offload, octets: Chain::default() };
-            packet.octets.push_back(slice);
-            if into.push(packet).is_err() {
-                break;
-            }
-            self.arrived.pop_front();
-            count += 1;
+            let Some(flat) = self.arrived.pop_front() else { break };
+            // Without memory it is lost, as on any device: were it kept, the acknowledgements
+            // behind it, which free memory, could not get past it.
+            let Some(octets) = frames(pool, &flat.octets) else { continue };
+            let packet = Packet { offload: flat.offload, octets };
+            debug_assert!(!into.is_full());
+            count += usize::from(into.push(packet).is_ok());
         }
         count
     }
@@ -198,6 +196,26 @@ impl ThreadPipe {
             offload
         }
     }
+}
+
+/// A copy in frames: one, if there is one large enough, and else several.
+fn frames(pool: &FramePool, octets: &[u8]) -> Option<Chain> {
+    let mut chain = Chain::default();
+    if let Some(slice) = pool.copy_of(octets, 0) {
+        chain.push_back(slice);
+        return Some(chain);
+    }
+    let mut rest = octets;
+    while !rest.is_empty() {
+        let small = rest.len() <= FramePool::data_octets(Class::Small);
+        // What acknowledges, and so frees memory, is small: it may have the reserve.
+        let frame = if small { pool.take_control(0) } else { pool.take(Class::Full, 0) };
+        let mut frame = frame?;
+        let count = frame.extend(rest);
+        rest = rest.get(count..).unwrap_or_default();
+        chain.push_back(frame.into_slice());
+    }
+    Some(chain)
 }
 
 impl Drop for ThreadPipe {

@@ -5,7 +5,7 @@
 //! million idle streams.
 
 use crate::engine::ShardEvent;
-use crate::engine::{ConnInfo, Engine, Read};
+use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read};
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +45,8 @@ pub trait Handler: 'static {
 pub struct ListenAt {
     /// One of the stack's addresses; `None`: any.
     pub address: Option<IpAddr>,
-    /// A port; `None`: any. A connection tells by its local address where it was going.
+    /// A port; zero: one that is free, which [`Context::listener_info`] tells; `None`: every port.
+    /// A connection tells by its local address where it was going.
     pub port: Option<u16>,
 }
 
@@ -129,8 +130,7 @@ impl Context<'_> {
     /// Listens.
     ///
     /// # Errors
-    /// `AddrInUse`; `AddrNotAvailable` when the address is not the stack's; `InvalidInput` for
-    /// port zero.
+    /// `AddrInUse`; `AddrNotAvailable` when the address is not the stack's.
     pub fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId> {
         self.engine.listen(at, options)
     }
@@ -139,6 +139,26 @@ impl Context<'_> {
     pub fn unlisten(&mut self, listener: ListenerId) {
         self.state.acted = true;
         self.engine.unlisten(self.now, listener);
+    }
+
+    /// Where a listener listens, and who waits there.
+    pub fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo> {
+        self.engine.listener_info(listener)
+    }
+
+    /// Lets the handler decide on each SYN at `listener`, before it is answered:
+    /// [`ShardEvent::Asked`] asks, [`Context::decide`] answers.
+    pub fn set_gate(&mut self, listener: ListenerId, gate: Gate) {
+        self.engine.set_gate(listener, gate);
+    }
+
+    /// Decides on a SYN.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is gone.
+    pub fn decide(&mut self, conn: ConnId, decision: Decision) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.decide(self.now, conn, decision)
     }
 
     /// The connection that has waited longest at `listener`.

@@ -22,8 +22,9 @@ use usertcp_device::DeviceFacts;
 
 /// A running stack: a cheap handle, to be cloned and sent at will.
 ///
-/// The stack ends when [`Stack::shutdown`] is called or the last handle is dropped. Streams and
-/// listeners are not handles: they fail with `ConnectionAborted` then.
+/// The stack ends when [`Stack::shutdown`] is called or the last handle is dropped; both wait for
+/// its thread, at most a little longer than the linger time. Streams and listeners are not
+/// handles: they fail with `ConnectionAborted` then.
 #[derive(Clone, Debug)]
 pub struct Stack {
     inner: Arc<Inner>,

@@ -1,4 +1,5 @@
 //! The native face: handlers on the stacks' own threads, no task and no lock per connection.
+#![allow(clippy::unwrap_used)] // helpers of tests are not tests to the lint
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

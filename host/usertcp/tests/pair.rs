@@ -1,4 +1,5 @@
 //! Two stacks of one process, joined by a pipe between their threads.
+#![allow(clippy::unwrap_used)] // helpers of tests are not tests to the lint
 
 mod common;
 
@@ -285,6 +286,21 @@ async fn what_was_written_before_the_end_arrives() {
     drop(near);
     tokio::task::spawn_blocking(move || drop(left)).await.unwrap();
     assert_eq!(reader.await.unwrap().unwrap(), 1 << 20);
+}
+
+#[tokio::test]
+async fn one_listener_at_every_port() {
+    let (left, right) = stacks();
+    let options = usertcp::ListenOptions::default();
+    let all = TcpListener::bind_at(&right, Default::default(), options).await.unwrap();
+    let free = TcpListener::bind(&right, at(0)).await.unwrap();
+    assert_ne!(free.local_addr().unwrap().port(), 0);
+    let near = TcpStream::connect(&left, at(4711)).await.unwrap();
+    let (far, peer) = all.accept().await.unwrap();
+    assert_eq!(far.local_addr().unwrap(), at(4711));
+    assert_eq!(peer, near.local_addr().unwrap());
+    let (near, _far) = open(&left, &free).await;
+    assert_eq!(near.peer_addr().unwrap(), free.local_addr().unwrap());
 }
 
 /// Every wait is short of something that only the other side brings; one wake-up lost, and a

@@ -218,6 +218,9 @@ static void await_server(void) {
         close(fd);
         if (!refused) return;
         if (nanos() > end) die_plain("nobody accepts at the address");
+        char path[64], link[8];
+        snprintf(path, sizeof path, "/proc/%d/exe", peer_pid);  // a zombie has none
+        if (peer_pid && readlink(path, link, sizeof link) < 0) die_plain("the server ended");
         usleep(10000);
     }
 }
@@ -338,7 +341,7 @@ static void establish(void) {
         }
         for (int missing = end - first; missing > 0;) {
             int n = epoll_wait(epoll, events, EVENTS, 5000);
-            if (n <= 0) { fprintf(stderr, "kbench: no answer to SYN after %d connections\n", first); exit(1); }
+            if (n <= 0) die_plain("no answer to a SYN for 5 s");
             for (int k = 0; k < n; k++) {
                 int i = events[k].data.u64;
                 if ((errno = socket_error(table[i].fd))) die("connecting");
@@ -500,7 +503,8 @@ static void options(int count, char **words) {
         case MESSAGE: message = atoi(optarg); break;
         default: exit(2);
     }
-    if (message < HEAD || message > buffer_octets || conns < 1) die_plain("--msg from 16 to --buf, --conns from 1");
+    if (message < HEAD || message > buffer_octets) die_plain("--msg is from 16 to --buf");
+    if (conns < 1) die_plain("--conns is from 1");
 }
 
 int main(int count, char **words) {

@@ -41,6 +41,12 @@ pub fn resident_octets() -> u64 {
     text.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
+/// CPU seconds this thread has used.
+pub fn thread_cpu_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
+
 /// How many files a process may hold open.
 pub fn file_limit() -> u64 {
     let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();

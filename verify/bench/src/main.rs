@@ -5,11 +5,13 @@
 //! ```text
 //! cargo run --release -p usertcp-bench -- speed     Gbit/s, requests per second, beside the kernel
 //! cargo run --release -p usertcp-bench -- memory    octets per idle connection, embryo, TIME-WAIT
+//! cargo run --release -p usertcp-bench -- core      the stack alone, both ends on one core
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
 #![allow(clippy::float_arithmetic)]
 
+mod core;
 mod json;
 mod machine;
 mod memory;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Speed(options)) => speed::run(&options),
         Ok(Command::Memory(options)) => memory::run(&options),
+        Ok(Command::Core(options)) => core::run(&options),
         Ok(Command::Micro) => Ok(micro::run()),
     };
     match outcome {

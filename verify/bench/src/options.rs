@@ -22,6 +22,9 @@ memory   octets per idle established connection, embryo and TIME-WAIT record
   --connections N                                                               [20000]
   --json FILE
 
+core     two stacks on one core, no system between them
+  --rounds N       [3]     --seconds S   [1]     --only REGEX     --json FILE
+
 micro    nanoseconds of checksums, frames, headers
 ";
 
@@ -33,6 +36,8 @@ pub enum Command {
     Speed(SpeedOptions),
     /// Measure memory.
     Memory(MemoryOptions),
+    /// Measure the stack alone.
+    Core(CoreOptions),
     /// Measure small parts.
     Micro,
 }
@@ -63,12 +68,25 @@ pub struct MemoryOptions {
     pub json: Option<PathBuf>,
 }
 
+/// Options of `core`.
+pub struct CoreOptions {
+    /// How often each workload is measured.
+    pub rounds: u32,
+    /// Measured time of one run.
+    pub seconds: f64,
+    /// Which workloads.
+    pub only: Option<Regex>,
+    /// Where to write JSON.
+    pub json: Option<PathBuf>,
+}
+
 /// Reads the command line.
 pub fn read(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
     match words.next().as_deref() {
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some("speed") => speed(words).map(Command::Speed),
         Some("memory") => memory(words).map(Command::Memory),
+        Some("core") => core(words).map(Command::Core),
         Some("micro") => match words.next() {
             None => Ok(Command::Micro),
             Some(word) => Err(format!("micro has no option {word}")),
@@ -102,7 +120,11 @@ fn speed(mut words: impl Iterator<Item = String>) -> Result<SpeedOptions, String
     if options.smoke {
         (options.rounds, options.seconds, options.warm_seconds) = (1, 0.3, 0.1);
     }
-    if options.rounds == 0 || options.seconds < 0.1 || options.warm_seconds < 0.0 {
+    let (window, warm) = (0.1..3600.0, 0.0..3600.0);
+    if options.rounds == 0
+        || !window.contains(&options.seconds)
+        || !warm.contains(&options.warm_seconds)
+    {
         return Err("at least one round of at least 0.1 seconds".into());
     }
     Ok(options)
@@ -120,6 +142,23 @@ fn memory(mut words: impl Iterator<Item = String>) -> Result<MemoryOptions, Stri
     // One address has no more ports than that to connect from.
     if !(100..=50_000).contains(&options.connections) {
         return Err("--connections from 100 to 50000".into());
+    }
+    Ok(options)
+}
+
+fn core(mut words: impl Iterator<Item = String>) -> Result<CoreOptions, String> {
+    let mut options = CoreOptions { rounds: 3, seconds: 1.0, only: None, json: None };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--rounds" => options.rounds = value(&word, &mut words)?,
+            "--seconds" => options.seconds = value(&word, &mut words)?,
+            "--only" => options.only = Some(value(&word, &mut words)?),
+            "--json" => options.json = Some(value(&word, &mut words)?),
+            _ => return Err(format!("core has no option {word}")),
+        }
+    }
+    if options.rounds == 0 || !(0.01..3600.0).contains(&options.seconds) {
+        return Err("at least one round of at least 0.01 seconds".into());
     }
     Ok(options)
 }

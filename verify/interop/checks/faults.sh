@@ -66,13 +66,16 @@ check_fault_port_in_use() {
 # The last word of the server all checks used.
 check_stop() {
     kill -TERM "$main_pid"
-    local try
-    for try in $(seq 50); do
+    for _ in $(seq 50); do
         [ -e "/proc/$main_pid/fd/0" ] || break
         sleep 0.1
     done
     [ ! -e "/proc/$main_pid/fd/0" ] || fail "still running 5 s after SIGTERM"
     ! grep -qi panic "$work/main.log" || fail "$(grep -i -A 5 panic "$work/main.log")"
+    for _ in $(seq 20); do
+        [ -e /proc/sys/net/ipv4/conf/utcp0 ] || break
+        sleep 0.1
+    done
     ! ip link show utcp0 2>/dev/null || fail "utcp0 is still there"
     tail -n 1 "$work/main.log"
 }

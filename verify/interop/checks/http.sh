@@ -31,7 +31,7 @@ check_head() {
 
 check_range() {
     local code
-    fetch -r 1000-1999 "$base4/data.bin" | cmp - <(tail -c +1001 "$site/data.bin" | head -c 1000)
+    fetch -r 1000-1999 "$base4/data.bin" | cmp - <(head -c 2000 "$site/data.bin" | tail -c 1000)
     fetch -r -500 "$base4/data.bin" | cmp - <(tail -c 500 "$site/data.bin")
     fetch -r 199000- "$base4/data.bin" | cmp - <(tail -c 1000 "$site/data.bin")
     code=$(curl -s -o /dev/null -w '%{http_code}' -r 0-0 "$base4/data.bin")
@@ -42,8 +42,9 @@ check_range() {
 }
 
 check_http2() {
-    curl --version | grep -q HTTP2 || skip "this curl has no HTTP/2"
     local told
+    told=$(curl --version)
+    [[ $told == *HTTP2* ]] || skip "this curl has no HTTP/2"
     told=$(fetch --http2-prior-knowledge -o "$work/http2" -w '%{http_version} %{http_code}' "$base4/data.bin")
     equal "$told" "2 200" "version and status"
     cmp "$work/http2" "$site/data.bin"
@@ -81,4 +82,29 @@ check_upload() {
     equal "$(sum <"$site/uploaded.bin")" "$big_sum" "SHA-256 of the stored file"
     rm "$site/uploaded.bin"
     echo "$big_mib MiB by PUT, status $code, SHA-256 equal, $speed"
+}
+
+# Set USERTCP_SCREENSHOTS to a directory to get pictures to look at.
+check_browser() {
+    [ "$mode" != quick ] || skip "takes too long for --quick"
+    local browser dom name path
+    browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
+        skip "chromium is not installed"
+    for path in / /_usertcp/; do
+        local flags=(--headless --no-sandbox --disable-gpu --no-first-run --disable-sync
+            --disable-background-networking --disable-component-update --virtual-time-budget=4000
+            --user-data-dir="$work/browser")
+        dom=$(timeout 60 "$browser" "${flags[@]}" --dump-dom "$base4$path" 2>/dev/null)
+        if [ -n "${USERTCP_SCREENSHOTS:-}" ]; then
+            name=$([ "$path" = / ] && echo listing || echo live)
+            timeout 60 "$browser" "${flags[@]}" --window-size=1200,900 \
+                --screenshot="$USERTCP_SCREENSHOTS/$name.png" "$base4$path" >/dev/null 2>&1
+        fi
+        if [ "$path" = / ]; then
+            grep -q 'hello.txt' <<<"$dom" || fail "the listing in the browser has no hello.txt"
+        else
+            grep -qi 'connection' <<<"$dom" || fail "the live page in the browser has no connections"
+        fi
+    done
+    echo "listing and live page$([ -z "${USERTCP_SCREENSHOTS:-}" ] || echo ", pictures in $USERTCP_SCREENSHOTS")"
 }

@@ -165,6 +165,8 @@ impl<C: CongestionController> Tcb<C> {
         if self.snd.up.is_some_and(|up| ack.at_or_after(up)) {
             self.snd.up = None;
         }
+        // Follow SND.UNA, or 2^31 octets later the mark would lie ahead of it.
+        self.snd.small = self.snd.small.latest(ack);
         if fin_acked && self.halves.send() == SendHalf::Closing {
             // An acknowledgement of our FIN: a declared arc from each closing state.
             let _ = self.halves.apply(Move::FinAcknowledged);

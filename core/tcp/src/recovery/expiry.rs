@@ -5,10 +5,11 @@
 //! Implements: RFC 6298 §5.4–5.7, RFC 5681 §3.1, RFC 8985 §6.3, §7.3, RFC 2018 §8, RFC 5682 §2.1.
 
 use super::records::Marks;
+use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
 use super::undo::{Frto, Undo};
 use super::{Grant, Recovery, RecoveryState, SendWindowFacts, TimerOutcome};
-use usertcp_base::Instant;
+use usertcp_base::{Instant, Span};
 use usertcp_cc::{Congestion, CongestionController, CongestionKind};
 
 /// Doublings after which the round-trip estimate is taken for bogus (6298-12).
@@ -73,14 +74,36 @@ impl Recovery {
     /// RFC 8985 §7.3. What follows a probe is the timeout.
     fn on_probe_timer(&mut self, now: Instant, window: SendWindowFacts) -> TimerOutcome {
         let allowed = self.may_probe();
-        self.timer.wait_for_timeout();
         let new_data = window.new_data_ready;
+        if allowed
+            && !new_data
+            && let Some(until) = self.acknowledgement_due(now, window).filter(|until| now < *until)
+        {
+            let expiry = self.expiry();
+            if until < expiry {
+                self.timer.wait_until(SendTimer::TailProbe, until, expiry);
+            } else {
+                self.timer.wait_for_timeout();
+            }
+            return TimerOutcome::Nothing;
+        }
+        self.timer.wait_for_timeout();
         if !allowed || (!new_data && !self.last_is_open(window)) {
             return TimerOutcome::Nothing;
         }
         self.timer.restart(now);
         self.grant = if new_data { Grant::NewData } else { Grant::Last };
         TimerOutcome::Probe { new_data }
+    }
+    /// A receiver whose window is full acknowledges when its application reads, or when its delayed
+    /// acknowledgement is due: until then silence says nothing of loss.
+    fn acknowledgement_due(&self, now: Instant, window: SendWindowFacts) -> Option<Instant> {
+        if window.right_edge.since(self.board.nxt()) >= self.mss() {
+            return None;
+        }
+        let delay = Span::from_micros(u64::from(self.bounds.ack_delay));
+        let sent = self.board.last()?.sent_at;
+        Some(sent.before_now(now) + TailProbe::wait(self.rtt.srtt(), true, delay))
     }
     fn last_is_open(&self, window: SendWindowFacts) -> bool {
         self.board.last_segment().is_some_and(|(seq, _)| seq.before(window.right_edge))

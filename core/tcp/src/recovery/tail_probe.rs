@@ -9,6 +9,10 @@ use usertcp_base::{Seq, Span};
 /// Wait before any round trip is known (RFC 8985 §7.2).
 const UNKNOWN_RTT: Span = Span::from_secs(1);
 
+/// On a path of microseconds two round trips are less than a busy host takes to run the process
+/// that acknowledges: every such pause would draw a needless probe.
+const LEAST_WAIT: Span = Span::from_millis(10);
+
 /// The probe's variables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TailProbe {
@@ -63,10 +67,11 @@ impl TailProbe {
         self.in_flight = false;
         self.rescued = false;
     }
-    /// RFC 8985 §7.2: two round trips; one segment alone may wait for a delayed acknowledgement.
+    /// RFC 8985 §7.2: two round trips, and a little for the peer to be scheduled; one segment alone
+    /// may wait for a delayed acknowledgement.
     pub(super) fn wait(srtt: Option<Span>, single_segment: bool, max_ack_delay: Span) -> Span {
         let Some(srtt) = srtt else { return UNKNOWN_RTT };
-        let wait = srtt.saturating_mul(2);
+        let wait = srtt.saturating_mul(2).max(LEAST_WAIT);
         if single_segment { wait.saturating_add(max_ack_delay) } else { wait }
     }
     /// RFC 8985 §7.4.2.

@@ -120,7 +120,7 @@ impl<C: CongestionController> Tcb<C> {
             Ok(fits) => fits.max(mss.min(allowance)),
             Err(held) => return Some(Err(held)),
         };
-        let whole = octets.min(fits).min(room.largest_payload_octets.max(mss));
+        let whole = octets.min(fits).min(self.largest_payload(room, mss));
         let octets = if whole < octets { (whole - whole % mss).max(mss.min(whole)) } else { whole };
         if octets == 0 {
             return Some(Err(Held::by(Limiter::Congestion)));
@@ -193,7 +193,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         let paced = self.pace(env.now, allowance.max(1), &budget)?;
         // Pacing and the window cut between segments, never inside one.
-        let largest = paced.max(mss.min(allowance)).min(room.largest_payload_octets.max(mss));
+        let largest = paced.max(mss.min(allowance)).min(self.largest_payload(room, mss));
         let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
         self.owed.partial = false;
         let seq = self.snd.nxt;
@@ -293,6 +293,12 @@ impl<C: CongestionController> Tcb<C> {
         let blocks = if self.receiver.held().is_empty() { 0 } else { self.sack_room() as u32 };
         let octets = if blocks > 0 { SACK_OPTION_OCTETS + blocks * SACK_BLOCK_OCTETS } else { 0 };
         self.send_mss().saturating_sub(octets).max(1)
+    }
+
+    /// Payload of one call at most. Urgent data leaves a segment at a time: a device that cuts
+    /// would repeat the pointer on each piece.
+    fn largest_payload(&self, room: &SendRoom, mss: u32) -> u32 {
+        if self.snd.up.is_some() { mss } else { room.largest_payload_octets.max(mss) }
     }
 
     fn sack_room(&self) -> usize {

@@ -436,7 +436,10 @@ impl Bench {
         let clock = self.peer_clock();
         let usual = self.timestamps.then_some((clock, 0));
         let mut options = Options {
-            timestamps: peer.stamps.unwrap_or(usual).map(|(value, echo)| Timestamps { value, echo }),
+            timestamps: peer
+                .stamps
+                .unwrap_or(usual)
+                .map(|(value, echo)| Timestamps { value, echo }),
             ..Options::default()
         };
         for &(left, right) in &peer.sack {

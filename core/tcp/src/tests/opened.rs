@@ -6,8 +6,7 @@ use usertcp_wire::tcp::Flags;
 // proves 7323-2
 #[test]
 fn the_window_of_a_syn_is_never_scaled() {
-    let start =
-        Start { scale: Some(7), window: 1000, active: true, ..Start::default() };
+    let start = Start { scale: Some(7), window: 1000, active: true, ..Start::default() };
     let mut bench = start.go();
     assert_eq!(bench.info().peer_window_octets, 1000);
     let out = bench.write(5000);

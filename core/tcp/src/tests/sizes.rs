@@ -1,1 +1,25 @@
-//! sizes
+//! What a connection costs.
+
+use crate::*;
+use usertcp_cc::AnyController;
+
+// proves BG-5 (its share), DESIGN §5.3
+#[test]
+fn a_connection_is_not_large() {
+    let size = size_of::<Tcb<AnyController>>();
+    std::println!("Tcb<AnyController> {size}");
+    std::println!("Recovery {}", size_of::<recovery::Recovery>());
+    std::println!("AnyController {}", size_of::<AnyController>());
+    std::println!("Settings {}", size_of::<Settings>());
+    std::println!("Receiver {}", size_of::<recv::receiver::Receiver>());
+    std::println!("Stopwatches {}", size_of::<Stopwatches>());
+    std::println!("Snd {}", size_of::<send::Snd>());
+    std::println!("Autotune {}", size_of::<recv::autotune::Autotune>());
+    std::println!("AckPolicy {}", size_of::<recv::ack_policy::AckPolicy>());
+    std::println!("PathMtu {}", size_of::<PathMtu>());
+    std::println!("Persist {}", size_of::<send::probe::Persist>());
+    std::println!("Timestamps {}", size_of::<recv::paws::Timestamps>());
+    std::println!("Handshake {}", size_of::<Handshake>());
+    std::println!("TimeWait {}", size_of::<TimeWait>());
+    assert!(size <= 1100);
+}

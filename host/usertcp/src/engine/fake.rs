@@ -3,7 +3,7 @@
 //! For tests of what lies above a shard. It keeps to the same promises and makes the most of
 //! their limits: little room, events as seldom as they may come.
 
-use crate::engine::{ConnInfo, Engine, Read, ShardEvent, Turn};
+use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read, ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -131,6 +131,15 @@ impl Engine for Fake {
         for conn in self.listeners.remove(&listener).unwrap_or_default().1 {
             self.abort(now, conn);
         }
+    }
+    fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo> {
+        let (port, queue) = self.listeners.get(&listener)?;
+        let waiting = queue.len() as u32;
+        Some(ListenerInfo { local: None, port: Some(*port), waiting, half_open: 0 })
+    }
+    fn set_gate(&mut self, _: ListenerId, _: Gate) {}
+    fn decide(&mut self, _: Instant, _: ConnId, _: Decision) -> io::Result<()> {
+        Ok(())
     }
     fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
         let conn = self.listeners.get_mut(&listener)?.1.pop_front()?;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the shard's answers and refusals in the terms of `std::io`. Must not know: threads.
 
-use crate::engine::{ConnInfo, Engine, Read, ShardEvent, Turn};
+use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read, ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use crate::sockets::error;
 use std::io::{self, ErrorKind};
@@ -60,6 +60,15 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     }
     fn unlisten(&mut self, now: Instant, listener: ListenerId) {
         self.shard.close_listener(now, listener);
+    }
+    fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo> {
+        self.shard.listener_info(listener)
+    }
+    fn set_gate(&mut self, listener: ListenerId, gate: Gate) {
+        self.shard.set_gate(listener, gate);
+    }
+    fn decide(&mut self, now: Instant, conn: ConnId, decision: Decision) -> io::Result<()> {
+        self.shard.decide(now, conn, decision).map_err(failed)
     }
     fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
         self.shard.accept(listener)

@@ -118,7 +118,8 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             if round.now.since(self.active) < self.manners.busy_poll {
-                std::hint::spin_loop();
+                // Where threads are more than cores, what we wait for may need this one.
+                std::thread::yield_now();
                 continue;
             }
             self.sleep(&mut waiter, &round);

@@ -141,18 +141,18 @@ impl Driver {
 
     // Listening.
 
-    /// Listens; the pool is where accepted streams are put. Port zero: one that is free.
+    /// Listens; the pool is where accepted streams are put. `shown`: what the listener tells as
+    /// its address, but for a port that is chosen here.
     pub(crate) fn listen(
         &mut self,
         context: &mut Context<'_>,
-        at: SocketAddr,
+        at: ListenAt,
+        shown: SocketAddr,
         options: &ListenOptions,
     ) -> io::Result<Arc<Pool>> {
-        let (listener, port) = match at.port() {
-            0 => listen_anywhere(context, at, options)?,
-            port => (context.listen(ListenAt::from(at), options)?, port),
-        };
-        let local = SocketAddr::new(at.ip(), port);
+        let listener = context.listen(at, options)?;
+        let chosen = context.listener_info(listener).and_then(|info| info.port);
+        let local = SocketAddr::new(shown.ip(), chosen.unwrap_or(shown.port()));
         let pool = Arc::new(Pool::new(Arc::clone(&self.hub), listener, local));
         self.listeners.insert(listener, Arc::clone(&pool));
         Ok(pool)
@@ -385,7 +385,7 @@ impl Handler for Driver {
 
     fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
         match event {
-            // No gate is set: nobody is asked.
+            // Sockets set no gate.
             ShardEvent::Asked { .. } => {}
             ShardEvent::Accepted { listener, .. } => {
                 if let Some(pool) = self.listeners.get(&listener).map(Arc::clone) {
@@ -446,22 +446,4 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.let_go();
     }
-}
-
-/// Tries ports of the dynamic range (RFC 6335 §6) until one is free.
-fn listen_anywhere(
-    context: &mut Context<'_>,
-    at: SocketAddr,
-    options: &ListenOptions,
-) -> io::Result<(ListenerId, u16)> {
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in 49_152..=65_535 {
-        let at = SocketAddr::new(at.ip(), port);
-        match context.listen(ListenAt::from(at), options) {
-            Ok(listener) => return Ok((listener, port)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
 }

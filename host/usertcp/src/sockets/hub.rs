@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use usertcp_base::Limits;
 
+/// Something for the driver to do.
+type DriverCall = Box<dyn FnOnce(&mut Driver, &mut Context<'_>) + Send>;
+
 /// Something for the driver to look at.
 pub(crate) enum Task {
     /// The application put something in a stream's cell.
@@ -24,7 +27,7 @@ pub(crate) enum Task {
     /// Nobody waits for this attempt to connect any more.
     Forget(Ticket),
     /// Rare things.
-    Call(Box<dyn FnOnce(&mut Driver, &mut Context<'_>) + Send>),
+    Call(DriverCall),
 }
 
 /// Names an attempt to connect.

@@ -3,7 +3,7 @@
 //! Owns: [`TcpListener`], and the pool of accepted streams it shares with the worker.
 //! Must not know: how streams move data.
 
-use crate::native::ListenOptions;
+use crate::native::{ListenAt, ListenOptions};
 use crate::runtime::commands::lock;
 use crate::runtime::reply::question;
 use crate::sockets::error;
@@ -14,7 +14,7 @@ use crate::stack::Stack;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use usertcp_base::ListenerId;
@@ -155,9 +155,33 @@ impl TcpListener {
         address: SocketAddr,
         options: ListenOptions,
     ) -> io::Result<TcpListener> {
+        TcpListener::listen(stack, ListenAt::from(address), address, options).await
+    }
+
+    /// Listens at what only [`ListenAt`] can say: every port of an address, or of all. Each
+    /// stream's [`local_addr`](TcpStream::local_addr) tells where its peer meant to go.
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind`].
+    pub async fn bind_at(
+        stack: &Stack,
+        at: ListenAt,
+        options: ListenOptions,
+    ) -> io::Result<TcpListener> {
+        let address = at.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+        let shown = SocketAddr::new(address, at.port.unwrap_or(0));
+        TcpListener::listen(stack, at, shown, options).await
+    }
+
+    async fn listen(
+        stack: &Stack,
+        at: ListenAt,
+        shown: SocketAddr,
+        options: ListenOptions,
+    ) -> io::Result<TcpListener> {
         let (reply, answer) = question::<io::Result<TcpListener>>();
         let call = Task::Call(Box::new(move |driver, context| {
-            let pool = driver.listen(context, address, &options);
+            let pool = driver.listen(context, at, shown, &options);
             // An answer that nobody waits for is dropped here, and the listener with it.
             drop(reply.send(pool.map(|pool| TcpListener { pool })));
         }));
@@ -189,7 +213,7 @@ impl TcpListener {
         })
     }
 
-    /// Where it listens.
+    /// Where it listens; port zero when it listens at every port.
     ///
     /// # Errors
     /// None; the signature is that of every other listener.

@@ -64,22 +64,15 @@ struct Shelves {
     waiting: Wakers,
 }
 
-/// What a writer got.
-pub(crate) enum Taken {
-    /// Frames, with room for all of it or for a part.
-    Frames(Frames),
-    /// None. If a waker was given it will be woken; ring the doorbell now.
-    Empty,
-}
-
 impl Stash {
     /// An empty one, which is low.
     pub(crate) fn new(size: StashSize) -> Stash {
         Stash { shelves: Mutex::default(), low: AtomicBool::new(true), size }
     }
 
-    /// Frames for what `order` describes.
-    pub(crate) fn take(&self, order: Order, waker: Option<&Waker>) -> Taken {
+    /// Frames for what `order` describes, with room for all of it or for a part. `None`: there is
+    /// none; a waker that was given will be woken when there is. Ring the doorbell then.
+    pub(crate) fn take(&self, order: Order, waker: Option<&Waker>) -> Option<Frames> {
         let mut frames = Frames::new();
         let mut crowd = Wakers::default();
         {
@@ -98,7 +91,7 @@ impl Stash {
             }
         }
         crowd.wake();
-        if frames.is_empty() { Taken::Empty } else { Taken::Frames(frames) }
+        if frames.is_empty() { None } else { Some(frames) }
     }
 
     /// One frame with as much room as there is, for `octets`.
@@ -106,10 +99,7 @@ impl Stash {
         let bulk = octets + HEADROOM_OCTETS > FramePool::data_octets(Class::Full);
         // One octet is asked for, so that one frame comes.
         let octets = if bulk { 1 } else { octets };
-        match self.take(Order { octets, bulk, each: usize::MAX }, Some(waker)) {
-            Taken::Frames(mut frames) => frames.pop(),
-            Taken::Empty => None,
-        }
+        self.take(Order { octets, bulk, each: usize::MAX }, Some(waker))?.pop()
     }
 
     /// Whether there is a frame; if not, the waker is woken when there is. Ring the doorbell then.
@@ -206,11 +196,11 @@ mod tests {
         let stash = Stash::new(StashSize::for_budget(8 << 20));
         assert!(stash.is_low());
         let order = |octets| Order { octets, bulk: octets > BULK_OCTETS, each: usize::MAX };
-        assert!(matches!(stash.take(order(1), None), Taken::Empty));
+        assert!(stash.take(order(1), None).is_none());
         let (wakers, stuck) = stash.fill(&pool);
         assert!(wakers.is_empty() && !stuck && !stash.is_low());
         for (octets, most) in [(1, 1), (256, 2), (8192, 5), (65_536, 2), (200_000, 32)] {
-            let Taken::Frames(frames) = stash.take(order(octets), None) else { panic!() };
+            let frames = stash.take(order(octets), None).unwrap();
             assert!(frames.len() <= most, "{octets}: {}", frames.len());
         }
         stash.close().wake();

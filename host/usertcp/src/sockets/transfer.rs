@@ -6,7 +6,7 @@
 use crate::sockets::cell::{Cell, State};
 use crate::sockets::inbound::Piece;
 use crate::sockets::outbound::Parcel;
-use crate::sockets::stash::{BULK_OCTETS, Order, Taken};
+use crate::sockets::stash::{BULK_OCTETS, Order};
 use crate::sockets::wakers::Wakers;
 use arrayvec::ArrayVec;
 use std::io::{self, IoSlice};
@@ -210,13 +210,10 @@ impl Cell {
         order: Order,
         waker: Option<&Waker>,
     ) -> Poll<io::Result<usize>> {
-        let mut frames = match self.hub.stash.take(order, waker) {
-            Taken::Frames(frames) => frames,
-            Taken::Empty => {
-                self.unreserve(order.octets);
-                self.hub.doorbell.ring();
-                return Poll::Pending;
-            }
+        let Some(mut frames) = self.hub.stash.take(order, waker) else {
+            self.unreserve(order.octets);
+            self.hub.doorbell.ring();
+            return Poll::Pending;
         };
         for frame in &mut frames {
             source.copy_to(frame, order.each);

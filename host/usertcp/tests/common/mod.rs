@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use usertcp::memory::{PipeConfig, pair};
-use usertcp::{Stack, TcpListener, TcpStream};
+use usertcp::{Builder, Stack, TcpListener, TcpStream};
 
 /// No step of a test takes longer on a machine that is not broken.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,13 +19,16 @@ pub fn stacks_over(config: PipeConfig) -> (Stack, Stack) {
     stacks_with(config, 64 << 20)
 }
 
-/// Two stacks at 10.0.0.1 and 10.0.0.2.
 pub fn stacks_with(config: PipeConfig, octets: usize) -> (Stack, Stack) {
+    stacks_built(config, |builder| builder.memory_budget(octets))
+}
+
+/// Two stacks at 10.0.0.1 and 10.0.0.2.
+pub fn stacks_built(config: PipeConfig, also: impl Fn(Builder) -> Builder) -> (Stack, Stack) {
     let (one, other) = pair(config);
     let start = |name: &str, end, address: &str, seed| {
-        let builder =
-            Stack::builder().name(name).memory(end).seed([seed; 32]).memory_budget(octets);
-        builder.address(address.parse().unwrap()).start().unwrap()
+        let builder = Stack::builder().name(name).memory(end).seed([seed; 32]);
+        also(builder.address(address.parse().unwrap())).start().unwrap()
     };
     (start("left", one, "10.0.0.1/24", 1), start("right", other, "10.0.0.2/24", 2))
 }

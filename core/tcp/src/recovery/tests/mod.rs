@@ -97,6 +97,8 @@ impl CongestionController for Recorder {
 
 /// A sender. Time is in milliseconds, segments are numbered from one.
 pub(super) struct Sender {
+    /// The peer's window, octets.
+    pub(super) window: u32,
     pub(super) recovery: Recovery,
     pub(super) cc: Recorder,
     prng: Prng,
@@ -140,6 +142,7 @@ impl Sender {
             cc: Recorder::start(&path),
             prng: Prng::from_seed(1),
             now,
+            window: 1 << 20,
             new_data_ready: false,
             echoed_at: None,
         }
@@ -201,7 +204,7 @@ impl Sender {
     }
     pub(super) fn fire(&mut self) -> TimerOutcome {
         let window = SendWindowFacts {
-            right_edge: self.recovery.una() + (1 << 20),
+            right_edge: self.recovery.una() + self.window,
             new_data_ready: self.new_data_ready,
         };
         let outcome = self.recovery.on_timer(self.now, &mut self.cc, window);

@@ -19,6 +19,26 @@ fn a_probe_waits_two_round_trips() {
     assert_eq!(capped.wait(), 300, "never later than the timeout");
 }
 
+// proves 8985-9
+#[test]
+fn on_a_path_of_microseconds_a_probe_waits_ten_milliseconds() {
+    let mut sender = Sender::with(|_, start| start.rtt = Some(Span::from_micros(80)));
+    sender.send(5);
+    assert_eq!(sender.wait(), 10, "a busy peer takes longer than two round trips");
+}
+
+// proves 8985-9
+#[test]
+fn a_full_window_waits_for_its_delayed_acknowledgement() {
+    let mut sender = Sender::with(|settings, _| settings.max_ack_delay = ms(40));
+    sender.window = 5 * MSS;
+    sender.send(5);
+    assert_eq!(sender.wait(), 200);
+    assert_eq!(sender.expire(), TimerOutcome::Nothing, "the reader may be slow");
+    assert_eq!(sender.wait(), 40);
+    assert_eq!(sender.expire(), TimerOutcome::Probe { new_data: false });
+}
+
 // proves 8985-10, 8985-11
 #[test]
 fn one_probe_then_the_timeout() {
