@@ -39,13 +39,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
         let path = self.path_facts(&flow);
-        let tcb = Tcb::new(
-            &mut self.common.env(now, id),
-            opening,
-            &profile.settings,
-            &path,
-            profile.controller,
-        );
+        let settings = self.common.shelf.share(&profile.settings);
+        let tcb =
+            Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
         let Some(hot) = self.table.hot.insert(tcb) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);

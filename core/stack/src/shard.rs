@@ -23,7 +23,7 @@ use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::FramePool;
 use usertcp_ip::{Cidr, Ip, IpConfig};
-use usertcp_tcp::Env;
+use usertcp_tcp::{Env, SettingsShelf};
 
 /// One core's connections, over one device queue.
 pub struct Shard<C, O> {
@@ -57,6 +57,8 @@ pub(crate) struct Common<O> {
     pub counters: Counters,
     pub observer: O,
     pub pool: FramePool,
+    /// Settings of connections, shared by equals.
+    pub shelf: SettingsShelf,
     pub super_segments: bool,
 }
 
@@ -113,6 +115,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters: Counters::default(),
                 observer,
                 pool: FramePool::new(&config.pool),
+                shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
                 limits,
             },

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use crate::signal::{Signal, SignalKind};
 use crate::tcb::Tcb;
 use crate::transition::Move;
+use alloc::rc::Rc;
 use usertcp_base::{CloseReason, Event, Instant, Observer, Seq};
 use usertcp_cc::{CongestionController, PathChange};
 use usertcp_frame::FrameSlice;
@@ -152,7 +153,7 @@ impl<C: CongestionController> Tcb<C> {
     pub fn set_settings<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
-        settings: Settings,
+        settings: Rc<Settings>,
     ) -> Effects {
         if settings.keep_alive.enabled && !self.settings.keep_alive.enabled {
             self.keep_alive.on_heard();

@@ -31,6 +31,7 @@ pub mod recv;
 mod segment;
 mod send;
 mod settings;
+mod shelf;
 mod signal;
 mod tcb;
 #[cfg(test)]
@@ -52,5 +53,6 @@ pub use open::{
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
 pub use settings::{KeepAlive, PathFacts, Settings};
+pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind};
 pub use tcb::Tcb;

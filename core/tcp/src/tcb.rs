@@ -22,6 +22,7 @@ use crate::recv::receiver::Receiver;
 use crate::send::Snd;
 use crate::send::probe::Persist;
 use crate::settings::{HEADER_OCTETS, PathFacts, Settings, TIMESTAMP_OCTETS};
+use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Observer, Scale, Seq, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
 use usertcp_frame::Chain;
@@ -61,7 +62,7 @@ pub struct Tcb<C> {
     pub(crate) peer_mss: u16,
     pub(crate) own_mss: u16,
     pub(crate) keep_alive: KeepAliveState,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Rc<Settings>,
     pub(crate) stopwatches: Stopwatches,
     pub(crate) established: Instant,
     /// End of FIN-WAIT-2 for a connection nobody reads from any more; else [`Instant::FAR`].
@@ -99,7 +100,7 @@ impl<C: CongestionController> Tcb<C> {
     pub fn new<O: Observer>(
         env: &mut Env<'_, O>,
         opening: &Opening,
-        settings: &Settings,
+        settings: &Rc<Settings>,
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
     ) -> Tcb<C> {
@@ -152,7 +153,7 @@ impl<C: CongestionController> Tcb<C> {
             peer_mss: agreed.peer_mss_octets,
             own_mss: path.announced_mss(settings),
             keep_alive: KeepAliveState::default(),
-            settings: *settings,
+            settings: Rc::clone(settings),
             stopwatches: Stopwatches::new(now),
             established: now,
             linger: Instant::FAR,

@@ -34,12 +34,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Result<(), ConnError> {
         let mut settings = self.settings(id)?;
         change(&mut settings);
+        let shared = self.common.shelf.share(&settings);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
         match &mut anchor.body {
             Body::Hot(hot) => {
                 let hot = *hot;
                 if let Some(tcb) = self.table.hot.at_mut(hot) {
-                    let effects = tcb.set_settings(&mut self.common.env(now, id), settings);
+                    let effects = tcb.set_settings(&mut self.common.env(now, id), shared);
                     self.transmit.push(id.slot);
                     self.apply(now, id, effects);
                 }

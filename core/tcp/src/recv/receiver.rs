@@ -11,6 +11,7 @@ use super::reassembly::{Filed, Quota, Reassembly};
 use super::sack::{SackBlocks, SackReport};
 use super::urgent::{Urgent, UrgentOutcome};
 use super::window_check::{Extent, Trim, Window, trim};
+use alloc::boxed::Box;
 use usertcp_base::{DropReason, Seq};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 
@@ -60,7 +61,8 @@ pub enum DataOutcome {
 pub struct Receiver {
     queue: Chain,
     held: Reassembly,
-    sack: SackReport,
+    /// What to report, while there is something.
+    sack: Option<Box<SackReport>>,
     nxt: Seq,
     /// Real octets of `queue`.
     queue_charge: u32,
@@ -74,7 +76,7 @@ impl Receiver {
         Receiver {
             queue: Chain::new(),
             held: Reassembly::new(),
-            sack: SackReport::new(),
+            sack: None,
             nxt,
             queue_charge: 0,
             urgent: Urgent::new(),
@@ -128,7 +130,7 @@ impl Receiver {
         let extent = Extent { seq, octets: chain.len() as u32, syn: false, fin };
         let kept = trim(&extent, &Window { nxt: self.nxt, edge: intake.edge });
         if kept.front > 0 {
-            self.sack.on_duplicate(seq, seq + kept.front);
+            self.report().on_duplicate(seq, seq + kept.front);
         }
         if self.finished {
             let beyond = extent.end().after(self.nxt);
@@ -166,8 +168,9 @@ impl Receiver {
         let end = self.nxt + chain.len() as u32;
         // Where it reaches into what is held it wins: a segment in one piece costs less than one
         // cut around what was there.
-        if let Some((left, right)) = self.held.ranges().next().filter(|held| held.0.before(end)) {
-            self.sack.on_duplicate(left, right.earliest(end));
+        let overlapped = self.held.ranges().next().filter(|held| held.0.before(end));
+        if let Some((left, right)) = overlapped {
+            self.report().on_duplicate(left, right.earliest(end));
         }
         self.nxt = end;
         self.append(chain, intake.pool.is_tight(), intake);
@@ -207,17 +210,17 @@ impl Receiver {
         let outcome = match filed {
             Filed::Full(reason) => return refused(reason),
             Filed::Known => {
-                self.sack.on_duplicate(kept.seq, right);
+                self.report().on_duplicate(kept.seq, right);
                 DataOutcome::Duplicate
             }
             Filed::Held { duplicate, .. } => {
                 if let Some((left, right)) = duplicate {
-                    self.sack.on_duplicate(left, right);
+                    self.report().on_duplicate(left, right);
                 }
                 DataOutcome::OutOfOrder
             }
         };
-        self.sack.on_held(kept.seq, &self.held);
+        self.sack.get_or_insert_default().on_held(kept.seq, &self.held);
         if kept.fin && self.held.note_fin(fin_at) {
             return DataOutcome::OutOfOrder;
         }
@@ -301,7 +304,12 @@ impl Receiver {
 
     /// The blocks for an acknowledgement that leaves now, at most `room`.
     pub fn take_sack_blocks(&mut self, room: usize) -> SackBlocks {
-        self.sack.take_blocks(&self.held, room)
+        let Some(report) = &mut self.sack else { return SackBlocks::new() };
+        let blocks = report.take_blocks(&self.held, room);
+        if self.held.is_empty() && !report.owes_duplicate() {
+            self.sack = None;
+        }
+        blocks
     }
 
     /// A segment was refused as old by the window check: what of it lies below RCV.NXT is a
@@ -309,8 +317,12 @@ impl Receiver {
     pub fn on_old(&mut self, seq: Seq, octets: u32) {
         let octets = octets.min(self.nxt.since(seq));
         if octets > 0 {
-            self.sack.on_duplicate(seq, seq + octets);
+            self.report().on_duplicate(seq, seq + octets);
         }
+    }
+
+    fn report(&mut self) -> &mut SackReport {
+        self.sack.get_or_insert_default()
     }
 
     /// Gives up everything that waits out of order. Returns the octets given up.

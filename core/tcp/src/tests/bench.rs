@@ -156,7 +156,8 @@ impl Bench {
             Some(octets) => AnyController::fixed(octets, Rate::UNLIMITED, path),
             None => AnyController::start_with(Algorithm::Cubic, path),
         };
-        let tcb = Tcb::new(&mut env, &opening, &start.settings, &PATH, controller);
+        let tcb =
+            Tcb::new(&mut env, &opening, &std::rc::Rc::new(start.settings), &PATH, controller);
         let mut bench = Bench {
             now: BIRTH,
             tcb,
@@ -420,7 +421,7 @@ impl Bench {
     pub fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Vec<Out> {
         let mut settings = *self.tcb.settings();
         change(&mut settings);
-        let effects = self.call(|tcb, env| tcb.set_settings(env, settings));
+        let effects = self.call(|tcb, env| tcb.set_settings(env, std::rc::Rc::new(settings)));
         self.after(effects)
     }
     pub fn signal(&mut self, seq: i64, kind: SignalKind) {

@@ -181,7 +181,7 @@ impl Pair {
             super_segments: self.super_segments,
         };
         let start = |path: &PathStart| AnyController::start_with(Algorithm::Cubic, path);
-        Tcb::new(&mut env, opening, settings, &PATH, start)
+        Tcb::new(&mut env, opening, &std::rc::Rc::new(*settings), &PATH, start)
     }
 
     fn call<R>(
@@ -377,7 +377,7 @@ impl Pair {
         let effects = self.call(who, |tcb, env| {
             let mut settings = *tcb.settings();
             change(&mut settings);
-            tcb.set_settings(env, settings)
+            tcb.set_settings(env, std::rc::Rc::new(settings))
         });
         self.settle(who, effects, true);
     }
