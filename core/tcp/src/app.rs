@@ -110,6 +110,8 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.wants.detached = true;
         self.wants.write = false;
+        // Nobody is left to wait for a peer that keeps its window closed: R2 ends that too (AT-9).
+        self.settings.persist_limit = self.settings.persist_limit.or(self.settings.give_up);
         self.shutdown_write(env)
     }
 
