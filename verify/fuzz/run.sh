@@ -2,6 +2,7 @@
 # Runs the fuzz targets. Usage: verify/fuzz/run.sh [SECONDS PER TARGET] [TARGET...]
 # Begins with the committed seeds (seeds/TARGET) and what earlier runs found (corpus/TARGET). A finding
 # is left in artifacts/TARGET; make it a test before it is fixed.
+# SANITIZER=none runs several times faster and sees no memory error.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds="${1:-300}"
@@ -13,6 +14,6 @@ command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 export RUSTC_BOOTSTRAP=1
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target"
-    cargo fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- \
+    cargo fuzz run --fuzz-dir . --sanitizer "${SANITIZER:-address}" "$target" "corpus/$target" "seeds/$target" -- \
         -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1
 done

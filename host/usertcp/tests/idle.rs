@@ -23,7 +23,8 @@ fn used(name: &str) -> u64 {
 
 #[tokio::test]
 async fn the_threads_sleep_while_streams_are_idle() {
-    let (left, right) = stacks();
+    // A name of their own: other tests of this process have threads too.
+    let (left, right) = stacks_built(Default::default(), |builder| builder.name("idle"));
     let listener = TcpListener::bind(&right, at(80)).await.unwrap();
     let mut streams = Vec::new();
     for _ in 0..50 {
@@ -34,12 +35,11 @@ async fn the_threads_sleep_while_streams_are_idle() {
     }
     // Delayed acknowledgements and the last publication of counters.
     tokio::time::sleep(Duration::from_millis(400)).await;
-    let (before, begun) = ((used("left"), used("right")), Instant::now());
+    let (before, begun) = (used("idle"), Instant::now());
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let (after, time) = ((used("left"), used("right")), begun.elapsed().as_nanos() as u64);
-    let (left_used, right_used) = (after.0 - before.0, after.1 - before.1);
-    println!("idle for {time} ns: left used {left_used} ns, right {right_used} ns");
-    assert!(left_used * 100 < time && right_used * 100 < time);
+    let (used, time) = (used("idle") - before, begun.elapsed().as_nanos() as u64);
+    println!("idle for {time} ns: both threads together used {used} ns");
+    assert!(before > 0 && used * 100 < time);
 }
 
 /// One small message and its answer: what waking threads costs. Printed, not judged: the machine

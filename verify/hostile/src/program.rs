@@ -9,7 +9,7 @@
 use crate::arena::{Arena, PEER_PORT, PORT, Setup, ours, theirs};
 use crate::choice::Choice;
 use crate::forge::{self, Forged, Part};
-use usertcp_base::{Ecn, Limits, Rate, Seq, Span};
+use usertcp_base::{Counters, Ecn, Limits, Rate, Seq, Span};
 use usertcp_cc::Algorithm;
 use usertcp_frame::ChecksumState;
 use usertcp_tcp::Settings;
@@ -18,8 +18,9 @@ use usertcp_wire::tcp::{AccurateEcn, Cookie, Flags, Options, SackBlock, Timestam
 /// Operations of one program at most.
 const MOST_STEPS: usize = 400;
 
-/// Runs the program that `bytes` spell, to its end and until nothing may be left.
-pub fn run(bytes: &[u8]) {
+/// Runs the program that `bytes` spell, to its end and until nothing may be left. What the shard
+/// counted tells how deep it went.
+pub fn run(bytes: &[u8]) -> Counters {
     let mut choice = Choice::new(bytes);
     let mut arena = begin(&mut choice);
     for _ in 0..MOST_STEPS {
@@ -29,6 +30,7 @@ pub fn run(bytes: &[u8]) {
         step(&mut arena, &mut choice);
     }
     arena.end();
+    arena.shard.counters().clone()
 }
 
 fn begin(choice: &mut Choice<'_>) -> Arena {
@@ -37,11 +39,14 @@ fn begin(choice: &mut Choice<'_>) -> Arena {
     let tight = bit(1);
     let defaults = Limits::default();
     let limits = Limits {
-        connections: if tight { 12 } else { 64 },
-        hot_connections: if tight { 6 } else { 48 },
+        connections: if tight { 5 } else { 64 },
+        hot_connections: if tight { 3 } else { 48 },
         embryos_per_listener: if tight { 2 } else { 64 },
         embryo_source_share: if tight { 1 } else { 4 },
-        time_wait: if tight { 3 } else { 32 },
+        time_wait: if tight { 1 } else { 32 },
+        fragment_octets: if tight { 16 << 10 } else { 1 << 20 },
+        fragment_octets_per_source: if tight { 8 << 10 } else { 64 << 10 },
+        icmp_errors_per_second: if tight { 2 } else { 1000 },
         reassembly_ranges: if tight { 4 } else { 64 },
         sack_ranges: if tight { 4 } else { 64 },
         receive_buffer_start_octets: if tight { 8 << 10 } else { 64 << 10 },

@@ -1,7 +1,7 @@
 //! Random programs of operations, and random bytes into every parser. A failing seed is printed;
 //! `HOSTILE_SEED=n cargo test -p usertcp-hostile one_program` runs it alone.
 
-use usertcp_base::Prng;
+use usertcp_base::{DropReason, Prng};
 use usertcp_hostile::{parsers, program};
 
 fn bytes(seed: u64, most: u64) -> Vec<u8> {
@@ -31,13 +31,48 @@ fn run_programs(seeds: std::ops::Range<u64>) {
 // proves BG-7, AT-14, AT-38
 #[test]
 fn random_programs_break_nothing_first_half() {
-    run_programs(0..1500);
+    run_programs(0..5000);
 }
 
 // proves BG-7
 #[test]
 fn random_programs_break_nothing_second_half() {
-    run_programs(1500..3000);
+    run_programs(5000..10_000);
+}
+
+/// Programs that no longer get behind the first checks would prove nothing.
+#[test]
+fn programs_reach_what_lies_behind_the_first_checks() {
+    let mut reasons = [0; DropReason::COUNT];
+    let mut sums = [0; 10];
+    for seed in 5000..6000 {
+        let counters = program::run(&bytes(seed, 1200));
+        for (sum, drops) in reasons.iter_mut().zip(counters.drops) {
+            *sum += drops;
+        }
+        let counted = [
+            counters.passive_opens,
+            counters.active_opens,
+            counters.cookies_accepted,
+            counters.timeouts,
+            counters.tail_probes,
+            counters.segments_retransmitted,
+            counters.challenge_acks,
+            counters.resets_in,
+            counters.octets_copied,
+            counters.payload_octets_out,
+        ];
+        for (sum, counted) in sums.iter_mut().zip(counted) {
+            *sum += counted;
+        }
+    }
+    let never: Vec<&str> = DropReason::ALL
+        .iter()
+        .filter(|reason| reasons[**reason as usize] == 0)
+        .map(|reason| reason.label())
+        .collect();
+    assert!(sums.iter().all(|sum| *sum > 0), "{sums:?}");
+    assert!(never.len() <= 10, "never dropped for: {never:?}");
 }
 
 #[test]
@@ -52,7 +87,7 @@ fn one_program() {
 #[test]
 fn more_programs() {
     if let Some(most) = std::env::var("HOSTILE_SEEDS").ok().and_then(|most| most.parse().ok()) {
-        run_programs(3000..most);
+        run_programs(10_000..most);
     }
 }
 
