@@ -21,7 +21,7 @@ pub use observe::{CloseReason, Counters, DropReason, Event, Limiter, Observer, R
 pub use random::{Prng, Purpose, Secrets};
 pub use rate::Rate;
 pub use seq::Seq;
-pub use time::{Instant, Span, Stamp, Tick};
+pub use time::{Instant, Span, Stamp, TICK_SHIFT, Tick};
 pub use window::{Scale, WireWindow};
 
 #[cfg(test)]

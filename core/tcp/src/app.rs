@@ -12,7 +12,7 @@ use crate::signal::{Signal, SignalKind};
 use crate::tcb::Tcb;
 use crate::transition::Move;
 use alloc::rc::Rc;
-use usertcp_base::{CloseReason, Event, Instant, Observer, Seq};
+use usertcp_base::{CloseReason, Instant, Observer, Seq};
 use usertcp_cc::{CongestionController, PathChange};
 use usertcp_frame::FrameSlice;
 
@@ -173,7 +173,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The network said something about a segment of ours (RFC 5927).
-    pub fn handle_signal<O: Observer>(&mut self, env: &mut Env<'_, O>, signal: &Signal) -> Effects {
+    pub fn handle_signal<O: Observer>(&mut self, _: &mut Env<'_, O>, signal: &Signal) -> Effects {
         let mut effects = Effects::default();
         if !signal.seq.within(self.snd.una, self.snd.nxt) {
             return effects;
@@ -187,9 +187,6 @@ impl<C: CongestionController> Tcb<C> {
             SignalKind::Hard | SignalKind::Soft => {
                 effects.soft_error = self.settings.soft_errors;
             }
-        }
-        if self.mtu.is_doubted() {
-            env.observe(&Event::PathMtu(self.mtu.segment_octets()));
         }
         effects
     }

@@ -23,7 +23,7 @@ use crate::send::Snd;
 use crate::send::probe::Persist;
 use crate::settings::{HEADER_OCTETS, PathFacts, Settings, TIMESTAMP_OCTETS};
 use alloc::rc::Rc;
-use usertcp_base::{Event, Instant, Observer, Scale, Seq, WireWindow};
+use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
 use usertcp_frame::Chain;
 
@@ -50,7 +50,7 @@ pub struct Tcb<C> {
     pub(crate) wants: Wants,
     pub(crate) challenge: Challenge,
     pub(crate) last_heard: Instant,
-    pub(crate) last_sent: Instant,
+    pub(crate) last_sent: Tick,
     /// When data last advanced, or outstanding data began: what R2 counts from.
     pub(crate) progress: Instant,
     /// When the pacer lets the next octet go, while it is what holds data back; else
@@ -145,7 +145,7 @@ impl<C: CongestionController> Tcb<C> {
             wants: Wants::default(),
             challenge: Challenge::default(),
             last_heard: now,
-            last_sent: now,
+            last_sent: now.tick(),
             progress: now,
             release: Instant::FAR,
             persist: Persist::default(),

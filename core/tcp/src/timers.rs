@@ -9,7 +9,7 @@ use crate::keepalive::KeepAliveDue;
 use crate::recovery::{SendWindowFacts, TimerOutcome};
 use crate::send::probe::Persisting;
 use crate::tcb::Tcb;
-use usertcp_base::{CloseReason, Event, Instant, Observer};
+use usertcp_base::{CloseReason, Event, Instant, Observer, Span};
 use usertcp_cc::{CongestionController, PathChange};
 
 /// R1: so many timeouts of one segment make the path suspect (SHLD-10).
@@ -55,7 +55,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The peer has kept its window closed for too long (6429-1).
     fn persist_deadline(&self) -> Option<Instant> {
-        Some(self.persist.closed_since()? + self.settings.persist_limit?)
+        Some(self.persist.closed_since()? + self.persist_limit()?)
     }
 
     /// The deadline may have passed: sees to everything that is due.
@@ -84,6 +84,13 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.settle(env, &mut effects);
         effects
+    }
+
+    /// How long the peer may keep its window closed. When nobody is left to wait for it, R2 ends
+    /// that too (AT-9).
+    fn persist_limit(&self) -> Option<Span> {
+        let unowned = if self.wants.detached { self.settings.give_up } else { None };
+        self.settings.persist_limit.or(unowned)
     }
 
     /// A limit in time that ends the connection.

@@ -128,8 +128,9 @@ pub enum TimerOutcome {
         count: u8,
     },
     /// The retransmission timer, while the peer's window is closed over what is outstanding: no
-    /// loss is assumed, nothing backs off, and the timer stops. The caller's window probes take
-    /// over until [`on_window_opened`](super::Recovery::on_window_opened).
+    /// loss is assumed, and the back-off ends with
+    /// [`on_window_opened`](super::Recovery::on_window_opened). The caller's window probes take
+    /// over until then.
     WindowClosed,
     /// Send one segment as a tail loss probe: new data when `new_data`, otherwise what
     /// [`next_retransmission`](super::Recovery::next_retransmission) names.

@@ -40,6 +40,7 @@ impl Recovery {
     /// The peer's window was closed and is open again: what is outstanding, if anything, has one
     /// timeout from now.
     pub fn on_window_opened(&mut self, now: Instant) {
+        self.timer.on_window_opened();
         if self.board.outstanding() != 0 {
             self.wait_for_timeout(now);
         }
@@ -116,7 +117,7 @@ impl Recovery {
         window: SendWindowFacts,
     ) -> TimerOutcome {
         if window.right_edge.at_or_before(self.board.una()) {
-            self.timer.stop();
+            self.timer.on_closed_expiry(now);
             return TimerOutcome::WindowClosed;
         }
         let first = self.timer.expiries() == 0 || self.state != RecoveryState::TimeoutRecovery;

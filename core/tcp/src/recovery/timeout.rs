@@ -32,6 +32,8 @@ pub(super) struct Timer {
     /// In 1/2560 of the timeout.
     jitter: u8,
     jittery: bool,
+    /// Of the doublings, those while the peer's window was closed: they say nothing of the path.
+    closed: u8,
     /// Deadline of a probe or of the reordering window.
     at: Instant,
     /// When the retransmission timeout was last started.
@@ -46,6 +48,7 @@ impl Timer {
             expiries: 0,
             jitter: 0,
             jittery,
+            closed: 0,
             at: now,
             started: now,
         }
@@ -101,6 +104,18 @@ impl Timer {
         self.expiries = self.expiries.saturating_add(1);
         self.backoff = self.backoff.saturating_add(1).min(MOST_DOUBLINGS);
     }
+    /// It expired while the peer's window was closed: only the next time to look is put off.
+    pub(super) fn on_closed_expiry(&mut self, now: Instant) {
+        let (expiries, before) = (self.expiries, self.backoff);
+        self.on_expiry(now);
+        self.expiries = expiries;
+        self.closed = self.closed.saturating_add(self.backoff - before);
+    }
+    /// The window is open again.
+    pub(super) fn on_window_opened(&mut self) {
+        self.backoff = self.backoff.saturating_sub(self.closed);
+        self.closed = 0;
+    }
     /// SND.UNA advanced.
     pub(super) fn on_progress(&mut self, now: Instant, prng: &mut Prng) {
         self.expiries = 0;
@@ -112,5 +127,6 @@ impl Timer {
     /// A valid sample arrived.
     pub(super) fn end_backoff(&mut self) {
         self.backoff = 0;
+        self.closed = 0;
     }
 }

@@ -9,7 +9,7 @@ use crate::pace::Verdict;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
 use crate::tcb::Tcb;
-use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
+use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
 use usertcp_wire::tcp::{Flags, Options, SackBlock, Timestamps};
 
@@ -263,7 +263,10 @@ impl<C: CongestionController> Tcb<C> {
 
     /// After an idle time the window is no longer what the path carries (5681-6, RFC 7661).
     fn resume_from_idle(&mut self, now: Instant) {
-        let (idle, rto) = (now.since(self.last_sent), self.recovery.rto());
+        // Beyond 38 hours a tick cannot tell: long enough, whatever it was.
+        let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
+        let idle = Span::from_micros(u64::from(ticks) << TICK_SHIFT);
+        let rto = self.recovery.rto();
         if self.snd.outstanding() == 0 && idle > rto {
             self.controller.on_path(now, &PathChange::Idle { idle, rto });
         }
@@ -276,7 +279,7 @@ impl<C: CongestionController> Tcb<C> {
         retransmission: bool,
         budget: &Budget,
     ) {
-        self.last_sent = env.now;
+        self.last_sent = env.now.tick();
         self.pacer.on_sent(env.now, octets, budget, self.settings.rate_limit);
         let in_flight_octets = self.recovery.in_flight();
         self.controller.on_sent(&Sent {

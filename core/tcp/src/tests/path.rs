@@ -39,6 +39,8 @@ fn a_real_black_hole_is_believed_at_the_timeout_and_cut_anew() {
             let _ = bench.write(5000);
             bench.signal(0, too_big(claim));
             assert_eq!(bench.info().send_mss_octets, 1000, "not yet");
+            let told = |event: &&Event| matches!(event, Event::PathMtu(_));
+            assert_eq!(bench.log.0.iter().find(told), None, "nothing became anything");
             let mut out = std::vec::Vec::new();
             // The peer gets only what fits.
             let mut seen = 0;

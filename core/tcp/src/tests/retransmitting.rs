@@ -66,11 +66,15 @@ fn back_off_ends_with_a_sample_only() {
 #[test]
 fn after_an_idle_time_the_window_starts_over() {
     let mut bench = Start::cubic().go();
-    for _ in 0..6 {
+    for _ in 0..8 {
         let window = bench.info().congestion_window_octets as usize;
-        let _ = bench.put(window);
+        let _ = bench.put((2 * window).min(50_000));
         let _ = bench.drain();
-        let _ = bench.pass(10);
+        let _ = bench.pass(90);
+        let _ = bench.send(bench.peer());
+    }
+    while bench.una() < bench.written {
+        let _ = bench.pass(50);
         let _ = bench.send(bench.peer());
     }
     while bench.info().send_queue_octets > 0 {

@@ -80,6 +80,22 @@ fn a_limit_on_closed_windows_is_kept_to_the_second() {
     }
 }
 
+// proves AT-9, 6429-1: the application is gone, the peer's window stays closed
+#[test]
+fn nobody_waits_for_ever_behind_a_closed_window() {
+    let mut bench = stuck(Start::default());
+    assert!(bench.close().is_empty());
+    let began = bench.clock();
+    while bench.ended.is_none() && bench.clock() < began + 4_000_000 {
+        for _ in bench.pass(1000) {
+            let shut = bench.peer_acks(1000).window(0);
+            let _ = bench.send(shut);
+        }
+    }
+    assert_eq!(bench.ended, Some(CloseReason::TimedOut));
+    assert!((bench.clock() - began).abs_diff(924_000) <= 1000, "as long as R2");
+}
+
 /// 20 kB are in flight when the window goes to nothing.
 fn shrunk_to_nothing(start: Start) -> Bench {
     let mut bench = start.go();
