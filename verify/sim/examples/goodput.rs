@@ -1,6 +1,8 @@
 //! Goodput and retransmissions of one bulk transfer over loss × round trip × rate, per controller.
 //! `cargo run --release -p usertcp-sim --example goodput`
 
+#![allow(clippy::float_arithmetic)] // figures for people
+
 use usertcp_base::{Rate, Span};
 use usertcp_cc::Algorithm;
 use usertcp_sim::link::LinkConfig;
