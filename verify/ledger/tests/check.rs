@@ -1,5 +1,7 @@
 //! The ledger of this workspace keeps its rules, and the rules notice what breaks them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails panics
+
 use usertcp_ledger::{Kind, Ledger, Proof, Reason, Report, Status, cited_ids, faults, workspace};
 
 fn ledger() -> Ledger {
