@@ -1,6 +1,7 @@
 //! `usertcp-ledger`: prints the requirement ledger, and says what is wrong with it.
 //! Owns: the command line. Must not know: the rules (they are in `check`).
 
+use std::io::Write;
 use std::process::ExitCode;
 use usertcp_ledger::{Ledger, Report, faults, workspace};
 
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    print!("{}", Report { ledger: &ledger, open: has("--open") });
+    // A reader that goes away (`| head`) is no fault of the ledger.
+    let _ = write!(std::io::stdout(), "{}", Report { ledger: &ledger, open: has("--open") });
     let faults = if has("--check") { faults(&ledger) } else { Vec::new() };
     for fault in &faults {
         eprintln!("{fault}");
