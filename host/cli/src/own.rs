@@ -285,7 +285,8 @@ impl LiveFacts for OwnFacts {
     async fn snapshot(&self, rows: usize) -> Snapshot {
         let snapshot = self.stack.snapshot();
         let connections = self.stack.connections(rows).await.unwrap_or_default();
-        let now = self.stack.run(|context| context.now()).await.unwrap_or_default();
+        let asked = self.stack.run(|context| (context.now(), context.connections().len())).await;
+        let (now, total) = asked.unwrap_or_default();
         Snapshot {
             uptime: self.start.elapsed(),
             counters: facts::counts(&snapshot.counters),
@@ -295,7 +296,7 @@ impl LiveFacts for OwnFacts {
                 peak_octets: snapshot.memory.peak_octets as u64,
                 budget_octets: snapshot.memory.budget_octets as u64,
             },
-            connections_total: snapshot.connections as u64,
+            connections_total: total as u64,
             connections: connections.iter().map(|connection| row(now, connection)).collect(),
         }
     }

@@ -33,6 +33,8 @@ pub struct Scenario {
     pub algorithms: [Algorithm; 2],
     /// Settings of each host.
     pub settings: [Settings; 2],
+    /// Receive buffer each host starts with, and the most it grows to, octets.
+    pub receive_buffers: [(u32, u32); 2],
     /// What each end of each connection does.
     pub plans: Vec<[Plan; 2]>,
     /// Virtual time it may take.
@@ -83,6 +85,7 @@ impl Scenario {
             offload: [prng.below(2) == 0, prng.below(2) == 0],
             algorithms: [algorithm(&mut prng), algorithm(&mut prng)],
             settings: [settings(&mut prng), settings(&mut prng)],
+            receive_buffers: [receive_buffer(&mut prng), receive_buffer(&mut prng)],
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
             trace: false,
@@ -129,6 +132,7 @@ impl Scenario {
             offload: [false, false],
             algorithms: [algorithm, algorithm],
             settings: [Settings::default(); 2],
+            receive_buffers: [(128 << 10, 6 << 20); 2],
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
             trace: false,
@@ -178,7 +182,14 @@ impl Scenario {
         let addresses = vec![cidr(address(side, self.v6), prefix)];
         let mut config = ShardConfig::new(addresses, self.seed_near_wrap(side), facts);
         config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
-        config.limits = Limits { connections: 64, hot_connections: 64, ..Limits::default() };
+        let (start, most) = self.receive_buffers[side];
+        config.limits = Limits {
+            connections: 64,
+            hot_connections: 64,
+            receive_buffer_start_octets: start,
+            receive_buffer_octets: most,
+            ..Limits::default()
+        };
         config
     }
 
@@ -354,6 +365,14 @@ fn faulty_link(prng: &mut Prng, v6: bool) -> LinkConfig {
         mark_beyond_octets: u64::MAX,
         mtu,
     }
+}
+
+/// Half the hosts have so little room that the peer's window is what limits.
+fn receive_buffer(prng: &mut Prng) -> (u32, u32) {
+    let start =
+        [2 << 10, 6 << 10, 20 << 10, 128 << 10, 128 << 10, 128 << 10][prng.below(6) as usize];
+    let most = if prng.below(2) == 0 { start } else { start.max(64 << 10) * 8 };
+    (start, most)
 }
 
 fn algorithm(prng: &mut Prng) -> Algorithm {

@@ -24,9 +24,10 @@ fn bulk(algorithm: Algorithm, asks: EcnMode, answers: EcnMode, offload: bool) ->
     scenario.settings[0].ecn = asks;
     scenario.settings[1].ecn = answers;
     scenario.offload = [offload; 2];
-    let report = scenario.run().unwrap();
-    println!("{algorithm:?} {asks:?} {answers:?} {offload}: {report:?}");
-    report
+    match scenario.run() {
+        Ok(report) => report,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 // proves 3168-3, 3168-4

@@ -45,6 +45,13 @@ impl<C: CongestionController> Tcb<C> {
         if self.ecn.on_data(segment) {
             self.acks.demand();
         }
+        if env.pool.is_tight() && octets > 0 && self.receiver.queued() > 0 {
+            // The last eighth of the pool is for those who have nothing yet, and for sending: a
+            // reader that answers could otherwise never write, and so never read on.
+            env.drop_segment(DropReason::ReceiveMemory);
+            self.acks.demand();
+            return Continue(());
+        }
         let wire_segments = segment.wire_segments;
         let push = segment.has(Flags::PSH);
         let payload = core::mem::take(&mut segment.payload);
