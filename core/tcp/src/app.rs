@@ -257,6 +257,9 @@ impl<C: CongestionController> Tcb<C> {
             established: self.established,
             sack: self.sack,
             timestamps: self.timestamps.is_on(),
+            ecn: self.ecn.is_on(),
+            marks_received: self.ecn.marks(),
+            mark_reductions: self.snd.mark_reductions,
             scales: (self.snd.scale.shift(), self.advertise.scale().shift()),
         }
     }

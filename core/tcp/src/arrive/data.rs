@@ -42,6 +42,9 @@ impl<C: CongestionController> Tcb<C> {
         if self.refuses_data(env, segment, octets, effects) {
             return Continue(());
         }
+        if self.ecn.on_data(segment) {
+            self.acks.demand();
+        }
         let wire_segments = segment.wire_segments;
         let push = segment.has(Flags::PSH);
         if env.pool.is_tight() && octets > 0 && !self.is_wanted_when_tight(segment) {
