@@ -59,8 +59,8 @@ pub fn variables(info: &ConnInfo) -> HashMap<String, i64> {
     let flags = i64::from(figures.timestamps) + 2 * i64::from(figures.sack) + 4 * i64::from(scaled);
     let pairs = [
         ("tcpi_options", flags),
-        ("tcpi_rcv_wscale", i64::from(figures.scales.0)),
-        ("tcpi_snd_wscale", i64::from(figures.scales.1)),
+        ("tcpi_rcv_wscale", i64::from(figures.scales.1)),
+        ("tcpi_snd_wscale", i64::from(figures.scales.0)),
         ("tcpi_rto", micros(figures.rto)),
         ("tcpi_rtt", micros(figures.srtt)),
         ("tcpi_rttvar", micros(figures.rttvar)),
