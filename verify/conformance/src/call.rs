@@ -15,6 +15,25 @@ const FIRST_PORT: u16 = 40_001;
 /// The first port a peer connects from.
 pub const FIRST_PEER_PORT: u16 = 50_001;
 
+/// Calls on a descriptor that are known.
+const CALLS: [&str; 15] = [
+    "bind",
+    "listen",
+    "accept",
+    "connect",
+    "read",
+    "recv",
+    "recvfrom",
+    "write",
+    "send",
+    "sendto",
+    "close",
+    "shutdown",
+    "fcntl",
+    "setsockopt",
+    "getsockopt",
+];
+
 /// What a call came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -110,6 +129,12 @@ impl Kernel {
         }
         if name == "poll" {
             return self.poll(progress);
+        }
+        if !CALLS.contains(&name.as_str()) {
+            return Outcome::Unsupported(format!("call `{name}`"));
+        }
+        if progress.has(1, "NULL") || progress.has(1, "AF_UNSPEC") {
+            return Outcome::Unsupported(format!("this form of `{name}`"));
         }
         let fd = progress.number(0);
         if !self.sockets.contains_key(&fd) {

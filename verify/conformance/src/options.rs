@@ -38,6 +38,8 @@ pub struct Setup {
     pub mode: Mode,
     /// Least tolerance of times, microseconds.
     pub tolerance: u64,
+    /// Packets are compared one by one: a burst is not joined.
+    pub strict_segments: bool,
     /// Octets of the largest packet.
     pub mtu: u16,
     /// What sockets start with.
@@ -61,7 +63,8 @@ impl Setup {
         // The IPv6 header is 20 octets longer: so one script fits both, as the field's runners do.
         let mtu = if mode.v6 { 1520 } else { 1500 };
         let settings = Settings::default();
-        let mut setup = Setup { mode, tolerance: 4000, mtu, settings, local, remote };
+        let mut setup =
+            Setup { mode, tolerance: 4000, strict_segments: false, mtu, settings, local, remote };
         for (name, value) in &script.options {
             setup.option(name, value)?;
         }
@@ -72,6 +75,7 @@ impl Setup {
         let bad = |_| Stop::failed(1, format!("option `--{name}={value}`: not a number"));
         match name {
             "tolerance_usecs" => self.tolerance = value.parse::<u64>().map_err(bad)?.max(4000),
+            "strict_segments" => self.strict_segments = true,
             "mtu" => self.mtu = value.parse().map_err(bad)?,
             // The mode says the family; addresses and these are about the host a script runs on.
             "ip_version" | "local_ip" | "remote_ip" | "gateway_ip" | "netmask_ip" | "bind_port"

@@ -56,8 +56,8 @@ fn fields(cursor: &mut Cursor<'_>, packet: &mut Packet) -> Result<(), Stop> {
             }
         }
     }
-    // Options stand on the packet's own line: a `<` on a later one belongs to a later event.
-    cursor.skip_blanks();
+    // Every event begins with its time: a `<` here can only begin options.
+    cursor.skip();
     if cursor.rest().starts_with('<') {
         cursor.advance(1);
         packet.options = options(cursor)?;

@@ -12,6 +12,7 @@ use crate::status::variables;
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
+use usertcp_sim::view::View;
 
 /// Where sequence numbers begin when they are to wrap: this far below 2^32.
 const BEFORE_WRAP: u32 = 700;
@@ -23,15 +24,21 @@ pub fn run_text(text: &str, mode: Mode) -> Result<(), Stop> {
     let script = parse(text)?;
     let setup = Setup::new(&script, mode)?;
     if !mode.wrap {
-        return Run::new(&script, setup, START, 0)?.execute(&script).0;
+        return Run::new(setup, START, 0)?.execute(&script).0;
     }
     // The stack's initial number follows a clock of 4 us steps: a first run tells what it is, and
     // the second one starts at the moment that makes it end just below 2^32.
-    let (result, initial) = Run::new(&script, setup.clone(), START, 0)?.execute(&script);
+    let (result, initial) = Run::new(setup.clone(), START, 0)?.execute(&script);
     let Some(initial) = initial else { return result };
+    let start = wrapping_start(initial);
+    Run::new(setup, start, BEFORE_WRAP.wrapping_neg())?.execute(&script).0
+}
+
+/// When a run has to begin for its first initial number to lie just below 2^32, if it would be
+/// `initial` in a run from [`START`] on.
+fn wrapping_start(initial: u32) -> Instant {
     let ahead = u64::from(BEFORE_WRAP.wrapping_neg().wrapping_sub(initial));
-    let start = START + Span::from_micros(ahead * 4);
-    Run::new(&script, setup, start, BEFORE_WRAP.wrapping_neg())?.execute(&script).0
+    START + Span::from_micros(ahead * 4)
 }
 
 struct Blocked {
@@ -57,7 +64,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(_: &Script, setup: Setup, start: Instant, shift: u32) -> Result<Run, Stop> {
+    fn new(setup: Setup, start: Instant, shift: u32) -> Result<Run, Stop> {
         let machine = Machine::new(setup.shard()?, start).map_err(|why| Stop::failed(1, why))?;
         Ok(Run {
             kernel: Kernel::new(machine, setup, shift),
@@ -235,6 +242,11 @@ impl Run {
     fn next_packet(&mut self, limit: u64) -> Option<Result<(u64, Wire), String>> {
         loop {
             while let Some((at, octets)) = self.kernel.machine.sent.pop_front() {
+                if let Some(Ok(view)) = View::parse(&octets)
+                    && !view.checksum_good
+                {
+                    return Some(Err("the TCP checksum is wrong".to_string()));
+                }
                 let wire = match read(&octets) {
                     None => continue,
                     Some(Err(why)) => return Some(Err(why)),
@@ -264,7 +276,9 @@ impl Run {
             Some(Err(why)) => return Err(nothing(&format!("malformed packet: {why}"))),
             Some(Ok(packet)) => packet,
         };
-        let mut piece = whole.payload.len();
+        // A piece of nothing joins nothing.
+        let joins = !self.kernel.setup.strict_segments;
+        let mut piece = if joins { whole.payload.len() } else { 0 };
         let mut trouble = Vec::new();
         while piece > 0 && whole.payload.len() < wanted.length as usize && trouble.is_empty() {
             match self.next_packet(limit) {
@@ -365,4 +379,27 @@ fn shell(line: usize, command: &str) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: &str = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+        +0 listen(3, 1) = 0
+        +0.1 < S 0:0(0) win 32792 <mss 1000>
+        +0 > S. 0:0(0) ack 1 <mss 1460>";
+
+    #[test]
+    fn wrapped_runs_begin_below_the_wrap() {
+        let script = parse(OPEN).unwrap();
+        for v6 in [false, true] {
+            let setup = Setup::new(&script, Mode { v6, wrap: true }).unwrap();
+            let (result, initial) = Run::new(setup.clone(), START, 0).unwrap().execute(&script);
+            assert_eq!(result, Ok(()));
+            let start = wrapping_start(initial.unwrap());
+            let (_, initial) = Run::new(setup, start, 0).unwrap().execute(&script);
+            assert_eq!(initial, Some(BEFORE_WRAP.wrapping_neg()));
+        }
+    }
 }

@@ -99,7 +99,9 @@ pub fn effect_of(name: &str) -> Option<Effect> {
             Effect::Settings(|settings, value| settings.keep_alive.probes = value as u8)
         }
         "TCP_USER_TIMEOUT" => Effect::Settings(|settings, value| {
-            settings.give_up = Some(Span::from_millis(value.max(0) as u64));
+            // Zero asks for the default.
+            let span = Some(Span::from_millis(value.max(0) as u64)).filter(|span| !span.is_zero());
+            settings.give_up = span.or(Settings::default().give_up);
         }),
         "TCP_MAXSEG" => {
             Effect::Settings(|settings, value| settings.mss_limit_octets = value as u16)
