@@ -20,7 +20,8 @@ pub fn parse(text: &str) -> Result<Script, Stop> {
     loop {
         cursor.skip();
         if cursor.rest().is_empty() {
-            return Ok(script);
+            let empty = script.events.is_empty();
+            return if empty { Err(cursor.error("a script without events")) } else { Ok(script) };
         }
         script.events.push(event(&mut cursor)?);
     }
