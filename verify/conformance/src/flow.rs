@@ -102,6 +102,23 @@ impl Flow {
         })
     }
 
+    /// A packet of ours, from its first sequence number and payload octets in the script's numbers.
+    pub fn quoted(&self, about: (u32, u32)) -> Wire {
+        Wire {
+            source: self.local,
+            destination: self.remote,
+            tos: 0,
+            ttl: 64,
+            flags: ACK,
+            seq: self.ours.unwrap_or_default().live(about.0, false),
+            ack: 0,
+            window: 0,
+            urgent: 0,
+            options: Vec::new(),
+            payload: vec![0; about.1 as usize],
+        }
+    }
+
     fn echo(&self, script: u32) -> Result<u32, String> {
         self.stamps
             .get(&script)

@@ -9,6 +9,7 @@ pub mod code;
 pub mod compare;
 pub mod cursor;
 pub mod flow;
+pub mod icmp;
 pub mod machine;
 pub mod options;
 pub mod parse;

@@ -2,6 +2,7 @@
 //! Must not know: packets and calls in detail.
 
 use crate::cursor::Cursor;
+use crate::icmp::icmp;
 use crate::parse_call::call;
 use crate::parse_packet::packet;
 use crate::script::{Action, Event, Script, Stop, When};
@@ -44,7 +45,12 @@ fn event(cursor: &mut Cursor<'_>) -> Result<Event, Stop> {
     let end = if cursor.eat("...") { Some(cursor.seconds()?) } else { None };
     cursor.skip();
     let action = if cursor.eat("<") {
-        Action::Inbound(packet(cursor, true)?)
+        cursor.skip();
+        if cursor.rest().starts_with("icmp") {
+            Action::Icmp(icmp(cursor)?)
+        } else {
+            Action::Inbound(packet(cursor, true)?)
+        }
     } else if cursor.eat(">") {
         Action::Outbound(packet(cursor, false)?)
     } else if cursor.eat("`") {

@@ -96,7 +96,7 @@ impl Run {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
-        let is_inbound = matches!(event.action, Action::Inbound(_));
+        let is_inbound = matches!(event.action, Action::Inbound(_) | Action::Icmp(_));
         let now = self.kernel.machine.script_now();
         // Inbound packets in a row count from each other's scheduled time.
         let base = if is_inbound && self.after_inbound { self.previous } else { now };
@@ -121,6 +121,15 @@ impl Run {
         let line = event.line;
         match &event.action {
             Action::Inbound(packet) => self.inbound(line, packet),
+            Action::Icmp(message) => {
+                let Some(flow) = &self.kernel.flow else {
+                    return Err(Stop::failed(line, "ICMP, but no connection under test"));
+                };
+                let quoted = flow.quoted(message.about);
+                self.kernel.machine.deliver(crate::icmp::build(message, &quoted));
+                self.poll_blocked();
+                Ok(())
+            }
             Action::Outbound(_) => Ok(()),
             Action::Call(call, end) => {
                 let relative = matches!(event.when, When::Relative(_));

@@ -75,6 +75,8 @@ pub enum When {
 pub enum Action {
     /// The peer sends.
     Inbound(Packet),
+    /// The network says something of a packet of ours.
+    Icmp(Icmp),
     /// The stack is to send.
     Outbound(Packet),
     /// A call; with the time it ends if it blocks.
@@ -112,6 +114,19 @@ pub struct Packet {
     pub urgent: u16,
     /// Options; `None` is `<...>`.
     pub options: Option<Vec<Opt>>,
+}
+
+/// An ICMP message as written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Icmp {
+    /// Type and code with IPv4.
+    pub v4: (u8, u8),
+    /// Type and code with IPv6.
+    pub v6: (u8, u8),
+    /// The MTU it names.
+    pub mtu: u32,
+    /// First sequence number and payload octets of the packet it is about.
+    pub about: (u32, u32),
 }
 
 /// ECN bits as written.
