@@ -38,6 +38,7 @@ fn files(directory: &Path) -> Vec<(String, String)> {
 
 fn groups() -> Vec<PathBuf> {
     let mut groups = paths_in(&scripts());
+    groups.retain(|path| path.is_dir());
     groups.retain(|path| !path.ends_with("wrong") && !path.ends_with("known"));
     groups
 }
