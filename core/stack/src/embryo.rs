@@ -14,9 +14,10 @@ use crate::shard::Shard;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{
-    Agreed, AgreedTimestamps, Handshake, HandshakeOutcome, Offer, Opening, PathFacts, Reply,
-    Segment, timestamp_clock,
+    Agreed, AgreedTimestamps, EcnAgreed, EcnMode, Handshake, HandshakeOutcome, Offer, Opening,
+    PathFacts, Reply, Segment, timestamp_clock,
 };
+use usertcp_wire::tcp::Flags;
 
 /// What both ways of answering a SYN need.
 struct Answer<C> {
@@ -129,12 +130,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         mut syn: Segment,
     ) {
         let Some(answer) = self.answer(flow, listener) else { return };
+        let ecn = syn.has(Flags::ECE) && syn.has(Flags::CWR) && answer.offer.ecn != EcnMode::Off;
         let options = &mut syn.options;
         let stamped = answer.offer.timestamps && options.timestamps.is_some();
         if !stamped {
             // Without timestamps there is nowhere to keep these.
             options.scale = None;
             options.sack_permitted = false;
+            syn.header.flags = syn.header.flags.without(Flags::ECE | Flags::CWR);
         }
         let scale = options.scale.filter(|_| answer.offer.window_scaling);
         let offered = cookies::Offer {
@@ -142,7 +145,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             with_timestamps: stamped.then_some(cookies::WithTimestamps {
                 scale: scale.map(Scale::clamped),
                 sack_permitted: options.sack_permitted && answer.offer.sack,
-                ecn: false,
+                ecn,
             }),
         };
         let clock = timestamp_clock(now, answer.timestamp_offset);
@@ -200,6 +203,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 offset: answer.timestamp_offset,
                 recent: timestamps.value,
             }),
+            ecn: match with {
+                Some(with) if with.ecn && answer.offer.ecn != EcnMode::Off => EcnAgreed::Both,
+                _ => EcnAgreed::Off,
+            },
             peer_window_octets: segment.header.window.0,
             own_window_octets: answer.offer.window_octets,
         };

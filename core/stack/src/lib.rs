@@ -41,4 +41,4 @@ pub use events::ShardEvent;
 pub use gate::Decision;
 pub use listener::Gate;
 pub use shard::{Shard, Usage};
-pub use turn::Turn;
+pub use turn::{Arrival, Turn};

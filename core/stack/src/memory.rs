@@ -17,7 +17,25 @@ use usertcp_frame::Class;
 /// How long at most until memory is looked for again.
 const RETRY: Span = Span::from_millis(10);
 
+/// Connections looked at in one turn for memory they can give back.
+const SHED_PER_TURN: u32 = 256;
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Memory is short: data that waits out of order is given up, some connections a turn. What is
+    /// missing before it may find no frame to arrive in, and then it would wait for ever.
+    pub(crate) fn shed(&mut self) {
+        if !self.common.pool.is_tight() {
+            return;
+        }
+        let committed = self.table.hot.committed();
+        for _ in 0..SHED_PER_TURN.min(committed) {
+            self.shed_next = if self.shed_next + 1 < committed { self.shed_next + 1 } else { 0 };
+            if let Some(tcb) = self.table.hot.at_mut(self.shed_next) {
+                let _ = tcb.renege();
+            }
+        }
+    }
+
     /// Something found no frame.
     pub(crate) fn want_memory(&mut self, now: Instant) {
         if self.memory_retry.is_none() {

@@ -42,6 +42,8 @@ pub struct Shard<C, O> {
     /// Who found no frame to write into.
     pub(crate) starved: ReadyList,
     /// When to look for frames again.
+    /// Whose memory was looked at last.
+    pub(crate) shed_next: u32,
     pub(crate) memory_retry: Option<Instant>,
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
@@ -105,6 +107,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             cookies: Cookies::new(secrets.clone()),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
+            shed_next: 0,
             memory_retry: None,
             outbox: Outbox::new(),
             events: Events::default(),

@@ -23,28 +23,45 @@ pub struct Turn {
     pub sent: usize,
 }
 
+/// What the first part of a turn leaves.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// A budget was used up: come back at once, after the flush.
+    pub more: bool,
+    /// Packets received.
+    pub received: usize,
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// One turn: takes a burst from the device, handles it and what is due, and gives the device
-    /// what there is to send. Drain [`Shard::poll_event`] afterwards; what the application does
-    /// then is sent by the next turn, or by [`Shard::flush`].
+    /// One turn: [`Shard::receive`] and [`Shard::flush`] in one. Drain [`Shard::poll_event`]
+    /// afterwards; what the application does then is sent by the next turn, or by another flush.
     pub fn turn(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
+        let arrival = self.receive(now, queue);
+        let flushed = self.flush(now, queue);
+        Turn { more: arrival.more | flushed.more, received: arrival.received, ..flushed }
+    }
+
+    /// The first part of a turn: takes a burst from the device, handles it and what is due. Drain
+    /// [`Shard::poll_event`] and let the application act before [`Shard::flush`]: what it answers
+    /// carries the acknowledgements then, and what it reads keeps the window open.
+    pub fn receive(&mut self, now: Instant, queue: &mut impl Queue) -> Arrival {
         self.common.pool.reclaim();
+        self.shed();
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
         while let Some(packet) = self.rx.pop() {
             self.handle_packet(now, packet);
         }
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
-        let flushed = self.flush(now, queue);
-        more |= flushed.more;
         if more {
             let counters = &mut self.common.counters;
             counters.turns_cut = counters.turns_cut.wrapping_add(1);
         }
-        Turn { more, received, ..flushed }
+        Arrival { more, received }
     }
 
-    /// The last part of a turn alone: gives the device what there is to send.
+    /// The last part of a turn: gives the device what there is to send.
     pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
         let mut batch = core::mem::replace(&mut self.tx, usertcp_device::TxBatch::new(0));
         let served = self.fill(now, &mut batch);

@@ -69,8 +69,12 @@ impl<C: CongestionController> Tcb<C> {
     fn after_read<O: Observer>(&mut self, env: &mut Env<'_, O>, count: usize) -> Effects {
         let mut effects = Effects::default();
         if count > 0 {
+            // No connection is promised more than an eighth of what is free at the time.
+            let stats = env.pool.stats();
+            let free = stats.budget_octets.saturating_sub(stats.used_octets);
+            let share = u32::try_from(free / 8).unwrap_or(u32::MAX);
             let bounds = Bounds {
-                largest: env.limits.receive_buffer_octets,
+                largest: env.limits.receive_buffer_octets.min(share),
                 mss: self.receive_mss(),
                 tight: env.pool.is_tight(),
             };
@@ -88,6 +92,12 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.end_if_over(env, &mut effects);
         effects
+    }
+
+    /// Gives up what waits out of order: memory is short, and the peer still has it (RFC 2018 §8).
+    /// Octets given up.
+    pub fn renege(&mut self) -> u32 {
+        self.receiver.renege()
     }
 
     /// Octets that can be read now.
@@ -247,6 +257,9 @@ impl<C: CongestionController> Tcb<C> {
             established: self.established,
             sack: self.sack,
             timestamps: self.timestamps.is_on(),
+            ecn: self.ecn.is_on(),
+            marks_received: self.ecn.marks(),
+            mark_reductions: self.snd.mark_reductions,
             scales: (self.snd.scale.shift(), self.advertise.scale().shift()),
         }
     }

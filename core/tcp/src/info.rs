@@ -118,6 +118,12 @@ pub struct Info {
     pub sack: bool,
     /// Timestamps agreed.
     pub timestamps: bool,
+    /// ECN agreed: our data is ECN-capable.
+    pub ecn: bool,
+    /// Segments that arrived marked by a router, saturating.
+    pub marks_received: u16,
+    /// Reductions of the window for marks the peer echoed, saturating.
+    pub mark_reductions: u16,
     /// Shift of the windows received and sent.
     pub scales: (u8, u8),
 }

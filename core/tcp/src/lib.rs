@@ -18,6 +18,7 @@ extern crate std;
 mod app;
 mod arrive;
 mod close;
+mod ecn;
 mod effects;
 mod env;
 mod halves;
@@ -47,12 +48,12 @@ pub use halves::{Halves, RecvHalf, SendHalf, StateName};
 pub use info::{Info, Stopwatches};
 pub use mtu::PathMtu;
 pub use open::{
-    Agreed, AgreedTimestamps, Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase,
-    Offer, Opening, timestamp_clock,
+    Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline, HandshakeOutcome,
+    HandshakePhase, Offer, Opening, timestamp_clock,
 };
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
-pub use settings::{KeepAlive, PathFacts, Settings};
+pub use settings::{EcnMode, KeepAlive, PathFacts, Settings};
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind};
 pub use tcb::Tcb;

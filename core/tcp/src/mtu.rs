@@ -3,6 +3,7 @@
 //! Implements: RFC 5927 §7.2 (IC-1, IC-4, IC-5, IC-7), RFC 8201 §4, RFC 1191 §6.4 (IC-9).
 
 use crate::settings::PathFacts;
+use core::num::NonZeroU16;
 use usertcp_base::Seq;
 
 /// What is believed of the path, and a claim not yet believed.
@@ -17,7 +18,7 @@ pub struct PathMtu {
 /// retransmission timeout.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
-    segment_octets: u16,
+    segment_octets: NonZeroU16,
     seq: Seq,
 }
 
@@ -41,8 +42,8 @@ impl PathMtu {
         if !seq.within(una, nxt) || size >= self.segment_octets {
             return false;
         }
-        self.claim = Some(Claim { segment_octets: size, seq });
-        true
+        self.claim = NonZeroU16::new(size).map(|segment_octets| Claim { segment_octets, seq });
+        self.claim.is_some()
     }
     /// SND.UNA advanced: a claim about data that arrived was false (IC-4).
     pub fn on_progress(&mut self, una: Seq) {
@@ -53,8 +54,8 @@ impl PathMtu {
     /// A retransmission timeout: a claim that stands is now believed. The new size, if it changed.
     pub fn on_timeout(&mut self) -> Option<u16> {
         let claim = self.claim.take()?;
-        self.segment_octets = claim.segment_octets;
-        Some(claim.segment_octets)
+        self.segment_octets = claim.segment_octets.get();
+        Some(self.segment_octets)
     }
     /// Whether a claim waits.
     pub fn is_doubted(&self) -> bool {

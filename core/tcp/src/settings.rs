@@ -1,5 +1,5 @@
 //! What an application may set per connection, and what a connection is told at birth.
-//! Owns: `Settings`, `KeepAlive`, `PathFacts`. Must not know: addresses, devices.
+//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `PathFacts`. Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
 use usertcp_base::{Rate, Span};
@@ -26,6 +26,18 @@ impl Default for KeepAlive {
             probes: 9,
         }
     }
+}
+
+/// Explicit congestion notification (RFC 3168).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum EcnMode {
+    /// Neither asked for nor answered.
+    Off,
+    /// Answered when the peer asks, never asked for.
+    #[default]
+    Accept,
+    /// Asked for when we open, answered when the peer does.
+    Ask,
 }
 
 /// Settings of one connection. A listener's are inherited by what it accepts.
@@ -57,6 +69,8 @@ pub struct Settings {
     pub sack: bool,
     /// Offer window scaling (RFC 7323).
     pub window_scaling: bool,
+    /// Explicit congestion notification; read when the connection opens.
+    pub ecn: EcnMode,
     /// Largest MSS to announce; 0 means what the MTU gives.
     pub mss_limit_octets: u16,
     /// Report soft errors to the application (SHLD-20).
@@ -81,6 +95,7 @@ impl Default for Settings {
             timestamps: true,
             sack: true,
             window_scaling: true,
+            ecn: EcnMode::Accept,
             mss_limit_octets: 0,
             soft_errors: true,
             rto_min: Span::from_millis(200),

@@ -5,6 +5,7 @@
 //! already (numbers, scales, estimators); the rest may be dropped when the connection parks.
 //! Implements: RFC 9293 §3.3.1.
 
+use crate::ecn::{Cwr, EcnState};
 use crate::env::Env;
 use crate::halves::Halves;
 use crate::info::Stopwatches;
@@ -49,6 +50,7 @@ pub struct Tcb<C> {
     pub(crate) owed: Owed,
     pub(crate) wants: Wants,
     pub(crate) challenge: Challenge,
+    pub(crate) ecn: EcnState,
     pub(crate) last_heard: Instant,
     pub(crate) last_sent: Tick,
     /// When data last advanced, or outstanding data began: what R2 counts from.
@@ -119,6 +121,8 @@ impl<C: CongestionController> Tcb<C> {
                 max_wnd: u32::from(agreed.peer_window_octets),
                 scale: agreed.send_scale,
                 small: una,
+                mark_reductions: 0,
+                cwr: Cwr::No,
                 up: None,
             },
             queue: Chain::default(),
@@ -144,6 +148,7 @@ impl<C: CongestionController> Tcb<C> {
             owed: Owed::default(),
             wants: Wants::default(),
             challenge: Challenge::default(),
+            ecn: EcnState::new(agreed.ecn),
             last_heard: now,
             last_sent: now.tick(),
             progress: now,

@@ -68,7 +68,7 @@ impl<C: CongestionController> Tcb<C> {
             self.on_recovery_timer(env, &mut effects);
         }
         match self.persist.fire(env.now) {
-            Persisting::Off => {}
+            Persisting::Off | Persisting::Rest => {}
             Persisting::Window => self.owed.window_probe = true,
             // It is open but small, or company did not come: send what there is.
             Persisting::Partial => self.owed.partial = true,
@@ -125,13 +125,19 @@ impl<C: CongestionController> Tcb<C> {
                 // A held partial segment is as good a probe as any.
                 self.owed.partial |= new_data;
             }
-            TimerOutcome::Lost { octets, .. } => env.observe(&Event::Lost(octets)),
+            TimerOutcome::Lost { octets, entered_recovery } => {
+                if entered_recovery {
+                    self.reduced_for_loss();
+                }
+                env.observe(&Event::Lost(octets));
+            }
         }
     }
 
     fn on_timeout<O: Observer>(&mut self, env: &mut Env<'_, O>, count: u8, effects: &mut Effects) {
         env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
         env.observe(&Event::Timeout(count));
+        self.reduced_for_loss();
         if count == SUSPECT_AFTER {
             effects.path_suspect = true;
             env.observe(&Event::PathSuspect);

@@ -131,6 +131,15 @@ pub struct NetworkArgs {
         hide_possible_values = true
     )]
     pub cc: Congestion,
+    /// Explicit congestion notification: off, accept (when the peer asks), ask
+    #[arg(
+        long,
+        default_value = "accept",
+        value_name = "MODE",
+        ignore_case = true,
+        hide_possible_values = true
+    )]
+    pub ecn: Ecn,
     /// Send at most this fast on each stream: 10mbit, 1.5gbit, 1MB
     #[arg(long, value_name = "LIMIT", value_parser = units::parse_rate)]
     pub rate: Option<u64>,
@@ -162,6 +171,17 @@ impl Congestion {
             Congestion::Cubic => "cubic",
         }
     }
+}
+
+/// Explicit congestion notification (RFC 3168).
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ecn {
+    /// Neither asked for nor answered
+    Off,
+    /// Answered when the peer asks
+    Accept,
+    /// Asked for when connecting, too
+    Ask,
 }
 
 /// The kernel keeps 16 octets for a device's name, one of them the end.

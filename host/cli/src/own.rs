@@ -5,13 +5,15 @@ use crate::bridge;
 use crate::facts::{self, ConnectionRow, LiveFacts, Memory, Snapshot};
 use crate::fault::Fault;
 use crate::network::{Acceptor, Network, Setup, Step};
-use crate::options::Congestion;
+use crate::options::{Congestion, Ecn};
 use crate::plan::Plan;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use usertcp::{Algorithm, Builder, Handler, Settings, Stack, TcpListener, TcpStream, TunConfig};
+use usertcp::{
+    Algorithm, Builder, EcnMode, Handler, Settings, Stack, TcpListener, TcpStream, TunConfig,
+};
 use usertcp::{Limits, memory};
 
 /// A running stack of ours, and the one at the other end of the pipe when there is no device.
@@ -133,7 +135,12 @@ fn describe(plan: &Plan) -> Result<Builder, Fault> {
     };
     let memory = usize::try_from(plan.memory_octets).unwrap_or(usize::MAX);
     // Answers are written in one piece: there is nothing to gather for.
-    let settings = Settings { no_delay: true, ..Settings::default() };
+    let ecn = match plan.ecn {
+        Ecn::Off => EcnMode::Off,
+        Ecn::Accept => EcnMode::Accept,
+        Ecn::Ask => EcnMode::Ask,
+    };
+    let settings = Settings { no_delay: true, ecn, ..Settings::default() };
     let builder = Stack::builder()
         .addresses(parsed(&plan.stack)?)
         .algorithm(algorithm)
@@ -278,7 +285,8 @@ impl LiveFacts for OwnFacts {
     async fn snapshot(&self, rows: usize) -> Snapshot {
         let snapshot = self.stack.snapshot();
         let connections = self.stack.connections(rows).await.unwrap_or_default();
-        let now = self.stack.run(|context| context.now()).await.unwrap_or_default();
+        let asked = self.stack.run(|context| (context.now(), context.connections().len())).await;
+        let (now, total) = asked.unwrap_or_default();
         Snapshot {
             uptime: self.start.elapsed(),
             counters: facts::counts(&snapshot.counters),
@@ -288,7 +296,7 @@ impl LiveFacts for OwnFacts {
                 peak_octets: snapshot.memory.peak_octets as u64,
                 budget_octets: snapshot.memory.budget_octets as u64,
             },
-            connections_total: snapshot.connections as u64,
+            connections_total: total as u64,
             connections: connections.iter().map(|connection| row(now, connection)).collect(),
         }
     }

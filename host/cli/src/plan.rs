@@ -3,7 +3,7 @@
 
 use crate::cidr::Cidr;
 use crate::fault::Fault;
-use crate::options::{Congestion, NetworkArgs};
+use crate::options::{Congestion, Ecn, NetworkArgs};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A stack and its device, as wanted.
@@ -19,6 +19,8 @@ pub struct Plan {
     pub mtu: u16,
     /// Congestion control of new streams.
     pub congestion: Congestion,
+    /// Explicit congestion notification of new streams.
+    pub ecn: Ecn,
     /// Octets per second each stream may send at most.
     pub rate_octets_per_second: Option<u64>,
     /// Octets for packets, in all.
@@ -41,6 +43,7 @@ impl Plan {
             kernel,
             mtu: options.mtu,
             congestion: options.cc,
+            ecn: options.ecn,
             rate_octets_per_second: options.rate,
             memory_octets: options.memory,
         })

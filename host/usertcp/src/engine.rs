@@ -22,6 +22,8 @@ pub use usertcp_stack::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent
 pub(crate) trait Engine {
     /// One bounded round of work.
     fn turn(&mut self, now: Instant) -> Turn;
+    /// The first part of a turn alone: takes what came; whether there is more.
+    fn receive(&mut self, now: Instant) -> bool;
     /// The last part of a turn alone: sends what there is to send.
     fn flush(&mut self, now: Instant) -> Turn;
     /// What happened.

@@ -80,3 +80,21 @@ check_nothing_left() {
     [ "$left" -le 1 ] || fail "$left connections are left after 80 s"
     echo "$octets octets and $files files in use, $idle_octets and $idle_files before; no record but the request's after $try s"
 }
+
+# Ten uploads into a stack with 8 MiB for packets: short memory costs speed, never progress.
+check_small_memory() {
+    ours_only
+    mkdir "$work/small"
+    start small serve "$work/small" --writable --memory 8MiB --dev utcp4 --addr 10.80.0.2/24 \
+        --peer 10.80.0.1/24
+    trap 'kill $small_pid' EXIT
+    await "http://10.80.0.2/" "$small_pid" || fail "$(cat "$work/small.log")"
+    head -c 32M /dev/urandom >"$work/small.bin"
+    seq 10 | xargs -P 10 -I{} curl -sS --max-time 60 -T "$work/small.bin" -o /dev/null \
+        -w '%{http_code}\n' "http://10.80.0.2/{}.bin" >"$work/small.told" 2>&1 || true
+    equal "$(sort "$work/small.told" | uniq -c | sed 's/^ *//')" "10 201" "answers"
+    local copy
+    for copy in "$work"/small/*.bin; do cmp "$copy" "$work/small.bin" || fail "$copy differs"; done
+    rm -r "$work/small" "$work/small.bin"
+    echo "10 uploads of 32 MiB at once, equal"
+}

@@ -6,6 +6,7 @@
 
 pub mod host;
 pub mod link;
+pub mod mark;
 pub mod oracle;
 pub mod scenario;
 pub mod signal;

@@ -1,6 +1,8 @@
-//! A link in virtual time: delay, rate, queue, loss, reordering, duplication, corruption, MTU.
-//! Owns: packets on their way in one direction. Must not know: what is in them.
+//! A link in virtual time: delay, rate, queue, marks, loss, reordering, duplication, corruption, MTU.
+//! Owns: packets on their way in one direction. Must not know: what is in them, the ECN field of the
+//! IP header excepted (`mark`).
 
+use crate::mark;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use usertcp_base::{Instant, Prng, Rate, Span};
@@ -26,6 +28,10 @@ pub struct LinkConfig {
     pub duplicate: u32,
     /// One bit flipped.
     pub corrupt: u32,
+    /// Marked, of the packets that are ECN-capable (RFC 3168).
+    pub mark: u32,
+    /// Octets that may wait before an ECN-capable packet is marked.
+    pub mark_beyond_octets: u64,
     /// Larger packets do not pass.
     pub mtu: u16,
 }
@@ -43,6 +49,8 @@ impl LinkConfig {
             reorder_by: Span::ZERO,
             duplicate: 0,
             corrupt: 0,
+            mark: 0,
+            mark_beyond_octets: u64::MAX,
             mtu: u16::MAX,
         }
     }
@@ -70,6 +78,10 @@ pub struct LinkCounts {
     pub overflowed: u64,
     /// Too big.
     pub too_big: u64,
+    /// Marked (ECN).
+    pub marked: u64,
+    /// Most octets that waited at a time.
+    pub longest_queue_octets: u64,
 }
 
 /// One direction of a link.
@@ -135,10 +147,14 @@ impl Link {
             self.counts.lost += 1;
             return Offered::Taken;
         }
+        let waiting = self.waiting(now);
         let Some(sent) = self.transmit(now, octets.len() as u64) else {
             self.counts.overflowed += 1;
             return Offered::Taken;
         };
+        let longest = &mut self.counts.longest_queue_octets;
+        *longest = (*longest).max(waiting);
+        self.mark(waiting, &mut octets);
         if self.prng.chance_per_million(self.config.corrupt) && !octets.is_empty() {
             let bit = self.prng.below(octets.len() as u64 * 8) as usize;
             octets[bit / 8] ^= 1 << (bit % 8);
@@ -160,14 +176,33 @@ impl Link {
         Offered::Taken
     }
 
+    /// Octets that wait for the transmitter.
+    fn waiting(&self, now: Instant) -> u64 {
+        if self.config.rate.is_unlimited() {
+            return 0;
+        }
+        let now_nanos = now.as_micros().saturating_mul(1000);
+        let wait = Span::from_micros(self.free_nanos.saturating_sub(now_nanos) / 1000);
+        self.config.rate.octets_in(wait)
+    }
+
+    /// Marks an ECN-capable packet by chance, or because the queue is long.
+    fn mark(&mut self, waiting: u64, octets: &mut [u8]) {
+        let long = waiting > self.config.mark_beyond_octets;
+        let chosen =
+            long || (self.config.mark > 0 && self.prng.chance_per_million(self.config.mark));
+        if chosen && mark::experience_congestion(octets) {
+            self.counts.marked += 1;
+        }
+    }
+
     /// When the last octet has left the transmitter; `None` when the queue is full.
     fn transmit(&mut self, now: Instant, octets: u64) -> Option<Instant> {
         if self.config.rate.is_unlimited() {
             return Some(now);
         }
         let now_nanos = now.as_micros().saturating_mul(1000);
-        let waiting = Span::from_micros(self.free_nanos.saturating_sub(now_nanos) / 1000);
-        if self.config.rate.octets_in(waiting).saturating_add(octets) > self.config.queue_octets {
+        if self.waiting(now).saturating_add(octets) > self.config.queue_octets {
             return None;
         }
         self.free_nanos =

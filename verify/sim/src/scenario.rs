@@ -12,7 +12,7 @@ use usertcp_device::{DeviceFacts, Medium};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::{Cidr, remote_address};
 use usertcp_stack::{Connect, Listen, Profile, ShardConfig, isn};
-use usertcp_tcp::Settings;
+use usertcp_tcp::{EcnMode, Settings};
 
 /// Everything a run is determined by.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Scenario {
     pub algorithms: [Algorithm; 2],
     /// Settings of each host.
     pub settings: [Settings; 2],
+    /// Receive buffer each host starts with, and the most it grows to, octets.
+    pub receive_buffers: [(u32, u32); 2],
     /// What each end of each connection does.
     pub plans: Vec<[Plan; 2]>,
     /// Virtual time it may take.
@@ -54,6 +56,10 @@ pub struct Report {
     pub spurious: u64,
     /// Timeouts.
     pub timeouts: u64,
+    /// Packets of host 0 that its link marked.
+    pub marked: u64,
+    /// Most octets that waited in that link at a time.
+    pub longest_queue_octets: u64,
 }
 
 const PORT: u16 = 80;
@@ -70,7 +76,7 @@ impl Scenario {
         let back = LinkConfig { rate: link.rate, delay: link.delay, ..faulty_link(&mut prng, v6) };
         let octets = 1 << (8 + prng.below(10));
         let count = 1 + prng.below(3) as usize;
-        Scenario {
+        let mut scenario = Scenario {
             seed,
             v6,
             wrapping: prng.below(2) == 0,
@@ -79,9 +85,30 @@ impl Scenario {
             offload: [prng.below(2) == 0, prng.below(2) == 0],
             algorithms: [algorithm(&mut prng), algorithm(&mut prng)],
             settings: [settings(&mut prng), settings(&mut prng)],
+            receive_buffers: [receive_buffer(&mut prng), receive_buffer(&mut prng)],
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
             trace: false,
+        };
+        scenario.mix_ecn();
+        scenario
+    }
+
+    /// ECN of both hosts, and links that mark. From numbers of its own, so that the rest of a seed's
+    /// scenario is what it was before there was ECN.
+    fn mix_ecn(&mut self) {
+        let mut prng = Prng::from_seed(self.seed ^ 0x3168_8311);
+        for settings in &mut self.settings {
+            settings.ecn =
+                [EcnMode::Off, EcnMode::Accept, EcnMode::Ask, EcnMode::Ask][prng.below(4) as usize];
+        }
+        for link in &mut self.links {
+            if prng.below(2) == 0 {
+                link.mark = [1000, 20_000, 300_000, 1_000_000][prng.below(4) as usize];
+            }
+            if prng.below(2) == 0 {
+                link.mark_beyond_octets = prng.below(link.queue_octets);
+            }
         }
     }
 
@@ -105,6 +132,7 @@ impl Scenario {
             offload: [false, false],
             algorithms: [algorithm, algorithm],
             settings: [Settings::default(); 2],
+            receive_buffers: [(128 << 10, 6 << 20); 2],
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
             trace: false,
@@ -154,7 +182,14 @@ impl Scenario {
         let addresses = vec![cidr(address(side, self.v6), prefix)];
         let mut config = ShardConfig::new(addresses, self.seed_near_wrap(side), facts);
         config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
-        config.limits = Limits { connections: 64, hot_connections: 64, ..Limits::default() };
+        let (start, most) = self.receive_buffers[side];
+        config.limits = Limits {
+            connections: 64,
+            hot_connections: 64,
+            receive_buffer_start_octets: start,
+            receive_buffer_octets: most,
+            ..Limits::default()
+        };
         config
     }
 
@@ -269,6 +304,8 @@ fn report(world: &World, took: Span) -> Report {
         retransmitted: sum(|counters| counters.segments_retransmitted),
         spurious: sum(|counters| counters.spurious_retransmissions),
         timeouts: sum(|counters| counters.timeouts),
+        marked: world.links[0].counts().marked,
+        longest_queue_octets: world.links[0].counts().longest_queue_octets,
     }
 }
 
@@ -324,8 +361,18 @@ fn faulty_link(prng: &mut Prng, v6: bool) -> LinkConfig {
         reorder_by: Span::from_micros(prng.below(delay * 2) + 1),
         duplicate,
         corrupt,
+        mark: 0,
+        mark_beyond_octets: u64::MAX,
         mtu,
     }
+}
+
+/// Half the hosts have so little room that the peer's window is what limits.
+fn receive_buffer(prng: &mut Prng) -> (u32, u32) {
+    let start =
+        [2 << 10, 6 << 10, 20 << 10, 128 << 10, 128 << 10, 128 << 10][prng.below(6) as usize];
+    let most = if prng.below(2) == 0 { start } else { start.max(64 << 10) * 8 };
+    (start, most)
 }
 
 fn algorithm(prng: &mut Prng) -> Algorithm {

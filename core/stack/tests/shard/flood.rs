@@ -78,6 +78,33 @@ fn a_cookie_without_timestamps_keeps_the_mss_only() {
     assert_eq!(figures.send_mss_octets, 1220);
 }
 
+/// 4987-2, 3168-1: ECN survives beside timestamps, and is not agreed to where it could not.
+#[test]
+fn a_cookie_keeps_ecn_where_it_can() {
+    let asks = Flags::ECE | Flags::CWR;
+    for (number, flags) in [asks, Flags::ECE, Flags::NONE].into_iter().enumerate() {
+        for stamped in [true, false] {
+            let (mut hand, listener) = flooded();
+            let stamps = |value, echo| Options {
+                timestamps: stamped.then_some(Timestamps { value, echo }),
+                ..Options::default()
+            };
+            let port = 3000 + number as u16;
+            let syn = wire(Flags::SYN | flags, 9000, 0).with_options(stamps(4444, 0));
+            let answer = hand.give(&syn.by(PEER, port)).remove(0);
+            let agreed = stamped && flags == asks;
+            assert_eq!(answer.header.flags.contains(Flags::ECE), agreed, "{flags:?} {stamped}");
+            assert!(!answer.header.flags.contains(Flags::CWR));
+            let echo = answer.options.timestamps.map_or(0, |stamps| stamps.value);
+            let ack = wire(Flags::ACK, 9001, answer.header.seq.0.wrapping_add(1));
+            hand.give(&ack.with_options(stamps(4450, echo)).by(PEER, port));
+            let conn = hand.shard.accept(listener).expect("open");
+            let figures = hand.shard.info(hand.now, conn).unwrap().figures.unwrap();
+            assert_eq!(figures.ecn, agreed);
+        }
+    }
+}
+
 #[test]
 fn a_guess_or_an_old_cookie_is_reset() {
     let (mut hand, listener) = flooded();

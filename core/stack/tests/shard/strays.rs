@@ -58,7 +58,9 @@ fn every_combination_of_flags_at_a_listener() {
         let opens =
             flags.contains(Flags::SYN) && !flags.intersects(Flags::ACK | Flags::RST | Flags::FIN);
         if opens {
-            assert_eq!(only(answers).header.flags, Flags::SYN | Flags::ACK, "{flags:?}");
+            let asks = flags.contains(Flags::ECE) && flags.contains(Flags::CWR);
+            let ecn = if asks { Flags::ECE } else { Flags::NONE };
+            assert_eq!(only(answers).header.flags, Flags::SYN | Flags::ACK | ecn, "{flags:?}");
         } else if flags.contains(Flags::ACK) && !flags.contains(Flags::RST) {
             assert_eq!(only(answers).header.flags, Flags::RST, "{flags:?}");
         } else {

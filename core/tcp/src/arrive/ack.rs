@@ -118,9 +118,12 @@ impl<C: CongestionController> Tcb<C> {
             has_payload: segment.sequence_octets() > 0,
             new_data_ready: self.new_data_ready(),
             mss: self.send_mss(),
-            marked_octets: 0,
+            marked_octets: self.marked_octets(segment),
         };
-        self.recovery.on_ack(env.now, &input, &mut self.controller, env.prng)
+        let smallest = self.controller.budget().window_octets <= input.mss;
+        let outcome = self.recovery.on_ack(env.now, &input, &mut self.controller, env.prng);
+        self.after_reduction(env.now, &outcome, smallest);
+        outcome
     }
 
     /// When the segment whose timestamp comes back was sent.
@@ -193,7 +196,8 @@ impl<C: CongestionController> Tcb<C> {
             *count = count.wrapping_add(1);
             env.observe(&Event::Spurious);
         }
-        if outcome.entered_recovery || outcome.left_recovery || outcome.spurious {
+        let changed = outcome.entered_recovery || outcome.left_recovery || outcome.spurious;
+        if changed || outcome.reduced_by_mark {
             let snapshot = self.controller.describe();
             env.observe(&Event::Window {
                 window: snapshot.window_octets,

@@ -42,8 +42,17 @@ impl<C: CongestionController> Tcb<C> {
         if self.refuses_data(env, segment, octets, effects) {
             return Continue(());
         }
+        if self.ecn.on_data(segment) {
+            self.acks.demand();
+        }
         let wire_segments = segment.wire_segments;
         let push = segment.has(Flags::PSH);
+        if env.pool.is_tight() && octets > 0 && !self.is_wanted_when_tight(segment) {
+            env.drop_segment(DropReason::ReceiveMemory);
+            let kind = ArrivalKind::Refused;
+            self.note_arrival(env, Arrival { octets, wire_segments, kind, push });
+            return Continue(());
+        }
         let payload = core::mem::take(&mut segment.payload);
         let mut intake = Intake {
             edge: self.advertise.edge(),
@@ -64,6 +73,13 @@ impl<C: CongestionController> Tcb<C> {
         };
         self.note_arrival(env, Arrival { octets, wire_segments, kind, push });
         Continue(())
+    }
+
+    /// The last eighth of the pool is for sending, and for data that a reader waits for: one who
+    /// answers could otherwise never write, and so never read on.
+    fn is_wanted_when_tight(&self, segment: &Segment) -> bool {
+        let next = segment.header.seq.at_or_before(self.receiver.nxt());
+        next && self.receiver.queued() == 0
     }
 
     /// Data for an application that has let go of the stream: it will never be read, and the

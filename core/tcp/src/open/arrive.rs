@@ -133,12 +133,14 @@ impl Handshake {
             return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
         }
         if !header.flags.contains(Flags::ACK) {
+            self.ecn.learn(header.flags);
             return HandshakeOutcome::Reply(self.synchronise(now, settings));
         }
         if !self.active || header.ack != self.iss + 1 {
             let reply = self.acknowledgement(now, settings);
             return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
         }
+        self.ecn.learn(header.flags);
         let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
         strip_synchronise(segment);
         HandshakeOutcome::Established(self.opening(now, echo, true))

@@ -1,6 +1,7 @@
 //! The handshake record: SYN-SENT and SYN-RECEIVED, small because there may be many.
 //! Owns: `Handshake` and what it sends. Must not know: tables, listeners.
 
+use super::ecn::EcnSetup;
 use super::negotiate::{Agreed, AgreedTimestamps, Offer, peer_mss};
 use crate::segment::{Reply, Segment};
 use crate::settings::{PathFacts, Settings};
@@ -37,6 +38,7 @@ pub struct Handshake {
     pub(super) window_scaling: bool,
     pub(super) sack: bool,
     pub(super) timestamps: bool,
+    pub(super) ecn: EcnSetup,
 }
 
 /// An established connection, as the handshake leaves it.
@@ -118,6 +120,7 @@ impl Handshake {
             window_scaling: offer.window_scaling,
             sack: offer.sack,
             timestamps: offer.timestamps,
+            ecn: EcnSetup::new(offer.ecn),
         }
     }
 
@@ -143,6 +146,7 @@ impl Handshake {
         let options = &syn.options;
         self.phase = HandshakePhase::SynReceived;
         self.irs = syn.header.seq;
+        self.ecn.learn(syn.header.flags);
         self.peer_window = syn.header.window.0;
         self.peer_mss = peer_mss(options, path, limits);
         self.sack &= options.sack_permitted;
@@ -177,9 +181,10 @@ impl Handshake {
     pub fn synchronise(&self, now: Instant, settings: &Settings) -> Reply {
         let received = self.phase == HandshakePhase::SynReceived;
         let (flags, ack) = if received {
-            (Flags::SYN.union(Flags::ACK), self.irs + 1)
+            let ecn = self.ecn.on_syn_ack(self.active);
+            (Flags::SYN | Flags::ACK | ecn, self.irs + 1)
         } else {
-            (Flags::SYN, Seq(0))
+            (Flags::SYN | self.ecn.on_syn(), Seq(0))
         };
         let mut reply = Reply::new(flags, self.iss, ack, WireWindow(self.own_window));
         reply.options.mss = Some(self.own_mss);
@@ -251,6 +256,9 @@ impl Handshake {
         }
         self.retries = self.retries.saturating_add(1);
         self.last_sent = now.stamp();
+        if self.phase == HandshakePhase::SynSent {
+            self.ecn.on_syn_again(self.retries);
+        }
         HandshakeDeadline::Retransmit {
             reply: self.synchronise(now, settings),
             suspect: self.retries >= 3,
@@ -297,6 +305,7 @@ impl Handshake {
                 offset: self.timestamp_offset,
                 recent: self.timestamp_recent,
             }),
+            ecn: self.ecn.agreed(self.active),
             peer_window_octets: self.peer_window,
             own_window_octets: self.own_window,
         }

@@ -4,9 +4,11 @@
 //! RFC 6298 §5.7 and RFC 6928 §2 (what a lost handshake segment means).
 
 mod arrive;
+mod ecn;
 mod handshake;
 mod negotiate;
 
+pub use ecn::EcnAgreed;
 pub use handshake::{
     Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase, Opening, timestamp_clock,
 };

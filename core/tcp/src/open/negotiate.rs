@@ -1,7 +1,8 @@
 //! What two ends agree on. Owns: `Offer` (ours), `Agreed` (the result).
 //! Implements: RFC 7323 §2.2, §3.2; RFC 2018 §2; RFC 9293 §3.7.1.
 
-use crate::settings::{PathFacts, Settings};
+use super::ecn::EcnAgreed;
+use crate::settings::{EcnMode, PathFacts, Settings};
 use usertcp_base::{Limits, Scale, Seq};
 use usertcp_wire::tcp::Options;
 
@@ -18,6 +19,8 @@ pub struct Offer {
     pub sack: bool,
     /// Timestamps.
     pub timestamps: bool,
+    /// Explicit congestion notification.
+    pub ecn: EcnMode,
     /// Window of the SYN, never scaled (7323-2).
     pub window_octets: u16,
 }
@@ -36,6 +39,7 @@ impl Offer {
             window_scaling: settings.window_scaling,
             sack: settings.sack,
             timestamps: settings.timestamps,
+            ecn: settings.ecn,
             window_octets: start.min(u32::from(u16::MAX)) as u16,
         }
     }
@@ -58,6 +62,8 @@ pub struct Agreed {
     pub sack: bool,
     /// Timestamps both ways: our offset, and the peer's last value.
     pub timestamps: Option<AgreedTimestamps>,
+    /// Explicit congestion notification.
+    pub ecn: EcnAgreed,
     /// Window of the peer's SYN, unscaled.
     pub peer_window_octets: u16,
     /// Window of our SYN, unscaled: the right edge already promised.

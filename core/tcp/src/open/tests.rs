@@ -1,6 +1,6 @@
 use super::*;
 use crate::segment::Segment;
-use crate::settings::{PathFacts, Settings};
+use crate::settings::{EcnMode, PathFacts, Settings};
 use usertcp_base::{DropReason, Ecn, Instant, Limits, Scale, Seq, Span, WireWindow};
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::{Flags, Header, Options, Timestamps};
@@ -278,4 +278,142 @@ fn the_echo_tells_whether_a_repeated_syn_was_needed() {
     assert_eq!(retried(None), (None, true));
     assert_eq!(retried(Some(1009)), (Some(Span::from_millis(1030)), false));
     assert_eq!(retried(Some(2009)), (Some(Span::from_millis(30)), true));
+}
+
+const MODES: [EcnMode; 3] = [EcnMode::Off, EcnMode::Accept, EcnMode::Ask];
+
+/// The four combinations of the two flags.
+fn ecn_flags() -> [Flags; 4] {
+    [Flags::NONE, Flags::ECE, Flags::CWR, Flags::ECE | Flags::CWR]
+}
+
+fn ecn_offer(mode: EcnMode) -> Offer {
+    let settings = Settings { ecn: mode, ..Settings::default() };
+    Offer::new(&settings, &Limits::default(), &PATH)
+}
+
+fn established(outcome: HandshakeOutcome) -> EcnAgreed {
+    match outcome {
+        HandshakeOutcome::Established(opening) => opening.agreed.ecn,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A passive open by a SYN with `flags`.
+fn answering(mode: EcnMode, flags: Flags) -> Bench {
+    let mut bench = Bench::new(false);
+    let mut syn = syn();
+    syn.header.flags = Flags::SYN | flags;
+    let limits = &bench.limits;
+    bench.handshake = Handshake::passive(bench.now, &syn, ISS, 9, &ecn_offer(mode), &PATH, limits);
+    bench
+}
+
+/// An active open.
+fn asking(mode: EcnMode) -> Bench {
+    let mut bench = Bench::new(true);
+    bench.handshake = Handshake::active(bench.now, ISS, 9, &ecn_offer(mode));
+    bench
+}
+
+// proves 3168-1, 8311-1
+#[test]
+fn a_syn_sets_up_ecn_with_both_flags_and_nothing_else() {
+    for mode in MODES {
+        for flags in ecn_flags() {
+            // AE is not looked at.
+            for more in [Flags::NONE, Flags::AE] {
+                let mut bench = answering(mode, flags | more);
+                let agreed = mode != EcnMode::Off && flags == Flags::ECE | Flags::CWR;
+                let reply = bench.handshake.synchronise(bench.now, &bench.settings);
+                let ecn = if agreed { Flags::ECE } else { Flags::NONE };
+                assert_eq!(reply.header.flags, Flags::SYN | Flags::ACK | ecn, "{mode:?} {flags:?}");
+                assert_eq!(reply.ecn, Ecn::NotCapable, "3168-2");
+                let done = bench.with_timestamp(segment(Flags::ACK, PEER + 1, ISS + 1));
+                let expected = if agreed { EcnAgreed::Both } else { EcnAgreed::Off };
+                assert_eq!(established(done), expected);
+            }
+        }
+    }
+}
+
+// proves 3168-1, 8311-1
+#[test]
+fn a_syn_ack_sets_up_ecn_with_ece_alone_and_only_when_asked() {
+    for mode in MODES {
+        let asked = mode == EcnMode::Ask;
+        for flags in ecn_flags() {
+            for more in [Flags::NONE, Flags::AE] {
+                let mut bench = asking(mode);
+                let out = bench.handshake.synchronise(bench.now, &bench.settings);
+                let ecn = if asked { Flags::ECE | Flags::CWR } else { Flags::NONE };
+                assert_eq!(out.header.flags, Flags::SYN | ecn);
+                assert_eq!(out.ecn, Ecn::NotCapable, "3168-2");
+                let answer = Flags::SYN | Flags::ACK | flags | more;
+                let done = bench.arrive(segment(answer, PEER, ISS + 1));
+                let agreed = asked && flags == Flags::ECE;
+                let expected = if agreed { EcnAgreed::Both } else { EcnAgreed::Off };
+                assert_eq!(established(done), expected, "{mode:?} {flags:?}");
+            }
+        }
+    }
+}
+
+// proves 3168-6
+#[test]
+fn a_syn_that_is_lost_twice_asks_no_more() {
+    let mut bench = asking(EcnMode::Ask);
+    let mut flags = alloc::vec![];
+    for _ in 0..4 {
+        bench.now = bench.handshake.deadline(bench.now);
+        match bench.handshake.handle_deadline(bench.now, &bench.settings, &bench.limits) {
+            HandshakeDeadline::Retransmit { reply, .. } => flags.push(reply.header.flags),
+            other => panic!("{other:?}"),
+        }
+    }
+    let asks = Flags::SYN | Flags::ECE | Flags::CWR;
+    assert_eq!(flags, [asks, Flags::SYN, Flags::SYN, Flags::SYN]);
+    // The answer may be to the first one: its marks are echoed, our data asks for none.
+    let late = bench.arrive(segment(Flags::SYN | Flags::ACK | Flags::ECE, PEER, ISS + 1));
+    assert_eq!(established(late), EcnAgreed::EchoOnly);
+}
+
+// proves 3168-1, 3168-6: the peer takes its offer back, or makes it too late
+#[test]
+fn a_repeated_syn_may_end_ecn_and_never_begins_it() {
+    let both = Flags::ECE | Flags::CWR;
+    for (first, second) in [(both, Flags::NONE), (Flags::NONE, both)] {
+        let mut bench = answering(EcnMode::Accept, first);
+        let mut again = syn();
+        again.header.flags = Flags::SYN | second;
+        match bench.arrive(again) {
+            HandshakeOutcome::Reply(reply) => {
+                assert_eq!(reply.header.flags, Flags::SYN | Flags::ACK);
+            }
+            other => panic!("{other:?}"),
+        }
+        let done = bench.with_timestamp(segment(Flags::ACK, PEER + 1, ISS + 1));
+        assert_eq!(established(done), EcnAgreed::Off);
+    }
+}
+
+// proves 3168-1: both SYNs ask
+#[test]
+fn a_simultaneous_open_agrees_when_both_ask() {
+    for flags in ecn_flags() {
+        let mut bench = asking(EcnMode::Ask);
+        let mut theirs = syn();
+        theirs.header.flags = Flags::SYN | flags;
+        let agreed = flags == Flags::ECE | Flags::CWR;
+        let ecn = if agreed { Flags::ECE } else { Flags::NONE };
+        match bench.arrive(theirs) {
+            HandshakeOutcome::Reply(reply) => {
+                assert_eq!(reply.header.flags, Flags::SYN | Flags::ACK | ecn);
+            }
+            other => panic!("{other:?}"),
+        }
+        let done = bench.with_timestamp(segment(Flags::SYN | Flags::ACK | ecn, PEER, ISS + 1));
+        let expected = if agreed { EcnAgreed::Both } else { EcnAgreed::Off };
+        assert_eq!(established(done), expected, "{flags:?}");
+    }
 }

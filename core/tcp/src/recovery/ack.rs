@@ -90,6 +90,7 @@ impl Recovery {
         self.judge_probe(&ack, &before, cc, &mut outcome);
         outcome.left_recovery = self.leave_if_complete(now, before.state, cc);
         let scan = self.find_lost(&ack, &before, &mut tally, &mut outcome, cc);
+        outcome.reduced_by_mark = self.heed_mark(&ack, &before, cc);
         outcome.delivered_octets = tally.delivered;
         self.reduce(&ack, &scan, &outcome, cc);
         self.tell(&ack, &before, &tally, &outcome, cc, prng);
@@ -291,6 +292,7 @@ impl Recovery {
         // Follow SND.UNA, so that the mark never falls half the sequence space behind.
         if self.state == RecoveryState::Open && una.after(self.recover) {
             self.recover = una - 1;
+            self.undo.by_mark = false;
         }
         left
     }
@@ -348,7 +350,7 @@ impl Recovery {
         } else if ack.duplicate
             && self.reno.on_duplicate()
             && self.state == RecoveryState::Open
-            && self.board.una().after(self.recover)
+            && (self.board.una().after(self.recover) || self.undo.by_mark)
         {
             scan.lost_octets = self.board.mark_front_lost();
         }
@@ -364,11 +366,40 @@ impl Recovery {
         self.state = RecoveryState::FastRecovery;
         self.recover = self.board.nxt();
         self.tail.on_recovery();
+        let reduced = self.undo.by_mark;
         self.undo = Undo::start(self.board.una());
         self.prr = Prr::start(flight_octets);
         self.grant = Grant::None;
-        let kind = CongestionKind::Loss;
-        cc.on_congestion(&Congestion { now, kind, flight_octets, lost_octets });
+        // The window in which the loss lies may have been reduced for a mark already.
+        if !reduced {
+            let kind = CongestionKind::Loss;
+            cc.on_congestion(&Congestion { now, kind, flight_octets, lost_octets });
+        }
+    }
+
+    /// The peer echoes a mark: as a loss, but nothing was lost. Once per window of data, and not
+    /// when that was reduced for a loss (RFC 3168 §6.1.2). Whether the window was reduced.
+    fn heed_mark<C: CongestionController>(
+        &mut self,
+        ack: &Ack<'_>,
+        before: &Before,
+        cc: &mut C,
+    ) -> bool {
+        let heard = ack.input.marked_octets != 0 && before.outstanding != 0;
+        let settled = before.state == RecoveryState::Open && self.state == RecoveryState::Open;
+        if !heard || !settled || !self.board.una().after(self.recover) {
+            return false;
+        }
+        self.recover = self.board.nxt();
+        self.undo = Undo::of_mark(self.board.una());
+        let kind = CongestionKind::Marked;
+        cc.on_congestion(&Congestion {
+            now: ack.now,
+            kind,
+            flight_octets: before.flight,
+            lost_octets: 0,
+        });
+        true
     }
 
     /// PRR (RFC 9937 §6.2).
@@ -428,7 +459,10 @@ impl Recovery {
             marked_octets,
             window_limited: before.window_limited,
             round_ended,
-            in_recovery: before.state != RecoveryState::Open || self.state != RecoveryState::Open,
+            // An echo of a mark never opens the window (RFC 3168 §6.1.2).
+            in_recovery: before.state != RecoveryState::Open
+                || self.state != RecoveryState::Open
+                || marked_octets != 0,
         };
         cc.on_ack(&sample, prng);
     }

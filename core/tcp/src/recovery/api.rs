@@ -101,6 +101,8 @@ pub struct AckOutcome {
     pub spurious: bool,
     /// Fast recovery began.
     pub entered_recovery: bool,
+    /// The window was reduced for a mark.
+    pub reduced_by_mark: bool,
     /// Recovery, of either kind, ended.
     pub left_recovery: bool,
     /// A tail loss probe repaired a loss: the window was reduced once (8985-12).

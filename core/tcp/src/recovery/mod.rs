@@ -77,7 +77,7 @@ pub struct Recovery {
     undo: Undo,
     tail: TailProbe,
     reno: NewReno,
-    /// SND.NXT when the recovery going on began. Afterwards it keeps late duplicates from beginning
+    /// SND.NXT when the recovery going on began, or the window was reduced for a mark. Afterwards it keeps late duplicates from beginning
     /// another (6582-2) until SND.UNA is beyond it.
     recover: Seq,
     /// Send time of the last transmission.

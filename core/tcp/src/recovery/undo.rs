@@ -20,10 +20,17 @@ pub(super) struct Undo {
     any_resent: bool,
     /// The event may still be undone.
     open: bool,
+    /// It was a mark: nothing to undo, and a loss in the same window is the same event (RFC 3168
+    /// §6.1.2).
+    pub(super) by_mark: bool,
     pub(super) frto: Frto,
 }
 
 impl Undo {
+    /// The window was reduced for a mark.
+    pub(super) fn of_mark(una: Seq) -> Undo {
+        Undo { marker: una, by_mark: true, ..Undo::default() }
+    }
     /// A congestion event happened.
     pub(super) fn start(una: Seq) -> Undo {
         Undo { marker: una, open: true, ..Undo::default() }

@@ -127,6 +127,12 @@ impl AckPolicy {
         self.learn(now, context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;
+        if !matches!(arrival.kind, ArrivalKind::InOrder | ArrivalKind::Fin) {
+            // Something was lost or refused: the sender may be down to one segment at a time, and
+            // every delayed acknowledgement would cost it a delay.
+            self.quick = context.settings.quick;
+            self.interactive = false;
+        }
         let enough =
             self.full_segments >= 2 || self.pending >= u32::from(context.rmss).saturating_mul(2);
         let quick = self.quick > 0 && !self.interactive;

@@ -11,6 +11,7 @@ mod write;
 pub use poll::{PollSegment, SendRoom};
 pub use write::HEADROOM_OCTETS;
 
+use crate::ecn::Cwr;
 use usertcp_base::{Scale, Seq};
 
 /// The send sequence space (RFC 9293 §3.3.1).
@@ -33,6 +34,10 @@ pub struct Snd {
     /// End of the last segment sent that was smaller than it could have been (Minshall's variant
     /// of Nagle, RFC 9293 App. A.3).
     pub small: Seq,
+    /// Reductions of the window for marks the peer echoed, saturating.
+    pub mark_reductions: u16,
+    /// Why the next new data says CWR.
+    pub cwr: Cwr,
     /// Urgent pointer, while urgent data is unacknowledged.
     pub up: Option<Seq>,
 }

@@ -3,6 +3,7 @@
 //! Implements: RFC 9293 §3.8.6, §3.9.1.2 (MUST-61, SHLD-28), RFC 7323 §3.2, RFC 2018 §3.
 
 use super::allow::{Allowed, NewData, new_data};
+use crate::ecn::Cwr;
 use crate::env::Env;
 use crate::halves::SendHalf;
 use crate::pace::Verdict;
@@ -149,6 +150,9 @@ impl<C: CongestionController> Tcb<C> {
 
     /// New data, then FIN.
     fn poll_new_data<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Data {
+        if self.persist.is_resting() {
+            return Err(Held::by(Limiter::Congestion));
+        }
         let unsent = self.unsent_octets();
         let closing = self.halves.send() == SendHalf::Closing;
         let fin_due = closing && !self.fin_sent();
@@ -213,7 +217,11 @@ impl<C: CongestionController> Tcb<C> {
         self.recovery.on_sent(env.now, length, mss, last && !fin && window_left);
         self.account_sent(env, length, false, &budget);
         env.observe(&Event::Sent { seq, octets });
-        Ok(self.build(env, seq, length))
+        let mut outgoing = self.build(env, seq, length);
+        if octets > 0 {
+            self.mark_new_data(&mut outgoing.reply);
+        }
+        Ok(outgoing)
     }
 
     /// Nothing new waits. What is outstanding may, when the peer closed its window over it.
@@ -298,10 +306,14 @@ impl<C: CongestionController> Tcb<C> {
         self.send_mss().saturating_sub(octets).max(1)
     }
 
-    /// Payload of one call at most. Urgent data leaves a segment at a time: a device that cuts
-    /// would repeat the pointer on each piece.
+    /// Payload of one call at most. Urgent data, and what says CWR, leaves a segment at a time: a
+    /// device that cuts would repeat pointer or flag on each piece.
     fn largest_payload(&self, room: &SendRoom, mss: u32) -> u32 {
-        if self.snd.up.is_some() { mss } else { room.largest_payload_octets.max(mss) }
+        if self.snd.up.is_some() || self.snd.cwr != Cwr::No {
+            mss
+        } else {
+            room.largest_payload_octets.max(mss)
+        }
     }
 
     fn sack_room(&self) -> usize {
@@ -356,6 +368,7 @@ impl<C: CongestionController> Tcb<C> {
         octets: u32,
     ) -> Reply {
         let window = self.announce_window();
+        let flags = flags | self.ecn.echo_flag();
         let mut reply = Reply::new(flags, seq, self.receiver.nxt(), window);
         reply.options = self.options(env.now, octets);
         reply.dscp = self.settings.dscp;

@@ -1,5 +1,7 @@
-//! Probing a closed window, and the override of silly-window avoidance: one timer for both.
-//! Owns: `Persist`. Implements: RFC 9293 §3.8.6.1 (MUST-36, SHLD-29, SHLD-30), §3.8.6.2.1, RFC 6429.
+//! Probing a closed window, the override of silly-window avoidance, and the rest after a mark: one
+//! timer for all, for they exclude each other.
+//! Owns: `Persist`. Implements: RFC 9293 §3.8.6.1 (MUST-36, SHLD-29, SHLD-30), §3.8.6.2.1, RFC 6429,
+//! RFC 3168 §6.1.2 (3168-5).
 
 use usertcp_base::{Instant, Span};
 
@@ -13,6 +15,8 @@ pub enum Persisting {
     Window,
     /// Silly-window avoidance or a cork holds back less than a segment.
     Partial,
+    /// A window of one segment met a mark: no new data for one timeout (RFC 3168 §6.1.2).
+    Rest,
 }
 
 /// The persist timer: runs only while the peer's window (or a held partial segment) is what keeps
@@ -64,6 +68,17 @@ impl Persist {
             let deadline = now + OVERRIDE;
             *self = Persist { deadline, why: Persisting::Partial, ..Persist::default() };
         }
+    }
+    /// A window that cannot shrink further is to be reduced: wait instead, for one retransmission
+    /// timeout. A closed window makes us wait already.
+    pub fn rest(&mut self, now: Instant, rto: Span) {
+        if !self.is_probing() {
+            *self = Persist { deadline: now + rto, why: Persisting::Rest, ..Persist::default() };
+        }
+    }
+    /// Whether new data waits for that.
+    pub fn is_resting(&self) -> bool {
+        self.why == Persisting::Rest
     }
     /// Stops it: what waited leaves, or there is nothing to send.
     pub fn stop(&mut self) {

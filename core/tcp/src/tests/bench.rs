@@ -40,6 +40,8 @@ pub struct Start {
     pub rtt: u64,
     /// Our SYN was lost once (active only).
     pub lost: bool,
+    /// The peer's SYN or SYN-ACK sets up ECN.
+    pub ecn: bool,
 }
 
 impl Default for Start {
@@ -59,6 +61,7 @@ impl Default for Start {
             super_segments: false,
             rtt: 100,
             lost: false,
+            ecn: false,
         }
     }
 }
@@ -72,6 +75,12 @@ impl Start {
     }
     pub fn cubic() -> Start {
         Start { fixed_window: None, ..Start::sack() }
+    }
+    /// ECN both ways.
+    pub fn ecn(mut self) -> Start {
+        self.ecn = true;
+        self.settings.ecn = EcnMode::Ask;
+        self
     }
     pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Start {
         change(&mut self.settings);
@@ -245,6 +254,7 @@ impl Bench {
                 .map(|b| (distance(b.left, base.1), distance(b.right, base.1)))
                 .collect(),
             dscp: reply.dscp,
+            ecn: reply.ecn,
             hop_limit: reply.hop_limit,
             mss: reply.options.mss,
             at: self.now.since(BIRTH).as_millis(),
@@ -308,6 +318,7 @@ impl Bench {
             stamps: None,
             sack: Vec::new(),
             wire_segments: 1,
+            ecn: Ecn::NotCapable,
         }
     }
     pub fn peer_at(&self, seq: i64) -> Peer {
@@ -358,7 +369,7 @@ impl Bench {
             payload.push_back(frame.into_slice());
         }
         let wire_segments = peer.wire_segments;
-        Segment { header, options, payload, ecn: Ecn::NotCapable, wire_segments }
+        Segment { header, options, payload, ecn: peer.ecn, wire_segments }
     }
 
     /// The peer's timestamp clock.
@@ -513,10 +524,12 @@ fn shake(start: &Start, syn: &Options, began: Instant, offer: &Offer) -> (Openin
         }
         let mut options = *syn;
         options.timestamps = options.timestamps.map(|stamps| Timestamps { echo, ..stamps });
-        let answer = segment(Flags::SYN | Flags::ACK, IRS, ISS + 1, options);
+        let ecn = if start.ecn { Flags::ECE } else { Flags::NONE };
+        let answer = segment(Flags::SYN | Flags::ACK | ecn, IRS, ISS + 1, options);
         (record, answer)
     } else {
-        let first = segment(Flags::SYN, IRS, Seq(0), *syn);
+        let ecn = if start.ecn { Flags::ECE | Flags::CWR } else { Flags::NONE };
+        let first = segment(Flags::SYN | ecn, IRS, Seq(0), *syn);
         let limits = &start.limits;
         let record = Handshake::passive(began, &first, ISS, OFFSET, offer, &PATH, limits);
         let value = PEER_CLOCK;

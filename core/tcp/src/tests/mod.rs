@@ -5,6 +5,7 @@ mod arrival;
 mod attacks;
 mod bench;
 mod closing;
+mod ecn;
 mod hostile;
 mod opened;
 mod options;

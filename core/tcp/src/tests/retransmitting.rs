@@ -147,7 +147,7 @@ fn a_peer_that_takes_back_what_it_sacked() {
     assert!(bench.info().timeouts <= 2, "{}", bench.info().timeouts);
 }
 
-// proves 5681-5, 3042: three duplicates, none of which changes the window or carries text
+// proves 5681-5, 3042-1: three duplicates, none of which changes the window or carries text
 #[test]
 fn the_third_duplicate_resends_and_the_first_two_release_new_data() {
     let mut bench = Start { sack: false, ..Start::cubic() }.go();

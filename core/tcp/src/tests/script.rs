@@ -2,6 +2,7 @@
 //! from the first octet of each direction.
 
 use std::vec::Vec;
+use usertcp_base::Ecn;
 use usertcp_wire::tcp::Flags;
 
 /// What the peer sends. Numbers are offsets.
@@ -18,6 +19,7 @@ pub struct Peer {
     pub stamps: Option<Option<(u32, u32)>>,
     pub sack: Vec<(i64, i64)>,
     pub wire_segments: u16,
+    pub ecn: Ecn,
 }
 
 impl Peer {
@@ -51,6 +53,11 @@ impl Peer {
         self.stamps = Some(None);
         self
     }
+    /// A router marked it.
+    pub fn marked(mut self) -> Peer {
+        self.ecn = Ecn::CongestionExperienced;
+        self
+    }
     pub fn sack(mut self, blocks: &[(i64, i64)]) -> Peer {
         self.sack = blocks.to_vec();
         self
@@ -75,6 +82,7 @@ pub struct Out {
     pub stamps: Option<(u32, u32)>,
     pub sack: Vec<(i64, i64)>,
     pub dscp: u8,
+    pub ecn: Ecn,
     pub hop_limit: u8,
     pub mss: Option<u16>,
     /// Milliseconds since birth.

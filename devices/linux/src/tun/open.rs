@@ -42,7 +42,7 @@ impl Default for TunConfig {
             addresses: Vec::new(),
             routes: Vec::new(),
             queues: 1,
-            queue_length_packets: 8192,
+            queue_length_packets: 32_768,
             offload: true,
         }
     }

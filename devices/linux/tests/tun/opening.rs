@@ -17,7 +17,7 @@ fn the_interface_is_set_up_as_told_and_vanishes_with_its_queue() {
         assert!(tun.facts.checksum_offload && tun.facts.segmentation_offload);
 
         let link = ip("-o link show utcp0");
-        for part in ["mtu 1400", "qlen 8192", "UP"] {
+        for part in ["mtu 1400", "qlen 32768", "UP"] {
             assert!(link.contains(part), "{part}: {link}");
         }
         let addresses = ip("-o address show dev utcp0");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::options::{Command, Congestion};
+use crate::options::{Command, Congestion, Ecn};
 use crate::plan::Plan;
 
 fn read_words(words: &str) -> Usage {
@@ -36,6 +36,7 @@ fn defaults_are_those_of_the_readme() {
     assert_eq!(text(&plan.stack), "10.77.0.2/24 fd77::2/64");
     assert_eq!(text(&plan.kernel), "10.77.0.1/24 fd77::1/64");
     assert_eq!((plan.mtu, plan.congestion), (1500, Congestion::Cubic));
+    assert_eq!(plan.ecn, Ecn::Accept);
     assert_eq!((plan.rate_octets_per_second, plan.memory_octets), (None, 256 << 20));
     let Command::Services(services) = cli("services").command else { panic!() };
     assert_eq!(services.base_port, 5001);
@@ -44,14 +45,14 @@ fn defaults_are_those_of_the_readme() {
 #[test]
 fn options_are_taken() {
     let cli = cli("connect fd77::1 7 --dev t1 --addr 10.9.0.2/24 --addr fd09::2/64 \
-         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --rate 10mbit --memory 1GiB --json");
+         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json");
     let Command::Connect(connect) = &cli.command else { panic!() };
     assert_eq!((connect.host.as_str(), connect.port), ("fd77::1", 7));
     let plan = Plan::from_options(&connect.network).unwrap();
     assert_eq!((plan.device.as_str(), plan.mtu), ("t1", 9000));
     assert_eq!(plan.kernel[0].to_string(), "10.9.0.1/24");
     assert_eq!(plan.kernel[1].to_string(), "fd09::1/64");
-    assert_eq!(plan.congestion, Congestion::Reno);
+    assert_eq!((plan.congestion, plan.ecn), (Congestion::Reno, Ecn::Ask));
     assert_eq!(plan.rate_octets_per_second, Some(1_250_000));
     assert_eq!(plan.memory_octets, 1 << 30);
     assert!(connect.network.json);

@@ -109,6 +109,9 @@ impl Engine for Fake {
         }
         Turn { next: None, more: false, device_full: false, received: 0, sent: 0 }
     }
+    fn receive(&mut self, now: Instant) -> bool {
+        self.turn(now).more
+    }
     fn flush(&mut self, now: Instant) -> Turn {
         self.turn(now)
     }

@@ -34,6 +34,9 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn turn(&mut self, now: Instant) -> Turn {
         self.shard.turn(now, &mut self.queue)
     }
+    fn receive(&mut self, now: Instant) -> bool {
+        self.shard.receive(now, &mut self.queue).more
+    }
     fn flush(&mut self, now: Instant) -> Turn {
         self.shard.flush(now, &mut self.queue)
     }

@@ -128,7 +128,7 @@ impl<H: Handler> Worker<H> {
 
     fn round(&mut self, rung: bool) -> Round {
         let now = self.control.clock.now();
-        let mut turn = self.engine.turn(now);
+        let more = self.engine.receive(now);
         let mut happened = self.events(now);
         let due = self.context.wake_at.is_some_and(|at| at <= now);
         if rung || due {
@@ -137,13 +137,11 @@ impl<H: Handler> Worker<H> {
         self.context.acted = false;
         self.with_handler(now, |handler, context| handler.on_turn(context));
         happened |= std::mem::take(&mut self.context.acted);
-        let mut again = turn.more;
-        if happened {
-            // Answers leave at once. The device is not asked again: if it has more, the sleep
-            // ends as it begins.
-            turn = self.engine.flush(now);
-            again |= turn.more | self.events(now);
-        }
+        // The handler acted before anything leaves: its answers carry the acknowledgements, and
+        // what it has read keeps the window open. The device is not asked again: if it has more,
+        // the sleep ends as it begins.
+        let turn = self.engine.flush(now);
+        let again = more | turn.more | self.events(now);
         self.control.published.offer(now, &*self.engine);
         let next = if turn.device_full || self.lacks_frames() {
             let soon = now + RETRY;

@@ -197,3 +197,24 @@ fn a_push_shortens_the_delay() {
     };
     assert!(until.since(ms(60_000)) <= Span::from_micros(4_128));
 }
+
+// a sender down to one segment at a time must not pay a delay for each
+#[test]
+fn after_a_refusal_the_next_segments_are_acknowledged_at_once() {
+    let mut policy = AckPolicy::new();
+    let mut calm = 0;
+    while calm < 40 {
+        let _ = policy.on_data(ms(calm), &data(1460), &context(&SETTINGS));
+        policy.on_ack_sent(ms(calm), false);
+        calm += 1;
+    }
+    let delayed = policy.on_data(ms(calm), &data(1460), &context(&SETTINGS));
+    assert!(matches!(delayed, AckNeed::Delay(_)), "{delayed:?}");
+    for kind in [ArrivalKind::Refused, ArrivalKind::OutOfOrder, ArrivalKind::Duplicate] {
+        let _ = policy.on_data(ms(60), &Arrival { kind, ..data(1460) }, &context(&SETTINGS));
+        policy.on_ack_sent(ms(60), false);
+        let next = policy.on_data(ms(70), &data(1460), &context(&SETTINGS));
+        assert_eq!(next, AckNeed::Now, "{kind:?}");
+        policy.on_ack_sent(ms(70), false);
+    }
+}
