@@ -1,0 +1,414 @@
+//! Executes a script. Owns: the order of events, the clock's advance, what is waited for.
+//! Must not know: how anything is parsed or compared in detail.
+
+use crate::call::{Kernel, Outcome, Progress};
+use crate::code::{self, CodeError};
+use crate::compare::{differences, line, merge, patience, seconds, time_differs};
+use crate::machine::Machine;
+use crate::options::{Mode, START, Setup};
+use crate::parse::parse;
+use crate::script::{Action, Event, Packet, Script, Stop, When};
+use crate::status::variables;
+use crate::wire::{Wire, read};
+use std::collections::HashMap;
+use usertcp_base::{Instant, Span};
+use usertcp_sim::view::View;
+
+/// Where sequence numbers begin when they are to wrap: this far below 2^32.
+const BEFORE_WRAP: u32 = 700;
+/// Time a new call waits for a blocked one, and the end of a script for it, microseconds.
+const JOIN: u64 = 1_000_000;
+
+/// Runs the text of a script.
+pub fn run_text(text: &str, mode: Mode) -> Result<(), Stop> {
+    let script = parse(text)?;
+    let setup = Setup::new(&script, mode)?;
+    if !mode.wrap {
+        return Run::new(setup, START, 0)?.execute(&script).0;
+    }
+    // The stack's initial number follows a clock of 4 us steps: a first run tells what it is, and
+    // the second one starts at the moment that makes it end just below 2^32.
+    let (result, initial) = Run::new(setup.clone(), START, 0)?.execute(&script);
+    let Some(initial) = initial else { return result };
+    let start = wrapping_start(initial);
+    Run::new(setup, start, BEFORE_WRAP.wrapping_neg())?.execute(&script).0
+}
+
+/// When a run has to begin for its first initial number to lie just below 2^32, if it would be
+/// `initial` in a run from [`START`] on.
+fn wrapping_start(initial: u32) -> Instant {
+    let ahead = u64::from(BEFORE_WRAP.wrapping_neg().wrapping_sub(initial));
+    START + Span::from_micros(ahead * 4)
+}
+
+struct Blocked {
+    progress: Progress,
+    line: usize,
+    began: u64,
+    ends: u64,
+}
+
+struct Run {
+    kernel: Kernel,
+    /// The time that relative times count from.
+    base: u64,
+    /// The time of the event before.
+    previous: u64,
+    /// The event before was an inbound packet.
+    after_inbound: bool,
+    blocked: Option<Blocked>,
+    /// A blocked call that was not as expected.
+    complaint: Option<Stop>,
+    snapshots: Vec<(usize, String, HashMap<String, i64>)>,
+    initial: Option<u32>,
+}
+
+impl Run {
+    fn new(setup: Setup, start: Instant, shift: u32) -> Result<Run, Stop> {
+        let machine = Machine::new(setup.shard()?, start).map_err(|why| Stop::failed(1, why))?;
+        Ok(Run {
+            kernel: Kernel::new(machine, setup, shift),
+            base: 0,
+            previous: 0,
+            after_inbound: false,
+            blocked: None,
+            complaint: None,
+            snapshots: Vec::new(),
+            initial: None,
+        })
+    }
+
+    /// The result, and our first initial sequence number if there was one.
+    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>) {
+        let result = self.events(script);
+        (result, self.initial)
+    }
+
+    fn events(&mut self, script: &Script) -> Result<(), Stop> {
+        for event in &script.events {
+            self.event(event)?;
+            if let Some(complaint) = self.complaint.take() {
+                return Err(complaint);
+            }
+        }
+        self.join()?;
+        self.assertions()
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Stop> {
+        let is_inbound = matches!(event.action, Action::Inbound(_) | Action::Icmp(_));
+        let now = self.kernel.machine.script_now();
+        // Inbound packets in a row count from each other's scheduled time.
+        let base = if is_inbound && self.after_inbound { self.previous } else { now };
+        self.base = base;
+        if let Action::Outbound(packet) = &event.action {
+            self.outbound(event, packet)?;
+        } else {
+            let at = match event.when {
+                When::Absolute(at) => at,
+                When::Relative(at) => base + at,
+                _ => base,
+            };
+            self.advance(at);
+            self.acted(event, at)?;
+            self.previous = at;
+        }
+        self.after_inbound = is_inbound;
+        Ok(())
+    }
+
+    fn acted(&mut self, event: &Event, at: u64) -> Result<(), Stop> {
+        let line = event.line;
+        match &event.action {
+            Action::Inbound(packet) => self.inbound(line, packet),
+            Action::Icmp(message) => {
+                let Some(flow) = &self.kernel.flow else {
+                    return Err(Stop::failed(line, "ICMP, but no connection under test"));
+                };
+                let quoted = flow.quoted(message.about);
+                self.kernel.machine.deliver(crate::icmp::build(message, &quoted));
+                self.poll_blocked();
+                Ok(())
+            }
+            Action::Outbound(_) => Ok(()),
+            Action::Call(call, end) => {
+                let relative = matches!(event.when, When::Relative(_));
+                let ends = end.map(|end| if relative { self.base + end } else { end });
+                self.call(line, Progress::new(call), at, ends)
+            }
+            Action::Shell(command) => shell(line, command),
+            Action::Code(code) => {
+                let conn = self.kernel.connection();
+                let machine = &self.kernel.machine;
+                let info = conn.and_then(|conn| machine.shard.info(machine.now, conn).ok());
+                let known = info.map_or_else(crate::status::constants, |info| variables(&info));
+                self.snapshots.push((line, code.clone(), known));
+                Ok(())
+            }
+        }
+    }
+
+    /// Time passes; a blocked call may end on the way.
+    fn advance(&mut self, to: u64) {
+        let to = self.kernel.machine.moment(to);
+        loop {
+            self.poll_blocked();
+            let deadline = self.blocked.as_ref().and_then(|blocked| blocked.progress.deadline);
+            let limit = deadline.map_or(to, |deadline| deadline.min(to));
+            if !self.kernel.machine.step(limit) && limit == to {
+                break;
+            }
+        }
+        self.poll_blocked();
+    }
+
+    fn poll_blocked(&mut self) {
+        let Some(mut blocked) = self.blocked.take() else { return };
+        let outcome = self.kernel.attempt(&mut blocked.progress);
+        if outcome == Outcome::Blocked {
+            self.blocked = Some(blocked);
+            return;
+        }
+        let now = self.kernel.machine.script_now();
+        let slack = (self.kernel.setup.tolerance).max(blocked.ends.abs_diff(blocked.began) / 8);
+        let result = judge(blocked.line, &blocked.progress, outcome).and_then(|()| {
+            if now.abs_diff(blocked.ends) <= slack {
+                return Ok(());
+            }
+            Err(Stop::failed(
+                blocked.line,
+                format!(
+                    "end of `{}`: expected {} ± {} s, got {} s",
+                    blocked.progress.call.name,
+                    seconds(blocked.ends),
+                    seconds(slack),
+                    seconds(now)
+                ),
+            ))
+        });
+        if let Err(stop) = result {
+            self.complaint.get_or_insert(stop);
+        }
+    }
+
+    /// Waits for a call that is still blocked.
+    fn join(&mut self) -> Result<(), Stop> {
+        if let Some(blocked) = &self.blocked {
+            let until = blocked.ends.max(self.kernel.machine.script_now()) + JOIN;
+            while self.blocked.is_some() && self.kernel.machine.script_now() < until {
+                let next = self.kernel.machine.script_now() + 1000;
+                self.advance(next.min(until));
+            }
+        }
+        if let Some(blocked) = &self.blocked {
+            let name = &blocked.progress.call.name;
+            return Err(Stop::failed(blocked.line, format!("`{name}` still blocks")));
+        }
+        self.complaint.take().map_or(Ok(()), Err)
+    }
+
+    fn inbound(&mut self, line: usize, packet: &Packet) -> Result<(), Stop> {
+        if packet.flags & 2 != 0 && self.kernel.listening && packet.ports.is_none() {
+            self.kernel.new_flow(false);
+        }
+        let Some(flow) = &mut self.kernel.flow else {
+            return Err(Stop::failed(line, "an inbound packet, but no connection under test"));
+        };
+        let wire = flow.to_wire(packet).map_err(|why| Stop::failed(line, why))?;
+        self.kernel.machine.deliver(crate::wire::build(&wire));
+        self.poll_blocked();
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        line: usize,
+        mut progress: Progress,
+        began: u64,
+        ends: Option<u64>,
+    ) -> Result<(), Stop> {
+        self.join()?;
+        let outcome = self.kernel.attempt(&mut progress);
+        match (outcome, ends) {
+            (Outcome::Blocked, None) => Err(Stop::failed(
+                line,
+                format!("`{}` blocks, and the line names no end time", progress.call.name),
+            )),
+            (Outcome::Blocked, Some(ends)) => {
+                self.blocked = Some(Blocked { progress, line, began, ends });
+                Ok(())
+            }
+            (outcome, Some(ends)) if ends > began + self.kernel.setup.tolerance => {
+                judge(line, &progress, outcome)?;
+                let name = &progress.call.name;
+                Err(Stop::failed(line, format!("`{name}` was to block, and did not")))
+            }
+            (outcome, _) => judge(line, &progress, outcome),
+        }
+    }
+
+    /// The next packet of the connection under test, waited for until `limit`.
+    fn next_packet(&mut self, limit: u64) -> Option<Result<(u64, Wire), String>> {
+        loop {
+            while let Some((at, octets)) = self.kernel.machine.sent.pop_front() {
+                if let Some(Ok(view)) = View::parse(&octets)
+                    && !view.checksum_good
+                {
+                    return Some(Err("the TCP checksum is wrong".to_string()));
+                }
+                let wire = match read(&octets) {
+                    None => continue,
+                    Some(Err(why)) => return Some(Err(why)),
+                    Some(Ok(wire)) => wire,
+                };
+                if self.kernel.flow.as_ref().is_some_and(|flow| flow.owns(&wire)) {
+                    return Some(Ok((at.since(self.kernel.machine.start).as_micros(), wire)));
+                }
+            }
+            self.poll_blocked();
+            let deadline = self.blocked.as_ref().and_then(|blocked| blocked.progress.deadline);
+            let limit = self.kernel.machine.moment(limit);
+            let next = deadline.map_or(limit, |deadline| deadline.min(limit));
+            let stepped = self.kernel.machine.step(next);
+            if !stepped && next == limit && self.kernel.machine.sent.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    fn outbound(&mut self, event: &Event, wanted: &Packet) -> Result<(), Stop> {
+        let limit = patience(event.when, self.base);
+        let nothing =
+            |what: &str| Stop::failed(event.line, format!("{what}\n  expected: {}", event.text));
+        let (mut at, mut whole) = match self.next_packet(limit) {
+            None => return Err(nothing("no packet was sent in time")),
+            Some(Err(why)) => return Err(nothing(&format!("malformed packet: {why}"))),
+            Some(Ok(packet)) => packet,
+        };
+        // A piece of nothing joins nothing.
+        let joins = !self.kernel.setup.strict_segments;
+        let mut piece = if joins { whole.payload.len() } else { 0 };
+        let mut trouble = Vec::new();
+        while piece > 0 && whole.payload.len() < wanted.length as usize && trouble.is_empty() {
+            match self.next_packet(limit) {
+                Some(Ok((later, next))) => match merge(&mut whole, next, &mut piece) {
+                    Ok(()) => at = later,
+                    Err(why) => trouble.push(why),
+                },
+                _ => trouble.push("the rest of the payload was not sent in time".to_string()),
+            }
+        }
+        let tolerance = self.kernel.setup.tolerance;
+        let base = self.base;
+        let Some(flow) = &mut self.kernel.flow else {
+            return Err(nothing("no connection under test"));
+        };
+        flow.learn(wanted, &whole);
+        self.initial = self.initial.or(flow.initial());
+        let got = flow.to_script(&whole);
+        trouble.extend(differences(wanted, &got));
+        trouble.extend(time_differs(event.when, at, base, self.previous, tolerance));
+        self.previous = at;
+        if trouble.is_empty() {
+            return Ok(());
+        }
+        Err(Stop::failed(
+            event.line,
+            format!(
+                "outbound packet: {}\n  expected: {}\n  actual:   {} {}",
+                trouble.join("; "),
+                event.text,
+                seconds(at),
+                line(&got)
+            ),
+        ))
+    }
+
+    fn assertions(&mut self) -> Result<(), Stop> {
+        let mut kept: HashMap<String, i64> = HashMap::new();
+        for (line, code, known) in &self.snapshots {
+            let mut variables = known.clone();
+            for (name, value) in &kept {
+                variables.entry(name.clone()).or_insert(*value);
+            }
+            match code::run(code, &mut variables) {
+                Ok(()) => {}
+                Err(CodeError::False(why)) => return Err(Stop::failed(*line, why)),
+                Err(CodeError::Unknown(what)) => return Err(Stop::unsupported(*line, what)),
+            }
+            kept.extend(variables.into_iter().filter(|(name, _)| !known.contains_key(name)));
+        }
+        Ok(())
+    }
+}
+
+/// A call's result against the expected one.
+fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop> {
+    let call = &progress.call;
+    let (result, errno) = match outcome {
+        Outcome::Unsupported(what) => return Err(Stop::unsupported(line, what)),
+        Outcome::Differs(what) => {
+            return Err(Stop::failed(line, format!("`{}`: {what}", call.name)));
+        }
+        Outcome::Blocked => return Err(Stop::failed(line, format!("`{}` blocks", call.name))),
+        Outcome::Done(value) => (value, None),
+        Outcome::Error(name) => (-1, Some(name)),
+    };
+    let wanted = call.result.unwrap_or(result);
+    let errno_fits = match (&call.errno, errno) {
+        (Some(wanted), Some(got)) => wanted == got,
+        (Some(_), None) => false,
+        // Without a name any error of a call that is to fail will do.
+        (None, _) => true,
+    };
+    if wanted == result && errno_fits {
+        return Ok(());
+    }
+    let text = |value: i64, errno: Option<&str>| {
+        errno.map_or_else(|| value.to_string(), |errno| format!("{value} {errno}"))
+    };
+    Err(Stop::failed(
+        line,
+        format!(
+            "`{}`: expected {}, got {}",
+            call.name,
+            text(wanted, call.errno.as_deref()),
+            text(result, errno)
+        ),
+    ))
+}
+
+/// Commands of the shell: the suites' own defaults are this runner's, all else is not there.
+fn shell(line: usize, command: &str) -> Result<(), Stop> {
+    let commands = command.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    for one in commands {
+        let defaults = one.ends_with("defaults.sh") && !one.contains(' ');
+        if !defaults && !one.starts_with('#') {
+            return Err(Stop::unsupported(line, format!("shell command `{one}`")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: &str = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+        +0 listen(3, 1) = 0
+        +0.1 < S 0:0(0) win 32792 <mss 1000>
+        +0 > S. 0:0(0) ack 1 <mss 1460>";
+
+    #[test]
+    fn wrapped_runs_begin_below_the_wrap() {
+        let script = parse(OPEN).unwrap();
+        for v6 in [false, true] {
+            let setup = Setup::new(&script, Mode { v6, wrap: true }).unwrap();
+            let (result, initial) = Run::new(setup.clone(), START, 0).unwrap().execute(&script);
+            assert_eq!(result, Ok(()));
+            let start = wrapping_start(initial.unwrap());
+            let (_, initial) = Run::new(setup, start, 0).unwrap().execute(&script);
+            assert_eq!(initial, Some(BEFORE_WRAP.wrapping_neg()));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Every script in every mode; wrong scripts must fail, and for the reason they name.
+//! Owns: where scripts lie. Must not know: what is in them.
+
+use std::path::{Path, PathBuf};
+use usertcp_conformance::options::Mode;
+use usertcp_conformance::run::run_text;
+use usertcp_conformance::script::Stop;
+
+const MODES: [Mode; 4] = [
+    Mode { v6: false, wrap: false },
+    Mode { v6: true, wrap: false },
+    Mode { v6: false, wrap: true },
+    Mode { v6: true, wrap: true },
+];
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
+}
+
+/// What lies in `directory`, in order.
+fn paths_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { panic!("no {}", directory.display()) };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The `.pkt` files of `directory`, in order, with their texts.
+fn files(directory: &Path) -> Vec<(String, String)> {
+    let mut paths = paths_in(directory);
+    paths.retain(|path| path.extension().is_some_and(|end| end == "pkt"));
+    let read = |path: PathBuf| match std::fs::read_to_string(&path) {
+        Ok(text) => (path.display().to_string(), text),
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn groups() -> Vec<PathBuf> {
+    let mut groups = paths_in(&scripts());
+    groups.retain(|path| path.is_dir());
+    groups.retain(|path| !path.ends_with("wrong") && !path.ends_with("known"));
+    groups
+}
+
+#[test]
+fn all_scripts_pass_in_every_mode() {
+    let all: Vec<_> = groups().iter().flat_map(|group| files(group)).collect();
+    assert!(all.len() >= 30, "only {} scripts were found", all.len());
+    let mut failures = Vec::new();
+    for (name, text) in &all {
+        for mode in MODES {
+            if let Err(stop) = run_text(text, mode) {
+                failures.push(format!("{name} [{mode}]: {stop:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The text after `// fails:` or `// unsupported:` in the first line.
+fn reason<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    text.lines().next()?.strip_prefix("// ")?.strip_prefix(word).map(str::trim)
+}
+
+#[test]
+fn wrong_scripts_fail_for_their_reason() {
+    let all = files(&scripts().join("wrong"));
+    assert!(all.len() >= 20, "only {} scripts were found", all.len());
+    let mut failures = Vec::new();
+    for (name, text) in &all {
+        for mode in MODES {
+            let result = run_text(text, mode);
+            let good = match (reason(text, "fails:"), reason(text, "unsupported:"), &result) {
+                (Some(why), None, Err(Stop::Failed { reason, .. })) => reason.contains(why),
+                (None, Some(why), Err(Stop::Unsupported { reason, .. })) => reason.contains(why),
+                _ => false,
+            };
+            if !good {
+                failures.push(format!("{name} [{mode}] not as its first line says: {result:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A known script that passes is to be moved to its group.
+#[test]
+fn known_scripts_still_fail() {
+    for (name, text) in files(&scripts().join("known")) {
+        let why = reason(&text, "fails:").unwrap_or_else(|| panic!("{name} names no reason"));
+        let result = run_text(&text, MODES[0]);
+        let Err(Stop::Failed { reason, .. }) = result else { panic!("{name} now passes: move it") };
+        assert!(reason.contains(why), "{name} fails otherwise: {reason}");
+    }
+}
