@@ -234,7 +234,9 @@ impl Window {
             return 0;
         }
         let limit = if sample.in_recovery { self.mss } else { self.octets };
-        sample.delivered_octets.min(limit)
+        // Cumulatively: what a duplicate acknowledgement reports as arrived out of order is counted
+        // when the gap before it closes (RFC 5681 §3.2, RFC 3042 §2: the window MUST NOT change).
+        sample.acked_octets.min(limit)
     }
 
     /// Exponential growth up to the threshold (RFC 5681 §3.1, MUST); returns the octets beyond it.
