@@ -4,59 +4,11 @@
 use std::collections::{HashMap, VecDeque};
 use usertcp_base::{CloseReason, ConnId, Instant, Span};
 use usertcp_cc::AnyController;
-use usertcp_device::{DeviceFacts, Queue, RxBatch, TxBatch, WaitHandle};
-use usertcp_frame::{Chain, Class, FramePool, Packet};
-use usertcp_sim::view::on_the_wire;
+use usertcp_sim::host::MemoryQueue;
 use usertcp_stack::{Shard, ShardConfig, ShardEvent};
 
 /// Turns at one moment: more is a loop.
 const MOST_TURNS: usize = 100_000;
-
-struct Memory {
-    facts: DeviceFacts,
-    arrived: VecDeque<Vec<u8>>,
-    leaving: VecDeque<Vec<u8>>,
-}
-
-impl Queue for Memory {
-    fn facts(&self) -> DeviceFacts {
-        self.facts
-    }
-    fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
-        let mut count = 0;
-        while !into.is_full() {
-            let Some(octets) = self.arrived.pop_front() else { break };
-            let Some(chain) = in_frames(pool, &octets) else { continue };
-            if into.push(Packet::plain(chain)).is_err() {
-                break;
-            }
-            count += 1;
-        }
-        count
-    }
-    fn transmit(&mut self, from: &mut TxBatch) -> usize {
-        let mut count = 0;
-        while let Some(packet) = from.pop() {
-            self.leaving.extend(on_the_wire(&packet));
-            count += 1;
-        }
-        count
-    }
-    fn wait_handle(&self) -> Option<WaitHandle> {
-        None
-    }
-}
-
-fn in_frames(pool: &FramePool, octets: &[u8]) -> Option<Chain> {
-    let mut chain = Chain::new();
-    let mut at = 0;
-    while at < octets.len() {
-        let mut frame = pool.take(Class::Full, 0)?;
-        at += frame.extend(&octets[at..]);
-        chain.push_back(frame.into_slice());
-    }
-    Some(chain)
-}
 
 /// The stack under test and its time.
 pub struct Machine {
@@ -70,7 +22,7 @@ pub struct Machine {
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     /// Connections that are over.
     pub over: HashMap<ConnId, CloseReason>,
-    queue: Memory,
+    queue: MemoryQueue,
 }
 
 impl Machine {
@@ -78,7 +30,7 @@ impl Machine {
     pub fn new(config: ShardConfig, start: Instant) -> Result<Machine, String> {
         let facts = config.device;
         let shard = Shard::new(config, (), start).map_err(|error| format!("start: {error:?}"))?;
-        let queue = Memory { facts, arrived: VecDeque::new(), leaving: VecDeque::new() };
+        let queue = MemoryQueue::new(facts);
         let (sent, over) = (VecDeque::new(), HashMap::new());
         Ok(Machine { shard, now: start, start, sent, over, queue })
     }
@@ -95,7 +47,7 @@ impl Machine {
 
     /// A packet arrives now.
     pub fn deliver(&mut self, octets: Vec<u8>) {
-        self.queue.arrived.push_back(octets);
+        self.queue.deliver(octets);
         self.settle();
     }
 
@@ -113,7 +65,7 @@ impl Machine {
                     self.over.insert(conn, reason);
                 }
             }
-            if !turn.more && !acted && self.queue.arrived.is_empty() {
+            if !turn.more && !acted && self.queue.has_none_arrived() {
                 return;
             }
         }

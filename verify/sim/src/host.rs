@@ -18,6 +18,21 @@ pub struct MemoryQueue {
     pub leaving: VecDeque<Vec<u8>>,
 }
 
+impl MemoryQueue {
+    /// A queue with nothing in it.
+    pub fn new(facts: DeviceFacts) -> MemoryQueue {
+        MemoryQueue { facts, arrived: VecDeque::new(), leaving: VecDeque::new() }
+    }
+    /// A packet arrives.
+    pub fn deliver(&mut self, octets: Vec<u8>) {
+        self.arrived.push_back(octets);
+    }
+    /// Whether the stack has taken everything that arrived.
+    pub fn has_none_arrived(&self) -> bool {
+        self.arrived.is_empty()
+    }
+}
+
 impl Queue for MemoryQueue {
     fn facts(&self) -> DeviceFacts {
         self.facts
@@ -97,7 +112,7 @@ impl Host {
         };
         Host {
             shard,
-            queue: MemoryQueue { facts, arrived: VecDeque::new(), leaving: VecDeque::new() },
+            queue: MemoryQueue::new(facts),
             streams: HashMap::new(),
             accept_seeds: HashMap::new(),
             over: Vec::new(),
@@ -108,7 +123,7 @@ impl Host {
 
     /// A packet arrives.
     pub fn deliver(&mut self, octets: Vec<u8>) {
-        self.queue.arrived.push_back(octets);
+        self.queue.deliver(octets);
     }
 
     /// Runs the shard and its applications until nothing more happens at this moment.
@@ -116,7 +131,7 @@ impl Host {
         for _ in 0..10_000 {
             let turn = self.shard.turn(now, &mut self.queue);
             let acted = self.run_applications(now);
-            if !turn.more && !acted && self.queue.arrived.is_empty() {
+            if !turn.more && !acted && self.queue.has_none_arrived() {
                 return;
             }
         }
