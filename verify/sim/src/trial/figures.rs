@@ -9,7 +9,7 @@ use usertcp_base::{Rate, Span};
 pub struct FlowFigures {
     /// Octets the receiving application read, from the flow's start on.
     pub octets: u64,
-    /// Of these, in the second half of the trial.
+    /// Of these, in the second half of the time the trial may last.
     pub late_octets: u64,
     /// Segments sent again.
     pub resent: u64,
@@ -46,6 +46,8 @@ pub struct Figures {
     pub flows: Vec<FlowFigures>,
     /// How long it lasted.
     pub lasted: Span,
+    /// Of this, in the second half of the time it may last; zero when it ended before.
+    pub late: Span,
     /// Data segments sent, those sent again included.
     pub sent: u64,
     /// Of these, those of which an onlooker at the link knows that nothing in them was lost before.
@@ -79,7 +81,7 @@ impl Figures {
     }
     /// What all flows read in the second half.
     pub fn late_goodput(&self) -> Rate {
-        Rate::over(self.sum(|flow| flow.late_octets), self.lasted.divided_by(2))
+        self.late_rate(self.sum(|flow| flow.late_octets))
     }
     /// Segments sent again of a hundred thousand sent.
     pub fn resent_per_100_000(&self) -> u64 {
@@ -98,7 +100,15 @@ impl Figures {
     pub fn share_of(&self, flows: core::ops::Range<usize>) -> Rate {
         let count = flows.len().max(1) as u64;
         let octets: u64 = self.flows[flows].iter().map(|flow| flow.late_octets).sum();
-        Rate::over(octets / count, self.lasted.divided_by(2))
+        self.late_rate(octets / count)
+    }
+
+    fn late_rate(&self, octets: u64) -> Rate {
+        if self.late.is_zero() {
+            Rate::from_octets_per_second(0)
+        } else {
+            Rate::over(octets, self.late)
+        }
     }
 }
 

@@ -70,8 +70,10 @@ pub struct Trial {
     pub ecn: bool,
     /// The flows.
     pub flows: Vec<Flow>,
-    /// How long they send.
+    /// How long they send at most.
     pub lasts: Span,
+    /// The trial ends before that when so many octets have been read in all.
+    pub most_octets: u64,
     /// So many moments are noted, evenly spaced; zero for none.
     pub moments: u32,
 }
@@ -89,6 +91,7 @@ impl Trial {
             ecn: false,
             flows: vec![Flow { algorithm, detour: Span::ZERO }],
             lasts: Span::from_secs(30),
+            most_octets: u64::MAX,
             moments: 0,
         }
     }

@@ -53,6 +53,9 @@ pub fn run(trial: &Trial) -> Result<Figures, String> {
     let mut run = Run::new(trial)?;
     while run.now < run.end() {
         run.settle()?;
+        if run.receiver.read.iter().sum::<u64>() >= trial.most_octets {
+            break;
+        }
         run.now = run.next_moment();
     }
     run.note();
@@ -250,7 +253,7 @@ impl<'a> Run<'a> {
             let info = figures_of(&self.sender, self.now, course.conn);
             FlowFigures {
                 octets: *read,
-                late_octets: read - course.octets_at_half,
+                late_octets: if self.halved { read - course.octets_at_half } else { 0 },
                 resent: info.map_or(0, |info| info.retransmissions.into()),
                 spurious: info.map_or(0, |info| info.spurious_retransmissions.into()),
                 timeouts: info.map_or(0, |info| info.timeouts.into()),
@@ -258,7 +261,8 @@ impl<'a> Run<'a> {
         });
         Figures {
             flows: flows.collect(),
-            lasted: self.trial.lasts,
+            lasted: self.now.since(START),
+            late: self.now.since(self.half()),
             sent: self.sent,
             needless: self.needless,
             link: self.ahead.counts(),

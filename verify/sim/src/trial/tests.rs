@@ -54,8 +54,11 @@ fn a_detour_lengthens_the_round_trip_of_its_flow_alone() {
 #[test]
 fn marks_come_instead_of_losses() {
     let mut trial = trial();
-    (trial.ecn, trial.buffer_per_mille) = (true, 4000);
+    trial.buffer_per_mille = 4000;
+    let plain = trial.run().unwrap();
+    trial.ecn = true;
     let figures = trial.run().unwrap();
-    assert!(figures.link.marked > 0);
-    assert_eq!(figures.link.overflowed + figures.resent(), 0, "{figures:?}");
+    assert!(figures.link.marked > 0 && plain.link.marked == 0);
+    // Slow start hears of its marks a round trip late and may still overflow once.
+    assert!(figures.link.overflowed * 2 < plain.link.overflowed, "{figures:?} {plain:?}");
 }
