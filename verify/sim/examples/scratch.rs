@@ -12,6 +12,8 @@ fn main() {
     t.buffer_per_mille = a[3];
     t.lasts = Span::from_millis(a[4]);
     t.moments = a[5] as u32;
+    let w0: u64 = std::env::var("W0").unwrap_or_default().parse().unwrap_or(0);
+    let _ = w0;
     t.reorder = match a[6] {
         0 => Reorder::None,
         1 => Reorder::Overtaken { chance: 50_000, packets: 3 },
