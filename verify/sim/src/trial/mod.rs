@@ -9,7 +9,7 @@ mod figures;
 mod repairs;
 mod run;
 
-pub use figures::{Figures, FlowFigures, Moment, jain_per_mille};
+pub use figures::{Figures, FlowFigures, FlowMoment, Moment, jain_per_mille};
 
 use crate::link::LinkConfig;
 use usertcp_base::{Rate, Span};
