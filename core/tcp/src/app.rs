@@ -169,6 +169,7 @@ impl<C: CongestionController> Tcb<C> {
             self.keep_alive.on_heard();
             self.last_heard = env.now;
         }
+        self.user_timeout.on_settings(&self.settings, &settings);
         self.settings = settings;
         let mut effects = Effects::default();
         self.settle(env, &mut effects);
@@ -251,6 +252,7 @@ impl<C: CongestionController> Tcb<C> {
             timeouts: counters.timeouts,
             pacing_rate: budget.rate,
             rate_limit: self.settings.rate_limit,
+            user_timeout: self.user_timeout(),
             limiter: self.stopwatches.running(),
             limited: self.stopwatches.read(now),
             last_heard: self.last_heard,
