@@ -184,7 +184,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The network said something about a segment of ours (RFC 5927).
-    pub fn handle_signal<O: Observer>(&mut self, _: &mut Env<'_, O>, signal: &Signal) -> Effects {
+    pub fn handle_signal<O: Observer>(&mut self, env: &mut Env<'_, O>, signal: &Signal) -> Effects {
         let mut effects = Effects::default();
         if !signal.seq.within(self.snd.una, self.snd.nxt) {
             return effects;
@@ -196,7 +196,8 @@ impl<C: CongestionController> Tcb<C> {
             }
             // In a synchronised state hard errors are soft ones (IC-2).
             SignalKind::Hard | SignalKind::Soft => {
-                effects.soft_error = self.settings.soft_errors;
+                effects.soft_error =
+                    self.settings.soft_errors && self.soft_errors.on_error(env.now);
             }
         }
         effects

@@ -56,5 +56,5 @@ pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
 pub use settings::{EcnMode, KeepAlive, PathFacts, Settings, UserTimeoutOption};
 pub use shelf::SettingsShelf;
-pub use signal::{Signal, SignalKind};
+pub use signal::{Signal, SignalKind, SoftErrors};
 pub use tcb::Tcb;

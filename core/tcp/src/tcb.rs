@@ -23,6 +23,7 @@ use crate::recv::receiver::Receiver;
 use crate::send::Snd;
 use crate::send::probe::Persist;
 use crate::settings::{HEADER_OCTETS, PathFacts, Settings, TIMESTAMP_OCTETS};
+use crate::signal::SoftErrors;
 use crate::user_timeout::UserTimeout;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
@@ -66,6 +67,7 @@ pub struct Tcb<C> {
     pub(crate) own_mss: u16,
     pub(crate) keep_alive: KeepAliveState,
     pub(crate) user_timeout: UserTimeout,
+    pub(crate) soft_errors: SoftErrors,
     pub(crate) settings: Rc<Settings>,
     pub(crate) stopwatches: Stopwatches,
     pub(crate) established: Instant,
@@ -161,6 +163,7 @@ impl<C: CongestionController> Tcb<C> {
             own_mss: path.announced_mss(settings),
             keep_alive: KeepAliveState::default(),
             user_timeout: UserTimeout::new(settings),
+            soft_errors: SoftErrors::new(now),
             settings: Rc::clone(settings),
             stopwatches: Stopwatches::new(now),
             established: now,
