@@ -98,7 +98,9 @@ fn master_key(algorithm: Algorithm, master: &[u8]) -> Master {
     Master::Shortened(octets)
 }
 
-/// A code while its message is fed in.
+/// A code while its message is fed in. It lives on the stack for one segment: a box would cost more
+/// than the room.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Running {
     HmacSha1(Hmac<Sha1>),
     AesCmac(Cmac<Aes128>),

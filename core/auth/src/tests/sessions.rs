@@ -53,15 +53,15 @@ impl Both {
     }
 
     fn open(mut self) -> Both {
-        self.from_client(Flags::SYN, 0, 0, &[]).unwrap();
-        self.from_server(Flags::SYN | Flags::ACK, 0, 1, &[]).unwrap();
+        self.client_sends(Flags::SYN, 0, 0, &[]).unwrap();
+        self.server_sends(Flags::SYN | Flags::ACK, 0, 1, &[]).unwrap();
         (self.client.known, self.server.known) = (true, true);
-        self.from_client(Flags::ACK, 1, 1, &[]).unwrap();
+        self.client_sends(Flags::ACK, 1, 1, &[]).unwrap();
         self
     }
 
     /// A segment from the client, numbers counted from the initial ones; what the server says.
-    fn from_client(
+    fn client_sends(
         &mut self,
         flags: Flags,
         seq: u32,
@@ -73,7 +73,7 @@ impl Both {
         self.server.verify(&segment)
     }
 
-    fn from_server(
+    fn server_sends(
         &mut self,
         flags: Flags,
         seq: u32,
@@ -136,7 +136,7 @@ fn what_is_not_signed_changes_nothing() {
         let options = Options { authentication: Some(Authentication::Md5), ..Options::default() };
         assert_eq!(both.server.verify(&write(&header, &options, b"x")), Err(Refusal::Missing));
     }
-    assert_eq!(both.from_client(Flags::RST, 1, 1, &[]), Ok(()));
+    assert_eq!(both.client_sends(Flags::RST, 1, 1, &[]), Ok(()));
 }
 
 #[test]
@@ -160,10 +160,10 @@ fn both_directions_pass_the_wrap() {
     let mut both = Both::ao().open();
     let mut at = 1;
     for _ in 0..9000 {
-        both.from_client(Flags::ACK, at, at, b"data").unwrap();
-        both.from_server(Flags::ACK, at, at, b"data").unwrap();
+        both.client_sends(Flags::ACK, at, at, b"data").unwrap();
+        both.server_sends(Flags::ACK, at, at, b"data").unwrap();
         // A retransmission of long ago is still verified with its own extension.
-        both.from_client(Flags::ACK, at.wrapping_sub(100_000), at, b"data").unwrap();
+        both.client_sends(Flags::ACK, at.wrapping_sub(100_000), at, b"data").unwrap();
         at = at.wrapping_add(1 << 20);
     }
 }
@@ -179,20 +179,20 @@ fn keys_change_without_losing_the_connection() {
     assert_eq!(server.remove(old, |_| true), Err(KeyError::InUse));
     // The server asks for its new key; the client signs with it from the next segment on.
     server.ask_for(NEAR, &both.server.flow, 11).unwrap();
-    both.from_client(Flags::ACK, 1, 1, b"old").unwrap();
-    both.from_server(Flags::ACK, 1, 1, b"asks").unwrap();
+    both.client_sends(Flags::ACK, 1, 1, b"old").unwrap();
+    both.server_sends(Flags::ACK, 1, 1, b"asks").unwrap();
     let info = |end: &End| end.auth.info(&end.flow).unwrap();
     assert_eq!(info(&both.client), AuthInfo::Ao { send_id: 11, next_receive_id: 2 });
-    both.from_client(Flags::ACK, 4, 5, b"new").unwrap();
+    both.client_sends(Flags::ACK, 4, 5, b"new").unwrap();
     both.client.auth.ask_for(FAR, &both.client.flow, 12).unwrap();
-    both.from_client(Flags::ACK, 7, 5, b"asks").unwrap();
+    both.client_sends(Flags::ACK, 7, 5, b"asks").unwrap();
     assert_eq!(info(&both.server), AuthInfo::Ao { send_id: 12, next_receive_id: 11 });
-    both.from_server(Flags::ACK, 5, 11, b"new").unwrap();
+    both.server_sends(Flags::ACK, 5, 11, b"new").unwrap();
     // Nobody needs the old one any more.
     assert_eq!(both.server.auth.remove(old, |_| true), Ok(()));
     assert_eq!(both.client.auth.remove(old, |_| true), Ok(()));
-    both.from_client(Flags::ACK, 11, 8, b"still").unwrap();
-    both.from_server(Flags::ACK, 8, 16, b"here").unwrap();
+    both.client_sends(Flags::ACK, 11, 8, b"still").unwrap();
+    both.server_sends(Flags::ACK, 8, 16, b"here").unwrap();
     assert_eq!(both.client.auth.ask_for(FAR, &both.client.flow, 2), Err(KeyError::Unknown));
 }
 
@@ -204,10 +204,10 @@ fn a_simultaneous_open_is_verified() {
     let (one, two) = (signed(&mut both.client, &ours, &[]), signed(&mut both.server, &theirs, &[]));
     assert_eq!(both.server.verify(&one), Ok(()));
     assert_eq!(both.client.verify(&two), Ok(()));
-    both.from_client(Flags::SYN | Flags::ACK, 0, 1, &[]).unwrap();
-    both.from_server(Flags::SYN | Flags::ACK, 0, 1, &[]).unwrap();
-    both.from_client(Flags::ACK, 1, 1, b"data").unwrap();
-    both.from_server(Flags::ACK, 1, 1, b"data").unwrap();
+    both.client_sends(Flags::SYN | Flags::ACK, 0, 1, &[]).unwrap();
+    both.server_sends(Flags::SYN | Flags::ACK, 0, 1, &[]).unwrap();
+    both.client_sends(Flags::ACK, 1, 1, b"data").unwrap();
+    both.server_sends(Flags::ACK, 1, 1, b"data").unwrap();
 }
 
 #[test]
@@ -215,11 +215,11 @@ fn without_a_connection_only_a_syn_can_be_verified() {
     let mut both = Both::ao().open();
     both.server.auth.sweep(|_| false);
     both.server.known = false;
-    assert_eq!(both.from_client(Flags::ACK, 1, 1, b"x"), Err(Refusal::NoConnection));
-    assert_eq!(both.from_client(Flags::SYN, 0, 0, &[]), Ok(()));
+    assert_eq!(both.client_sends(Flags::ACK, 1, 1, b"x"), Err(Refusal::NoConnection));
+    assert_eq!(both.client_sends(Flags::SYN, 0, 0, &[]), Ok(()));
     // A reset that answers our SYN.
     let mut both = Both::ao();
-    both.from_client(Flags::SYN, 0, 0, &[]).unwrap();
+    both.client_sends(Flags::SYN, 0, 0, &[]).unwrap();
     let reset = header(179, 5000, Flags::RST | Flags::ACK, 0, ISS + 1);
     let forged = Some(Authentication::Ao { key_id: 2, next_key_id: 1 });
     let options = Options { authentication: forged, ..Options::default() };
@@ -230,8 +230,8 @@ fn without_a_connection_only_a_syn_can_be_verified() {
 #[test]
 fn md5_protects_every_segment_and_strangers_can_be_answered() {
     let mut both = Both::md5().open();
-    both.from_client(Flags::ACK, 1, 1, b"data").unwrap();
-    both.from_server(Flags::ACK, 1, 5, b"data").unwrap();
+    both.client_sends(Flags::ACK, 1, 1, b"data").unwrap();
+    both.server_sends(Flags::ACK, 1, 5, b"data").unwrap();
     let reset = header(5000, 179, Flags::RST, ISS.wrapping_add(5), 0);
     let bare = write(&reset, &Options::default(), &[]);
     assert_eq!(both.server.verify(&bare), Err(Refusal::Missing));
@@ -240,8 +240,8 @@ fn md5_protects_every_segment_and_strangers_can_be_answered() {
     // After a restart of the server.
     both.server.auth.sweep(|_| false);
     both.server.known = false;
-    assert_eq!(both.from_client(Flags::ACK, 5, 5, b"data"), Ok(()));
-    assert_eq!(both.from_server(Flags::RST, 5, 9, &[]), Ok(()));
+    assert_eq!(both.client_sends(Flags::ACK, 5, 5, b"data"), Ok(()));
+    assert_eq!(both.server_sends(Flags::RST, 5, 9, &[]), Ok(()));
 }
 
 /// The digest of a segment computed by another program (Python's hashlib).
@@ -289,17 +289,17 @@ fn keys_that_exclude_each_other_are_refused() {
 fn without_a_key_nothing_is_asked() {
     let mut both = Both::bare();
     both.client.auth.add(ao(FAR, 1, 2, b"one")).unwrap();
-    assert_eq!(both.from_client(Flags::SYN, 0, 0, &[]), Ok(()));
+    assert_eq!(both.client_sends(Flags::SYN, 0, 0, &[]), Ok(()));
     let mut both = Both::bare();
     both.client.auth.add(md5(FAR, b"one")).unwrap();
-    assert_eq!(both.from_client(Flags::SYN, 0, 0, &[]), Ok(()));
+    assert_eq!(both.client_sends(Flags::SYN, 0, 0, &[]), Ok(()));
 }
 
 #[test]
 fn a_connection_from_before_the_key_stays_as_it_is() {
     let mut both = Both::bare().open();
     both.server.auth.add(ao(NEAR, 2, 1, b"one")).unwrap();
-    assert_eq!(both.from_client(Flags::ACK, 1, 1, b"x"), Ok(()));
+    assert_eq!(both.client_sends(Flags::ACK, 1, 1, b"x"), Ok(()));
     assert_eq!(both.server.auth.info(&both.server.flow), None);
     let answer = header(179, 5000, Flags::ACK, IRS.wrapping_add(1), ISS.wrapping_add(2));
     assert_eq!(both.server.auth.reserve(NEAR, &both.server.flow, &answer), None);
