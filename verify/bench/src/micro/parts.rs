@@ -124,13 +124,8 @@ impl RandomBlocks {
             rtt,
             handshake_timed_out: false,
         };
-        let path = PathStart {
-            now,
-            mss_octets: MSS,
-            rtt,
-            handshake_lost: false,
-            threshold_octets: None,
-        };
+        let path =
+            PathStart { now, mss_octets: MSS, rtt, handshake_lost: false, threshold_octets: None };
         let mut recovery = Recovery::new(&RecoverySettings::default(), &start);
         for _ in 0..100_000 {
             recovery.on_sent(now, MSS, MSS, false);
