@@ -56,9 +56,9 @@ fn a_peer_that_claims_everything_and_never_acknowledges_meets_the_timeout() {
     assert_eq!(sender.resend(), [1]);
 }
 
-// proves AT-8, BG-2 (their shares of recovery): four random blocks in each acknowledgement, a
-// hundred thousand segments in flight. Work is counted, in records; `usertcp-bench -- micro` has the
-// nanoseconds.
+// proves AT-8 (by count; `usertcp-bench -- micro` has the nanoseconds): four random blocks in each
+// acknowledgement, a hundred thousand segments in flight. Where a record stands for several segments,
+// splitting it moves its neighbours, which BG-2's worst case does not allow: that row is open.
 #[test]
 fn random_blocks_on_a_hundred_thousand_segments_cost_few_records_each() {
     for merged in [1, 10, 44] {
@@ -67,6 +67,7 @@ fn random_blocks_on_a_hundred_thousand_segments_cost_few_records_each() {
         let worst = looked_at.iter().max().copied().unwrap_or(0);
         std::println!("merged {merged}: looked at {mean}, {worst} at most, moved {moved:?}");
         assert!(mean <= 64 && worst <= 2048, "looked at {mean}, {worst} at most");
+        assert!(moved.0 <= if merged == 1 { 0 } else { 40_000 }, "moved {moved:?}");
     }
 }
 
