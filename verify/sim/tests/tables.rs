@@ -2,6 +2,8 @@
 //! by figure, and held against what theory promises. `verify/sim/README.md` tells how to read and
 //! how to renew them.
 
+#![allow(clippy::unwrap_used)] // a test that fails panics
+
 use std::path::PathBuf;
 use usertcp_base::Rate;
 use usertcp_sim::table::{self, Cell, Kind, grid, kbit, snapshot, theory};
