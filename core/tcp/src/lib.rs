@@ -53,7 +53,7 @@ pub use open::{
 };
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
-pub use settings::{EcnMode, KeepAlive, PathFacts, Settings};
+pub use settings::{EcnMode, HostFacts, KeepAlive, LearnedPath, MtuProbing, PathFacts, Settings};
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind};
 pub use tcb::Tcb;

@@ -2,7 +2,7 @@
 //! Owns: `Settings`, `KeepAlive`, `EcnMode`, `PathFacts`. Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
-use usertcp_base::{Rate, Span};
+use usertcp_base::{Instant, Rate, Span};
 
 /// Keep-alive (RFC 9293 §3.8.4): off by default, first probe not before two hours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,18 @@ pub enum EcnMode {
     Ask,
 }
 
+/// When the path MTU is probed for (RFC 4821, RFC 8899).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MtuProbing {
+    /// Never: only what the network says of packets that are too big counts.
+    Off,
+    /// Once large segments vanish, and after every decrease.
+    #[default]
+    AfterBlackHole,
+    /// From the first segment on: a connection begins with the base size.
+    Always,
+}
+
 /// Settings of one connection. A listener's are inherited by what it accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -73,6 +85,11 @@ pub struct Settings {
     pub ecn: EcnMode,
     /// Largest MSS to announce; 0 means what the MTU gives.
     pub mss_limit_octets: u16,
+    /// When the path MTU is probed for.
+    pub mtu_probing: MtuProbing,
+    /// MSS that every path is expected to carry: what a connection falls to when larger segments
+    /// vanish, and begins with when it always probes. 0 means what packets of 1280 octets give.
+    pub base_mss_octets: u16,
     /// Report soft errors to the application (SHLD-20).
     pub soft_errors: bool,
     /// Least retransmission timeout.
@@ -97,6 +114,8 @@ impl Default for Settings {
             window_scaling: true,
             ecn: EcnMode::Accept,
             mss_limit_octets: 0,
+            mtu_probing: MtuProbing::AfterBlackHole,
+            base_mss_octets: 0,
             soft_errors: true,
             rto_min: Span::from_millis(200),
         }
@@ -112,8 +131,33 @@ pub struct PathFacts {
     pub receive_segment_octets: u16,
     /// MSS to assume of a peer that names none: 536 for IPv4, 1220 for IPv6 (MUST-15).
     pub default_mss_octets: u16,
-    /// Smallest segment a path signal may bring us to (IC-5).
-    pub least_segment_octets: u16,
+    /// Octets of the network header in front of a segment. The smallest segment a path signal may
+    /// bring us to follows from it (IC-5).
+    pub network_header_octets: u8,
+    /// What earlier connections to the same host found.
+    pub host: Option<HostFacts>,
+}
+
+/// What connections to one host may learn from those before them (RFC 9040).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostFacts {
+    /// The size of segments, if the path carries less than the interface.
+    pub path: Option<LearnedPath>,
+    /// Smoothed round-trip time and its variation.
+    pub rtt: Option<(Span, Span)>,
+    /// Slow-start threshold, octets.
+    pub threshold_octets: Option<u32>,
+    /// The path reorders.
+    pub reorders: bool,
+}
+
+/// A segment size found by an earlier connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LearnedPath {
+    /// Largest segment, header included.
+    pub segment_octets: u16,
+    /// Nothing larger is tried before.
+    pub until: Instant,
 }
 
 /// Octets of a TCP header without options.

@@ -61,8 +61,6 @@ pub struct Tcb<C> {
     // Rare.
     pub(crate) persist: Persist,
     pub(crate) mtu: PathMtu,
-    pub(crate) peer_mss: u16,
-    pub(crate) own_mss: u16,
     pub(crate) keep_alive: KeepAliveState,
     pub(crate) settings: Rc<Settings>,
     pub(crate) stopwatches: Stopwatches,
@@ -109,7 +107,8 @@ impl<C: CongestionController> Tcb<C> {
         let agreed = &opening.agreed;
         let (una, rcv_nxt) = (agreed.iss + 1, agreed.irs + 1);
         let now = env.now;
-        let start = path_start(now, opening, path);
+        let mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
+        let start = path_start(now, opening, path, &mtu);
         let mss = start.mss_octets;
         let mut tcb = Tcb {
             snd: Snd {
@@ -154,9 +153,7 @@ impl<C: CongestionController> Tcb<C> {
             progress: now,
             release: Instant::FAR,
             persist: Persist::default(),
-            mtu: PathMtu::new(path),
-            peer_mss: agreed.peer_mss_octets,
-            own_mss: path.announced_mss(settings),
+            mtu,
             keep_alive: KeepAliveState::default(),
             settings: Rc::clone(settings),
             stopwatches: Stopwatches::new(now),
@@ -174,9 +171,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).
     pub fn send_mss(&self) -> u32 {
-        let limit = self.peer_mss.min(self.mtu.segment_octets().saturating_sub(HEADER_OCTETS));
+        self.payload_of(self.mtu.segment_octets())
+    }
+
+    /// Payload of a segment of `segment_octets`, without SACK blocks.
+    pub(crate) fn payload_of(&self, segment_octets: u16) -> u32 {
         let options = if self.timestamps.is_on() { TIMESTAMP_OCTETS } else { 0 };
-        u32::from(limit.saturating_sub(options).max(1))
+        u32::from(segment_octets.saturating_sub(HEADER_OCTETS + options).max(1))
     }
 
     /// The timestamp to send now.
@@ -206,7 +207,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// MSS we announced: what a full segment to us is.
     pub(crate) fn receive_mss(&self) -> u16 {
-        self.own_mss
+        self.mtu.announced_mss()
     }
 
     /// What is held for the reader.
@@ -225,16 +226,15 @@ impl<C: CongestionController> Tcb<C> {
     }
 }
 
-fn path_start(now: Instant, opening: &Opening, path: &PathFacts) -> PathStart {
+fn path_start(now: Instant, opening: &Opening, path: &PathFacts, mtu: &PathMtu) -> PathStart {
     let options = if opening.agreed.timestamps.is_some() { TIMESTAMP_OCTETS } else { 0 };
-    let limit = path.segment_octets.saturating_sub(HEADER_OCTETS);
-    let mss = limit.min(opening.agreed.peer_mss_octets).saturating_sub(options).max(1);
+    let mss = mtu.segment_octets().saturating_sub(HEADER_OCTETS + options).max(1);
     PathStart {
         now,
         mss_octets: u32::from(mss),
         rtt: opening.rtt,
         handshake_lost: opening.lost,
-        threshold_octets: None,
+        threshold_octets: path.host.and_then(|host| host.threshold_octets),
     }
 }
 

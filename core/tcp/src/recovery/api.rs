@@ -77,6 +77,8 @@ pub struct AckInput<'a> {
     pub mss: u32,
     /// Octets this acknowledgement reports as congestion-marked.
     pub marked_octets: u32,
+    /// The octets of the path MTU probe outstanding: its loss alone is no congestion (P-2).
+    pub mtu_probe: Option<(Seq, Seq)>,
 }
 
 /// What one acknowledgement did.
@@ -116,6 +118,8 @@ pub struct SendWindowFacts {
     pub right_edge: Seq,
     /// New data waits and lies inside the window: a tail loss probe prefers it.
     pub new_data_ready: bool,
+    /// The octets of the path MTU probe outstanding.
+    pub mtu_probe: Option<(Seq, Seq)>,
 }
 
 /// What an expired timer asks for.

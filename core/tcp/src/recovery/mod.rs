@@ -18,6 +18,7 @@ mod ack;
 mod api;
 mod delivery;
 mod expiry;
+mod mtu_probe;
 mod newreno;
 mod prr;
 mod rack;
@@ -32,6 +33,8 @@ mod undo;
 
 #[cfg(test)]
 mod tests;
+
+pub use mtu_probe::Vanished;
 
 pub use api::{
     AckInput, AckOutcome, RecoveryCounters, RecoverySettings, RecoveryStart, RecoveryState,
