@@ -20,6 +20,7 @@ mod egress;
 mod embryo;
 mod events;
 mod gate;
+mod host_cache;
 mod ingress;
 pub mod isn;
 mod lifecycle;

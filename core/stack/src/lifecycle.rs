@@ -38,7 +38,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         segment: Segment,
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
-        let path = self.path_facts(&flow);
+        let mut path = self.path_facts(&flow);
+        if profile.settings.share_path_facts {
+            path.host = self.hosts.find(now, &flow);
+        }
         let settings = self.common.shelf.share(&profile.settings);
         let tcb =
             Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
@@ -100,6 +103,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
+        if let Body::Hot(hot) = anchor.body
+            && let Some(facts) = self.table.hot.at(hot).and_then(Tcb::host_facts)
+        {
+            self.hosts.learn(now, &flow, &facts);
+        }
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
         self.note_end(now, id, ended.reason);

@@ -12,6 +12,7 @@ use crate::config::{Profile, ShardConfig, StartError};
 use crate::cookies::Cookies;
 use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
+use crate::host_cache::HostCache;
 use crate::listener::Listeners;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
@@ -35,6 +36,8 @@ pub struct Shard<C, O> {
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
     pub(crate) cookies: Cookies,
+    /// What earlier connections found out.
+    pub(crate) hosts: HostCache,
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
@@ -105,6 +108,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ip,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
+            hosts: HostCache::new(secrets.clone(), limits.hosts),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
             shed_next: 0,
@@ -182,6 +186,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             demux,
             listeners: self.listeners.len() as u32,
             committed_anchors: self.table.anchors.committed(),
+            hosts: self.hosts.len(),
         }
     }
 }
@@ -203,4 +208,6 @@ pub struct Usage {
     pub listeners: u32,
     /// Records that memory was committed for.
     pub committed_anchors: u32,
+    /// Remote hosts whose path is remembered.
+    pub hosts: u32,
 }

@@ -14,15 +14,17 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use crate::settings::{HEADER_OCTETS, MtuProbing, PathFacts, Settings};
+use crate::settings::{HEADER_OCTETS, LearnedPath, MtuProbing, PathFacts, Settings};
 use alloc::boxed::Box;
 use search::{BASE_PACKET_OCTETS, Claim, Probe, RAISE_AFTER, Search, least_packet};
 use usertcp_base::{Instant, Seq};
 
 /// Segments of a flight of which none arrived that make one timeout enough.
 const WHOLE_FLIGHT: u32 = 4;
-/// Timeouts in a row after which even the base size is doubted.
-const BASE_DOUBTED: u8 = 3;
+/// Timeouts in a row after which even the base size is doubted: of a whole flight, or of less.
+const BASE_DOUBTED: (u8, u8) = (3, 5);
+/// Timeouts that a new size is given before the next fall.
+const PATIENCE: u8 = 2;
 
 /// The sizes of segments both ways, and the search for a larger one while it goes on.
 #[derive(Clone, Debug)]
@@ -94,12 +96,16 @@ impl PathMtu {
     pub fn announced_mss(&self) -> u16 {
         self.announced_mss
     }
-    /// The size, if it is less than what interface and peer allow, and until when nothing larger is
-    /// tried: what another connection to the same host may begin with (P-8).
-    pub fn learned(&self) -> Option<(u16, Instant)> {
-        let search = self.search.as_ref()?;
-        (self.segment_octets < self.ceiling_octets)
-            .then_some((self.segment_octets, search.not_before))
+    /// What another connection to the same host may begin with: the size, if it is less than what
+    /// interface and peer allow and the path itself showed it (P-8). What the network said of this
+    /// connection is nothing to another (AT-44).
+    pub fn learned(&self) -> Option<LearnedPath> {
+        let search = self.search.as_ref().filter(|search| !search.told)?;
+        let less = self.segment_octets < self.ceiling_octets;
+        less.then_some(LearnedPath {
+            segment_octets: self.segment_octets,
+            until: search.not_before,
+        })
     }
     fn least(&self) -> u16 {
         least_packet(self.header_octets) - u16::from(self.header_octets)
@@ -166,12 +172,13 @@ impl PathMtu {
         settings: &Settings,
     ) -> Option<Fell> {
         if let Some(claim) = self.search.as_mut().and_then(|search| search.claim.take()) {
-            self.fall(claim.segment_octets, now + RAISE_AFTER);
+            self.fall(claim.segment_octets, lost, now + RAISE_AFTER);
+            self.search_mut().told = true;
             return Some(Fell::Told);
         }
         let size = self.smaller(lost, settings)?;
         let from = self.segment_octets;
-        self.fall(size, now);
+        self.fall(size, lost, now);
         // Only where segments of the largest size were lost can the first probe prove it.
         self.search_mut().unproven = lost.timeouts == 1 && from == self.ceiling_octets;
         Some(Fell::BlackHole)
@@ -179,6 +186,9 @@ impl PathMtu {
     /// The size to fall to if this timeout means a black hole (P-5).
     fn smaller(&self, lost: &LostFlight, settings: &Settings) -> Option<u16> {
         if settings.mtu_probing == MtuProbing::Off {
+            return None;
+        }
+        if self.search.as_ref().is_some_and(|search| lost.timeouts < search.patience) {
             return None;
         }
         let silent = lost.silent_segments >= WHOLE_FLIGHT;
@@ -189,12 +199,15 @@ impl PathMtu {
             return doubted.then_some(base);
         }
         let least = self.least();
-        (fits(least) && lost.timeouts >= BASE_DOUBTED).then_some(least)
+        let enough = if silent { BASE_DOUBTED.0 } else { BASE_DOUBTED.1 };
+        (fits(least) && lost.timeouts >= enough).then_some(least)
     }
-    fn fall(&mut self, octets: u16, not_before: Instant) {
+    fn fall(&mut self, octets: u16, lost: &LostFlight, not_before: Instant) {
         let (from, ceiling) = (self.segment_octets, self.ceiling_octets);
         self.segment_octets = octets;
-        self.search_mut().begin(from, ceiling, not_before);
+        let search = self.search_mut();
+        search.begin(from, ceiling, not_before);
+        search.patience = lost.timeouts.saturating_add(PATIENCE);
     }
     /// The timeout was a mistake: what was in flight arrives. Whether the size is what it was.
     #[must_use]

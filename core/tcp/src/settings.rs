@@ -90,6 +90,9 @@ pub struct Settings {
     /// MSS that every path is expected to carry: what a connection falls to when larger segments
     /// vanish, and begins with when it always probes. 0 means what packets of 1280 octets give.
     pub base_mss_octets: u16,
+    /// Begin with what earlier connections to the same host found out, and leave what this one finds
+    /// to later ones (RFC 9040).
+    pub share_path_facts: bool,
     /// Report soft errors to the application (SHLD-20).
     pub soft_errors: bool,
     /// Least retransmission timeout.
@@ -116,6 +119,7 @@ impl Default for Settings {
             mss_limit_octets: 0,
             mtu_probing: MtuProbing::AfterBlackHole,
             base_mss_octets: 0,
+            share_path_facts: true,
             soft_errors: true,
             rto_min: Span::from_millis(200),
         }

@@ -22,11 +22,15 @@ use crate::recv::paws::Timestamps;
 use crate::recv::receiver::Receiver;
 use crate::send::Snd;
 use crate::send::probe::Persist;
-use crate::settings::{HEADER_OCTETS, PathFacts, Settings, TIMESTAMP_OCTETS};
+use crate::settings::{HEADER_OCTETS, HostFacts, PathFacts, Settings, TIMESTAMP_OCTETS};
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
 use usertcp_frame::Chain;
+
+/// Octets a connection must have had acknowledged before others learn from it: more than a peer that
+/// only completes handshakes gets.
+const LEAST_EXCHANGED_OCTETS: u64 = 4096;
 
 /// The hot part of a connection.
 pub struct Tcb<C> {
@@ -125,7 +129,7 @@ impl<C: CongestionController> Tcb<C> {
                 up: None,
             },
             queue: Chain::default(),
-            recovery: start_recovery(env, opening, settings, mss),
+            recovery: start_recovery(env, opening, settings, mss, path.host),
             sack: agreed.sack,
             controller: start_controller(&start),
             pacer: Pacer::default(),
@@ -220,6 +224,23 @@ impl<C: CongestionController> Tcb<C> {
         AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
     }
 
+    /// What connections after this one may learn of the host, if anything: only what a connection
+    /// that exchanged data found out itself (9040-2, AT-44).
+    pub fn host_facts(&self) -> Option<HostFacts> {
+        if !self.settings.share_path_facts || self.octets_acknowledged < LEAST_EXCHANGED_OCTETS {
+            return None;
+        }
+        let srtt = self.recovery.srtt();
+        let threshold = self.controller.describe().threshold_octets;
+        let reached = u64::from(threshold) <= self.octets_acknowledged;
+        Some(HostFacts {
+            path: self.mtu.learned(),
+            rtt: srtt.zip(self.recovery.rttvar()),
+            threshold_octets: reached.then_some(threshold),
+            reorders: self.recovery.reorders(),
+        })
+    }
+
     /// Frame memory held, octets.
     pub fn memory_octets(&self) -> u32 {
         self.queue.charge().saturating_add(self.receiver.charge())
@@ -243,6 +264,7 @@ fn start_recovery<O: Observer>(
     opening: &Opening,
     settings: &Settings,
     mss: u32,
+    host: Option<HostFacts>,
 ) -> Recovery {
     let una = opening.agreed.iss + 1;
     Recovery::new(
@@ -260,6 +282,8 @@ fn start_recovery<O: Observer>(
             timestamps: opening.agreed.timestamps.is_some(),
             rtt: opening.rtt,
             handshake_timed_out: opening.lost,
+            earlier_rtt: host.and_then(|host| host.rtt),
+            reorders: host.is_some_and(|host| host.reorders),
         },
     )
 }

@@ -65,6 +65,10 @@ pub(super) struct Search {
     losses: u8,
     /// The last congestion event is that of the fall.
     pub(super) unproven: bool,
+    /// The size is what the network said, and no probe has confirmed it.
+    pub(super) told: bool,
+    /// Timeouts in a row before the next fall, while nothing arrives after this one.
+    pub(super) patience: u8,
 }
 
 impl Search {
@@ -79,6 +83,8 @@ impl Search {
             fallen_from: 0,
             losses: 0,
             unproven: false,
+            told: false,
+            patience: 0,
         }
     }
     /// The size fell, from `from`. Of two falls in a row, the first counts.
@@ -117,6 +123,7 @@ impl Search {
     }
     pub(super) fn on_progress(&mut self, una: Seq) {
         self.fallen_from = 0;
+        self.patience = 0;
         if self.settle.is_some_and(|settle| una.at_or_after(settle)) {
             self.settle = None;
         }
@@ -126,6 +133,7 @@ impl Search {
         let probe = self.probe.filter(|probe| una.at_or_after(probe.to))?;
         self.probe = None;
         self.losses = 0;
+        self.told = false;
         Some(probe.segment_octets)
     }
     /// Returns the size that was lost.
@@ -149,6 +157,7 @@ impl Search {
             self.not_before = now + RAISE_AFTER;
             self.high_octets = ceiling;
             self.hinted = false;
+            self.told = false;
             self.losses = 0;
         }
     }

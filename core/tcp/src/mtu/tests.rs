@@ -77,7 +77,8 @@ fn what_falls_and_how_far() {
         (repeated, 1260),
         (lost(1480, 2), 1260),
         (lost(1260, 9), 556),
-        (lost(1260, 2), 1480),
+        (lost(1260, 4), 1480),
+        (LostFlight { silent_segments: 4, ..lost(1260, 3) }, 556),
         (lost(556, 9), 1480),
     ];
     for (flight, size) in table {
@@ -189,7 +190,7 @@ fn a_message_about_a_probe_is_a_hint() {
 #[test]
 fn a_fall_by_mistake_is_taken_back() {
     let mut mtu = path();
-    for timeouts in 1..=3 {
+    for timeouts in 1..=5 {
         let front = mtu.segment_octets();
         let flight = LostFlight { silent_segments: 10, ..lost(front, timeouts) };
         let _ = mtu.on_timeout(NOW, &flight, &Settings::default());
@@ -216,7 +217,8 @@ fn a_learned_size_is_the_first_one() {
         PathMtu::new(&PathFacts { host: Some(host), ..facts(20) }, &Settings::default(), 1460)
     };
     let mtu = learned(1260);
-    assert_eq!((mtu.segment_octets(), mtu.learned()), (1260, Some((1260, until))));
+    assert_eq!(mtu.segment_octets(), 1260);
+    assert_eq!(mtu.learned(), Some(LearnedPath { segment_octets: 1260, until }));
     assert_eq!(mtu.probe_due(NOW, &Settings::default()), None);
     assert_eq!(mtu.probe_due(until, &Settings::default()), Some(1480));
     assert_eq!(learned(10).segment_octets(), 556);
@@ -243,4 +245,34 @@ fn the_first_lost_probe_proves_the_fall_unless_something_else_was_lost() {
         let again = mtu.on_probe_lost(NOW, NXT, true);
         assert_eq!(again, !proof && !congestion && timeouts == 1, "once");
     }
+}
+
+// proves AT-44 (the connection's part)
+#[test]
+fn a_size_that_was_only_told_is_not_passed_on() {
+    let mut mtu = path();
+    assert!(mtu.on_claim(1380, UNA, UNA, NXT));
+    assert_eq!(mtu.on_timeout(NOW, &lost(1480, 1), &Settings::default()), Some(Fell::Told));
+    assert_eq!(mtu.on_progress(NOW, UNA + 1), None);
+    assert_eq!(mtu.learned(), None);
+    let later = NOW + Span::from_secs(600);
+    assert_eq!(search(&mut mtu, later, 1380).len(), 12);
+    let until = later + Span::from_secs(600);
+    assert_eq!(mtu.learned(), Some(LearnedPath { segment_octets: 1380, until }), "confirmed");
+}
+
+#[test]
+fn after_a_fall_the_new_size_gets_two_timeouts() {
+    let mut mtu = path();
+    assert!(mtu.on_claim(1380, UNA, UNA, NXT));
+    let fell = |mtu: &mut PathMtu, timeouts| {
+        mtu.on_timeout(NOW, &lost(mtu.segment_octets(), timeouts), &Settings::default())
+    };
+    assert_eq!(fell(&mut mtu, 1), Some(Fell::Told));
+    assert_eq!(fell(&mut mtu, 2), None);
+    assert_eq!(fell(&mut mtu, 3), Some(Fell::BlackHole));
+    assert_eq!(mtu.segment_octets(), 1260);
+    assert_eq!(fell(&mut mtu, 4), None);
+    assert_eq!(fell(&mut mtu, 5), Some(Fell::BlackHole));
+    assert_eq!(mtu.segment_octets(), 556);
 }

@@ -55,6 +55,10 @@ pub struct RecoveryStart {
     pub rtt: Option<Span>,
     /// The timer expired for our SYN or SYN-ACK (6298-10).
     pub handshake_timed_out: bool,
+    /// SRTT and RTTVAR of earlier connections to the host (RFC 9040).
+    pub earlier_rtt: Option<(Span, Span)>,
+    /// Earlier connections saw reordering.
+    pub reorders: bool,
 }
 
 /// One acknowledgement, already checked to be acceptable (RFC 9293 §3.10.7.4).

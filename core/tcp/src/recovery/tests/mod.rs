@@ -129,6 +129,8 @@ impl Sender {
             timestamps: false,
             rtt: Some(ms(100)),
             handshake_timed_out: false,
+            earlier_rtt: None,
+            reorders: false,
         };
         change(&mut settings, &mut start);
         let path = PathStart {
