@@ -146,7 +146,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         let lost = self.lost_flight(count);
         if let Some(fell) = self.mtu.on_timeout(env.now, &lost, &self.settings) {
-            self.recovery.on_smaller_segments();
+            self.recovery.on_smaller_segments(self.send_mss());
             // What was lost was too big, which says nothing about congestion (IC-9). Where nobody
             // said so, this is certain enough of a first flight only: there is no other reason for
             // all of it to vanish.

@@ -49,9 +49,10 @@ impl Recovery {
         let silent_octets = if sacked { 0 } else { self.board.outstanding() };
         Vanished { front_octets, repeated, silent_octets }
     }
-    /// Segments are smaller from now on, and what is lost leaves in more of them: their
+    /// Segments are of `mss` octets from now on, smaller than before, and what is lost leaves in more of them: their
     /// acknowledgements are no evidence for F-RTO, which expects one.
-    pub fn on_smaller_segments(&mut self) {
+    pub fn on_smaller_segments(&mut self, mss: u32) {
+        self.mss = super::short(mss);
         self.undo.frto = Frto::Off;
     }
 }
