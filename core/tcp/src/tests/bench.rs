@@ -258,6 +258,7 @@ impl Bench {
             ecn: reply.ecn,
             hop_limit: reply.hop_limit,
             mss: reply.options.mss,
+            user_timeout: reply.options.user_timeout,
             at: self.now.since(BIRTH).as_millis(),
         }
     }
@@ -332,6 +333,7 @@ impl Bench {
             sack: Vec::new(),
             wire_segments: 1,
             ecn: Ecn::NotCapable,
+            user_timeout: None,
         }
     }
     pub fn peer_at(&self, seq: i64) -> Peer {
@@ -369,6 +371,7 @@ impl Bench {
                 .stamps
                 .unwrap_or(usual)
                 .map(|(value, echo)| Timestamps { value, echo }),
+            user_timeout: peer.user_timeout,
             ..Options::default()
         };
         for &(left, right) in &peer.sack {
