@@ -34,6 +34,7 @@ mod shard;
 pub mod slab;
 mod table;
 mod turn;
+mod watch;
 pub mod wheel;
 
 pub use app::{ConnError, ConnInfo, ListenerInfo, Read, Refused};

@@ -59,6 +59,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
+        self.watch(now, id);
     }
 
     /// Acts on what a call on connection `id` brought about.

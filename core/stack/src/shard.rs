@@ -14,9 +14,11 @@ use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
 use crate::host_cache::HostCache;
 use crate::listener::Listeners;
+use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
 use crate::table::Table;
+use crate::watch::Watch;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
@@ -44,9 +46,11 @@ pub struct Shard<C, O> {
     pub(crate) transmit: ReadyList,
     /// Who found no frame to write into.
     pub(crate) starved: ReadyList,
+    /// The search for memory that can be given back.
+    pub(crate) shedding: Shedding,
+    /// Peers that must make progress.
+    pub(crate) watch: Watch,
     /// When to look for frames again.
-    /// Whose memory was looked at last.
-    pub(crate) shed_next: u32,
     pub(crate) memory_retry: Option<Instant>,
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
@@ -111,7 +115,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             hosts: HostCache::new(secrets.clone(), limits.hosts),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
-            shed_next: 0,
+            shedding: Shedding::default(),
+            watch: Watch::default(),
             memory_retry: None,
             outbox: Outbox::new(),
             events: Events::default(),
@@ -139,10 +144,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.table.next_deadline(), self.ip.next_deadline(), self.memory_retry]
-            .into_iter()
-            .flatten()
-            .min()
+        let (table, network) = (self.table.next_deadline(), self.ip.next_deadline());
+        let others = [network, self.memory_retry, self.watch.next_deadline()];
+        others.into_iter().chain([table]).flatten().min()
     }
 
     /// What was counted since the start.

@@ -40,6 +40,16 @@ pub enum EcnMode {
     Ask,
 }
 
+/// How much a peer must take (AT-10): a connection with data waiting all the time, of which less is
+/// acknowledged, is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeastProgress {
+    /// Octets acknowledged in each interval.
+    pub octets: u32,
+    /// The interval. The end comes at most a quarter of it later.
+    pub interval: Span,
+}
+
 /// When the path MTU is probed for (RFC 4821, RFC 8899).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MtuProbing {
@@ -93,6 +103,8 @@ pub struct Settings {
     pub open_timeout: Span,
     /// Longest time the peer may keep its window closed; `None`: for ever (RFC 6429).
     pub persist_limit: Option<Span>,
+    /// How much the peer must take while data waits for it; `None`: any little will do.
+    pub least_progress: Option<LeastProgress>,
     /// How long an acknowledgement may wait for company (MUST-40: below 500 ms).
     pub ack_delay: Span,
     /// Stream rate limit, payload octets per second.
@@ -135,6 +147,7 @@ impl Default for Settings {
             user_timeout_option: UserTimeoutOption::Off,
             open_timeout: Span::from_secs(180),
             persist_limit: None,
+            least_progress: None,
             ack_delay: Span::from_millis(40),
             rate_limit: Rate::UNLIMITED,
             dscp: 0,

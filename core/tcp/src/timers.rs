@@ -112,7 +112,11 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Over, and the peer is told: it may be alive after all.
-    fn abandon<O: Observer>(&mut self, env: &mut Env<'_, O>, reason: CloseReason) -> Effects {
+    pub(crate) fn abandon<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        reason: CloseReason,
+    ) -> Effects {
         let reset = self.reset(env);
         Effects::default().and_ended(reason, Then::Reset(reset))
     }
