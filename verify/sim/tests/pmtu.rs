@@ -4,6 +4,7 @@ use usertcp_base::{Rate, Span};
 use usertcp_cc::Algorithm;
 use usertcp_sim::link::LinkConfig;
 use usertcp_sim::scenario::{Report, Scenario};
+use usertcp_tcp::MtuProbing;
 
 const BASE: u16 = 1280;
 
@@ -106,6 +107,10 @@ fn silent_seeds(from: u64, to: u64) {
     let failed = |seed| {
         let mut scenario = Scenario::from_seed(seed);
         scenario.signals = false;
+        let probing = [MtuProbing::AfterBlackHole, MtuProbing::Always];
+        for (side, settings) in scenario.settings.iter_mut().enumerate() {
+            settings.mtu_probing = probing[(seed as usize >> side) % 2];
+        }
         for link in &mut scenario.links {
             link.mtu = link.mtu.min(1280 + (seed * 7 % 220) as u16);
         }

@@ -41,6 +41,7 @@ impl<C: CongestionController> Tcb<C> {
         if let Err(held) = self.pace(env.now, allowance, &budget) {
             return Some(Err(held));
         }
+        self.persist.stop();
         let seq = self.snd.nxt;
         self.snd.nxt += octets;
         self.recovery.on_sent(env.now, octets, octets, false);
@@ -61,6 +62,8 @@ impl<C: CongestionController> Tcb<C> {
             && self.snd.outstanding() > 0
             && self.unsent_octets() >= queued
             && self.snd.usable() >= window
+            // A tail loss probe, or what was flushed, does not wait for room.
+            && !self.owed.partial
             && self.receiver.held().is_empty()
             && self.snd.up.is_none()
             && self.snd.cwr == Cwr::No

@@ -4,6 +4,7 @@
 mod attack;
 mod delivery;
 mod model;
+mod mtu_probe;
 mod newreno;
 mod path;
 mod probe;
