@@ -21,6 +21,7 @@ use crate::table::Table;
 use crate::watch::Watch;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use usertcp_auth::Auth;
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
@@ -40,6 +41,8 @@ pub struct Shard<C, O> {
     pub(crate) cookies: Cookies,
     /// What earlier connections found out.
     pub(crate) hosts: HostCache,
+    /// Keys and sessions of protected connections.
+    pub(crate) auth: Auth,
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
@@ -113,6 +116,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             hosts: HostCache::new(secrets.clone(), limits.hosts),
+            auth: Auth::new(),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
             shedding: Shedding::default(),

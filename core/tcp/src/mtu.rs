@@ -16,7 +16,7 @@ mod tests;
 
 use crate::settings::{HEADER_OCTETS, LearnedPath, MtuProbing, PathFacts, Settings};
 use alloc::boxed::Box;
-use search::{BASE_PACKET_OCTETS, Claim, Probe, RAISE_AFTER, Search, least_packet};
+use search::{BASE_PACKET_OCTETS, Claim, Probe, RAISE_AFTER, SMALL_PACKET_OCTETS, Search};
 use usertcp_base::{Instant, Seq};
 
 /// Segments of a flight of which none arrived that make one timeout enough.
@@ -35,8 +35,10 @@ pub struct PathMtu {
     /// What our interface sends and the peer takes: probes never go beyond (MUST-16).
     ceiling_octets: u16,
     announced_mss: u16,
-    /// Of the network header in front.
+    /// Of a packet, beside the segment.
     header_octets: u8,
+    /// Every path carries the base size (IPv6): less is never needed.
+    base_is_sure: bool,
 }
 
 /// What a retransmission timeout found in flight.
@@ -66,13 +68,13 @@ impl PathMtu {
     /// At the birth of a connection with a peer that takes `peer_mss`.
     pub fn new(path: &PathFacts, settings: &Settings, peer_mss: u16) -> PathMtu {
         let ceiling = path.segment_octets.min(peer_mss.saturating_add(HEADER_OCTETS));
-        let header_octets = path.network_header_octets;
         let mut mtu = PathMtu {
             search: None,
             segment_octets: ceiling,
             ceiling_octets: ceiling,
             announced_mss: path.announced_mss(settings),
-            header_octets,
+            header_octets: path.header_octets,
+            base_is_sure: path.least_packet_octets >= BASE_PACKET_OCTETS,
         };
         let learned = path.host.and_then(|host| host.path);
         let start = match learned {
@@ -108,7 +110,8 @@ impl PathMtu {
         })
     }
     fn least(&self) -> u16 {
-        least_packet(self.header_octets) - u16::from(self.header_octets)
+        let packet = if self.base_is_sure { BASE_PACKET_OCTETS } else { SMALL_PACKET_OCTETS };
+        packet - u16::from(self.header_octets)
     }
     /// What every path is expected to carry.
     fn base(&self, settings: &Settings) -> u16 {

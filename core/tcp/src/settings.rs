@@ -175,9 +175,10 @@ pub struct PathFacts {
     pub receive_segment_octets: u16,
     /// MSS to assume of a peer that names none: 536 for IPv4, 1220 for IPv6 (MUST-15).
     pub default_mss_octets: u16,
-    /// Octets of the network header in front of a segment. The smallest segment a path signal may
-    /// bring us to follows from it (IC-5).
-    pub network_header_octets: u8,
+    /// Octets of a packet beside the segment: the network header, and options others put on.
+    pub header_octets: u8,
+    /// Smallest packet that every path carries (IC-5).
+    pub least_packet_octets: u16,
     /// What earlier connections to the same host found.
     pub host: Option<HostFacts>,
 }

@@ -21,11 +21,8 @@ const COMMON_PACKETS: [u16; 21] = [
     8500, 9000, 16_000, 17_914, 32_000,
 ];
 
-/// Smallest packet every path with such a network header carries: RFC 791, RFC 8200 §5.
-pub(super) fn least_packet(header_octets: u8) -> u16 {
-    if header_octets <= 20 { 576 } else { 1280 }
-}
-
+/// Smallest packet that every IPv4 host takes (RFC 791).
+pub(super) const SMALL_PACKET_OCTETS: u16 = 576;
 fn segments(header_octets: u8) -> impl Iterator<Item = u16> {
     COMMON_PACKETS.iter().map(move |packet| packet.saturating_sub(u16::from(header_octets)))
 }

@@ -12,7 +12,8 @@ fn facts(header: u8) -> PathFacts {
         segment_octets,
         receive_segment_octets: segment_octets,
         default_mss_octets: 536,
-        network_header_octets: header,
+        header_octets: header,
+        least_packet_octets: if header == 20 { 576 } else { 1280 },
         host: None,
     }
 }
