@@ -40,10 +40,10 @@ impl RttEstimator {
         let fraction = |span: Span| (micros(span).min(LONGEST_SAMPLE_MICROS as u32)) << FRACTION;
         self.srtt = fraction(srtt);
         self.rttvar = fraction(rttvar);
-        let timeout = self.from_estimate(bounds);
+        let timeout = self.estimated_rto(bounds);
         self.rto = self.rto.max(timeout);
     }
-    fn from_estimate(&self, bounds: &Bounds) -> u32 {
+    fn estimated_rto(&self, bounds: &Bounds) -> u32 {
         let variance = ((self.rttvar >> FRACTION).saturating_mul(4)).max(bounds.ack_delay);
         let timeout = (self.srtt >> FRACTION).saturating_add(variance);
         timeout.clamp(bounds.rto_min, bounds.rto_max.max(bounds.rto_min))
@@ -79,7 +79,7 @@ impl RttEstimator {
             self.rttvar = (rttvar + nearest(error - rttvar, weight * 4)).max(0) as u32;
             self.srtt = (srtt + nearest(value - srtt, weight * 8)).max(1 << FRACTION) as u32;
         }
-        self.rto = self.from_estimate(bounds);
+        self.rto = self.estimated_rto(bounds);
     }
     /// A round trip for the minimum, from the newest transmission delivered.
     pub(super) fn on_minimum(&mut self, sample: Span, now: Instant) {
