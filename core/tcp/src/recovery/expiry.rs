@@ -32,7 +32,7 @@ impl Recovery {
         }
         match self.timer.kind() {
             SendTimer::Off => TimerOutcome::Nothing,
-            SendTimer::Reorder if now < self.expiry() => self.on_reorder_timer(now, cc),
+            SendTimer::Reorder if now < self.expiry() => self.on_reorder_timer(now, cc, window),
             SendTimer::TailProbe => self.on_probe_timer(now, window),
             SendTimer::Reorder | SendTimer::Retransmit => self.on_timeout(now, cc, window),
         }
@@ -51,6 +51,7 @@ impl Recovery {
         &mut self,
         now: Instant,
         cc: &mut C,
+        window: SendWindowFacts,
     ) -> TimerOutcome {
         let (octets, sacked) = (self.board.outstanding(), self.board.sums().sacked);
         let scan = self.scan(now);
@@ -63,7 +64,8 @@ impl Recovery {
             return TimerOutcome::Nothing;
         }
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(scan.lost_octets);
-        let entered_recovery = self.state == RecoveryState::Open;
+        let entered_recovery =
+            self.state == RecoveryState::Open && !self.only_probe_lost(window.mtu_probe);
         if entered_recovery {
             self.enter_fast_recovery(now, Flight { octets, sacked }, scan.lost_octets, cc);
         }
