@@ -78,7 +78,7 @@ fn an_acknowledgement_in_its_place_is_not_answered() {
     let mut ack = segment(Flags::ACK, 500, None);
     ack.header.ack = record.snd_nxt;
     let outcome = record.handle_segment(now, &ack);
-    assert_eq!(outcome, TimeWaitOutcome::Ignored(DropReason::TimeWait));
+    assert!(matches!(outcome, TimeWaitOutcome::Ignored(DropReason::TimeWait)));
     // Below the place it may be a probe: answered (E-10).
     ack.header.seq = Seq(499);
     assert!(matches!(record.handle_segment(now, &ack), TimeWaitOutcome::Reply(_)));
