@@ -72,8 +72,9 @@ pub fn merge(whole: &mut Wire, next: Wire, piece: &mut usize) -> Result<(), Stri
     Ok(())
 }
 
-/// Every difference between a line and a packet in the script's numbers.
-pub fn differences(wanted: &Packet, got: &Wire) -> Vec<String> {
+/// Every difference between a line and a packet in the script's numbers; with `echoes` what
+/// timestamps echo, too.
+pub fn differences(wanted: &Packet, got: &Wire, echoes: bool) -> Vec<String> {
     let mut out = Vec::new();
     let mut check = |what: &str, expected: String, actual: String| {
         if expected != actual {
@@ -110,7 +111,7 @@ pub fn differences(wanted: &Packet, got: &Wire) -> Vec<String> {
         check("TTL", number(wanted.ttl), number(Some(got.ttl)));
     }
     if let Some(options) = &wanted.options
-        && without_stamps(options) != without_stamps(&got.options)
+        && without_stamps(options, echoes) != without_stamps(&got.options, echoes)
     {
         check("options", options_text(options), options_text(&got.options));
     }
@@ -120,10 +121,10 @@ pub fn differences(wanted: &Packet, got: &Wire) -> Vec<String> {
     out
 }
 
-/// Timestamps are compared by their presence and place only.
-fn without_stamps(options: &[Opt]) -> Vec<Opt> {
+/// Timestamps are compared by their presence and place only, unless echoes count.
+fn without_stamps(options: &[Opt], echoes: bool) -> Vec<Opt> {
     let zeroed = options.iter().cloned().map(|option| match option {
-        Opt::Ts { .. } => Opt::Ts { val: 0, ecr: 0 },
+        Opt::Ts { ecr, .. } => Opt::Ts { val: 0, ecr: if echoes { ecr } else { 0 } },
         other => other,
     });
     zeroed.collect()

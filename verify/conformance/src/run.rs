@@ -306,7 +306,7 @@ impl Run {
         flow.learn(wanted, &whole);
         self.initial = self.initial.or(flow.initial());
         let got = flow.to_script(&whole);
-        trouble.extend(differences(wanted, &got));
+        trouble.extend(differences(wanted, &got, self.kernel.setup.check_ts_echo));
         trouble.extend(time_differs(event.when, at, base, self.previous, tolerance));
         self.previous = at;
         if trouble.is_empty() {
