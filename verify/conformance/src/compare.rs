@@ -72,9 +72,8 @@ pub fn merge(whole: &mut Wire, next: Wire, piece: &mut usize) -> Result<(), Stri
     Ok(())
 }
 
-/// Every difference between a line and a packet in the script's numbers; with `echoes` what
-/// timestamps echo, too.
-pub fn differences(wanted: &Packet, got: &Wire, echoes: bool) -> Vec<String> {
+/// Every difference between a line and a packet in the script's numbers.
+pub fn differences(wanted: &Packet, got: &Wire) -> Vec<String> {
     let mut out = Vec::new();
     let mut check = |what: &str, expected: String, actual: String| {
         if expected != actual {
@@ -111,7 +110,7 @@ pub fn differences(wanted: &Packet, got: &Wire, echoes: bool) -> Vec<String> {
         check("TTL", number(wanted.ttl), number(Some(got.ttl)));
     }
     if let Some(options) = &wanted.options
-        && without_stamps(options, echoes) != without_stamps(&got.options, echoes)
+        && without_stamps(options) != without_stamps(&got.options)
     {
         check("options", options_text(options), options_text(&got.options));
     }
@@ -121,10 +120,25 @@ pub fn differences(wanted: &Packet, got: &Wire, echoes: bool) -> Vec<String> {
     out
 }
 
-/// Timestamps are compared by their presence and place only, unless echoes count.
-fn without_stamps(options: &[Opt], echoes: bool) -> Vec<Opt> {
+/// Whether our timestamps echo something else than the line says.
+pub fn echo_differs(wanted: &Packet, got: &Wire) -> Option<String> {
+    let echo = |options: &[Opt]| options.iter().find_map(echo_in);
+    let (expected, actual) = (echo(wanted.options.as_deref()?), echo(&got.options));
+    let differs = expected.is_some() && expected != actual;
+    differs.then(|| format!("TS ecr: expected {}, got {}", number(expected), number(actual)))
+}
+
+fn echo_in(option: &Opt) -> Option<u32> {
+    match option {
+        Opt::Ts { ecr, .. } => Some(*ecr),
+        _ => None,
+    }
+}
+
+/// Timestamps are compared by their presence and place only.
+fn without_stamps(options: &[Opt]) -> Vec<Opt> {
     let zeroed = options.iter().cloned().map(|option| match option {
-        Opt::Ts { ecr, .. } => Opt::Ts { val: 0, ecr: if echoes { ecr } else { 0 } },
+        Opt::Ts { .. } => Opt::Ts { val: 0, ecr: 0 },
         other => other,
     });
     zeroed.collect()
