@@ -40,6 +40,9 @@ pub struct Setup {
     pub tolerance: u64,
     /// Packets are compared one by one: a burst is not joined.
     pub strict_segments: bool,
+    /// What our timestamps echo is compared. (An option of this runner alone: the field's does not
+    /// look at it, and its scripts write anything there.)
+    pub check_ts_echo: bool,
     /// Octets of the largest packet.
     pub mtu: u16,
     /// What sockets start with.
@@ -63,8 +66,16 @@ impl Setup {
         // The IPv6 header is 20 octets longer: so one script fits both, as the field's runners do.
         let mtu = if mode.v6 { 1520 } else { 1500 };
         let settings = Settings::default();
-        let mut setup =
-            Setup { mode, tolerance: 4000, strict_segments: false, mtu, settings, local, remote };
+        let mut setup = Setup {
+            mode,
+            tolerance: 4000,
+            strict_segments: false,
+            check_ts_echo: false,
+            mtu,
+            settings,
+            local,
+            remote,
+        };
         for (name, value) in &script.options {
             setup.option(name, value)?;
         }
@@ -76,6 +87,7 @@ impl Setup {
         match name {
             "tolerance_usecs" => self.tolerance = value.parse::<u64>().map_err(bad)?.max(4000),
             "strict_segments" => self.strict_segments = true,
+            "check_ts_echo" => self.check_ts_echo = true,
             "mtu" => self.mtu = value.parse().map_err(bad)?,
             // The mode says the family; addresses and these are about the host a script runs on.
             "ip_version" | "local_ip" | "remote_ip" | "gateway_ip" | "netmask_ip" | "bind_port"
