@@ -6,11 +6,14 @@
 
 pub mod arguments;
 pub mod call;
+pub mod cli;
 pub mod code;
 pub mod compare;
 pub mod cursor;
+pub mod define;
 pub mod flow;
 pub mod icmp;
+pub mod messages;
 pub mod options;
 pub mod parse;
 pub mod parse_call;
