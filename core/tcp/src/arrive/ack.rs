@@ -44,11 +44,14 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     fn send_space(&self) -> SendSpace {
+        // Our FIN has a number too.
+        let fin = u64::from(self.halves.send() == SendHalf::Closed);
+        let acknowledged = self.octets_acknowledged.saturating_add(fin);
         SendSpace {
             una: self.snd.una,
             nxt: self.snd.nxt,
             max_wnd: self.snd.max_wnd,
-            acknowledged: self.octets_acknowledged.min(u64::from(u32::MAX)) as u32,
+            acknowledged: acknowledged.min(u64::from(u32::MAX)) as u32,
         }
     }
 
