@@ -187,10 +187,9 @@ fn watch(socket: &mut Socket, at: &Position) {
             record.push(Control::Error(error));
             socket.errors.push(record);
         }
-        if at.acknowledged >= one.end || at.over {
-            if let Some(id) = one.zerocopy.take() {
-                socket.errors.complete(id);
-            }
+        let complete = at.acknowledged >= one.end || at.over;
+        if let Some(id) = one.zerocopy.take_if(|_| complete) {
+            socket.errors.complete(id);
         }
     }
     socket.stamping.watches.retain(|one| one.stamps != 0 || one.zerocopy.is_some());
