@@ -1,6 +1,7 @@
 //! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
 
 use crate::halves::StateName;
+use crate::recovery::RecoveryState;
 use usertcp_base::{Instant, Limiter, Rate, Span};
 
 /// Microseconds in the unit of the stopwatches, as a power of two.
@@ -80,6 +81,18 @@ pub struct Info {
     pub receive_window_octets: u32,
     /// In flight, octets.
     pub in_flight_octets: u32,
+    /// Which kind of loss recovery is going on.
+    pub recovery: RecoveryState,
+    /// Unacknowledged octets that the peer reported as received.
+    pub sacked_octets: u32,
+    /// Unacknowledged octets that are taken for lost.
+    pub lost_octets: u32,
+    /// Unacknowledged octets whose last transmission was a repeated one.
+    pub resent_octets: u32,
+    /// Octets known to have arrived, acknowledged either way, in all.
+    pub octets_delivered: u64,
+    /// The MSS we announced, octets.
+    pub receive_mss_octets: u16,
     /// Written and not yet acknowledged, octets.
     pub send_queue_octets: u32,
     /// Written and not yet sent, octets.

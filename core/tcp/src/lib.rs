@@ -28,6 +28,7 @@ mod keepalive;
 mod mtu;
 mod open;
 pub mod pace;
+mod rare;
 pub mod recovery;
 pub mod recv;
 mod segment;
@@ -53,11 +54,12 @@ pub use open::{
     Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline, HandshakeOutcome,
     HandshakePhase, Offer, Opening, timestamp_clock,
 };
+pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};
-pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
+pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
 pub use settings::{
-    EcnMode, HostFacts, KeepAlive, LearnedPath, LeastProgress, MtuProbing, PathFacts, Settings,
-    UserTimeoutOption,
+    EcnMode, HostFacts, KeepAlive, LearnedPath, LeastProgress, Manner, MtuProbing, PathFacts,
+    Settings, UserTimeoutOption,
 };
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};

@@ -174,6 +174,16 @@ where
         self
     }
 
+    /// Looks like Linux on the wire, where the standards leave a choice: delayed acknowledgements,
+    /// bursts and PSH, SYNs before it gives up. Other settings stay as they are.
+    #[must_use]
+    pub fn linux_manner(mut self) -> Self {
+        let linux = Settings::linux();
+        let settings = &mut self.profile.settings;
+        (settings.manner, settings.syn_retries) = (linux.manner, linux.syn_retries);
+        self
+    }
+
     /// Protects connections by a key (TCP-AO, RFC 5925, or the MD5 option, RFC 2385). Keys can be added
     /// and taken away later: [`Context::add_auth_key`](crate::Context::add_auth_key), through
     /// [`Stack::run`].

@@ -59,4 +59,7 @@ pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{
     AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
 };
-pub use usertcp_tcp::{EcnMode, Info, KeepAlive, Settings, StateName, UserTimeoutOption};
+pub use usertcp_tcp::{
+    EcnMode, Info, KeepAlive, Manner, RecoveryState, Settings, StateName, UserTimeoutOption,
+    WriteEnd,
+};

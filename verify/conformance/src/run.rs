@@ -4,17 +4,18 @@
 use crate::call::{Kernel, Outcome, Progress};
 use crate::code::{self, CodeError};
 use crate::compare::{differences, echo_differs, line, merge, patience, seconds, time_differs};
-use crate::machine::Machine;
+use crate::define::replace;
 use crate::options::{Mode, START, Setup};
-use crate::parse::parse;
+use crate::parse::{parse, parse_options};
+use crate::posix::Posix;
+use crate::posix::commands::{self, Ran};
+use crate::posix::errno::Errno;
+use crate::posix::info::{constants, variables};
 use crate::script::{Action, Event, Packet, Script, Stop, When};
-use crate::status::variables;
-use crate::sysctl;
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
 use usertcp_sim::view::View;
-use usertcp_tcp::Settings;
 
 /// Where sequence numbers begin when they are to wrap: this far below 2^32.
 const BEFORE_WRAP: u32 = 700;
@@ -23,17 +24,57 @@ const JOIN: u64 = 1_000_000;
 
 /// Runs the text of a script.
 pub fn run_text(text: &str, mode: Mode) -> Result<(), Stop> {
-    let script = parse(text)?;
+    run_with(text, mode, &Extra::default()).0
+}
+
+/// What the command line adds to a script.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// Option lines in front of the script's own.
+    pub options: Vec<(String, String)>,
+    /// Stop after the syntax.
+    pub dry_run: bool,
+    /// Tell each event.
+    pub verbose: bool,
+}
+
+/// The same with options of the command line; the notes of the run come with the result.
+pub fn run_with(text: &str, mode: Mode, extra: &Extra) -> (Result<(), Stop>, Vec<String>) {
+    let mut notes = Vec::new();
+    let result = run_noting(text, mode, extra, &mut notes);
+    (result, notes)
+}
+
+fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) -> Result<(), Stop> {
+    let defined = |options: &[(String, String)]| {
+        let mut out = Vec::new();
+        for (_, value) in options.iter().filter(|(name, _)| name == "define") {
+            let pair = value.split_once('=').unwrap_or((value, "1"));
+            out.push((pair.0.to_string(), pair.1.to_string()));
+        }
+        out
+    };
+    let mut definitions = defined(&parse_options(text));
+    definitions.extend(defined(&extra.options));
+    let text = replace(text, &definitions);
+    let mut script = parse(&text)?;
+    script.options.splice(0..0, extra.options.iter().cloned());
     let setup = Setup::new(&script, mode)?;
-    if !mode.wrap {
-        return Run::new(setup, START, 0)?.execute(&script).0;
+    if extra.dry_run {
+        return Ok(());
     }
+    let mut run = |start: Instant, shift: u32| {
+        let mut run = Run::new(setup.clone(), start, shift)?;
+        run.verbose = extra.verbose;
+        let (result, initial, said) = run.execute(&script);
+        *notes = said;
+        Ok((result, initial))
+    };
+    let (result, initial) = run(START, 0)?;
     // The stack's initial number follows a clock of 4 us steps: a first run tells what it is, and
     // the second one starts at the moment that makes it end just below 2^32.
-    let (result, initial) = Run::new(setup.clone(), START, 0)?.execute(&script);
-    let Some(initial) = initial else { return result };
-    let start = wrapping_start(initial);
-    Run::new(setup, start, BEFORE_WRAP.wrapping_neg())?.execute(&script).0
+    let Some(initial) = initial.filter(|_| mode.wrap) else { return result };
+    run(wrapping_start(initial), BEFORE_WRAP.wrapping_neg())?.0
 }
 
 /// When a run has to begin for its first initial number to lie just below 2^32, if it would be
@@ -63,13 +104,16 @@ struct Run {
     complaint: Option<Stop>,
     snapshots: Vec<(usize, String, HashMap<String, i64>)>,
     initial: Option<u32>,
+    /// What is worth telling.
+    notes: Vec<String>,
+    verbose: bool,
 }
 
 impl Run {
     fn new(setup: Setup, start: Instant, shift: u32) -> Result<Run, Stop> {
-        let machine = Machine::new(setup.shard()?, start).map_err(|why| Stop::failed(1, why))?;
+        let posix = Posix::new(setup.defaults(), start).map_err(|why| Stop::failed(1, why))?;
         Ok(Run {
-            kernel: Kernel::new(machine, setup, shift),
+            kernel: Kernel::new(posix, setup, shift),
             base: 0,
             previous: 0,
             after_inbound: false,
@@ -77,18 +121,25 @@ impl Run {
             complaint: None,
             snapshots: Vec::new(),
             initial: None,
+            notes: Vec::new(),
+            verbose: false,
         })
     }
 
-    /// The result, and our first initial sequence number if there was one.
-    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>) {
+    /// The result, our first initial sequence number if there was one, and the notes.
+    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>, Vec<String>) {
         let result = self.events(script);
-        (result, self.initial)
+        (result, self.initial, self.notes)
     }
 
     fn events(&mut self, script: &Script) -> Result<(), Stop> {
         for event in &script.events {
-            self.event(event)?;
+            let result = self.event(event);
+            if self.verbose {
+                let now = seconds(self.kernel.posix.machine.script_now());
+                self.notes.push(format!("{now} line {}: {}", event.line, event.text));
+            }
+            self.forgive(event, result)?;
             if let Some(complaint) = self.complaint.take() {
                 return Err(complaint);
             }
@@ -97,9 +148,26 @@ impl Run {
         self.assertions()
     }
 
+    /// `--non_fatal`: the difference is told, and the script goes on.
+    fn forgive(&mut self, event: &Event, result: Result<(), Stop>) -> Result<(), Stop> {
+        let setup = &self.kernel.setup;
+        let forgiven = match event.action {
+            Action::Outbound(_) => setup.forgives_packets,
+            Action::Call(..) => setup.forgives_calls,
+            _ => false,
+        };
+        match result {
+            Err(Stop::Failed { line, reason }) if forgiven => {
+                self.notes.push(format!("line {line}, not fatal: {reason}"));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
         let is_inbound = matches!(event.action, Action::Inbound(_) | Action::Icmp(_));
-        let now = self.kernel.machine.script_now();
+        let now = self.kernel.posix.machine.script_now();
         // Inbound packets in a row count from each other's scheduled time.
         let base = if is_inbound && self.after_inbound { self.previous } else { now };
         self.base = base;
@@ -128,7 +196,7 @@ impl Run {
                     return Err(Stop::failed(line, "ICMP, but no connection under test"));
                 };
                 let quoted = flow.quoted(message.about);
-                self.kernel.machine.deliver(crate::icmp::build(message, &quoted));
+                self.kernel.posix.deliver(crate::icmp::build(message, &quoted));
                 self.poll_blocked();
                 Ok(())
             }
@@ -138,26 +206,57 @@ impl Run {
                 let ends = end.map(|end| if relative { self.base + end } else { end });
                 self.call(line, Progress::new(call), at, ends)
             }
-            Action::Shell(command) => shell(line, command, &mut self.kernel.setup.settings),
+            Action::Shell(command) => self.shell(line, command),
             Action::Code(code) => {
-                let conn = self.kernel.connection();
-                let machine = &self.kernel.machine;
-                let info = conn.and_then(|conn| machine.shard.info(machine.now, conn).ok());
-                let known = info.map_or_else(crate::status::constants, |info| variables(&info));
+                let known = self.figures();
                 self.snapshots.push((line, code.clone(), known));
                 Ok(())
             }
         }
     }
 
+    /// What code may ask for now.
+    fn figures(&self) -> HashMap<String, i64> {
+        let conn = self.kernel.connection();
+        let machine = &self.kernel.posix.machine;
+        let info = conn.and_then(|conn| machine.shard.info(machine.now, conn).ok());
+        let mut known = info.map_or_else(constants, |info| {
+            let mut known = constants();
+            known.extend(variables(&info));
+            known
+        });
+        if let Some(words) = conn.and_then(|conn| self.kernel.posix.memory_words(conn)) {
+            let names = ["RMEM_ALLOC", "RCVBUF", "WMEM_ALLOC", "SNDBUF", "FWD_ALLOC"];
+            let rest = ["WMEM_QUEUED", "OPTMEM", "BACKLOG", "DROPS"];
+            for (name, word) in names.iter().chain(&rest).zip(words) {
+                known.insert(format!("SK_MEMINFO_{name}"), i64::from(word));
+            }
+        }
+        known
+    }
+
+    fn shell(&mut self, line: usize, command: &str) -> Result<(), Stop> {
+        let ran = commands::run(&mut self.kernel.posix, command);
+        self.poll_blocked();
+        match ran {
+            Ran::Done(notes) => {
+                self.notes.extend(notes.into_iter().map(|note| format!("line {line}: {note}")));
+                Ok(())
+            }
+            Ran::Failed(why) => Err(Stop::failed(line, why)),
+            Ran::Missing(what) => Err(Stop::unsupported(line, what)),
+        }
+    }
+
     /// Time passes; a blocked call may end on the way.
     fn advance(&mut self, to: u64) {
-        let to = self.kernel.machine.moment(to);
+        let to = self.kernel.posix.machine.moment(to);
         loop {
             self.poll_blocked();
-            let deadline = self.blocked.as_ref().and_then(|blocked| blocked.progress.deadline);
+            let deadline =
+                self.blocked.as_ref().and_then(|blocked| blocked.progress.pending.deadline);
             let limit = deadline.map_or(to, |deadline| deadline.min(to));
-            if !self.kernel.machine.step(limit) && limit == to {
+            if !self.kernel.posix.step(limit) && limit == to {
                 break;
             }
         }
@@ -171,7 +270,7 @@ impl Run {
             self.blocked = Some(blocked);
             return;
         }
-        let now = self.kernel.machine.script_now();
+        let now = self.kernel.posix.machine.script_now();
         let slack = (self.kernel.setup.tolerance).max(blocked.ends.abs_diff(blocked.began) / 8);
         let result = judge(blocked.line, &blocked.progress, outcome).and_then(|()| {
             if now.abs_diff(blocked.ends) <= slack {
@@ -196,9 +295,9 @@ impl Run {
     /// Waits for a call that is still blocked.
     fn join(&mut self) -> Result<(), Stop> {
         if let Some(blocked) = &self.blocked {
-            let until = blocked.ends.max(self.kernel.machine.script_now()) + JOIN;
-            while self.blocked.is_some() && self.kernel.machine.script_now() < until {
-                let next = self.kernel.machine.script_now() + 1000;
+            let until = blocked.ends.max(self.kernel.posix.machine.script_now()) + JOIN;
+            while self.blocked.is_some() && self.kernel.posix.machine.script_now() < until {
+                let next = self.kernel.posix.machine.script_now() + 1000;
                 self.advance(next.min(until));
             }
         }
@@ -211,13 +310,19 @@ impl Run {
 
     fn inbound(&mut self, line: usize, packet: &Packet) -> Result<(), Stop> {
         if packet.flags & 2 != 0 && self.kernel.listening && packet.ports.is_none() {
-            self.kernel.new_flow(false);
+            self.kernel.passive_flow();
         }
         let Some(flow) = &mut self.kernel.flow else {
             return Err(Stop::failed(line, "an inbound packet, but no connection under test"));
         };
         let wire = flow.to_wire(packet).map_err(|why| Stop::failed(line, why))?;
-        self.kernel.machine.deliver(crate::wire::build(&wire));
+        let octets = crate::wire::build(&wire);
+        match self.kernel.setup.merged_mss {
+            Some(mss) if packet.length > u32::from(mss) => {
+                self.kernel.posix.deliver_merged(octets, mss);
+            }
+            _ => self.kernel.posix.deliver(octets),
+        }
         self.poll_blocked();
         Ok(())
     }
@@ -240,7 +345,7 @@ impl Run {
                 self.blocked = Some(Blocked { progress, line, began, ends });
                 Ok(())
             }
-            (outcome, Some(ends)) if ends > began + self.kernel.setup.tolerance => {
+            (outcome, Some(ends)) if ends > began.saturating_add(self.kernel.setup.tolerance) => {
                 judge(line, &progress, outcome)?;
                 let name = &progress.call.name;
                 Err(Stop::failed(line, format!("`{name}` was to block, and did not")))
@@ -252,7 +357,7 @@ impl Run {
     /// The next packet of the connection under test, waited for until `limit`.
     fn next_packet(&mut self, limit: u64) -> Option<Result<(u64, Wire), String>> {
         loop {
-            while let Some((at, octets)) = self.kernel.machine.sent.pop_front() {
+            while let Some((at, octets)) = self.kernel.posix.machine.sent.pop_front() {
                 if let Some(Ok(view)) = View::parse(&octets)
                     && !view.checksum_good
                 {
@@ -264,15 +369,16 @@ impl Run {
                     Some(Ok(wire)) => wire,
                 };
                 if self.kernel.flow.as_ref().is_some_and(|flow| flow.owns(&wire)) {
-                    return Some(Ok((at.since(self.kernel.machine.start).as_micros(), wire)));
+                    return Some(Ok((at.since(self.kernel.posix.machine.start).as_micros(), wire)));
                 }
             }
             self.poll_blocked();
-            let deadline = self.blocked.as_ref().and_then(|blocked| blocked.progress.deadline);
-            let limit = self.kernel.machine.moment(limit);
+            let deadline =
+                self.blocked.as_ref().and_then(|blocked| blocked.progress.pending.deadline);
+            let limit = self.kernel.posix.machine.moment(limit);
             let next = deadline.map_or(limit, |deadline| deadline.min(limit));
-            let stepped = self.kernel.machine.step(next);
-            if !stepped && next == limit && self.kernel.machine.sent.is_empty() {
+            let stepped = self.kernel.posix.step(next);
+            if !stepped && next == limit && self.kernel.posix.machine.sent.is_empty() {
                 return None;
             }
         }
@@ -306,6 +412,12 @@ impl Run {
             return Err(nothing("no connection under test"));
         };
         flow.learn(wanted, &whole);
+        if let (Some(tick), Some(off)) =
+            (self.kernel.setup.stamp_tick, flow.stamp_error(wanted, &whole))
+            && u64::from(off).saturating_mul(tick) > tolerance
+        {
+            trouble.push(format!("TS val: off by {off} ticks of {tick} us"));
+        }
         self.initial = self.initial.or(flow.initial());
         let got = flow.to_script(&whole);
         trouble.extend(differences(wanted, &got));
@@ -361,7 +473,7 @@ fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop>
     };
     let wanted = call.result.unwrap_or(result);
     let errno_fits = match (&call.errno, errno) {
-        (Some(wanted), Some(got)) => wanted == got,
+        (Some(wanted), Some(got)) => Errno::from_name(wanted) == Some(got),
         (Some(_), None) => false,
         // Without a name any error of a call that is to fail will do.
         (None, _) => true,
@@ -378,23 +490,9 @@ fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop>
             "`{}`: expected {}, got {}",
             call.name,
             text(wanted, call.errno.as_deref()),
-            text(result, errno)
+            text(result, errno.map(Errno::name))
         ),
     ))
-}
-
-/// Commands of the shell: the suites' own defaults are this runner's, all else is not there.
-fn shell(line: usize, command: &str, settings: &mut Settings) -> Result<(), Stop> {
-    let commands = command.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty());
-    for one in commands {
-        let defaults = one.ends_with("defaults.sh") && !one.contains(' ');
-        if defaults {
-            sysctl::suite_defaults(settings);
-        } else if !one.starts_with('#') && !sysctl::run(one, settings) {
-            return Err(Stop::unsupported(line, format!("shell command `{one}`")));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -410,11 +508,11 @@ mod tests {
     fn wrapped_runs_begin_below_the_wrap() {
         let script = parse(OPEN).unwrap();
         for v6 in [false, true] {
-            let setup = Setup::new(&script, Mode { v6, wrap: true }).unwrap();
-            let (result, initial) = Run::new(setup.clone(), START, 0).unwrap().execute(&script);
+            let setup = Setup::new(&script, Mode { v6, wrap: true, ..Mode::default() }).unwrap();
+            let (result, initial, _) = Run::new(setup.clone(), START, 0).unwrap().execute(&script);
             assert_eq!(result, Ok(()));
             let start = wrapping_start(initial.unwrap());
-            let (_, initial) = Run::new(setup, start, 0).unwrap().execute(&script);
+            let (_, initial, _) = Run::new(setup, start, 0).unwrap().execute(&script);
             assert_eq!(initial, Some(BEFORE_WRAP.wrapping_neg()));
         }
     }

@@ -44,11 +44,14 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     fn send_space(&self) -> SendSpace {
+        // Our FIN has a number too.
+        let fin = u64::from(self.halves.send() == SendHalf::Closed);
+        let acknowledged = self.octets_acknowledged.saturating_add(fin);
         SendSpace {
             una: self.snd.una,
             nxt: self.snd.nxt,
             max_wnd: self.snd.max_wnd,
-            acknowledged: self.octets_acknowledged.min(u64::from(u32::MAX)) as u32,
+            acknowledged: acknowledged.min(u64::from(u32::MAX)) as u32,
         }
     }
 
@@ -166,6 +169,7 @@ impl<C: CongestionController> Tcb<C> {
         let fin_acked = fin_sent && ack.after(fin_seq);
         let octets = advanced - u32::from(fin_acked);
         self.queue.advance(octets as usize);
+        self.rare.on_acknowledged(self.snd.una);
         self.snd.una = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
         self.progress = env.now;

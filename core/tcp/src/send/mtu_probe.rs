@@ -28,7 +28,7 @@ impl<C: CongestionController> Tcb<C> {
         if !self.may_probe_mtu(octets) {
             return None;
         }
-        let budget = self.controller.budget();
+        let budget = self.budget();
         let behind = self.send_mss().saturating_mul(WINDOW_BEHIND);
         if budget.window_octets < octets.saturating_add(behind) {
             return None;

@@ -1,7 +1,7 @@
 //! A shard in virtual time. Owns: the clock, the device made of memory, what left and when, which
-//! connections ended. Must not know: scripts.
+//! connections ended, how often each was roused. Must not know: descriptors, scripts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use usertcp_base::{CloseReason, ConnId, Instant, Span};
 use usertcp_cc::AnyController;
 use usertcp_sim::host::MemoryQueue;
@@ -22,6 +22,10 @@ pub struct Machine {
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     /// Connections that are over.
     pub over: HashMap<ConnId, CloseReason>,
+    /// Connections whose peer had closed its side when they ended.
+    pub half_closed: HashSet<ConnId>,
+    /// How often something happened to a connection that wakes those who wait for it.
+    pub roused: HashMap<ConnId, u64>,
     queue: MemoryQueue,
 }
 
@@ -31,8 +35,17 @@ impl Machine {
         let facts = config.device;
         let shard = Shard::new(config, (), start).map_err(|error| format!("start: {error:?}"))?;
         let queue = MemoryQueue::new(facts);
-        let (sent, over) = (VecDeque::new(), HashMap::new());
-        Ok(Machine { shard, now: start, start, sent, over, queue })
+        let (sent, over, roused) = (VecDeque::new(), HashMap::new(), HashMap::new());
+        Ok(Machine {
+            shard,
+            now: start,
+            start,
+            sent,
+            over,
+            half_closed: HashSet::new(),
+            roused,
+            queue,
+        })
     }
 
     /// Script time, microseconds.
@@ -51,6 +64,12 @@ impl Machine {
         self.settle();
     }
 
+    /// The same for a packet that the device merged from segments of so many payload octets.
+    pub fn deliver_merged(&mut self, octets: Vec<u8>, segment_octets: u16) {
+        self.queue.deliver_merged(octets, segment_octets);
+        self.settle();
+    }
+
     /// Runs the shard until nothing more happens at this moment.
     pub fn settle(&mut self) {
         for _ in 0..MOST_TURNS {
@@ -61,15 +80,32 @@ impl Machine {
             let mut acted = false;
             while let Some(event) = self.shard.poll_event() {
                 acted = true;
-                if let ShardEvent::Closed { conn, reason } = event {
-                    self.over.insert(conn, reason);
-                }
+                self.note(event);
             }
             if !turn.more && !acted && self.queue.has_none_arrived() {
                 return;
             }
         }
         panic!("the shard does not come to rest at {:?}", self.now);
+    }
+
+    fn note(&mut self, event: ShardEvent) {
+        let conn = match event {
+            ShardEvent::Closed { conn, reason } => {
+                self.over.insert(conn, reason);
+                conn
+            }
+            ShardEvent::Connected(conn)
+            | ShardEvent::Readable(conn)
+            | ShardEvent::Writable(conn)
+            | ShardEvent::Urgent(conn) => conn,
+            ShardEvent::PeerClosed(conn) => {
+                self.half_closed.insert(conn);
+                conn
+            }
+            _ => return,
+        };
+        *self.roused.entry(conn).or_default() += 1;
     }
 
     /// One step towards `limit`: to the stack's next deadline, or to the limit itself. False when
