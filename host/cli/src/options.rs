@@ -173,7 +173,7 @@ impl Congestion {
     }
 }
 
-/// Explicit congestion notification (RFC 3168).
+/// Explicit congestion notification (RFC 3168, RFC 9768).
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ecn {
     /// Neither asked for nor answered
@@ -182,6 +182,10 @@ pub enum Ecn {
     Accept,
     /// Asked for when connecting, too
     Ask,
+    /// Accurate or classic answered, as the peer asks
+    AcceptAccurate,
+    /// Accurate asked for when connecting; both answered
+    Accurate,
 }
 
 /// The kernel keeps 16 octets for a device's name, one of them the end.

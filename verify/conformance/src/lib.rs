@@ -8,6 +8,7 @@ pub mod call;
 pub mod code;
 pub mod compare;
 pub mod cursor;
+pub mod ecn_sysctl;
 pub mod flow;
 pub mod icmp;
 pub mod machine;

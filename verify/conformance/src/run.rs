@@ -4,6 +4,7 @@
 use crate::call::{Kernel, Outcome, Progress};
 use crate::code::{self, CodeError};
 use crate::compare::{differences, line, merge, patience, seconds, time_differs};
+use crate::ecn_sysctl;
 use crate::machine::Machine;
 use crate::options::{Mode, START, Setup};
 use crate::parse::parse;
@@ -136,7 +137,7 @@ impl Run {
                 let ends = end.map(|end| if relative { self.base + end } else { end });
                 self.call(line, Progress::new(call), at, ends)
             }
-            Action::Shell(command) => shell(line, command),
+            Action::Shell(command) => shell(line, command, &mut self.kernel.setup),
             Action::Code(code) => {
                 let conn = self.kernel.connection();
                 let machine = &self.kernel.machine;
@@ -379,11 +380,11 @@ fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop>
 }
 
 /// Commands of the shell: the suites' own defaults are this runner's, all else is not there.
-fn shell(line: usize, command: &str) -> Result<(), Stop> {
+fn shell(line: usize, command: &str, setup: &mut Setup) -> Result<(), Stop> {
     let commands = command.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty());
     for one in commands {
         let defaults = one.ends_with("defaults.sh") && !one.contains(' ');
-        if !defaults && !one.starts_with('#') {
+        if !defaults && !one.starts_with('#') && !ecn_sysctl::run(one, &mut setup.settings) {
             return Err(Stop::unsupported(line, format!("shell command `{one}`")));
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use usertcp_stack::ConnInfo;
-use usertcp_tcp::StateName;
+use usertcp_tcp::{Info, OptionPath, StateName};
 
 const STATES: [(&str, i64); 11] = [
     ("TCP_ESTABLISHED", 1),
@@ -40,6 +40,32 @@ fn state_number(state: StateName) -> i64 {
 pub fn constants() -> HashMap<String, i64> {
     let options = [("TCPI_OPT_TIMESTAMPS", 1), ("TCPI_OPT_SACK", 2), ("TCPI_OPT_WSCALE", 4)];
     STATES.iter().chain(&options).map(|(name, value)| (name.to_string(), *value)).collect()
+}
+
+/// What is told of ECN: the octet counters without their initial ones.
+fn ecn_variables(figures: &Info) -> Vec<(String, i64)> {
+    let mode = if figures.accurate_ecn.is_some() { 2 } else { i64::from(figures.ecn) };
+    let mut out = vec![("tcpi_ecn_mode".to_string(), mode)];
+    let Some(accurate) = figures.accurate_ecn else { return out };
+    let seen = match accurate.option {
+        OptionPath::Absent => 0,
+        OptionPath::Empty => 1,
+        OptionPath::Usable => 2,
+        OptionPath::Ignored => 3,
+    };
+    let pairs = [
+        ("tcpi_accecn_opt_seen", seen),
+        ("tcpi_delivered_ce", i64::from(accurate.delivered_marked_packets)),
+        ("tcpi_delivered_ce_bytes", i64::from(accurate.delivered_marked_octets)),
+        ("tcpi_delivered_e0_bytes", i64::from(accurate.delivered_capable0_octets)),
+        ("tcpi_delivered_e1_bytes", i64::from(accurate.delivered_capable1_octets)),
+        ("tcpi_received_ce", i64::from(accurate.received_marked_packets)),
+        ("tcpi_received_ce_bytes", i64::from(accurate.received_marked_octets)),
+        ("tcpi_received_e0_bytes", i64::from(accurate.received_capable0_octets)),
+        ("tcpi_received_e1_bytes", i64::from(accurate.received_capable1_octets)),
+    ];
+    out.extend(pairs.map(|(name, value)| (name.to_string(), value)));
+    out
 }
 
 /// The variables of a connection.
@@ -81,5 +107,6 @@ pub fn variables(info: &ConnInfo) -> HashMap<String, i64> {
         ("tcpi_total_rto", i64::from(figures.timeouts)),
     ];
     out.extend(pairs.map(|(name, value)| (name.to_string(), value)));
+    out.extend(ecn_variables(&figures));
     out
 }

@@ -5,8 +5,8 @@
 //! Implements: RFC 9293 §3.1 (MUST-2, 65, 68, 69), E-26, PR-8; RFC 7323 appendix A (layout).
 
 use super::{
-    AccurateEcn, AccurateEcnOrder, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header, OPTION_OCTETS,
-    Options, SackBlocks, Timestamps,
+    AccurateEcnOrder, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header, OPTION_OCTETS, Options,
+    SackBlocks, Timestamps,
 };
 use crate::checksum;
 
@@ -32,10 +32,11 @@ pub fn header_len(options: &Options, flags: Flags) -> usize {
 ///
 /// Options come in the order of PR-8 and end in zero octets up to the next word (MUST-69).
 /// On a SYN: MSS, SACK-permitted, timestamps, NOP and window scale, then Fast Open, user
-/// timeout, accurate ECN. Elsewhere: NOP NOP timestamps, NOP NOP SACK, user timeout, accurate
-/// ECN; MSS, scale, SACK-permitted and Fast Open are left out there (MUST-65), as is SACK on a
-/// SYN. What does not fit 40 octets is left out: of SACK the last blocks (three fit beside
-/// timestamps), of accurate ECN the last counters, of others the whole option.
+/// timeout. Elsewhere: NOP NOP timestamps, NOP NOP SACK, user timeout; MSS, scale, SACK-permitted
+/// and Fast Open are left out there (MUST-65), as is SACK on a SYN. Accurate ECN follows the
+/// timestamps, or on a SYN without them the MSS; NOPs then bring what follows to its place in a
+/// word, and the end to a word's. What does not fit 40 octets is left out: of SACK the last blocks
+/// (three fit beside timestamps), of accurate ECN the last counters, of others the whole option.
 #[inline]
 pub fn emit(
     out: &mut [u8],
@@ -101,14 +102,15 @@ impl Area {
                 let [kind, len, a, b, c, d, e, f, g, h] = timestamp_option(timestamps);
                 area.put(&[1, 1, kind, len, a, b, c, d, e, f, g, h]);
             }
+            area.put_accurate_ecn(options);
             area.put_sack(&options.sack);
         }
         if let Some(timeout) = options.user_timeout {
             let [high, low] = timeout.to_be_bytes();
             area.put(&[28, 4, high, low]);
         }
-        if let Some(option) = &options.accurate_ecn {
-            area.put_accurate_ecn(option);
+        if options.accurate_ecn.is_some() {
+            area.align(0);
         }
         area
     }
@@ -131,22 +133,38 @@ impl Area {
         }
     }
 
+    /// NOPs until `place` octets of the present word are written.
+    #[inline]
+    fn align(&mut self, place: usize) {
+        while self.len % 4 != place && self.room() > 0 {
+            self.put(&[1]);
+        }
+    }
+
     fn put_syn(&mut self, options: &Options) {
         if let Some(mss) = options.mss {
             let [high, low] = mss.to_be_bytes();
             self.put(&[2, 4, high, low]);
         }
-        // The two octets before the timestamps keep them on a word boundary.
-        match (options.sack_permitted, options.timestamps) {
-            (true, _) => self.put(&[4, 2]),
-            (false, Some(_)) => self.put(&[1, 1]),
-            (false, None) => {}
-        }
         if let Some(timestamps) = options.timestamps {
+            // The two octets before the timestamps keep them on a word boundary.
+            self.put(if options.sack_permitted { &[4, 2] } else { &[1, 1] });
             self.put(&timestamp_option(timestamps));
         }
+        self.put_accurate_ecn(options);
+        if options.sack_permitted && options.timestamps.is_none() {
+            if options.accurate_ecn.is_some() {
+                self.align(2);
+            }
+            self.put(&[4, 2]);
+        }
         if let Some(shift) = options.scale {
-            self.put(&[1, 3, 3, shift]);
+            if options.accurate_ecn.is_some() {
+                self.align(1);
+                self.put(&[3, 3, shift]);
+            } else {
+                self.put(&[1, 3, 3, shift]);
+            }
         }
         if let Some(cookie) = &options.fast_open {
             let octets = cookie.octets();
@@ -158,18 +176,22 @@ impl Area {
     }
 
     fn put_sack(&mut self, blocks: &SackBlocks) {
-        let count = blocks.len().min(self.room().saturating_sub(4) / 8);
+        // Kind and length end a word, so that the edges begin one.
+        let before = (self.len + 2).next_multiple_of(4);
+        let count = blocks.len().min(OPTION_OCTETS.saturating_sub(before) / 8);
         if count == 0 {
             return;
         }
-        self.put(&[1, 1, 5, count as u8 * 8 + 2]);
+        self.align(2);
+        self.put(&[5, count as u8 * 8 + 2]);
         for block in blocks.iter().take(count) {
             self.put(&block.left.0.to_be_bytes());
             self.put(&block.right.0.to_be_bytes());
         }
     }
 
-    fn put_accurate_ecn(&mut self, option: &AccurateEcn) {
+    fn put_accurate_ecn(&mut self, options: &Options) {
+        let Some(option) = &options.accurate_ecn else { return };
         let wanted = usize::from(option.count.min(3));
         let count = wanted.min(self.room().saturating_sub(2) / 3);
         if count < wanted.min(1) {

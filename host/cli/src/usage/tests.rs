@@ -55,6 +55,10 @@ fn options_are_taken() {
     assert_eq!((plan.congestion, plan.ecn), (Congestion::Reno, Ecn::Ask));
     assert_eq!(plan.rate_octets_per_second, Some(1_250_000));
     assert_eq!(plan.memory_octets, 1 << 30);
+    for (text, ecn) in [("accurate", Ecn::Accurate), ("accept-accurate", Ecn::AcceptAccurate)] {
+        let Command::Serve(serve) = cli(&format!("serve . --ecn {text}")).command else { panic!() };
+        assert_eq!(Plan::from_options(&serve.network).unwrap().ecn, ecn);
+    }
     assert!(connect.network.json);
 }
 

@@ -16,6 +16,7 @@ mod undo;
 use super::records::Marks;
 use super::undo::Frto;
 use super::*;
+use crate::ecn::MarkReport;
 use std::vec::Vec;
 use usertcp_base::{Prng, Rate};
 use usertcp_cc::{
@@ -184,7 +185,7 @@ impl Sender {
             has_payload: false,
             new_data_ready: self.new_data_ready,
             mss: MSS,
-            marked_octets: 0,
+            marks: MarkReport::None,
         }
     }
     pub(super) fn give(&mut self, input: &AckInput<'_>) -> AckOutcome {
