@@ -198,6 +198,8 @@ impl Host {
         self.write_on(now, conn, &mut stream);
         self.read_on(now, conn, &mut stream);
         if stream.is_done() {
+            let figures = self.shard.info(now, conn).ok().and_then(|info| info.figures);
+            stream.ecn = figures.and_then(|figures| figures.accurate_ecn);
             let _ = self.shard.close(now, conn);
             self.finished.push(stream);
         } else {
