@@ -143,10 +143,10 @@ impl EcnState {
     pub(crate) fn on_data(&mut self, segment: &Segment) -> bool {
         self.classic().is_some_and(|classic| classic.on_data(segment))
     }
-    /// Data that was acknowledged arrived again, or new data did.
-    pub(crate) fn on_data_again(&mut self, again: bool) {
+    /// Data that was acknowledged arrived again.
+    pub(crate) fn on_data_again(&mut self) {
         if let Some(accurate) = self.accurate() {
-            accurate.on_data_again(again);
+            accurate.on_data_again();
         }
     }
     /// A SYN arrived on the synchronised connection.

@@ -58,7 +58,7 @@ pub struct Stream {
     pub shut: bool,
     /// It has seen the peer's end.
     pub ended: bool,
-    /// The figures of accurate ECN when it was done.
+    /// The figures of accurate ECN, as they were last.
     pub ecn: Option<AccurateInfo>,
     /// It may not read before this moment.
     pub paused_until: Instant,

@@ -102,7 +102,7 @@ impl<C: CongestionController> Tcb<C> {
         env.drop_segment(reason);
         if side == Side::Before && extent.octets > 0 {
             self.receiver.on_old(extent.data(), extent.octets);
-            self.ecn.on_data_again(true);
+            self.ecn.on_data_again();
         }
         self.acks.demand();
     }

@@ -110,7 +110,6 @@ impl<C: CongestionController> Tcb<C> {
         match outcome {
             DataOutcome::Delivered { octets, fin_reached, filled_gap } => {
                 self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
-                self.ecn.on_data_again(false);
                 effects.readable |= octets > 0 || fin_reached;
                 if fin_reached && !self.wants.told_peer_closed {
                     self.wants.told_peer_closed = true;
@@ -128,7 +127,7 @@ impl<C: CongestionController> Tcb<C> {
             }
             DataOutcome::OutOfOrder => ArrivalKind::OutOfOrder,
             DataOutcome::Duplicate => {
-                self.ecn.on_data_again(true);
+                self.ecn.on_data_again();
                 env.drop_segment(DropReason::DuplicateData);
                 ArrivalKind::Duplicate
             }

@@ -23,19 +23,57 @@ const MARKS_WITH_DATA: u16 = 2;
 const MARKS_ALONE: u16 = 3;
 /// Octets that may go untold (§3.2.3.3): the fields are of 24 bits.
 const MOST_UNTOLD: u32 = 1 << 22;
-/// Segments that arrive again although acknowledged with the option, one after the other, which
-/// show that such acknowledgements are lost.
-const LOST_IN_A_ROW: u8 = 2;
+/// So often must something with the option seem to be lost before it is left out.
+const LEAST_LOST: u16 = 3;
 
-/// Whether the first data segment may carry the option, to test the path (§3.2.3.2.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum FirstData {
-    /// A server's, or done with.
-    Nothing,
-    /// It has the option.
-    Unsent(Seq),
-    /// It had the option, and goes without when it is lost.
-    Sent(Seq),
+/// Whether segments with our option get through (§3.2.3.2.2). Counters saturate.
+#[derive(Debug)]
+struct PathTest {
+    /// Bare acknowledgements with the option, and how often what they acknowledged came again.
+    acknowledgements: u16,
+    again: u16,
+    /// Data segments with the option, and those of them that were sent again.
+    data: u16,
+    lost: u16,
+    /// The last run of sequence numbers that had it.
+    run: (Seq, Seq),
+    /// The last acknowledgement had the option.
+    last_had: bool,
+}
+
+impl PathTest {
+    /// Every second data segment lost is more than congestion. A peer that hears no acknowledgement
+    /// sends one segment again for a whole window of them.
+    fn fails(&self) -> bool {
+        let data = self.lost >= LEAST_LOST && self.lost >= self.data / 2;
+        data || (self.again >= LEAST_LOST && self.again >= self.acknowledgements / 16)
+    }
+
+    fn on_sent(&mut self, seq: Seq, octets: u32, had: bool) {
+        self.last_had = had;
+        if !had {
+            return;
+        }
+        if octets == 0 {
+            self.acknowledgements = self.acknowledgements.saturating_add(1);
+            return;
+        }
+        self.data = self.data.saturating_add(1);
+        let first = if self.run.1 == seq { self.run.0 } else { seq };
+        self.run = (first, seq + octets);
+    }
+
+    fn on_retransmission(&mut self, seq: Seq) {
+        if seq.within(self.run.0, self.run.1) {
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    fn on_data_again(&mut self) {
+        if self.last_had {
+            self.again = self.again.saturating_add(1);
+        }
+    }
 }
 
 /// The mark of a SYN-ACK that the peer is to be told (§3.2.2.1).
@@ -86,12 +124,12 @@ pub(crate) struct Accurate {
     option: EcnOption,
     /// The path does not let our option pass, as far as we know.
     blocked: bool,
-    first_data: FirstData,
+    path: PathTest,
+    /// A client's first data segment, while it is unsent: it has the option, to test the path
+    /// (§3.2.3.2.1).
+    first_data: Option<Seq>,
     /// The next segment goes without.
     withheld: bool,
-    /// The last acknowledgement had the option.
-    acknowledged_with_option: bool,
-    lost_in_a_row: u8,
 }
 
 impl Accurate {
@@ -112,10 +150,16 @@ impl Accurate {
             initial: (iss, irs),
             option,
             blocked: !start.send_option,
-            first_data: if client { FirstData::Unsent(iss + 1) } else { FirstData::Nothing },
+            path: PathTest {
+                acknowledgements: 0,
+                again: 0,
+                data: 0,
+                lost: 0,
+                run: (iss, iss),
+                last_had: false,
+            },
+            first_data: client.then_some(iss + 1),
             withheld: false,
-            acknowledged_with_option: false,
-            lost_in_a_row: 0,
         }
     }
 
@@ -152,14 +196,10 @@ impl Accurate {
         (data && marked && !was_marked) || self.unacknowledged_marks >= most
     }
 
-    /// Data that was acknowledged arrived again (`true`), or new data did.
-    pub fn on_data_again(&mut self, again: bool) {
-        if !again {
-            self.lost_in_a_row = 0;
-        } else if self.acknowledged_with_option {
-            self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
-            self.blocked |= self.lost_in_a_row >= LOST_IN_A_ROW;
-        }
+    /// Data that was acknowledged arrived again.
+    pub fn on_data_again(&mut self) {
+        self.path.on_data_again();
+        self.blocked |= self.path.fails();
     }
 
     /// The peer's SYN-ACK again: our acknowledgement of it was lost, and has to tell its mark.
@@ -204,8 +244,7 @@ impl Accurate {
         if self.blocked && self.option != EcnOption::Persist {
             return false;
         }
-        let first = data && matches!(self.first_data, FirstData::Unsent(_));
-        if self.owes_handshake() || first {
+        if self.owes_handshake() || (data && self.first_data.is_some()) {
             return true;
         }
         if self.option == EcnOption::Least {
@@ -225,28 +264,25 @@ impl Accurate {
         self.counters.to_option(&self.told, most)
     }
 
-    /// Data from `seq` on is sent again: if it is the first, its option may be why it was lost.
+    /// Data from `seq` on is sent again, and without the option, which may be why it was lost: what
+    /// is not told now is told with the next acknowledgement.
     pub fn on_retransmission(&mut self, seq: Seq) {
-        self.withheld = self.first_data == FirstData::Sent(seq);
+        self.withheld = true;
+        self.path.on_retransmission(seq);
+        self.blocked |= self.path.fails();
     }
 
     /// A segment left with these; every one of them acknowledges.
     pub fn on_sent(&mut self, seq: Seq, octets: u32, option: Option<&AccurateEcn>) {
         self.withheld = false;
         self.unacknowledged_marks = 0;
-        self.acknowledged_with_option = option.is_some();
+        self.path.on_sent(seq, octets, option.is_some());
         if let Some(option) = option {
             self.told = self.counters.told_by(option, &self.told);
             self.turned = false;
         }
         if octets != 0 {
-            self.first_data = match self.first_data {
-                FirstData::Unsent(first) if first == seq && option.is_some() => {
-                    FirstData::Sent(first)
-                }
-                FirstData::Unsent(_) => FirstData::Nothing,
-                other => other,
-            };
+            self.first_data = None;
         }
     }
 }

@@ -43,7 +43,9 @@ enum Feedback {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum SynAckForm {
     WithOption,
+    /// A second SYN came; our timer is still that of the first SYN-ACK.
     FlagsOnly,
+    FlagsAgain,
     Plain,
 }
 
@@ -141,8 +143,8 @@ impl EcnSetup {
         let Feedback::Accurate(form) = &mut self.feedback else { return };
         *form = match form {
             SynAckForm::WithOption if option == EcnOption::Persist => SynAckForm::WithOption,
-            SynAckForm::WithOption => SynAckForm::FlagsOnly,
-            SynAckForm::FlagsOnly | SynAckForm::Plain => SynAckForm::Plain,
+            SynAckForm::WithOption | SynAckForm::FlagsOnly => SynAckForm::FlagsAgain,
+            SynAckForm::FlagsAgain | SynAckForm::Plain => SynAckForm::Plain,
         };
         self.without |= *form == SynAckForm::Plain;
     }

@@ -69,7 +69,9 @@ impl Oracle {
             if !asked {
                 self.fault(now, view, "ECN agreed to and not asked for, or flags of no answer");
             }
-            if said.agreed != EcnLevel::Nothing && level != EcnLevel::Nothing && said.agreed != level
+            if said.agreed != EcnLevel::Nothing
+                && level != EcnLevel::Nothing
+                && said.agreed != level
             {
                 self.fault(now, view, "classic and accurate ECN agreed to in one handshake");
             }
