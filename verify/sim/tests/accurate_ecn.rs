@@ -72,7 +72,8 @@ fn every_mark_is_counted_and_told() {
 }
 
 // proves 9768-4: a device that cuts leaves CWR on the first piece only, and ACE has that bit. Data
-// goes both ways, so that every piece says a count that marks have moved on.
+// goes both ways, so that every piece says a count that marks have moved on; and some are lost, so
+// that not always the first piece is what tells.
 #[test]
 fn super_segments_do_not_corrupt_the_counter() {
     for seed in 1..4 {
@@ -82,17 +83,18 @@ fn super_segments_do_not_corrupt_the_counter() {
             scenario.offload = [true, true];
             scenario.settings[0].ecn_option = option;
             scenario.settings[1].ecn_option = option;
+            for link in &mut scenario.links {
+                link.loss = 10_000;
+            }
             let report = run(&scenario);
             let ends = agreed(&report);
             assert!(ends.iter().all(|end| end.received_marked_packets > 8), "{ends:#?}");
             for (sender, receiver) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
                 let (told, real) =
                     (sender.delivered_marked_packets, receiver.received_marked_packets);
-                // The last acknowledgement, of some super-segments, is not in the figures. Without
-                // the option the safest likely case may be more than there was, in a jump of eight
-                // packets or more.
-                let most = if option == EcnOption::Never { real * 2 } else { real };
-                assert!(told + 7 >= real && told <= most, "{told} of {real}");
+                // The last acknowledgement, of some super-segments, is not in the figures. A single
+                // corrupted count that is believed adds six, or eight.
+                assert!((told..=told + 7).contains(&real), "{told} of {real}");
             }
         }
     }

@@ -286,6 +286,3 @@ impl Accurate {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

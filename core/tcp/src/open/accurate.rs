@@ -137,3 +137,6 @@ impl AccurateStart {
         AccurateStart { syn_ack: None, ..AccurateStart::of_syn_ack(segment) }
     }
 }
+
+#[cfg(test)]
+mod tests;
