@@ -37,6 +37,9 @@ pub struct SendRoom {
 /// One SACK block.
 const SACK_BLOCK_OCTETS: usize = 8;
 
+/// The user-timeout option.
+const USER_TIMEOUT_OCTETS: u32 = 4;
+
 /// What keeps data back, and until when if time alone will tell.
 struct Held {
     limiter: Limiter,
@@ -430,6 +433,10 @@ impl<C: CongestionController> Tcb<C> {
                 options.sack.push(SackBlock { left, right });
             }
         }
+        let ecn = options.accurate_ecn.as_ref();
+        let needed = self.extra_octets(ecn, 0) + USER_TIMEOUT_OCTETS;
+        let spare = options.sack.is_empty() && left >= needed;
+        options.user_timeout = self.user_timeout.take_option(&self.settings, spare);
         options
     }
 

@@ -235,6 +235,7 @@ fn a_repeated_syn_ack_is_answered_with_its_mark() {
             wire_segments: 1,
             ecn: Ecn::NotCapable,
             accurate: None,
+            user_timeout: None,
         }
     }
     let out = bench.send(again(0b010, Ecn::CongestionExperienced));

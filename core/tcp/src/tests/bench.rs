@@ -283,6 +283,7 @@ impl Bench {
             hop_limit: reply.hop_limit,
             mss: reply.options.mss,
             accurate: reply.options.accurate_ecn,
+            user_timeout: reply.options.user_timeout,
             at: self.now.since(BIRTH).as_millis(),
         }
     }
@@ -346,6 +347,7 @@ impl Bench {
             wire_segments: 1,
             ecn: Ecn::NotCapable,
             accurate: None,
+            user_timeout: None,
         }
         .ace(if self.accurate { 5 } else { 0 })
     }
@@ -385,6 +387,7 @@ impl Bench {
                 .unwrap_or(usual)
                 .map(|(value, echo)| Timestamps { value, echo }),
             accurate_ecn: peer.accurate,
+            user_timeout: peer.user_timeout,
             ..Options::default()
         };
         for &(left, right) in &peer.sack {

@@ -4,7 +4,7 @@ mod accurate_ecn;
 mod acknowledging;
 mod arrival;
 mod attacks;
-mod bench;
+pub(crate) mod bench;
 mod closing;
 mod ecn;
 mod hostile;

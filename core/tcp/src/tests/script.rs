@@ -21,6 +21,8 @@ pub struct Peer {
     pub wire_segments: u16,
     pub ecn: Ecn,
     pub accurate: Option<AccurateEcn>,
+    /// The user-timeout option's field.
+    pub user_timeout: Option<u16>,
 }
 
 impl Peer {
@@ -108,6 +110,7 @@ pub struct Out {
     pub hop_limit: u8,
     pub mss: Option<u16>,
     pub accurate: Option<AccurateEcn>,
+    pub user_timeout: Option<u16>,
     /// Milliseconds since birth.
     pub at: u64,
 }

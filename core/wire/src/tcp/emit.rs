@@ -5,8 +5,8 @@
 //! Implements: RFC 9293 §3.1 (MUST-2, 65, 68, 69), E-26, PR-8; RFC 7323 appendix A (layout).
 
 use super::{
-    AccurateEcnOrder, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header, OPTION_OCTETS, Options,
-    SackBlocks, Timestamps,
+    AccurateEcnOrder, Authentication, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header, OPTION_OCTETS,
+    Options, SackBlocks, Timestamps,
 };
 use crate::checksum;
 
@@ -31,12 +31,13 @@ pub fn header_len(options: &Options, flags: Flags) -> usize {
 /// and nothing written, when `out` is shorter.
 ///
 /// Options come in the order of PR-8 and end in zero octets up to the next word (MUST-69).
+/// Authentication comes first: a code is not what may be left out.
 /// On a SYN: MSS, SACK-permitted, timestamps, NOP and window scale, then Fast Open, user
 /// timeout. Elsewhere: NOP NOP timestamps, NOP NOP SACK, user timeout; MSS, scale, SACK-permitted
 /// and Fast Open are left out there (MUST-65), as is SACK on a SYN. Accurate ECN follows the
 /// timestamps, or on a SYN without them the MSS; NOPs then bring what follows to its place in a
 /// word, and the end to a word's. What does not fit 40 octets is left out: of SACK the last blocks
-/// (three fit beside timestamps), of accurate ECN the last counters, of others the whole option.
+/// (three fit beside timestamps), of others the whole option.
 #[inline]
 pub fn emit(
     out: &mut [u8],
@@ -85,6 +86,11 @@ fn fixed_part(header: &Header, header_octets: usize) -> [u8; HEADER_OCTETS] {
     [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1]
 }
 
+/// Two NOPs, then kind 19 with room for its digest.
+const MD5_OPTION: [u8; 20] = [1, 1, 19, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// Kind 29 with room for two key numbers and a code of 96 bits.
+const AO_OPTION: [u8; 16] = [29, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// The option area while it is written; what is not written stays zero.
 struct Area {
     octets: [u8; OPTION_OCTETS],
@@ -95,6 +101,15 @@ impl Area {
     #[inline]
     fn of(options: &Options, flags: Flags) -> Area {
         let mut area = Area { octets: [0; OPTION_OCTETS], len: 0 };
+        match options.authentication {
+            Some(Authentication::Md5) => area.put(&MD5_OPTION),
+            Some(Authentication::Ao { key_id, next_key_id }) => {
+                let [kind, len, _, _, mac @ ..] = AO_OPTION;
+                area.put(&[kind, len, key_id, next_key_id]);
+                area.put(&mac);
+            }
+            None => {}
+        }
         if flags.contains(Flags::SYN) {
             area.put_syn(options);
         } else {
@@ -102,7 +117,7 @@ impl Area {
                 let [kind, len, a, b, c, d, e, f, g, h] = timestamp_option(timestamps);
                 area.put(&[1, 1, kind, len, a, b, c, d, e, f, g, h]);
             }
-            area.put_accurate_ecn(options);
+            area.put_accurate_ecn(options, options.sack.len().min(2));
             area.put_sack(&options.sack);
         }
         if let Some(timeout) = options.user_timeout {
@@ -151,7 +166,7 @@ impl Area {
             self.put(if options.sack_permitted { &[4, 2] } else { &[1, 1] });
             self.put(&timestamp_option(timestamps));
         }
-        self.put_accurate_ecn(options);
+        self.put_accurate_ecn(options, 0);
         if options.sack_permitted && options.timestamps.is_none() {
             if options.accurate_ecn.is_some() {
                 self.align(2);
@@ -190,11 +205,19 @@ impl Area {
         }
     }
 
-    fn put_accurate_ecn(&mut self, options: &Options) {
+    /// All of the option, unless it would push out what matters more: on a SYN anything else, later
+    /// as many SACK `blocks` (RFC 9768 §3.2.3.3: two). Who chose the counters knew of no authentication.
+    fn put_accurate_ecn(&mut self, options: &Options, blocks: usize) {
         let Some(option) = &options.accurate_ecn else { return };
-        let wanted = usize::from(option.count.min(3));
-        let count = wanted.min(self.room().saturating_sub(2) / 3);
-        if count < wanted.min(1) {
+        let count = usize::from(option.count.min(3));
+        let mut end = self.len + 2 + 3 * count;
+        if options.sack_permitted && options.timestamps.is_none() || blocks > 0 {
+            end = (end + 2).next_multiple_of(4) + 8 * blocks;
+        }
+        if options.scale.is_some() {
+            end = (end + 3).next_multiple_of(4);
+        }
+        if end > OPTION_OCTETS {
             return;
         }
         let kind = match option.order {

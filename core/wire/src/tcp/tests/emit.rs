@@ -98,7 +98,15 @@ fn forty_octets_are_never_exceeded() {
     assert_eq!(emitted(Flags::ACK, &everything).len(), 40);
     let four = Options { user_timeout: None, ..everything };
     let area = emitted(Flags::ACK, &four);
+    assert_eq!((area.len(), &area[12..16]), (40, &[1, 1, 5, 26][..]), "blocks before counters");
+    let one = Options { sack: [block(1)].into_iter().collect(), ..four };
+    let area = emitted(Flags::ACK, &one);
     assert_eq!((area.len(), &area[12..14], &area[26..28]), (36, &[172, 11][..], &[5, 10][..]));
+    // Beside a code there is no room for the counters on a SYN-ACK with all else.
+    let code = Some(Authentication::Ao { key_id: 1, next_key_id: 2 });
+    let coded = Options { authentication: code, fast_open: None, user_timeout: None, ..one };
+    let area = emitted(Flags::SYN | Flags::ACK, &coded);
+    assert_eq!((area.len(), &area[32..36]), (36, &[1, 3, 3, 2][..]));
 }
 
 #[test]
