@@ -110,11 +110,11 @@ pub fn options_text(options: &[Opt]) -> String {
             Opt::Ecn { capable1_first, counters } => {
                 out.push_str("ECN");
                 let names = if *capable1_first { ECN_NAMES_174 } else { ECN_NAMES_172 };
-                let named = names.iter().zip(counters);
+                let mut named = names.iter().zip(counters);
                 let empty =
                     if counters.is_empty() { format!(" {}", names[0]) } else { String::new() };
                 out.push_str(&empty);
-                named.map(|(name, counter)| write!(out, " {name} {counter}")).collect()
+                named.try_for_each(|(name, counter)| write!(out, " {name} {counter}"))
             }
             Opt::Other(kind, content) => write!(out, "kind {kind} ({} octets)", content.len()),
         };
