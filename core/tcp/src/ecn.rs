@@ -174,6 +174,13 @@ impl EcnState {
             Kind::Accurate(accurate) => accurate.forbids_super_segments(),
         })
     }
+    /// The next new data says CWR (classic ECN).
+    pub(crate) fn owes_cwr(&self) -> bool {
+        self.0.as_ref().is_some_and(|both| match &both.kind {
+            Kind::Classic(classic) => classic.cwr != Cwr::No,
+            Kind::Accurate(_) => false,
+        })
+    }
     /// The option for the next segment, if one is due and `fits` says that there is room.
     pub(crate) fn option(&self, data: bool, fits: impl Fn(u8) -> bool) -> Option<AccurateEcn> {
         self.accurate_ref()?.option(data, fits)
@@ -288,6 +295,7 @@ impl<C: CongestionController> Tcb<C> {
         if !outcome.reduced_by_mark {
             return;
         }
+        self.mtu.on_congestion();
         self.reduced_for_mark();
         if smallest {
             self.persist.rest(now, self.recovery.rto());
@@ -304,6 +312,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The window was reduced for a loss: that answers marks of the same window too (3168-4).
     pub(crate) fn reduced_for_loss(&mut self) {
+        self.mtu.on_congestion();
         if let Some(classic) = self.ecn.classic()
             && classic.capable
             && classic.cwr == Cwr::No

@@ -17,6 +17,7 @@ extern crate std;
 
 mod app;
 mod arrive;
+mod burden;
 mod close;
 mod ecn;
 mod effects;
@@ -56,7 +57,8 @@ pub use open::{
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
 pub use settings::{
-    EcnLevel, EcnMode, EcnOption, KeepAlive, PathFacts, Settings, UserTimeoutOption,
+    EcnLevel, EcnMode, EcnOption, HostFacts, KeepAlive, LearnedPath, LeastProgress, MtuProbing,
+    PathFacts, Settings, UserTimeoutOption,
 };
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};

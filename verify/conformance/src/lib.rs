@@ -20,4 +20,5 @@ pub mod run;
 pub mod script;
 pub mod sockets;
 pub mod status;
+pub mod sysctl;
 pub mod wire;
