@@ -36,7 +36,10 @@ fn run(scenario: &Scenario) -> Report {
 }
 
 fn agreed(report: &Report) -> [AccurateInfo; 2] {
-    report.ecn.map(|ecn| ecn.expect("accurate ECN was agreed"))
+    report.ecn.map(|ecn| match ecn {
+        Some(ecn) => ecn,
+        None => panic!("accurate ECN was not agreed"),
+    })
 }
 
 /// What each end received marked is what the other knows of, but for the last acknowledgement: with

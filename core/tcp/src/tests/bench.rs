@@ -418,10 +418,6 @@ impl Bench {
         Segment { header, options, payload, ecn: peer.ecn, wire_segments }
     }
 
-    /// Timestamps were agreed.
-    pub fn timestamps_on(&self) -> bool {
-        self.timestamps
-    }
     /// The peer's timestamp clock.
     pub fn peer_clock(&self) -> u32 {
         PEER_CLOCK.wrapping_add(self.now.since(BIRTH).as_millis() as u32)
