@@ -61,8 +61,11 @@ pub struct AckSample {
     pub srtt: Span,
     /// Least round trip seen (windowed).
     pub min_rtt: Span,
-    /// Octets reported as congestion-marked.
+    /// Octets reported as congestion-marked. Classic ECN tells that there were some, not how many:
+    /// then all that was acknowledged.
     pub marked_octets: u32,
+    /// Packets reported as congestion-marked; at most one with classic ECN.
+    pub marked_packets: u32,
     /// The window was fully used in the flight this acknowledges: growth is justified (RFC 7661).
     pub window_limited: bool,
     /// This acknowledgement ends a round: it covers data sent after the last round began.

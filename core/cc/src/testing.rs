@@ -80,6 +80,7 @@ impl<C: CongestionController> Bench<C> {
             srtt: self.rtt,
             min_rtt: self.rtt,
             marked_octets: 0,
+            marked_packets: 0,
             window_limited: self.window_limited,
             round_ended,
             in_recovery: self.in_recovery,

@@ -101,6 +101,7 @@ fn sample(ack: &Ack, now: Instant) -> AckSample {
         srtt: Span::from_micros(ack.srtt_micros),
         min_rtt: Span::from_micros(ack.rtt_micros.unwrap_or(ack.srtt_micros)),
         marked_octets: 0,
+        marked_packets: 0,
         window_limited: ack.flags & 1 != 0,
         round_ended: ack.flags & 2 != 0,
         in_recovery: ack.flags & 4 != 0,

@@ -7,8 +7,12 @@
 //!
 //! The sequence number is a 28-bit keyed hash, one bit of the time step, and a three-bit index of
 //! the MSS. When the SYN brought timestamps, the low six bits of ours carry its window scale,
-//! SACK-permitted and ECN: the peer echoes them. These six bits are not protected: a peer that
-//! changes them deceives only itself.
+//! SACK-permitted and classic ECN: the peer echoes them. These six bits are not protected: a peer
+//! that changes them deceives only itself.
+//!
+//! That accurate ECN was agreed needs no bit: it is one more input of the hash, which is computed
+//! for both cases where it may have been. The mark of the SYN is told at once and not kept; the
+//! acknowledgement itself says what the peer counts (RFC 9768 §5.1).
 
 use usertcp_base::{FlowKey, Instant, Purpose, Scale, Secrets, Seq, Span};
 
@@ -35,6 +39,8 @@ pub struct Cookies {
 pub struct Offer {
     /// MSS offered, or the default for the address family.
     pub mss_octets: u16,
+    /// Accurate ECN was asked for, and answered.
+    pub accurate_ecn: bool,
     /// The rest, which only timestamps can carry.
     pub with_timestamps: Option<WithTimestamps>,
 }
@@ -46,7 +52,7 @@ pub struct WithTimestamps {
     pub scale: Option<Scale>,
     /// SACK permitted.
     pub sack_permitted: bool,
-    /// ECN asked for (RFC 3168 §6.1.1).
+    /// Classic ECN asked for (RFC 3168 §6.1.1).
     pub ecn: bool,
 }
 
@@ -89,13 +95,19 @@ impl Cookies {
     ) -> Issued {
         self.last_issued = Some(now);
         let index = MSS_TABLE.iter().rposition(|mss| *mss <= offer.mss_octets).unwrap_or(0);
-        let seq = self.sequence(step(now), flow, peer_isn, index as u32);
+        let seq = self.sequence(step(now), flow, peer_isn, index as u32, offer.accurate_ecn);
         Issued { seq, timestamp: offer.with_timestamps.map(|with| with.code(clock)) }
     }
 
     /// What the SYN offered, if `presented` answers a cookie of ours for this flow that is not too
-    /// old.
-    pub fn redeem(&self, now: Instant, flow: &FlowKey, presented: &Presented) -> Option<Offer> {
+    /// old. `accurate_ecn`: such a cookie may have been issued with it.
+    pub fn redeem(
+        &self,
+        now: Instant,
+        flow: &FlowKey,
+        presented: &Presented,
+        accurate_ecn: bool,
+    ) -> Option<Offer> {
         if !self.active(now) {
             return None;
         }
@@ -107,11 +119,16 @@ impl Cookies {
             current.checked_sub(1)?
         };
         let index = cookie.0 & 7;
-        if self.sequence(issued, flow, presented.seq - 1, index) != cookie {
+        let issued_with = |accurate: bool| {
+            self.sequence(issued, flow, presented.seq - 1, index, accurate) == cookie
+        };
+        let accurate_ecn = accurate_ecn && issued_with(true);
+        if !accurate_ecn && !issued_with(false) {
             return None;
         }
         let mss_octets = *MSS_TABLE.get(index as usize)?;
-        Some(Offer { mss_octets, with_timestamps: presented.echo.map(WithTimestamps::decode) })
+        let with_timestamps = presented.echo.map(WithTimestamps::decode);
+        Some(Offer { mss_octets, accurate_ecn, with_timestamps })
     }
 
     /// Whether a cookie was issued lately: otherwise nothing that claims to answer one is looked
@@ -120,12 +137,19 @@ impl Cookies {
         self.last_issued.is_some_and(|issued| now.since(issued) <= HONOURED)
     }
 
-    fn sequence(&self, step: u64, flow: &FlowKey, peer_isn: Seq, index: u32) -> Seq {
+    fn sequence(
+        &self,
+        step: u64,
+        flow: &FlowKey,
+        peer_isn: Seq,
+        index: u32,
+        accurate_ecn: bool,
+    ) -> Seq {
         let mut message = [0; 35];
         message[..22].copy_from_slice(&flow.octets());
         message[22..26].copy_from_slice(&peer_isn.0.to_be_bytes());
         message[26..34].copy_from_slice(&step.to_be_bytes());
-        message[34] = index as u8;
+        message[34] = index as u8 | u8::from(accurate_ecn) << 3;
         let hash = self.secrets.hash(Purpose::Cookie, &message) as u32;
         Seq(hash << 4 | (step as u32 & 1) << 3 | index & 7)
     }

@@ -14,8 +14,8 @@ use crate::shard::Shard;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{
-    Agreed, AgreedTimestamps, EcnAgreed, EcnMode, Handshake, HandshakeOutcome, Offer, Opening,
-    PathFacts, Reply, Segment, timestamp_clock,
+    AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, EcnLevel, Handshake, HandshakeOutcome,
+    Offer, Opening, PathFacts, Reply, Segment, asked_ecn, timestamp_clock,
 };
 use usertcp_wire::tcp::Flags;
 
@@ -134,22 +134,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         mut syn: Segment,
     ) {
         let Some(answer) = self.answer(flow, listener) else { return };
-        let ecn = syn.has(Flags::ECE) && syn.has(Flags::CWR) && answer.offer.ecn != EcnMode::Off;
+        let ecn = asked_ecn(syn.header.flags, &answer.offer);
         let options = &mut syn.options;
         let stamped = answer.offer.timestamps && options.timestamps.is_some();
         if !stamped {
             // Without timestamps there is nowhere to keep these.
             options.scale = None;
             options.sack_permitted = false;
-            syn.header.flags = syn.header.flags.without(Flags::ECE | Flags::CWR);
+            if ecn == EcnLevel::Classic {
+                syn.header.flags = syn.header.flags.without(Flags::ECE | Flags::CWR);
+            }
         }
         let scale = options.scale.filter(|_| answer.offer.window_scaling);
         let offered = cookies::Offer {
             mss_octets: options.mss.unwrap_or(answer.path.default_mss_octets),
+            accurate_ecn: ecn == EcnLevel::Accurate,
             with_timestamps: stamped.then_some(cookies::WithTimestamps {
                 scale: scale.map(Scale::clamped),
                 sack_permitted: options.sack_permitted && answer.offer.sack,
-                ecn,
+                ecn: ecn == EcnLevel::Classic,
             }),
         };
         let clock = timestamp_clock(now, answer.timestamp_offset);
@@ -190,7 +193,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ack: segment.header.ack,
             echo: timestamps.map(|timestamps| timestamps.echo),
         };
-        let Some(offered) = self.cookies.redeem(now, flow, &presented) else {
+        let level = self.listeners.get(listener)?.settings().settings.ecn.accepts();
+        let accurate = level == EcnLevel::Accurate;
+        let Some(offered) = self.cookies.redeem(now, flow, &presented, accurate) else {
             return Some(DropReason::CookieInvalid);
         };
         let answer = self.answer(flow, listener)?;
@@ -208,7 +213,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 recent: timestamps.value,
             }),
             ecn: match with {
-                Some(with) if with.ecn && answer.offer.ecn != EcnMode::Off => EcnAgreed::Both,
+                _ if offered.accurate_ecn => {
+                    EcnAgreed::Accurate(AccurateStart::of_third_segment(&segment))
+                }
+                Some(with) if with.ecn && level != EcnLevel::Nothing => EcnAgreed::Both,
                 _ => EcnAgreed::Off,
             },
             peer_window_octets: segment.header.window.0,
@@ -281,6 +289,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
             HandshakeOutcome::Challenge(reply, reason) => {
                 self.challenge(now, id, flow, &reply, reason);
+            }
+            HandshakeOutcome::Reset(reply) => {
+                let counters = &mut self.common.counters;
+                counters.resets_out = counters.resets_out.wrapping_add(1);
+                self.send_reply(now, flow, &reply);
+                self.discard(id);
             }
             HandshakeOutcome::Refused | HandshakeOutcome::Forgotten => {
                 let counters = &mut self.common.counters;

@@ -246,6 +246,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             HandshakeOutcome::Challenge(reply, reason) => {
                 self.challenge(now, id, flow, &reply, reason);
             }
+            HandshakeOutcome::Reset(reply) => {
+                let counters = &mut self.common.counters;
+                counters.resets_out = counters.resets_out.wrapping_add(1);
+                self.send_reply(now, flow, &reply);
+                self.apply(now, id, Effects::ended(CloseReason::Refused));
+            }
             HandshakeOutcome::Refused | HandshakeOutcome::Forgotten => {
                 let counters = &mut self.common.counters;
                 counters.resets_in = counters.resets_in.wrapping_add(1);

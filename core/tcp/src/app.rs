@@ -273,12 +273,13 @@ impl<C: CongestionController> Tcb<C> {
             limited: self.stopwatches.read(now),
             last_heard: self.last_heard,
             established: self.established,
-            sack: self.sack,
+            sack: self.recovery.sack(),
             timestamps: self.timestamps.is_on(),
             ecn: self.ecn.is_on(),
+            accurate_ecn: self.ecn.info(),
             marks_received: self.ecn.marks(),
-            mark_reductions: self.snd.mark_reductions,
-            scales: (self.snd.scale.shift(), self.advertise.scale().shift()),
+            mark_reductions: self.ecn.reductions(),
+            scales: (self.send_scale.shift(), self.advertise.scale().shift()),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
+//! What a connection tells about itself. Owns: `Info`, `AccurateInfo`, `Stopwatches`. Must not know: who asks.
 
 use crate::halves::StateName;
+use crate::open::OptionPath;
 use crate::recovery::RecoveryState;
 use usertcp_base::{Instant, Limiter, Rate, Span};
 
@@ -47,6 +48,35 @@ impl Stopwatches {
         *slot = slot.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
         self.since = now;
     }
+}
+
+/// The figures of accurate ECN (RFC 9768). Octets wrap at 2^32.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccurateInfo {
+    /// Our data is ECN-capable: nothing showed that the path or the peer mangles marks.
+    pub capable: bool,
+    /// What the peer reports is answered.
+    pub heeds: bool,
+    /// Packets of ours that the peer reported as marked (`delivered_ce`).
+    pub delivered_marked_packets: u32,
+    /// Payload octets of ours reported as marked.
+    pub delivered_marked_octets: u32,
+    /// As ECT(0).
+    pub delivered_capable0_octets: u32,
+    /// As ECT(1).
+    pub delivered_capable1_octets: u32,
+    /// Packets that arrived marked (`received_ce`).
+    pub received_marked_packets: u32,
+    /// Payload octets that arrived marked.
+    pub received_marked_octets: u32,
+    /// With ECT(0).
+    pub received_capable0_octets: u32,
+    /// With ECT(1).
+    pub received_capable1_octets: u32,
+    /// The peer's option.
+    pub option: OptionPath,
+    /// Our option is not sent any more: the path seems not to let it pass.
+    pub option_withdrawn: bool,
 }
 
 /// One connection's figures: the fields of Linux's `tcp_info` that make sense here, and the
@@ -136,6 +166,8 @@ pub struct Info {
     pub timestamps: bool,
     /// ECN agreed: our data is ECN-capable.
     pub ecn: bool,
+    /// Accurate ECN, if that was agreed.
+    pub accurate_ecn: Option<AccurateInfo>,
     /// Segments that arrived marked by a router, saturating.
     pub marks_received: u16,
     /// Reductions of the window for marks the peer echoed, saturating.

@@ -45,21 +45,22 @@ mod user_timeout;
 
 pub use app::ReadOutcome;
 pub use close::{TimeWait, TimeWaitOutcome, TimeWaitTimestamps};
+pub use ecn::{MarkReport, Marked, Reading};
 pub use effects::{Effects, Ended, Then};
 pub use env::Env;
 pub use halves::{Halves, RecvHalf, SendHalf, StateName};
-pub use info::{Info, Stopwatches};
+pub use info::{AccurateInfo, Info, Stopwatches};
 pub use mtu::PathMtu;
 pub use open::{
-    Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline, HandshakeOutcome,
-    HandshakePhase, Offer, Opening, timestamp_clock,
+    AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
+    HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
 };
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
 pub use settings::{
-    EcnMode, HostFacts, KeepAlive, LearnedPath, LeastProgress, Manner, MtuProbing, PathFacts,
-    Settings, UserTimeoutOption,
+    EcnLevel, EcnMode, EcnOption, HostFacts, KeepAlive, LearnedPath, LeastProgress, Manner,
+    MtuProbing, PathFacts, Settings, UserTimeoutOption,
 };
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};

@@ -1,5 +1,5 @@
 //! What an application may set per connection, and what a connection is told at birth.
-//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `Manner`, `UserTimeoutOption`, `PathFacts`.
+//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `EcnOption`, `Manner`, `UserTimeoutOption`, `PathFacts`.
 //! Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
@@ -29,7 +29,7 @@ impl Default for KeepAlive {
     }
 }
 
-/// Explicit congestion notification (RFC 3168).
+/// Explicit congestion notification: classic (RFC 3168) and accurate (RFC 9768).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum EcnMode {
     /// Neither asked for nor answered.
@@ -39,6 +39,59 @@ pub enum EcnMode {
     Accept,
     /// Asked for when we open, answered when the peer does.
     Ask,
+    /// Accurate or classic answered, as the peer asks; never asked for.
+    AcceptAccurate,
+    /// Classic asked for when we open; accurate or classic answered.
+    AskClassic,
+    /// Accurate asked for when we open (the peer may answer classic); both answered.
+    AskAccurate,
+}
+
+/// How much of ECN there is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum EcnLevel {
+    /// None.
+    Nothing,
+    /// RFC 3168.
+    Classic,
+    /// RFC 9768, which falls back to the others.
+    Accurate,
+}
+
+impl EcnMode {
+    /// What an active open asks for.
+    pub const fn asks(self) -> EcnLevel {
+        match self {
+            EcnMode::Off | EcnMode::Accept | EcnMode::AcceptAccurate => EcnLevel::Nothing,
+            EcnMode::Ask | EcnMode::AskClassic => EcnLevel::Classic,
+            EcnMode::AskAccurate => EcnLevel::Accurate,
+        }
+    }
+    /// The most that a passive open answers.
+    pub const fn accepts(self) -> EcnLevel {
+        match self {
+            EcnMode::Off => EcnLevel::Nothing,
+            EcnMode::Accept | EcnMode::Ask => EcnLevel::Classic,
+            EcnMode::AcceptAccurate | EcnMode::AskClassic | EcnMode::AskAccurate => {
+                EcnLevel::Accurate
+            }
+        }
+    }
+}
+
+/// When our acknowledgements carry the accurate ECN option, on a connection with accurate ECN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum EcnOption {
+    /// Never: the three header bits alone.
+    Never,
+    /// When octets arrived marked, the mark of arriving octets changed, or 2^22 octets are untold.
+    Least,
+    /// When a counter changed since the last acknowledgement (RFC 9768 §3.2.3.3, the recommended
+    /// simple scheme), unless the path seems to lose what has the option.
+    #[default]
+    WhenChanged,
+    /// The same, whatever the path seems to do.
+    Persist,
 }
 
 /// How much a peer must take (AT-10): a connection with data waiting all the time, of which less is
@@ -122,6 +175,8 @@ pub struct Settings {
     pub window_scaling: bool,
     /// Explicit congestion notification; read when the connection opens.
     pub ecn: EcnMode,
+    /// The option of accurate ECN; read when the connection opens.
+    pub ecn_option: EcnOption,
     /// Largest MSS to announce; 0 means what the MTU gives.
     pub mss_limit_octets: u16,
     /// When the path MTU is probed for.
@@ -187,6 +242,7 @@ impl Default for Settings {
             sack: true,
             window_scaling: true,
             ecn: EcnMode::Accept,
+            ecn_option: EcnOption::WhenChanged,
             mss_limit_octets: 0,
             mtu_probing: MtuProbing::AfterBlackHole,
             base_mss_octets: 0,

@@ -5,7 +5,7 @@
 //! already (numbers, scales, estimators); the rest may be dropped when the connection parks.
 //! Implements: RFC 9293 §3.3.1.
 
-use crate::ecn::{Cwr, EcnState};
+use crate::ecn::EcnState;
 use crate::env::Env;
 use crate::halves::Halves;
 use crate::info::Stopwatches;
@@ -39,10 +39,10 @@ const LEAST_EXCHANGED_OCTETS: u64 = 4096;
 pub struct Tcb<C> {
     // Send path.
     pub(crate) snd: Snd,
+    /// Scale of the peer's window field.
+    pub(crate) send_scale: Scale,
     pub(crate) queue: Chain,
     pub(crate) recovery: Recovery,
-    /// Both ends permitted SACK.
-    pub(crate) sack: bool,
     pub(crate) controller: C,
     pub(crate) pacer: Pacer,
     // Receive path.
@@ -126,15 +126,12 @@ impl<C: CongestionController> Tcb<C> {
                 wl1: agreed.irs,
                 wl2: una,
                 max_wnd: u32::from(agreed.peer_window_octets),
-                scale: agreed.send_scale,
                 small: una,
-                mark_reductions: 0,
-                cwr: Cwr::No,
                 up: None,
             },
+            send_scale: agreed.send_scale,
             queue: Chain::default(),
             recovery: start_recovery(env, opening, settings, mss, path.host),
-            sack: agreed.sack,
             controller: start_controller(&start),
             pacer: Pacer::default(),
             receiver: Receiver::new(rcv_nxt),
@@ -155,7 +152,7 @@ impl<C: CongestionController> Tcb<C> {
             owed: Owed::default(),
             wants: Wants::default(),
             challenge: Challenge::default(),
-            ecn: EcnState::new(agreed.ecn),
+            ecn: EcnState::new(agreed, settings.ecn_option),
             last_heard: now,
             last_sent: now.tick(),
             progress: now,
@@ -175,6 +172,7 @@ impl<C: CongestionController> Tcb<C> {
         if opening.owes_ack {
             tcb.acks.demand();
         }
+        tcb.answer_handshake_mark(env, &agreed.ecn);
         env.observe(&Event::Opened { active: opening.active });
         tcb
     }

@@ -203,7 +203,7 @@ impl Congestion {
     }
 }
 
-/// Explicit congestion notification (RFC 3168).
+/// Explicit congestion notification (RFC 3168, RFC 9768).
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ecn {
     /// Neither asked for nor answered
@@ -212,6 +212,10 @@ pub enum Ecn {
     Accept,
     /// Asked for when connecting, too
     Ask,
+    /// Accurate or classic answered, as the peer asks
+    AcceptAccurate,
+    /// Accurate asked for when connecting; both answered
+    Accurate,
 }
 
 /// How the stack looks on the wire where the standards leave a choice.

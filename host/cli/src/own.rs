@@ -145,6 +145,8 @@ fn describe(plan: &Plan) -> Result<Builder, Fault> {
         Ecn::Off => EcnMode::Off,
         Ecn::Accept => EcnMode::Accept,
         Ecn::Ask => EcnMode::Ask,
+        Ecn::AcceptAccurate => EcnMode::AcceptAccurate,
+        Ecn::Accurate => EcnMode::AskAccurate,
     };
     let settings = Settings { no_delay: true, ecn, ..Settings::default() };
     let builder = Stack::builder()

@@ -60,6 +60,6 @@ pub use usertcp_stack::{
     AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
 };
 pub use usertcp_tcp::{
-    EcnMode, Info, KeepAlive, Manner, RecoveryState, Settings, StateName, UserTimeoutOption,
-    WriteEnd,
+    AccurateInfo, EcnMode, EcnOption, Info, KeepAlive, Manner, OptionPath, RecoveryState, Settings,
+    StateName, UserTimeoutOption, WriteEnd,
 };

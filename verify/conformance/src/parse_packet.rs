@@ -2,7 +2,7 @@
 
 use crate::cursor::Cursor;
 use crate::script::{EcnWanted, Packet, Stop};
-use crate::wire::{Opt, flag_bit, options_length};
+use crate::wire::{ECN_NAMES_172, ECN_NAMES_174, Opt, flag_bit, options_length};
 
 /// The rest of a packet line, after its arrow.
 pub fn packet(cursor: &mut Cursor<'_>, inbound: bool) -> Result<Packet, Stop> {
@@ -183,7 +183,8 @@ fn option(cursor: &mut Cursor<'_>) -> Result<Opt, Stop> {
             cursor.skip_blanks();
             Opt::Raw(octets(cursor)?)
         }
-        word @ ("FO" | "FOEXP" | "md5" | "ECN") => {
+        "ECN" => accurate_ecn(cursor)?,
+        word @ ("FO" | "FOEXP" | "md5") => {
             return Err(Stop::unsupported(cursor.line(), format!("TCP option `{word}`")));
         }
         _ => return Err(before.error("a TCP option expected")),
@@ -199,4 +200,34 @@ fn octets(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
     });
     let all: Option<Vec<u8>> = pairs.collect();
     all.filter(|all| !all.is_empty()).ok_or_else(|| cursor.error("pairs of hexadecimal digits"))
+}
+
+/// `ECN e0b N [ceb N [e1b N]]`, or in the other order; `ECN e0b` and `ECN e1b` without numbers are
+/// the empty options of the two kinds.
+fn accurate_ecn(cursor: &mut Cursor<'_>) -> Result<Opt, Stop> {
+    let mut ahead = cursor.clone();
+    let capable1_first = match ahead.word() {
+        "e0b" => false,
+        "e1b" => true,
+        _ => return Err(cursor.error("`e0b` or `e1b` expected")),
+    };
+    let mut counters = Vec::new();
+    for name in if capable1_first { ECN_NAMES_174 } else { ECN_NAMES_172 } {
+        let mut ahead = cursor.clone();
+        if ahead.word() != name {
+            break;
+        }
+        ahead.skip();
+        if !ahead.peek().is_some_and(|c| c.is_ascii_digit()) {
+            *cursor = ahead;
+            break;
+        }
+        let counter: u32 = ahead.fitting("counter")?;
+        if counter >= 1 << 24 {
+            return Err(ahead.error("a counter has 24 bits"));
+        }
+        counters.push(counter);
+        *cursor = ahead;
+    }
+    Ok(Opt::Ecn { capable1_first, counters })
 }

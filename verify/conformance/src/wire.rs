@@ -30,6 +30,13 @@ pub enum Opt {
     },
     /// Kind 5.
     Sack(Vec<(u32, u32)>),
+    /// Kinds 172 (`e0b` first) and 174 (`e1b` first): up to three counters of 24 bits.
+    Ecn {
+        /// Kind 174.
+        capable1_first: bool,
+        /// The counters, in the option's order.
+        counters: Vec<u32>,
+    },
     /// Any other: kind and content.
     Other(u8, Vec<u8>),
     /// Octets as they are, for what no sender should send.
@@ -63,6 +70,11 @@ pub struct Wire {
     /// Payload.
     pub payload: Vec<u8>,
 }
+
+/// Names of the counters in accurate ECN options.
+pub const ECN_NAMES_172: [&str; 3] = ["e0b", "ceb", "e1b"];
+/// The same in the other order.
+pub const ECN_NAMES_174: [&str; 3] = ["e1b", "ceb", "e0b"];
 
 const LETTERS: [char; 9] = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'W', 'A'];
 
@@ -98,6 +110,15 @@ pub fn options_text(options: &[Opt]) -> String {
                 out.push_str("sack");
                 blocks.iter().try_for_each(|(left, right)| write!(out, " {left}:{right}"))
             }
+            Opt::Ecn { capable1_first, counters } => {
+                out.push_str("ECN");
+                let names = if *capable1_first { ECN_NAMES_174 } else { ECN_NAMES_172 };
+                let mut named = names.iter().zip(counters);
+                let empty =
+                    if counters.is_empty() { format!(" {}", names[0]) } else { String::new() };
+                out.push_str(&empty);
+                named.try_for_each(|(name, counter)| write!(out, " {name} {counter}"))
+            }
             Opt::Other(kind, content) => write!(out, "kind {kind} ({} octets)", content.len()),
             Opt::Raw(octets) => write!(out, "raw ({} octets)", octets.len()),
         };
@@ -128,6 +149,13 @@ fn option_octets(option: &Opt) -> Vec<u8> {
             with(5, &edges.flat_map(|edge| edge.to_be_bytes()).collect::<Vec<u8>>())
         }
         Opt::Ts { val, ecr } => with(8, &[val.to_be_bytes(), ecr.to_be_bytes()].concat()),
+        Opt::Ecn { capable1_first, counters } => {
+            let octets = counters.iter().flat_map(|counter| {
+                let [_, a, b, c] = counter.to_be_bytes();
+                [a, b, c]
+            });
+            with(if *capable1_first { 174 } else { 172 }, &octets.collect::<Vec<u8>>())
+        }
         Opt::Other(kind, content) => with(*kind, content),
         Opt::Raw(octets) => octets.clone(),
     }
@@ -271,6 +299,10 @@ fn read_option(kind: u8, content: &[u8]) -> Opt {
             Opt::Sack(edges.chunks(8).map(|two| (long(&two[..4]), long(&two[4..]))).collect())
         }
         (8, both) if both.len() == 8 => Opt::Ts { val: long(&both[..4]), ecr: long(&both[4..]) },
+        (172 | 174, counters) if counters.len().is_multiple_of(3) && counters.len() <= 9 => {
+            let counters = counters.chunks(3).map(long).collect();
+            Opt::Ecn { capable1_first: kind == 174, counters }
+        }
         _ => Opt::Other(kind, content.to_vec()),
     }
 }

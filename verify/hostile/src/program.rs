@@ -541,7 +541,14 @@ fn settings(before: Settings, choice: &mut Choice<'_>) -> Settings {
         };
         settings.persist_limit = (more & 2 != 0).then_some(Span::from_secs(u64::from(more)));
         settings.ack_delay = Span::from_millis(u64::from(more) % 200);
-        settings.ecn = [EcnMode::Off, EcnMode::Accept, EcnMode::Ask][usize::from(more) % 3];
+        settings.ecn = [
+            EcnMode::Off,
+            EcnMode::Accept,
+            EcnMode::Ask,
+            EcnMode::AcceptAccurate,
+            EcnMode::AskClassic,
+            EcnMode::AskAccurate,
+        ][usize::from(more) % 6];
         settings.rto_min = Span::from_millis(1 + u64::from(more) * 4);
         settings.mss_limit_octets = if more & 4 != 0 { u16::from(more) * 8 } else { 0 };
         if more & 8 != 0 {

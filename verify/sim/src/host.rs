@@ -144,12 +144,21 @@ impl Host {
     pub fn run(&mut self, now: Instant) {
         for _ in 0..10_000 {
             let turn = self.shard.turn(now, &mut self.queue);
+            self.note_ecn(now);
             let acted = self.run_applications(now);
             if !turn.more && !acted && self.queue.has_none_arrived() {
                 return;
             }
         }
         panic!("the host does not come to rest at {now:?}");
+    }
+
+    /// Keeps the figures of accurate ECN: once a connection is over there are none.
+    fn note_ecn(&mut self, now: Instant) {
+        for (conn, stream) in &mut self.streams {
+            let figures = self.shard.info(now, *conn).ok().and_then(|info| info.figures);
+            stream.ecn = figures.map_or(stream.ecn, |figures| figures.accurate_ecn);
+        }
     }
 
     fn run_applications(&mut self, now: Instant) -> bool {

@@ -7,6 +7,7 @@
 pub mod host;
 pub mod link;
 pub mod mark;
+pub mod middlebox;
 pub mod oracle;
 pub mod scenario;
 pub mod signal;

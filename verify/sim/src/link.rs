@@ -3,6 +3,7 @@
 //! IP header excepted (`mark`).
 
 use crate::mark;
+use crate::middlebox::{self, Middlebox};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use usertcp_base::{Instant, Prng, Rate, Span};
@@ -38,6 +39,8 @@ pub struct LinkConfig {
     pub mark_beyond_octets: u64,
     /// Larger packets do not pass.
     pub mtu: u16,
+    /// What a box in it does to packets.
+    pub middlebox: Middlebox,
 }
 
 impl LinkConfig {
@@ -58,6 +61,7 @@ impl LinkConfig {
             mark: 0,
             mark_beyond_octets: u64::MAX,
             mtu: u16::MAX,
+            middlebox: Middlebox::Transparent,
         }
     }
 }
@@ -169,7 +173,9 @@ impl Link {
             return Offered::TooBig;
         }
         self.counts.largest_octets = self.counts.largest_octets.max(octets.len() as u64);
-        if self.prng.chance_per_million(self.config.loss) {
+        if !middlebox::pass(self.config.middlebox, &mut octets)
+            || self.prng.chance_per_million(self.config.loss)
+        {
             self.counts.lost += 1;
             return Offered::Taken;
         }

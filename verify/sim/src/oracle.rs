@@ -3,8 +3,10 @@
 //! Owns: `Oracle`, which sees wire packets of both directions and nothing else.
 //! Must not know: the stacks.
 //! Checks: MUST-2, MUST-14, MUST-16, MUST-65, MUST-69, SHLD-14 (right edge), E-18 (never beyond the
-//! window), 7323-1, 7323-6, 2018-1, 2018-2, RC-3, 3168-1, 3168-2, 3168-8, SEQ/ACK monotony, nothing
-//! new after FIN or RST.
+//! window), 7323-1, 7323-6, 2018-1, 2018-2, RC-3, SEQ/ACK monotony, nothing new after FIN or RST;
+//! ECN in `oracle::ecn`.
+
+mod ecn;
 
 use crate::view::View;
 use std::collections::HashMap;
@@ -24,9 +26,7 @@ struct End {
     scale: Option<u8>,
     sack_permitted: bool,
     timestamps: bool,
-    /// It sent a SYN or SYN-ACK that sets up ECN, and one that does not.
-    ecn_setup: bool,
-    ecn_plain: bool,
+    ecn: ecn::Said,
     /// What it acknowledged highest, and the right edge it offered.
     acked: Option<Seq>,
     edge: Option<Seq>,
@@ -107,7 +107,7 @@ impl Oracle {
             return;
         };
         let peer = peer.unwrap_or_default();
-        self.judge_ecn(now, &view, &mine, &peer);
+        self.judge_ecn(now, &view, &mut mine, &peer);
         self.judge_data(now, &view, &mut mine, &peer);
         self.judge_ack(now, &view, &mut mine, &peer);
         self.judge_options(now, &view, &mut mine, &peer);
@@ -140,11 +140,11 @@ impl Oracle {
         }
         let again =
             self.ends.get(&key).is_some_and(|end| end.isn == Some(view.header.seq) && !end.reset);
-        let setup = self.judge_setup(now, view, key);
+        let before = if again { self.ends[&key].ecn } else { ecn::Said::default() };
+        let said = self.judge_setup(now, view, key, before);
         if again {
             if let Some(end) = self.ends.get_mut(&key) {
-                end.ecn_setup |= setup;
-                end.ecn_plain |= !setup;
+                end.ecn = said;
             }
             return;
         }
@@ -158,48 +158,13 @@ impl Oracle {
                 scale: view.options.scale,
                 sack_permitted: view.options.sack_permitted,
                 timestamps: view.options.timestamps.is_some(),
-                ecn_setup: setup,
-                ecn_plain: !setup,
+                ecn: said,
                 acked: view.has(Flags::ACK).then_some(view.header.ack),
                 edge: view.has(Flags::ACK).then_some(window_end),
                 last_value: view.options.timestamps.map(|timestamps| timestamps.value),
                 ..End::default()
             },
         );
-    }
-
-    /// Whether a SYN or SYN-ACK sets up ECN. It says that or nothing.
-    fn judge_setup(&mut self, now: Instant, view: &View, key: Key) -> bool {
-        let answer = view.has(Flags::ACK);
-        let wanted = if answer { Flags::ECE } else { Flags::ECE | Flags::CWR };
-        let said = view.header.flags.intersection(Flags::ECE | Flags::CWR);
-        let setup = said == wanted;
-        if !setup && !said.is_empty() {
-            self.fault(now, view, "ECN flags of no setup");
-        }
-        let asked = self.ends.get(&(key.1, key.0)).is_some_and(|peer| peer.ecn_setup);
-        if setup && answer && !asked {
-            self.fault(now, view, "ECN agreed to and not asked for");
-        }
-        setup
-    }
-
-    fn judge_ecn(&mut self, now: Instant, view: &View, mine: &End, peer: &End) {
-        let agreed = mine.ecn_setup && peer.ecn_setup;
-        if !agreed && view.header.flags.intersects(Flags::ECE | Flags::CWR) {
-            self.fault(now, view, "ECE or CWR not agreed");
-        }
-        let new = view.payload_octets > 0 && view.header.seq.at_or_after(mine.sent);
-        if view.has(Flags::CWR) && !(new && view.ecn == Ecn::Capable0) {
-            self.fault(now, view, "CWR on something else than new data");
-        }
-        match view.ecn {
-            Ecn::NotCapable => {}
-            Ecn::Capable0 if !new => self.fault(now, view, "an ECN-capable retransmission"),
-            Ecn::Capable0 if agreed && !mine.ecn_plain => {}
-            Ecn::Capable0 => self.fault(now, view, "ECN-capable and not agreed"),
-            _ => self.fault(now, view, "ECT(1) or CE from a sender"),
-        }
     }
 
     fn judge_data(&mut self, now: Instant, view: &View, mine: &mut End, peer: &End) {
@@ -287,8 +252,8 @@ impl Oracle {
 fn header_option_octets(view: &View) -> u32 {
     let timestamps = if view.options.timestamps.is_some() { 12 } else { 0 };
     let blocks = view.options.sack.len() as u32;
-    let sack = if blocks > 0 { 4 + 8 * blocks } else { 0 };
-    timestamps + sack
+    let end = timestamps + view.options.accurate_ecn.map_or(0, |ecn| 2 + 3 * u32::from(ecn.count));
+    if blocks > 0 { (end + 2).next_multiple_of(4) + 8 * blocks } else { end.next_multiple_of(4) }
 }
 
 /// One segment in one line.

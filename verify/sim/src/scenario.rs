@@ -3,6 +3,7 @@
 
 use crate::host::Host;
 use crate::link::{Link, LinkConfig, LinkCounts};
+use crate::middlebox::Middlebox;
 use crate::stream::Plan;
 use crate::world::World;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +13,7 @@ use usertcp_device::{DeviceFacts, Medium};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::{Cidr, remote_address};
 use usertcp_stack::{Connect, Listen, Profile, ShardConfig, isn};
-use usertcp_tcp::{EcnMode, Settings};
+use usertcp_tcp::{AccurateInfo, EcnMode, EcnOption, Settings};
 
 /// Everything a run is determined by.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Report {
     pub marked: u64,
     /// Most octets that waited in that link at a time.
     pub longest_queue_octets: u64,
+    /// Accurate ECN of the connection that ended first, at each end.
+    pub ecn: [Option<AccurateInfo>; 2],
     /// What that link did.
     pub link: LinkCounts,
 }
@@ -110,6 +113,7 @@ impl Scenario {
             settings.ecn =
                 [EcnMode::Off, EcnMode::Accept, EcnMode::Ask, EcnMode::Ask][prng.below(4) as usize];
         }
+        self.mix_accurate_ecn();
         for link in &mut self.links {
             if prng.below(2) == 0 {
                 link.mark = [1000, 20_000, 300_000, 1_000_000][prng.below(4) as usize];
@@ -117,6 +121,37 @@ impl Scenario {
             if prng.below(2) == 0 {
                 link.mark_beyond_octets = prng.below(link.queue_octets);
             }
+        }
+    }
+
+    /// Accurate ECN in two seeds of three, in one of these beside a box that does not know it. Again
+    /// from numbers of its own.
+    fn mix_accurate_ecn(&mut self) {
+        let mut prng = Prng::from_seed(self.seed ^ 0x9768_0174);
+        if prng.below(3) == 0 {
+            return;
+        }
+        let modes = [EcnMode::AcceptAccurate, EcnMode::AskClassic, EcnMode::AskAccurate];
+        let options =
+            [EcnOption::Never, EcnOption::Least, EcnOption::WhenChanged, EcnOption::Persist];
+        for settings in &mut self.settings {
+            if prng.below(4) != 0 {
+                settings.ecn = modes[prng.below(3) as usize];
+            }
+            settings.ecn_option = options[prng.below(4) as usize];
+        }
+        self.settings[0].ecn =
+            if prng.below(2) == 0 { EcnMode::AskAccurate } else { self.settings[0].ecn };
+        let boxes = [
+            Middlebox::StripsOption,
+            Middlebox::ZeroesOption,
+            Middlebox::ClearsAce,
+            Middlebox::ClearsFlags,
+            Middlebox::DropsSyn,
+            Middlebox::Bleaches,
+        ];
+        if prng.below(2) == 0 {
+            self.links[prng.below(2) as usize].middlebox = boxes[prng.below(6) as usize];
         }
     }
 
@@ -321,6 +356,7 @@ fn report(world: &World, took: Span) -> Report {
         timeouts: sum(|counters| counters.timeouts),
         marked: world.links[0].counts().marked,
         longest_queue_octets: world.links[0].counts().longest_queue_octets,
+        ecn: [0, 1].map(|side| world.hosts[side].finished.first().and_then(|stream| stream.ecn)),
         link: world.links[0].counts(),
     }
 }
@@ -382,6 +418,7 @@ fn faulty_link(prng: &mut Prng, v6: bool) -> LinkConfig {
         mark: 0,
         mark_beyond_octets: u64::MAX,
         mtu,
+        middlebox: Middlebox::Transparent,
     }
 }
 

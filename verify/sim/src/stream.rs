@@ -2,6 +2,7 @@
 //! Owns: what is written, what was read, and whether it was the same. Must not know: packets.
 
 use usertcp_base::{Instant, Prng, Span};
+use usertcp_tcp::AccurateInfo;
 
 /// The octet at `offset` of the stream `seed`: both ends can compute it.
 pub fn octet_at(seed: u64, offset: u64) -> u8 {
@@ -57,6 +58,8 @@ pub struct Stream {
     pub shut: bool,
     /// It has seen the peer's end.
     pub ended: bool,
+    /// The figures of accurate ECN, as they were last.
+    pub ecn: Option<AccurateInfo>,
     /// It may not read before this moment.
     pub paused_until: Instant,
     /// The first difference between what was read and what was written, if any.
@@ -73,6 +76,7 @@ impl Stream {
             read: 0,
             shut: false,
             ended: false,
+            ecn: None,
             paused_until: Instant::ZERO,
             corrupt_at: None,
         }

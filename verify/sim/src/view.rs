@@ -116,7 +116,7 @@ pub fn on_the_wire(packet: &Packet) -> Vec<Vec<u8>> {
     };
     let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
     let Some(gso) = packet.offload.gso else {
-        complete(&mut whole, start, field);
+        finish(&mut whole, start, field);
         return vec![whole];
     };
     let headers = start + usize::from(whole[start + 12] >> 4) * 4;
@@ -130,7 +130,8 @@ pub fn on_the_wire(packet: &Packet) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// One piece of a super-packet: sequence number moved on, FIN and PSH only on the last.
+/// One piece of a super-packet: sequence number moved on, FIN and PSH only on the last, and CWR only
+/// on the first, as kernels and hardware do it for RFC 3168.
 fn cut(
     headers: &[u8],
     piece: &[u8],
@@ -147,6 +148,9 @@ fn cut(
     if index + 1 < count {
         out[start + 13] &= !0x09;
     }
+    if index > 0 {
+        out[start + 13] &= !0x80;
+    }
     let length = out.len();
     if out[0] >> 4 == 4 {
         out[2..4].copy_from_slice(&(length as u16).to_be_bytes());
@@ -156,10 +160,15 @@ fn cut(
     } else {
         out[4..6].copy_from_slice(&((length - 40) as u16).to_be_bytes());
     }
-    let pseudo = pseudo_sum(&out, length - start);
-    out[start + 16..start + 18].copy_from_slice(&checksum::fold(pseudo).to_be_bytes());
-    complete(&mut out, start, start + 16);
+    complete(&mut out, start);
     out
+}
+
+/// Puts the right checksum into the TCP header at `start`.
+pub(crate) fn complete(packet: &mut [u8], start: usize) {
+    let pseudo = pseudo_sum(packet, packet.len() - start);
+    packet[start + 16..start + 18].copy_from_slice(&checksum::fold(pseudo).to_be_bytes());
+    finish(packet, start, start + 16);
 }
 
 fn pseudo_sum(packet: &[u8], segment_octets: usize) -> u32 {
@@ -177,7 +186,7 @@ fn pseudo_sum(packet: &[u8], segment_octets: usize) -> u32 {
     }
 }
 
-fn complete(packet: &mut [u8], start: usize, field: usize) {
+fn finish(packet: &mut [u8], start: usize, field: usize) {
     let sum = checksum::finish(checksum::sum(&packet[start..]));
     packet[field..field + 2].copy_from_slice(&sum.to_be_bytes());
 }

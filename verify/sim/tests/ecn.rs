@@ -30,7 +30,7 @@ fn bulk(algorithm: Algorithm, asks: EcnMode, answers: EcnMode, offload: bool) ->
     }
 }
 
-// proves 3168-3, 3168-4
+// proves 3168-3, 3168-4, SHLD-8
 #[test]
 fn marks_keep_the_queue_short_and_nothing_is_sent_again() {
     for algorithm in [Algorithm::Reno, Algorithm::Cubic] {

@@ -6,14 +6,18 @@ use core::net::Ipv4Addr;
 use usertcp_base::{DropReason, Limits, ListenerId, Span};
 use usertcp_cc::Reno;
 use usertcp_stack::{Listen, Profile, Read, ShardEvent};
+use usertcp_tcp::{EcnMode, Settings};
 use usertcp_wire::tcp::{Flags, Options, Timestamps};
 
 const EMBRYOS: u32 = 64;
 
 fn flooded() -> (Hand, ListenerId) {
+    flooded_with(Profile::<Reno>::default())
+}
+
+fn flooded_with(profile: Profile<Reno>) -> (Hand, ListenerId) {
     let limits = Limits { embryos_per_listener: EMBRYOS, ..Limits::default() };
     let mut hand = Hand::new(limits);
-    let profile = Profile::<Reno>::default();
     let listen = Listen { local: None, port: Some(80), backlog: 4, profile };
     let listener = hand.shard.listen(&listen).unwrap();
     for number in 0..10_000_u32 {
@@ -101,6 +105,52 @@ fn a_cookie_keeps_ecn_where_it_can() {
             let conn = hand.shard.accept(listener).expect("open");
             let figures = hand.shard.info(hand.now, conn).unwrap().figures.unwrap();
             assert_eq!(figures.ecn, agreed);
+        }
+    }
+}
+
+// proves 9768-3, 4987-2: a cookie keeps that accurate ECN was agreed, timestamps or not, and nothing
+// that the third segment says can make up or hide it
+#[test]
+fn a_cookie_keeps_accurate_ecn() {
+    let settings = Settings { ecn: EcnMode::AcceptAccurate, ..Settings::default() };
+    let accurate = Flags::AE | Flags::CWR | Flags::ECE;
+    let classic = Flags::CWR | Flags::ECE;
+    for asked in [accurate, classic, Flags::NONE] {
+        for stamped in [true, false] {
+            for third in [Flags::CWR, Flags::NONE, Flags::AE | Flags::ECE, Flags::ECE] {
+                let profile = Profile { settings, ..Profile::<Reno>::default() };
+                let (mut hand, listener) = flooded_with(profile);
+                let stamps = |value, echo| Options {
+                    timestamps: stamped.then_some(Timestamps { value, echo }),
+                    ..Options::default()
+                };
+                let syn = wire(Flags::SYN | asked, 9000, 0).with_options(stamps(4444, 0));
+                let answer = hand.give(&syn).remove(0);
+                let expected = match asked {
+                    Flags::NONE => Flags::NONE,
+                    asked if asked == accurate => Flags::CWR,
+                    _ if stamped => Flags::ECE,
+                    _ => Flags::NONE,
+                };
+                assert_eq!(answer.header.flags, Flags::SYN | Flags::ACK | expected);
+                assert_eq!(answer.options.accurate_ecn.is_some(), asked == accurate);
+                let echo = answer.options.timestamps.map_or(0, |stamps| stamps.value);
+                let iss = answer.header.seq.0;
+                let ack = wire(Flags::ACK | third, 9001, iss.wrapping_add(1));
+                hand.give(&ack.with_options(stamps(4450, echo)));
+                let conn = hand.shard.accept(listener).expect("open");
+                let figures = hand.shard.info(hand.now, conn).unwrap().figures.unwrap();
+                let Some(ecn) = figures.accurate_ecn else {
+                    assert!(asked != accurate, "{third:?}");
+                    assert_eq!(figures.ecn, expected == Flags::ECE);
+                    continue;
+                };
+                assert!(asked == accurate, "{asked:?} {third:?}");
+                // Table 4: zero says that the client does not count.
+                let counts = third != Flags::NONE;
+                assert_eq!((ecn.capable, ecn.heeds), (counts, counts));
+            }
         }
     }
 }

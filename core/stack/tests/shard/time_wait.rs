@@ -4,11 +4,15 @@ use crate::hand::{Hand, wire};
 use usertcp_base::{DropReason, Limits, ListenerId, Seq, Span};
 use usertcp_cc::Reno;
 use usertcp_stack::{Listen, Profile};
+use usertcp_tcp::{EcnMode, Settings};
 use usertcp_wire::tcp::Flags;
 
 fn listening(limits: Limits) -> (Hand, ListenerId) {
+    listening_with(limits, Profile::<Reno>::default())
+}
+
+fn listening_with(limits: Limits, profile: Profile<Reno>) -> (Hand, ListenerId) {
     let mut hand = Hand::new(limits);
-    let profile = Profile::<Reno>::default();
     let listen = Listen { local: None, port: Some(80), backlog: 100, profile };
     let listener = hand.shard.listen(&listen).unwrap();
     (hand, listener)
@@ -65,4 +69,32 @@ fn the_oldest_makes_room() {
     // The newest is still there: its old SYN is ignored.
     let syn = wire(Flags::SYN, 4000, 0).by(crate::hand::PEER, 1024);
     assert_eq!(hand.give(&syn).len(), 0);
+}
+
+// proves 9768-9: what the old connection agreed on says nothing about the new one
+#[test]
+fn a_later_syn_agrees_on_ecn_anew() {
+    let settings = Settings { ecn: EcnMode::AcceptAccurate, ..Settings::default() };
+    let profile = Profile { settings, ..Profile::<Reno>::default() };
+    let (mut hand, listener) = listening_with(Limits::default(), profile);
+    close_first(&mut hand, listener, 1000);
+    let accurate = Flags::AE | Flags::CWR | Flags::ECE;
+    let classic = Flags::CWR | Flags::ECE;
+    for (round, asked, answered) in
+        [(1, accurate, Flags::CWR), (2, classic, Flags::ECE), (3, accurate, Flags::CWR)]
+    {
+        let irs = round * 1_000_000;
+        let answer = hand.give(&wire(Flags::SYN | asked, irs, 0)).remove(0);
+        assert_eq!(answer.header.flags, Flags::SYN | Flags::ACK | answered, "{round}");
+        let iss = answer.header.seq.0;
+        let third = if asked == accurate { Flags::CWR } else { Flags::NONE };
+        hand.give(&wire(Flags::ACK | third, irs + 1, iss.wrapping_add(1)));
+        let conn = hand.shard.accept(listener).expect("open");
+        let figures = hand.shard.info(hand.now, conn).unwrap().figures.unwrap();
+        assert_eq!((figures.accurate_ecn.is_some(), figures.ecn), (asked == accurate, true));
+        hand.shard.close(hand.now, conn).unwrap();
+        assert!(hand.sent().remove(0).header.flags.contains(Flags::FIN));
+        hand.give(&wire(Flags::FIN | Flags::ACK, irs + 1, iss.wrapping_add(2)));
+        assert_eq!(hand.shard.usage().time_waits, 1);
+    }
 }

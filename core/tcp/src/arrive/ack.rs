@@ -84,7 +84,7 @@ impl<C: CongestionController> Tcb<C> {
         // its window is not scaled (7323-2).
         let of_syn = segment.options.scale.is_some();
         let window =
-            if of_syn { u32::from(header.window.0) } else { self.snd.scale.octets(header.window) };
+            if of_syn { u32::from(header.window.0) } else { self.send_scale.octets(header.window) };
         if self.persist.is_probing() {
             // A peer that answers probes is alive, whatever its window (MUST-37, SHLD-17).
             self.progress = now;
@@ -108,7 +108,7 @@ impl<C: CongestionController> Tcb<C> {
     ) -> AckOutcome {
         let mut blocks = [(Seq(0), Seq(0)); 4];
         let mut count = 0;
-        if self.sack {
+        if self.recovery.sack() {
             for (slot, block) in blocks.iter_mut().zip(segment.options.sack.iter()) {
                 *slot = (block.left, block.right);
                 count += 1;
@@ -122,12 +122,12 @@ impl<C: CongestionController> Tcb<C> {
             has_payload: segment.sequence_octets() > 0,
             new_data_ready: self.new_data_ready(),
             mss: self.send_mss(),
-            marked_octets: self.marked_octets(segment),
+            marks: self.marks(segment),
             mtu_probe: self.mtu.probe(),
         };
         let smallest = self.controller.budget().window_octets <= input.mss;
         let outcome = self.recovery.on_ack(env.now, &input, &mut self.controller, env.prng);
-        self.after_reduction(env.now, &outcome, smallest);
+        self.after_marks(env.now, segment, &outcome, smallest);
         outcome
     }
 

@@ -105,6 +105,7 @@ impl<C: CongestionController> Tcb<C> {
         env.drop_segment(reason);
         if side == Side::Before && extent.octets > 0 {
             self.receiver.on_old(extent.data(), extent.octets);
+            self.ecn.on_data_again();
         }
         self.acks.demand();
     }
@@ -125,7 +126,7 @@ impl<C: CongestionController> Tcb<C> {
             return Break(());
         }
         let window = self.advertise.window(self.receiver.nxt());
-        let highest = if self.sack { self.receiver.highest_held() } else { None };
+        let highest = if self.recovery.sack() { self.receiver.highest_held() } else { None };
         match reset::decide(segment.header.seq, &window, highest) {
             ResetDecision::Reset => {
                 env.counters.resets_in = env.counters.resets_in.wrapping_add(1);
@@ -150,6 +151,9 @@ impl<C: CongestionController> Tcb<C> {
         }
         env.drop_segment(DropReason::SynChallenged);
         self.challenge(env);
+        if self.owed.challenge {
+            self.ecn.on_syn_again(segment);
+        }
         Break(())
     }
 

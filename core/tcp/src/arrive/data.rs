@@ -131,6 +131,7 @@ impl<C: CongestionController> Tcb<C> {
             }
             DataOutcome::OutOfOrder => ArrivalKind::OutOfOrder,
             DataOutcome::Duplicate => {
+                self.ecn.on_data_again();
                 env.drop_segment(DropReason::DuplicateData);
                 ArrivalKind::Duplicate
             }

@@ -9,6 +9,7 @@ mod ack;
 mod check;
 mod data;
 
+use self::check::Acceptable;
 use crate::close::{TimeWait, TimeWaitTimestamps};
 use crate::effects::{Effects, Then};
 use crate::env::Env;
@@ -48,6 +49,7 @@ impl<C: CongestionController> Tcb<C> {
         self.reset_check(env, segment, effects)?; // second; third, security, is not implemented
         self.synchronise_check(env, segment)?; // fourth
         self.ack_step(env, segment, effects)?; // fifth
+        self.marks_step(env.now, segment, acceptable == Acceptable::Whole);
         self.urgent_step(segment, effects); // sixth
         self.data_step(env, segment, acceptable, effects) // seventh, and eighth: FIN
     }

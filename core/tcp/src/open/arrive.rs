@@ -2,10 +2,11 @@
 //! Implements: RFC 9293 §3.10.7.3 and the SYN-RECEIVED lines of §3.10.7.4; E-6 … E-8, E-15, E-17;
 //! RFC 5961 §3–4 for half-open records.
 
+use super::ecn::Learned;
 use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase};
 use crate::segment::{Reply, Segment};
 use crate::settings::{PathFacts, Settings};
-use usertcp_base::{DropReason, Instant, Limits, Seq};
+use usertcp_base::{DropReason, Instant, Limits, Seq, WireWindow};
 use usertcp_wire::tcp::Flags;
 
 impl Handshake {
@@ -51,12 +52,15 @@ impl Handshake {
         if !header.flags.contains(Flags::SYN) || header.flags.contains(Flags::FIN) {
             return HandshakeOutcome::Ignored(DropReason::HandshakeUnexpected);
         }
-        let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
         self.learn(segment, path, limits);
         if acknowledges {
+            self.ecn.on_peer_syn_ack(segment);
+            let opening = self.opening(now, segment, false);
             strip_synchronise(segment);
-            return HandshakeOutcome::Established(self.opening(now, echo, true));
+            return HandshakeOutcome::Established(opening);
         }
+        // The first of the peer: it contradicts nothing.
+        let _: Learned = self.ecn.on_peer_syn(segment, true, settings.ecn_option);
         // Simultaneous open (MUST-10): both sent a SYN; ours goes out again with its ACK.
         self.last_sent = now.stamp();
         HandshakeOutcome::Reply(self.synchronise(now, settings))
@@ -92,8 +96,7 @@ impl Handshake {
         if header.ack != self.iss + 1 {
             return HandshakeOutcome::Reply(Reply::reset_for_ack(header.ack));
         }
-        let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
-        HandshakeOutcome::Established(self.opening(now, echo, false))
+        HandshakeOutcome::Established(self.opening(now, segment, false))
     }
 
     /// A passive record goes quietly, an active one is refused (MUST-11); only an exact match
@@ -133,17 +136,28 @@ impl Handshake {
             return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
         }
         if !header.flags.contains(Flags::ACK) {
-            self.ecn.learn(header.flags);
-            return HandshakeOutcome::Reply(self.synchronise(now, settings));
+            return match self.ecn.on_peer_syn(segment, self.active, settings.ecn_option) {
+                Learned::Good => HandshakeOutcome::Reply(self.synchronise(now, settings)),
+                Learned::Contradiction => HandshakeOutcome::Reset(self.reset(settings)),
+            };
         }
         if !self.active || header.ack != self.iss + 1 {
             let reply = self.acknowledgement(now, settings);
             return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
         }
-        self.ecn.learn(header.flags);
-        let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
+        self.ecn.on_peer_syn_ack(segment);
+        let opening = self.opening(now, segment, true);
         strip_synchronise(segment);
-        HandshakeOutcome::Established(self.opening(now, echo, true))
+        HandshakeOutcome::Established(opening)
+    }
+
+    /// The reset that ends this record from our side.
+    fn reset(&self, settings: &Settings) -> Reply {
+        let flags = Flags::RST | Flags::ACK;
+        let mut reply = Reply::new(flags, self.iss + 1, self.irs + 1, WireWindow(0));
+        reply.dscp = settings.dscp;
+        reply.hop_limit = settings.hop_limit;
+        reply
     }
 
     /// PAWS and the missing timestamp, before anything else counts (7323-8, -17).

@@ -1,7 +1,7 @@
 //! The handshake record: SYN-SENT and SYN-RECEIVED, small because there may be many.
 //! Owns: `Handshake` and what it sends. Must not know: tables, listeners.
 
-use super::ecn::EcnSetup;
+use super::ecn::{EcnAgreed, EcnSetup, Learned};
 use super::negotiate::{Agreed, AgreedTimestamps, Offer, peer_mss};
 use crate::segment::{Reply, Segment};
 use crate::settings::{PathFacts, Settings};
@@ -72,6 +72,8 @@ pub enum HandshakeOutcome {
     Refused,
     /// A passive record is dropped; its listener goes on (MUST-11).
     Forgotten,
+    /// This reset is to be sent; the open failed.
+    Reset(Reply),
 }
 
 /// What a handshake's deadline brought.
@@ -138,6 +140,8 @@ impl Handshake {
         let mut handshake = Handshake::active(now, iss, timestamp_offset, offer);
         handshake.active = false;
         handshake.learn(syn, path, limits);
+        // A first SYN contradicts nothing.
+        let _: Learned = handshake.ecn.on_peer_syn(syn, false, offer.ecn_option);
         handshake
     }
 
@@ -146,7 +150,6 @@ impl Handshake {
         let options = &syn.options;
         self.phase = HandshakePhase::SynReceived;
         self.irs = syn.header.seq;
-        self.ecn.learn(syn.header.flags);
         self.peer_window = syn.header.window.0;
         self.peer_mss = peer_mss(options, path, limits);
         self.sack &= options.sack_permitted;
@@ -180,13 +183,14 @@ impl Handshake {
     /// The SYN or SYN-ACK this record stands for.
     pub fn synchronise(&self, now: Instant, settings: &Settings) -> Reply {
         let received = self.phase == HandshakePhase::SynReceived;
-        let (flags, ack) = if received {
-            let ecn = self.ecn.on_syn_ack(self.active);
-            (Flags::SYN | Flags::ACK | ecn, self.irs + 1)
+        let (flags, ack, option) = if received {
+            let (ecn, option) = self.ecn.on_syn_ack(settings.ecn_option);
+            (Flags::SYN | Flags::ACK | ecn, self.irs + 1, option)
         } else {
-            (Flags::SYN | self.ecn.on_syn(), Seq(0))
+            (Flags::SYN | self.ecn.on_syn(), Seq(0), None)
         };
         let mut reply = Reply::new(flags, self.iss, ack, WireWindow(self.own_window));
+        reply.options.accurate_ecn = option;
         reply.options.mss = Some(self.own_mss);
         reply.options.scale = self.window_scaling.then_some(self.own_scale.shift());
         reply.options.sack_permitted = self.sack;
@@ -204,7 +208,8 @@ impl Handshake {
         } else {
             WireWindow(self.own_window)
         };
-        let mut reply = Reply::new(Flags::ACK, self.iss + 1, self.irs + 1, window);
+        let flags = Flags::ACK | self.ecn.on_acknowledgement();
+        let mut reply = Reply::new(flags, self.iss + 1, self.irs + 1, window);
         self.stamp(now, &mut reply.options);
         reply.dscp = settings.dscp;
         reply.hop_limit = settings.hop_limit;
@@ -258,8 +263,9 @@ impl Handshake {
         }
         self.retries = self.retries.saturating_add(1);
         self.last_sent = now.stamp();
-        if self.phase == HandshakePhase::SynSent {
-            self.ecn.on_syn_again(self.retries);
+        match self.phase {
+            HandshakePhase::SynSent => self.ecn.on_syn_again(self.retries),
+            HandshakePhase::SynReceived => self.ecn.on_syn_ack_timeout(settings.ecn_option),
         }
         HandshakeDeadline::Retransmit {
             reply: self.synchronise(now, settings),
@@ -267,11 +273,15 @@ impl Handshake {
         }
     }
 
-    /// What the established connection starts from. `echo` is the timestamp echoed by the segment
-    /// that completes the handshake.
-    pub(super) fn opening(&self, now: Instant, echo: Option<u32>, owes_ack: bool) -> Opening {
+    /// What the established connection starts from. `last` completes the handshake.
+    /// `simultaneous`: a SYN of the peer came before its SYN-ACK.
+    pub(super) fn opening(&self, now: Instant, last: &Segment, simultaneous: bool) -> Opening {
+        let echo = last.options.timestamps.map(|timestamps| timestamps.echo);
         let (rtt, lost) = self.round_trip(now, echo);
-        Opening { agreed: self.agreed(), active: self.active, rtt, lost, owes_ack }
+        let agreed = self.agreed(self.ecn.agreed(last, simultaneous));
+        // A SYN-ACK waits for its acknowledgement.
+        let owes_ack = last.has(Flags::SYN);
+        Opening { agreed, active: self.active, rtt, lost, owes_ack }
     }
 
     fn round_trip(&self, now: Instant, echo: Option<u32>) -> (Option<Span>, bool) {
@@ -290,7 +300,7 @@ impl Handshake {
         }
     }
 
-    fn agreed(&self) -> Agreed {
+    fn agreed(&self, ecn: EcnAgreed) -> Agreed {
         let (send_scale, receive_scale) = if self.window_scaling {
             (self.peer_scale, self.own_scale)
         } else {
@@ -307,7 +317,7 @@ impl Handshake {
                 offset: self.timestamp_offset,
                 recent: self.timestamp_recent,
             }),
-            ecn: self.ecn.agreed(self.active),
+            ecn,
             peer_window_octets: self.peer_window,
             own_window_octets: self.own_window,
         }

@@ -2,7 +2,7 @@
 //! Implements: RFC 7323 §2.2, §3.2; RFC 2018 §2; RFC 9293 §3.7.1.
 
 use super::ecn::EcnAgreed;
-use crate::settings::{EcnMode, PathFacts, Settings};
+use crate::settings::{EcnMode, EcnOption, PathFacts, Settings};
 use usertcp_base::{Limits, Scale, Seq};
 use usertcp_wire::tcp::Options;
 
@@ -21,6 +21,8 @@ pub struct Offer {
     pub timestamps: bool,
     /// Explicit congestion notification.
     pub ecn: EcnMode,
+    /// The option of accurate ECN.
+    pub ecn_option: EcnOption,
     /// Window of the SYN, never scaled (7323-2).
     pub window_octets: u16,
 }
@@ -40,6 +42,7 @@ impl Offer {
             sack: settings.sack,
             timestamps: settings.timestamps,
             ecn: settings.ecn,
+            ecn_option: settings.ecn_option,
             window_octets: start.min(u32::from(u16::MAX)) as u16,
         }
     }

@@ -11,6 +11,7 @@ use super::tally::Tally;
 use super::timeout::SendTimer;
 use super::undo::{Frto, FrtoAck, Undo};
 use super::{AckInput, AckOutcome, Grant, Marks, Recovery, RecoveryState};
+use crate::ecn::Marked;
 use usertcp_base::{Instant, Prng, Seq, Span};
 use usertcp_cc::{AckSample, Congestion, CongestionController, CongestionKind, PathChange};
 
@@ -99,8 +100,9 @@ impl Recovery {
         self.judge_probe(&ack, &before, cc, &mut outcome);
         outcome.left_recovery = self.leave_if_complete(now, before.state, cc);
         let scan = self.find_lost(&ack, &before, &mut tally, &mut outcome, cc);
-        outcome.reduced_by_mark = self.heed_mark(&ack, &before, cc);
         outcome.delivered_octets = tally.delivered;
+        outcome.marked = input.marks.resolve(tally.delivered, self.mss());
+        outcome.reduced_by_mark = self.heed_mark(&ack, &before, &outcome.marked, cc);
         self.reduce(&ack, &scan, &outcome, cc);
         self.tell(&ack, &before, &tally, &outcome, cc, prng);
         self.arm_after_ack(&ack, &scan);
@@ -391,15 +393,17 @@ impl Recovery {
         }
     }
 
-    /// The peer echoes a mark: as a loss, but nothing was lost. Once per window of data, and not
-    /// when that was reduced for a loss (RFC 3168 §6.1.2). Whether the window was reduced.
+    /// The peer reports a mark: as a loss, but nothing was lost. Once per window of data, and not
+    /// when that was reduced for a loss (RFC 3168 §6.1.2); accurate ECN may report more of them, and
+    /// changes nothing in that. Whether the window was reduced.
     fn heed_mark<C: CongestionController>(
         &mut self,
         ack: &Ack<'_>,
         before: &Before,
+        marked: &Marked,
         cc: &mut C,
     ) -> bool {
-        let heard = ack.input.marked_octets != 0 && before.outstanding != 0;
+        let heard = marked.is_congestion() && before.outstanding != 0;
         let settled = before.state == RecoveryState::Open && self.state == RecoveryState::Open;
         if !heard || !settled || !self.board.una().after(self.recover) {
             return false;
@@ -453,8 +457,9 @@ impl Recovery {
         let min_rtt = self.rtt.min_rtt();
         let sampled = tally.sampled.as_ref();
         let (rate, round_ended) = self.delivery.on_ack(ack.now, tally.delivered, sampled, min_rtt);
-        let marked_octets = ack.input.marked_octets;
-        if tally.delivered == 0 && marked_octets == 0 {
+        let marked = &outcome.marked;
+        let congestion = marked.is_congestion();
+        if tally.delivered == 0 && !congestion {
             return;
         }
         let newest = tally.newest_original.filter(|_| !tally.repeated_acked);
@@ -470,13 +475,14 @@ impl Recovery {
             rtt: newest.map(|at| ack.now.stamp().since(at)).or(outcome.rtt),
             srtt: self.rtt.srtt().unwrap_or(Span::ZERO),
             min_rtt: min_rtt.unwrap_or(Span::ZERO),
-            marked_octets,
+            marked_octets: if congestion { marked.octets } else { 0 },
+            marked_packets: if congestion { marked.packets } else { 0 },
             window_limited: before.window_limited,
             round_ended,
-            // An echo of a mark never opens the window (RFC 3168 §6.1.2).
+            // A report of a mark never opens the window (RFC 3168 §6.1.2).
             in_recovery: before.state != RecoveryState::Open
                 || self.state != RecoveryState::Open
-                || marked_octets != 0,
+                || congestion,
         };
         cc.on_ack(&sample, prng);
     }

@@ -4,6 +4,7 @@
 //! Must not know: how any of it is decided.
 //! Implements: nothing by itself; the words are those of RFC 6298, 8985 and 9937.
 
+use crate::ecn::{MarkReport, Marked};
 use usertcp_base::{Instant, Seq, Span};
 
 /// The bounds recovery works within.
@@ -82,8 +83,8 @@ pub struct AckInput<'a> {
     pub new_data_ready: bool,
     /// Payload octets of a full segment, now.
     pub mss: u32,
-    /// Octets this acknowledgement reports as congestion-marked.
-    pub marked_octets: u32,
+    /// What it says of congestion marks.
+    pub marks: MarkReport,
     /// The octets of the path MTU probe outstanding: its loss alone is no congestion (P-2).
     pub mtu_probe: Option<(Seq, Seq)>,
 }
@@ -110,6 +111,8 @@ pub struct AckOutcome {
     pub spurious: bool,
     /// Fast recovery began.
     pub entered_recovery: bool,
+    /// What it said of congestion marks.
+    pub marked: Marked,
     /// The window was reduced for a mark.
     pub reduced_by_mark: bool,
     /// Recovery, of either kind, ended.

@@ -295,6 +295,10 @@ impl Recovery {
     pub fn rto(&self) -> Span {
         self.timer.timeout(self.rtt.rto_micros(), &self.bounds)
     }
+    /// Both ends permitted SACK.
+    pub fn sack(&self) -> bool {
+        self.sack
+    }
     /// Smoothed round-trip time; `None` before a sample.
     pub fn srtt(&self) -> Option<Span> {
         self.rtt.srtt()

@@ -12,8 +12,7 @@ mod write;
 pub use poll::{PollSegment, SendRoom};
 pub use write::{HEADROOM_OCTETS, WriteEnd};
 
-use crate::ecn::Cwr;
-use usertcp_base::{Scale, Seq};
+use usertcp_base::Seq;
 
 /// The send sequence space (RFC 9293 §3.3.1).
 #[derive(Clone, Copy, Debug)]
@@ -30,15 +29,9 @@ pub struct Snd {
     pub wl2: Seq,
     /// Largest window the peer ever offered.
     pub max_wnd: u32,
-    /// Scale of its window field.
-    pub scale: Scale,
     /// End of the last segment sent that was smaller than it could have been (Minshall's variant
     /// of Nagle, RFC 9293 App. A.3).
     pub small: Seq,
-    /// Reductions of the window for marks the peer echoed, saturating.
-    pub mark_reductions: u16,
-    /// Why the next new data says CWR.
-    pub cwr: Cwr,
     /// Urgent pointer, while urgent data is unacknowledged.
     pub up: Option<Seq>,
 }

@@ -4,7 +4,6 @@
 //! Implements: RFC 4821 §7.4, §7.6; RFC 8899 §3, §5.1.3 (P-1, P-2, P-7).
 
 use super::poll::{Data, Held};
-use crate::ecn::Cwr;
 use crate::env::Env;
 use crate::halves::SendHalf;
 use crate::mtu::LostFlight;
@@ -66,7 +65,9 @@ impl<C: CongestionController> Tcb<C> {
             && !self.owed.partial
             && self.receiver.held().is_empty()
             && self.snd.up.is_none()
-            && self.snd.cwr == Cwr::No
+            // Its size is counted without an option that only now and then goes along.
+            && self.ecn_option(true).is_none()
+            && !self.ecn.owes_cwr()
             && self.halves.send() != SendHalf::Closed
     }
 

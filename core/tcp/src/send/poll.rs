@@ -3,17 +3,18 @@
 //! Implements: RFC 9293 §3.8.6, §3.9.1.2 (MUST-61, SHLD-28), RFC 7323 §3.2, RFC 2018 §3.
 
 use super::allow::{Allowed, NewData, new_data};
-use crate::ecn::Cwr;
 use crate::env::Env;
 use crate::halves::SendHalf;
 use crate::pace::Verdict;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
-use crate::settings::Manner;
+use crate::settings::{Manner, TIMESTAMP_OCTETS};
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Rate, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
-use usertcp_wire::tcp::{Flags, Options, SackBlock, Timestamps};
+use usertcp_wire::tcp::{
+    AccurateEcn, Flags, OPTION_OCTETS, Options, SackBlock, SackBlocks, Timestamps,
+};
 
 /// What one poll gives.
 #[derive(Debug)]
@@ -33,10 +34,8 @@ pub struct SendRoom {
     pub largest_payload_octets: u32,
 }
 
-/// Two NOPs, kind and length in front of SACK blocks.
-const SACK_OPTION_OCTETS: u32 = 4;
 /// One SACK block.
-const SACK_BLOCK_OCTETS: u32 = 8;
+const SACK_BLOCK_OCTETS: usize = 8;
 
 /// The user-timeout option.
 const USER_TIMEOUT_OCTETS: u32 = 4;
@@ -63,6 +62,10 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
+        if self.ecn.owes_handshake() {
+            let reply = self.header(env, Flags::ACK, self.snd.nxt, 0);
+            return PollSegment::Segment(reply.without_payload());
+        }
         if let Some(probe) = self.poll_probe(env) {
             return PollSegment::Segment(probe);
         }
@@ -150,6 +153,7 @@ impl<C: CongestionController> Tcb<C> {
         self.account_sent(env, octets, true, budget);
         env.counters.segments_retransmitted = env.counters.segments_retransmitted.wrapping_add(1);
         env.observe(&Event::Retransmitted { seq, octets, cause });
+        self.ecn.on_retransmission(seq);
         self.build(env, seq, octets, self.segment_payload_octets())
     }
 
@@ -324,17 +328,46 @@ impl<C: CongestionController> Tcb<C> {
         });
     }
 
-    /// Payload of a full segment that leaves now: less than the MSS while SACK blocks go along.
+    /// Payload of a full segment that leaves now: less than the MSS while SACK blocks or an accurate
+    /// ECN option go along.
     fn segment_payload_octets(&self) -> u32 {
-        let blocks = if self.receiver.held().is_empty() { 0 } else { self.sack_room() as u32 };
-        let octets = if blocks > 0 { SACK_OPTION_OCTETS + blocks * SACK_BLOCK_OCTETS } else { 0 };
-        self.send_mss().saturating_sub(octets).max(1)
+        let ecn = self.ecn_option(true);
+        let reports = !self.receiver.held().is_empty();
+        let blocks = if reports { self.sack_room(ecn.as_ref()) } else { 0 };
+        self.send_mss().saturating_sub(self.extra_octets(ecn.as_ref(), blocks)).max(1)
     }
 
-    /// Payload of one call at most. Urgent data, and what says CWR, leaves a segment at a time: a
-    /// device that cuts would repeat pointer or flag on each piece.
+    /// The accurate ECN option of the next segment, one with `data` or not: as long as leaves two
+    /// SACK blocks their room when there is something to report (RFC 9768 §3.2.3.3).
+    pub(super) fn ecn_option(&self, data: bool) -> Option<AccurateEcn> {
+        let reports = self.recovery.sack() && !self.receiver.held().is_empty();
+        let least = if reports { 2 } else { 0 };
+        self.ecn.option(data, |count| {
+            let option = AccurateEcn { count, ..AccurateEcn::default() };
+            self.options_octets(Some(&option), least) <= OPTION_OCTETS
+        })
+    }
+
+    /// Octets of timestamps, accurate ECN and SACK blocks together, as `wire` lays them out.
+    fn options_octets(&self, ecn: Option<&AccurateEcn>, blocks: usize) -> usize {
+        let timestamps = usize::from(if self.timestamps.is_on() { TIMESTAMP_OCTETS } else { 0 });
+        let end = timestamps + ecn.map_or(0, |option| 2 + 3 * usize::from(option.count));
+        if blocks == 0 {
+            return end.next_multiple_of(4);
+        }
+        // Kind and length end a word, so that the edges begin one.
+        (end + 2).next_multiple_of(4) + SACK_BLOCK_OCTETS * blocks
+    }
+
+    /// The same beyond what the MSS takes into account already.
+    fn extra_octets(&self, ecn: Option<&AccurateEcn>, blocks: usize) -> u32 {
+        (self.options_octets(ecn, blocks) - self.options_octets(None, 0)) as u32
+    }
+
+    /// Payload of one call at most. Urgent data, and what a device that cuts would not put on each
+    /// piece as it is (see `ecn`), leaves a segment at a time.
     fn largest_payload(&self, room: &SendRoom, mss: u32) -> u32 {
-        if self.snd.up.is_some() || self.snd.cwr != Cwr::No {
+        if self.snd.up.is_some() || self.ecn.forbids_super_segments() {
             return mss;
         }
         let largest = room.largest_payload_octets.max(mss);
@@ -363,14 +396,10 @@ impl<C: CongestionController> Tcb<C> {
         (octets - octets % mss).max(least).max(mss)
     }
 
-    fn sack_room(&self) -> usize {
-        if !self.sack {
-            0
-        } else if self.timestamps.is_on() {
-            3
-        } else {
-            4
-        }
+    /// SACK blocks that fit beside the others.
+    fn sack_room(&self, ecn: Option<&AccurateEcn>) -> usize {
+        let fits = |blocks: &usize| self.options_octets(ecn, *blocks) <= OPTION_OCTETS;
+        if self.recovery.sack() { (1..=SackBlocks::MOST).rev().find(fits).unwrap_or(0) } else { 0 }
     }
 
     /// A segment of `length` sequence numbers from `seq` on, to be cut into segments of `mss` payload
@@ -424,9 +453,12 @@ impl<C: CongestionController> Tcb<C> {
         octets: u32,
     ) -> Reply {
         let window = self.announce_window();
-        let flags = flags | self.ecn.echo_flag();
+        let options = self.options(env.now, octets);
+        let pure = octets == 0 && !flags.contains(Flags::FIN) && options.sack.is_empty();
+        let flags = flags | self.ecn.flags(pure);
+        self.ecn.on_sent(seq, octets, options.accurate_ecn.as_ref());
         let mut reply = Reply::new(flags, seq, self.receiver.nxt(), window);
-        reply.options = self.options(env.now, octets);
+        reply.options = options;
         reply.dscp = self.settings.dscp;
         reply.hop_limit = self.settings.hop_limit;
         self.timestamps.on_ack_sent(self.receiver.nxt());
@@ -434,7 +466,8 @@ impl<C: CongestionController> Tcb<C> {
         reply
     }
 
-    /// Timestamps always, SACK blocks as far as the payload of one wire segment leaves room.
+    /// Timestamps always, accurate ECN when due, SACK blocks as far as the payload of one wire
+    /// segment leaves room.
     fn options(&mut self, now: Instant, octets: u32) -> Options {
         let mut options = Options::default();
         if let Some(echo) = self.timestamps.echo() {
@@ -442,14 +475,19 @@ impl<C: CongestionController> Tcb<C> {
         }
         let most = self.segment_payload_octets();
         let left = self.send_mss().saturating_sub(octets.min(most));
-        let fits = left.saturating_sub(SACK_OPTION_OCTETS) / SACK_BLOCK_OCTETS;
-        let room = self.sack_room().min(fits as usize);
-        if room > 0 {
+        let ecn = self.ecn_option(octets > 0);
+        options.accurate_ecn = ecn.filter(|option| self.extra_octets(Some(option), 0) <= left);
+        let ecn = options.accurate_ecn.as_ref();
+        let fits = |blocks: &usize| self.extra_octets(ecn, *blocks) <= left;
+        let room = (1..=self.sack_room(ecn)).rev().find(fits).unwrap_or(0);
+        if room > 0 && !self.ecn.owes_handshake() {
             for (left, right) in self.receiver.take_sack_blocks(room) {
                 options.sack.push(SackBlock { left, right });
             }
         }
-        let spare = options.sack.is_empty() && left >= USER_TIMEOUT_OCTETS;
+        let ecn = options.accurate_ecn.as_ref();
+        let needed = self.extra_octets(ecn, 0) + USER_TIMEOUT_OCTETS;
+        let spare = options.sack.is_empty() && left >= needed;
         options.user_timeout = self.user_timeout.take_option(&self.settings, spare);
         options
     }
@@ -463,8 +501,8 @@ impl<C: CongestionController> Tcb<C> {
     /// The reset that ends this connection from our side (E-28).
     pub(crate) fn reset<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Reply {
         env.counters.resets_out = env.counters.resets_out.wrapping_add(1);
-        let mut reply =
-            Reply::new(Flags::RST | Flags::ACK, self.snd.nxt, self.receiver.nxt(), WireWindow(0));
+        let flags = Flags::RST | Flags::ACK | self.ecn.flags(false);
+        let mut reply = Reply::new(flags, self.snd.nxt, self.receiver.nxt(), WireWindow(0));
         // RFC 7323 §3.2, SHOULD: on a reset too, once agreed on.
         if let Some(echo) = self.timestamps.echo() {
             let value = self.timestamp_value(env.now);

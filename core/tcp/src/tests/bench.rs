@@ -11,7 +11,9 @@ use usertcp_base::{
 };
 use usertcp_cc::{Algorithm, AnyController, PathStart};
 use usertcp_frame::{Chain, FramePool, PoolConfig};
-use usertcp_wire::tcp::{Flags, Header, Options, SackBlock, Timestamps};
+use usertcp_wire::tcp::{
+    AccurateEcn, AccurateEcnOrder, Flags, Header, Options, SackBlock, Timestamps,
+};
 
 /// Our first sequence number, and the peer's.
 const ISS: Seq = Seq(u32::MAX - 999);
@@ -42,6 +44,11 @@ pub struct Start {
     pub lost: bool,
     /// The peer's SYN or SYN-ACK sets up ECN.
     pub ecn: bool,
+    /// Accurate ECN: what the three flags of the segment that completes the handshake are.
+    pub accurate: Option<u8>,
+    /// Its option, and the mark of its IP header.
+    pub accurate_option: Option<AccurateEcn>,
+    pub mark: Ecn,
 }
 
 impl Default for Start {
@@ -62,9 +69,16 @@ impl Default for Start {
             rtt: 100,
             lost: false,
             ecn: false,
+            accurate: None,
+            accurate_option: Some(INITIAL),
+            mark: Ecn::NotCapable,
         }
     }
 }
+
+/// The option as a peer begins.
+pub const INITIAL: AccurateEcn =
+    AccurateEcn { order: AccurateEcnOrder::Capable0First, count: 3, counters: [1, 0, 1] };
 
 impl Start {
     pub fn modern() -> Start {
@@ -80,6 +94,12 @@ impl Start {
     pub fn ecn(mut self) -> Start {
         self.ecn = true;
         self.settings.ecn = EcnMode::Ask;
+        self
+    }
+    /// Accurate ECN, the SYN or SYN-ACK received without a mark.
+    pub fn accurate(mut self) -> Start {
+        self.accurate = Some(0b010);
+        self.settings.ecn = EcnMode::AskAccurate;
         self
     }
     pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Start {
@@ -114,9 +134,12 @@ pub struct Bench {
     pub written: i64,
     pub room: u32,
     pub limiter: Option<Limiter>,
+    /// What left when the connection was born.
+    pub first: Vec<Out>,
     prng: Prng,
     super_segments: bool,
     timestamps: bool,
+    accurate: bool,
     window: u16,
 }
 
@@ -185,10 +208,12 @@ impl Bench {
             prng,
             super_segments: start.super_segments,
             timestamps: start.timestamps,
+            accurate: start.accurate.is_some(),
             window: start.window,
+            first: Vec::new(),
         };
         bench.arrive(segment);
-        bench.drain();
+        bench.first = bench.drain();
         bench
     }
 
@@ -259,6 +284,7 @@ impl Bench {
             ecn: reply.ecn,
             hop_limit: reply.hop_limit,
             mss: reply.options.mss,
+            accurate: reply.options.accurate_ecn,
             user_timeout: reply.options.user_timeout,
             at: self.now.since(BIRTH).as_millis(),
         }
@@ -334,8 +360,10 @@ impl Bench {
             sack: Vec::new(),
             wire_segments: 1,
             ecn: Ecn::NotCapable,
+            accurate: None,
             user_timeout: None,
         }
+        .ace(if self.accurate { 5 } else { 0 })
     }
     pub fn peer_at(&self, seq: i64) -> Peer {
         Peer { seq, ..self.peer() }
@@ -372,6 +400,7 @@ impl Bench {
                 .stamps
                 .unwrap_or(usual)
                 .map(|(value, echo)| Timestamps { value, echo }),
+            accurate_ecn: peer.accurate,
             user_timeout: peer.user_timeout,
             ..Options::default()
         };
@@ -551,18 +580,24 @@ fn shake(start: &Start, syn: &Options, began: Instant, offer: &Offer) -> (Openin
         let mut options = *syn;
         options.timestamps = options.timestamps.map(|stamps| Timestamps { echo, ..stamps });
         let ecn = if start.ecn { Flags::ECE } else { Flags::NONE };
+        let ecn = start.accurate.map_or(ecn, crate::open::ace_flags);
+        options.accurate_ecn = start.accurate.and(start.accurate_option);
         let answer = segment(Flags::SYN | Flags::ACK | ecn, IRS, ISS + 1, options);
         (record, answer)
     } else {
         let ecn = if start.ecn { Flags::ECE | Flags::CWR } else { Flags::NONE };
+        let ecn = if start.accurate.is_some() { crate::open::ace_flags(7) } else { ecn };
         let first = segment(Flags::SYN | ecn, IRS, Seq(0), *syn);
         let limits = &start.limits;
         let record = Handshake::passive(began, &first, ISS, OFFSET, offer, &PATH, limits);
         let value = PEER_CLOCK;
         let timestamps = start.timestamps.then_some(Timestamps { value, echo });
-        let options = Options { timestamps, ..Options::default() };
-        (record, segment(Flags::ACK, IRS + 1, ISS + 1, options))
+        let accurate_ecn = start.accurate.and(start.accurate_option);
+        let options = Options { timestamps, accurate_ecn, ..Options::default() };
+        let ecn = start.accurate.map_or(Flags::NONE, crate::open::ace_flags);
+        (record, segment(Flags::ACK | ecn, IRS + 1, ISS + 1, options))
     };
+    last.ecn = start.mark;
     match handshake.handle_segment(BIRTH, &mut last, &start.settings, &PATH, &start.limits) {
         HandshakeOutcome::Established(opening) => (opening, last),
         other => panic!("{other:?}"),

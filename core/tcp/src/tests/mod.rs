@@ -1,5 +1,6 @@
 //! One connection against a scripted peer: the rows of the requirement ledger, by behaviour.
 
+mod accurate_ecn;
 mod acknowledging;
 mod arrival;
 mod attacks;

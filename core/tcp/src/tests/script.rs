@@ -3,7 +3,7 @@
 
 use std::vec::Vec;
 use usertcp_base::Ecn;
-use usertcp_wire::tcp::Flags;
+use usertcp_wire::tcp::{AccurateEcn, AccurateEcnOrder, Flags};
 
 /// What the peer sends. Numbers are offsets.
 #[derive(Clone, Debug)]
@@ -20,11 +20,33 @@ pub struct Peer {
     pub sack: Vec<(i64, i64)>,
     pub wire_segments: u16,
     pub ecn: Ecn,
+    pub accurate: Option<AccurateEcn>,
     /// The user-timeout option's field.
     pub user_timeout: Option<u16>,
 }
 
 impl Peer {
+    /// With this count in the three ECN flags.
+    pub fn ace(mut self, ace: u8) -> Peer {
+        self.flags = self.flags.without(crate::open::ace_flags(7)) | crate::open::ace_flags(ace);
+        self
+    }
+    /// With an option that has ECT(0), CE and ECT(1) in this order.
+    pub fn counters(mut self, counters: &[u32]) -> Peer {
+        let mut option = AccurateEcn { count: counters.len() as u8, ..AccurateEcn::default() };
+        option.counters[..counters.len()].copy_from_slice(counters);
+        self.accurate = Some(option);
+        self
+    }
+    pub fn mark(mut self, ecn: Ecn) -> Peer {
+        self.ecn = ecn;
+        self
+    }
+    pub fn merged_from(mut self, wire_segments: u16) -> Peer {
+        self.wire_segments = wire_segments;
+        self
+    }
+
     pub fn flags(mut self, flags: Flags) -> Peer {
         self.flags = flags;
         self
@@ -87,6 +109,7 @@ pub struct Out {
     pub ecn: Ecn,
     pub hop_limit: u8,
     pub mss: Option<u16>,
+    pub accurate: Option<AccurateEcn>,
     pub user_timeout: Option<u16>,
     /// Milliseconds since birth.
     pub at: u64,
@@ -98,6 +121,22 @@ impl Out {
     }
     pub fn has(&self, flag: Flags) -> bool {
         self.flags.contains(flag)
+    }
+    /// The three ECN flags as a number.
+    pub fn ace(&self) -> u8 {
+        crate::open::ace_of(self.flags)
+    }
+    /// ECT(0), CE and ECT(1) as its option tells them; `None` where it does not.
+    pub fn told(&self) -> Option<[Option<u32>; 3]> {
+        let option = self.accurate?;
+        let mut fields = [None; 3];
+        for (field, counter) in fields.iter_mut().zip(option.counters).take(option.count.into()) {
+            *field = Some(counter);
+        }
+        if option.order == AccurateEcnOrder::Capable1First {
+            fields.reverse();
+        }
+        Some(fields)
     }
     /// First octet and length.
     pub fn span(&self) -> (i64, usize) {

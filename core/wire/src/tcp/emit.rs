@@ -5,8 +5,8 @@
 //! Implements: RFC 9293 §3.1 (MUST-2, 65, 68, 69), E-26, PR-8; RFC 7323 appendix A (layout).
 
 use super::{
-    AccurateEcn, AccurateEcnOrder, Authentication, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header,
-    OPTION_OCTETS, Options, SackBlocks, Timestamps,
+    AccurateEcnOrder, Authentication, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header, OPTION_OCTETS,
+    Options, SackBlocks, Timestamps,
 };
 use crate::checksum;
 
@@ -31,11 +31,13 @@ pub fn header_len(options: &Options, flags: Flags) -> usize {
 /// and nothing written, when `out` is shorter.
 ///
 /// Options come in the order of PR-8 and end in zero octets up to the next word (MUST-69).
-/// Authentication comes first: a code is not what may be left out. On a SYN: MSS, SACK-permitted, timestamps, NOP and window scale, then Fast Open, user
-/// timeout, accurate ECN. Elsewhere: NOP NOP timestamps, NOP NOP SACK, user timeout, accurate
-/// ECN; MSS, scale, SACK-permitted and Fast Open are left out there (MUST-65), as is SACK on a
-/// SYN. What does not fit 40 octets is left out: of SACK the last blocks (three fit beside
-/// timestamps), of accurate ECN the last counters, of others the whole option.
+/// Authentication comes first: a code is not what may be left out.
+/// On a SYN: MSS, SACK-permitted, timestamps, NOP and window scale, then Fast Open, user
+/// timeout. Elsewhere: NOP NOP timestamps, NOP NOP SACK, user timeout; MSS, scale, SACK-permitted
+/// and Fast Open are left out there (MUST-65), as is SACK on a SYN. Accurate ECN follows the
+/// timestamps, or on a SYN without them the MSS; NOPs then bring what follows to its place in a
+/// word, and the end to a word's. What does not fit 40 octets is left out: of SACK the last blocks
+/// (three fit beside timestamps), of others the whole option.
 #[inline]
 pub fn emit(
     out: &mut [u8],
@@ -115,14 +117,15 @@ impl Area {
                 let [kind, len, a, b, c, d, e, f, g, h] = timestamp_option(timestamps);
                 area.put(&[1, 1, kind, len, a, b, c, d, e, f, g, h]);
             }
+            area.put_accurate_ecn(options, options.sack.len().min(2));
             area.put_sack(&options.sack);
         }
         if let Some(timeout) = options.user_timeout {
             let [high, low] = timeout.to_be_bytes();
             area.put(&[28, 4, high, low]);
         }
-        if let Some(option) = &options.accurate_ecn {
-            area.put_accurate_ecn(option);
+        if options.accurate_ecn.is_some() {
+            area.align(0);
         }
         area
     }
@@ -145,24 +148,37 @@ impl Area {
         }
     }
 
+    /// NOPs until `place` octets of the present word are written.
+    #[inline]
+    fn align(&mut self, place: usize) {
+        while self.len % 4 != place && self.room() > 0 {
+            self.put(&[1]);
+        }
+    }
+
     fn put_syn(&mut self, options: &Options) {
         if let Some(mss) = options.mss {
             let [high, low] = mss.to_be_bytes();
             self.put(&[2, 4, high, low]);
         }
-        // Two octets before the timestamps keep them on a word boundary; without them padding in
-        // front keeps what follows there, the layout that peers and their tests know.
-        match (options.sack_permitted, options.timestamps) {
-            (true, Some(_)) => self.put(&[4, 2]),
-            (true, None) => self.put(&[1, 1, 4, 2]),
-            (false, Some(_)) => self.put(&[1, 1]),
-            (false, None) => {}
-        }
         if let Some(timestamps) = options.timestamps {
+            // The two octets before the timestamps keep them on a word boundary.
+            self.put(if options.sack_permitted { &[4, 2] } else { &[1, 1] });
             self.put(&timestamp_option(timestamps));
         }
+        self.put_accurate_ecn(options, 0);
+        if options.sack_permitted && options.timestamps.is_none() {
+            // Padding in front ends a word here: the layout that peers and their tests know.
+            self.align(2);
+            self.put(&[4, 2]);
+        }
         if let Some(shift) = options.scale {
-            self.put(&[1, 3, 3, shift]);
+            if options.accurate_ecn.is_some() {
+                self.align(1);
+                self.put(&[3, 3, shift]);
+            } else {
+                self.put(&[1, 3, 3, shift]);
+            }
         }
         if let Some(cookie) = &options.fast_open {
             let octets = cookie.octets();
@@ -174,21 +190,33 @@ impl Area {
     }
 
     fn put_sack(&mut self, blocks: &SackBlocks) {
-        let count = blocks.len().min(self.room().saturating_sub(4) / 8);
+        // Kind and length end a word, so that the edges begin one.
+        let before = (self.len + 2).next_multiple_of(4);
+        let count = blocks.len().min(OPTION_OCTETS.saturating_sub(before) / 8);
         if count == 0 {
             return;
         }
-        self.put(&[1, 1, 5, count as u8 * 8 + 2]);
+        self.align(2);
+        self.put(&[5, count as u8 * 8 + 2]);
         for block in blocks.iter().take(count) {
             self.put(&block.left.0.to_be_bytes());
             self.put(&block.right.0.to_be_bytes());
         }
     }
 
-    fn put_accurate_ecn(&mut self, option: &AccurateEcn) {
-        let wanted = usize::from(option.count.min(3));
-        let count = wanted.min(self.room().saturating_sub(2) / 3);
-        if count < wanted.min(1) {
+    /// All of the option, unless it would push out what matters more: on a SYN anything else, later
+    /// as many SACK `blocks` (RFC 9768 §3.2.3.3: two). Who chose the counters knew of no authentication.
+    fn put_accurate_ecn(&mut self, options: &Options, blocks: usize) {
+        let Some(option) = &options.accurate_ecn else { return };
+        let count = usize::from(option.count.min(3));
+        let mut end = self.len + 2 + 3 * count;
+        if options.sack_permitted && options.timestamps.is_none() || blocks > 0 {
+            end = (end + 2).next_multiple_of(4) + 8 * blocks;
+        }
+        if options.scale.is_some() {
+            end = (end + 3).next_multiple_of(4);
+        }
+        if end > OPTION_OCTETS {
             return;
         }
         let kind = match option.order {

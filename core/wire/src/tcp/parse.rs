@@ -144,12 +144,11 @@ fn authentication(body: &[u8]) -> Option<Authentication> {
     Some(Authentication::Ao { key_id, next_key_id })
 }
 
+/// Of any length: the whole fields that fit count, up to three (RFC 9768 §3.2.3).
 fn accurate_ecn(order: AccurateEcnOrder, body: &[u8]) -> Option<AccurateEcn> {
-    let (fields, odd) = body.as_chunks::<3>();
-    if !odd.is_empty() || fields.len() > 3 {
-        return None;
-    }
-    let mut option = AccurateEcn { order, count: fields.len() as u8, counters: [0; 3] };
+    let (fields, _) = body.as_chunks::<3>();
+    let count = fields.len().min(3) as u8;
+    let mut option = AccurateEcn { order, count, counters: [0; 3] };
     for (counter, [a, b, c]) in option.counters.iter_mut().zip(fields) {
         *counter = u32::from_be_bytes([0, *a, *b, *c]);
     }

@@ -43,6 +43,14 @@ fn defaults_are_those_of_the_readme() {
 }
 
 #[test]
+fn accurate_ecn_has_two_words() {
+    for (text, ecn) in [("accurate", Ecn::Accurate), ("accept-accurate", Ecn::AcceptAccurate)] {
+        let Command::Serve(serve) = cli(&format!("serve . --ecn {text}")).command else { panic!() };
+        assert_eq!(Plan::from_options(&serve.network).unwrap().ecn, ecn);
+    }
+}
+
+#[test]
 fn options_are_taken() {
     let cli = cli("connect fd77::1 7 --dev t1 --addr 10.9.0.2/24 --addr fd09::2/64 \
          --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json");

@@ -8,6 +8,7 @@ use usertcp_cc::{Algorithm, AnyController, PathStart};
 use usertcp_frame::{Chain, Class, FramePool, Packet};
 use usertcp_ip::{Input, Ip, IpConfig, Outgoing, remote_address};
 use usertcp_stack::demux::Demux;
+use usertcp_tcp::MarkReport;
 use usertcp_tcp::recovery::{AckInput, Recovery, RecoverySettings, RecoveryStart};
 use usertcp_wire::ipv4;
 
@@ -123,6 +124,8 @@ impl RandomBlocks {
             timestamps: false,
             rtt,
             handshake_timed_out: false,
+            earlier_rtt: None,
+            reorders: false,
         };
         let path =
             PathStart { now, mss_octets: MSS, rtt, handshake_lost: false, threshold_octets: None };
@@ -149,7 +152,8 @@ impl RandomBlocks {
             has_payload: false,
             new_data_ready: false,
             mss: MSS,
-            marked_octets: 0,
+            marks: MarkReport::default(),
+            mtu_probe: None,
         };
         let outcome = self.recovery.on_ack(self.now, &input, &mut self.cc, &mut self.prng);
         outcome.newly_sacked_octets

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use usertcp_base::{Limiter, Span};
 use usertcp_stack::ConnInfo;
-use usertcp_tcp::{Info, RecoveryState, StateName};
+use usertcp_tcp::{Info, OptionPath, RecoveryState, StateName};
 
 /// Octets of `struct tcp_info`.
 pub const TCP_INFO_OCTETS: usize = 280;
@@ -40,7 +40,7 @@ const OTHERS: [(&str, i64); 12] = [
 ];
 
 /// Name, place and octets of each figure; bit fields have none of their own place here.
-const PLACES: [(&str, usize, usize); 70] = [
+const PLACES: [(&str, usize, usize); 71] = [
     ("state", 0, 1),
     ("ca_state", 1, 1),
     ("retransmits", 2, 1),
@@ -111,6 +111,7 @@ const PLACES: [(&str, usize, usize); 70] = [
     ("fastopen_client_fail", 7, 0),
     ("ecn_mode", 276, 0),
     ("accecn_fail_mode", 276, 0),
+    ("accecn_opt_seen", 276, 0),
 ];
 
 fn state_number(state: StateName) -> i64 {
@@ -159,6 +160,7 @@ pub fn octets(info: &ConnInfo) -> [u8; TCP_INFO_OCTETS] {
         figures.iter().find(|(name, _)| *name == wanted).map_or(0, |(_, value)| *value as u8)
     };
     out[6] = scale("snd_wscale") & 15 | scale("rcv_wscale") << 4;
+    out[276] = scale("ecn_mode") & 3 | (scale("accecn_opt_seen") & 3) << 2;
     out
 }
 
@@ -218,6 +220,32 @@ fn figures(info: &ConnInfo) -> Vec<(&'static str, i64)> {
         ("delivered", whole),
         ("rwnd_limited", micros(figures.limited[Limiter::PeerWindow as usize])),
         ("pacing_rate", pacing),
+    ]);
+    out.extend(ecn_figures(&figures));
+    out
+}
+
+/// What is told of ECN: the octet counters without their initial ones.
+fn ecn_figures(figures: &Info) -> Vec<(&'static str, i64)> {
+    let mode = if figures.accurate_ecn.is_some() { 2 } else { i64::from(figures.ecn) };
+    let mut out = vec![("ecn_mode", mode)];
+    let Some(accurate) = figures.accurate_ecn else { return out };
+    let seen = match accurate.option {
+        OptionPath::Absent => 0,
+        OptionPath::Empty => 1,
+        OptionPath::Usable => 2,
+        OptionPath::Ignored => 3,
+    };
+    out.extend([
+        ("accecn_opt_seen", seen),
+        ("delivered_ce", i64::from(accurate.delivered_marked_packets)),
+        ("delivered_ce_bytes", i64::from(accurate.delivered_marked_octets)),
+        ("delivered_e0_bytes", i64::from(accurate.delivered_capable0_octets)),
+        ("delivered_e1_bytes", i64::from(accurate.delivered_capable1_octets)),
+        ("received_ce", i64::from(accurate.received_marked_packets)),
+        ("received_ce_bytes", i64::from(accurate.received_marked_octets)),
+        ("received_e0_bytes", i64::from(accurate.received_capable0_octets)),
+        ("received_e1_bytes", i64::from(accurate.received_capable1_octets)),
     ]);
     out
 }

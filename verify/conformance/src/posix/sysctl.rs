@@ -4,7 +4,7 @@
 
 use super::profile::Defaults;
 use usertcp_base::Span;
-use usertcp_tcp::{EcnMode, MtuProbing};
+use usertcp_tcp::{EcnMode, EcnOption, MtuProbing};
 
 /// What a value came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,6 +107,13 @@ fn set_one(defaults: &mut Defaults, name: &str, value: u64) -> Set {
         ("tcp_ecn", 0) => settings.ecn = EcnMode::Off,
         ("tcp_ecn", 1) => settings.ecn = EcnMode::Ask,
         ("tcp_ecn", 2) => settings.ecn = EcnMode::Accept,
+        ("tcp_ecn", 3) => settings.ecn = EcnMode::AskAccurate,
+        ("tcp_ecn", 4) => settings.ecn = EcnMode::AskClassic,
+        ("tcp_ecn", 5) => settings.ecn = EcnMode::AcceptAccurate,
+        ("tcp_ecn_option", 0) => settings.ecn_option = EcnOption::Never,
+        ("tcp_ecn_option", 1) => settings.ecn_option = EcnOption::Least,
+        ("tcp_ecn_option", 2) => settings.ecn_option = EcnOption::WhenChanged,
+        ("tcp_ecn_option", 3) => settings.ecn_option = EcnOption::Persist,
         _ => return Set::Missing,
     }
     Set::Done

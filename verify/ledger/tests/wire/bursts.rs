@@ -166,6 +166,7 @@ fn grown<C: CongestionController>(segments: u32) -> u32 {
         srtt: ROUND_TRIP,
         min_rtt: ROUND_TRIP,
         marked_octets: 0,
+        marked_packets: 0,
         window_limited: true,
         round_ended: true,
         in_recovery: false,

@@ -17,6 +17,7 @@ mod undo;
 use super::records::Marks;
 use super::undo::Frto;
 use super::*;
+use crate::ecn::MarkReport;
 use std::vec::Vec;
 use usertcp_base::{Prng, Rate};
 use usertcp_cc::{
@@ -189,7 +190,7 @@ impl Sender {
             has_payload: false,
             new_data_ready: self.new_data_ready,
             mss: MSS,
-            marked_octets: 0,
+            marks: MarkReport::None,
             mtu_probe: self.mtu_probe,
         }
     }

@@ -125,7 +125,7 @@ fn apply(sender: &mut Sender, op: &Op) {
                 window_changed: flags & 1 != 0,
                 has_payload: flags & 2 != 0,
                 new_data_ready: flags & 4 != 0,
-                marked_octets: u32::from(flags & 8),
+                marks: if flags & 8 != 0 { MarkReport::Classic(8) } else { MarkReport::None },
                 ..sender.input(ack, &blocks)
             };
             let _ = sender.give(&input);

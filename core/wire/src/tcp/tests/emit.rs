@@ -93,11 +93,19 @@ fn forty_octets_are_never_exceeded() {
         }),
         ..Options::default()
     };
-    assert_eq!(emitted(Flags::SYN, &everything).len(), 40);
+    assert_eq!(emitted(Flags::SYN, &everything).len(), 36, "the cookie does not fit");
     assert_eq!(emitted(Flags::ACK, &everything).len(), 40);
-    let two = Options { sack: (0..2).map(block).collect(), user_timeout: None, ..everything };
-    let area = emitted(Flags::ACK, &two);
-    assert_eq!(area[32..34], [172, 8], "two counters fit beside two blocks");
+    let four = Options { user_timeout: None, ..everything };
+    let area = emitted(Flags::ACK, &four);
+    assert_eq!((area.len(), &area[12..16]), (40, &[1, 1, 5, 26][..]), "blocks before counters");
+    let one = Options { sack: [block(1)].into_iter().collect(), ..four };
+    let area = emitted(Flags::ACK, &one);
+    assert_eq!((area.len(), &area[12..14], &area[26..28]), (36, &[172, 11][..], &[5, 10][..]));
+    // Beside a code there is no room for the counters on a SYN-ACK with all else.
+    let code = Some(Authentication::Ao { key_id: 1, next_key_id: 2 });
+    let coded = Options { authentication: code, fast_open: None, user_timeout: None, ..one };
+    let area = emitted(Flags::SYN | Flags::ACK, &coded);
+    assert_eq!((area.len(), &area[32..36]), (36, &[1, 3, 3, 2][..]));
 }
 
 #[test]
@@ -119,4 +127,37 @@ fn the_field_for_an_offloading_device_is_the_pseudo_sum() {
     let field = checksum::finish(checksum::sum(&out));
     out[16..18].copy_from_slice(&field.to_be_bytes());
     assert!(verifies(&out, pseudo));
+}
+
+// proves OPT-172, OPT-174: the place of accurate ECN and of what follows it
+#[test]
+fn accurate_ecn_keeps_what_follows_in_place() {
+    let option = |order, count| AccurateEcn { order, count, counters: [0x10203, 4, 5] };
+    let (one, zero) = (AccurateEcnOrder::Capable1First, AccurateEcnOrder::Capable0First);
+    let full = [174, 11, 1, 2, 3, 0, 0, 4, 0, 0, 5];
+    let syn = Options {
+        mss: Some(1460),
+        scale: Some(8),
+        sack_permitted: true,
+        accurate_ecn: Some(option(one, 3)),
+        ..Options::default()
+    };
+    let expected = [&[2, 4, 5, 180][..], &full, &[1, 1, 1, 4, 2, 1, 3, 3, 8]].concat();
+    assert_eq!(emitted(Flags::SYN | Flags::ACK, &syn), expected);
+    let area = emitted(Flags::SYN | Flags::ACK, &Options { timestamps: TS, ..syn });
+    let expected = [&full[..], &[1, 1, 3, 3, 8]].concat();
+    assert_eq!((&area[4..8], &area[16..]), (&[4, 2, 8, 10][..], &expected[..]));
+    let sack: SackBlocks = [block(1)].into_iter().collect();
+    for (count, kind, alone, with_sack) in
+        [(0, 172, 4, 12), (1, 172, 8, 16), (2, 172, 8, 20), (3, 172, 12, 24)]
+    {
+        let options = Options { accurate_ecn: Some(option(zero, count)), ..Options::default() };
+        let octets = usize::from(count) * 3 + 2;
+        let area = emitted(Flags::ACK, &options);
+        assert_eq!((area.len(), area[0], usize::from(area[1])), (alone, kind, octets));
+        assert!(area[octets..].iter().all(|octet| *octet == 1), "NOPs, no end of list");
+        let area = emitted(Flags::ACK, &Options { sack, ..options });
+        assert_eq!((area.len(), &area[with_sack - 10..with_sack - 8]), (with_sack, &[5, 10][..]));
+        assert!(area[octets..with_sack - 10].iter().all(|octet| *octet == 1));
+    }
 }

@@ -180,7 +180,6 @@ fn fast_open_accurate_ecn_and_signatures() {
             counters: [1, 256, 0]
         })
     );
-    assert_eq!(parsed(ACK, &[172, 4, 0, 0]).unwrap().accurate_ecn, None);
     let mut md5 = vec![19, 18];
     md5.resize(18, 3);
     assert_eq!(parsed(ACK, &md5).unwrap().authentication, Some(Authentication::Md5));
@@ -221,5 +220,24 @@ proptest! {
         }
         area.truncate(40);
         let _ = parsed(flags, &area);
+    }
+}
+
+// proves OPT-172, OPT-174, 9768-7: every length of both kinds, and lengths of the future
+#[test]
+fn accurate_ecn_of_every_length() {
+    let kinds = [(172, AccurateEcnOrder::Capable0First), (174, AccurateEcnOrder::Capable1First)];
+    for (kind, order) in kinds {
+        for octets in 0..=38u8 {
+            let mut area = vec![kind, octets + 2];
+            area.extend((0..octets).map(|at| at + 1));
+            let mut expected = AccurateEcn { order, count: octets.min(9) / 3, counters: [0; 3] };
+            for field in 0..expected.count {
+                let first = u32::from(field) * 3 + 1;
+                expected.counters[usize::from(field)] =
+                    first << 16 | (first + 1) << 8 | (first + 2);
+            }
+            assert_eq!(parsed(ACK, &area).unwrap().accurate_ecn, Some(expected), "{octets}");
+        }
     }
 }
