@@ -128,6 +128,32 @@ fn reported_duplicates_widen_the_reordering_window_up_to_a_round_trip() {
     assert_eq!(window(&sender), 25);
 }
 
+// An original that answers after all is as good a witness as a reported duplicate; a recovery that
+// was none does not count among the sixteen.
+#[test]
+fn an_undone_recovery_widens_the_reordering_window_and_keeps_it_wide() {
+    let mut sender = Sender::with_timestamps();
+    let sent = sender.now;
+    sender.send(10).pass(100);
+    let _ = sender.sack(1, &[(2, 4)]);
+    assert_eq!(sender.resend(), [1]);
+    sender.echoed_at = Some(sent);
+    let outcome = sender.pass(5).ack(5);
+    assert!(outcome.spurious && outcome.left_recovery);
+    let window =
+        |sender: &Sender| sender.recovery.rack.window(&sender.recovery.rtt, true, 9).as_millis();
+    assert_eq!(window(&sender), 50);
+    // The retransmission's duplicate is of the same round.
+    let _ = sender.sack(5, &[(1, 1)]);
+    assert_eq!(window(&sender), 50);
+    for _ in 0..15 {
+        sender.recovery.rack.on_recovery_ended();
+    }
+    assert_eq!(window(&sender), 50);
+    sender.recovery.rack.on_recovery_ended();
+    assert_eq!(window(&sender), 25);
+}
+
 // proves 8985-8
 #[test]
 fn a_timeout_leaves_alone_what_was_just_sent() {
