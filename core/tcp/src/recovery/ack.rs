@@ -22,12 +22,22 @@ const OLDEST_DSACK: u32 = 1 << 30;
 /// What was true before the acknowledgement.
 struct Before {
     una: Seq,
+    /// FlightSize (RFC 5681 §2): not cumulatively acknowledged, the SACKed and the lost included.
     outstanding: u32,
     in_flight: u32,
-    /// FlightSize: outstanding and not SACKed, the lost included.
-    flight: u32,
+    /// Outstanding and not SACKed, the lost included: RecoverFS of PRR.
+    unsacked: u32,
     state: RecoveryState,
     window_limited: bool,
+}
+
+/// What was outstanding when a loss was noticed.
+pub(super) struct FlightSize {
+    /// All of it: what the window is reduced from (RFC 5681 §2; the controller leaves out what
+    /// limited transmit added, as it is beyond the window).
+    pub(super) octets: u32,
+    /// What was not SACKed: RecoverFS of PRR (RFC 9937 §6.1).
+    pub(super) unsacked: u32,
 }
 
 /// What of an acknowledgement the steps ask for again and again.
@@ -106,7 +116,7 @@ impl Recovery {
             una: self.board.una(),
             outstanding,
             in_flight: self.in_flight(),
-            flight: outstanding.saturating_sub(self.board.sums().sacked),
+            unsacked: outstanding.saturating_sub(self.board.sums().sacked),
             state: self.state,
             window_limited: self.delivery.window_limited(window, self.mss(), doubling),
         }
@@ -261,7 +271,7 @@ impl Recovery {
             cc.on_congestion(&Congestion {
                 now: ack.now,
                 kind: CongestionKind::Loss,
-                flight_octets: before.flight,
+                flight_octets: before.outstanding,
                 lost_octets: self.mss(),
             });
             cc.on_path(ack.now, &PathChange::RecoveryEnded);
@@ -321,7 +331,8 @@ impl Recovery {
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(scan.lost_octets);
         if self.board.sums().lost != 0 && self.state == RecoveryState::Open {
             outcome.entered_recovery = true;
-            self.enter_fast_recovery(ack.now, before.flight, scan.lost_octets, cc);
+            let flight = FlightSize { octets: before.outstanding, unsacked: before.unsacked };
+            self.enter_fast_recovery(ack.now, flight, scan.lost_octets, cc);
         }
         if !self.sack && ack.duplicate && self.state != RecoveryState::TimeoutRecovery {
             let fast = self.state == RecoveryState::FastRecovery;
@@ -360,7 +371,7 @@ impl Recovery {
     pub(super) fn enter_fast_recovery<C: CongestionController>(
         &mut self,
         now: Instant,
-        flight_octets: u32,
+        flight: FlightSize,
         lost_octets: u32,
         cc: &mut C,
     ) {
@@ -369,11 +380,12 @@ impl Recovery {
         self.tail.on_recovery();
         let reduced = self.undo.by_mark;
         self.undo = Undo::start(self.board.una());
-        self.prr = Prr::start(flight_octets);
+        self.prr = Prr::start(flight.unsacked);
         self.grant = Grant::None;
         // The window in which the loss lies may have been reduced for a mark already.
         if !reduced {
             let kind = CongestionKind::Loss;
+            let flight_octets = flight.octets;
             cc.on_congestion(&Congestion { now, kind, flight_octets, lost_octets });
         }
     }
@@ -397,7 +409,7 @@ impl Recovery {
         cc.on_congestion(&Congestion {
             now: ack.now,
             kind,
-            flight_octets: before.flight,
+            flight_octets: before.outstanding,
             lost_octets: 0,
         });
         true

@@ -4,6 +4,7 @@
 //! Must not know: what is queued beyond what it is told.
 //! Implements: RFC 6298 §5.4–5.7, RFC 5681 §3.1, RFC 8985 §6.3, §7.3, RFC 2018 §8, RFC 5682 §2.1.
 
+use super::ack::FlightSize;
 use super::records::Marks;
 use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
@@ -52,7 +53,8 @@ impl Recovery {
         cc: &mut C,
     ) -> TimerOutcome {
         let sums = self.board.sums();
-        let flight = self.board.outstanding().saturating_sub(sums.sacked);
+        let octets = self.board.outstanding();
+        let flight = FlightSize { octets, unsacked: octets.saturating_sub(sums.sacked) };
         let scan = self.scan(now);
         let expiry = self.expiry();
         match scan.next {
@@ -124,7 +126,7 @@ impl Recovery {
         self.timer.on_expiry(now);
         let count = self.timer.expiries();
         self.counters.timeouts = self.counters.timeouts.wrapping_add(1);
-        let flight_octets = self.board.outstanding().saturating_sub(self.board.sums().sacked);
+        let flight_octets = self.board.outstanding();
         let lost_octets = self.mark_expired(now);
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(lost_octets);
         if self.timer.backoff() > DOUBTFUL_BACKOFF {

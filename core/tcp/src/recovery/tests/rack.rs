@@ -227,6 +227,20 @@ fn five_losses_in_a_window_are_one_event() {
     assert_eq!(sender.cc.calls.iter().filter(|call| **call == Call::Ended).count(), 1);
 }
 
+// RFC 5681 §2: FlightSize is what was not cumulatively acknowledged. Right after a recovery most
+// of it may be SACKed, and the window would be cut by that share a second time.
+#[test]
+fn what_was_sacked_is_part_of_the_flight_that_is_reduced() {
+    let mut sender = Sender::new();
+    sender.send(20).pass(100);
+    let _ = sender.sack(1, &[(2, 3)]);
+    let _ = sender.sack(1, &[(2, 4)]);
+    assert_eq!(sender.congestions()[0].flight_octets, 20 * MSS);
+    assert_eq!(sender.resend(), [1]);
+    let _ = sender.expire();
+    assert_eq!(sender.congestions()[1].flight_octets, 20 * MSS);
+}
+
 #[test]
 fn an_hour_of_silence_confuses_no_32_bit_time() {
     for minutes in [1, 20, 36, 50, 71, 72, 90] {
