@@ -19,6 +19,7 @@ struct Column {
     stacks: [StackKind; 2],
     megabits: Vec<f64>,
     resent_percent: Vec<f64>,
+    needless_percent: Vec<f64>,
 }
 
 /// Runs what was asked for and prints it.
@@ -31,8 +32,16 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     println!("path: {}", describe(options));
     println!(
-        "{:>5} {:>5}  {:<16} {:>9} {:>9} {:>7} {:>7} {:>9} {:>8}  sender's control",
-        "round", "seed", "contender", "Mbit/s", "resent %", "lost", "queue", "timeouts", "late p99"
+        "{:>5} {:>5}  {:<16} {:>9} {:>9} {:>10} {:>7} {:>7} {:>8}  sender's control",
+        "round",
+        "seed",
+        "contender",
+        "Mbit/s",
+        "resent %",
+        "needless %",
+        "lost",
+        "queue",
+        "late p99"
     );
     let mut columns: Vec<Column> = options.contenders.iter().map(|s| Column::new(*s)).collect();
     for round in 0..options.rounds {
@@ -50,6 +59,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             }
             column.megabits.push(megabits);
             column.resent_percent.push(resent);
+            column.needless_percent.push(needless_percent(&shown));
         }
     }
     println!();
@@ -58,7 +68,7 @@ pub fn run(options: &Options) -> Result<(), String> {
 
 impl Column {
     fn new(stacks: [StackKind; 2]) -> Column {
-        Column { stacks, megabits: vec![], resent_percent: vec![] }
+        Column { stacks, megabits: vec![], resent_percent: vec![], needless_percent: vec![] }
     }
 }
 
@@ -102,16 +112,29 @@ fn print_row(round: u32, seed: u64, stacks: [StackKind; 2], megabits: f64, shown
     let late = shown.seen.late_p99;
     let busy = if late > LATE_LIMIT_NANOS { "  (machine busy)" } else { "" };
     println!(
-        "{:>5} {seed:>5}  {:<16} {megabits:>9.3} {:>9.3} {:>7} {:>7} {:>9} {:>6}us  {}{busy}",
+        "{:>5} {seed:>5}  {:<16} {megabits:>9.3} {:>9.3} {:>10.3} {:>7} {:>7} {:>6}us  {}{busy}",
         round + 1,
         name(stacks),
         shown.seen.watches[0].resent_percent(),
-        forth.lost + forth.overflowed + forth.too_big,
+        needless_percent(shown),
+        dropped(shown),
         forth.longest_queue_packets,
-        shown.sender.timeouts,
         late / 1000,
         shown.sender.controller,
     );
+}
+
+/// Packets of the sender's that the path dropped, for whatever reason.
+fn dropped(shown: &Shown) -> u64 {
+    let forth = &shown.seen.counts[0];
+    forth.lost + forth.overflowed + forth.too_big
+}
+
+/// Packets sent again beyond those that were dropped, in percent of all with payload.
+fn needless_percent(shown: &Shown) -> f64 {
+    let watch = &shown.seen.watches[0];
+    let needless = watch.resent_packets.saturating_sub(dropped(shown));
+    needless as f64 * 100.0 / watch.data_packets.max(1) as f64
 }
 
 fn summarise(columns: &[Column], options: &Options) -> Result<(), String> {
@@ -120,7 +143,10 @@ fn summarise(columns: &[Column], options: &Options) -> Result<(), String> {
     for column in columns {
         let (megabits, resent) = (median(&column.megabits), median(&column.resent_percent));
         let who = name(column.stacks);
-        let mut line = format!("median  {who:<16} {megabits:>9.3} Mbit/s, {resent:.3} % resent");
+        let needless = median(&column.needless_percent);
+        let mut line = format!(
+            "median  {who:<16} {megabits:>9.3} Mbit/s, {resent:.3} % resent, {needless:.3} % needlessly"
+        );
         if let Some(kernel) = kernel.filter(|kernel| kernel.stacks != column.stacks) {
             let ratio = megabits / median(&kernel.megabits);
             let pairs: Vec<f64> =

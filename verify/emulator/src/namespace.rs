@@ -92,27 +92,20 @@ impl HostConfig {
 /// What could not be done, and why.
 pub fn enter(side: Side, stack: StackKind, config: &HostConfig) -> Result<File, String> {
     sys::enter_new_namespace().map_err(|error| format!("a network namespace: {error}"))?;
-    let device =
-        sys::open_tun(PATH_DEVICE).map_err(|error| format!("a TUN device {PATH_DEVICE}: {error}"))?;
+    let device = sys::open_tun(PATH_DEVICE)
+        .map_err(|error| format!("a TUN device {PATH_DEVICE}: {error}"))?;
     set_parameters(stack, config)?;
     ip("link set lo up")?;
     let mtu = config.mtu;
     ip(&format!("link set {PATH_DEVICE} mtu {mtu} txqueuelen {QUEUE_LENGTH_PACKETS} up"))?;
-    let peer = match side {
-        Side::Sender => Side::Receiver,
-        Side::Receiver => Side::Sender,
-    };
     if stack == StackKind::Kernel {
         let nodad = if config.v6 { " nodad" } else { "" };
         ip(&format!("addr add {} dev {PATH_DEVICE}{nodad}", config.cidr(side)))?;
     }
-    // The peer's whole network lies behind the path.
-    ip(&format!("route add {}/{} dev {PATH_DEVICE}", network(config, peer), config.prefix_bits()))?;
+    // The rest of the world, routers that send ICMP included, lies behind the path.
+    let family = if config.v6 { "-6" } else { "-4" };
+    ip(&format!("{family} route add default dev {PATH_DEVICE}"))?;
     Ok(device)
-}
-
-fn network(config: &HostConfig, side: Side) -> IpAddr {
-    config.host(side, 0)
 }
 
 fn set_parameters(stack: StackKind, config: &HostConfig) -> Result<(), String> {

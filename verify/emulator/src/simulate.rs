@@ -7,11 +7,11 @@ use crate::options::Options;
 use crate::path::{Nanos, Offered, Path};
 use crate::watch::Watch;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use usertcp::{Cidr, DeviceFacts, Settings};
 use usertcp_base::{ConnId, Instant, Limits, Span};
 use usertcp_sim::host::Host;
 use usertcp_sim::signal::too_big;
 use usertcp_sim::stream::{Plan, Stream};
-use usertcp::{Cidr, DeviceFacts, Settings};
 use usertcp_stack::{Connect, Listen, Profile, ShardConfig};
 
 const PORT: u16 = 80;
@@ -35,7 +35,10 @@ pub struct Simulation {
 /// A stack that does not start, or wrong octets.
 pub fn run(options: &Options) -> Result<(), String> {
     println!("path: {} (virtual time)", describe(options));
-    println!("{:>5}  {:>9} {:>9} {:>7} {:>9} {:>9}", "seed", "Mbit/s", "resent %", "lost", "needless", "timeouts");
+    println!(
+        "{:>5}  {:>9} {:>9} {:>7} {:>9} {:>9}",
+        "seed", "Mbit/s", "resent %", "lost", "needless", "timeouts"
+    );
     for round in 0..options.rounds {
         let seed = options.seed + u64::from(round);
         let mut simulation = Simulation::new(options, seed)?;
@@ -113,9 +116,11 @@ impl Simulation {
                 self.send(side, packet);
             }
         }
-        let wakes = self.hosts.iter().filter_map(Host::next_wake).map(|at| {
-            at.as_micros().saturating_sub(START_MICROS).saturating_mul(1000)
-        });
+        let wakes = self
+            .hosts
+            .iter()
+            .filter_map(Host::next_wake)
+            .map(|at| at.as_micros().saturating_sub(START_MICROS).saturating_mul(1000));
         let next = self.paths.iter().filter_map(Path::next_arrival).chain(wakes).min();
         match next {
             Some(next) if next <= end => {

@@ -2,7 +2,7 @@
 //! Owns: nothing beyond a call. Must not know: usertcp.
 
 use super::{
-    CHUNK, Job, OVERTIME, PATIENCE, PORT, Pattern, ReceiverReport, Received, SAMPLE_TIME, Sample,
+    CHUNK, Job, OVERTIME, PATIENCE, PORT, Pattern, Received, ReceiverReport, SAMPLE_TIME, Sample,
     SenderReport,
 };
 use crate::namespace::Side;
@@ -68,8 +68,8 @@ fn write_for(stream: &mut TcpStream, job: &Job, report: &mut SenderReport) -> Re
 fn sample(stream: &TcpStream, job: &Job) -> Option<Sample> {
     let info = sys::tcp_info(stream).ok()?;
     let mss = u64::from(info.tcpi_snd_mss);
-    let flight = info.tcpi_unacked.saturating_sub(info.tcpi_sacked + info.tcpi_lost)
-        + info.tcpi_retrans;
+    let flight =
+        info.tcpi_unacked.saturating_sub(info.tcpi_sacked + info.tcpi_lost) + info.tcpi_retrans;
     Some(Sample {
         at: job.origin.elapsed(),
         window_octets: u64::from(info.tcpi_snd_cwnd) * mss,

@@ -3,7 +3,7 @@
 //! Owns: two handlers. Must not know: the kernel's sockets.
 
 use super::{
-    CHUNK, Job, OVERTIME, PATIENCE, PORT, Pattern, ReceiverReport, Received, SAMPLE_TIME, Sample,
+    CHUNK, Job, OVERTIME, PATIENCE, PORT, Pattern, Received, ReceiverReport, SAMPLE_TIME, Sample,
     SenderReport,
 };
 use crate::namespace::{STACK_DEVICE, Side};
@@ -41,13 +41,8 @@ pub fn send(job: &Job) -> Outcome<SenderReport> {
 /// What went wrong, in words.
 pub fn receive(job: &Job, ready: impl FnOnce()) -> Outcome<ReceiverReport> {
     let (tell, outcome) = channel();
-    let handler = Receiving {
-        job: job.clone(),
-        conn: None,
-        received: None,
-        buffer: vec![0; CHUNK],
-        tell,
-    };
+    let handler =
+        Receiving { job: job.clone(), conn: None, received: None, buffer: vec![0; CHUNK], tell };
     let stack = start(job, Side::Receiver, handler)?;
     // A question is answered after the start, where the handler began to listen.
     stack.run_blocking(|_| ()).map_err(|error| error.to_string())?;

@@ -44,8 +44,7 @@ impl Line {
     /// A packet left the transmitter at `left`.
     pub(super) fn enter(&mut self, left: Nanos, config: &PathConfig, fate: &Fate, packet: Vec<u8>) {
         let due = left + config.delay + share(config.jitter, fate.jitter);
-        let mut underway =
-            UnderWay { due, serial: self.serial, behind: 0, latest: due, packet };
+        let mut underway = UnderWay { due, serial: self.serial, behind: 0, latest: due, packet };
         self.serial += 1;
         match (fate.reordered, config.reordering) {
             (Some(part), Reordering::LateBy(most)) => {

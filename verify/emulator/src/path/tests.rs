@@ -34,10 +34,8 @@ fn the_rate_spaces_packets_and_delay_moves_all_of_them() {
 
 #[test]
 fn a_full_queue_drops_from_its_tail_by_packets_and_by_octets() {
-    let limited = PathConfig {
-        rate: Rate::from_bits_per_second(120_000_000),
-        ..PathConfig::clean(0)
-    };
+    let limited =
+        PathConfig { rate: Rate::from_bits_per_second(120_000_000), ..PathConfig::clean(0) };
     for config in [
         PathConfig { queue_packets: 4, ..limited },
         PathConfig { queue_octets: 4 * MTU_PACKET as u64, ..limited },
