@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Handshake, Offer};
+use usertcp_tcp::{Handshake, Offer, SoftErrors};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens.
@@ -93,7 +93,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let offset = isn::timestamp_offset(&self.secrets, &flow);
         let handshake = Handshake::active(now, iss, offset, &offer);
         let syn = handshake.synchronise(now, settings);
-        let opening = Opening { handshake, profile: to.profile, closed: false };
+        let soft_errors = SoftErrors::new(now);
+        let opening = Opening { handshake, profile: to.profile, closed: false, soft_errors };
         let body = Body::Opening(Box::new(opening));
         let (id, evicted) =
             self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;
