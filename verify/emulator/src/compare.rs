@@ -10,9 +10,13 @@ use crate::sys;
 use crate::trial::{Shown, Trial};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 /// More packets late by more than a millisecond than one in a hundred: the machine was busy.
 const LATE_LIMIT_NANOS: u64 = 1_000_000;
+
+/// SYNs may be lost, several in a row.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One contender's figures.
 struct Column {
@@ -80,6 +84,7 @@ fn trial(options: &Options, stacks: [StackKind; 2], seed: u64) -> Trial {
         paths: options.paths,
         seed,
         seconds: options.seconds,
+        patience: PATIENCE,
         capture: options.pcap.as_deref().map(file),
         sampled: options.samples.is_some(),
     }
@@ -182,7 +187,11 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-fn write_samples(file: &Path, samples: &[Sample]) -> Result<(), String> {
+/// Writes samples as tab-separated text.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_samples(file: &Path, samples: &[Sample]) -> Result<(), String> {
     let mut text =
         String::from("ms\twindow\tthreshold\tin_flight\tsrtt_us\tretransmissions\tlimiter\n");
     for sample in samples {

@@ -42,12 +42,17 @@ The path
   --drop-icmp          no ICMP passes, and no 'packet too big' is sent
 
 What else
+  --samples DIR        the sender's window, round trip ... every 20 ms, as tab-separated text
+What else of compare alone
   --smoke              2 seconds and one round; only whether all octets arrive and it ends well
   --at-least R         fail if a median is less than R times that of kk
   --resent-below P     fail if a usertcp sender sends P percent of its packets again, or more
-  --samples DIR        the sender's window, round trip ... every 20 ms, as tab-separated text
   --pcap DIR           headers at the sender's device
 ";
+
+/// Options that mean nothing where both ends are usertcp and time is virtual.
+const COMPARE_ALONE: [&str; 5] =
+    ["--contenders", "--smoke", "--at-least", "--resent-below", "--pcap"];
 
 /// What to do.
 #[derive(Debug)]
@@ -165,6 +170,9 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
     while let Some(name) = words.next() {
         if name == "--help" {
             return Ok(Command::Help);
+        }
+        if command == "simulate" && COMPARE_ALONE.contains(&name.as_str()) {
+            return Err(format!("{name}: of compare alone"));
         }
         if !given.switch(&name) {
             let value = words.next().ok_or_else(|| format!("{name}: a value is missing"))?;
@@ -353,9 +361,11 @@ mod tests {
     fn the_defaults_are_the_path_of_the_acceptance() {
         let options = parsed("compare").unwrap();
         let [forth, back] = options.paths;
-        assert_eq!(forth, back);
-        assert_eq!(forth.rate, Rate::from_bits_per_second(100_000_000));
-        assert_eq!((forth.delay, forth.queue_packets), (25 * MILLISECOND, 417));
+        for path in [forth, back] {
+            assert_eq!(path.rate, Rate::from_bits_per_second(100_000_000));
+            assert_eq!((path.delay, path.queue_packets), (25 * MILLISECOND, 417));
+            assert_eq!((path.loss, path.reorder, path.duplicate, path.mark), (0, 0, 0, 0));
+        }
         assert_eq!((options.rounds, options.contenders.len()), (5, 4));
     }
 
@@ -387,6 +397,7 @@ mod tests {
             ("compare --rate 0mbit", "--rate 0mbit: nothing would pass"),
             ("compare --contenders kx", "--contenders kx: kk, uk, ku or uu"),
             ("compare --fast yes", "--fast: no such option"),
+            ("simulate --contenders uu", "--contenders: of compare alone"),
             ("race", "race: no such command"),
         ] {
             assert_eq!(parsed(line).unwrap_err(), problem);

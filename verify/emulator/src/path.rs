@@ -158,7 +158,8 @@ impl Path {
         self.counts
     }
 
-    /// A packet enters. Its fate is that of its number, whatever the queue makes of it.
+    /// A packet enters. Its fate is that of its number among those that fit the path, whatever the
+    /// queue makes of it.
     pub fn offer(&mut self, now: Nanos, mut packet: Vec<u8>) -> Offered {
         self.counts.offered += 1;
         if self.config.drop_icmp && is_icmp(&packet) {

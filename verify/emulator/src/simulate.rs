@@ -2,13 +2,15 @@
 //! Owns: two simulated hosts and the loop between them. Must not know: clocks, devices.
 #![allow(clippy::float_arithmetic)] // figures for people
 
-use crate::compare::describe;
+use crate::compare::{describe, write_samples};
+use crate::end::Sample;
 use crate::options::Options;
 use crate::path::{Nanos, Offered, Path};
 use crate::watch::Watch;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 use usertcp::{Cidr, DeviceFacts, Settings};
-use usertcp_base::{ConnId, Instant, Limits, Span};
+use usertcp_base::{ConnId, Instant, Limiter, Limits, Span};
 use usertcp_sim::host::Host;
 use usertcp_sim::signal::too_big;
 use usertcp_sim::stream::{Plan, Stream};
@@ -17,6 +19,7 @@ use usertcp_stack::{Connect, Listen, Profile, ShardConfig};
 const PORT: u16 = 80;
 const CLIENT_PORT: u16 = 50_000;
 const SEEDS: (u64, u64) = (0x11, 0x22);
+const SAMPLE_NANOS: Nanos = 20_000_000;
 /// The shard's clock does not start at zero.
 const START_MICROS: u64 = 1_000_000_000;
 
@@ -43,12 +46,16 @@ pub fn run(options: &Options) -> Result<(), String> {
         let seed = options.seed + u64::from(round);
         let mut simulation = Simulation::new(options, seed)?;
         let end = u64::try_from(options.seconds.as_nanos()).unwrap_or(Nanos::MAX);
+        let mut samples = Vec::new();
         let mut sampled = 0;
         while simulation.step(end) {
             if options.samples.is_some() && simulation.now >= sampled {
-                sampled = simulation.now + 20_000_000;
-                simulation.print_sample();
+                sampled = simulation.now + SAMPLE_NANOS;
+                samples.extend(simulation.sample());
             }
+        }
+        if let Some(directory) = &options.samples {
+            write_samples(&directory.join(format!("virtual-{seed}.tsv")), &samples)?;
         }
         let counts = simulation.paths[0].counts();
         let counters = simulation.hosts[0].shard.counters();
@@ -161,20 +168,18 @@ impl Simulation {
         self.watch.resent_percent()
     }
 
-    fn print_sample(&self) {
+    fn sample(&self) -> Option<Sample> {
         let now = Instant::from_micros(START_MICROS + self.now / 1000);
-        let info = self.hosts[0].shard.info(now, self.conn).ok().and_then(|info| info.figures);
-        let Some(info) = info else { return };
-        println!(
-            "{}ms window {} threshold {} in flight {} srtt {} us resent {} limiter {:?}",
-            self.now / 1_000_000,
-            info.congestion_window_octets,
-            info.threshold_octets,
-            info.in_flight_octets,
-            info.srtt.as_micros(),
-            info.retransmissions,
-            info.limiter,
-        );
+        let info = self.hosts[0].shard.info(now, self.conn).ok()?.figures?;
+        Some(Sample {
+            at: Duration::from_nanos(self.now),
+            window_octets: info.congestion_window_octets.into(),
+            threshold_octets: info.threshold_octets.into(),
+            in_flight_octets: info.in_flight_octets.into(),
+            srtt_micros: info.srtt.as_micros(),
+            retransmissions: info.retransmissions.into(),
+            limiter: Limiter::NAMES.get(info.limiter as usize).copied().unwrap_or(""),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //! Owns: the threads of a trial. Must not know: what is compared with what.
 
 use crate::capture::Capture;
-use crate::end::{self, Job, OVERTIME, PATIENCE, ReceiverReport, SenderReport};
+use crate::end::{self, Job, ReceiverReport, SenderReport};
 use crate::namespace::{self, HostConfig, Side, StackKind};
 use crate::path::{Path, PathConfig};
 use crate::wire::{Seen, Wire};
@@ -27,6 +27,8 @@ pub struct Trial {
     pub seed: u64,
     /// Time that is measured.
     pub seconds: Duration,
+    /// How long an end waits for the other.
+    pub patience: Duration,
     /// Where to write the packets at the sender's device.
     pub capture: Option<PathBuf>,
     /// Whether to sample the sender's state.
@@ -68,6 +70,7 @@ impl Trial {
         let job = Job {
             host: self.host,
             seconds: self.seconds,
+            patience: self.patience,
             sampled: self.sampled,
             origin: Instant::now(),
         };
@@ -127,12 +130,10 @@ fn receive(stack: StackKind, job: &Job, ready: impl FnOnce()) -> Result<Receiver
     }
 }
 
-fn start_host<T: Send + 'static>(
-    side: Side,
-    stack: StackKind,
-    job: &Job,
-    act: fn(StackKind, &Job, Box<dyn FnOnce()>) -> Result<T, String>,
-) -> Host<T> {
+/// What a host does, once there is a path. It calls the closure when it is ready for the other.
+type Act<T> = fn(StackKind, &Job, Box<dyn FnOnce()>) -> Result<T, String>;
+
+fn start_host<T: Send + 'static>(side: Side, stack: StackKind, job: &Job, act: Act<T>) -> Host<T> {
     let (tell, told) = channel();
     let (go, may_go) = channel();
     let job = job.clone();
@@ -164,7 +165,8 @@ fn spawn<T: Send + 'static>(
 }
 
 fn device<T>(host: &Host<T>) -> Option<File> {
-    match host.told.recv_timeout(PATIENCE + OVERTIME) {
+    // It ends with the thread at the latest.
+    match host.told.recv() {
         Ok(Told::Device(file)) => Some(file),
         _ => None,
     }

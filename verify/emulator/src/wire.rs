@@ -112,9 +112,7 @@ impl Wire {
             let now = self.now();
             let packet = self.buffer[..octets].to_vec();
             self.watches[side].observe(&packet);
-            if let Some(capture) = &mut self.capture {
-                capture.write(now, &packet)?;
-            }
+            self.capture(side, now, &packet)?;
             let mtu = self.paths[side].config().mtu;
             let quote = if packet.len() > mtu { packet.clone() } else { Vec::new() };
             if self.paths[side].offer(now, packet) == Offered::TooBig {
@@ -138,18 +136,23 @@ impl Wire {
     }
 
     fn write(&mut self, side: usize, now: Nanos, packet: &[u8]) -> io::Result<()> {
-        if side == 0
-            && let Some(capture) = &mut self.capture
-        {
-            capture.write(now, packet)?;
-        }
-        match self.devices[side].write(packet) {
-            Ok(_) => Ok(()),
+        self.capture(side, now, packet)?;
+        // A TUN device takes a packet whole or not at all.
+        match self.devices[side].write_all(packet) {
+            Ok(()) => Ok(()),
             // EINVAL: not an IP packet; EIO: the interface is down. No host sends such packets.
             Err(_) => {
                 self.refused += 1;
                 Ok(())
             }
+        }
+    }
+
+    /// What passes the first device goes into the file, both ways.
+    fn capture(&mut self, side: usize, now: Nanos, packet: &[u8]) -> io::Result<()> {
+        match &mut self.capture {
+            Some(capture) if side == 0 => capture.write(now, packet),
+            _ => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The acceptance path in virtual time, usertcp at both ends: what the sender makes of loss and of
 //! reordering. Deterministic: each figure is a function of the seeds.
 
-#![allow(clippy::float_arithmetic)] // shares and rates
+#![allow(clippy::float_arithmetic, clippy::expect_used)] // figures; a helper of tests
 
 use usertcp_emulator::options::{self, Command};
 use usertcp_emulator::simulate::Simulation;

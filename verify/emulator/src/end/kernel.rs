@@ -2,7 +2,7 @@
 //! Owns: nothing beyond a call. Must not know: usertcp.
 
 use super::{
-    CHUNK, Job, OVERTIME, PATIENCE, PORT, Pattern, Received, ReceiverReport, SAMPLE_TIME, Sample,
+    CHUNK, Job, OVERTIME, PORT, Pattern, Received, ReceiverReport, SAMPLE_TIME, Sample,
     SenderReport,
 };
 use crate::namespace::Side;
@@ -21,19 +21,17 @@ const WRITE_TIME: Duration = Duration::from_millis(10);
 /// # Errors
 /// What went wrong, in words.
 pub fn send(job: &Job) -> Result<SenderReport, String> {
-    let remote = (job.host.address(Side::Receiver), PORT);
-    let mut stream = TcpStream::connect(remote).map_err(|error| format!("connect: {error}"))?;
+    let remote = (job.host.address(Side::Receiver), PORT).into();
+    let mut stream = TcpStream::connect_timeout(&remote, job.patience)
+        .map_err(|error| format!("connect: {error}"))?;
     let mut report = SenderReport { controller: choose(&stream), ..SenderReport::default() };
     write_for(&mut stream, job, &mut report)?;
     stream.shutdown(Shutdown::Write).map_err(|error| format!("shutdown: {error}"))?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| format!("a timeout: {error}"))?;
+    stream.set_read_timeout(Some(job.patience)).map_err(|error| format!("a timeout: {error}"))?;
     match stream.read(&mut [0; 1]) {
         Ok(0) => {}
         Ok(_) => return Err("the receiver sent something".into()),
         Err(error) => return Err(format!("waiting for the receiver's end: {error}")),
-    }
-    if let Ok(info) = sys::tcp_info(&stream) {
-        report.retransmissions = info.tcpi_total_retrans.into();
     }
     Ok(report)
 }
@@ -89,9 +87,9 @@ pub fn receive(job: &Job, ready: impl FnOnce()) -> Result<ReceiverReport, String
     let local = (job.host.address(Side::Receiver), PORT);
     let listener = TcpListener::bind(local).map_err(|error| format!("listen: {error}"))?;
     ready();
-    let mut stream = accept(&listener)?;
+    let mut stream = accept(&listener, job.patience)?;
     let mut received = Received::begin(job.seconds);
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| format!("a timeout: {error}"))?;
+    stream.set_read_timeout(Some(job.patience)).map_err(|error| format!("a timeout: {error}"))?;
     let mut buffer = vec![0; CHUNK];
     loop {
         match stream.read(&mut buffer) {
@@ -103,9 +101,9 @@ pub fn receive(job: &Job, ready: impl FnOnce()) -> Result<ReceiverReport, String
     }
 }
 
-fn accept(listener: &TcpListener) -> Result<TcpStream, String> {
+fn accept(listener: &TcpListener, patience: Duration) -> Result<TcpStream, String> {
     listener.set_nonblocking(true).map_err(|error| format!("listen: {error}"))?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     while Instant::now() < end {
         match listener.accept() {
             Ok((stream, _)) => {
@@ -113,7 +111,7 @@ fn accept(listener: &TcpListener) -> Result<TcpStream, String> {
                 return blocking.map(|()| stream).map_err(|error| format!("accept: {error}"));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                sys::wait_readable([listener.as_raw_fd(); 2], PATIENCE / 10);
+                sys::wait_readable([listener.as_raw_fd(); 2], patience / 10);
             }
             Err(error) => return Err(format!("accept: {error}")),
         }

@@ -12,8 +12,6 @@ use usertcp_base::Prng;
 pub const PORT: u16 = 5001;
 /// The sender goes on for so much longer than is measured, so that the end is like the rest.
 pub const OVERTIME: Duration = Duration::from_millis(500);
-/// The rest of a transfer must have come by then, and whoever is waited for must have appeared.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Time between two looks at the sender's state.
 pub const SAMPLE_TIME: Duration = Duration::from_millis(20);
 /// Octets of one write and of one read.
@@ -26,6 +24,8 @@ pub struct Job {
     pub host: HostConfig,
     /// Time that is measured.
     pub seconds: Duration,
+    /// How long an end waits for the other: for its connection, for what it sends, for its end.
+    pub patience: Duration,
     /// Whether the sender's state is sampled.
     pub sampled: bool,
     /// When samples begin to count.
@@ -99,10 +99,6 @@ pub struct SenderReport {
     pub controller: String,
     /// Octets written.
     pub written: u64,
-    /// Retransmissions by its own count.
-    pub retransmissions: u64,
-    /// Expiries of the retransmission timer by its own count.
-    pub timeouts: u64,
     /// Its state over time.
     pub samples: Vec<Sample>,
 }

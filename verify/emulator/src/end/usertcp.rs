@@ -3,7 +3,7 @@
 //! Owns: two handlers. Must not know: the kernel's sockets.
 
 use super::{
-    CHUNK, Job, OVERTIME, PATIENCE, PORT, Pattern, Received, ReceiverReport, SAMPLE_TIME, Sample,
+    CHUNK, Job, OVERTIME, PORT, Pattern, Received, ReceiverReport, SAMPLE_TIME, Sample,
     SenderReport,
 };
 use crate::namespace::{STACK_DEVICE, Side};
@@ -75,7 +75,7 @@ fn start(job: &Job, side: Side, handler: impl Handler + Send) -> Outcome<Stack> 
 }
 
 fn wait<T>(stack: &Stack, outcome: &Receiver<Outcome<T>>, job: &Job) -> Outcome<T> {
-    let longest = job.seconds + OVERTIME + PATIENCE;
+    let longest = job.seconds + OVERTIME + job.patience;
     let outcome = outcome.recv_timeout(longest).map_err(|_| "it took too long".to_owned());
     stack.shutdown();
     outcome?
@@ -105,8 +105,6 @@ impl Sending {
     fn sample(&mut self, context: &Context<'_>, conn: ConnId) {
         let Some(info) = context.info(conn).and_then(|info| info.figures) else { return };
         self.report.controller = info.controller.into();
-        self.report.retransmissions = info.retransmissions.into();
-        self.report.timeouts = info.timeouts.into();
         if self.job.sampled {
             self.report.samples.push(Sample {
                 at: self.job.origin.elapsed(),
