@@ -34,15 +34,23 @@ fn medians(line: &str) -> (f64, f64) {
 /// A queue that never overflows: what is sent again is sent again for reordering alone.
 const DEEP: &str = "--queue-packets 4000";
 
-// Late by less than a quarter of the round trip, behind others, and ahead by half a round trip, which
-// is more than RACK allows for before it has seen any.
 #[test]
 fn reordering_alone_fills_the_path_and_sends_little_again() {
-    for how in ["", "--reorder-within 20", "--reorder-by 25ms", "--reorder-early"] {
+    for how in ["", "--reorder-within 20", "--reorder-by 25ms"] {
         let (megabits, resent) = medians(&format!("--reorder 5 {how} {DEEP}"));
         assert!(resent < 1.0, "{how}: {resent} % sent again");
         assert!(megabits > 80.0, "{how}: {megabits} Mbit/s");
     }
+}
+
+// Ahead by half a round trip, as netem does it: more than RACK allows for before it has seen any. It
+// has to learn, with every packet under way taken for lost a few times, and must not forget (12 % were
+// sent again when an undone recovery counted as one of the sixteen).
+#[test]
+fn a_reordering_window_that_is_too_small_grows_and_stays() {
+    let (megabits, resent) = medians(&format!("--reorder 5 --reorder-early {DEEP}"));
+    assert!(resent < 2.0, "{resent} % sent again");
+    assert!(megabits > 80.0, "{megabits} Mbit/s");
 }
 
 // A queue of one round trip, which slow start overflows: the loss must not be taken for more than it
