@@ -2,7 +2,7 @@
 //! Owns: the clock, the two devices. Must not know: what the paths do, who is at the ends.
 //!
 //! A sleep ends some 80 µs late, sometimes 800 (a virtual machine's timers): the last
-//! [`SPIN`] before a packet is due are waited for by looking at the clock and the devices.
+//! tenth of a millisecond before a packet is due is waited for by looking at clock and devices.
 
 use crate::capture::Capture;
 use crate::path::{Nanos, Offered, Path, PathCounts};
