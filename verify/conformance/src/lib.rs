@@ -19,4 +19,5 @@ pub mod run;
 pub mod script;
 pub mod sockets;
 pub mod status;
+pub mod sysctl;
 pub mod wire;

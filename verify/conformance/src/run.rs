@@ -9,10 +9,12 @@ use crate::options::{Mode, START, Setup};
 use crate::parse::parse;
 use crate::script::{Action, Event, Packet, Script, Stop, When};
 use crate::status::variables;
+use crate::sysctl;
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
 use usertcp_sim::view::View;
+use usertcp_tcp::Settings;
 
 /// Where sequence numbers begin when they are to wrap: this far below 2^32.
 const BEFORE_WRAP: u32 = 700;
@@ -136,7 +138,7 @@ impl Run {
                 let ends = end.map(|end| if relative { self.base + end } else { end });
                 self.call(line, Progress::new(call), at, ends)
             }
-            Action::Shell(command) => shell(line, command),
+            Action::Shell(command) => shell(line, command, &mut self.kernel.setup.settings),
             Action::Code(code) => {
                 let conn = self.kernel.connection();
                 let machine = &self.kernel.machine;
@@ -379,11 +381,13 @@ fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop>
 }
 
 /// Commands of the shell: the suites' own defaults are this runner's, all else is not there.
-fn shell(line: usize, command: &str) -> Result<(), Stop> {
+fn shell(line: usize, command: &str, settings: &mut Settings) -> Result<(), Stop> {
     let commands = command.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty());
     for one in commands {
         let defaults = one.ends_with("defaults.sh") && !one.contains(' ');
-        if !defaults && !one.starts_with('#') {
+        if defaults {
+            sysctl::suite_defaults(settings);
+        } else if !one.starts_with('#') && !sysctl::run(one, settings) {
             return Err(Stop::unsupported(line, format!("shell command `{one}`")));
         }
     }

@@ -22,22 +22,21 @@ const OLDEST_DSACK: u32 = 1 << 30;
 /// What was true before the acknowledgement.
 struct Before {
     una: Seq,
-    /// FlightSize (RFC 5681 §2): not cumulatively acknowledged, the SACKed and the lost included.
+    /// FlightSize (RFC 5681 §2): sent and not acknowledged cumulatively.
     outstanding: u32,
     in_flight: u32,
-    /// Outstanding and not SACKed, the lost included: RecoverFS of PRR.
-    unsacked: u32,
+    /// Of what is outstanding, SACKed.
+    sacked: u32,
     state: RecoveryState,
     window_limited: bool,
 }
 
-/// What was outstanding when a loss was noticed.
-pub(super) struct FlightSize {
-    /// All of it: what the window is reduced from (RFC 5681 §2; the controller leaves out what
-    /// limited transmit added, as it is beyond the window).
+/// What was sent and not acknowledged cumulatively when a loss was noticed (FlightSize of RFC 5681),
+/// and what of it was SACKed.
+#[derive(Clone, Copy)]
+pub(super) struct Flight {
     pub(super) octets: u32,
-    /// What was not SACKed: RecoverFS of PRR (RFC 9937 §6.1).
-    pub(super) unsacked: u32,
+    pub(super) sacked: u32,
 }
 
 /// What of an acknowledgement the steps ask for again and again.
@@ -116,7 +115,7 @@ impl Recovery {
             una: self.board.una(),
             outstanding,
             in_flight: self.in_flight(),
-            unsacked: outstanding.saturating_sub(self.board.sums().sacked),
+            sacked: self.board.sums().sacked,
             state: self.state,
             window_limited: self.delivery.window_limited(window, self.mss(), doubling),
         }
@@ -329,9 +328,12 @@ impl Recovery {
         };
         outcome.lost_octets = scan.lost_octets;
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(scan.lost_octets);
-        if self.board.sums().lost != 0 && self.state == RecoveryState::Open {
+        let news = self.board.sums().lost != 0 && self.state == RecoveryState::Open;
+        if news && self.only_probe_lost(ack.input.mtu_probe) {
+            outcome.lost_octets = 0;
+        } else if news {
             outcome.entered_recovery = true;
-            let flight = FlightSize { octets: before.outstanding, unsacked: before.unsacked };
+            let flight = Flight { octets: before.outstanding, sacked: before.sacked };
             self.enter_fast_recovery(ack.now, flight, scan.lost_octets, cc);
         }
         if !self.sack && ack.duplicate && self.state != RecoveryState::TimeoutRecovery {
@@ -371,7 +373,7 @@ impl Recovery {
     pub(super) fn enter_fast_recovery<C: CongestionController>(
         &mut self,
         now: Instant,
-        flight: FlightSize,
+        flight: Flight,
         lost_octets: u32,
         cc: &mut C,
     ) {
@@ -380,12 +382,12 @@ impl Recovery {
         self.tail.on_recovery();
         let reduced = self.undo.by_mark;
         self.undo = Undo::start(self.board.una());
-        self.prr = Prr::start(flight.unsacked);
+        // What was SACKed before is not delivered during recovery (RFC 9937 §6.1).
+        self.prr = Prr::start(flight.octets.saturating_sub(flight.sacked));
         self.grant = Grant::None;
         // The window in which the loss lies may have been reduced for a mark already.
         if !reduced {
-            let kind = CongestionKind::Loss;
-            let flight_octets = flight.octets;
+            let (kind, flight_octets) = (CongestionKind::Loss, flight.octets);
             cc.on_congestion(&Congestion { now, kind, flight_octets, lost_octets });
         }
     }

@@ -4,7 +4,7 @@
 //! Must not know: what is queued beyond what it is told.
 //! Implements: RFC 6298 §5.4–5.7, RFC 5681 §3.1, RFC 8985 §6.3, §7.3, RFC 2018 §8, RFC 5682 §2.1.
 
-use super::ack::FlightSize;
+use super::ack::Flight;
 use super::records::Marks;
 use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
@@ -32,7 +32,7 @@ impl Recovery {
         }
         match self.timer.kind() {
             SendTimer::Off => TimerOutcome::Nothing,
-            SendTimer::Reorder if now < self.expiry() => self.on_reorder_timer(now, cc),
+            SendTimer::Reorder if now < self.expiry() => self.on_reorder_timer(now, cc, window),
             SendTimer::TailProbe => self.on_probe_timer(now, window),
             SendTimer::Reorder | SendTimer::Retransmit => self.on_timeout(now, cc, window),
         }
@@ -51,10 +51,9 @@ impl Recovery {
         &mut self,
         now: Instant,
         cc: &mut C,
+        window: SendWindowFacts,
     ) -> TimerOutcome {
-        let sums = self.board.sums();
-        let octets = self.board.outstanding();
-        let flight = FlightSize { octets, unsacked: octets.saturating_sub(sums.sacked) };
+        let (octets, sacked) = (self.board.outstanding(), self.board.sums().sacked);
         let scan = self.scan(now);
         let expiry = self.expiry();
         match scan.next {
@@ -65,9 +64,10 @@ impl Recovery {
             return TimerOutcome::Nothing;
         }
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(scan.lost_octets);
-        let entered_recovery = self.state == RecoveryState::Open;
+        let entered_recovery =
+            self.state == RecoveryState::Open && !self.only_probe_lost(window.mtu_probe);
         if entered_recovery {
-            self.enter_fast_recovery(now, flight, scan.lost_octets, cc);
+            self.enter_fast_recovery(now, Flight { octets, sacked }, scan.lost_octets, cc);
         }
         // No acknowledgement may come to allow it.
         self.prr.allow_segment(self.mss());
