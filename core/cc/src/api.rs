@@ -94,7 +94,8 @@ pub struct Congestion {
     pub now: Instant,
     /// What happened.
     pub kind: CongestionKind,
-    /// Octets in flight when it was noticed, the lost ones included (FlightSize of RFC 5681).
+    /// Octets not cumulatively acknowledged when it was noticed (FlightSize of RFC 5681 §2); what
+    /// limited transmit added is among them.
     pub flight_octets: u32,
     /// Octets marked lost by it.
     pub lost_octets: u32,

@@ -98,7 +98,7 @@ impl Recovery {
         outcome.spurious = self.undo_if_spurious(&ack, &tally, cc);
         outcome.rtt = self.sample(&ack, &tally, outcome.spurious, &before);
         self.judge_probe(&ack, &before, cc, &mut outcome);
-        outcome.left_recovery = self.leave_if_complete(now, before.state, cc);
+        outcome.left_recovery = self.leave_if_complete(now, before.state, outcome.spurious, cc);
         let scan = self.find_lost(&ack, &before, &mut tally, &mut outcome, cc);
         outcome.delivered_octets = tally.delivered;
         outcome.marked = input.marks.resolve(tally.delivered, self.mss());
@@ -211,7 +211,7 @@ impl Recovery {
             self.counters.duplicates_reported = self.counters.duplicates_reported.wrapping_add(1);
             // Without a retransmission of ours the network made the duplicate.
             if self.counters.resent_octets != 0 {
-                self.rack.on_dsack(self.board.una(), self.board.nxt());
+                self.rack.widen(self.board.una(), self.board.nxt());
             }
             if self.undo.on_dsack(left, right) {
                 return self.undo_event(ack.now, cc);
@@ -236,7 +236,7 @@ impl Recovery {
             return false;
         }
         if self.state == RecoveryState::FastRecovery {
-            self.rack.note_reordering();
+            self.rack.on_undone(self.board.una(), self.board.nxt());
         }
         self.undo_event(ack.now, cc)
     }
@@ -284,6 +284,7 @@ impl Recovery {
         &mut self,
         now: Instant,
         was: RecoveryState,
+        undone: bool,
         cc: &mut C,
     ) -> bool {
         let una = self.board.una();
@@ -297,7 +298,7 @@ impl Recovery {
             self.reno.reset();
         }
         let left = was != RecoveryState::Open && self.state == RecoveryState::Open;
-        if left {
+        if left && !undone {
             self.rack.on_recovery_ended();
         }
         // Follow SND.UNA, so that the mark never falls half the sequence space behind.

@@ -76,9 +76,16 @@ impl Rack {
     pub(super) fn reordering_seen(&self) -> bool {
         self.reordering_seen
     }
-    /// Reordering showed in another way: a hole was filled by the original after all.
+    /// As if reordering had been seen.
+    #[cfg(test)]
     pub(super) fn note_reordering(&mut self) {
         self.reordering_seen = true;
+    }
+    /// A fast recovery was none: what filled the hole was the original after all. That shows
+    /// reordering, and that the window was too small for it, as a reported duplicate would.
+    pub(super) fn on_undone(&mut self, una: Seq, nxt: Seq) {
+        self.reordering_seen = true;
+        self.widen(una, nxt);
     }
     /// Steps 2 and 3: the newest delivered transmission, and reordering.
     pub(super) fn on_delivered(&mut self, tally: &Tally, una: Seq) {
@@ -97,7 +104,7 @@ impl Rack {
         self.reordering_seen |= tally.reordered;
     }
     /// Step 4, first half: a reported duplicate widens the window, once per round.
-    pub(super) fn on_dsack(&mut self, una: Seq, nxt: Seq) {
+    pub(super) fn widen(&mut self, una: Seq, nxt: Seq) {
         self.end_dsack_round(una);
         if !self.in_dsack_round {
             self.in_dsack_round = true;
@@ -117,7 +124,7 @@ impl Rack {
     pub(super) fn on_flight_ended(&mut self) {
         self.known = false;
     }
-    /// A recovery ended.
+    /// A recovery ended, and was one.
     pub(super) fn on_recovery_ended(&mut self) {
         self.persist = self.persist.saturating_sub(1);
         if self.persist == 0 {

@@ -149,6 +149,32 @@ fn reported_duplicates_widen_the_reordering_window_up_to_a_round_trip() {
     assert_eq!(window(&sender), 25);
 }
 
+// An original that answers after all is as good a witness as a reported duplicate; a recovery that
+// was none does not count among the sixteen.
+#[test]
+fn an_undone_recovery_widens_the_reordering_window_and_keeps_it_wide() {
+    let mut sender = Sender::with_timestamps();
+    let sent = sender.now;
+    sender.send(10).pass(100);
+    let _ = sender.sack(1, &[(2, 4)]);
+    assert_eq!(sender.resend(), [1]);
+    sender.echoed_at = Some(sent);
+    let outcome = sender.pass(5).ack(5);
+    assert!(outcome.spurious && outcome.left_recovery);
+    let window =
+        |sender: &Sender| sender.recovery.rack.window(&sender.recovery.rtt, true, 9).as_millis();
+    assert_eq!(window(&sender), 50);
+    // The retransmission's duplicate is of the same round.
+    let _ = sender.sack(5, &[(1, 1)]);
+    assert_eq!(window(&sender), 50);
+    for _ in 0..15 {
+        sender.recovery.rack.on_recovery_ended();
+    }
+    assert_eq!(window(&sender), 50);
+    sender.recovery.rack.on_recovery_ended();
+    assert_eq!(window(&sender), 25);
+}
+
 // proves 8985-8
 #[test]
 fn a_timeout_leaves_alone_what_was_just_sent() {
@@ -220,6 +246,20 @@ fn five_losses_in_a_window_are_one_event() {
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].kind, events[0].flight_octets), (CongestionKind::Loss, 20 * MSS));
     assert_eq!(sender.cc.calls.iter().filter(|call| **call == Call::Ended).count(), 1);
+}
+
+// RFC 5681 §2: FlightSize is what was not cumulatively acknowledged. Right after a recovery most
+// of it may be SACKed, and the window would be cut by that share a second time.
+#[test]
+fn what_was_sacked_is_part_of_the_flight_that_is_reduced() {
+    let mut sender = Sender::new();
+    sender.send(20).pass(100);
+    let _ = sender.sack(1, &[(2, 3)]);
+    let _ = sender.sack(1, &[(2, 4)]);
+    assert_eq!(sender.congestions()[0].flight_octets, 20 * MSS);
+    assert_eq!(sender.resend(), [1]);
+    let _ = sender.expire();
+    assert_eq!(sender.congestions()[1].flight_octets, 20 * MSS);
 }
 
 #[test]
