@@ -12,6 +12,7 @@ use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
+use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
     Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, Tcb, Then, TimeWait,
@@ -28,6 +29,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Gives `id` a TCB, and the segment that completed its handshake to the TCB. There is room.
+    /// `first`: what was written before, and is not acknowledged.
     pub(crate) fn establish(
         &mut self,
         now: Instant,
@@ -36,12 +38,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         opening: &Opening,
         profile: &Profile<C>,
         segment: Segment,
+        first: Chain,
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
         let path = self.path_facts(&flow);
         let settings = self.common.shelf.share(&profile.settings);
-        let tcb =
+        let mut tcb =
             Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
+        tcb.adopt_unsent(first);
         let Some(hot) = self.table.hot.insert(tcb) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
@@ -85,6 +89,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let deadline = match &anchor.body {
             Body::Hot(hot) => self.table.hot.at(*hot).and_then(|tcb| tcb.next_deadline(now)),
+            Body::Early(early, hot) => {
+                let paced = self.table.hot.at(*hot).and_then(|tcb| tcb.early_deadline());
+                let again = early.handshake.deadline(now);
+                Some(paced.map_or(again, |paced| paced.min(again)))
+            }
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
@@ -98,6 +107,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A connection is over.
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
+        self.leave_early(now, id, ended.reason == CloseReason::Reset);
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
         self.transmit.remove(id.slot);
@@ -194,6 +204,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
             self.listeners.remove_embryo(listener, &anchor.flow.remote);
         }
+        if let Body::Early(early, _) = &anchor.body {
+            self.listeners.remove_embryo(early.listener, &anchor.flow.remote);
+            if let Some(pending) = self.listeners.get_mut(early.listener).and_then(|all| all.fast_open()) {
+                pending.remove();
+            }
+        }
         self.leave_queue(anchor.owner);
     }
 
@@ -235,7 +251,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
-                self.establish(now, id, owner, &opening, &profile, segment);
+                let first = self.learn_from_answer(now, id, flow, &segment, &opening);
+                self.establish(now, id, owner, &opening, &profile, segment, first);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {
@@ -282,12 +299,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
             },
+            Body::Early(_, hot) => match self.table.hot.at_mut(*hot) {
+                Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
+                None => return,
+            },
             Body::Opening(opening) => match opening.on_signal(&signal) {
                 Some(effects) => effects,
                 None => return self.common.drop_packet(Some(id), now, unmatched),
             },
             _ => return self.common.drop_packet(Some(id), now, unmatched),
         };
+        if effects.ended.is_some() {
+            self.learn_from_silence(now, id);
+        }
         self.apply(now, id, effects);
     }
 }

@@ -12,6 +12,8 @@ use crate::config::{Profile, ShardConfig, StartError};
 use crate::cookies::Cookies;
 use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
+use crate::fast_open::cache::CookieCache;
+use crate::fast_open::keys::Keys;
 use crate::listener::Listeners;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
@@ -35,6 +37,9 @@ pub struct Shard<C, O> {
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
     pub(crate) cookies: Cookies,
+    /// Fast Open: cookies we give out, and cookies we were given.
+    pub(crate) fast_open_keys: Keys,
+    pub(crate) fast_open_cache: CookieCache,
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
@@ -105,6 +110,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ip,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
+            fast_open_keys: Keys::new(&secrets),
+            fast_open_cache: CookieCache::default(),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
             shed_next: 0,

@@ -258,6 +258,7 @@ impl<C: CongestionController> Tcb<C> {
             sack: self.sack,
             timestamps: self.timestamps.is_on(),
             ecn: self.ecn.is_on(),
+            syn_data: self.wants.syn_data,
             marks_received: self.ecn.marks(),
             mark_reductions: self.snd.mark_reductions,
             scales: (self.snd.scale.shift(), self.advertise.scale().shift()),

@@ -120,6 +120,8 @@ pub struct Info {
     pub timestamps: bool,
     /// ECN agreed: our data is ECN-capable.
     pub ecn: bool,
+    /// Data on a SYN was acknowledged: ours by the peer, or the peer's by us (RFC 7413).
+    pub syn_data: bool,
     /// Segments that arrived marked by a router, saturating.
     pub marks_received: u16,
     /// Reductions of the window for marks the peer echoed, saturating.

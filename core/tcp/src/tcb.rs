@@ -93,8 +93,8 @@ pub(crate) struct Wants {
     pub write: bool,
     /// The application let go of the stream: nobody reads.
     pub detached: bool,
-    /// The end of the stream was told to the application.
-    pub told_peer_closed: bool,
+    /// Data on a SYN was acknowledged: ours by the peer, or the peer's by us (RFC 7413).
+    pub syn_data: bool,
 }
 
 impl<C: CongestionController> Tcb<C> {
@@ -107,7 +107,8 @@ impl<C: CongestionController> Tcb<C> {
         start_controller: impl FnOnce(&PathStart) -> C,
     ) -> Tcb<C> {
         let agreed = &opening.agreed;
-        let (una, rcv_nxt) = (agreed.iss + 1, agreed.irs + 1);
+        let syn_octets = u32::from(opening.syn_octets_acked);
+        let (una, rcv_nxt) = (agreed.iss + 1 + syn_octets, agreed.irs + 1);
         let now = env.now;
         let start = path_start(now, opening, path);
         let mss = start.mss_octets;
@@ -146,7 +147,7 @@ impl<C: CongestionController> Tcb<C> {
             timestamp_offset: agreed.timestamps.map_or(0, |timestamps| timestamps.offset),
             halves: Halves::OPEN,
             owed: Owed::default(),
-            wants: Wants::default(),
+            wants: Wants { syn_data: syn_octets > 0, ..Wants::default() },
             challenge: Challenge::default(),
             ecn: EcnState::new(agreed.ecn),
             last_heard: now,
@@ -162,7 +163,7 @@ impl<C: CongestionController> Tcb<C> {
             stopwatches: Stopwatches::new(now),
             established: now,
             linger: Instant::FAR,
-            octets_acknowledged: 0,
+            octets_acknowledged: u64::from(syn_octets),
             octets_received: 0,
         };
         if opening.owes_ack {
@@ -244,7 +245,7 @@ fn start_recovery<O: Observer>(
     settings: &Settings,
     mss: u32,
 ) -> Recovery {
-    let una = opening.agreed.iss + 1;
+    let una = opening.agreed.iss + 1 + u32::from(opening.syn_octets_acked);
     Recovery::new(
         &RecoverySettings {
             rto_min: settings.rto_min,

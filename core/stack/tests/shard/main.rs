@@ -5,6 +5,7 @@
 mod application;
 mod balance;
 mod closing_early;
+mod fast_open;
 mod flood;
 mod gate;
 mod hand;
