@@ -39,6 +39,7 @@ mod stack;
 
 pub use builder::Builder;
 pub use engine::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent};
+pub use engine::{FastOpenListen, FirstData};
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
 pub use sockets::{
