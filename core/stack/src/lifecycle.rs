@@ -294,7 +294,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let signal = crate::net::segment_signal(&self.ip, signal);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let effects = match &anchor.body {
+        let effects = match &mut anchor.body {
             Body::Hot(hot) => match self.table.hot.at_mut(*hot) {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
@@ -303,7 +303,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
             },
-            Body::Opening(opening) => match opening.on_signal(&signal) {
+            Body::Opening(opening) => match opening.on_signal(now, &signal) {
                 Some(effects) => effects,
                 None => return self.common.drop_packet(Some(id), now, unmatched),
             },

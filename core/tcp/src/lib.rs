@@ -39,6 +39,7 @@ mod tcb;
 mod tests;
 mod timers;
 mod transition;
+mod user_timeout;
 
 pub use app::ReadOutcome;
 pub use close::{TimeWait, TimeWaitOutcome, TimeWaitTimestamps};
@@ -53,7 +54,7 @@ pub use open::{
 };
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
-pub use settings::{EcnMode, KeepAlive, PathFacts, Settings};
+pub use settings::{EcnMode, KeepAlive, PathFacts, Settings, UserTimeoutOption};
 pub use shelf::SettingsShelf;
-pub use signal::{Signal, SignalKind};
+pub use signal::{Signal, SignalKind, SoftErrors};
 pub use tcb::Tcb;

@@ -12,7 +12,7 @@ use crate::forge::{self, Forged, Part};
 use usertcp_base::{Counters, Ecn, Limits, Rate, Seq, Span};
 use usertcp_cc::Algorithm;
 use usertcp_frame::ChecksumState;
-use usertcp_tcp::{EcnMode, Settings};
+use usertcp_tcp::{EcnMode, Settings, UserTimeoutOption};
 use usertcp_wire::tcp::{AccurateEcn, Cookie, Flags, Options, SackBlock, Timestamps};
 
 /// Operations of one program at most.
@@ -503,6 +503,11 @@ fn settings(before: Settings, choice: &mut Choice<'_>) -> Settings {
         settings.keep_alive.interval = Span::from_millis(1 + u64::from(more) * 100);
         settings.keep_alive.probes = more >> 4;
         settings.give_up = Some(Span::from_millis(1 + u64::from(choice.octet()) * 1000));
+        settings.user_timeout_option = match more % 3 {
+            0 => UserTimeoutOption::Off,
+            1 => UserTimeoutOption::Advise,
+            _ => UserTimeoutOption::FOLLOW,
+        };
         settings.persist_limit = (more & 2 != 0).then_some(Span::from_secs(u64::from(more)));
         settings.ack_delay = Span::from_millis(u64::from(more) % 200);
         settings.ecn = [EcnMode::Off, EcnMode::Accept, EcnMode::Ask][usize::from(more) % 3];

@@ -9,7 +9,7 @@ echo_server() {
     socat -b 131072 -t 60 "$1:9000,fork,reuseaddr" EXEC:cat &
     echo_pid=$!
     trap 'kill $echo_pid' EXIT
-    sleep 0.3
+    await_listener 9000 "$echo_pid" || fail "socat does not listen"
 }
 
 # through FILE WORDS...: the SHA-256 of what comes back when FILE is sent.

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Handshake, Offer};
+use usertcp_tcp::{Handshake, Offer, SoftErrors};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens.
@@ -109,7 +109,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut syn = handshake.synchronise(now, settings).without_payload();
         syn.reply.options.fast_open = attempt.option;
         syn.payload = attempt.queue.slice(0, usize::from(syn_octets));
-        let opening = Opening { handshake, profile: to.profile, attempt, closed: false };
+        let soft_errors = SoftErrors::new(now);
+        let profile = to.profile;
+        let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
         let body = Body::Opening(Box::new(opening));
         let (id, evicted) =
             self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;

@@ -54,6 +54,16 @@ fn a_soft_error_is_told_and_the_attempt_goes_on() {
     assert!(hand.shard.next_deadline().is_some());
 }
 
+// proves IC-12: while it opens, too
+#[test]
+fn soft_errors_are_told_ten_times_a_second_at_most() {
+    let (mut hand, conn, syn) = opening();
+    for _ in 0..100 {
+        hand.give_octets(&unreachable(1, &syn));
+    }
+    assert_eq!(hand.events, [ShardEvent::SoftError(conn)]);
+}
+
 #[test]
 fn what_quotes_another_number_or_flow_is_ignored() {
     let (mut hand, _, syn) = opening();

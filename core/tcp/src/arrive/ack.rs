@@ -62,6 +62,7 @@ impl<C: CongestionController> Tcb<C> {
     fn note_heard<O: Observer>(&mut self, env: &Env<'_, O>, segment: &Segment) {
         self.last_heard = env.now;
         self.keep_alive.on_heard();
+        self.user_timeout.on_option(&self.settings, segment.options.user_timeout);
         let value = segment.options.timestamps.map(|timestamps| timestamps.value);
         self.timestamps.observe(env.now, segment.header.seq, value);
     }

@@ -37,6 +37,9 @@ const SACK_OPTION_OCTETS: u32 = 4;
 /// One SACK block.
 const SACK_BLOCK_OCTETS: u32 = 8;
 
+/// The user-timeout option.
+const USER_TIMEOUT_OCTETS: u32 = 4;
+
 /// What keeps data back, and until when if time alone will tell.
 struct Held {
     limiter: Limiter,
@@ -393,6 +396,8 @@ impl<C: CongestionController> Tcb<C> {
                 options.sack.push(SackBlock { left, right });
             }
         }
+        let spare = options.sack.is_empty() && left >= USER_TIMEOUT_OCTETS;
+        options.user_timeout = self.user_timeout.take_option(&self.settings, spare);
         options
     }
 
