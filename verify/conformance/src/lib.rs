@@ -4,19 +4,18 @@
 //! how a difference is told (`compare`).
 //! Must not know: any clock, any operating system; a script is a function of its text.
 
+pub mod arguments;
 pub mod call;
 pub mod code;
 pub mod compare;
 pub mod cursor;
 pub mod flow;
 pub mod icmp;
-pub mod machine;
 pub mod options;
 pub mod parse;
 pub mod parse_call;
 pub mod parse_packet;
+pub mod posix;
 pub mod run;
 pub mod script;
-pub mod sockets;
-pub mod status;
 pub mod wire;
