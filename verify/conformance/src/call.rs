@@ -196,13 +196,18 @@ impl Kernel {
         let to = (!unspecified).then(|| SocketAddr::new(self.setup.remote, PORT));
         let before = self.posix.connection(fd);
         let status = self.posix.connect(fd, to, &mut progress.pending);
+        self.note_active(fd, before);
+        Ok(status.into())
+    }
+
+    /// A connection that a call began becomes the one under test.
+    fn note_active(&mut self, fd: i32, before: Option<ConnId>) {
         let begun = before.is_none() && self.posix.connection(fd).is_some();
         if let (true, Some(local)) = (begun, self.posix.local_address(fd)) {
             let local = (local.ip(), local.port());
             self.flow = Some(Flow::new(local, (self.setup.remote, PORT), self.peer_shift));
             self.listening = false;
         }
-        Ok(status.into())
     }
 
     fn read(&mut self, fd: i32, flags: i64, progress: &mut Progress) -> Answer {
@@ -227,7 +232,11 @@ impl Kernel {
         } else {
             Source::Octets(&octets)
         };
-        Ok(self.posix.send(fd, &[source], flags, &mut progress.pending).into())
+        let (before, to) = (self.posix.connection(fd), SocketAddr::new(self.setup.remote, PORT));
+        self.posix.name_destination(flags, to);
+        let status = self.posix.send(fd, &[source], flags, &mut progress.pending);
+        self.note_active(fd, before);
+        Ok(status.into())
     }
 
     fn option(&self, progress: &Progress) -> Result<(i64, i64), Missing> {

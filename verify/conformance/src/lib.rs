@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod call;
 pub mod code;
 pub mod compare;
+pub mod cookies;
 pub mod cursor;
 pub mod flow;
 pub mod icmp;

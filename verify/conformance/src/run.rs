@@ -23,7 +23,7 @@ const JOIN: u64 = 1_000_000;
 
 /// Runs the text of a script.
 pub fn run_text(text: &str, mode: Mode) -> Result<(), Stop> {
-    let script = parse(text)?;
+    let script = parse(&crate::cookies::named(text, mode))?;
     let setup = Setup::new(&script, mode)?;
     if !mode.wrap {
         return Run::new(setup, START, 0)?.execute(&script).0;

@@ -62,6 +62,26 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Ok((id, taken))
     }
 
+    /// Octets that would go with a SYN to `to`, if there were so many; `None`: no cookie is known, so
+    /// one would be asked for.
+    pub fn fast_open_room(
+        &mut self,
+        now: Instant,
+        to: &Connect<C>,
+        without_cookie: bool,
+    ) -> Option<u16> {
+        let local = match to.local {
+            Some(address) => self.ip.local_index(address),
+            None => self.ip.source_for(to.remote),
+        };
+        let remote = usertcp_ip::remote_address(to.remote);
+        let flow = FlowKey { remote, local: local?, remote_port: to.remote_port, local_port: 0 };
+        match self.plan_syn(now, &flow, to, without_cookie) {
+            (Some(cookie), 0) if cookie == Cookie::REQUEST => None,
+            (_, room) => Some(room),
+        }
+    }
+
     /// Option and room for data of a SYN.
     fn plan_syn(
         &mut self,

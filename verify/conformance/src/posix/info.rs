@@ -38,7 +38,12 @@ fn state_number(state: StateName) -> i64 {
 
 /// Constants that are always in scope.
 pub fn constants() -> HashMap<String, i64> {
-    let options = [("TCPI_OPT_TIMESTAMPS", 1), ("TCPI_OPT_SACK", 2), ("TCPI_OPT_WSCALE", 4)];
+    let options = [
+        ("TCPI_OPT_TIMESTAMPS", 1),
+        ("TCPI_OPT_SACK", 2),
+        ("TCPI_OPT_WSCALE", 4),
+        ("TCPI_OPT_SYN_DATA", 32),
+    ];
     STATES.iter().chain(&options).map(|(name, value)| (name.to_string(), *value)).collect()
 }
 
@@ -58,7 +63,7 @@ pub fn variables(info: &ConnInfo) -> HashMap<String, i64> {
     let scaled = figures.scales != (0, 0);
     let flags = i64::from(figures.timestamps) + 2 * i64::from(figures.sack) + 4 * i64::from(scaled);
     let pairs = [
-        ("tcpi_options", flags),
+        ("tcpi_options", flags | i64::from(figures.syn_data) << 5),
         ("tcpi_rcv_wscale", i64::from(figures.scales.1)),
         ("tcpi_snd_wscale", i64::from(figures.scales.0)),
         ("tcpi_rto", micros(figures.rto)),

@@ -22,6 +22,7 @@
 
 pub mod commands;
 pub mod errno;
+mod fast_open;
 pub mod info;
 pub mod machine;
 pub mod message;
@@ -123,6 +124,7 @@ pub struct Posix {
     pub defaults: Defaults,
     table: Table,
     pipes: Pipes,
+    fast_open: fast_open::FastOpen,
     /// Local ports given out to active opens.
     ports: u16,
 }
@@ -134,7 +136,9 @@ impl Posix {
     /// A stack without sockets. The configuration's limits and device come from `defaults`.
     pub fn new(defaults: Defaults, start: Instant) -> Result<Posix, String> {
         let machine = Machine::new(defaults.shard()?, start)?;
-        Ok(Posix { machine, defaults, table: Table::default(), pipes: Pipes::default(), ports: 0 })
+        let (table, pipes) = (Table::default(), Pipes::default());
+        let fast_open = fast_open::FastOpen::default();
+        Ok(Posix { machine, defaults, table, pipes, fast_open, ports: 0 })
     }
 
     /// Starts the stack anew with changed defaults. Only possible while nothing is open.

@@ -103,6 +103,9 @@ impl Posix {
         if (level, name) == (n::SOL_SOCKET, n::SO_LINGER) {
             return self.set_linger(fd, value);
         }
+        if let Some(status) = self.set_fast_open(fd, level, name, value) {
+            return status;
+        }
         let Some(effect) = effect_of(level, name) else {
             return Status::Missing(option_text(level, name));
         };

@@ -50,6 +50,23 @@ fn a_cookie_is_good_for_one_pair_of_addresses_and_one_key() {
     assert_eq!(keys.check(&cookie, client, address("fd3d::3")), Checked::Invalid);
 }
 
+// proves 7413-2: hosts that share a key with Linux understand each other. The values are those of
+// the kernel's own tests, for its key in both families and for a key of zeros.
+#[test]
+fn cookies_are_linuxes() {
+    let (four, six) = (("192.0.2.1", "192.168.0.1"), ("fd3d:fa7b:d17d::1", "fd3d:0a0b:17d6::1"));
+    let table = [
+        (WORDS, four, 0x3021_b9d8_8901_7eeb_u64),
+        ([0; 4], four, 0xb7c1_2350_a90d_c8f5),
+        (WORDS, six, 0xc1d1_e974_2a47_a9bc),
+        ([0; 4], six, 0x82af_1a8f_9a20_5c34),
+    ];
+    for (words, (client, server), expected) in table {
+        let cookie = keys(key(words), None).cookie(address(client), address(server));
+        assert_eq!(cookie.octets(), expected.to_be_bytes(), "{words:?} {client}");
+    }
+}
+
 // proves 7413-2
 #[test]
 fn the_key_before_is_good_for_one_rotation() {
