@@ -102,7 +102,7 @@ impl<C> Opening<C> {
                 let soft_error = wanted && self.soft_errors.on_error(now);
                 Effects { soft_error, ..Effects::default() }
             }
-            // A SYN is never too big.
+            // With data it may be; without, which is how it goes out again, it never is.
             SignalKind::TooBig { .. } => return None,
         })
     }

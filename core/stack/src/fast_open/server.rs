@@ -195,14 +195,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let Body::Early(early, hot) = &mut anchor.body else { return };
-        let Some(tcb) = self.table.hot.at(*hot) else { return };
+        let hot = *hot;
+        let Some(tcb) = self.table.hot.at(hot) else { return };
         let (settings, nxt) = (*tcb.settings(), tcb.snd_nxt());
         let handshake = &mut early.handshake;
         match handshake.handle_fast_open_segment(now, &mut segment, &settings, nxt) {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
-            HandshakeOutcome::Challenge(reply, reason) => {
-                self.challenge(now, id, flow, &reply, reason);
+            HandshakeOutcome::Challenge(_, reason) => {
+                self.common.drop_packet(Some(id), now, reason);
+                let Some(tcb) = self.table.hot.at_mut(hot) else { return };
+                let effects = tcb.owe_challenge(&mut self.common.env(now, id));
+                self.apply(now, id, effects);
             }
             HandshakeOutcome::Refused | HandshakeOutcome::Forgotten => {
                 let counters = &mut self.common.counters;

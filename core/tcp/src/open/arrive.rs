@@ -2,7 +2,7 @@
 //! Implements: RFC 9293 §3.10.7.3 and the SYN-RECEIVED lines of §3.10.7.4; E-6 … E-8, E-15, E-17;
 //! RFC 5961 §3–4 for half-open records; RFC 7413 §4.2 (SYNs with payload).
 
-use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase, Opening};
+use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase};
 use crate::segment::{Reply, Segment};
 use crate::settings::{PathFacts, Settings};
 use usertcp_base::{DropReason, Instant, Limits, Seq};
@@ -79,7 +79,7 @@ impl Handshake {
         if let Some(syn_octets_acked) = acked {
             strip_synchronise(segment);
             let opening = self.opening(now, echo, true);
-            return HandshakeOutcome::Established(Opening { syn_octets_acked, ..opening });
+            return HandshakeOutcome::Established(opening.with_syn_acked(self, syn_octets_acked));
         }
         // Simultaneous open (MUST-10): both sent a SYN; ours goes out again with its ACK.
         self.last_sent = now.stamp();
@@ -119,9 +119,8 @@ impl Handshake {
             return HandshakeOutcome::Reply(Reply::reset_for_ack(header.ack));
         }
         let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
-        let syn_octets_acked = acked.unwrap_or(0);
         let opening = self.opening(now, echo, false);
-        HandshakeOutcome::Established(Opening { syn_octets_acked, ..opening })
+        HandshakeOutcome::Established(opening.with_syn_acked(self, acked.unwrap_or(0)))
     }
 
     /// A passive record goes quietly, an active one is refused (MUST-11); only an exact match
@@ -173,7 +172,7 @@ impl Handshake {
         let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
         strip_synchronise(segment);
         let opening = self.opening(now, echo, true);
-        HandshakeOutcome::Established(Opening { syn_octets_acked, ..opening })
+        HandshakeOutcome::Established(opening.with_syn_acked(self, syn_octets_acked))
     }
 
     /// PAWS and the missing timestamp, before anything else counts (7323-8, -17).

@@ -1,7 +1,7 @@
 //! The handshake record: SYN-SENT and SYN-RECEIVED, small because there may be many.
 //! Owns: `Handshake` and what it sends. Must not know: tables, listeners.
 
-use super::ecn::EcnSetup;
+use super::ecn::{EcnAgreed, EcnSetup};
 use super::negotiate::{Agreed, AgreedTimestamps, Offer, peer_mss};
 use crate::segment::{Reply, Segment};
 use crate::settings::{PathFacts, Settings};
@@ -84,6 +84,19 @@ pub struct Opening {
     pub owes_ack: bool,
     /// Payload of our SYN that the peer's SYN-ACK acknowledged (RFC 7413).
     pub syn_octets_acked: u16,
+}
+
+impl Opening {
+    /// The peer acknowledged so many octets of our SYN's payload. What it left is sent again as new
+    /// data; as it was sent before it must not be ECN-capable (RFC 3168 §6.1.5), so none is.
+    pub(super) fn with_syn_acked(mut self, handshake: &Handshake, octets: u16) -> Opening {
+        self.syn_octets_acked = octets;
+        let sent = if self.active { handshake.syn_octets } else { 0 };
+        if octets < sent && self.agreed.ecn == EcnAgreed::Both {
+            self.agreed.ecn = EcnAgreed::EchoOnly;
+        }
+        self
+    }
 }
 
 /// What a segment did to a handshake.
