@@ -16,7 +16,7 @@ fn at(secs: u64) -> Instant {
     Instant::ZERO + Span::from_secs(secs)
 }
 
-// proves 7413-5, AT-44
+// proves 7413-5
 #[test]
 fn a_cookie_belongs_to_a_pair_of_addresses_and_not_to_a_port() {
     let (mut cache, limits) = (CookieCache::default(), Limits::default());

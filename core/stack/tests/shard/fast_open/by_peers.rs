@@ -30,7 +30,7 @@ fn off_means_that_cookies_are_neither_given_nor_taken() {
     assert_eq!(hand.shard.accept(listener), None);
 }
 
-// proves 7413-1, 7413-2, 7413-6, AT-33
+// proves 7413-1, 7413-2, 7413-6, OPT-34, AT-33
 #[test]
 fn a_valid_cookie_brings_data_to_the_application_before_the_handshake_ends() {
     let (mut hand, listener) = listening(Limits::default(), fast(8));
