@@ -206,7 +206,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         if let Body::Early(early, _) = &anchor.body {
             self.listeners.remove_embryo(early.listener, &anchor.flow.remote);
-            if let Some(pending) = self.listeners.get_mut(early.listener).and_then(|all| all.fast_open()) {
+            if let Some(pending) =
+                self.listeners.get_mut(early.listener).and_then(|all| all.fast_open())
+            {
                 pending.remove();
             }
         }

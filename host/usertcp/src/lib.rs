@@ -50,7 +50,8 @@ pub use stack::Stack;
 
 pub use usertcp_base::observe::CloseReason;
 pub use usertcp_base::{
-    ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate, Span,
+    ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate,
+    SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{DeviceFacts, Queue};

@@ -5,8 +5,8 @@
 //! million idle streams.
 
 use crate::engine::ShardEvent;
-use crate::engine::{FastOpenListen, FirstData};
 use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read};
+use crate::engine::{FastOpenListen, FirstData};
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

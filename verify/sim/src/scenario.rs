@@ -286,11 +286,7 @@ impl Scenario {
     }
 
     /// A connection before all others, in no time and without faults, that brings host 0 a cookie.
-    fn get_cookie(
-        &self,
-        world: &mut World,
-        profile: Profile<AnyController>,
-    ) -> Result<(), String> {
+    fn get_cookie(&self, world: &mut World, profile: Profile<AnyController>) -> Result<(), String> {
         let connect = Connect {
             remote: address(1, self.v6),
             remote_port: PORT,

@@ -104,8 +104,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let offer = Offer::new(settings, &self.common.limits, &path);
         let iss = isn::initial_sequence(&self.secrets, &flow, now);
         let offset = isn::timestamp_offset(&self.secrets, &flow);
-        let handshake =
-            Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
+        let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
         let mut syn = handshake.synchronise(now, settings).without_payload();
         syn.reply.options.fast_open = attempt.option;
         syn.payload = attempt.queue.slice(0, usize::from(syn_octets));

@@ -75,8 +75,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         listener: ListenerId,
         syn: &Segment,
     ) -> SynAnswer {
-        let Some(pending) = self.listeners.get_mut(listener).and_then(|all| all.fast_open())
-        else {
+        let Some(pending) = self.listeners.get_mut(listener).and_then(|all| all.fast_open()) else {
             return SynAnswer::Ordinary;
         };
         let (setup, room) = (pending.setup(), pending.has_room(now));

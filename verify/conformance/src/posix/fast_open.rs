@@ -182,9 +182,10 @@ impl Posix {
         to: SocketAddr,
         pending: &mut Pending,
     ) -> Status {
-        let asked = self.table.socket(fd).is_some_and(|socket| {
-            socket.option(n::SOL_TCP, n::TCP_FASTOPEN_CONNECT) != 0
-        });
+        let asked = self
+            .table
+            .socket(fd)
+            .is_some_and(|socket| socket.option(n::SOL_TCP, n::TCP_FASTOPEN_CONNECT) != 0);
         if self.fast_open.deferred.contains_key(&fd) {
             return Status::Error(Errno::EISCONN);
         }
@@ -294,7 +295,11 @@ impl Posix {
         }
         let taken = self.begin_fast(fd, to, &octets)?;
         if nonblocking {
-            return if taken > 0 { Ok(Status::Done(taken as i64)) } else { Err(Errno::EINPROGRESS) };
+            return if taken > 0 {
+                Ok(Status::Done(taken as i64))
+            } else {
+                Err(Errno::EINPROGRESS)
+            };
         }
         pending.done = taken;
         Ok(self.connect_begun(fd, pending))

@@ -155,7 +155,11 @@ impl Posix {
     }
 
     /// What a connection of `fd` to `to` is opened with.
-    pub(super) fn destination(&mut self, fd: i32, to: SocketAddr) -> Result<Connect<AnyController>, Errno> {
+    pub(super) fn destination(
+        &mut self,
+        fd: i32,
+        to: SocketAddr,
+    ) -> Result<Connect<AnyController>, Errno> {
         let socket = self.socket_of(fd)?;
         let bound = socket.bound.map(|bound| (bound.ip(), bound.port()));
         let port = bound.map(|(_, port)| port).filter(|port| *port != 0);

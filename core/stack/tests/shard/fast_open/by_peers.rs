@@ -43,10 +43,7 @@ fn a_valid_cookie_brings_data_to_the_application_before_the_handshake_ends() {
     assert_eq!((answers[0].header.flags, answers[0].header.ack.0), (SYN_ACK, 5006));
     assert_eq!(answers[0].options.fast_open, None);
     let conn = hand.shard.accept(listener).expect("a connection");
-    assert_eq!(hand.events, [
-        ShardEvent::Accepted { listener, conn },
-        ShardEvent::Readable(conn)
-    ]);
+    assert_eq!(hand.events, [ShardEvent::Accepted { listener, conn }, ShardEvent::Readable(conn)]);
     let info = hand.shard.info(hand.now, conn).unwrap();
     assert_eq!(info.state, StateName::SynReceived);
     let figures = info.figures.expect("figures");
@@ -239,7 +236,11 @@ fn what_is_no_acknowledgement_of_ours_completes_nothing() {
     // Beyond what was sent, or before the SYN-ACK: reset, and nothing else.
     for ack in [iss, iss.wrapping_add(2)] {
         let replies = hand.give(&with(wire(Flags::ACK, 5004, ack), 501));
-        assert_eq!((replies[0].header.flags, replies[0].header.seq.0), (Flags::RST, ack), "{replies:?}");
+        assert_eq!(
+            (replies[0].header.flags, replies[0].header.seq.0),
+            (Flags::RST, ack),
+            "{replies:?}"
+        );
     }
     // An old timestamp, a number outside of the window, a SYN of another number: challenged.
     let good = iss.wrapping_add(1);

@@ -92,11 +92,10 @@ fn what_the_syn_ack_acknowledges_is_not_sent_again_and_the_rest_is() {
         assert_eq!(figures.octets_acknowledged, u64::from(acked));
         assert_eq!(figures.octets_retransmitted, 0);
         let counters = hand.shard.counters();
-        assert_eq!((counters.fast_opens_out, counters.fast_opens_failed), if acked > 0 {
-            (1, 0)
-        } else {
-            (0, 1)
-        });
+        assert_eq!(
+            (counters.fast_opens_out, counters.fast_opens_failed),
+            if acked > 0 { (1, 0) } else { (0, 1) }
+        );
         // Data refused outright counts as a failure; in part it does not (RFC 7413 §4.1.3.1).
         let (_, syn) = begin(&mut hand, b"x", false);
         assert_eq!(syn.options.fast_open, (acked > 0).then(given));
