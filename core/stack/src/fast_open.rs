@@ -8,7 +8,8 @@
 //!
 //! It is off until switched on, per listener and per active open, because a SYN with data may arrive
 //! twice and its data then twice, too (RFC 7413 §2.1, §6.1): only the application knows whether
-//! that does harm. While SYN cookies answer, and at listeners whose gate asks, it is off as well.
+//! that does harm. While SYN cookies answer, at listeners whose gate asks, and where segments are
+//! signed, it is off as well.
 
 pub(crate) mod cache;
 mod client;

@@ -20,6 +20,7 @@ use crate::ready::ReadyList;
 use crate::table::Table;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use usertcp_auth::Auth;
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
@@ -40,6 +41,8 @@ pub struct Shard<C, O> {
     /// Fast Open: cookies we give out, and cookies we were given.
     pub(crate) fast_open_keys: Keys,
     pub(crate) fast_open_cache: CookieCache,
+    /// Keys and sessions of protected connections.
+    pub(crate) auth: Auth,
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
@@ -112,6 +115,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             cookies: Cookies::new(secrets.clone()),
             fast_open_keys: Keys::new(&secrets),
             fast_open_cache: CookieCache::default(),
+            auth: Auth::new(),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
             shed_next: 0,

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Handshake, Offer, SoftErrors};
+use usertcp_tcp::{Handshake, SoftErrors};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens.
@@ -101,7 +101,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let settings = &to.profile.settings;
         let path = self.path_facts(&flow);
-        let offer = Offer::new(settings, &self.common.limits, &path);
+        let offer = self.offer(settings, &flow, &path);
         let iss = isn::initial_sequence(&self.secrets, &flow, now);
         let offset = isn::timestamp_offset(&self.secrets, &flow);
         let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);

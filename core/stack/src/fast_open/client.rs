@@ -90,6 +90,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         to: &Connect<C>,
         without_cookie: bool,
     ) -> (Option<Cookie>, u16) {
+        if self.is_protected(flow) {
+            return (None, 0);
+        }
         let path = self.path_facts(flow);
         let limit = path.announced_mss(&to.profile.settings);
         let room = |mss: u16| mss.min(limit).saturating_sub(OPTION_OCTETS);

@@ -81,7 +81,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (setup, room) = (pending.setup(), pending.has_room(now));
         let shown = syn.options.fast_open;
         let unasked = setup.without_cookie && !syn.payload.is_empty();
-        if !room || shown.is_none() && !unasked {
+        // A signature leaves no room beside a cookie, and tells more than one does.
+        if !room || shown.is_none() && !unasked || self.is_protected(flow) {
             return SynAnswer::Ordinary;
         }
         let Some(server) = self.ip.local(flow.local) else { return SynAnswer::Ordinary };

@@ -8,7 +8,7 @@ use usertcp_stack::ShardEvent;
 use usertcp_wire::{checksum, ipv4};
 
 /// An ICMP "destination unreachable" of `code` from the peer, quoting a segment of ours.
-fn unreachable(code: u8, quoted: &Wire) -> Vec<u8> {
+pub fn unreachable(code: u8, quoted: &Wire) -> Vec<u8> {
     let mut message = vec![3, code, 0, 0, 0, 0, 0, 0];
     message.extend(&quoted.octets()[..28]);
     let sum = checksum::finish(checksum::sum(&message));
