@@ -10,6 +10,7 @@ use crate::config::Profile;
 use crate::cookies;
 use crate::fast_open::SynAnswer;
 use crate::isn;
+use crate::lifecycle::LastStep;
 use crate::listener::Gate;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
@@ -348,7 +349,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .get_mut(listener)
             .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
-        let (owner, first) = (Owner::Listener(listener), Chain::new());
-        self.establish(now, id, owner, opening, profile, segment, first);
+        let last = LastStep { segment, written: Chain::new() };
+        self.establish(now, id, Owner::Listener(listener), opening, profile, last);
     }
 }

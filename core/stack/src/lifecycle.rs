@@ -24,6 +24,14 @@ const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
 
+/// What a connection begins with.
+pub(crate) struct LastStep {
+    /// The segment that completed its handshake.
+    pub segment: Segment,
+    /// What was written before, and is not acknowledged.
+    pub written: Chain,
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
         let mut path = crate::net::path_facts(&self.ip, flow);
@@ -35,7 +43,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Gives `id` a TCB, and the segment that completed its handshake to the TCB. There is room.
-    /// `first`: what was written before, and is not acknowledged.
     pub(crate) fn establish(
         &mut self,
         now: Instant,
@@ -43,8 +50,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         owner: Owner,
         opening: &Opening,
         profile: &Profile<C>,
-        segment: Segment,
-        first: Chain,
+        last: LastStep,
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
         let path = self.path_facts(&flow);
@@ -55,7 +61,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let settings = self.common.shelf.share(&profile.settings);
         let mut tcb =
             Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
-        tcb.adopt_unsent(first);
+        tcb.adopt_unsent(last.written);
         let Some(hot) = self.table.hot.insert(tcb) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
@@ -66,7 +72,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
         let Some(tcb) = self.table.hot.get_mut(hot) else { return };
-        let mut effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
+        let mut effects = tcb.handle_segment(&mut self.common.env(now, id), last.segment);
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
@@ -263,8 +269,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
-                let first = self.learn_from_answer(now, id, flow, &segment, &opening);
-                self.establish(now, id, owner, &opening, &profile, segment, first);
+                let written = self.learn_from_answer(now, id, flow, &segment, &opening);
+                let last = LastStep { segment, written };
+                self.establish(now, id, owner, &opening, &profile, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {

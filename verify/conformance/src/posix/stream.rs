@@ -69,7 +69,6 @@ impl Posix {
 
     /// Reads into the part of `into` that begins `done` octets in; with MSG_TRUNC the octets are
     /// thrown away.
-    #[expect(clippy::type_complexity)]
     fn read_some(
         &mut self,
         conn: ConnId,
