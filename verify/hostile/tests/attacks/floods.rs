@@ -284,7 +284,7 @@ fn good_cookies_hold_no_more_connections_than_may_be_pending() {
         arena.give(&syn);
         // Resetting it at once frees no place.
         syn.header.flags = Flags::RST;
-        syn.header.seq = syn.header.seq + 1001;
+        syn.header.seq += 1001;
         arena.give(&syn.carrying(0));
     }
     assert_eq!(arena.shard.counters().fast_opens_in, 128);

@@ -5,7 +5,7 @@ use crate::pair::{Pair, pattern, read_all, to};
 use core::net::IpAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Span};
-use usertcp_stack::{ConnError, FirstData, ShardEvent};
+use usertcp_stack::{AuthKey, ConnError, FirstData, KeyKind, MasterKey, Scope, ShardEvent};
 use usertcp_tcp::StateName;
 
 const SYN_ACK: Flags = Flags::SYN.union(Flags::ACK);
@@ -257,4 +257,30 @@ fn two_shards_save_a_round_trip() {
     assert_eq!(pair.client.shard.counters().fast_opens_out, 2);
     assert_eq!(pair.server.shard.counters().fast_opens_in, 2);
     assert_eq!(pair.client.shard.counters().segments_retransmitted, 0);
+}
+
+// A signature and a cookie do not fit one SYN: signed connections open as ever.
+#[test]
+fn where_segments_are_signed_there_is_no_fast_open() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    pair.server.shard.set_fast_open(listener, fast(8));
+    let addresses = (pair.client.address, pair.server.address);
+    for (end, peer) in [(&mut pair.client, addresses.1), (&mut pair.server, addresses.0)] {
+        let kind = KeyKind::Md5(MasterKey::new(b"secret").unwrap());
+        end.shard.add_auth_key(AuthKey { scope: Scope::host(peer), kind }).unwrap();
+    }
+    let to = to(pair.server.address, 80);
+    for _ in 0..2 {
+        let first = FirstData { octets: b"signed", without_cookie: true };
+        let (client, taken) = pair.client.shard.connect_with(pair.now, &to, first).unwrap();
+        assert_eq!(taken, 6);
+        pair.run(Span::from_millis(50));
+        let server = pair.server.shard.accept(listener).expect("a connection");
+        assert_eq!(read_all(&mut pair.server.shard, pair.now, server).unwrap(), b"signed");
+        let figures = pair.client.shard.info(pair.now, client).unwrap().figures.unwrap();
+        assert!(!figures.syn_data);
+    }
+    let counters = (pair.client.shard.counters(), pair.server.shard.counters());
+    assert_eq!((counters.0.fast_opens_failed, counters.1.fast_opens_in), (0, 0));
 }
