@@ -24,6 +24,8 @@ pub enum Purpose {
     Fragments,
     /// Fast Open cookies (RFC 7413), when no key is set.
     FastOpen,
+    /// The cache of what is known of remote hosts.
+    Hosts,
 }
 
 /// Secret keys of one shard. Cannot be printed.

@@ -22,6 +22,7 @@ mod embryo;
 mod events;
 mod fast_open;
 mod gate;
+mod host_cache;
 mod ingress;
 pub mod isn;
 mod lifecycle;
@@ -35,6 +36,7 @@ mod shard;
 pub mod slab;
 mod table;
 mod turn;
+mod watch;
 pub mod wheel;
 
 pub use app::{ConnError, ConnInfo, ListenerInfo, Read, Refused};

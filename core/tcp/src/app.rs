@@ -13,7 +13,7 @@ use crate::tcb::Tcb;
 use crate::transition::Move;
 use alloc::rc::Rc;
 use usertcp_base::{CloseReason, Instant, Observer, Seq};
-use usertcp_cc::{CongestionController, PathChange};
+use usertcp_cc::CongestionController;
 use usertcp_frame::FrameSlice;
 
 /// What a read gave.
@@ -201,12 +201,6 @@ impl<C: CongestionController> Tcb<C> {
             }
         }
         effects
-    }
-
-    /// The interface's MTU shrank, or grew: what we may send at most changes with it.
-    pub fn set_path_segment(&mut self, now: Instant, mtu: crate::mtu::PathMtu) {
-        self.mtu = mtu;
-        self.controller.on_path(now, &PathChange::Mss(self.send_mss()));
     }
 
     /// The next sequence number to be received; for tests and tools.

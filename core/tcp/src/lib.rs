@@ -17,6 +17,7 @@ extern crate std;
 
 mod app;
 mod arrive;
+mod burden;
 mod close;
 mod ecn;
 mod effects;
@@ -54,7 +55,10 @@ pub use open::{
 };
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
-pub use settings::{EcnMode, KeepAlive, PathFacts, Settings, UserTimeoutOption};
+pub use settings::{
+    EcnMode, HostFacts, KeepAlive, LearnedPath, LeastProgress, MtuProbing, PathFacts, Settings,
+    UserTimeoutOption,
+};
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};
 pub use tcb::Tcb;

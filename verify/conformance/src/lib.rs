@@ -19,4 +19,5 @@ pub mod parse_packet;
 pub mod posix;
 pub mod run;
 pub mod script;
+pub mod sysctl;
 pub mod wire;

@@ -2,6 +2,7 @@
 //! Owns: which word means what. Must not know: when a command is run.
 
 use super::Posix;
+use crate::sysctl;
 
 /// Runs a command text; the error is the word that is not known.
 pub fn run(posix: &mut Posix, text: &str) -> Result<(), String> {
@@ -10,15 +11,19 @@ pub fn run(posix: &mut Posix, text: &str) -> Result<(), String> {
         let defaults = one.ends_with("defaults.sh") && !one.contains(' ');
         if defaults {
             posix.fast_open_defaults();
-        } else if !one.starts_with('#') && !sysctl(posix, one)? {
+            sysctl::suite_defaults(&mut posix.defaults.settings);
+        } else if !one.starts_with('#')
+            && !sysctl::run(one, &mut posix.defaults.settings)
+            && !fast_open(posix, one)?
+        {
             return Err(format!("shell command `{one}`"));
         }
     }
     Ok(())
 }
 
-/// A command that sets values; false when it is another.
-fn sysctl(posix: &mut Posix, command: &str) -> Result<bool, String> {
+/// A command that sets values of Fast Open; false when it is another.
+fn fast_open(posix: &mut Posix, command: &str) -> Result<bool, String> {
     let mut words = command.split_whitespace();
     let program = words.next().unwrap_or_default();
     if program != "sysctl" && !program.ends_with("set_sysctls.py") {
