@@ -16,7 +16,7 @@ use usertcp_base::{ConnId, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Class, FramePool};
 use usertcp_tcp::{HEADROOM_OCTETS, Opening, Segment};
-use usertcp_wire::tcp::Cookie;
+use usertcp_wire::tcp::{Cookie, HEADER_OCTETS};
 
 /// Room that is left for options on a SYN with data, those of middleboxes included.
 const OPTION_OCTETS: u16 = 40;
@@ -94,7 +94,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return (None, 0);
         }
         let path = self.path_facts(flow);
-        let limit = path.announced_mss(&to.profile.settings);
+        // Neither more than we would take, nor than the path is thought to carry.
+        let carried = path.segment_octets.saturating_sub(HEADER_OCTETS as u16);
+        let limit = path.announced_mss(&to.profile.settings).min(carried);
         let room = |mss: u16| mss.min(limit).saturating_sub(OPTION_OCTETS);
         match self.fast_open_cache.advise(now, flow, &self.common.limits) {
             Advice::Pause => (None, 0),
