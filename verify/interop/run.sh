@@ -39,6 +39,7 @@ CHECKS=(
     browser
     parallel_500 wrk h2load churn small_memory
     connect_kernel_echo connect_v6 connect_own_echo md5
+    fast_open_served fast_open_kernel
     wire_download wire_upload wire_wrk
     fault_device_busy fault_bad_cidr fault_unknown_option fault_no_directory fault_refused
     nothing_left stop

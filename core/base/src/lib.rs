@@ -18,7 +18,7 @@ mod window;
 pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RemoteAddr};
 pub use limits::Limits;
 pub use observe::{CloseReason, Counters, DropReason, Event, Limiter, Observer, RetransmitCause};
-pub use random::{Prng, Purpose, Secrets};
+pub use random::{Prng, Purpose, Secrets, SharedKey};
 pub use rate::Rate;
 pub use seq::Seq;
 pub use time::{Instant, Span, Stamp, TICK_SHIFT, Tick};

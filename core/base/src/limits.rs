@@ -42,6 +42,16 @@ pub struct Limits {
     pub echo_replies_per_second: u32,
     /// SYN-ACK retransmissions before a half-open record is dropped (BG-4).
     pub syn_ack_retries: u8,
+    /// Peers whose Fast Open cookie is remembered; the one not used for longest makes room
+    /// (RFC 7413 §4.1.3).
+    pub fast_open_peers: u32,
+    /// How long a Fast Open cookie of a peer is used before another is asked for.
+    pub fast_open_cookie_lifetime: Span,
+    /// How long Fast Open is not tried with a peer after it failed there once; doubled with each
+    /// failure in a row, seven times at most (RFC 7413 §4.1.3.1).
+    pub fast_open_pause: Span,
+    /// How long a Fast Open that its peer reset goes on counting as pending (RFC 7413 §5.1).
+    pub fast_open_reset_counts: Span,
     /// Longest time in FIN-WAIT-2 after the application let go of the stream.
     pub fin_wait_2: Span,
     /// Maximum segment lifetime; TIME-WAIT lasts two of them (MUST-13: project default 30 s).
@@ -84,6 +94,10 @@ impl Default for Limits {
             icmp_errors_per_second: 1000,
             echo_replies_per_second: 10_000,
             syn_ack_retries: 5,
+            fast_open_peers: 512,
+            fast_open_cookie_lifetime: Span::from_secs(24 * 3600),
+            fast_open_pause: Span::from_secs(60),
+            fast_open_reset_counts: Span::from_secs(60),
             fin_wait_2: Span::from_secs(60),
             msl: Span::from_secs(30),
             fragment_octets: 4 << 20,

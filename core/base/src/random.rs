@@ -1,5 +1,5 @@
 //! Randomness, public and secret kept apart.
-//! Owns: `Secrets` (keyed hashes) and `Prng` (jitter). Must not know: where entropy comes from.
+//! Owns: `Secrets` (keyed hashes), `SharedKey` (one that hosts may have in common) and `Prng` (jitter). Must not know: where entropy comes from.
 
 use core::hash::Hasher;
 use siphasher::sip::{SipHasher13, SipHasher24};
@@ -22,6 +22,8 @@ pub enum Purpose {
     FlowLabel,
     /// Fragment reassembly keys.
     Fragments,
+    /// Fast Open cookies (RFC 7413), when no key is set.
+    FastOpen,
     /// The cache of what is known of remote hosts.
     Hosts,
 }
@@ -68,6 +70,11 @@ impl Secrets {
         Prng::from_seed(self.hash(Purpose::Fragments, b"prng"))
     }
 
+    /// A key of its own for `purpose`, in the form that can be replaced by one from outside.
+    pub fn shared_key(&self, purpose: Purpose) -> SharedKey {
+        SharedKey { key: (self.hash(purpose, b"first"), self.hash(purpose, b"second")) }
+    }
+
     fn keys(&self, purpose: Purpose) -> (u64, u64) {
         let tweak = (purpose as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (self.key[0] ^ self.key[2].rotate_left(17) ^ tweak, self.key[1] ^ self.key[3] ^ !tweak)
@@ -77,6 +84,34 @@ impl Secrets {
 impl core::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Secrets(..)")
+    }
+}
+
+/// A secret that several hosts may have in common: those behind one address, say. Cannot be
+/// printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SharedKey {
+    key: (u64, u64),
+}
+
+impl SharedKey {
+    /// A key of 128 bits, its two words the lower octets first.
+    pub fn from_octets(octets: [u8; 16]) -> SharedKey {
+        let words = u128::from_le_bytes(octets);
+        SharedKey { key: (words as u64, (words >> 64) as u64) }
+    }
+
+    /// SipHash-2-4 of `message`.
+    pub fn hash(&self, message: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
+        hasher.write(message);
+        hasher.finish()
+    }
+}
+
+impl core::fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SharedKey(..)")
     }
 }
 

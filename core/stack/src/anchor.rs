@@ -7,6 +7,7 @@
 
 use crate::config::Profile;
 use crate::events::Pending;
+use crate::fast_open::{Attempt, EarlyConnection};
 use crate::slab::Slab;
 use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
@@ -48,6 +49,8 @@ pub(crate) enum Body<C> {
     Opening(Box<Opening<C>>),
     /// A TCB, by its index among the hot.
     Hot(u32),
+    /// The same, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413).
+    Early(Box<EarlyConnection>, u32),
     /// TIME-WAIT until the moment given.
     TimeWait(TimeWait, Instant),
     /// Over; the application has not let go yet, and may read what its TCB still holds.
@@ -59,6 +62,8 @@ pub(crate) enum Body<C> {
 pub(crate) struct Opening<C> {
     pub handshake: Handshake,
     pub profile: Profile<C>,
+    /// What the SYN carried beside itself (RFC 7413).
+    pub attempt: Attempt,
     /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
     pub closed: bool,
     pub soft_errors: SoftErrors,
@@ -69,6 +74,14 @@ pub(crate) struct Opening<C> {
 const _: () = assert!(size_of::<Anchor<()>>() <= 96);
 
 impl<C> Body<C> {
+    /// The TCB of a connection that has one and is not over.
+    pub(crate) fn hot(&self) -> Option<u32> {
+        match self {
+            Body::Hot(hot) | Body::Early(_, hot) => Some(*hot),
+            _ => None,
+        }
+    }
+
     /// Whether this is a handshake under way at `listener`, or the question about one.
     pub(crate) fn is_half_open_at(&self, listener: ListenerId) -> bool {
         matches!(self, Body::Embryo(_, at) | Body::Asked(_, at) if *at == listener)
@@ -89,7 +102,7 @@ impl<C> Opening<C> {
                 let soft_error = wanted && self.soft_errors.on_error(now);
                 Effects { soft_error, ..Effects::default() }
             }
-            // A SYN is never too big.
+            // With data it may be; without, which is how it goes out again, it never is.
             SignalKind::TooBig { .. } => return None,
         })
     }

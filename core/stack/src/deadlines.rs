@@ -45,6 +45,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
                 self.apply(now, id, effects);
             }
+            Body::Early(..) => self.early_deadline(now, id),
             Body::Embryo(..) | Body::Opening(..) => self.handshake_deadline(now, id),
             Body::TimeWait(_, until) => {
                 if *until <= now {
@@ -95,6 +96,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             HandshakeDeadline::TimedOut if passive => self.discard(id),
             HandshakeDeadline::TimedOut => {
+                self.learn_from_silence(now, id);
                 self.apply(now, id, Effects::ended(CloseReason::TimedOut));
             }
         }

@@ -10,7 +10,6 @@
 //! more than the copy. A slice that nobody else holds and that has room in front takes the headers
 //! itself.
 
-use crate::anchor::Body;
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use alloc::collections::VecDeque;
@@ -104,7 +103,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let id = self.table.anchors.id_at(index)?;
         let anchor = self.table.anchors.get_mut(id)?;
         let flow = anchor.flow;
-        let Body::Hot(hot) = anchor.body else { return Some(frame) };
+        let Some(hot) = anchor.body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let tcb = self.table.hot.at_mut(hot)?;
         let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
@@ -135,8 +134,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Sends a segment without payload.
     pub(crate) fn send_reply(&mut self, now: Instant, flow: &FlowKey, reply: &Reply) {
+        self.send_at_once(now, flow, reply.clone().without_payload());
+    }
+
+    /// Sends a segment that no connection gives out by itself.
+    pub(crate) fn send_at_once(&mut self, now: Instant, flow: &FlowKey, segment: Outgoing) {
         let packet = match self.common.pool.take_control(HEADROOM) {
-            Some(frame) => self.pack(flow, reply.clone().without_payload(), frame),
+            Some(frame) => self.pack(flow, segment, frame),
             None => None,
         };
         match packet {

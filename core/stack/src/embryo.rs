@@ -8,16 +8,19 @@ use crate::admission::{self, Admitted};
 use crate::anchor::{Body, Owner, waits_at};
 use crate::config::Profile;
 use crate::cookies;
+use crate::fast_open::SynAnswer;
 use crate::isn;
+use crate::lifecycle::LastStep;
 use crate::listener::Gate;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
+use usertcp_frame::Chain;
 use usertcp_tcp::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, EcnLevel, Handshake, HandshakeOutcome,
     Offer, Opening, PathFacts, Reply, Segment, asked_ecn, timestamp_clock,
 };
-use usertcp_wire::tcp::Flags;
+use usertcp_wire::tcp::{Cookie, Flags};
 
 /// What both ways of answering a SYN need.
 struct Answer<C> {
@@ -56,9 +59,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Admitted::Cookie if self.is_protected(flow) => {
                 self.common.drop_packet(None, now, DropReason::EmbryoLimit);
             }
-            Admitted::Record => self.open_embryo(now, flow, listener, &syn, above),
+            Admitted::Record => self.open_passive(now, flow, listener, syn, above),
             Admitted::Cookie => self.send_cookie(now, flow, listener, syn),
             Admitted::Refused(reason) => self.common.drop_packet(None, now, reason),
+        }
+    }
+
+    /// A SYN that has room among the half-open: an embryo, or a connection at once.
+    fn open_passive(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        listener: ListenerId,
+        syn: Segment,
+        above: Option<Seq>,
+    ) {
+        match self.fast_open_answer(now, flow, listener, &syn) {
+            SynAnswer::Ordinary => self.open_embryo(now, flow, listener, &syn, above, None),
+            SynAnswer::WithCookie(cookie) => {
+                self.open_embryo(now, flow, listener, &syn, above, Some(cookie));
+            }
+            SynAnswer::Accept(cookie) => {
+                self.open_early(now, flow, listener, syn, above, cookie);
+            }
         }
     }
 
@@ -77,10 +100,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         listener: ListenerId,
         syn: &Segment,
         above: Option<Seq>,
+        cookie: Option<Cookie>,
     ) {
-        let Some((handshake, reply)) = self.begin_passive(now, flow, listener, syn, above) else {
-            return;
-        };
+        let begun = self.begin_passive(now, flow, listener, syn, above);
+        let Some((handshake, mut reply)) = begun else { return };
+        // Not kept: the SYN-ACK is sent again without it (RFC 7413 §4.2.1).
+        reply.options.fast_open = cookie;
         let deadline = handshake.deadline(now);
         match self.table.insert(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
             Ok((id, evicted)) => {
@@ -222,7 +247,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             peer_window_octets: segment.header.window.0,
             own_window_octets: answer.offer.window_octets,
         };
-        let opening = Opening { agreed, active: false, rtt: None, lost: false, owes_ack: false };
+        let opening = Opening {
+            agreed,
+            active: false,
+            rtt: None,
+            lost: false,
+            owes_ack: false,
+            syn_octets_acked: 0,
+        };
         self.open_by_cookie(now, flow, listener, &opening, &answer.profile, segment);
         None
     }
@@ -253,7 +285,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Whether a connection that completes now has a place: in the accept queue and among the hot.
-    fn room_behind(&self, listener: ListenerId) -> Result<(), DropReason> {
+    pub(crate) fn room_behind(&self, listener: ListenerId) -> Result<(), DropReason> {
         match self.listeners.get(listener) {
             None => Err(DropReason::ListenRefused),
             Some(listener) if listener.is_full() => Err(DropReason::BacklogFull),
@@ -331,6 +363,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .get_mut(listener)
             .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
-        self.establish(now, id, Owner::Listener(listener), opening, profile, segment);
+        let last = LastStep { segment, written: Chain::new() };
+        self.establish(now, id, Owner::Listener(listener), opening, profile, last);
     }
 }

@@ -89,6 +89,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
                 self.apply(now, id, effects);
             }
+            Body::Early(..) => self.deliver_early(now, id, flow, segment),
             Body::Embryo(..) => self.deliver_embryo(now, id, flow, segment),
             Body::Asked(..) => self.deliver_asked(now, id, &segment),
             Body::Opening(..) => self.deliver_opening(now, id, flow, segment),

@@ -12,6 +12,7 @@ use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
+use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
     Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, Then,
@@ -22,6 +23,14 @@ use usertcp_tcp::{
 const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
+
+/// What a connection begins with.
+pub(crate) struct LastStep {
+    /// The segment that completed its handshake.
+    pub segment: Segment,
+    /// What was written before, and is not acknowledged.
+    pub written: Chain,
+}
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
@@ -42,7 +51,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         owner: Owner,
         opening: &Opening,
         profile: &Profile<C>,
-        segment: Segment,
+        last: LastStep,
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
         let mut path = self.path_facts(&flow);
@@ -54,8 +63,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(&flow));
         let opening = &opening;
         let settings = self.common.shelf.share(&profile.settings);
-        let tcb =
+        let mut tcb =
             Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
+        tcb.adopt_unsent(last.written);
         let Some(hot) = self.table.hot.insert(tcb) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
@@ -66,7 +76,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
         let Some(tcb) = self.table.hot.get_mut(hot) else { return };
-        let mut effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
+        let mut effects = tcb.handle_segment(&mut self.common.env(now, id), last.segment);
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
@@ -100,6 +110,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let deadline = match &anchor.body {
             Body::Hot(hot) => self.table.hot.at(*hot).and_then(|tcb| tcb.next_deadline(now)),
+            Body::Early(early, hot) => {
+                let paced = self.table.hot.at(*hot).and_then(|tcb| tcb.early_deadline());
+                let again = early.handshake.deadline(now);
+                Some(paced.map_or(again, |paced| paced.min(again)))
+            }
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
@@ -113,6 +128,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A connection is over.
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
+        self.leave_early(now, id, ended.reason == CloseReason::Reset);
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
         if let Body::Hot(hot) = anchor.body
@@ -214,6 +230,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
             self.listeners.remove_embryo(listener, &anchor.flow.remote);
         }
+        if let Body::Early(early, _) = &anchor.body {
+            self.listeners.remove_embryo(early.listener, &anchor.flow.remote);
+            if let Some(pending) =
+                self.listeners.get_mut(early.listener).and_then(|all| all.fast_open())
+            {
+                pending.remove();
+            }
+        }
         self.leave_queue(anchor.owner);
     }
 
@@ -261,7 +285,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
-                self.establish(now, id, owner, &opening, &profile, segment);
+                let written = self.learn_from_answer(now, id, flow, &segment, &opening);
+                let last = LastStep { segment, written };
+                self.establish(now, id, owner, &opening, &profile, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {
@@ -316,12 +342,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
             },
+            Body::Early(_, hot) => match self.table.hot.at_mut(*hot) {
+                Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
+                None => return,
+            },
             Body::Opening(opening) => match opening.on_signal(now, &signal) {
                 Some(effects) => effects,
                 None => return self.common.drop_packet(Some(id), now, unmatched),
             },
             _ => return self.common.drop_packet(Some(id), now, unmatched),
         };
+        if effects.ended.is_some() {
+            self.learn_from_silence(now, id);
+        }
         self.apply(now, id, effects);
     }
 }

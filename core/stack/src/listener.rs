@@ -7,6 +7,8 @@
 //! A listener is not an endpoint in some state, and never becomes a connection. It is bound to one
 //! address or any, and one port or any (DESIGN §10); the most specific binding that fits wins.
 
+use crate::fast_open::FastOpenListen;
+use crate::fast_open::pending::PendingFastOpens;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use usertcp_base::{ConnId, Limits, ListenerId, LocalIndex, Purpose, RemoteAddr, Secrets};
@@ -68,6 +70,7 @@ pub struct Listener<S> {
     waiting: u32,
     embryos: u32,
     sources: Option<Box<[u16; SOURCES]>>,
+    fast_open: Option<PendingFastOpens>,
 }
 
 impl<S> Listeners<S> {
@@ -186,7 +189,9 @@ impl<S> Listener<S> {
     fn new(binding: Binding, backlog: u32, settings: S) -> Listener<S> {
         let queue = VecDeque::new();
         let gate = Gate::Open;
-        Listener { binding, gate, settings, backlog, queue, waiting: 0, embryos: 0, sources: None }
+        let (sources, fast_open) = (None, None);
+        let (waiting, embryos) = (0, 0);
+        Listener { binding, gate, settings, backlog, queue, waiting, embryos, sources, fast_open }
     }
 
     /// Where it listens.
@@ -202,6 +207,24 @@ impl<S> Listener<S> {
     /// Lets another decide.
     pub fn set_gate(&mut self, gate: Gate) {
         self.gate = gate;
+    }
+
+    /// Fast opens at this listener; `None`: it takes none.
+    pub(crate) fn fast_open(&mut self) -> Option<&mut PendingFastOpens> {
+        self.fast_open.as_mut()
+    }
+
+    /// Takes fast opens, or none any more.
+    pub(crate) fn set_fast_open(&mut self, setup: Option<FastOpenListen>) {
+        match (setup, &mut self.fast_open) {
+            (Some(setup), Some(pending)) => pending.set(setup),
+            (setup, pending) => *pending = setup.map(PendingFastOpens::new),
+        }
+    }
+
+    /// Fast opens whose handshakes are not complete.
+    pub fn fast_opens_pending(&self) -> u32 {
+        self.fast_open.as_ref().map_or(0, PendingFastOpens::open)
     }
 
     /// What connections it accepts start with.

@@ -12,6 +12,8 @@ use crate::config::{Profile, ShardConfig, StartError};
 use crate::cookies::Cookies;
 use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
+use crate::fast_open::cache::CookieCache;
+use crate::fast_open::keys::Keys;
 use crate::host_cache::HostCache;
 use crate::listener::Listeners;
 use crate::memory::Shedding;
@@ -39,6 +41,9 @@ pub struct Shard<C, O> {
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
     pub(crate) cookies: Cookies,
+    /// Fast Open: cookies we give out, and cookies we were given.
+    pub(crate) fast_open_keys: Keys,
+    pub(crate) fast_open_cache: CookieCache,
     /// What earlier connections found out.
     pub(crate) hosts: HostCache,
     /// Keys and sessions of protected connections.
@@ -115,6 +120,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ip,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
+            fast_open_keys: Keys::new(&secrets),
+            fast_open_cache: CookieCache::default(),
             hosts: HostCache::new(secrets.clone(), limits.hosts),
             auth: Auth::new(),
             transmit: ReadyList::new(),

@@ -100,7 +100,7 @@ impl<C> Table<C> {
         self.retire(id);
         let anchor = self.anchors.remove(id)?;
         match anchor.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
+            Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 if let Some(hot) = self.hot.id_at(hot) {
                     self.hot.remove(hot);
                 }

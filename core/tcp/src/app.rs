@@ -277,6 +277,7 @@ impl<C: CongestionController> Tcb<C> {
             timestamps: self.timestamps.is_on(),
             ecn: self.ecn.is_on(),
             accurate_ecn: self.ecn.info(),
+            syn_data: self.wants.syn_data,
             marks_received: self.ecn.marks(),
             mark_reductions: self.ecn.reductions(),
             scales: (self.send_scale.shift(), self.advertise.scale().shift()),

@@ -168,6 +168,8 @@ pub struct Info {
     pub ecn: bool,
     /// Accurate ECN, if that was agreed.
     pub accurate_ecn: Option<AccurateInfo>,
+    /// Data on a SYN was acknowledged: ours by the peer, or the peer's by us (RFC 7413).
+    pub syn_data: bool,
     /// Segments that arrived marked by a router, saturating.
     pub marks_received: u16,
     /// Reductions of the window for marks the peer echoed, saturating.

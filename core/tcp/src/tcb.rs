@@ -99,8 +99,8 @@ pub(crate) struct Wants {
     pub write: bool,
     /// The application let go of the stream: nobody reads.
     pub detached: bool,
-    /// The end of the stream was told to the application.
-    pub told_peer_closed: bool,
+    /// Data on a SYN was acknowledged: ours by the peer, or the peer's by us (RFC 7413).
+    pub syn_data: bool,
 }
 
 impl<C: CongestionController> Tcb<C> {
@@ -113,7 +113,8 @@ impl<C: CongestionController> Tcb<C> {
         start_controller: impl FnOnce(&PathStart) -> C,
     ) -> Tcb<C> {
         let agreed = &opening.agreed;
-        let (una, rcv_nxt) = (agreed.iss + 1, agreed.irs + 1);
+        let syn_octets = u32::from(opening.syn_octets_acked);
+        let (una, rcv_nxt) = (agreed.iss + 1 + syn_octets, agreed.irs + 1);
         let now = env.now;
         let mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
         let start = path_start(now, opening, path, &mtu);
@@ -150,7 +151,7 @@ impl<C: CongestionController> Tcb<C> {
             timestamp_offset: agreed.timestamps.map_or(0, |timestamps| timestamps.offset),
             halves: Halves::OPEN,
             owed: Owed::default(),
-            wants: Wants::default(),
+            wants: Wants { syn_data: syn_octets > 0, ..Wants::default() },
             challenge: Challenge::default(),
             ecn: EcnState::new(agreed, settings.ecn_option),
             last_heard: now,
@@ -166,7 +167,7 @@ impl<C: CongestionController> Tcb<C> {
             stopwatches: Stopwatches::new(now),
             established: now,
             rare: Rare::default(),
-            octets_acknowledged: 0,
+            octets_acknowledged: u64::from(syn_octets),
             octets_received: 0,
         };
         if opening.owes_ack {
@@ -274,7 +275,7 @@ fn start_recovery<O: Observer>(
     mss: u32,
     host: Option<HostFacts>,
 ) -> Recovery {
-    let una = opening.agreed.iss + 1;
+    let una = opening.agreed.iss + 1 + u32::from(opening.syn_octets_acked);
     Recovery::new(
         &RecoverySettings {
             rto_min: settings.rto_min,

@@ -3,7 +3,7 @@
 //! Must not know: the commands.
 
 use crate::facts::{LiveFacts, Snapshot};
-use crate::network::{Acceptor, Network, Setup, Step};
+use crate::network::{Acceptor, FastOpen, Network, Setup, Step};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +35,10 @@ impl KernelNetwork {
     }
 }
 
+fn no_fast_open() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "fast open is of the stack's own sockets only")
+}
+
 impl LiveFacts for KernelFacts {
     async fn snapshot(&self, _rows: usize) -> Snapshot {
         Snapshot { uptime: self.start.elapsed(), ..Snapshot::default() }
@@ -61,7 +65,10 @@ impl Network for KernelNetwork {
         &self.setup
     }
 
-    async fn listen(&self, port: u16) -> io::Result<TcpListener> {
+    async fn listen(&self, port: u16, fast_open: FastOpen) -> io::Result<TcpListener> {
+        if fast_open == FastOpen::On {
+            return Err(no_fast_open());
+        }
         TcpListener::bind((self.address, port)).await
     }
 
@@ -69,6 +76,14 @@ impl Network for KernelNetwork {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    async fn connect_with_data(
+        &self,
+        _to: SocketAddr,
+        _data: &[u8],
+    ) -> io::Result<(TcpStream, usize)> {
+        Err(no_fast_open())
     }
 
     async fn reachable_at(&self, port: u16, _kernel_port: u16) -> io::Result<Vec<SocketAddr>> {

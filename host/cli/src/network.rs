@@ -35,10 +35,22 @@ pub trait Network: Sized + Send + Sync + 'static {
     fn setup(&self) -> &Setup;
 
     /// Listens on `port` of all the stack's addresses.
-    fn listen(&self, port: u16) -> impl Future<Output = io::Result<Self::Acceptor>> + Send;
+    fn listen(
+        &self,
+        port: u16,
+        fast_open: FastOpen,
+    ) -> impl Future<Output = io::Result<Self::Acceptor>> + Send;
 
     /// Opens a stream.
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Opens a stream by a SYN that carries `data` if it may (TCP Fast Open). How many octets of it
+    /// were taken: the rest is to be written.
+    fn connect_with_data(
+        &self,
+        to: SocketAddr,
+        data: &[u8],
+    ) -> impl Future<Output = io::Result<(Self::Stream, usize)>> + Send;
 
     /// Where the kernel's clients reach the stack's `port`. With a device that is the stack's own
     /// addresses. Without one, this publishes the port on the kernel's loopback, at
@@ -54,6 +66,15 @@ pub trait Network: Sized + Send + Sync + 'static {
 
     /// Ends the stack: streams are reset, the device goes if the start made it.
     fn stop(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Whether data is accepted on SYNs (RFC 7413).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FastOpen {
+    /// No.
+    Off,
+    /// From those who show a cookie.
+    On,
 }
 
 /// What a start did, in the order it did it.

@@ -87,6 +87,9 @@ pub struct ServeArgs {
     /// Let clients PUT files into the directory
     #[arg(long)]
     pub writable: bool,
+    /// Accept data on SYNs (TCP Fast Open, RFC 7413)
+    #[arg(long)]
+    pub fast_open: bool,
     /// Options of the stack.
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -118,6 +121,10 @@ pub struct ConnectArgs {
     /// Port to connect to
     #[arg(value_parser = parse_port)]
     pub port: u16,
+    /// Ask for a cookie by a first connection; begin the second with what stdin has first, on its
+    /// SYN (TCP Fast Open, RFC 7413)
+    #[arg(long)]
+    pub fast_open: bool,
     /// Options of the stack.
     #[command(flatten)]
     pub network: NetworkArgs,

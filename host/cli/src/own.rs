@@ -4,7 +4,7 @@
 use crate::bridge;
 use crate::facts::{self, ConnectionRow, LiveFacts, Memory, Snapshot};
 use crate::fault::Fault;
-use crate::network::{Acceptor, Network, Setup, Step};
+use crate::network::{Acceptor, FastOpen, Network, Setup, Step};
 use crate::options::{Congestion, Ecn, WireProfile};
 use crate::plan::Plan;
 use std::io;
@@ -12,7 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use usertcp::{
-    Algorithm, Builder, EcnMode, Handler, Settings, Stack, TcpListener, TcpStream, TunConfig,
+    Algorithm, Builder, ConnectOptions, EcnMode, FastOpenListen, Handler, ListenOptions, Settings,
+    Stack, TcpListener, TcpStream, TunConfig,
 };
 use usertcp::{Limits, memory};
 
@@ -247,12 +248,23 @@ impl Network for OwnNetwork {
         &self.setup
     }
 
-    async fn listen(&self, port: u16) -> io::Result<TcpListener> {
-        TcpListener::bind(&self.stack, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)).await
+    async fn listen(&self, port: u16, fast_open: FastOpen) -> io::Result<TcpListener> {
+        let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        let fast_open = (fast_open == FastOpen::On).then(FastOpenListen::default);
+        let options = ListenOptions { fast_open, ..ListenOptions::default() };
+        TcpListener::bind_with(&self.stack, address, options).await
     }
 
     async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         TcpStream::connect(&self.stack, to).await
+    }
+
+    async fn connect_with_data(
+        &self,
+        to: SocketAddr,
+        data: &[u8],
+    ) -> io::Result<(TcpStream, usize)> {
+        TcpStream::connect_with_data(&self.stack, to, ConnectOptions::default(), data).await
     }
 
     async fn reachable_at(&self, port: u16, kernel_port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -7,7 +7,7 @@
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use std::io;
 use std::net::SocketAddr;
-use usertcp_base::{ConnId, Counters, Instant, ListenerId};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 
 use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
@@ -17,7 +17,9 @@ use usertcp_tcp::Settings;
 pub(crate) mod fake;
 pub(crate) mod shard;
 
-pub use usertcp_stack::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent, Turn};
+pub use usertcp_stack::{
+    ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent, Turn,
+};
 
 /// A shard with its device queue.
 pub(crate) trait Engine {
@@ -44,6 +46,15 @@ pub(crate) trait Engine {
         remote: SocketAddr,
         options: &ConnectOptions,
     ) -> io::Result<ConnId>;
+
+    fn connect_with(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+        first: FirstData<'_>,
+    ) -> io::Result<(ConnId, usize)>;
+    fn rotate_fast_open_key(&mut self, key: SharedKey);
 
     fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize>;
     /// All of it, or, when there is no room at all, all of it given back.

@@ -39,6 +39,7 @@ mod stack;
 
 pub use builder::Builder;
 pub use engine::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent};
+pub use engine::{FastOpenListen, FirstData};
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
 pub use sockets::{
@@ -49,7 +50,8 @@ pub use stack::Stack;
 
 pub use usertcp_base::observe::CloseReason;
 pub use usertcp_base::{
-    ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate, Span,
+    ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate,
+    SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{DeviceFacts, Queue};

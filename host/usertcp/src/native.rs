@@ -6,10 +6,11 @@
 
 use crate::engine::ShardEvent;
 use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read};
+use crate::engine::{FastOpenListen, FirstData};
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use usertcp_base::{ConnId, Counters, Instant, ListenerId, Span};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey, Span};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
 use usertcp_tcp::Settings;
@@ -74,11 +75,16 @@ pub struct ListenOptions {
     pub backlog: u32,
     /// What accepted connections start with; `None`: the stack's defaults.
     pub settings: Option<Settings>,
+    /// Accept data on SYNs (TCP Fast Open, RFC 7413): such a connection is accepted, can be read and
+    /// written, before its handshake is complete. The data may be delivered twice, in two
+    /// connections, if the network repeats a SYN: for requests that may be repeated only. `None`:
+    /// off.
+    pub fast_open: Option<FastOpenListen>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { backlog: 1024, settings: None }
+        ListenOptions { backlog: 1024, settings: None, fast_open: None }
     }
 }
 
@@ -179,6 +185,30 @@ impl Context<'_> {
         let conn = self.engine.connect(self.now, remote, options)?;
         self.state.open.insert(conn);
         Ok(conn)
+    }
+
+    /// The same with data that goes with the SYN, if the peer gave us a cookie on an earlier occasion
+    /// (TCP Fast Open, RFC 7413); else it is asked for one, and the data follows the handshake. How
+    /// many octets there was room for: as for [`Context::write`].
+    ///
+    /// # Errors
+    /// As [`Context::connect`].
+    pub fn connect_with_data(
+        &mut self,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+        first: FirstData<'_>,
+    ) -> io::Result<(ConnId, usize)> {
+        self.state.acted = true;
+        let (conn, taken) = self.engine.connect_with(self.now, remote, options, first)?;
+        self.state.open.insert(conn);
+        Ok((conn, taken))
+    }
+
+    /// A new key for the Fast Open cookies of the whole stack. Cookies made with the present one are
+    /// good until the next change. Without a call the key is the stack's own secret.
+    pub fn rotate_fast_open_key(&mut self, key: SharedKey) {
+        self.engine.rotate_fast_open_key(key);
     }
 
     /// Copies octets to be sent; how many there was room for. After fewer than all,

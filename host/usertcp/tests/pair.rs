@@ -8,7 +8,9 @@ use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use usertcp::{KeepAlive, TcpListener, TcpStream};
+use usertcp::{
+    ConnectOptions, FastOpenListen, KeepAlive, ListenOptions, SharedKey, TcpListener, TcpStream,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_mebibytes_both_ways_at_once() {
@@ -343,4 +345,69 @@ async fn pause(random: u64) {
     if random.is_multiple_of(97) {
         tokio::time::sleep(Duration::from_micros(random % 1500)).await;
     }
+}
+
+// proves 7413-2, 7413-5
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_data_goes_with_the_syn_once_a_cookie_is_known() {
+    let (left, right) = stacks();
+    let fast_open = Some(FastOpenListen::default());
+    let options = ListenOptions { fast_open, ..ListenOptions::default() };
+    let listener = TcpListener::bind_with(&right, at(80), options).await.unwrap();
+    for round in 0..4_u64 {
+        let opening =
+            TcpStream::connect_with_data(&left, at(80), ConnectOptions::default(), b"question");
+        let (opened, accepted) = tokio::join!(opening, listener.accept());
+        let ((mut near, taken), (mut far, _)) = (opened.unwrap(), accepted.unwrap());
+        assert_eq!(taken, 8);
+        let mut question = [0; 8];
+        far.read_exact(&mut question).await.unwrap();
+        assert_eq!(&question, b"question");
+        far.write_all(b"answer").await.unwrap();
+        far.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        near.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"answer");
+        // A new key: the cookie is still good, and exchanged; the time after it is as before.
+        if round == 1 {
+            let key = SharedKey::from_octets([7; 16]);
+            right.run(move |context| context.rotate_fast_open_key(key)).await.unwrap();
+        }
+        let taken = right.run(|context| context.counters().fast_opens_in).await.unwrap();
+        assert_eq!(taken, round);
+    }
+    let counters = left.run(|context| context.counters().clone()).await.unwrap();
+    assert_eq!((counters.fast_opens_out, counters.fast_opens_failed), (3, 0));
+    // Without the option nothing of the kind happens.
+    let plain = TcpListener::bind(&right, at(81)).await.unwrap();
+    let opening = TcpStream::connect_with_data(&left, at(81), ConnectOptions::default(), b"q");
+    let (opened, accepted) = tokio::join!(opening, plain.accept());
+    let (_near, mut far) = (opened.unwrap(), accepted.unwrap().0);
+    assert_eq!(far.read_u8().await.unwrap(), b'q');
+    assert_eq!(right.run(|context| context.counters().fast_opens_in).await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_first_data_than_there_is_room_for_is_taken_in_part() {
+    let (left, right) = stacks();
+    let listener = TcpListener::bind(&right, at(80)).await.unwrap();
+    let data = vec![9; 1 << 20];
+    let opening = TcpStream::connect_with_data(&left, at(80), ConnectOptions::default(), &data);
+    let (opened, accepted) = tokio::join!(opening, listener.accept());
+    let ((mut near, taken), (mut far, _)) = (opened.unwrap(), accepted.unwrap());
+    assert!(taken > 0 && taken < data.len(), "{taken}");
+    let rest = data[taken..].to_vec();
+    let writer = tokio::spawn(async move {
+        near.write_all(&rest).await.unwrap();
+        near.shutdown().await.unwrap();
+        near
+    });
+    let mut got = Vec::new();
+    tokio::time::timeout(PATIENCE, far.read_to_end(&mut got)).await.expect("stuck").unwrap();
+    assert!(got == data);
+    writer.await.unwrap();
+    // Nobody there: the error is that of any other attempt.
+    let refused =
+        TcpStream::connect_with_data(&left, at(99), ConnectOptions::default(), b"q").await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }

@@ -230,6 +230,12 @@ impl Kernel {
             (!unspecified).then(|| SocketAddr::new(self.setup.remote, self.setup.connect_port));
         let before = self.posix.connection(fd);
         let status = self.posix.connect(fd, to, &mut progress.pending);
+        self.note_active(fd, before);
+        Ok(status.into())
+    }
+
+    /// A connection that a call began becomes the one under test.
+    fn note_active(&mut self, fd: i32, before: Option<ConnId>) {
         let begun = before.is_none() && self.posix.connection(fd).is_some();
         if let (true, Some(local)) = (begun, self.posix.local_address(fd)) {
             let local = (local.ip(), local.port());
@@ -239,7 +245,6 @@ impl Kernel {
             self.flow = Some(flow);
             self.listening = false;
         }
-        Ok(status.into())
     }
 
     fn read(&mut self, fd: i32, flags: i64, progress: &mut Progress) -> Answer {
@@ -283,9 +288,6 @@ impl Kernel {
     }
 
     fn write(&mut self, fd: i32, flags: i64, progress: &mut Progress) -> Answer {
-        if flag(progress.arg(3), "MSG_FASTOPEN") {
-            return Err(Missing("`MSG_FASTOPEN`".to_string()));
-        }
         let buffer = Buffer { octets: progress.count(2)?, good: !flag(progress.arg(1), "NULL") };
         self.write_from(fd, &[buffer], flags, progress)
     }
@@ -307,7 +309,12 @@ impl Kernel {
                 },
             )
             .collect();
-        Ok(self.posix.send(fd, &sources, flags, &mut progress.pending).into())
+        let before = self.posix.connection(fd);
+        let to = SocketAddr::new(self.setup.remote, self.setup.connect_port);
+        self.posix.name_destination(flags, to);
+        let status = self.posix.send(fd, &sources, flags, &mut progress.pending);
+        self.note_active(fd, before);
+        Ok(status.into())
     }
 
     /// A file of zeros that a command made: a pipe end stands for its descriptor.

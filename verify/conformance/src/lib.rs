@@ -9,6 +9,7 @@ pub mod call;
 pub mod cli;
 pub mod code;
 pub mod compare;
+pub mod cookies;
 pub mod cursor;
 pub mod define;
 pub mod flow;

@@ -98,12 +98,12 @@ impl Setup {
                 return Err(Stop::unsupported(1, format!("option `--ip_version={other}`")));
             }
         }
-        let (local, remote) = if mode.v6 {
-            let end = |last| IpAddr::V6(Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0, 0, 0, 0, last));
-            (end(1), end(2))
+        // The addresses of the kernel's own runner: Fast Open cookies depend on them.
+        let (local, remote): (IpAddr, IpAddr) = if mode.v6 {
+            let end = |a, b, c| Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 1);
+            (end(0xfd3d, 0x0a0b, 0x17d6).into(), end(0xfd3d, 0xfa7b, 0xd17d).into())
         } else {
-            let end = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
-            (end(1), end(2))
+            (Ipv4Addr::new(192, 168, 0, 1).into(), Ipv4Addr::new(192, 0, 2, 1).into())
         };
         let mut setup = Setup {
             mode,

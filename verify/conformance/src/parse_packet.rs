@@ -2,7 +2,9 @@
 
 use crate::cursor::Cursor;
 use crate::script::{EcnWanted, Packet, Stop};
-use crate::wire::{ECN_NAMES_172, ECN_NAMES_174, Opt, flag_bit, options_length};
+use crate::wire::{
+    ECN_NAMES_172, ECN_NAMES_174, FAST_OPEN_EXPERIMENT, Opt, flag_bit, options_length,
+};
 
 /// The rest of a packet line, after its arrow.
 pub fn packet(cursor: &mut Cursor<'_>, inbound: bool) -> Result<Packet, Stop> {
@@ -153,6 +155,17 @@ fn options(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Opt>>, Stop> {
     }
 }
 
+/// The hexadecimal digits of a cookie, or none.
+fn cookie(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
+    cursor.skip();
+    let digits = cursor.take_while(|c| c.is_ascii_hexdigit());
+    if !digits.len().is_multiple_of(2) {
+        return Err(cursor.error("a cookie needs an even number of digits"));
+    }
+    let octets = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
+    octets.collect::<Result<_, _>>().map_err(|_| cursor.error("a cookie in hexadecimal expected"))
+}
+
 fn option(cursor: &mut Cursor<'_>) -> Result<Opt, Stop> {
     let before = cursor.clone();
     Ok(match cursor.word() {
@@ -184,7 +197,9 @@ fn option(cursor: &mut Cursor<'_>) -> Result<Opt, Stop> {
             Opt::Raw(octets(cursor)?)
         }
         "ECN" => accurate_ecn(cursor)?,
-        word @ ("FO" | "FOEXP" | "md5") => {
+        "FO" => Opt::Other(34, cookie(cursor)?),
+        "FOEXP" => Opt::Other(254, [&FAST_OPEN_EXPERIMENT[..], &cookie(cursor)?].concat()),
+        word @ "md5" => {
             return Err(Stop::unsupported(cursor.line(), format!("TCP option `{word}`")));
         }
         _ => return Err(before.error("a TCP option expected")),

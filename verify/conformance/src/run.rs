@@ -56,7 +56,8 @@ fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) ->
     };
     let mut definitions = defined(&parse_options(text));
     definitions.extend(defined(&extra.options));
-    let text = replace(text, &definitions);
+    let named = crate::cookies::named(text, mode);
+    let text = replace(&named, &definitions);
     let mut script = parse(&text)?;
     script.options.splice(0..0, extra.options.iter().cloned());
     let setup = Setup::new(&script, mode)?;

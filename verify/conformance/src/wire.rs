@@ -119,12 +119,25 @@ pub fn options_text(options: &[Opt]) -> String {
                 out.push_str(&empty);
                 named.try_for_each(|(name, counter)| write!(out, " {name} {counter}"))
             }
+            Opt::Other(34, cookie) => write!(out, "FO{}", hex(cookie)),
+            Opt::Other(254, content) if content.starts_with(&FAST_OPEN_EXPERIMENT) => {
+                write!(out, "FOEXP{}", hex(&content[2..]))
+            }
             Opt::Other(kind, content) => write!(out, "kind {kind} ({} octets)", content.len()),
             Opt::Raw(octets) => write!(out, "raw ({} octets)", octets.len()),
         };
     }
     out.push('>');
     out
+}
+
+/// The experiment (RFC 6994) that Fast Open was before it had an option of its own.
+pub const FAST_OPEN_EXPERIMENT: [u8; 2] = [0xF9, 0x89];
+
+/// A space and the octets of a cookie, or nothing for a request.
+fn hex(octets: &[u8]) -> String {
+    let digits: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    if digits.is_empty() { digits } else { format!(" {digits}") }
 }
 
 /// Octets that the options take.

@@ -19,7 +19,9 @@ use usertcp_device::{DeviceFacts, Medium, RxBatch, TxBatch};
 use usertcp_frame::{Chain, ChecksumState, Class, FrameSlice, Packet, PoolConfig};
 use usertcp_ip::{Cidr, remote_address};
 use usertcp_sim::view::{View, on_the_wire};
-use usertcp_stack::{Connect, Listen, Profile, Read, Shard, ShardConfig, ShardEvent, isn};
+use usertcp_stack::{
+    Connect, FastOpenListen, Listen, Profile, Read, Shard, ShardConfig, ShardEvent, isn,
+};
 use usertcp_tcp::Settings;
 use usertcp_wire::tcp::{Flags, Options, Timestamps};
 
@@ -51,6 +53,8 @@ pub struct Setup {
     pub algorithm: Algorithm,
     /// Connections that may wait to be accepted.
     pub backlog: u32,
+    /// Listeners take data on SYNs (RFC 7413), and how.
+    pub fast_open: Option<FastOpenListen>,
     /// The first connection's own numbers begin just below 2^32.
     pub wrapping: bool,
 }
@@ -64,6 +68,7 @@ impl Default for Setup {
             settings: Settings::default(),
             algorithm: Algorithm::Cubic,
             backlog: 16,
+            fast_open: None,
             wrapping: false,
         }
     }
@@ -106,6 +111,7 @@ pub struct Arena {
     pub traffic: Traffic,
     profile: Profile<AnyController>,
     backlog: u32,
+    fast_open: Option<FastOpenListen>,
     judge: Judge,
     limits: Limits,
 }
@@ -215,6 +221,7 @@ impl Arena {
             traffic: Traffic::default(),
             profile: Profile { settings: setup.settings, controller },
             backlog: setup.backlog,
+            fast_open: setup.fast_open,
             judge: Judge::new(MTU, setup.limits.smallest_mss_octets),
             limits: setup.limits.clone(),
         };
@@ -226,6 +233,7 @@ impl Arena {
     pub fn listen(&mut self, port: Option<u16>) {
         let listen = Listen { local: None, port, backlog: self.backlog, profile: self.profile };
         if let Ok(listener) = self.shard.listen(&listen) {
+            self.shard.set_fast_open(listener, self.fast_open);
             self.listeners.push(listener);
         }
     }

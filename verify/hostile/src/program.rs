@@ -12,7 +12,7 @@ use crate::forge::{self, Forged, Part};
 use usertcp_base::{Counters, Ecn, Limits, Rate, Seq, Span};
 use usertcp_cc::Algorithm;
 use usertcp_frame::ChecksumState;
-use usertcp_stack::{AuthAlgorithm, AuthKey, KeyKind, MasterKey, Scope};
+use usertcp_stack::{AuthAlgorithm, AuthKey, FastOpenListen, KeyKind, MasterKey, Scope};
 use usertcp_tcp::{EcnMode, Settings, UserTimeoutOption};
 use usertcp_wire::tcp::{
     AccurateEcn, Authentication, Cookie, Flags, Options, SackBlock, Timestamps,
@@ -65,6 +65,11 @@ fn begin(choice: &mut Choice<'_>) -> Arena {
         settings: settings(Settings::default(), choice),
         algorithm: if bit(5) { Algorithm::Reno } else { Algorithm::Cubic },
         backlog: if tight { 2 } else { 8 },
+        // Without cookies, so that random SYNs get behind them.
+        fast_open: (bit(3) != bit(5)).then_some(FastOpenListen {
+            pending: if tight { 1 } else { 16 },
+            without_cookie: true,
+        }),
         wrapping: bit(6),
     };
     let mut arena = Arena::new(&setup);

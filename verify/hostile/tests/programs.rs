@@ -44,7 +44,7 @@ fn random_programs_break_nothing_second_half() {
 #[test]
 fn programs_reach_what_lies_behind_the_first_checks() {
     let mut reasons = [0; DropReason::COUNT];
-    let mut sums = [0; 10];
+    let mut sums = [0; 11];
     for seed in 5000..6000 {
         let counters = program::run(&bytes(seed, 1200));
         for (sum, drops) in reasons.iter_mut().zip(counters.drops) {
@@ -54,6 +54,7 @@ fn programs_reach_what_lies_behind_the_first_checks() {
             counters.passive_opens,
             counters.active_opens,
             counters.cookies_accepted,
+            counters.fast_opens_in,
             counters.timeouts,
             counters.tail_probes,
             counters.segments_retransmitted,

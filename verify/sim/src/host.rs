@@ -8,7 +8,7 @@ use usertcp_base::{CloseReason, ConnId, Instant, ListenerId, Prng};
 use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, Queue, RxBatch, TxBatch, WaitHandle};
 use usertcp_frame::{Chain, Class, FramePool, Gso, GsoKind, Packet};
-use usertcp_stack::{Read, Shard, ShardConfig, ShardEvent};
+use usertcp_stack::{Connect, ConnectError, FirstData, Read, Shard, ShardConfig, ShardEvent};
 
 /// A device queue made of memory: octets in, octets out.
 pub struct MemoryQueue {
@@ -138,6 +138,27 @@ impl Host {
     /// A packet arrives.
     pub fn deliver(&mut self, octets: Vec<u8>) {
         self.queue.deliver(octets);
+    }
+
+    /// Opens a connection for `stream`, `fast` with its first piece (RFC 7413).
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        to: &Connect<AnyController>,
+        mut stream: Stream,
+        fast: bool,
+    ) -> Result<(), ConnectError> {
+        let conn = if fast {
+            let octets = stream.next_write(&mut self.prng);
+            let first = FirstData { octets: &octets, without_cookie: false };
+            let (conn, taken) = self.shard.connect_with(now, to, first)?;
+            stream.written += taken as u64;
+            conn
+        } else {
+            self.shard.connect(now, to)?
+        };
+        self.streams.insert(conn, stream);
+        Ok(())
     }
 
     /// Runs the shard and its applications until nothing more happens at this moment.

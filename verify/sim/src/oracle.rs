@@ -3,8 +3,8 @@
 //! Owns: `Oracle`, which sees wire packets of both directions and nothing else.
 //! Must not know: the stacks.
 //! Checks: MUST-2, MUST-14, MUST-16, MUST-65, MUST-69, SHLD-14 (right edge), E-18 (never beyond the
-//! window), 7323-1, 7323-6, 2018-1, 2018-2, RC-3, SEQ/ACK monotony, nothing new after FIN or RST;
-//! ECN in `oracle::ecn`.
+//! window), 7413-1, 7413-5, 7413-7 (data and cookies on SYNs), 7323-1, 7323-6, 2018-1, 2018-2, RC-3,
+//! SEQ/ACK monotony, nothing new after FIN or RST; ECN in `oracle::ecn`.
 
 mod ecn;
 
@@ -12,7 +12,7 @@ use crate::view::View;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use usertcp_base::{Ecn, Instant, Scale, Seq};
-use usertcp_wire::tcp::Flags;
+use usertcp_wire::tcp::{Cookie, Flags};
 
 /// One end of one connection as observed.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ struct End {
     ecn: ecn::Said,
     /// What it acknowledged highest, and the right edge it offered.
     acked: Option<Seq>,
+    /// Its SYN had a Fast Open option.
+    fast_open: bool,
     edge: Option<Seq>,
     last_value: Option<u32>,
 }
@@ -45,6 +47,8 @@ pub struct Oracle {
     pub trace: bool,
     segments: u64,
     violations: Vec<String>,
+    /// Fast Open cookies, by who gave them and to whom.
+    cookies: HashMap<(IpAddr, IpAddr), Vec<Cookie>>,
 }
 
 impl Oracle {
@@ -142,6 +146,7 @@ impl Oracle {
             self.ends.get(&key).is_some_and(|end| end.isn == Some(view.header.seq) && !end.reset);
         let before = if again { self.ends[&key].ecn } else { ecn::Said::default() };
         let said = self.judge_setup(now, view, key, before);
+        self.judge_fast_open(now, view, key, again);
         if again {
             if let Some(end) = self.ends.get_mut(&key) {
                 end.ecn = said;
@@ -160,11 +165,43 @@ impl Oracle {
                 timestamps: view.options.timestamps.is_some(),
                 ecn: said,
                 acked: view.has(Flags::ACK).then_some(view.header.ack),
+                fast_open: view.options.fast_open.is_some(),
                 edge: view.has(Flags::ACK).then_some(window_end),
                 last_value: view.options.timestamps.map(|timestamps| timestamps.value),
                 ..End::default()
             },
         );
+    }
+
+    /// RFC 7413 §4.2: data goes with a cookie the peer gave to this address, once; a SYN-ACK has a
+    /// cookie only for those who asked, and acknowledges no more than was there.
+    fn judge_fast_open(&mut self, now: Instant, view: &View, key: Key, again: bool) {
+        let option = view.options.fast_open;
+        let cookie = option.filter(|cookie| !cookie.octets().is_empty());
+        let (mine, peers) = ((view.source.0, view.destination.0), key.1.0);
+        if again && (option.is_some() || view.payload_octets > 0) {
+            self.fault(now, view, "a SYN goes out again with Fast Open");
+        }
+        if !view.has(Flags::ACK) {
+            let given = self.cookies.get(&(peers, mine.0));
+            let good = cookie.is_some_and(|one| given.is_some_and(|all| all.contains(&one)));
+            if !good && (cookie.is_some() || view.payload_octets > 0) {
+                self.fault(now, view, "data or a cookie on a SYN, and the peer gave none");
+            }
+            return;
+        }
+        let Some(peer) = self.ends.get(&(key.1, key.0)).cloned() else { return };
+        if option.is_some() && (cookie.is_none() || !peer.fast_open) {
+            self.fault(now, view, "Fast Open on a SYN-ACK, not asked for");
+        }
+        if let Some(isn) = peer.isn
+            && !view.header.ack.within(isn + 1, peer.sent + 1)
+        {
+            self.fault(now, view, "a SYN-ACK for something else");
+        }
+        if let Some(cookie) = cookie {
+            self.cookies.entry(mine).or_default().push(cookie);
+        }
     }
 
     fn judge_data(&mut self, now: Instant, view: &View, mine: &mut End, peer: &End) {

@@ -12,7 +12,7 @@ use usertcp_cc::{Algorithm, AnyController};
 use usertcp_device::{DeviceFacts, Medium};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::{Cidr, remote_address};
-use usertcp_stack::{Connect, Listen, Profile, ShardConfig, isn};
+use usertcp_stack::{Connect, FastOpenListen, FirstData, Listen, Profile, ShardConfig, isn};
 use usertcp_tcp::{AccurateInfo, EcnMode, EcnOption, Settings};
 
 /// Everything a run is determined by.
@@ -40,12 +40,27 @@ pub struct Scenario {
     pub settings: [Settings; 2],
     /// Receive buffer each host starts with, and the most it grows to, octets.
     pub receive_buffers: [(u32, u32); 2],
+    /// How host 0 opens (RFC 7413).
+    pub fast_open: FastOpen,
     /// What each end of each connection does.
     pub plans: Vec<[Plan; 2]>,
     /// Virtual time it may take.
     pub longest: Span,
     /// Print every segment.
     pub trace: bool,
+}
+
+/// Fast Open in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FastOpen {
+    /// None.
+    Off,
+    /// Asked for, at a listener that takes it.
+    Asks,
+    /// With a cookie from an earlier connection.
+    Knows,
+    /// The same, at a listener that takes it no more.
+    KnowsInVain,
 }
 
 /// What a run showed.
@@ -61,6 +76,8 @@ pub struct Report {
     pub spurious: u64,
     /// Timeouts.
     pub timeouts: u64,
+    /// Connections of host 0 whose SYN's data was acknowledged by the SYN-ACK, and not.
+    pub fast_opens: (u64, u64),
     /// Packets of host 0 that its link marked.
     pub marked: u64,
     /// Most octets that waited in that link at a time.
@@ -97,11 +114,13 @@ impl Scenario {
             algorithms: [algorithm(&mut prng), algorithm(&mut prng)],
             settings: [settings(&mut prng), settings(&mut prng)],
             receive_buffers: [receive_buffer(&mut prng), receive_buffer(&mut prng)],
+            fast_open: FastOpen::Off,
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
             trace: false,
         };
         scenario.mix_ecn();
+        scenario.mix_fast_open();
         scenario
     }
 
@@ -155,6 +174,14 @@ impl Scenario {
         }
     }
 
+    /// Fast Open, from numbers of its own too.
+    fn mix_fast_open(&mut self) {
+        use FastOpen::{Asks, Knows, KnowsInVain, Off};
+        let mut prng = Prng::from_seed(self.seed ^ 0x7413);
+        self.fast_open =
+            [Off, Off, Off, Asks, Knows, Knows, Knows, KnowsInVain][prng.below(8) as usize];
+    }
+
     /// A bulk transfer from host 0 to host 1 over this link, and nothing else going wrong.
     pub fn bulk(seed: u64, link: LinkConfig, octets: u64, algorithm: Algorithm) -> Scenario {
         let quiet = Plan {
@@ -178,6 +205,7 @@ impl Scenario {
             algorithms: [algorithm, algorithm],
             settings: [Settings::default(); 2],
             receive_buffers: [(128 << 10, 6 << 20); 2],
+            fast_open: FastOpen::Off,
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
             trace: false,
@@ -275,7 +303,17 @@ impl Scenario {
         };
         let now = world.now;
         let listen = Listen { local: None, port: Some(PORT), backlog: 16, profile: profile(1) };
-        world.hosts[1].shard.listen(&listen).map_err(|error| format!("listen: {error:?}"))?;
+        let listener = world.hosts[1].shard.listen(&listen);
+        let listener = listener.map_err(|error| format!("listen: {error:?}"))?;
+        if self.fast_open != FastOpen::Off {
+            world.hosts[1].shard.set_fast_open(listener, Some(FastOpenListen::default()));
+        }
+        if matches!(self.fast_open, FastOpen::Knows | FastOpen::KnowsInVain) {
+            self.get_cookie(world, profile(0))?;
+        }
+        if self.fast_open == FastOpen::KnowsInVain {
+            world.hosts[1].shard.set_fast_open(listener, None);
+        }
         for (index, plans) in self.plans.iter().enumerate() {
             let seeds = (self.seed ^ 0x11 ^ index as u64, self.seed ^ 0x22 ^ ((index as u64) << 8));
             let connect = Connect {
@@ -286,16 +324,39 @@ impl Scenario {
                 profile: profile(0),
             };
             let host = &mut world.hosts[0];
-            let conn =
-                host.shard.connect(now, &connect).map_err(|error| format!("connect: {error:?}"))?;
             let stream = crate::stream::Stream::new(plans[0], seeds.0, seeds.1);
-            host.streams.insert(conn, stream);
+            host.connect(now, &connect, stream, self.fast_open != FastOpen::Off)
+                .map_err(|error| format!("connect: {error:?}"))?;
             // Streams are matched to connections by arrival; equal plans and seeds keep that sound.
             world.hosts[1]
                 .accept_seeds
                 .insert(CLIENT_PORT + index as u16, (plans[1], seeds.1, seeds.0));
         }
         Ok(())
+    }
+
+    /// A connection before all others, in no time and without faults, that brings host 0 a cookie.
+    fn get_cookie(&self, world: &mut World, profile: Profile<AnyController>) -> Result<(), String> {
+        let connect = Connect {
+            remote: address(1, self.v6),
+            remote_port: PORT,
+            local: None,
+            local_port: Some(CLIENT_PORT - 1),
+            profile,
+        };
+        let (now, nothing) = (world.now, FirstData { octets: &[], without_cookie: false });
+        let asked = world.hosts[0].shard.connect_with(now, &connect, nothing);
+        let (conn, _) = asked.map_err(|error| format!("asking for a cookie: {error:?}"))?;
+        world.exchange_at_once();
+        world.hosts[0].shard.abort(now, conn);
+        world.exchange_at_once();
+        for host in &mut world.hosts {
+            host.over.clear();
+        }
+        match world.hosts[0].shard.fast_open_room(now, &connect, false) {
+            Some(_) => Ok(()),
+            None => Err("no cookie was given".to_string()),
+        }
     }
 
     fn judge(&self, world: &World, done: bool, took: Span) -> Result<(), String> {
@@ -354,6 +415,7 @@ fn report(world: &World, took: Span) -> Report {
         retransmitted: sum(|counters| counters.segments_retransmitted),
         spurious: sum(|counters| counters.spurious_retransmissions),
         timeouts: sum(|counters| counters.timeouts),
+        fast_opens: (counters[0].fast_opens_out, counters[0].fast_opens_failed),
         marked: world.links[0].counts().marked,
         longest_queue_octets: world.links[0].counts().longest_queue_octets,
         ecn: [0, 1].map(|side| world.hosts[side].finished.first().and_then(|stream| stream.ecn)),

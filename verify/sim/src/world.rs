@@ -71,6 +71,23 @@ impl World {
         }
     }
 
+    /// Everything that the hosts have to say to each other now, past the links: nothing is lost, and
+    /// no time passes.
+    pub fn exchange_at_once(&mut self) {
+        let mut quiet = 0;
+        while quiet < 2 {
+            for side in 0..2 {
+                self.hosts[side].run(self.now);
+                let leaving = core::mem::take(&mut self.hosts[side].queue.leaving);
+                quiet = if leaving.is_empty() { quiet + 1 } else { 0 };
+                for octets in leaving {
+                    self.oracle.observe(self.now, &octets);
+                    self.hosts[1 - side].deliver(octets);
+                }
+            }
+        }
+    }
+
     fn next_moment(&self) -> Option<Instant> {
         let links = self.links.iter().filter_map(Link::next_arrival);
         let hosts = self.hosts.iter().filter_map(Host::next_wake);

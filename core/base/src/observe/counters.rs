@@ -35,6 +35,15 @@ pub struct Counters {
     pub cookies_out: u64,
     /// Connections opened by a valid cookie.
     pub cookies_accepted: u64,
+    /// Connections opened by a peer's SYN with a valid Fast Open cookie (RFC 7413); counted as
+    /// passive opens too.
+    pub fast_opens_in: u64,
+    /// Fast Open cookies that were not ours for that address.
+    pub fast_open_cookies_invalid: u64,
+    /// Connections whose SYN carried data of ours that the peer's SYN-ACK acknowledged.
+    pub fast_opens_out: u64,
+    /// SYNs with data of ours that the peer's SYN-ACK did not acknowledge.
+    pub fast_opens_failed: u64,
     /// Connections opened by a peer.
     pub passive_opens: u64,
     /// Connections opened by us.
@@ -71,6 +80,10 @@ impl Default for Counters {
             challenge_acks: 0,
             cookies_out: 0,
             cookies_accepted: 0,
+            fast_opens_in: 0,
+            fast_open_cookies_invalid: 0,
+            fast_opens_out: 0,
+            fast_opens_failed: 0,
             passive_opens: 0,
             active_opens: 0,
             closes: 0,

@@ -17,7 +17,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn shutdown_write(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
         let anchor = self.held(id)?;
         match &anchor.body {
-            Body::Hot(_) => {
+            Body::Hot(_) | Body::Early(..) => {
                 self.close_sending(now, id);
                 Ok(())
             }
@@ -41,10 +41,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     pub(crate) fn close_sending(&mut self, now: Instant, id: ConnId) {
-        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
-            return;
-        };
-        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
+        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
         let effects = tcb.shutdown_write(&mut self.common.env(now, id));
         self.transmit.push(id.slot);
         self.apply(now, id, effects);
@@ -55,7 +53,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
         let anchor = self.held(id)?;
         match &anchor.body {
-            Body::Hot(_) => {
+            Body::Hot(_) | Body::Early(..) => {
                 self.detach(id);
                 self.release(now, id);
             }
@@ -67,10 +65,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Closes a connection that nobody holds.
     pub(crate) fn release(&mut self, now: Instant, id: ConnId) {
-        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
-            return;
-        };
-        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
+        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
         let effects = tcb.close(&mut self.common.env(now, id));
         self.transmit.push(id.slot);
         self.apply(now, id, effects);
@@ -112,7 +108,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return;
         }
         if let Some(anchor) = self.table.anchors.get(id)
-            && let Body::Hot(hot) = anchor.body
+            && let Some(hot) = anchor.body.hot()
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             let flow = anchor.flow;

@@ -7,6 +7,7 @@
 use crate::anchor::{Body, Opening, Owner, waits_at};
 use crate::app::ListenerInfo;
 use crate::config::{Connect, ConnectError, Listen, ListenError};
+use crate::fast_open::Attempt;
 use crate::isn;
 use crate::listener::Binding;
 use crate::net;
@@ -83,6 +84,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Begins an active open; [`crate::ShardEvent::Connected`] or `Closed` follows.
     pub fn connect(&mut self, now: Instant, to: &Connect<C>) -> Result<ConnId, ConnectError> {
         let flow = self.choose_flow(to)?;
+        self.open(now, flow, to, Attempt::default(), 0)
+    }
+
+    /// The same for a chosen flow, with what `attempt` says and `syn_octets` of its data on the SYN.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        to: &Connect<C>,
+        attempt: Attempt,
+        syn_octets: u16,
+    ) -> Result<ConnId, ConnectError> {
         if !self.table.has_room() {
             return Err(ConnectError::Limit);
         }
@@ -91,22 +104,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let offer = self.offer(settings, &flow, &path);
         let iss = isn::initial_sequence(&self.secrets, &flow, now);
         let offset = isn::timestamp_offset(&self.secrets, &flow);
-        let handshake = Handshake::active(now, iss, offset, &offer);
-        let syn = handshake.synchronise(now, settings);
+        let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
+        let mut syn = handshake.synchronise(now, settings).without_payload();
+        syn.reply.options.fast_open = attempt.option;
+        syn.payload = attempt.queue.slice(0, usize::from(syn_octets));
         let soft_errors = SoftErrors::new(now);
-        let opening = Opening { handshake, profile: to.profile, closed: false, soft_errors };
+        let profile = to.profile;
+        let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
         let body = Body::Opening(Box::new(opening));
         let (id, evicted) =
             self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
-        self.send_reply(now, &flow, &syn);
+        self.send_at_once(now, &flow, syn);
         self.rearm(now, id);
         Ok(id)
     }
 
-    fn choose_flow(&mut self, to: &Connect<C>) -> Result<FlowKey, ConnectError> {
+    pub(crate) fn choose_flow(&mut self, to: &Connect<C>) -> Result<FlowKey, ConnectError> {
         if to.remote_port == 0 || !net::is_unicast(to.remote) || self.is_broadcast(to.remote) {
             return Err(ConnectError::Remote);
         }

@@ -10,13 +10,13 @@ use crate::shard::Shard;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use usertcp_base::{ConnId, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{HandshakePhase, Settings, StateName};
+use usertcp_tcp::{HandshakePhase, Info, Settings, StateName};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The settings of a connection.
     pub fn settings(&self, id: ConnId) -> Result<Settings, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
+            Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 self.table.hot.at(*hot).map(|tcb| *tcb.settings()).ok_or(ConnError::Stale)
             }
             Body::Opening(opening) => Ok(opening.profile.settings),
@@ -37,7 +37,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let shared = self.common.shelf.share(&settings);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
         match &mut anchor.body {
-            Body::Hot(hot) => {
+            Body::Hot(hot) | Body::Early(_, hot) => {
                 let hot = *hot;
                 if let Some(tcb) = self.table.hot.at_mut(hot) {
                     let effects = tcb.set_settings(&mut self.common.env(now, id), shared);
@@ -63,6 +63,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 None => (StateName::Closed, None),
             },
+            Body::Early(_, hot) => {
+                let state = StateName::SynReceived;
+                let tcb = self.table.hot.at(*hot);
+                (state, tcb.map(|tcb| Info { state, ..tcb.info(now) }))
+            }
             Body::Embryo(..) | Body::Asked(..) => (StateName::SynReceived, None),
             Body::Opening(opening) => match opening.handshake.phase() {
                 HandshakePhase::SynSent => (StateName::SynSent, None),

@@ -81,7 +81,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The TCB to write to; `None` while the connection is being opened.
     fn writable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) => Ok(Some(*hot)),
+            Body::Hot(hot) | Body::Early(_, hot) => Ok(Some(*hot)),
             Body::Opening(opening) if opening.closed => Err(ConnError::SendClosed),
             Body::Ended(reason, _) => Err(ConnError::Ended(*reason)),
             _ => Ok(None),
@@ -129,7 +129,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The TCB to read from; `None` while the connection is being opened.
     fn readable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => Ok(Some(*hot)),
+            Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => Ok(Some(*hot)),
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             _ => Ok(None),
         }
@@ -158,7 +158,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Sends at once what Nagle or a cork holds back.
     pub fn push(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        if let Body::Hot(hot) = self.held(id)?.body
+        if let Some(hot) = self.held(id)?.body.hot()
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.flush();
@@ -170,7 +170,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Marks everything written so far as urgent (MUST-30). For old protocols that ask for it: a new
     /// application should not use urgent data (RFC 9293 §3.8.5, RFC 6093).
     pub fn mark_urgent(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        if let Body::Hot(hot) = self.held(id)?.body
+        if let Some(hot) = self.held(id)?.body.hot()
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.mark_urgent_written();

@@ -187,3 +187,8 @@ pub fn assert_empty(shard: &TestShard) {
     let stats = shard.pool().stats();
     assert_eq!(stats.used_octets, 0, "{stats:?}");
 }
+
+/// Half-open records of `listener`, pending fast opens among them.
+pub fn assert_counts(shard: &TestShard, listener: ListenerId, half_open: u32) {
+    assert_eq!(shard.listener_info(listener).unwrap().half_open, half_open);
+}

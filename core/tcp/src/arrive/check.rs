@@ -158,7 +158,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Owes a challenge acknowledgement, unless the throttle forbids it.
-    pub(super) fn challenge<O: Observer>(&mut self, env: &mut Env<'_, O>) {
+    pub(crate) fn challenge<O: Observer>(&mut self, env: &mut Env<'_, O>) {
         match self.challenge.ask(env.now, self.snd.nxt, self.receiver.nxt(), env.limits) {
             ChallengeVerdict::Send => {
                 env.counters.challenge_acks = env.counters.challenge_acks.wrapping_add(1);

@@ -5,7 +5,7 @@ use super::Step;
 use super::check::Acceptable;
 use crate::effects::{Effects, Then};
 use crate::env::Env;
-use crate::halves::SendHalf;
+use crate::halves::{RecvHalf, SendHalf};
 use crate::recv::ack_policy::{AckContext, Arrival, ArrivalKind};
 use crate::recv::receiver::{DataOutcome, Intake};
 use crate::recv::urgent::UrgentOutcome;
@@ -15,6 +15,7 @@ use crate::transition::Move;
 use core::ops::ControlFlow::Continue;
 use usertcp_base::{CloseReason, DropReason, Observer};
 use usertcp_cc::CongestionController;
+use usertcp_frame::Chain;
 use usertcp_wire::tcp::Flags;
 
 impl<C: CongestionController> Tcb<C> {
@@ -76,6 +77,29 @@ impl<C: CongestionController> Tcb<C> {
         Continue(())
     }
 
+    /// Data at RCV.NXT that is acknowledged by other means than an acknowledgement of ours: by the
+    /// SYN-ACK of a fast open.
+    pub(crate) fn take_early<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        payload: Chain,
+        effects: &mut Effects,
+    ) {
+        let mut intake = Intake {
+            edge: self.advertise.edge(),
+            buffer: self.autotune.buffer(),
+            ranges: env.limits.reassembly_ranges,
+            pool: env.pool,
+            copied: &mut env.counters.octets_copied,
+        };
+        let octets = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        self.advertise.on_arrival(octets, payload.charge());
+        let seq = self.receiver.nxt();
+        let outcome = self.receiver.on_data(seq, payload, false, &mut intake);
+        let _ = self.take_outcome(env, outcome, effects);
+        self.timestamps.on_ack_sent(self.receiver.nxt());
+    }
+
     /// The last eighth of the pool is for sending, and for data that a reader waits for: one who
     /// answers could otherwise never write, and so never read on.
     fn is_wanted_when_tight(&self, segment: &Segment) -> bool {
@@ -115,8 +139,7 @@ impl<C: CongestionController> Tcb<C> {
             DataOutcome::Delivered { octets, fin_reached, filled_gap } => {
                 self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
                 effects.readable |= octets > 0 || fin_reached;
-                if fin_reached && !self.wants.told_peer_closed {
-                    self.wants.told_peer_closed = true;
+                if fin_reached && self.halves.recv() == RecvHalf::Open {
                     effects.peer_closed = true;
                     // The peer's FIN: a declared arc from each state that still receives.
                     let _ = self.halves.apply(Move::FinReceived);

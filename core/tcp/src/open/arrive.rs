@@ -1,6 +1,6 @@
 //! Segment arrival in SYN-SENT and SYN-RECEIVED, in the RFC's order.
 //! Implements: RFC 9293 §3.10.7.3 and the SYN-RECEIVED lines of §3.10.7.4; E-6 … E-8, E-15, E-17;
-//! RFC 5961 §3–4 for half-open records.
+//! RFC 5961 §3–4 for half-open records; RFC 7413 §4.2 (SYNs with payload).
 
 use super::ecn::Learned;
 use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase};
@@ -19,10 +19,32 @@ impl Handshake {
         path: &PathFacts,
         limits: &Limits,
     ) -> HandshakeOutcome {
-        match self.phase {
+        match self.phase() {
             HandshakePhase::SynSent => self.in_syn_sent(now, segment, settings, path, limits),
-            HandshakePhase::SynReceived => self.in_syn_received(now, segment, settings),
+            HandshakePhase::SynReceived => {
+                self.in_syn_received(now, segment, settings, self.iss + 1)
+            }
         }
+    }
+
+    /// A segment for a connection that data was accepted for, and may have been sent on, before its
+    /// handshake is complete (RFC 7413 §4.2.2). `nxt`: SND.NXT of that connection. What completes
+    /// the handshake is for the connection to handle, too.
+    pub fn handle_fast_open_segment(
+        &mut self,
+        now: Instant,
+        segment: &mut Segment,
+        settings: &Settings,
+        nxt: Seq,
+    ) -> HandshakeOutcome {
+        self.in_syn_received(now, segment, settings, nxt)
+    }
+
+    /// Payload of our SYN that `ack` acknowledges; `None`: it does not acknowledge the SYN.
+    fn acknowledges_syn(&self, ack: Seq) -> Option<u16> {
+        let sent = if self.is_active() { self.syn_octets } else { 0 };
+        let octets = u16::try_from(ack.distance_from(self.iss + 1)?).ok()?;
+        (octets <= sent).then_some(octets)
     }
 
     fn in_syn_sent(
@@ -35,7 +57,8 @@ impl Handshake {
     ) -> HandshakeOutcome {
         let header = segment.header;
         let acknowledges = header.flags.contains(Flags::ACK);
-        if acknowledges && header.ack != self.iss + 1 {
+        let acked = if acknowledges { self.acknowledges_syn(header.ack) } else { None };
+        if acknowledges && acked.is_none() {
             if header.flags.contains(Flags::RST) {
                 return HandshakeOutcome::Ignored(DropReason::HandshakeAck);
             }
@@ -53,11 +76,11 @@ impl Handshake {
             return HandshakeOutcome::Ignored(DropReason::HandshakeUnexpected);
         }
         self.learn(segment, path, limits);
-        if acknowledges {
+        if let Some(syn_octets_acked) = acked {
             self.ecn.on_peer_syn_ack(segment);
             let opening = self.opening(now, segment, false);
             strip_synchronise(segment);
-            return HandshakeOutcome::Established(opening);
+            return HandshakeOutcome::Established(opening.with_syn_acked(self, syn_octets_acked));
         }
         // The first of the peer: it contradicts nothing.
         let _: Learned = self.ecn.on_peer_syn(segment, true, settings.ecn_option);
@@ -71,10 +94,11 @@ impl Handshake {
         now: Instant,
         segment: &mut Segment,
         settings: &Settings,
+        nxt: Seq,
     ) -> HandshakeOutcome {
         let header = segment.header;
         let flags = header.flags;
-        let next = self.irs + 1;
+        let next = self.receive_next();
         if flags.contains(Flags::RST) {
             return self.reset_in_syn_received(now, header.seq, settings);
         }
@@ -84,7 +108,7 @@ impl Handshake {
         if let Some(outcome) = self.check_timestamp(now, segment, settings) {
             return outcome;
         }
-        let window_end = next + u32::from(self.own_window);
+        let window_end = self.irs + 1 + u32::from(self.own_window);
         let last = header.seq + segment.sequence_octets().saturating_sub(1);
         if !header.seq.within(next, window_end) && !last.within(next, window_end) {
             let reply = self.acknowledgement(now, settings);
@@ -93,10 +117,12 @@ impl Handshake {
         if !flags.contains(Flags::ACK) {
             return HandshakeOutcome::Ignored(DropReason::AckMissing);
         }
-        if header.ack != self.iss + 1 {
+        let acked = self.acknowledges_syn(header.ack);
+        if acked.is_none() && !header.ack.within(self.iss + 1, nxt + 1) {
             return HandshakeOutcome::Reply(Reply::reset_for_ack(header.ack));
         }
-        HandshakeOutcome::Established(self.opening(now, segment, false))
+        let opening = self.opening(now, segment, false);
+        HandshakeOutcome::Established(opening.with_syn_acked(self, acked.unwrap_or(0)))
     }
 
     /// A passive record goes quietly, an active one is refused (MUST-11); only an exact match
@@ -107,15 +133,15 @@ impl Handshake {
         seq: Seq,
         settings: &Settings,
     ) -> HandshakeOutcome {
-        let next = self.irs + 1;
+        let next = self.receive_next();
         if seq == next {
-            return if self.active {
+            return if self.is_active() {
                 HandshakeOutcome::Refused
             } else {
                 HandshakeOutcome::Forgotten
             };
         }
-        if seq.within(next, next + u32::from(self.own_window)) {
+        if seq.within(next, self.irs + 1 + u32::from(self.own_window)) {
             let reply = self.acknowledgement(now, settings);
             return HandshakeOutcome::Challenge(reply, DropReason::ResetChallenged);
         }
@@ -136,19 +162,20 @@ impl Handshake {
             return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
         }
         if !header.flags.contains(Flags::ACK) {
-            return match self.ecn.on_peer_syn(segment, self.active, settings.ecn_option) {
+            return match self.ecn.on_peer_syn(segment, self.is_active(), settings.ecn_option) {
                 Learned::Good => HandshakeOutcome::Reply(self.synchronise(now, settings)),
                 Learned::Contradiction => HandshakeOutcome::Reset(self.reset(settings)),
             };
         }
-        if !self.active || header.ack != self.iss + 1 {
+        let acked = self.acknowledges_syn(header.ack).filter(|_| self.is_active());
+        let Some(syn_octets_acked) = acked else {
             let reply = self.acknowledgement(now, settings);
             return HandshakeOutcome::Challenge(reply, DropReason::SynChallenged);
-        }
+        };
         self.ecn.on_peer_syn_ack(segment);
         let opening = self.opening(now, segment, true);
         strip_synchronise(segment);
-        HandshakeOutcome::Established(opening)
+        HandshakeOutcome::Established(opening.with_syn_acked(self, syn_octets_acked))
     }
 
     /// The reset that ends this record from our side.
@@ -177,7 +204,7 @@ impl Handshake {
             let reply = self.acknowledgement(now, settings);
             return Some(HandshakeOutcome::Challenge(reply, DropReason::PawsOld));
         }
-        if segment.header.seq.at_or_before(self.irs + 1) {
+        if segment.header.seq.at_or_before(self.receive_next()) {
             self.timestamp_recent = timestamps.value;
         }
         None

@@ -182,6 +182,23 @@ impl EcnSetup {
         Learned::Good
     }
 
+    /// The peer's data is taken with its SYN: a connection that sends before the third segment came
+    /// cannot count what that one says of our SYN-ACK, so there is no accurate feedback.
+    pub(super) fn on_fast_open(&mut self) {
+        if let Feedback::Accurate(_) = self.feedback {
+            self.feedback = Feedback::None;
+        }
+    }
+
+    /// What a fast open goes by before its handshake is complete.
+    pub(super) fn agreed_early(&self) -> EcnAgreed {
+        match self.feedback {
+            Feedback::Classic if self.without => EcnAgreed::EchoOnly,
+            Feedback::Classic => EcnAgreed::Both,
+            Feedback::Unknown | Feedback::None | Feedback::Accurate(_) => EcnAgreed::Off,
+        }
+    }
+
     /// The peer's SYN-ACK. One that reflects our flags back is none that sets up ECN.
     pub(super) fn on_peer_syn_ack(&mut self, segment: &Segment) {
         let code = ace_of(segment.header.flags);

@@ -17,6 +17,33 @@ pub enum HandshakePhase {
     SynReceived,
 }
 
+/// Which side, and how far: one octet, because of the size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Our SYN was the first; nothing came back.
+    ActiveSynSent,
+    /// Our SYN was the first; the peer's is known.
+    ActiveSynReceived,
+    /// The peer's SYN was the first.
+    Passive,
+}
+
+/// Our window scale and the peer's in one octet: neither is more than 14.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Scales(u8);
+
+impl Scales {
+    fn new(own: Scale, peer: Scale) -> Scales {
+        Scales(own.shift() | peer.shift() << 4)
+    }
+    fn own(self) -> Scale {
+        Scale::clamped(self.0 & 15)
+    }
+    fn peer(self) -> Scale {
+        Scale::clamped(self.0 >> 4)
+    }
+}
+
 /// A connection being opened. In SYN-RECEIVED from a listener this is the embryo.
 #[derive(Clone, Debug)]
 pub struct Handshake {
@@ -30,12 +57,13 @@ pub struct Handshake {
     pub(super) own_window: u16,
     pub(super) peer_mss: u16,
     pub(super) own_mss: u16,
-    pub(super) own_scale: Scale,
-    pub(super) peer_scale: Scale,
+    /// Payload of the SYN (RFC 7413): of ours, sent, in an active open; of the peer's, taken, in a
+    /// passive one.
+    pub(super) syn_octets: u16,
+    /// `None`: no window scaling.
+    scales: Option<Scales>,
     pub(super) retries: u8,
-    pub(super) phase: HandshakePhase,
-    pub(super) active: bool,
-    pub(super) window_scaling: bool,
+    stage: Stage,
     pub(super) sack: bool,
     pub(super) timestamps: bool,
     pub(super) ecn: EcnSetup,
@@ -54,6 +82,25 @@ pub struct Opening {
     pub lost: bool,
     /// The peer is still waiting for our acknowledgement.
     pub owes_ack: bool,
+    /// Payload of our SYN that the peer's SYN-ACK acknowledged (RFC 7413).
+    pub syn_octets_acked: u16,
+}
+
+impl Opening {
+    /// The peer acknowledged so many octets of our SYN's payload. What it left is sent again as new
+    /// data; as it was sent before it must not be ECN-capable (RFC 3168 §6.1.5), so none is.
+    pub(super) fn with_syn_acked(mut self, handshake: &Handshake, octets: u16) -> Opening {
+        self.syn_octets_acked = octets;
+        let sent = if self.active { handshake.syn_octets } else { 0 };
+        if octets < sent {
+            match &mut self.agreed.ecn {
+                EcnAgreed::Both => self.agreed.ecn = EcnAgreed::EchoOnly,
+                EcnAgreed::Accurate(start) => start.capable = false,
+                EcnAgreed::Off | EcnAgreed::EchoOnly => {}
+            }
+        }
+        self
+    }
 }
 
 /// What a segment did to a handshake.
@@ -114,12 +161,10 @@ impl Handshake {
             own_window: offer.window_octets,
             peer_mss: 0,
             own_mss: offer.mss_octets,
-            own_scale: offer.scale,
-            peer_scale: Scale::NONE,
+            syn_octets: 0,
+            scales: offer.window_scaling.then(|| Scales::new(offer.scale, Scale::NONE)),
             retries: 0,
-            phase: HandshakePhase::SynSent,
-            active: true,
-            window_scaling: offer.window_scaling,
+            stage: Stage::ActiveSynSent,
             sack: offer.sack,
             timestamps: offer.timestamps,
             ecn: EcnSetup::new(offer.ecn),
@@ -138,25 +183,37 @@ impl Handshake {
         limits: &Limits,
     ) -> Handshake {
         let mut handshake = Handshake::active(now, iss, timestamp_offset, offer);
-        handshake.active = false;
+        handshake.stage = Stage::Passive;
         handshake.learn(syn, path, limits);
         // A first SYN contradicts nothing.
         let _: Learned = handshake.ecn.on_peer_syn(syn, false, offer.ecn_option);
         handshake
     }
 
+    /// The same with payload on the SYN: sent with ours, or taken with the peer's (RFC 7413 §4.2).
+    #[must_use]
+    pub fn with_syn_octets(mut self, octets: u16) -> Handshake {
+        self.syn_octets = octets;
+        if self.stage == Stage::Passive {
+            self.ecn.on_fast_open();
+        }
+        self
+    }
+
     /// Takes over what a SYN says.
     pub(super) fn learn(&mut self, syn: &Segment, path: &PathFacts, limits: &Limits) {
         let options = &syn.options;
-        self.phase = HandshakePhase::SynReceived;
+        if self.stage == Stage::ActiveSynSent {
+            self.stage = Stage::ActiveSynReceived;
+        }
         self.irs = syn.header.seq;
         self.peer_window = syn.header.window.0;
         self.peer_mss = peer_mss(options, path, limits);
         self.sack &= options.sack_permitted;
-        match options.scale {
-            Some(shift) if self.window_scaling => self.peer_scale = Scale::clamped(shift),
-            _ => self.window_scaling = false,
-        }
+        self.scales = match (options.scale, self.scales) {
+            (Some(shift), Some(ours)) => Some(Scales::new(ours.own(), Scale::clamped(shift))),
+            _ => None,
+        };
         match options.timestamps {
             Some(timestamps) if self.timestamps => self.timestamp_recent = timestamps.value,
             _ => self.timestamps = false,
@@ -165,15 +222,36 @@ impl Handshake {
 
     /// The state's name.
     pub fn phase(&self) -> HandshakePhase {
-        self.phase
+        match self.stage {
+            Stage::ActiveSynSent => HandshakePhase::SynSent,
+            Stage::ActiveSynReceived | Stage::Passive => HandshakePhase::SynReceived,
+        }
     }
     /// Whether we sent the first SYN.
     pub fn is_active(&self) -> bool {
-        self.active
+        self.stage != Stage::Passive
     }
     /// Our initial sequence number.
     pub fn iss(&self) -> Seq {
         self.iss
+    }
+    /// Window we announce, unscaled: of the peer's payload no more is taken with its SYN.
+    pub fn own_window_octets(&self) -> u16 {
+        self.own_window
+    }
+    /// Payload that went with our SYN, or was taken with the peer's.
+    pub fn syn_octets(&self) -> u16 {
+        self.syn_octets
+    }
+    /// RCV.NXT: after the peer's SYN, and after what was taken with it.
+    pub(super) fn receive_next(&self) -> Seq {
+        let taken = if self.is_active() { 0 } else { self.syn_octets };
+        self.irs + 1 + u32::from(taken)
+    }
+    /// The window from [`Handshake::receive_next`] on: its right edge is the one first meant.
+    fn window_left(&self) -> u16 {
+        let taken = if self.is_active() { 0 } else { self.syn_octets };
+        self.own_window.saturating_sub(taken)
     }
     /// Times the SYN or SYN-ACK was sent again.
     pub fn retries(&self) -> u8 {
@@ -182,17 +260,17 @@ impl Handshake {
 
     /// The SYN or SYN-ACK this record stands for.
     pub fn synchronise(&self, now: Instant, settings: &Settings) -> Reply {
-        let received = self.phase == HandshakePhase::SynReceived;
+        let received = self.phase() == HandshakePhase::SynReceived;
         let (flags, ack, option) = if received {
             let (ecn, option) = self.ecn.on_syn_ack(settings.ecn_option);
-            (Flags::SYN | Flags::ACK | ecn, self.irs + 1, option)
+            (Flags::SYN | Flags::ACK | ecn, self.receive_next(), option)
         } else {
             (Flags::SYN | self.ecn.on_syn(), Seq(0), None)
         };
-        let mut reply = Reply::new(flags, self.iss, ack, WireWindow(self.own_window));
+        let mut reply = Reply::new(flags, self.iss, ack, WireWindow(self.window_left()));
         reply.options.accurate_ecn = option;
         reply.options.mss = Some(self.own_mss);
-        reply.options.scale = self.window_scaling.then_some(self.own_scale.shift());
+        reply.options.scale = self.scales.map(|scales| scales.own().shift());
         reply.options.sack_permitted = self.sack;
         reply.options.user_timeout = crate::user_timeout::advertised(settings);
         self.stamp(now, &mut reply.options);
@@ -203,13 +281,10 @@ impl Handshake {
 
     /// A bare acknowledgement of what we know.
     pub(super) fn acknowledgement(&self, now: Instant, settings: &Settings) -> Reply {
-        let window = if self.window_scaling {
-            self.own_scale.field(u32::from(self.own_window))
-        } else {
-            WireWindow(self.own_window)
-        };
+        let scale = self.scales.map_or(Scale::NONE, Scales::own);
+        let window = scale.field(u32::from(self.window_left()));
         let flags = Flags::ACK | self.ecn.on_acknowledgement();
-        let mut reply = Reply::new(flags, self.iss + 1, self.irs + 1, window);
+        let mut reply = Reply::new(flags, self.iss + 1, self.receive_next(), window);
         self.stamp(now, &mut reply.options);
         reply.dscp = settings.dscp;
         reply.hop_limit = settings.hop_limit;
@@ -252,7 +327,7 @@ impl Handshake {
         if now < self.deadline(now) {
             return HandshakeDeadline::NotYet;
         }
-        let over = if self.active {
+        let over = if self.is_active() {
             let most = if settings.syn_retries > 0 { settings.syn_retries } else { u8::MAX };
             self.waited() >= settings.open_timeout || self.retries >= most
         } else {
@@ -263,7 +338,7 @@ impl Handshake {
         }
         self.retries = self.retries.saturating_add(1);
         self.last_sent = now.stamp();
-        match self.phase {
+        match self.phase() {
             HandshakePhase::SynSent => self.ecn.on_syn_again(self.retries),
             HandshakePhase::SynReceived => self.ecn.on_syn_ack_timeout(settings.ecn_option),
         }
@@ -281,7 +356,19 @@ impl Handshake {
         let agreed = self.agreed(self.ecn.agreed(last, simultaneous));
         // A SYN-ACK waits for its acknowledgement.
         let owes_ack = last.has(Flags::SYN);
-        Opening { agreed, active: self.active, rtt, lost, owes_ack }
+        Opening { agreed, active: self.is_active(), rtt, lost, owes_ack, syn_octets_acked: 0 }
+    }
+
+    /// What a fast open starts from, before its handshake is complete (RFC 7413 §4.2).
+    pub fn fast_opening(&self) -> Opening {
+        Opening {
+            agreed: self.agreed(self.ecn.agreed_early()),
+            active: self.is_active(),
+            rtt: None,
+            lost: false,
+            owes_ack: false,
+            syn_octets_acked: 0,
+        }
     }
 
     fn round_trip(&self, now: Instant, echo: Option<u32>) -> (Option<Span>, bool) {
@@ -301,11 +388,8 @@ impl Handshake {
     }
 
     fn agreed(&self, ecn: EcnAgreed) -> Agreed {
-        let (send_scale, receive_scale) = if self.window_scaling {
-            (self.peer_scale, self.own_scale)
-        } else {
-            (Scale::NONE, Scale::NONE)
-        };
+        let (send_scale, receive_scale) =
+            self.scales.map_or((Scale::NONE, Scale::NONE), |both| (both.peer(), both.own()));
         Agreed {
             iss: self.iss,
             irs: self.irs,

@@ -1,12 +1,13 @@
 //! Opening a connection. Owns: what is offered, what was agreed, the handshake record.
 //! Must not know: listeners, tables, how a handshake record is found.
 //! Implements: RFC 9293 §3.5, §3.10.7.2–3.10.7.4 (SYN-RECEIVED), RFC 7323 §2–3, RFC 2018 §2,
-//! RFC 3168 §6.1.1, RFC 9768 §3.1,
-//! RFC 6298 §5.7 and RFC 6928 §2 (what a lost handshake segment means).
+//! RFC 3168 §6.1.1, RFC 9768 §3.1, RFC 7413 §4.2 (payload on SYNs), RFC 6298 §5.7 and RFC 6928 §2 (what
+//! a lost handshake segment means).
 
 mod accurate;
 mod arrive;
 mod ecn;
+mod fast_open;
 mod handshake;
 mod negotiate;
 

@@ -1,3 +1,5 @@
+mod fast_open;
+
 use super::*;
 use crate::segment::Segment;
 use crate::settings::{EcnMode, PathFacts, Settings};

@@ -136,6 +136,26 @@ impl Recovery {
         recovery
     }
 
+    /// A handshake that data was sent before the end of is complete (RFC 7413): its round trip, if
+    /// it is known, and whether a SYN-ACK was lost. What is outstanding waits anew: it can have
+    /// reached nobody who knew the connection.
+    pub fn on_handshake_completed(&mut self, now: Instant, rtt: Option<Span>, lost: bool) {
+        if lost {
+            self.rtt = RttEstimator::new(&self.bounds, true);
+        }
+        if let Some(sample) = rtt {
+            self.rtt.on_sample(sample, 1, &self.bounds);
+            self.rtt.on_minimum(sample, now);
+            if lost {
+                self.rtt.distrust_start();
+            }
+        }
+        if self.board.outstanding() > 0 {
+            self.timer.restart(now);
+            self.wait_for_timeout(now);
+        }
+    }
+
     /// New data `[SND.NXT, SND.NXT + octets)` left now as segments of `mss` octets; a super-segment
     /// is one call, SYN and FIN count one octet each. `application_limited`: after it nothing waits
     /// although the window has room.

@@ -185,6 +185,10 @@ impl Area {
             if self.room() >= octets.len() + 2 {
                 self.put(&[34, octets.len() as u8 + 2]);
                 self.put(octets);
+                // Whatever follows begins on a word, as it does before.
+                while !self.len.is_multiple_of(4) {
+                    self.put(&[1]);
+                }
             }
         }
     }

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Octets moved at a time.
 const BUFFER_OCTETS: usize = 256 << 10;
+/// Octets read for the SYN; what it has no room for follows the handshake.
+const FIRST_OCTETS: usize = 16 << 10;
 
 /// Connects, relays stdin and stdout, and ends when both halves of the stream have ended.
 pub async fn run<N: Network>(network: &N, args: &ConnectArgs) -> Result<(), Fault> {
@@ -23,15 +25,21 @@ pub async fn run<N: Network>(network: &N, args: &ConnectArgs) -> Result<(), Faul
         reporter.event("notice", notice, json!({ "notice": notice }));
     }
     let conversation = async {
-        let (stream, peer) = dial(network, args).await?;
+        let mut input = tokio::io::stdin();
+        let first = if args.fast_open { Some(first_octets(&mut input).await?) } else { None };
+        let Dialled { mut stream, peer, taken } = dial(network, args, first.as_deref()).await?;
+        let rest = first.as_deref().and_then(|first| first.get(taken..)).unwrap_or(&[]);
         let facts = json!({ "peer": peer, "steps": network.setup().steps });
         reporter.event("connected", &format!("connected to {peer}"), facts);
         // A person sees the peer leave and has nothing more to say to it; a file is sent whole.
         let patience = if io::stdin().is_terminal() { Patience::None } else { Patience::Full };
-        let relayed = relay(tokio::io::stdin(), tokio::io::stdout(), stream, patience).await;
-        relayed.map_err(|error| {
+        let talking = |error: io::Error| {
             Fault::io(format!("talking to {peer}"), &error, "the peer's own log may tell more")
-        })
+        };
+        stream.write_all(rest).await.map_err(talking)?;
+        let relayed = relay(input, tokio::io::stdout(), stream, patience).await.map_err(talking)?;
+        let before = (taken + rest.len()) as u64;
+        Ok::<_, Fault>(Relayed { sent: relayed.sent + before, ..relayed })
     };
     let relayed = tokio::select! {
         relayed = conversation => relayed?,
@@ -45,11 +53,44 @@ pub async fn run<N: Network>(network: &N, args: &ConnectArgs) -> Result<(), Faul
     Ok(())
 }
 
+/// What stdin has first: as much as comes at once, nothing at its end.
+async fn first_octets(input: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, Fault> {
+    let mut octets = vec![0; FIRST_OCTETS];
+    let read = input.read(&mut octets).await;
+    let count = read.map_err(|error| Fault::io("reading stdin", &error, "give it some input"))?;
+    octets.truncate(count);
+    Ok(octets)
+}
+
+/// A stream, and how many of the first octets it was opened with.
+struct Dialled<S> {
+    stream: S,
+    peer: SocketAddr,
+    taken: usize,
+}
+
+/// Opens a stream, by a SYN with `first` if there is such: a connection before it asks the peer for
+/// the cookie that this takes.
+async fn open<N: Network>(
+    network: &N,
+    peer: SocketAddr,
+    first: Option<&[u8]>,
+) -> io::Result<Dialled<N::Stream>> {
+    let Some(first) = first else {
+        return Ok(Dialled { stream: network.connect(peer).await?, peer, taken: 0 });
+    };
+    let (mut asking, _) = network.connect_with_data(peer, &[]).await?;
+    asking.shutdown().await?;
+    let (stream, taken) = network.connect_with_data(peer, first).await?;
+    Ok(Dialled { stream, peer, taken })
+}
+
 /// Tries each address of the host that the stack can reach.
 async fn dial<N: Network>(
     network: &N,
     args: &ConnectArgs,
-) -> Result<(N::Stream, SocketAddr), Fault> {
+    first: Option<&[u8]>,
+) -> Result<Dialled<N::Stream>, Fault> {
     let candidates = resolve(&args.host, args.port).await?;
     let ours = &network.setup().addresses;
     let mut failure = Fault::run(
@@ -60,8 +101,8 @@ async fn dial<N: Network>(
         if !ours.iter().any(|address| address.is_ipv4() == peer.is_ipv4()) {
             continue;
         }
-        match network.connect(peer).await {
-            Ok(stream) => return Ok((stream, peer)),
+        match open(network, peer, first).await {
+            Ok(dialled) => return Ok(dialled),
             Err(error) => failure = dial_fault(peer, &error),
         }
     }

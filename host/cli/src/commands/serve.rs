@@ -3,7 +3,7 @@
 
 use super::{behaviour, listen_fault, stop_asked, url};
 use crate::fault::Fault;
-use crate::network::{Network, Step};
+use crate::network::{FastOpen, Network, Step};
 use crate::options::ServeArgs;
 use crate::report::{Channel, Reporter, Start};
 use crate::units::{counted, duration, octets};
@@ -19,8 +19,9 @@ const PUBLISHED_PORT: u16 = 8077;
 pub async fn run<N: Network>(network: &N, args: &ServeArgs) -> Result<(), Fault> {
     let stop = stop_asked()?;
     let reporter = Reporter::new(args.network.json, Channel::Stdout);
+    let fast_open = if args.fast_open { FastOpen::On } else { FastOpen::Off };
     let listening = |error| listen_fault(args.port, &error);
-    let acceptor = network.listen(args.port).await.map_err(listening)?;
+    let acceptor = network.listen(args.port, fast_open).await.map_err(listening)?;
     let reachable = network.reachable_at(args.port, PUBLISHED_PORT).await.map_err(listening)?;
     let urls: Vec<String> = reachable.into_iter().map(url).collect();
     let about = About {
@@ -63,9 +64,14 @@ fn start<'a, N: Network>(
         command: "serve",
         doing: format!("serves {}, {access}", about.directory),
         setup: network.setup(),
-        steps: vec![Step::new("streams", behaviour(&args.network))],
+        steps: vec![Step::new("streams", streams(args))],
         places,
     }
+}
+
+fn streams(args: &ServeArgs) -> String {
+    let behaviour = behaviour(&args.network);
+    if args.fast_open { format!("{behaviour}, fast open") } else { behaviour }
 }
 
 fn summary(totals: &Totals, time: Duration) -> String {

@@ -3,13 +3,14 @@
 //! For tests of what lies above a shard. It keeps to the same promises and makes the most of
 //! their limits: little room, events as seldom as they may come.
 
-use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read, ShardEvent, Turn};
+use crate::engine::{ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
+use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, Counters, Instant, ListenerId};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice, PoolConfig};
 use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
 use usertcp_tcp::{Settings, StateName};
@@ -173,6 +174,16 @@ impl Engine for Fake {
         self.events.push_back(ShardEvent::Connected(conn));
         Ok(conn)
     }
+    fn connect_with(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+        _: FirstData<'_>,
+    ) -> io::Result<(ConnId, usize)> {
+        self.connect(now, remote, options).map(|conn| (conn, 0))
+    }
+    fn rotate_fast_open_key(&mut self, _: SharedKey) {}
     fn write(&mut self, _: Instant, conn: ConnId, _: &[u8]) -> io::Result<usize> {
         assert_eq!(self.send_room(conn), 0, "sockets write chains");
         self.conn(conn)?.wants_room = true;

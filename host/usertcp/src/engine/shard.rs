@@ -2,12 +2,13 @@
 //!
 //! Owns: the shard's answers and refusals in the terms of `std::io`. Must not know: threads.
 
-use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read, ShardEvent, Turn};
+use crate::engine::{ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
+use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use crate::sockets::error;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use usertcp_base::{ConnId, Counters, Instant, ListenerId, Observer};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Observer, SharedKey};
 use usertcp_cc::CongestionController;
 use usertcp_device::Queue;
 use usertcp_frame::{Chain, FramePool, FrameSlice};
@@ -28,6 +29,31 @@ impl<C: CongestionController, O: Observer, Q: Queue> Machine<C, O, Q> {
     fn profile(&self, settings: Option<Settings>) -> Profile<C> {
         let settings = settings.unwrap_or(self.profile.settings);
         Profile { settings, ..self.profile }
+    }
+
+    fn destination(&self, remote: SocketAddr, options: &ConnectOptions) -> Connect<C> {
+        Connect {
+            remote: remote.ip(),
+            remote_port: remote.port(),
+            local: options.local_address,
+            local_port: options.local_port,
+            profile: self.profile(options.settings),
+        }
+    }
+}
+
+fn not_connected(refusal: ConnectError) -> io::Error {
+    match refusal {
+        ConnectError::Remote => {
+            refused(ErrorKind::InvalidInput, "nobody can be at that address and port")
+        }
+        ConnectError::Local => {
+            refused(ErrorKind::AddrNotAvailable, "no address of the stack reaches there")
+        }
+        ConnectError::InUse => refused(ErrorKind::AddrInUse, "no local port is free"),
+        ConnectError::Limit => {
+            refused(ErrorKind::OutOfMemory, "the stack has as many connections as it may")
+        }
     }
 }
 
@@ -55,12 +81,14 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
             backlog: options.backlog,
             profile: self.profile(options.settings),
         };
-        self.shard.listen(&listen).map_err(|refusal| match refusal {
+        let listener = self.shard.listen(&listen).map_err(|refusal| match refusal {
             ListenError::InUse => refused(ErrorKind::AddrInUse, "another listener has the port"),
             ListenError::NotOurs => {
                 refused(ErrorKind::AddrNotAvailable, "the address is not the stack's")
             }
-        })
+        })?;
+        self.shard.set_fast_open(listener, options.fast_open);
+        Ok(listener)
     }
     fn unlisten(&mut self, now: Instant, listener: ListenerId) {
         self.shard.close_listener(now, listener);
@@ -83,25 +111,21 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         remote: SocketAddr,
         options: &ConnectOptions,
     ) -> io::Result<ConnId> {
-        let connect = Connect {
-            remote: remote.ip(),
-            remote_port: remote.port(),
-            local: options.local_address,
-            local_port: options.local_port,
-            profile: self.profile(options.settings),
-        };
-        self.shard.connect(now, &connect).map_err(|refusal| match refusal {
-            ConnectError::Remote => {
-                refused(ErrorKind::InvalidInput, "nobody can be at that address and port")
-            }
-            ConnectError::Local => {
-                refused(ErrorKind::AddrNotAvailable, "no address of the stack reaches there")
-            }
-            ConnectError::InUse => refused(ErrorKind::AddrInUse, "no local port is free"),
-            ConnectError::Limit => {
-                refused(ErrorKind::OutOfMemory, "the stack has as many connections as it may")
-            }
-        })
+        let to = self.destination(remote, options);
+        self.shard.connect(now, &to).map_err(not_connected)
+    }
+    fn connect_with(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+        first: FirstData<'_>,
+    ) -> io::Result<(ConnId, usize)> {
+        let to = self.destination(remote, options);
+        self.shard.connect_with(now, &to, first).map_err(not_connected)
+    }
+    fn rotate_fast_open_key(&mut self, key: SharedKey) {
+        self.shard.rotate_fast_open_key(key);
     }
 
     fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize> {

@@ -3,6 +3,7 @@
 //! Owns: which connection belongs to which cell, and the moving of slices and frames between them.
 //! Must not know: futures, tasks.
 
+use crate::engine::FirstData;
 use crate::engine::Read;
 use crate::engine::ShardEvent;
 use crate::native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
@@ -18,6 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, ListenerId, Span};
 use usertcp_frame::Chain;
@@ -57,9 +59,9 @@ struct Entry {
 }
 
 /// An active open, and who waits for it.
-struct Attempt {
-    ticket: Ticket,
-    reply: Reply<io::Result<Handle>>,
+pub(crate) struct Attempt {
+    pub(crate) ticket: Ticket,
+    pub(crate) reply: Reply<io::Result<Handle>>,
 }
 
 impl Driver {
@@ -91,6 +93,25 @@ impl Driver {
         match context.connect(remote, options) {
             Ok(conn) => drop(self.opening.insert(conn, Attempt { ticket, reply })),
             Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// The same with data for the SYN; the answer comes when the handshake is complete.
+    pub(crate) fn connect_with_data(
+        &mut self,
+        context: &mut Context<'_>,
+        remote: SocketAddr,
+        options: &ConnectOptions,
+        first: FirstData<'_>,
+        taken: &AtomicUsize,
+        attempt: Attempt,
+    ) {
+        match context.connect_with_data(remote, options, first) {
+            Ok((conn, octets)) => {
+                taken.store(octets, Ordering::Release);
+                drop(self.opening.insert(conn, attempt));
+            }
+            Err(error) => drop(attempt.reply.send(Err(error))),
         }
     }
 

@@ -3,10 +3,11 @@
 //! Owns: [`TcpStream`], its options, and what dropping it means.
 //! Must not know: the worker; everything goes through the stream's cell.
 
-use crate::engine::ConnInfo;
+use crate::engine::{ConnInfo, FirstData};
 use crate::native::ConnectOptions;
 use crate::runtime::reply::question;
 use crate::sockets::cell::{Cell, Release};
+use crate::sockets::driver::Attempt;
 use crate::sockets::error;
 use crate::sockets::hub::{Hub, Task, Ticket};
 use crate::sockets::transfer::Scatter;
@@ -16,6 +17,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -118,6 +120,37 @@ impl TcpStream {
         let handle = answer.await;
         give_up.ticket = None;
         handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)
+    }
+
+    /// The same with data that goes with the SYN if the peer gave the stack a cookie on an earlier
+    /// occasion (TCP Fast Open, RFC 7413); else it is asked for one, and the data follows the
+    /// handshake. How many octets of it were taken: write the rest. A peer that accepts fast opens
+    /// may see the data twice, in two connections: for requests that may be repeated only.
+    ///
+    /// # Errors
+    /// As [`TcpStream::connect_with`].
+    pub async fn connect_with_data(
+        stack: &Stack,
+        remote: SocketAddr,
+        options: ConnectOptions,
+        data: &[u8],
+    ) -> io::Result<(TcpStream, usize)> {
+        let hub = Arc::clone(stack.hub()?);
+        let ticket = hub.ticket();
+        let (reply, answer) = question();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let (told, data) = (Arc::clone(&taken), data.to_vec());
+        let call = Task::Call(Box::new(move |driver, context| {
+            let first = FirstData { octets: &data, without_cookie: false };
+            let attempt = Attempt { ticket, reply };
+            driver.connect_with_data(context, remote, &options, first, &told, attempt);
+        }));
+        hub.inbox.push(call).map_err(|_| error::stack_gone())?;
+        let mut give_up = GiveUp { hub, ticket: Some(ticket) };
+        let handle = answer.await;
+        give_up.ticket = None;
+        let stream = handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)?;
+        Ok((stream, taken.load(Ordering::Acquire)))
     }
 
     fn cell(&self) -> &Arc<Cell> {

@@ -73,6 +73,7 @@ impl Runner<'_> {
                 // Who calls it expects Linux.
                 self.defaults.use_linux();
                 sysctl::set_field_defaults(&mut self.defaults);
+                self.posix.fast_open_defaults();
                 Ok(())
             }
             "sysctl" => self.sysctls(command, rest),
@@ -90,6 +91,11 @@ impl Runner<'_> {
 
     fn set(&mut self, name: &str, value: &str) -> Step {
         let bare = ["net.ipv4.", "net/ipv4/", "/proc/sys/net/ipv4/"];
+        match self.posix.fast_open_sysctl(name, value) {
+            Ok(false) => {}
+            Ok(true) => return Ok(()),
+            Err(what) => return Err(Ran::Missing(what)),
+        }
         let short = bare.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
         match sysctl::set(&mut self.defaults, short, value) {
             Set::Done => Ok(()),

@@ -181,7 +181,8 @@ fn figures(info: &ConnInfo) -> Vec<(&'static str, i64)> {
     let flags = i64::from(figures.timestamps)
         + 2 * i64::from(figures.sack)
         + 4 * i64::from(scaled)
-        + 8 * i64::from(figures.ecn);
+        + 8 * i64::from(figures.ecn)
+        + 32 * i64::from(figures.syn_data);
     let bytes_sent = figures.octets_acknowledged + u64::from(sent) + figures.octets_retransmitted;
     let whole = (figures.octets_delivered / u64::from(mss)) as i64;
     let rate = figures.pacing_rate;

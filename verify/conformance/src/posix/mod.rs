@@ -22,6 +22,7 @@
 
 pub mod commands;
 pub mod errno;
+mod fast_open;
 pub mod info;
 pub mod machine;
 pub mod message;
@@ -128,6 +129,7 @@ pub struct Posix {
     pub defaults: Defaults,
     table: Table,
     pipes: Pipes,
+    fast_open: fast_open::FastOpen,
     /// Local ports given out to active opens.
     ports: u16,
     /// Files that commands made, all of zeros: their lengths by name.
@@ -148,6 +150,7 @@ impl Posix {
             defaults,
             table: Table::default(),
             pipes: Pipes::default(),
+            fast_open: fast_open::FastOpen::default(),
             ports: 0,
             files: BTreeMap::new(),
             counted: None,

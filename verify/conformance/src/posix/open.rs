@@ -7,6 +7,7 @@ use super::names as n;
 use super::table::{Entry, Kind, Socket};
 use super::{FIRST_PORT, Pending, Posix, Status, or_status};
 use core::net::SocketAddr;
+use usertcp_base::ConnId;
 use usertcp_cc::{Algorithm, AnyController, PathStart};
 use usertcp_stack::{Connect, ConnectError, Listen, ListenError, Profile};
 use usertcp_tcp::StateName;
@@ -20,7 +21,7 @@ fn reno(path: &PathStart) -> AnyController {
 }
 
 /// What connections of this socket start with.
-fn profile(socket: &Socket) -> Profile<AnyController> {
+pub(super) fn profile(socket: &Socket) -> Profile<AnyController> {
     let controller = match socket.algorithm {
         Algorithm::Cubic => cubic,
         Algorithm::Reno => reno,
@@ -85,6 +86,7 @@ impl Posix {
                 if let Some(socket) = self.table.socket_mut(fd) {
                     socket.kind = Kind::Listening(listener);
                 }
+                self.apply_fast_open(fd, backlog);
                 self.settle();
                 Status::Done(0)
             }
@@ -134,7 +136,7 @@ impl Posix {
         let timeout = socket.send_timeout_ms;
         let conn = match socket.kind {
             Kind::Listening(_) => return Status::Error(Errno::EISCONN),
-            Kind::Fresh => return self.begin_connect(fd, to, pending),
+            Kind::Fresh => return self.connect_or_defer(fd, to, pending),
             Kind::Connected(conn) => conn,
         };
         let state = self.state(conn);
@@ -152,36 +154,60 @@ impl Posix {
         }
     }
 
-    fn begin_connect(&mut self, fd: i32, to: SocketAddr, pending: &mut Pending) -> Status {
-        let socket = or_status!(self.socket_of(fd));
+    /// What a connection of `fd` to `to` is opened with.
+    pub(super) fn destination(
+        &mut self,
+        fd: i32,
+        to: SocketAddr,
+    ) -> Result<Connect<AnyController>, Errno> {
+        let socket = self.socket_of(fd)?;
         let bound = socket.bound.map(|bound| (bound.ip(), bound.port()));
-        let (nonblocking, timeout) = (socket.nonblocking, socket.send_timeout_ms);
         let port = bound.map(|(_, port)| port).filter(|port| *port != 0);
         let port = port.unwrap_or_else(|| {
             self.ports = self.ports % 20_000 + 1;
             FIRST_PORT + self.ports - 1
         });
-        let Some(socket) = self.table.socket(fd) else { return Status::Error(Errno::EBADF) };
-        let connect = Connect {
+        let socket = self.socket_of(fd)?;
+        Ok(Connect {
             remote: to.ip(),
             remote_port: to.port(),
             local: bound.map(|(ip, _)| ip).filter(|ip| !ip.is_unspecified()),
             local_port: Some(port),
             profile: profile(socket),
-        };
-        let opened = self.machine.shard.connect(self.machine.now, &connect);
-        let conn = match opened {
-            Ok(conn) => conn,
-            Err(ConnectError::InUse) => return Status::Error(Errno::EADDRNOTAVAIL),
-            Err(ConnectError::Local) => return Status::Error(Errno::ENETUNREACH),
-            Err(ConnectError::Remote) => return Status::Error(Errno::EINVAL),
-            Err(ConnectError::Limit) => return Status::Error(Errno::ENOBUFS),
-        };
+        })
+    }
+
+    /// The socket becomes the connection that was opened.
+    pub(super) fn connected_to(
+        &mut self,
+        fd: i32,
+        opened: Result<ConnId, ConnectError>,
+    ) -> Result<(), Errno> {
+        let conn = opened.map_err(|error| match error {
+            ConnectError::InUse => Errno::EADDRNOTAVAIL,
+            ConnectError::Local => Errno::ENETUNREACH,
+            ConnectError::Remote => Errno::EINVAL,
+            ConnectError::Limit => Errno::ENOBUFS,
+        })?;
         if let Some(socket) = self.table.socket_mut(fd) {
             socket.kind = Kind::Connected(conn);
             socket.told = false;
         }
         self.settle();
+        Ok(())
+    }
+
+    pub(super) fn begin_connect(
+        &mut self,
+        fd: i32,
+        to: SocketAddr,
+        pending: &mut Pending,
+    ) -> Status {
+        let socket = or_status!(self.socket_of(fd));
+        let (nonblocking, timeout) = (socket.nonblocking, socket.send_timeout_ms);
+        let connect = or_status!(self.destination(fd, to));
+        let opened = self.machine.shard.connect(self.machine.now, &connect);
+        or_status!(self.connected_to(fd, opened));
         if nonblocking {
             return Status::Error(Errno::EINPROGRESS);
         }
@@ -208,6 +234,7 @@ impl Posix {
     /// `close(2)`.
     pub fn close(&mut self, fd: i32) -> Status {
         let Some(entry) = self.table.remove(fd) else { return Status::Error(Errno::EBADF) };
+        self.fast_open.forget(fd);
         let socket = match entry {
             Entry::Socket(socket) => socket,
             Entry::PipeOut(pipe) | Entry::PipeIn(pipe) => {

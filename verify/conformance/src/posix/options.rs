@@ -188,6 +188,9 @@ impl Posix {
         if (level, name) == (n::SOL_SOCKET, n::SO_LINGER) {
             return self.set_linger(fd, value);
         }
+        if let Some(status) = self.set_fast_open(fd, level, name, value) {
+            return status;
+        }
         if let Some(status) = self.set_special(fd, level, name, value) {
             return status;
         }

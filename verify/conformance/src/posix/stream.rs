@@ -154,6 +154,11 @@ impl Posix {
         flags: i64,
         pending: &mut Pending,
     ) -> Status {
+        or_status!(self.socket_of(fd));
+        if let Some(status) = self.send_fast_open(fd, from, flags, pending) {
+            return status;
+        }
+        let flags = flags & !n::MSG_FASTOPEN;
         let socket = or_status!(self.socket_of(fd));
         let Kind::Connected(conn) = socket.kind else { return Status::Error(Errno::EPIPE) };
         if let Some(status) = missing_flags(flags, SEND_FLAGS) {

@@ -1,11 +1,12 @@
-//! Floods without a connection, or towards one: AT-1, AT-2, AT-15, AT-16, AT-21, AT-22, AT-34, AT-42.
+//! Floods without a connection, or towards one: AT-1, AT-2, AT-15, AT-16, AT-21, AT-22, AT-33, AT-34, AT-42.
 
 use crate::heap;
 use core::net::{IpAddr, Ipv4Addr};
 use usertcp_base::{DropReason, Limits, Prng, Seq, Span};
 use usertcp_hostile::arena::{Arena, PORT, Setup, modern, ours, theirs};
 use usertcp_hostile::forge::Forged;
-use usertcp_wire::tcp::{Flags, Options};
+use usertcp_stack::FastOpenListen;
+use usertcp_wire::tcp::{Cookie, Flags, Options};
 
 /// An arena with the default bounds, whose judge rests.
 fn flooded() -> Arena {
@@ -243,4 +244,51 @@ fn what_comes_out_of_the_blue_is_not_reflected() {
         }
     }
     arena.end();
+}
+
+// proves AT-33, 7413-2, 7413-4
+#[test]
+fn guessed_cookies_open_nothing_and_draw_no_more_than_a_syn_ack() {
+    let fast_open = Some(FastOpenListen::default());
+    let limits = Limits { connections: 16_384, hot_connections: 4096, ..Limits::default() };
+    let setup = Setup { limits, backlog: 4096, fast_open, ..Setup::default() };
+    let mut arena = Arena::new(&setup);
+    arena.judging = false;
+    let mut prng = Prng::from_seed(33);
+    for _ in 0..20_000 {
+        let mut syn = stray(&mut prng, Flags::SYN, PORT).carrying(1000);
+        syn.header.ack = Seq(0);
+        syn.options.fast_open = Cookie::new(&prng.next_u64().to_be_bytes());
+        let before = arena.traffic;
+        arena.give(&syn);
+        assert_eq!(arena.traffic.packets_out - before.packets_out, 1);
+        assert!(arena.traffic.octets_out - before.octets_out <= 20 + 20 + 40);
+    }
+    assert!(arena.accept().is_none());
+    assert_eq!((arena.shard.usage().tcbs, arena.shard.counters().fast_opens_in), (0, 0));
+}
+
+// proves AT-33, 7413-4: the attacker has a good cookie, and bots
+#[test]
+fn good_cookies_hold_no_more_connections_than_may_be_pending() {
+    // As if all of them had cookies: none is needed.
+    let fast_open = Some(FastOpenListen { pending: 128, without_cookie: true });
+    let limits = Limits { connections: 16_384, hot_connections: 4096, ..Limits::default() };
+    let setup = Setup { limits, backlog: 4096, fast_open, ..Setup::default() };
+    let mut arena = Arena::new(&setup);
+    arena.judging = false;
+    let mut prng = Prng::from_seed(34);
+    for _ in 0..20_000 {
+        let mut syn = stray(&mut prng, Flags::SYN, PORT).carrying(1000);
+        syn.header.ack = Seq(0);
+        arena.give(&syn);
+        // Resetting it at once frees no place.
+        syn.header.flags = Flags::RST;
+        syn.header.seq += 1001;
+        arena.give(&syn.carrying(0));
+    }
+    assert_eq!(arena.shard.counters().fast_opens_in, 128);
+    while arena.accept().is_some() {}
+    let (usage, pool) = (arena.shard.usage(), arena.shard.pool().stats());
+    assert!(usage.tcbs <= 128 && pool.used_octets <= 128 * 4096, "{usage:?} {pool:?}");
 }

@@ -291,3 +291,19 @@ fn nothing_is_sent_again_beyond_the_window() {
     assert_eq!(sender.recovery.next_retransmission(START + 400), Some((START, 400)));
     assert_eq!(sender.recovery.next_retransmission(START), None);
 }
+
+// proves 6298-10: data that was sent before the handshake's end (RFC 7413)
+#[test]
+fn a_handshake_that_ends_late_starts_the_timeout_anew() {
+    for (lost, waits) in [(false, 1000), (true, 3000)] {
+        let mut sender = Sender::with(|_, start| start.rtt = None);
+        sender.send(1).pass(900);
+        sender.recovery.on_handshake_completed(sender.now, None, lost);
+        assert_eq!(sender.recovery.deadline(), Some(sender.now + ms(waits)));
+    }
+    // A round trip that was measured counts as any sample.
+    let mut sender = Sender::with(|_, start| start.rtt = None);
+    sender.send(1);
+    sender.recovery.on_handshake_completed(sender.now, Some(ms(200)), false);
+    assert_eq!((sender.recovery.srtt(), sender.recovery.rto()), (Some(ms(200)), ms(600)));
+}

@@ -6,7 +6,7 @@ mod native;
 
 use super::{behaviour, listen_fault, stop_asked};
 use crate::fault::Fault;
-use crate::network::{Acceptor, Network, Step, Stream};
+use crate::network::{Acceptor, FastOpen, Network, Step, Stream};
 use crate::options::ServicesArgs;
 use crate::own::{Face, Fallback, OwnNetwork};
 use crate::plan::Plan;
@@ -107,7 +107,7 @@ pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fau
     let mut listeners = JoinSet::new();
     for (port, service) in (args.base_port..=u16::MAX).zip(Service::ALL) {
         let listening = |error| listen_fault(port, &error);
-        let acceptor = network.listen(port).await.map_err(listening)?;
+        let acceptor = network.listen(port, FastOpen::Off).await.map_err(listening)?;
         for at in network.reachable_at(port, port).await.map_err(listening)? {
             places.push(Step::new(service.name(), at.to_string()));
         }
