@@ -11,7 +11,7 @@ use usertcp_stack::{ConnError, Connect, Listen, Profile, Read};
 use usertcp_tcp::StateName;
 
 /// The first port of our own; the peer's ports begin elsewhere.
-const FIRST_PORT: u16 = 40_001;
+pub const FIRST_PORT: u16 = 40_001;
 /// The first port a peer connects from.
 pub const FIRST_PEER_PORT: u16 = 50_001;
 
@@ -498,7 +498,7 @@ impl Kernel {
 }
 
 /// A value to compare with: a number, or the name of an error.
-fn value_in_or_name(arg: &Arg) -> Option<String> {
+pub(crate) fn value_in_or_name(arg: &Arg) -> Option<String> {
     match arg {
         Arg::List(list) => list.first().and_then(value_in_or_name),
         Arg::Number(number) => Some(number.to_string()),

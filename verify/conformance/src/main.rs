@@ -9,10 +9,16 @@ use usertcp_conformance::options::Mode;
 use usertcp_conformance::run::run_text;
 use usertcp_conformance::script::Stop;
 
-const USAGE: &str = "usage: usertcp-conformance run FILES… [--v4|--v6|--all] [--wrap]";
+const USAGE: &str = "usage: usertcp-conformance run FILES… [--v4|--v6|--all] [--wrap]\n\
+       usertcp-conformance run --against kernel FILES… [--v4|--v6|--all] [--table FILE.md]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == "run")
+        && arguments.iter().any(|word| word == "--against")
+    {
+        return against(arguments.get(1..).unwrap_or_default());
+    }
     let Some((modes, files)) = read_arguments(&arguments) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
@@ -43,6 +49,17 @@ fn main() -> ExitCode {
         (0, _) => ExitCode::from(3),
         _ => ExitCode::from(1),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn against(arguments: &[String]) -> ExitCode {
+    usertcp_conformance::kernel::report::command(arguments)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn against(_: &[String]) -> ExitCode {
+    println!("SKIPPED: only Linux is asked");
+    ExitCode::from(3)
 }
 
 fn read_arguments(arguments: &[String]) -> Option<(Vec<Mode>, Vec<&String>)> {

@@ -7,7 +7,7 @@ use crate::compare::{differences, line, merge, patience, seconds, time_differs};
 use crate::machine::Machine;
 use crate::options::{Mode, START, Setup};
 use crate::parse::parse;
-use crate::script::{Action, Event, Packet, Script, Stop, When};
+use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
 use crate::status::variables;
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
@@ -41,6 +41,9 @@ fn wrapping_start(initial: u32) -> Instant {
     START + Span::from_micros(ahead * 4)
 }
 
+/// A piece of code with its line, and the variables as they were when it was reached.
+pub(crate) type Snapshot = (usize, String, HashMap<String, i64>);
+
 struct Blocked {
     progress: Progress,
     line: usize,
@@ -59,7 +62,7 @@ struct Run {
     blocked: Option<Blocked>,
     /// A blocked call that was not as expected.
     complaint: Option<Stop>,
-    snapshots: Vec<(usize, String, HashMap<String, i64>)>,
+    snapshots: Vec<Snapshot>,
     initial: Option<u32>,
 }
 
@@ -92,7 +95,7 @@ impl Run {
             }
         }
         self.join()?;
-        self.assertions()
+        assertions(&self.snapshots)
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
@@ -171,7 +174,7 @@ impl Run {
         }
         let now = self.kernel.machine.script_now();
         let slack = (self.kernel.setup.tolerance).max(blocked.ends.abs_diff(blocked.began) / 8);
-        let result = judge(blocked.line, &blocked.progress, outcome).and_then(|()| {
+        let result = judge(blocked.line, &blocked.progress.call, outcome).and_then(|()| {
             if now.abs_diff(blocked.ends) <= slack {
                 return Ok(());
             }
@@ -239,11 +242,11 @@ impl Run {
                 Ok(())
             }
             (outcome, Some(ends)) if ends > began + self.kernel.setup.tolerance => {
-                judge(line, &progress, outcome)?;
+                judge(line, &progress.call, outcome)?;
                 let name = &progress.call.name;
                 Err(Stop::failed(line, format!("`{name}` was to block, and did not")))
             }
-            (outcome, _) => judge(line, &progress, outcome),
+            (outcome, _) => judge(line, &progress.call, outcome),
         }
     }
 
@@ -323,28 +326,28 @@ impl Run {
             ),
         ))
     }
+}
 
-    fn assertions(&mut self) -> Result<(), Stop> {
-        let mut kept: HashMap<String, i64> = HashMap::new();
-        for (line, code, known) in &self.snapshots {
-            let mut variables = known.clone();
-            for (name, value) in &kept {
-                variables.entry(name.clone()).or_insert(*value);
-            }
-            match code::run(code, &mut variables) {
-                Ok(()) => {}
-                Err(CodeError::False(why)) => return Err(Stop::failed(*line, why)),
-                Err(CodeError::Unknown(what)) => return Err(Stop::unsupported(*line, what)),
-            }
-            kept.extend(variables.into_iter().filter(|(name, _)| !known.contains_key(name)));
+/// Runs the code of a script; what one piece assigns the next ones see.
+pub(crate) fn assertions(snapshots: &[Snapshot]) -> Result<(), Stop> {
+    let mut kept: HashMap<String, i64> = HashMap::new();
+    for (line, code, known) in snapshots {
+        let mut variables = known.clone();
+        for (name, value) in &kept {
+            variables.entry(name.clone()).or_insert(*value);
         }
-        Ok(())
+        match code::run(code, &mut variables) {
+            Ok(()) => {}
+            Err(CodeError::False(why)) => return Err(Stop::failed(*line, why)),
+            Err(CodeError::Unknown(what)) => return Err(Stop::unsupported(*line, what)),
+        }
+        kept.extend(variables.into_iter().filter(|(name, _)| !known.contains_key(name)));
     }
+    Ok(())
 }
 
 /// A call's result against the expected one.
-fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop> {
-    let call = &progress.call;
+pub(crate) fn judge(line: usize, call: &Call, outcome: Outcome) -> Result<(), Stop> {
     let (result, errno) = match outcome {
         Outcome::Unsupported(what) => return Err(Stop::unsupported(line, what)),
         Outcome::Differs(what) => {
