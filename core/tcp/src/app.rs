@@ -230,7 +230,7 @@ impl<C: CongestionController> Tcb<C> {
             rttvar: self.recovery.rttvar().unwrap_or_default(),
             min_rtt: self.recovery.min_rtt().unwrap_or_default(),
             rto: self.recovery.rto(),
-            backoff: self.recovery.timeouts_in_a_row(),
+            backoff: self.recovery.doublings(),
             send_mss_octets: self.send_mss(),
             path_segment_octets: self.mtu.segment_octets(),
             congestion_window_octets: snapshot.window_octets,

@@ -64,7 +64,7 @@ pub struct Info {
     pub min_rtt: Span,
     /// Retransmission timeout in force.
     pub rto: Span,
-    /// Timeouts in a row.
+    /// Doublings of that timeout in force.
     pub backoff: u8,
     /// Payload of a full segment sent, octets.
     pub send_mss_octets: u32,

@@ -5,6 +5,7 @@
 //! Must not know: any clock, any operating system; a script is a function of its text. (`kernel` is
 //! apart: it runs the same scripts against Linux, in real time, and knows the system.)
 
+pub mod arguments;
 pub mod call;
 pub mod code;
 pub mod compare;
@@ -13,13 +14,11 @@ pub mod flow;
 pub mod icmp;
 #[cfg(target_os = "linux")]
 pub mod kernel;
-pub mod machine;
 pub mod options;
 pub mod parse;
 pub mod parse_call;
 pub mod parse_packet;
+pub mod posix;
 pub mod run;
 pub mod script;
-pub mod sockets;
-pub mod status;
 pub mod wire;

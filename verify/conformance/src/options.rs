@@ -1,14 +1,10 @@
 //! How a run is set up. Owns: the mode, the `--name=value` lines, the stack's profile.
 //! Must not know: packets, calls.
 
+use crate::posix::profile::Defaults;
 use crate::script::{Script, Stop};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use usertcp_base::{Instant, Limits};
-use usertcp_device::{DeviceFacts, Medium};
-use usertcp_frame::PoolConfig;
-use usertcp_ip::Cidr;
-use usertcp_stack::ShardConfig;
-use usertcp_tcp::Settings;
+use usertcp_base::Instant;
 
 /// The port that scripts listen at and connect to.
 pub const PORT: u16 = 8080;
@@ -42,8 +38,6 @@ pub struct Setup {
     pub strict_segments: bool,
     /// Octets of the largest packet.
     pub mtu: u16,
-    /// What sockets start with.
-    pub settings: Settings,
     /// Our address.
     pub local: IpAddr,
     /// The peer's.
@@ -62,9 +56,7 @@ impl Setup {
         };
         // The IPv6 header is 20 octets longer: so one script fits both, as the field's runners do.
         let mtu = if mode.v6 { 1520 } else { 1500 };
-        let settings = Settings::default();
-        let mut setup =
-            Setup { mode, tolerance: 4000, strict_segments: false, mtu, settings, local, remote };
+        let mut setup = Setup { mode, tolerance: 4000, strict_segments: false, mtu, local, remote };
         for (name, value) in &script.options {
             setup.option(name, value)?;
         }
@@ -86,20 +78,9 @@ impl Setup {
         Ok(())
     }
 
-    /// The configuration of the shard.
-    pub fn shard(&self) -> Result<ShardConfig, Stop> {
+    /// What the stack starts with.
+    pub fn defaults(&self) -> Defaults {
         let prefix = if self.mode.v6 { 64 } else { 24 };
-        let cidr = Cidr::new(self.local, prefix)
-            .map_err(|error| Stop::failed(1, format!("address: {error:?}")))?;
-        let facts = DeviceFacts::plain(Medium::Ip, self.mtu);
-        let mut config = ShardConfig::new(vec![cidr], [7; 32], facts);
-        config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
-        config.limits = Limits {
-            connections: 64,
-            hot_connections: 64,
-            receive_buffer_octets: 15_728_640,
-            ..Limits::default()
-        };
-        Ok(config)
+        Defaults::new(vec![(self.local, prefix)], self.mtu)
     }
 }

@@ -4,11 +4,13 @@
 use crate::call::{Kernel, Outcome, Progress};
 use crate::code::{self, CodeError};
 use crate::compare::{differences, line, merge, patience, seconds, time_differs};
-use crate::machine::Machine;
 use crate::options::{Mode, START, Setup};
 use crate::parse::parse;
+use crate::posix::Posix;
+use crate::posix::commands;
+use crate::posix::errno::Errno;
+use crate::posix::info::{constants, variables};
 use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
-use crate::status::variables;
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
@@ -68,9 +70,9 @@ struct Run {
 
 impl Run {
     fn new(setup: Setup, start: Instant, shift: u32) -> Result<Run, Stop> {
-        let machine = Machine::new(setup.shard()?, start).map_err(|why| Stop::failed(1, why))?;
+        let posix = Posix::new(setup.defaults(), start).map_err(|why| Stop::failed(1, why))?;
         Ok(Run {
-            kernel: Kernel::new(machine, setup, shift),
+            kernel: Kernel::new(posix, setup, shift),
             base: 0,
             previous: 0,
             after_inbound: false,
@@ -100,7 +102,7 @@ impl Run {
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
         let is_inbound = matches!(event.action, Action::Inbound(_) | Action::Icmp(_));
-        let now = self.kernel.machine.script_now();
+        let now = self.kernel.posix.machine.script_now();
         // Inbound packets in a row count from each other's scheduled time.
         let base = if is_inbound && self.after_inbound { self.previous } else { now };
         self.base = base;
@@ -129,7 +131,7 @@ impl Run {
                     return Err(Stop::failed(line, "ICMP, but no connection under test"));
                 };
                 let quoted = flow.quoted(message.about);
-                self.kernel.machine.deliver(crate::icmp::build(message, &quoted));
+                self.kernel.posix.deliver(crate::icmp::build(message, &quoted));
                 self.poll_blocked();
                 Ok(())
             }
@@ -139,12 +141,13 @@ impl Run {
                 let ends = end.map(|end| if relative { self.base + end } else { end });
                 self.call(line, Progress::new(call), at, ends)
             }
-            Action::Shell(command) => shell(line, command),
+            Action::Shell(command) => commands::run(&mut self.kernel.posix, command)
+                .map_err(|what| Stop::unsupported(line, what)),
             Action::Code(code) => {
                 let conn = self.kernel.connection();
-                let machine = &self.kernel.machine;
+                let machine = &self.kernel.posix.machine;
                 let info = conn.and_then(|conn| machine.shard.info(machine.now, conn).ok());
-                let known = info.map_or_else(crate::status::constants, |info| variables(&info));
+                let known = info.map_or_else(constants, |info| variables(&info));
                 self.snapshots.push((line, code.clone(), known));
                 Ok(())
             }
@@ -153,12 +156,13 @@ impl Run {
 
     /// Time passes; a blocked call may end on the way.
     fn advance(&mut self, to: u64) {
-        let to = self.kernel.machine.moment(to);
+        let to = self.kernel.posix.machine.moment(to);
         loop {
             self.poll_blocked();
-            let deadline = self.blocked.as_ref().and_then(|blocked| blocked.progress.deadline);
+            let deadline =
+                self.blocked.as_ref().and_then(|blocked| blocked.progress.pending.deadline);
             let limit = deadline.map_or(to, |deadline| deadline.min(to));
-            if !self.kernel.machine.step(limit) && limit == to {
+            if !self.kernel.posix.step(limit) && limit == to {
                 break;
             }
         }
@@ -172,7 +176,7 @@ impl Run {
             self.blocked = Some(blocked);
             return;
         }
-        let now = self.kernel.machine.script_now();
+        let now = self.kernel.posix.machine.script_now();
         let slack = (self.kernel.setup.tolerance).max(blocked.ends.abs_diff(blocked.began) / 8);
         let result = judge(blocked.line, &blocked.progress.call, outcome).and_then(|()| {
             if now.abs_diff(blocked.ends) <= slack {
@@ -197,9 +201,9 @@ impl Run {
     /// Waits for a call that is still blocked.
     fn join(&mut self) -> Result<(), Stop> {
         if let Some(blocked) = &self.blocked {
-            let until = blocked.ends.max(self.kernel.machine.script_now()) + JOIN;
-            while self.blocked.is_some() && self.kernel.machine.script_now() < until {
-                let next = self.kernel.machine.script_now() + 1000;
+            let until = blocked.ends.max(self.kernel.posix.machine.script_now()) + JOIN;
+            while self.blocked.is_some() && self.kernel.posix.machine.script_now() < until {
+                let next = self.kernel.posix.machine.script_now() + 1000;
                 self.advance(next.min(until));
             }
         }
@@ -212,13 +216,13 @@ impl Run {
 
     fn inbound(&mut self, line: usize, packet: &Packet) -> Result<(), Stop> {
         if packet.flags & 2 != 0 && self.kernel.listening && packet.ports.is_none() {
-            self.kernel.new_flow(false);
+            self.kernel.passive_flow();
         }
         let Some(flow) = &mut self.kernel.flow else {
             return Err(Stop::failed(line, "an inbound packet, but no connection under test"));
         };
         let wire = flow.to_wire(packet).map_err(|why| Stop::failed(line, why))?;
-        self.kernel.machine.deliver(crate::wire::build(&wire));
+        self.kernel.posix.deliver(crate::wire::build(&wire));
         self.poll_blocked();
         Ok(())
     }
@@ -253,7 +257,7 @@ impl Run {
     /// The next packet of the connection under test, waited for until `limit`.
     fn next_packet(&mut self, limit: u64) -> Option<Result<(u64, Wire), String>> {
         loop {
-            while let Some((at, octets)) = self.kernel.machine.sent.pop_front() {
+            while let Some((at, octets)) = self.kernel.posix.machine.sent.pop_front() {
                 if let Some(Ok(view)) = View::parse(&octets)
                     && !view.checksum_good
                 {
@@ -265,15 +269,16 @@ impl Run {
                     Some(Ok(wire)) => wire,
                 };
                 if self.kernel.flow.as_ref().is_some_and(|flow| flow.owns(&wire)) {
-                    return Some(Ok((at.since(self.kernel.machine.start).as_micros(), wire)));
+                    return Some(Ok((at.since(self.kernel.posix.machine.start).as_micros(), wire)));
                 }
             }
             self.poll_blocked();
-            let deadline = self.blocked.as_ref().and_then(|blocked| blocked.progress.deadline);
-            let limit = self.kernel.machine.moment(limit);
+            let deadline =
+                self.blocked.as_ref().and_then(|blocked| blocked.progress.pending.deadline);
+            let limit = self.kernel.posix.machine.moment(limit);
             let next = deadline.map_or(limit, |deadline| deadline.min(limit));
-            let stepped = self.kernel.machine.step(next);
-            if !stepped && next == limit && self.kernel.machine.sent.is_empty() {
+            let stepped = self.kernel.posix.step(next);
+            if !stepped && next == limit && self.kernel.posix.machine.sent.is_empty() {
                 return None;
             }
         }
@@ -359,7 +364,7 @@ pub(crate) fn judge(line: usize, call: &Call, outcome: Outcome) -> Result<(), St
     };
     let wanted = call.result.unwrap_or(result);
     let errno_fits = match (&call.errno, errno) {
-        (Some(wanted), Some(got)) => wanted == got,
+        (Some(wanted), Some(got)) => Errno::from_name(wanted) == Some(got),
         (Some(_), None) => false,
         // Without a name any error of a call that is to fail will do.
         (None, _) => true,
@@ -376,21 +381,9 @@ pub(crate) fn judge(line: usize, call: &Call, outcome: Outcome) -> Result<(), St
             "`{}`: expected {}, got {}",
             call.name,
             text(wanted, call.errno.as_deref()),
-            text(result, errno)
+            text(result, errno.map(Errno::name))
         ),
     ))
-}
-
-/// Commands of the shell: the suites' own defaults are this runner's, all else is not there.
-fn shell(line: usize, command: &str) -> Result<(), Stop> {
-    let commands = command.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty());
-    for one in commands {
-        let defaults = one.ends_with("defaults.sh") && !one.contains(' ');
-        if !defaults && !one.starts_with('#') {
-            return Err(Stop::unsupported(line, format!("shell command `{one}`")));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

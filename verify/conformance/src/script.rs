@@ -168,20 +168,6 @@ pub enum Arg {
     Record(Vec<(String, Arg)>),
 }
 
-impl Arg {
-    /// The number, if it is one.
-    pub fn number(&self) -> Option<i64> {
-        match self {
-            Arg::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
-    /// Whether `name` is among the names.
-    pub fn has(&self, name: &str) -> bool {
-        matches!(self, Arg::Names(names) if names.iter().any(|one| one == name))
-    }
-}
-
 impl EcnWanted {
     /// The bits to send; of the two capable marks the common one.
     pub fn bits(self) -> u8 {

@@ -289,6 +289,10 @@ impl Recovery {
     pub fn timeouts_in_a_row(&self) -> u8 {
         self.timer.expiries()
     }
+    /// Doublings of the retransmission timeout; only a valid sample ends them (RFC 6298 §5).
+    pub fn doublings(&self) -> u8 {
+        self.timer.backoff()
+    }
     /// Octets delivered in all.
     pub fn delivered(&self) -> u64 {
         self.delivery.total()

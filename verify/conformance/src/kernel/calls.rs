@@ -2,15 +2,19 @@
 //! argument becomes, which calls may wait. Must not know: when a call is made, whether its result
 //! is the expected one.
 
+use super::sockopt;
+use crate::arguments::{Missing, fields, flag, number, socket_type};
 use crate::call::Outcome;
 use crate::options::{PORT, Setup};
+use crate::posix::errno;
+use crate::posix::names as n;
 use crate::script::{Arg, Call};
 use core::net::{IpAddr, SocketAddr};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket as net;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, sockopt};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -19,49 +23,12 @@ use std::sync::Arc;
 const MOST_OCTETS: i64 = 1 << 26;
 /// The congestion control that scripts are about, unless they name one.
 const CUBIC: &str = "cubic";
-/// Errors that scripts name.
-const ERRORS: [(Errno, &str); 26] = [
-    (Errno::EAGAIN, "EAGAIN"),
-    (Errno::EALREADY, "EALREADY"),
-    (Errno::EADDRINUSE, "EADDRINUSE"),
-    (Errno::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
-    (Errno::EBADF, "EBADF"),
-    (Errno::ECONNABORTED, "ECONNABORTED"),
-    (Errno::ECONNREFUSED, "ECONNREFUSED"),
-    (Errno::ECONNRESET, "ECONNRESET"),
-    (Errno::EFAULT, "EFAULT"),
-    (Errno::EHOSTUNREACH, "EHOSTUNREACH"),
-    (Errno::EINPROGRESS, "EINPROGRESS"),
-    (Errno::EINTR, "EINTR"),
-    (Errno::EINVAL, "EINVAL"),
-    (Errno::EISCONN, "EISCONN"),
-    (Errno::EMSGSIZE, "EMSGSIZE"),
-    (Errno::ENETUNREACH, "ENETUNREACH"),
-    (Errno::ENOBUFS, "ENOBUFS"),
-    (Errno::ENOMEM, "ENOMEM"),
-    (Errno::ENOPROTOOPT, "ENOPROTOOPT"),
-    (Errno::ENOTCONN, "ENOTCONN"),
-    (Errno::EOPNOTSUPP, "EOPNOTSUPP"),
-    (Errno::EPERM, "EPERM"),
-    (Errno::EPIPE, "EPIPE"),
-    (Errno::EPROTO, "EPROTO"),
-    (Errno::ETIMEDOUT, "ETIMEDOUT"),
-    (Errno::EDESTADDRREQ, "EDESTADDRREQ"),
-];
-
-fn error(errno: Errno) -> Outcome {
-    match ERRORS.iter().find(|(one, _)| *one == errno) {
-        Some((_, name)) => Outcome::Error(name),
-        None => Outcome::Differs(format!("error {errno}")),
-    }
+pub(super) fn error(errno: Errno) -> Outcome {
+    Outcome::Error(errno::Errno(errno as i32))
 }
 
-fn plain(result: nix::Result<()>) -> Outcome {
+pub(super) fn plain(result: nix::Result<()>) -> Outcome {
     result.map_or_else(error, |()| Outcome::Done(0))
-}
-
-fn unsupported(what: impl Into<String>) -> Outcome {
-    Outcome::Unsupported(what.into())
 }
 
 /// Descriptors by the script's number.
@@ -83,7 +50,7 @@ pub enum Waiting {
 
 /// One descriptor of a poll.
 pub struct Asked {
-    file: Option<Arc<OwnedFd>>,
+    file: Arc<OwnedFd>,
     number: i64,
     events: PollFlags,
     /// `None`: anything.
@@ -152,16 +119,13 @@ impl Waiting {
 }
 
 fn polled(asked: &[Asked], timeout: PollTimeout) -> Outcome {
-    let known: Vec<&Asked> = asked.iter().filter(|one| one.file.is_some()).collect();
-    let mut all: Vec<PollFd<'_>> = known
-        .iter()
-        .filter_map(|one| Some(PollFd::new(one.file.as_ref()?.as_fd(), one.events)))
-        .collect();
+    let mut all: Vec<PollFd<'_>> =
+        asked.iter().map(|one| PollFd::new(one.file.as_fd(), one.events)).collect();
     let ready = match poll(&mut all, timeout) {
         Ok(ready) => i64::from(ready),
         Err(errno) => return error(errno),
     };
-    let differs: Vec<String> = known
+    let differs: Vec<String> = asked
         .iter()
         .zip(&all)
         .filter_map(|(one, got)| {
@@ -176,55 +140,59 @@ fn polled(asked: &[Asked], timeout: PollTimeout) -> Outcome {
 
 /// The call `call` on the descriptors `files`.
 pub fn prepare(call: &Call, files: &mut Files, setup: &Setup) -> Kind {
-    match call.name.as_str() {
-        "socket" => return Kind::Now(socket(call, files, setup)),
-        "poll" => return poll_call(call, files),
-        _ => {}
-    }
-    let Some(number) = call.args.first().and_then(Arg::number) else {
-        return Kind::Now(unsupported(format!("this form of `{}`", call.name)));
+    let prepared = match call.name.as_str() {
+        "socket" => socket(call, files, setup).map(Kind::Now),
+        "poll" => poll_call(call, files),
+        _ => on_descriptor(call, files, setup),
     };
-    let Some(file) = files.get(&number).cloned() else {
-        return Kind::Now(Outcome::Error("EBADF"));
+    prepared.unwrap_or_else(|missing| Kind::Now(missing.into()))
+}
+
+/// An argument; one that is not written is `...`.
+pub(super) fn arg(call: &Call, index: usize) -> &Arg {
+    call.args.get(index).unwrap_or(&Arg::Ellipsis)
+}
+
+fn on_descriptor(call: &Call, files: &mut Files, setup: &Setup) -> Result<Kind, Missing> {
+    let numbered = number(arg(call, 0))?;
+    let Some(file) = files.get(&numbered).cloned() else {
+        return Ok(Kind::Now(Outcome::Error(errno::Errno::EBADF)));
     };
-    if call.args.get(1).is_some_and(|arg| arg.has("NULL") || arg.has("AF_UNSPEC")) {
-        return Kind::Now(unsupported(format!("this form of `{}`", call.name)));
+    if flag(arg(call, 1), "NULL") || flag(arg(call, 1), "AF_UNSPEC") {
+        return Err(Missing(format!("this form of `{}`", call.name)));
     }
-    Kind::Now(match call.name.as_str() {
+    let peer = SocketAddr::new(setup.remote, PORT);
+    Ok(Kind::Now(match call.name.as_str() {
         "accept" => {
-            return Kind::Later(Waiting::Accept(file, call.result.unwrap_or(i64::MAX)));
+            return Ok(Kind::Later(Waiting::Accept(file, call.result.unwrap_or(i64::MAX))));
         }
-        "connect" => {
-            return Kind::Later(Waiting::Connect(file, SocketAddr::new(setup.remote, PORT)));
+        "connect" => return Ok(Kind::Later(Waiting::Connect(file, peer))),
+        "read" | "recv" | "recvfrom" | "write" | "send" | "sendto" => {
+            return moved(call, file).map(Kind::Later);
         }
-        "read" | "recv" | "recvfrom" | "write" | "send" | "sendto" => return moved(call, file),
         "bind" => bind(&file, SocketAddr::new(setup.local, PORT)),
         "listen" => {
-            let backlog = call.args.get(1).and_then(Arg::number).unwrap_or(128);
-            match net::Backlog::new(backlog.clamp(0, 4096) as i32) {
-                Ok(backlog) => plain(net::listen(&file.as_fd(), backlog)),
-                Err(errno) => error(errno),
-            }
+            let backlog = net::Backlog::new(number(arg(call, 1))?.clamp(0, 4096) as i32);
+            backlog.map_or_else(error, |backlog| plain(net::listen(&file.as_fd(), backlog)))
         }
         "close" => {
             drop(file);
-            files.remove(&number);
+            files.remove(&numbered);
             Outcome::Done(0)
         }
-        "shutdown" => {
-            let has = |name: &str| call.args.get(1).is_some_and(|arg| arg.has(name));
-            let how = match (has("SHUT_RD"), has("SHUT_WR"), has("SHUT_RDWR")) {
-                (true, ..) => net::Shutdown::Read,
-                (_, true, _) => net::Shutdown::Write,
+        "shutdown" => plain(net::shutdown(
+            file.as_raw_fd(),
+            match number(arg(call, 1))? {
+                n::SHUT_RD => net::Shutdown::Read,
+                n::SHUT_WR => net::Shutdown::Write,
                 _ => net::Shutdown::Both,
-            };
-            plain(net::shutdown(file.as_raw_fd(), how))
-        }
-        "fcntl" => control(call, &file),
-        "setsockopt" => set_option(call, &file),
-        "getsockopt" => get_option(call, &file),
-        name => unsupported(format!("call `{name}`")),
-    })
+            },
+        )),
+        "fcntl" => control(call, &file)?,
+        "setsockopt" => sockopt::set(call, &file)?,
+        "getsockopt" => sockopt::compare(call, &file)?,
+        name => return Err(Missing(format!("call `{name}`"))),
+    }))
 }
 
 /// Binds to an address; also what the driver does before an active open.
@@ -232,250 +200,71 @@ pub fn bind(file: &OwnedFd, to: SocketAddr) -> Outcome {
     plain(net::bind(file.as_raw_fd(), &SockaddrStorage::from(to)))
 }
 
-fn socket(call: &Call, files: &mut Files, setup: &Setup) -> Outcome {
-    let Some(number) = call.result.filter(|number| *number >= 0) else {
-        return unsupported("a `socket` call that is to fail");
+fn socket(call: &Call, files: &mut Files, setup: &Setup) -> Result<Outcome, Missing> {
+    let Some(numbered) = call.result.filter(|numbered| *numbered >= 0) else {
+        return Err(Missing("a `socket` call that is to fail".to_string()));
     };
-    if call.args.get(1).is_some_and(|arg| arg.has("SOCK_DGRAM")) {
-        return unsupported("SOCK_DGRAM");
+    let kind = socket_type(arg(call, 1))?;
+    if kind & !(n::SOCK_NONBLOCK | n::SOCK_CLOEXEC) != n::SOCK_STREAM {
+        return Err(Missing("sockets that are no streams".to_string()));
     }
     let family = match setup.local {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     };
-    let nonblocking = call.args.get(1).is_some_and(|arg| arg.has("SOCK_NONBLOCK"));
+    let nonblocking = kind & n::SOCK_NONBLOCK != 0;
     let flags = if nonblocking { SockFlag::SOCK_NONBLOCK } else { SockFlag::empty() };
-    match net::socket(family, SockType::Stream, flags, None) {
-        Ok(file) => {
-            // A namespace may not choose what the system's administrator did not allow; a socket of
-            // root may, and what it accepts has the same.
-            if let Err(errno) = net::setsockopt(&file, sockopt::TcpCongestion, &CUBIC.into()) {
-                return unsupported(format!("{CUBIC}: {errno}"));
-            }
-            files.insert(number, Arc::new(file));
-            Outcome::Done(number)
-        }
-        Err(errno) => error(errno),
+    let file = match net::socket(family, SockType::Stream, flags, None) {
+        Ok(file) => file,
+        Err(errno) => return Ok(error(errno)),
+    };
+    // A namespace may not choose what the system's administrator did not allow; a socket of root
+    // may, and what it accepts has the same.
+    if let Err(errno) = net::setsockopt(&file, net::sockopt::TcpCongestion, &CUBIC.into()) {
+        return Err(Missing(format!("{CUBIC}: {errno}")));
     }
+    files.insert(numbered, Arc::new(file));
+    Ok(Outcome::Done(numbered))
 }
 
 /// Calls that move octets.
-fn moved(call: &Call, file: Arc<OwnedFd>) -> Kind {
-    let octets = call.args.get(2).and_then(Arg::number).unwrap_or(0);
-    let octets = octets.clamp(0, MOST_OCTETS) as usize;
-    let flags = if matches!(call.name.as_str(), "read" | "write") {
-        None
-    } else {
-        match message_flags(call.args.get(3)) {
-            Ok(flags) => Some(flags),
-            Err(what) => return Kind::Now(unsupported(format!("`{what}`"))),
-        }
+fn moved(call: &Call, file: Arc<OwnedFd>) -> Result<Waiting, Missing> {
+    let octets = number(arg(call, 2))?.clamp(0, MOST_OCTETS) as usize;
+    let flags = match call.name.as_str() {
+        "read" | "write" => None,
+        _ => Some(MsgFlags::from_bits_retain(number(arg(call, 3))? as i32)),
     };
-    Kind::Later(if matches!(call.name.as_str(), "read" | "recv" | "recvfrom") {
-        Waiting::Read(file, octets, flags)
-    } else {
-        Waiting::Write(file, octets, flags)
+    Ok(match call.name.as_str() {
+        "read" | "recv" | "recvfrom" => Waiting::Read(file, octets, flags),
+        _ => Waiting::Write(file, octets, flags),
     })
 }
 
-fn message_flags(arg: Option<&Arg>) -> Result<MsgFlags, String> {
-    let mut out = MsgFlags::empty();
-    let names = match arg {
-        None | Some(Arg::Number(0)) => return Ok(out),
-        Some(Arg::Names(names)) => names,
-        Some(other) => return Err(format!("{other:?}")),
+fn poll_call(call: &Call, files: &Files) -> Result<Kind, Missing> {
+    let Arg::List(list) = arg(call, 0) else {
+        return Err(Missing("`poll` without a list".to_string()));
     };
-    for name in names {
-        out |= MsgFlags::from_name(name).ok_or_else(|| name.clone())?;
-    }
-    Ok(out)
-}
-
-fn poll_call(call: &Call, files: &Files) -> Kind {
-    let Some(Arg::List(list)) = call.args.first() else {
-        return Kind::Now(unsupported("`poll` without a list"));
-    };
+    let flags = |arg: &Arg| Ok(PollFlags::from_bits_retain(number(arg)? as i16));
     let mut asked = Vec::new();
     for record in list {
-        let Arg::Record(fields) = record else {
-            return Kind::Now(unsupported("a form of `poll`"));
+        let field = fields(record)?;
+        let (numbered, revents) = (number(field("fd"))?, field("revents"));
+        let Some(file) = files.get(&numbered).cloned() else {
+            return Err(Missing("`poll` of a descriptor that is not open".to_string()));
         };
-        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, arg)| arg);
-        let number = field("fd").and_then(Arg::number).unwrap_or(-1);
-        let (events, expected) = (field("events"), field("revents"));
-        let events = events.and_then(poll_flags).unwrap_or(PollFlags::empty());
-        let expected = expected.and_then(poll_flags);
-        asked.push(Asked { file: files.get(&number).cloned(), number, events, expected });
+        let expected = if *revents == Arg::Ellipsis { None } else { Some(flags(revents)?) };
+        asked.push(Asked { file, number: numbered, events: flags(field("events"))?, expected });
     }
-    if asked.iter().any(|one| one.file.is_none()) {
-        return Kind::Now(unsupported("`poll` of a descriptor that is not open"));
-    }
-    let wait = call.args.get(2).and_then(Arg::number).unwrap_or(0);
-    let timeout = i32::try_from(wait).ok().and_then(|wait| PollTimeout::try_from(wait).ok());
-    Kind::Later(Waiting::Poll(asked, timeout.unwrap_or(PollTimeout::NONE)))
+    let wait = i32::try_from(number(arg(call, 2))?).ok();
+    let timeout = wait.and_then(|wait| PollTimeout::try_from(wait).ok());
+    Ok(Kind::Later(Waiting::Poll(asked, timeout.unwrap_or(PollTimeout::NONE))))
 }
 
-fn poll_flags(arg: &Arg) -> Option<PollFlags> {
-    match arg {
-        Arg::Number(0) => Some(PollFlags::empty()),
-        Arg::Names(names) => names.iter().map(|name| PollFlags::from_name(name)).collect(),
-        _ => None,
-    }
-}
-
-fn control(call: &Call, file: &OwnedFd) -> Outcome {
-    let has = |index: usize, name: &str| call.args.get(index).is_some_and(|arg| arg.has(name));
-    let argument = if has(1, "F_GETFL") {
-        FcntlArg::F_GETFL
-    } else if has(1, "F_SETFL") {
-        let nonblocking = has(2, "O_NONBLOCK");
-        FcntlArg::F_SETFL(if nonblocking { OFlag::O_NONBLOCK } else { OFlag::empty() })
-    } else {
-        return unsupported("command of `fcntl`");
+fn control(call: &Call, file: &OwnedFd) -> Result<Outcome, Missing> {
+    let argument = match number(arg(call, 1))? {
+        n::F_GETFL => FcntlArg::F_GETFL,
+        n::F_SETFL => FcntlArg::F_SETFL(OFlag::from_bits_retain(number(arg(call, 2))? as i32)),
+        other => return Err(Missing(format!("command {other} of `fcntl`"))),
     };
-    fcntl(file, argument).map_or_else(error, |value| Outcome::Done(i64::from(value)))
-}
-
-fn option_name(call: &Call) -> Option<&str> {
-    match call.args.get(2)? {
-        Arg::Names(names) => names.first().map(String::as_str),
-        _ => None,
-    }
-}
-
-fn set_option(call: &Call, file: &OwnedFd) -> Outcome {
-    let Some(name) = option_name(call) else {
-        return unsupported("a socket option without a name");
-    };
-    let arg = call.args.get(3);
-    if name == "SO_LINGER" {
-        let Some(Arg::Record(fields)) = arg else {
-            return unsupported("SO_LINGER without {onoff=…}");
-        };
-        let field = |name: &str| {
-            let found = fields.iter().find(|(key, _)| key.ends_with(name));
-            found.and_then(|(_, arg)| arg.number()).unwrap_or(0) as i32
-        };
-        let linger = libc::linger { l_onoff: field("onoff"), l_linger: field("linger") };
-        return plain(net::setsockopt(&file, sockopt::Linger, &linger));
-    }
-    if let (Some(text), "TCP_CONGESTION") = (arg.and_then(text_in), name) {
-        return plain(net::setsockopt(&file, sockopt::TcpCongestion, &text.into()));
-    }
-    let Some(value) = arg.and_then(crate::sockets::value_in) else {
-        return unsupported(format!("the value of `{name}`"));
-    };
-    set_number(name, value, file)
-        .map_or_else(|| unsupported(format!("socket option `{name}`")), plain)
-}
-
-fn text_in(arg: &Arg) -> Option<&str> {
-    match arg {
-        Arg::Text(text) => Some(text),
-        Arg::List(list) => list.first().and_then(text_in),
-        _ => None,
-    }
-}
-
-fn set_number(name: &str, value: i64, file: &OwnedFd) -> Option<nix::Result<()>> {
-    let (yes, number) = (value != 0, value as u32);
-    let usual = value as usize;
-    let as_error = |result: std::io::Result<()>| {
-        result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-    };
-    let other = socket2::SockRef::from(file);
-    Some(match name {
-        "SO_REUSEADDR" => net::setsockopt(&file, sockopt::ReuseAddr, &yes),
-        "SO_REUSEPORT" => net::setsockopt(&file, sockopt::ReusePort, &yes),
-        "SO_KEEPALIVE" => net::setsockopt(&file, sockopt::KeepAlive, &yes),
-        "SO_SNDBUF" => net::setsockopt(&file, sockopt::SndBuf, &usual),
-        "SO_RCVBUF" => net::setsockopt(&file, sockopt::RcvBuf, &usual),
-        "SO_OOBINLINE" => net::setsockopt(&file, sockopt::OobInline, &yes),
-        "SO_MARK" => net::setsockopt(&file, sockopt::Mark, &number),
-        "TCP_NODELAY" => net::setsockopt(&file, sockopt::TcpNoDelay, &yes),
-        "TCP_CORK" => net::setsockopt(&file, sockopt::TcpCork, &yes),
-        "TCP_KEEPIDLE" => net::setsockopt(&file, sockopt::TcpKeepIdle, &number),
-        "TCP_KEEPINTVL" => net::setsockopt(&file, sockopt::TcpKeepInterval, &number),
-        "TCP_KEEPCNT" => net::setsockopt(&file, sockopt::TcpKeepCount, &number),
-        "TCP_USER_TIMEOUT" => net::setsockopt(&file, sockopt::TcpUserTimeout, &number),
-        "TCP_FASTOPEN_CONNECT" => net::setsockopt(&file, sockopt::TcpFastOpenConnect, &yes),
-        "TCP_MAXSEG" => as_error(other.set_tcp_mss(number)),
-        "TCP_QUICKACK" => as_error(other.set_tcp_quickack(yes)),
-        "TCP_NOTSENT_LOWAT" => as_error(other.set_tcp_notsent_lowat(number)),
-        "IP_FREEBIND" => net::setsockopt(&file, sockopt::IpFreebind, &yes),
-        "IP_TOS" if is_v6(file) => as_error(other.set_tclass_v6(number)),
-        "IP_TOS" => net::setsockopt(&file, sockopt::Ipv4Tos, &(value as i32)),
-        "IPV6_TCLASS" => as_error(other.set_tclass_v6(number)),
-        "IP_TTL" if is_v6(file) => net::setsockopt(&file, sockopt::Ipv6Ttl, &(value as i32)),
-        "IP_TTL" => net::setsockopt(&file, sockopt::Ipv4Ttl, &(value as i32)),
-        "IPV6_UNICAST_HOPS" => net::setsockopt(&file, sockopt::Ipv6Ttl, &(value as i32)),
-        _ => return None,
-    })
-}
-
-/// One script fits both families: what it says of IPv4's header is meant of IPv6's too.
-fn is_v6(file: &OwnedFd) -> bool {
-    let other = socket2::SockRef::from(file);
-    other.local_addr().is_ok_and(|address| address.is_ipv6())
-}
-
-fn get_option(call: &Call, file: &OwnedFd) -> Outcome {
-    let Some(name) = option_name(call) else {
-        return unsupported("a socket option without a name");
-    };
-    let Some(wanted) = call.args.get(3).and_then(crate::call::value_in_or_name) else {
-        return unsupported(format!("the value of `{name}`"));
-    };
-    if name == "SO_ERROR" {
-        return match net::getsockopt(&file, sockopt::SocketError) {
-            Err(errno) => error(errno),
-            Ok(0) if wanted == "0" => Outcome::Done(0),
-            Ok(number) => {
-                let got = if number == 0 {
-                    "0".to_string()
-                } else {
-                    format!("{:?}", Errno::from_raw(number))
-                };
-                compared(name, &wanted, &got)
-            }
-        };
-    }
-    match number_of(name, file) {
-        None => unsupported(format!("socket option `{name}`")),
-        Some(Err(errno)) => error(errno),
-        Some(Ok(value)) => compared(name, &wanted, &value.to_string()),
-    }
-}
-
-fn compared(name: &str, wanted: &str, got: &str) -> Outcome {
-    if wanted == got {
-        return Outcome::Done(0);
-    }
-    Outcome::Differs(format!("{name}: expected {wanted}, got {got}"))
-}
-
-fn number_of(name: &str, file: &OwnedFd) -> Option<nix::Result<i64>> {
-    let yes = |result: nix::Result<bool>| result.map(i64::from);
-    let number = |result: nix::Result<u32>| result.map(i64::from);
-    let as_error = |result: std::io::Result<u32>| {
-        let raw = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        result.map(i64::from).map_err(raw)
-    };
-    let other = socket2::SockRef::from(file);
-    Some(match name {
-        "SO_KEEPALIVE" => yes(net::getsockopt(&file, sockopt::KeepAlive)),
-        "SO_ACCEPTCONN" => yes(net::getsockopt(&file, sockopt::AcceptConn)),
-        "SO_TYPE" => net::getsockopt(&file, sockopt::SockType).map(|kind| kind as i64),
-        "SO_SNDBUF" => net::getsockopt(&file, sockopt::SndBuf).map(|value| value as i64),
-        "SO_RCVBUF" => net::getsockopt(&file, sockopt::RcvBuf).map(|value| value as i64),
-        "TCP_NODELAY" => yes(net::getsockopt(&file, sockopt::TcpNoDelay)),
-        "TCP_CORK" => yes(net::getsockopt(&file, sockopt::TcpCork)),
-        "TCP_KEEPIDLE" => number(net::getsockopt(&file, sockopt::TcpKeepIdle)),
-        "TCP_KEEPINTVL" => number(net::getsockopt(&file, sockopt::TcpKeepInterval)),
-        "TCP_KEEPCNT" => number(net::getsockopt(&file, sockopt::TcpKeepCount)),
-        "TCP_USER_TIMEOUT" => number(net::getsockopt(&file, sockopt::TcpUserTimeout)),
-        "TCP_MAXSEG" => as_error(other.tcp_mss()),
-        "TCP_NOTSENT_LOWAT" => as_error(other.tcp_notsent_lowat()),
-        _ => return None,
-    })
+    Ok(fcntl(file, argument).map_or_else(error, |value| Outcome::Done(i64::from(value))))
 }

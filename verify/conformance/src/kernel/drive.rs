@@ -5,7 +5,8 @@ use super::calls::{self, Answer, Files, Kind, Waiting};
 use super::info;
 use super::link::Link;
 use super::sysctl;
-use crate::call::{FIRST_PEER_PORT, FIRST_PORT, Outcome};
+use crate::arguments::number;
+use crate::call::{FIRST_PEER_PORT, Outcome};
 use crate::compare::{differences, line, merge, patience, seconds, time_differs};
 use crate::flow::Flow;
 use crate::options::{PORT, Setup};
@@ -21,6 +22,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use usertcp_sim::view::View;
 
 const SYN: u16 = 2;
+/// The first port of our own; the peer's ports begin elsewhere.
+const FIRST_PORT: u16 = 40_001;
 /// Longest wait for a call that is not to block, and at the end for one that is, microseconds.
 const JOIN: u64 = 1_000_000;
 /// Longest wait for a packet whose time is `*`, microseconds.
@@ -156,7 +159,7 @@ impl Drive {
             Action::Code(code) => {
                 let known = match &self.flow {
                     Some(flow) => info::variables(flow).map_err(|error| refused(line, &error))?,
-                    None => crate::status::constants(),
+                    None => crate::posix::info::constants(),
                 };
                 self.snapshots.push((line, code.clone(), known));
                 Ok(())
@@ -264,7 +267,7 @@ impl Drive {
         ends: Option<u64>,
     ) -> Result<(), Stop> {
         self.join()?;
-        let number = call.args.first().and_then(crate::script::Arg::number).unwrap_or(-1);
+        let number = number(calls::arg(call, 0)).unwrap_or(-1);
         if call.name == "connect" && self.flow.is_none() {
             self.before_connect(number);
         }

@@ -83,7 +83,7 @@ pub fn variables(flow: &Flow) -> io::Result<HashMap<String, i64>> {
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&request(flow), 0)?;
     let (answer, _) = socket.recv_from_full()?;
-    let mut out = crate::status::constants();
+    let mut out = crate::posix::info::constants();
     out.extend(read(&answer, flow).into_iter().map(|(name, value)| (name.to_string(), value)));
     Ok(out)
 }

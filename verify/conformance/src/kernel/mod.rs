@@ -12,6 +12,7 @@ mod drive;
 pub mod info;
 mod link;
 pub mod report;
+mod sockopt;
 mod sysctl;
 
 use crate::options::{Mode, Setup};
@@ -71,6 +72,7 @@ pub fn run_text(text: &str, v6: bool, patience: Patience) -> Result<(), Stop> {
     }
     let result = inside(|| {
         sysctl::prepare()?;
+        report::comment(text, "kernel sysctl").map_or(Ok(()), |words| sysctl::set_all(&words))?;
         let link = link::Link::open(&setup)?;
         Ok(drive::Drive::new(setup, link)?.execute(&script))
     });

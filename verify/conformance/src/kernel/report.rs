@@ -28,8 +28,9 @@ struct Order {
 /// What one script came to in one family.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Our stack and the kernel do what the script says.
-    Agrees,
+    /// Our stack and the kernel do what the script says; with what setting of the kernel, if not
+    /// its own.
+    Agrees(Option<String>),
     /// One of them does not.
     Differs {
         /// Who, and in what.
@@ -94,7 +95,7 @@ pub fn judge(text: &str, v6: bool, patience: Patience) -> Verdict {
             Verdict::Unsupported(format!("kernel: {reason}"))
         }
         (Ok(()), Ok(())) if cited.is_some() => Verdict::Stale,
-        (Ok(()), Ok(())) => Verdict::Agrees,
+        (Ok(()), Ok(())) => Verdict::Agrees(comment(text, "kernel sysctl")),
         (Ok(()), Err(Stop::Failed { line, reason })) => {
             Verdict::Differs { what: format!("kernel, {}", told(line, &reason)), cited }
         }
@@ -212,7 +213,8 @@ fn family(v6: bool) -> &'static str {
 fn told(name: &str, v6: bool, verdict: &Verdict) -> String {
     let family = family(v6);
     match verdict {
-        Verdict::Agrees => format!("ok {name} [{family}]"),
+        Verdict::Agrees(None) => format!("ok {name} [{family}]"),
+        Verdict::Agrees(Some(setting)) => format!("ok {name} [{family}] with {setting}"),
         Verdict::Differs { what, cited: None } => {
             format!("DIFFERS {name} [{family}] without a text that decides: {what}")
         }
@@ -244,7 +246,7 @@ impl Summary {
         let mut out = Summary::default();
         for (_, _, verdict) in verdicts {
             match verdict {
-                Verdict::Agrees => out.agree += 1,
+                Verdict::Agrees(_) => out.agree += 1,
                 Verdict::Differs { cited, .. } => {
                     out.differ += 1;
                     out.wrong += usize::from(!cited.as_deref().is_some_and(cites));
@@ -306,6 +308,16 @@ fn table(verdicts: &[(String, bool, Verdict)], summary: &Summary) -> String {
             cell(what.split_whitespace().collect::<Vec<_>>().join(" ").as_str()),
             cell(cited)
         );
+    }
+    out.push_str("\n## Agree with a setting that Linux does not have by itself\n\n");
+    out.push_str("| script | setting |\n|---|---|\n");
+    for (name, both) in by_script(verdicts, |verdict| match verdict {
+        Verdict::Agrees(setting) => setting.as_ref(),
+        _ => None,
+    }) {
+        if let Some((_, setting)) = both.first() {
+            let _ = writeln!(out, "| {} | `{setting}` |", short(name));
+        }
     }
     out.push_str("\n## Not asked\n\n| script | why |\n|---|---|\n");
     for (name, both) in by_script(verdicts, |verdict| match verdict {

@@ -41,6 +41,13 @@ pub fn prepare() -> io::Result<()> {
     BASE.iter().try_for_each(|(name, value)| set(name, value))
 }
 
+/// Sets `NAME=VALUE NAME=VALUE…`, what the comment of a script asks of the kernel alone.
+pub fn set_all(words: &str) -> io::Result<()> {
+    let settings = settings(&format!("sysctl {words}"));
+    let settings = settings.ok_or_else(|| io::Error::other(format!("`{words}` sets nothing")))?;
+    settings.iter().try_for_each(|(name, value)| set(name, value))
+}
+
 fn set(name: &str, value: &str) -> io::Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !name.starts_with("net.") || name.contains("..") || !name.chars().all(plain) {

@@ -33,8 +33,8 @@ fn differs(cited: Option<&str>) -> Verdict {
 fn a_disagreement_without_a_text_is_to_be_mended() {
     let one = |name: &str, v6, verdict| (format!("scripts/{name}.pkt"), v6, verdict);
     let verdicts = [
-        one("a", false, Verdict::Agrees),
-        one("a", true, Verdict::Agrees),
+        one("a", false, Verdict::Agrees(None)),
+        one("a", true, Verdict::Agrees(Some("x=1".to_string()))),
         one("b", false, differs(Some("RFC 1122 4.2.2.13"))),
         one("b", true, differs(Some("RFC 1122 4.2.2.13"))),
         one("c", false, differs(None)),
@@ -50,6 +50,7 @@ fn a_disagreement_without_a_text_is_to_be_mended() {
     let table = table(&verdicts, &summary);
     assert!(table.contains("| b.pkt (v4, v6) | kernel, line 3: a\\|b c | RFC 1122 4.2.2.13 |"));
     assert!(table.contains("| c.pkt (v4) | kernel, line 3: a\\|b c | **none cited** |"));
+    assert!(table.contains("| a.pkt | `x=1` |"));
     assert!(table.contains("| d.pkt | ours |\n| e.pkt | unsupported: kernel: x |"));
 }
 

@@ -1,5 +1,5 @@
 //! A shard in virtual time. Owns: the clock, the device made of memory, what left and when, which
-//! connections ended. Must not know: scripts.
+//! connections ended, how often each was roused. Must not know: descriptors, scripts.
 
 use std::collections::{HashMap, VecDeque};
 use usertcp_base::{CloseReason, ConnId, Instant, Span};
@@ -22,6 +22,8 @@ pub struct Machine {
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     /// Connections that are over.
     pub over: HashMap<ConnId, CloseReason>,
+    /// How often something happened to a connection that wakes those who wait for it.
+    pub roused: HashMap<ConnId, u64>,
     queue: MemoryQueue,
 }
 
@@ -31,8 +33,8 @@ impl Machine {
         let facts = config.device;
         let shard = Shard::new(config, (), start).map_err(|error| format!("start: {error:?}"))?;
         let queue = MemoryQueue::new(facts);
-        let (sent, over) = (VecDeque::new(), HashMap::new());
-        Ok(Machine { shard, now: start, start, sent, over, queue })
+        let (sent, over, roused) = (VecDeque::new(), HashMap::new(), HashMap::new());
+        Ok(Machine { shard, now: start, start, sent, over, roused, queue })
     }
 
     /// Script time, microseconds.
@@ -61,15 +63,29 @@ impl Machine {
             let mut acted = false;
             while let Some(event) = self.shard.poll_event() {
                 acted = true;
-                if let ShardEvent::Closed { conn, reason } = event {
-                    self.over.insert(conn, reason);
-                }
+                self.note(event);
             }
             if !turn.more && !acted && self.queue.has_none_arrived() {
                 return;
             }
         }
         panic!("the shard does not come to rest at {:?}", self.now);
+    }
+
+    fn note(&mut self, event: ShardEvent) {
+        let conn = match event {
+            ShardEvent::Closed { conn, reason } => {
+                self.over.insert(conn, reason);
+                conn
+            }
+            ShardEvent::Connected(conn)
+            | ShardEvent::Readable(conn)
+            | ShardEvent::Writable(conn)
+            | ShardEvent::PeerClosed(conn)
+            | ShardEvent::Urgent(conn) => conn,
+            _ => return,
+        };
+        *self.roused.entry(conn).or_default() += 1;
     }
 
     /// One step towards `limit`: to the stack's next deadline, or to the limit itself. False when

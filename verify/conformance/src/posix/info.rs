@@ -1,6 +1,6 @@
-//! TCP_INFO as scripts read it. Owns: names and units of the variables.
-//! Must not know: assertions. A figure the stack does not keep has no variable: a script that asks
-//! for it is unsupported, rather than told zero.
+//! TCP_INFO as programs read it. Owns: names and units of the variables.
+//! Must not know: assertions. A figure the stack does not keep has no variable: who asks for it is
+//! told so, rather than zero.
 
 use std::collections::HashMap;
 use usertcp_stack::ConnInfo;
