@@ -29,11 +29,17 @@ pub struct Patience {
     pub tolerance: Duration,
     /// A script whose scheduled times are longer than this is not run.
     pub longest: Duration,
+    /// How often a script is run until it agrees: real time is unruly.
+    pub attempts: u8,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { tolerance: Duration::from_millis(20), longest: Duration::from_secs(200) }
+        Patience {
+            tolerance: Duration::from_millis(20),
+            longest: Duration::from_secs(200),
+            attempts: 2,
+        }
     }
 }
 
@@ -54,6 +60,11 @@ fn inside<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T>
         });
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the script's thread panicked")))
     })
+}
+
+/// How long a script takes at least by its times; `None`: it is no script.
+pub fn scheduled(text: &str) -> Option<Duration> {
+    Some(Duration::from_micros(drive::scheduled(&parse(text).ok()?)))
 }
 
 /// Runs the text of a script against the kernel.
