@@ -21,4 +21,5 @@ pub mod parse_packet;
 pub mod posix;
 pub mod run;
 pub mod script;
+pub mod tcp_info;
 pub mod wire;

@@ -1,8 +1,9 @@
 //! TCP_INFO of the kernel, asked of its socket monitor: by address, so that a connection whose
-//! descriptor is closed still tells its state. Owns: the request, the answer's layout, the names
-//! of the variables. Must not know: assertions.
+//! descriptor is closed still tells its state. Owns: the request, and where TCP_INFO is
+//! in the answer. Must not know: assertions.
 
 use crate::flow::Flow;
+use crate::tcp_info;
 use core::net::IpAddr;
 use netlink_sys::{Socket, SocketAddr};
 use std::collections::HashMap;
@@ -19,63 +20,6 @@ const NETLINK_HEADER_OCTETS: usize = 16;
 const ANSWER_OCTETS: usize = 72;
 const TCP_CLOSE: i64 = 7;
 const TCP_LISTEN: u8 = 10;
-
-/// Words of TCP_INFO by offset.
-const WORDS: [(&str, usize); 40] = [
-    ("tcpi_rto", 8),
-    ("tcpi_ato", 12),
-    ("tcpi_snd_mss", 16),
-    ("tcpi_rcv_mss", 20),
-    ("tcpi_unacked", 24),
-    ("tcpi_sacked", 28),
-    ("tcpi_lost", 32),
-    ("tcpi_retrans", 36),
-    ("tcpi_last_data_sent", 44),
-    ("tcpi_last_data_recv", 52),
-    ("tcpi_last_ack_recv", 56),
-    ("tcpi_pmtu", 60),
-    ("tcpi_rcv_ssthresh", 64),
-    ("tcpi_rtt", 68),
-    ("tcpi_rttvar", 72),
-    ("tcpi_snd_ssthresh", 76),
-    ("tcpi_snd_cwnd", 80),
-    ("tcpi_advmss", 84),
-    ("tcpi_reordering", 88),
-    ("tcpi_rcv_rtt", 92),
-    ("tcpi_rcv_space", 96),
-    ("tcpi_total_retrans", 100),
-    ("tcpi_segs_out", 136),
-    ("tcpi_segs_in", 140),
-    ("tcpi_notsent_bytes", 144),
-    ("tcpi_min_rtt", 148),
-    ("tcpi_data_segs_in", 152),
-    ("tcpi_data_segs_out", 156),
-    ("tcpi_delivered", 192),
-    ("tcpi_delivered_ce", 196),
-    ("tcpi_dsack_dups", 216),
-    ("tcpi_reord_seen", 220),
-    ("tcpi_rcv_ooopack", 224),
-    ("tcpi_snd_wnd", 228),
-    ("tcpi_rcv_wnd", 232),
-    ("tcpi_rehash", 236),
-    ("tcpi_total_rto_time", 244),
-    ("tcpi_received_ce", 248),
-    ("tcpi_delivered_e1_bytes", 252),
-    ("tcpi_delivered_e0_bytes", 256),
-];
-/// Words of eight octets.
-const LONGS: [(&str, usize); 10] = [
-    ("tcpi_pacing_rate", 104),
-    ("tcpi_max_pacing_rate", 112),
-    ("tcpi_bytes_acked", 120),
-    ("tcpi_bytes_received", 128),
-    ("tcpi_delivery_rate", 160),
-    ("tcpi_busy_time", 168),
-    ("tcpi_rwnd_limited", 176),
-    ("tcpi_sndbuf_limited", 184),
-    ("tcpi_bytes_sent", 200),
-    ("tcpi_bytes_retrans", 208),
-];
 
 /// The variables of the connection `flow`, with those always in scope.
 pub fn variables(flow: &Flow) -> io::Result<HashMap<String, i64>> {
@@ -122,17 +66,6 @@ fn short(octets: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(octets.get(at..at + 2)?.try_into().ok()?))
 }
 
-fn word(octets: &[u8], at: usize) -> Option<i64> {
-    let word = u32::from_ne_bytes(octets.get(at..at + 4)?.try_into().ok()?);
-    // The largest value is "none", as an `int` it is what scripts compare with.
-    Some(i64::from(word.min(i32::MAX as u32)))
-}
-
-fn long(octets: &[u8], at: usize) -> Option<i64> {
-    let long = u64::from_ne_bytes(octets.get(at..at + 8)?.try_into().ok()?);
-    Some(i64::try_from(long).unwrap_or(i64::MAX))
-}
-
 /// What the answer says; a connection that is gone is closed.
 fn read(answer: &[u8], flow: &Flow) -> Vec<(&'static str, i64)> {
     let body = answer.get(NETLINK_HEADER_OCTETS..).unwrap_or_default();
@@ -144,20 +77,7 @@ fn read(answer: &[u8], flow: &Flow) -> Vec<(&'static str, i64)> {
     };
     let mut out = vec![("tcpi_state", i64::from(state))];
     let Some(info) = attribute(body.get(ANSWER_OCTETS..).unwrap_or_default()) else { return out };
-    let octet = |at: usize| i64::from(info.get(at).copied().unwrap_or(0));
-    out.extend([
-        ("tcpi_ca_state", octet(1)),
-        ("tcpi_retransmits", octet(2)),
-        ("tcpi_probes", octet(3)),
-        ("tcpi_backoff", octet(4)),
-        ("tcpi_options", octet(5)),
-        ("tcpi_snd_wscale", octet(6) & 15),
-        ("tcpi_rcv_wscale", octet(6) >> 4),
-        ("tcpi_delivery_rate_app_limited", octet(7) & 1),
-    ]);
-    out.extend(WORDS.iter().filter_map(|(name, at)| Some((*name, word(info, *at)?))));
-    out.extend(LONGS.iter().filter_map(|(name, at)| Some((*name, long(info, *at)?))));
-    out.extend(short(info, 240).map(|count| ("tcpi_total_rto", i64::from(count))));
+    out.extend(tcp_info::decode(info).into_iter().filter(|(name, _)| *name != "tcpi_state"));
     out
 }
 

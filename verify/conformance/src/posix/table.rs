@@ -174,6 +174,13 @@ impl Table {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+    /// Whether no socket listens or is connected.
+    pub fn is_fresh(&self) -> bool {
+        self.entries.values().all(|entry| match entry {
+            Entry::Socket(socket) => socket.kind == Kind::Fresh,
+            _ => true,
+        })
+    }
     /// Descriptors in use.
     pub fn open(&self) -> Vec<i32> {
         self.entries.keys().copied().collect()
