@@ -11,6 +11,7 @@
 //! itself.
 
 use crate::anchor::Body;
+use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use alloc::collections::VecDeque;
 use usertcp_base::{DropReason, FlowKey, Instant, Observer};
@@ -108,6 +109,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcb = self.table.hot.at_mut(hot)?;
         let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
         let PollSegment::Segment(segment) = outcome else {
+            if tcb.poll_writable(&self.common.limits, &self.common.pool)
+                && let Some(anchor) = self.table.anchors.get_mut(id)
+            {
+                self.events.add(index, anchor, Pending::WRITABLE);
+            }
             self.rearm(now, id);
             return Some(frame);
         };

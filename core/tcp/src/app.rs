@@ -74,7 +74,10 @@ impl<C: CongestionController> Tcb<C> {
             let free = stats.budget_octets.saturating_sub(stats.used_octets);
             let share = u32::try_from(free / 8).unwrap_or(u32::MAX);
             let bounds = Bounds {
-                largest: env.limits.receive_buffer_octets.min(share),
+                largest: match self.settings.receive_buffer_octets {
+                    0 => env.limits.receive_buffer_octets.min(share),
+                    fixed => fixed,
+                },
                 mss: self.receive_mss(),
                 tight: env.pool.is_tight(),
             };
@@ -111,6 +114,18 @@ impl<C: CongestionController> Tcb<C> {
         let _ = self.halves.apply(Move::Close);
         self.settle(env, &mut effects);
         effects
+    }
+
+    /// The application reads no more. What arrives is still acknowledged, as the peer's window
+    /// promised, until the sending side is closed too: then new data is answered by a reset, for
+    /// nobody will ever read it (SHLD-3).
+    pub fn shutdown_read(&mut self) {
+        self.rare.shut_read();
+    }
+
+    /// Copies received octets out from `offset` on, and leaves them there.
+    pub fn peek(&self, offset: usize, into: &mut [u8]) -> usize {
+        self.receiver.peek(offset, into)
     }
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
@@ -231,6 +246,7 @@ impl<C: CongestionController> Tcb<C> {
             min_rtt: self.recovery.min_rtt().unwrap_or_default(),
             rto: self.recovery.rto(),
             backoff: self.recovery.doublings(),
+            timeouts_in_a_row: self.recovery.timeouts_in_a_row(),
             send_mss_octets: self.send_mss(),
             path_segment_octets: self.mtu.segment_octets(),
             congestion_window_octets: snapshot.window_octets,
@@ -238,6 +254,12 @@ impl<C: CongestionController> Tcb<C> {
             peer_window_octets: self.snd.wnd,
             receive_window_octets: window.octets(),
             in_flight_octets: self.recovery.in_flight(),
+            recovery: self.recovery.state(),
+            sacked_octets: self.recovery.sacked_octets(),
+            lost_octets: self.recovery.lost_octets(),
+            resent_octets: self.recovery.resent_octets(),
+            octets_delivered: self.recovery.delivered(),
+            receive_mss_octets: self.own_mss,
             send_queue_octets: self.queue_octets(),
             unsent_octets: self.unsent_octets(),
             receive_queue_octets: self.receiver.queued(),

@@ -1,6 +1,7 @@
 //! What a connection tells about itself. Owns: `Info`, `Stopwatches`. Must not know: who asks.
 
 use crate::halves::StateName;
+use crate::recovery::RecoveryState;
 use usertcp_base::{Instant, Limiter, Rate, Span};
 
 /// Microseconds in the unit of the stopwatches, as a power of two.
@@ -66,6 +67,8 @@ pub struct Info {
     pub rto: Span,
     /// Doublings of that timeout in force.
     pub backoff: u8,
+    /// Timeouts in a row without progress.
+    pub timeouts_in_a_row: u8,
     /// Payload of a full segment sent, octets.
     pub send_mss_octets: u32,
     /// Largest segment the path is thought to carry, header included.
@@ -80,6 +83,18 @@ pub struct Info {
     pub receive_window_octets: u32,
     /// In flight, octets.
     pub in_flight_octets: u32,
+    /// Which kind of loss recovery is going on.
+    pub recovery: RecoveryState,
+    /// Unacknowledged octets that the peer reported as received.
+    pub sacked_octets: u32,
+    /// Unacknowledged octets that are taken for lost.
+    pub lost_octets: u32,
+    /// Unacknowledged octets whose last transmission was a repeated one.
+    pub resent_octets: u32,
+    /// Octets known to have arrived, acknowledged either way, in all.
+    pub octets_delivered: u64,
+    /// The MSS we announced, octets.
+    pub receive_mss_octets: u16,
     /// Written and not yet acknowledged, octets.
     pub send_queue_octets: u32,
     /// Written and not yet sent, octets.

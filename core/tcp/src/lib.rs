@@ -27,6 +27,7 @@ mod keepalive;
 mod mtu;
 mod open;
 pub mod pace;
+mod rare;
 pub mod recovery;
 pub mod recv;
 mod segment;
@@ -51,9 +52,10 @@ pub use open::{
     Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline, HandshakeOutcome,
     HandshakePhase, Offer, Opening, timestamp_clock,
 };
+pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};
-pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom};
-pub use settings::{EcnMode, KeepAlive, PathFacts, Settings};
+pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
+pub use settings::{EcnMode, KeepAlive, Manner, PathFacts, Settings};
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind};
 pub use tcb::Tcb;

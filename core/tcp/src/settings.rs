@@ -1,8 +1,8 @@
 //! What an application may set per connection, and what a connection is told at birth.
-//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `PathFacts`. Must not know: addresses, devices.
+//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `Manner`, `PathFacts`. Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
-use usertcp_base::{Rate, Span};
+use usertcp_base::{Limits, Rate, Span};
 
 /// Keep-alive (RFC 9293 §3.8.4): off by default, first probe not before two hours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +77,36 @@ pub struct Settings {
     pub soft_errors: bool,
     /// Least retransmission timeout.
     pub rto_min: Span,
+    /// Octets the send queue may hold; 0: it follows the congestion window, within the limits.
+    pub send_buffer_octets: u32,
+    /// Octets the receive buffer has; 0: it follows the reader, within the limits. Read when the
+    /// connection opens.
+    pub receive_buffer_octets: u32,
+    /// Written octets that may wait to be sent: a write takes no more, and waits until half of
+    /// them have left.
+    pub unsent_low_water_octets: u32,
+    /// Probe a silent tail (RFC 8985 §7).
+    pub tail_probe: bool,
+    /// Begin anew from a small window after an idle time (RFC 5681 §4.1).
+    pub restart_after_idle: bool,
+    /// SYNs sent again before an active open is given up; 0: `open_timeout` alone decides.
+    pub syn_retries: u8,
+    /// Segments of a burst at least, in the manner of Linux.
+    pub least_burst_segments: u16,
+    /// How it looks on the wire where the standards leave a choice.
+    pub manner: Manner,
+}
+
+/// Choices that the standards leave open and other stacks, or their tests, can see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Manner {
+    /// Our own: an acknowledgement is delayed by what arrivals teach; PSH where the data written
+    /// ends.
+    #[default]
+    Own,
+    /// As Linux: acknowledgements wait 40 ms from the first on; bursts are sized by a millisecond
+    /// of the rate, and end in PSH when they are longer than a segment.
+    Linux,
 }
 
 impl Default for Settings {
@@ -99,7 +129,31 @@ impl Default for Settings {
             mss_limit_octets: 0,
             soft_errors: true,
             rto_min: Span::from_millis(200),
+            send_buffer_octets: 0,
+            receive_buffer_octets: 0,
+            unsent_low_water_octets: u32::MAX,
+            tail_probe: true,
+            restart_after_idle: true,
+            syn_retries: 0,
+            least_burst_segments: 2,
+            manner: Manner::Own,
         }
+    }
+}
+
+impl Settings {
+    /// Octets of the receive buffer at the beginning.
+    pub fn receive_start_octets(&self, limits: &Limits) -> u32 {
+        match self.receive_buffer_octets {
+            0 => limits.receive_buffer_start_octets,
+            octets => octets,
+        }
+    }
+
+    /// What Linux starts with, as far as a connection shows it: six more SYNs before it gives up,
+    /// and its manner. The other values are ours already.
+    pub fn linux() -> Settings {
+        Settings { syn_retries: 6, manner: Manner::Linux, ..Settings::default() }
     }
 }
 

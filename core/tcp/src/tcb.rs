@@ -13,6 +13,7 @@ use crate::keepalive::KeepAliveState;
 use crate::mtu::PathMtu;
 use crate::open::{Opening, timestamp_clock};
 use crate::pace::Pacer;
+use crate::rare::Rare;
 use crate::recovery::{Recovery, RecoverySettings, RecoveryStart};
 use crate::recv::ack_policy::{AckPolicy, AckSettings};
 use crate::recv::advertise::{Advertise, Holding};
@@ -22,7 +23,7 @@ use crate::recv::paws::Timestamps;
 use crate::recv::receiver::Receiver;
 use crate::send::Snd;
 use crate::send::probe::Persist;
-use crate::settings::{HEADER_OCTETS, PathFacts, Settings, TIMESTAMP_OCTETS};
+use crate::settings::{HEADER_OCTETS, Manner, PathFacts, Settings, TIMESTAMP_OCTETS};
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
@@ -67,8 +68,7 @@ pub struct Tcb<C> {
     pub(crate) settings: Rc<Settings>,
     pub(crate) stopwatches: Stopwatches,
     pub(crate) established: Instant,
-    /// End of FIN-WAIT-2 for a connection nobody reads from any more; else [`Instant::FAR`].
-    pub(crate) linger: Instant,
+    pub(crate) rare: Rare,
     pub(crate) octets_acknowledged: u64,
     pub(crate) octets_received: u64,
 }
@@ -137,7 +137,7 @@ impl<C: CongestionController> Tcb<C> {
                 Scale::NONE,
                 agreed.receive_scale,
             ),
-            autotune: Autotune::new(now, env.limits.receive_buffer_start_octets),
+            autotune: Autotune::new(now, settings.receive_start_octets(env.limits)),
             acks: AckPolicy::new(),
             timestamps: match agreed.timestamps {
                 Some(timestamps) => Timestamps::negotiated(now, timestamps.recent, rcv_nxt),
@@ -161,7 +161,7 @@ impl<C: CongestionController> Tcb<C> {
             settings: Rc::clone(settings),
             stopwatches: Stopwatches::new(now),
             established: now,
-            linger: Instant::FAR,
+            rare: Rare::default(),
             octets_acknowledged: 0,
             octets_received: 0,
         };
@@ -216,7 +216,11 @@ impl<C: CongestionController> Tcb<C> {
 
     /// How acknowledgements may be delayed here.
     pub(crate) fn ack_settings(&self) -> AckSettings {
-        AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
+        let settings = AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() };
+        match self.settings.manner {
+            Manner::Own => settings,
+            Manner::Linux => AckSettings { shortest: settings.longest, ..settings },
+        }
     }
 
     /// Frame memory held, octets.
@@ -249,6 +253,7 @@ fn start_recovery<O: Observer>(
         &RecoverySettings {
             rto_min: settings.rto_min,
             sack_ranges: env.limits.sack_ranges.min(u32::from(u16::MAX)) as u16,
+            tail_probe: settings.tail_probe,
             ..RecoverySettings::default()
         },
         &RecoveryStart {

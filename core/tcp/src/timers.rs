@@ -26,7 +26,7 @@ impl<C: CongestionController> Tcb<C> {
             self.keep_alive_deadline(),
             self.give_up_deadline(),
             self.persist_deadline(),
-            Some(self.linger),
+            Some(self.rare.linger()),
         ];
         timers.into_iter().flatten().filter(|at| *at != Instant::FAR).min()
     }
@@ -99,7 +99,7 @@ impl<C: CongestionController> Tcb<C> {
         if past(self.give_up_deadline()) || past(self.persist_deadline()) {
             return Some(CloseReason::TimedOut);
         }
-        if self.linger <= now {
+        if self.rare.linger() <= now {
             return Some(CloseReason::Normal);
         }
         None

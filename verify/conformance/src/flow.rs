@@ -41,12 +41,25 @@ pub struct Flow {
     theirs: Option<Origin>,
     /// Timestamps of ours: script value to wire value.
     stamps: HashMap<u32, u32>,
+    /// The first of them.
+    first_stamp: Option<(u32, u32)>,
+    /// Echoes that were not recorded are scaled from the first one.
+    pub scaled_echoes: bool,
 }
 
 impl Flow {
     /// A connection of which nothing is known.
     pub fn new(local: (IpAddr, u16), remote: (IpAddr, u16), peer_shift: u32) -> Flow {
-        Flow { local, remote, peer_shift, ours: None, theirs: None, stamps: HashMap::new() }
+        Flow {
+            local,
+            remote,
+            peer_shift,
+            ours: None,
+            theirs: None,
+            stamps: HashMap::new(),
+            first_stamp: None,
+            scaled_echoes: false,
+        }
     }
 
     /// Our initial sequence number on the wire, once seen.
@@ -120,9 +133,11 @@ impl Flow {
     }
 
     fn echo(&self, script: u32) -> Result<u32, String> {
+        let scaled = self.first_stamp.filter(|_| self.scaled_echoes);
         self.stamps
             .get(&script)
             .copied()
+            .or_else(|| scaled.map(|first| script.wrapping_sub(first.0).wrapping_add(first.1)))
             .ok_or_else(|| format!("TS ecr {script} is no `val` of an outbound packet before"))
     }
 
@@ -134,7 +149,17 @@ impl Flow {
         let script = wanted.options.iter().flatten().find_map(stamp);
         if let (Some(script), Some(live)) = (script, wire.options.iter().find_map(stamp)) {
             self.stamps.insert(script, live);
+            self.first_stamp.get_or_insert((script, live));
         }
+    }
+
+    /// How many ticks of its clock a packet's timestamp is off, counted from the first one.
+    pub fn stamp_error(&self, wanted: &Packet, wire: &Wire) -> Option<u32> {
+        let first = self.first_stamp?;
+        let script = wanted.options.iter().flatten().find_map(stamp)?;
+        let live = wire.options.iter().find_map(stamp)?;
+        let expected = script.wrapping_sub(first.0).wrapping_add(first.1);
+        Some((live.wrapping_sub(expected) as i32).unsigned_abs())
     }
 
     /// A packet of the stack in the script's numbers.

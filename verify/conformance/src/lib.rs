@@ -7,13 +7,16 @@
 
 pub mod arguments;
 pub mod call;
+pub mod cli;
 pub mod code;
 pub mod compare;
 pub mod cursor;
+pub mod define;
 pub mod flow;
 pub mod icmp;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+pub mod messages;
 pub mod options;
 pub mod parse;
 pub mod parse_call;
@@ -21,5 +24,4 @@ pub mod parse_packet;
 pub mod posix;
 pub mod run;
 pub mod script;
-pub mod tcp_info;
 pub mod wire;

@@ -1,35 +1,69 @@
-//! `usertcp-conformance run FILES…`. Owns: arguments, what is printed, exit codes.
-//! Must not know: the language.
-//!
-//! Exit codes: 0 all passed, 1 something failed, 2 wrong usage, 3 nothing failed but something is
-//! not supported.
+//! `usertcp-conformance`: packet scripts, and the requirement ledger. Owns: files, what is printed,
+//! exit codes. Must not know: the language, the command line's words (`cli`).
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
-use usertcp_conformance::options::Mode;
-use usertcp_conformance::run::run_text;
+use std::time::Instant;
+use usertcp_conformance::cli::{Command, Job, USAGE, collect, read};
+use usertcp_conformance::run::run_with;
 use usertcp_conformance::script::Stop;
-
-const USAGE: &str = "usage: usertcp-conformance run FILES… [--v4|--v6|--all] [--wrap]\n\
-       usertcp-conformance run --against kernel FILES… [--v4|--v6|--all] [--table FILE.md]";
+use usertcp_ledger::{Ledger, Report, faults, workspace};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|word| word == "run")
-        && arguments.iter().any(|word| word == "--against")
-    {
-        return against(arguments.get(1..).unwrap_or_default());
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--against") {
+        return against(&words);
     }
-    let Some((modes, files)) = read_arguments(&arguments) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
+    match read(&words) {
+        Ok(Command::Help) => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Run(job)) => run(&job),
+        Ok(Command::Ledger { open, check }) => ledger(open, check),
+        Err(what) => {
+            eprintln!("{what}\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn ledger(open: bool, check: bool) -> ExitCode {
+    let ledger = match Ledger::read(&workspace()) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
     };
-    let (mut passed, mut failed, mut unsupported) = (0, 0, 0);
+    // A reader that goes away (`| head`) is no fault of the ledger.
+    let _ = write!(std::io::stdout(), "{}", Report { ledger: &ledger, open });
+    let faults = if check { faults(&ledger) } else { Vec::new() };
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(job: &Job) -> ExitCode {
+    let began = Instant::now();
+    let mut files = Vec::new();
+    for path in &job.paths {
+        collect(Path::new(path), &mut files);
+    }
+    let (mut passed, mut failed, mut unsupported) = (0u32, 0u32, 0u32);
     for file in files {
-        for mode in &modes {
-            let result = match std::fs::read_to_string(file) {
-                Ok(text) => run_text(&text, *mode),
-                Err(error) => Err(Stop::failed(0, error.to_string())),
+        for mode in &job.modes {
+            let (result, notes) = match std::fs::read_to_string(&file) {
+                Ok(text) => run_with(&text, *mode, &job.extra),
+                Err(error) => (Err(Stop::failed(0, error.to_string())), Vec::new()),
             };
+            let file = file.display();
+            if job.extra.verbose {
+                println!("{file} [{mode}]");
+                notes.iter().for_each(|note| println!("  {note}"));
+            }
             match result {
                 Ok(()) => passed += 1,
                 Err(Stop::Failed { line, reason }) => {
@@ -43,41 +77,23 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("{passed} passed, {failed} failed, {unsupported} unsupported");
+    let minutes = began.elapsed().as_secs_f64().max(0.001) / 60.0;
+    let rate = f64::from(passed + failed + unsupported) / minutes;
+    println!("{passed} passed, {failed} failed, {unsupported} unsupported; {rate:.0} a minute");
     match (failed, unsupported) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(3),
-        _ => ExitCode::from(1),
+        _ => ExitCode::FAILURE,
     }
 }
 
 #[cfg(target_os = "linux")]
-fn against(arguments: &[String]) -> ExitCode {
-    usertcp_conformance::kernel::report::command(arguments)
+fn against(words: &[String]) -> ExitCode {
+    usertcp_conformance::kernel::report::command(words)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn against(_: &[String]) -> ExitCode {
     println!("SKIPPED: only Linux is asked");
     ExitCode::from(3)
-}
-
-fn read_arguments(arguments: &[String]) -> Option<(Vec<Mode>, Vec<&String>)> {
-    let (command, rest) = arguments.split_first()?;
-    if command != "run" {
-        return None;
-    }
-    let (flags, files): (Vec<_>, Vec<_>) = rest.iter().partition(|one| one.starts_with("--"));
-    let known = ["--v4", "--v6", "--all", "--wrap"];
-    if files.is_empty() || flags.iter().any(|flag| !known.contains(&flag.as_str())) {
-        return None;
-    }
-    let has = |flag: &str| flags.iter().any(|one| *one == flag);
-    if has("--all") {
-        let modes = [(false, false), (true, false), (false, true), (true, true)];
-        return Some((modes.map(|(v6, wrap)| Mode { v6, wrap }).to_vec(), files));
-    }
-    let families = if has("--v6") { vec![true] } else { vec![false] };
-    let families = if has("--v4") && has("--v6") { vec![false, true] } else { families };
-    Some((families.into_iter().map(|v6| Mode { v6, wrap: has("--wrap") }).collect(), files))
 }

@@ -18,6 +18,16 @@ pub struct Mode {
     pub v6: bool,
     /// Sequence numbers of both sides pass 2^32 early.
     pub wrap: bool,
+    /// The profile, if the script names none.
+    pub profile: Profile,
+}
+
+impl Mode {
+    /// The IPv6 header is 20 octets longer: so much larger is its link, so that one script fits
+    /// both, as the field's runners do.
+    pub fn family_octets(&self) -> u16 {
+        if self.v6 { 20 } else { 0 }
+    }
 }
 
 impl core::fmt::Display for Mode {
@@ -25,6 +35,16 @@ impl core::fmt::Display for Mode {
         f.write_str(if self.v6 { "v6" } else { "v4" })?;
         f.write_str(if self.wrap { " wrapped" } else { "" })
     }
+}
+
+/// How the stack behaves where the standards leave a choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Profile {
+    /// Its own way, until a script runs the suites' `defaults.sh`, which expects Linux.
+    #[default]
+    Own,
+    /// In the manner of Linux from the beginning.
+    Linux,
 }
 
 /// What the option lines and the mode come to.
@@ -42,11 +62,39 @@ pub struct Setup {
     pub local: IpAddr,
     /// The peer's.
     pub remote: IpAddr,
+    /// The port that is bound.
+    pub bind_port: u16,
+    /// The port that is connected to.
+    pub connect_port: u16,
+    /// Payload octets of the segments that longer inbound packets were merged from.
+    pub merged_mss: Option<u16>,
+    /// A tick of the timestamps' clock, microseconds: their values are compared.
+    pub stamp_tick: Option<u64>,
+    /// Echoes that were not recorded are scaled.
+    pub scaled_echoes: bool,
+    /// A wrong packet does not end the script.
+    pub forgives_packets: bool,
+    /// A wrong call does not end the script.
+    pub forgives_calls: bool,
+    /// Words that are replaced.
+    pub definitions: Vec<(String, String)>,
+    /// The profile.
+    pub profile: Profile,
 }
 
 impl Setup {
     /// Reads the option lines of `script`.
     pub fn new(script: &Script, mode: Mode) -> Result<Setup, Stop> {
+        let mut mode = mode;
+        let version = script.options.iter().rev().find(|(name, _)| name == "ip_version");
+        match version.map(|(_, value)| value.as_str()) {
+            None => {}
+            Some("ipv4") => mode.v6 = false,
+            Some("ipv6") => mode.v6 = true,
+            Some(other) => {
+                return Err(Stop::unsupported(1, format!("option `--ip_version={other}`")));
+            }
+        }
         let (local, remote) = if mode.v6 {
             let end = |last| IpAddr::V6(Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0, 0, 0, 0, last));
             (end(1), end(2))
@@ -54,9 +102,23 @@ impl Setup {
             let end = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
             (end(1), end(2))
         };
-        // The IPv6 header is 20 octets longer: so one script fits both, as the field's runners do.
-        let mtu = if mode.v6 { 1520 } else { 1500 };
-        let mut setup = Setup { mode, tolerance: 4000, strict_segments: false, mtu, local, remote };
+        let mut setup = Setup {
+            mode,
+            tolerance: 4000,
+            strict_segments: false,
+            mtu: 1500 + mode.family_octets(),
+            local,
+            remote,
+            bind_port: PORT,
+            connect_port: PORT,
+            merged_mss: None,
+            stamp_tick: None,
+            scaled_echoes: false,
+            forgives_packets: false,
+            forgives_calls: false,
+            definitions: Vec::new(),
+            profile: mode.profile,
+        };
         for (name, value) in &script.options {
             setup.option(name, value)?;
         }
@@ -64,23 +126,66 @@ impl Setup {
     }
 
     fn option(&mut self, name: &str, value: &str) -> Result<(), Stop> {
-        let bad = |_| Stop::failed(1, format!("option `--{name}={value}`: not a number"));
+        let bad = || Stop::failed(1, format!("option `--{name}={value}`: not such a value"));
+        let unknown = || Stop::unsupported(1, format!("option `--{name}={value}`"));
+        let number = || value.parse::<u64>().map_err(|_| bad());
+        let short = || value.parse::<u16>().map_err(|_| bad());
         match name {
-            "tolerance_usecs" => self.tolerance = value.parse::<u64>().map_err(bad)?.max(4000),
+            "tolerance_usecs" => self.tolerance = number()?.max(4000),
+            "tolerance_percent" if value == "12.5" => {}
             "strict_segments" => self.strict_segments = true,
-            "mtu" => self.mtu = value.parse().map_err(bad)?,
-            // The mode says the family; addresses and these are about the host a script runs on.
-            "ip_version" | "local_ip" | "remote_ip" | "gateway_ip" | "netmask_ip" | "bind_port"
-            | "connect_port" | "verbose" | "send_omit_free" | "non_fatal" | "wire_client_dev"
-            | "wire_server_dev" => {}
-            _ => return Err(Stop::unsupported(1, format!("option `--{name}`"))),
+            "mtu" => self.mtu = short()?,
+            "mss" => self.merged_mss = Some(short()?).filter(|mss| *mss > 0),
+            "tcp_ts_tick_usecs" => self.stamp_tick = Some(number()?).filter(|tick| *tick > 0),
+            "tcp_ts_ecr_scaled" => self.scaled_echoes = true,
+            "bind_port" => self.bind_port = short()?,
+            "connect_port" => self.connect_port = short()?,
+            "non_fatal" => {
+                for word in value.split(',') {
+                    match word {
+                        "packet" => self.forgives_packets = true,
+                        "syscall" => self.forgives_calls = true,
+                        _ => return Err(unknown()),
+                    }
+                }
+            }
+            "define" => {
+                let (name, value) = value.split_once('=').ok_or_else(bad)?;
+                self.definitions.push((name.to_string(), value.to_string()));
+            }
+            "profile" => {
+                self.profile = match value {
+                    "own" => Profile::Own,
+                    "linux" => Profile::Linux,
+                    _ => return Err(unknown()),
+                }
+            }
+            "local_ip" => self.local = self.address(value).ok_or_else(unknown)?,
+            "remote_ip" => self.remote = self.address(value).ok_or_else(unknown)?,
+            "verbose" | "send_omit_free" | "dry_run" => {}
+            // They are about the host that a script runs on, and there is none; `ip_version` was
+            // read before.
+            "ip_version" | "gateway_ip" | "netmask_ip" | "persistent_tun_dev" | "init_scripts"
+            | "speed" => {}
+            _ => return Err(unknown()),
         }
         Ok(())
+    }
+
+    /// An address of the family in force, a prefix length after it left out.
+    fn address(&self, text: &str) -> Option<IpAddr> {
+        let address: IpAddr = text.split('/').next()?.parse().ok()?;
+        (address.is_ipv6() == self.mode.v6).then_some(address)
     }
 
     /// What the stack starts with.
     pub fn defaults(&self) -> Defaults {
         let prefix = if self.mode.v6 { 64 } else { 24 };
-        Defaults::new(vec![(self.local, prefix)], self.mtu)
+        let mut defaults = Defaults::new(vec![(self.local, prefix)], self.mtu);
+        defaults.family_octets = self.mode.family_octets();
+        if self.profile == Profile::Linux {
+            defaults.use_linux();
+        }
+        defaults
     }
 }

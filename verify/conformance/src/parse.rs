@@ -10,14 +10,7 @@ use crate::script::{Action, Event, Script, Stop, When};
 /// Reads a whole script.
 pub fn parse(text: &str) -> Result<Script, Stop> {
     let mut cursor = Cursor::new(text);
-    let mut script = Script::default();
-    loop {
-        cursor.skip();
-        if !cursor.rest().starts_with("--") {
-            break;
-        }
-        script.options.push(option(&mut cursor));
-    }
+    let mut script = Script { options: options(&mut cursor), ..Script::default() };
     loop {
         cursor.skip();
         if cursor.rest().is_empty() {
@@ -25,6 +18,22 @@ pub fn parse(text: &str) -> Result<Script, Stop> {
             return if empty { Err(cursor.error("a script without events")) } else { Ok(script) };
         }
         script.events.push(event(&mut cursor)?);
+    }
+}
+
+/// The option lines alone.
+pub fn parse_options(text: &str) -> Vec<(String, String)> {
+    options(&mut Cursor::new(text))
+}
+
+fn options(cursor: &mut Cursor<'_>) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    loop {
+        cursor.skip();
+        if !cursor.rest().starts_with("--") {
+            return out;
+        }
+        out.push(option(cursor));
     }
 }
 

@@ -10,7 +10,7 @@ pub fn call(cursor: &mut Cursor<'_>) -> Result<Call, Stop> {
         return Err(cursor.error("an event expected"));
     }
     cursor.expect("(")?;
-    let args = list(cursor, ")")?;
+    let args = list(cursor, ")", 0)?;
     cursor.expect("=")?;
     let result = if cursor.eat("?") { None } else { Some(cursor.number()?) };
     cursor.skip_blanks();
@@ -23,13 +23,13 @@ pub fn call(cursor: &mut Cursor<'_>) -> Result<Call, Stop> {
     Ok(Call { name, args, result, errno })
 }
 
-fn list(cursor: &mut Cursor<'_>, close: &str) -> Result<Vec<Arg>, Stop> {
+fn list(cursor: &mut Cursor<'_>, close: &str, depth: usize) -> Result<Vec<Arg>, Stop> {
     let mut out = Vec::new();
     if cursor.eat(close) {
         return Ok(out);
     }
     loop {
-        out.push(arg(cursor)?);
+        out.push(arg(cursor, depth)?);
         if cursor.eat(close) {
             return Ok(out);
         }
@@ -37,28 +37,49 @@ fn list(cursor: &mut Cursor<'_>, close: &str) -> Result<Vec<Arg>, Stop> {
     }
 }
 
-fn arg(cursor: &mut Cursor<'_>) -> Result<Arg, Stop> {
+/// Nesting of lists and records at most: no script needs more than four.
+const DEEPEST: usize = 16;
+
+fn arg(cursor: &mut Cursor<'_>, depth: usize) -> Result<Arg, Stop> {
+    if depth > DEEPEST {
+        return Err(cursor.error("arguments nested too deeply"));
+    }
     if cursor.eat("...") {
         return Ok(Arg::Ellipsis);
     }
     if cursor.eat("[") {
-        return Ok(Arg::List(list(cursor, "]")?));
+        return Ok(Arg::List(list(cursor, "]", depth + 1)?));
     }
     if cursor.eat("{") {
-        return record(cursor);
-    }
-    if cursor.eat("\"") {
-        return Ok(Arg::Text(cursor.until("\"")?.to_string()));
+        return record(cursor, depth + 1);
     }
     cursor.skip();
-    if cursor.peek().is_some_and(|c| c.is_ascii_digit() || c == '-') {
-        let value = cursor.number()?;
-        return if cursor.eat("|") { names(cursor) } else { Ok(Arg::Number(value)) };
+    if cursor.peek() == Some('"') {
+        return text(cursor);
     }
-    names(cursor)
+    if cursor.peek().is_some_and(|c| c.is_ascii_digit() || c == '-') {
+        let before = cursor.clone();
+        let value = cursor.number()?;
+        cursor.skip();
+        if cursor.peek() != Some('|') {
+            return Ok(Arg::Number(value));
+        }
+        *cursor = before;
+    }
+    names(cursor, depth + 1)
 }
 
-fn names(cursor: &mut Cursor<'_>) -> Result<Arg, Stop> {
+/// Texts in a row are one; `...` after them is only a mark of the printer.
+fn text(cursor: &mut Cursor<'_>) -> Result<Arg, Stop> {
+    let mut out = String::new();
+    while cursor.eat("\"") {
+        out.push_str(cursor.until("\"")?);
+    }
+    cursor.eat("...");
+    Ok(Arg::Text(out))
+}
+
+fn names(cursor: &mut Cursor<'_>, depth: usize) -> Result<Arg, Stop> {
     let mut out = Vec::new();
     loop {
         let name = cursor.word();
@@ -68,7 +89,7 @@ fn names(cursor: &mut Cursor<'_>) -> Result<Arg, Stop> {
         out.push(name.to_string());
         // htons(8080), inet_addr("…"): only their place matters, the mode says the addresses.
         if cursor.eat("(") {
-            list(cursor, ")")?;
+            list(cursor, ")", depth)?;
         }
         if !cursor.eat("|") {
             return Ok(Arg::Names(out));
@@ -76,17 +97,20 @@ fn names(cursor: &mut Cursor<'_>) -> Result<Arg, Stop> {
     }
 }
 
-fn record(cursor: &mut Cursor<'_>) -> Result<Arg, Stop> {
+/// `{name=value, …}`, `{value, …}`, and `name(length)=value` where a length stands beside.
+fn record(cursor: &mut Cursor<'_>, depth: usize) -> Result<Arg, Stop> {
     let mut out = Vec::new();
     loop {
-        if cursor.eat("...") {
-            out.push((String::new(), Arg::Ellipsis));
-        } else {
-            let name = cursor.word().to_string();
-            // poll: {fd=4, events=…}; epoll: {events=…, fd=4}; lists of pairs have no other form.
-            cursor.expect("=")?;
-            out.push((name, arg(cursor)?));
+        let before = cursor.clone();
+        let mut name = cursor.word();
+        if !name.is_empty() && cursor.eat("(") {
+            list(cursor, ")", depth)?;
         }
+        if name.is_empty() || !cursor.eat("=") {
+            *cursor = before;
+            name = "";
+        }
+        out.push((name.to_string(), arg(cursor, depth)?));
         if cursor.eat("}") {
             return Ok(Arg::Record(out));
         }

@@ -4,14 +4,16 @@
 use crate::call::{Kernel, Outcome, Progress};
 use crate::code::{self, CodeError};
 use crate::compare::{differences, line, merge, patience, seconds, time_differs};
+use crate::define::replace;
 use crate::options::{Mode, START, Setup};
-use crate::parse::parse;
+use crate::parse::{parse, parse_options};
 use crate::posix::Posix;
-use crate::posix::commands;
+use crate::posix::commands::{self, Ran};
 use crate::posix::errno::Errno;
 use crate::posix::info::{constants, variables};
 use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
 use crate::wire::{Wire, read};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
 use usertcp_sim::view::View;
@@ -23,17 +25,62 @@ const JOIN: u64 = 1_000_000;
 
 /// Runs the text of a script.
 pub fn run_text(text: &str, mode: Mode) -> Result<(), Stop> {
-    let script = parse(text)?;
+    run_with(text, mode, &Extra::default()).0
+}
+
+/// What the command line adds to a script.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// Option lines in front of the script's own.
+    pub options: Vec<(String, String)>,
+    /// Stop after the syntax.
+    pub dry_run: bool,
+    /// Tell each event.
+    pub verbose: bool,
+}
+
+/// The same with options of the command line; the notes of the run come with the result.
+pub fn run_with(text: &str, mode: Mode, extra: &Extra) -> (Result<(), Stop>, Vec<String>) {
+    let mut notes = Vec::new();
+    let result = run_noting(text, mode, extra, &mut notes);
+    (result, notes)
+}
+
+/// The text with the words replaced that it and the command line define.
+pub(crate) fn with_definitions<'a>(text: &'a str, extra: &Extra) -> Cow<'a, str> {
+    let defined = |options: &[(String, String)]| {
+        let mut out = Vec::new();
+        for (_, value) in options.iter().filter(|(name, _)| name == "define") {
+            let pair = value.split_once('=').unwrap_or((value, "1"));
+            out.push((pair.0.to_string(), pair.1.to_string()));
+        }
+        out
+    };
+    let mut definitions = defined(&parse_options(text));
+    definitions.extend(defined(&extra.options));
+    replace(text, &definitions)
+}
+
+fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) -> Result<(), Stop> {
+    let text = with_definitions(text, extra);
+    let mut script = parse(&text)?;
+    script.options.splice(0..0, extra.options.iter().cloned());
     let setup = Setup::new(&script, mode)?;
-    if !mode.wrap {
-        return Run::new(setup, START, 0)?.execute(&script).0;
+    if extra.dry_run {
+        return Ok(());
     }
+    let mut run = |start: Instant, shift: u32| {
+        let mut run = Run::new(setup.clone(), start, shift)?;
+        run.verbose = extra.verbose;
+        let (result, initial, said) = run.execute(&script);
+        *notes = said;
+        Ok((result, initial))
+    };
+    let (result, initial) = run(START, 0)?;
     // The stack's initial number follows a clock of 4 us steps: a first run tells what it is, and
     // the second one starts at the moment that makes it end just below 2^32.
-    let (result, initial) = Run::new(setup.clone(), START, 0)?.execute(&script);
-    let Some(initial) = initial else { return result };
-    let start = wrapping_start(initial);
-    Run::new(setup, start, BEFORE_WRAP.wrapping_neg())?.execute(&script).0
+    let Some(initial) = initial.filter(|_| mode.wrap) else { return result };
+    run(wrapping_start(initial), BEFORE_WRAP.wrapping_neg())?.0
 }
 
 /// When a run has to begin for its first initial number to lie just below 2^32, if it would be
@@ -66,6 +113,9 @@ struct Run {
     complaint: Option<Stop>,
     snapshots: Vec<Snapshot>,
     initial: Option<u32>,
+    /// What is worth telling.
+    notes: Vec<String>,
+    verbose: bool,
 }
 
 impl Run {
@@ -80,24 +130,48 @@ impl Run {
             complaint: None,
             snapshots: Vec::new(),
             initial: None,
+            notes: Vec::new(),
+            verbose: false,
         })
     }
 
-    /// The result, and our first initial sequence number if there was one.
-    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>) {
+    /// The result, our first initial sequence number if there was one, and the notes.
+    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>, Vec<String>) {
         let result = self.events(script);
-        (result, self.initial)
+        (result, self.initial, self.notes)
     }
 
     fn events(&mut self, script: &Script) -> Result<(), Stop> {
         for event in &script.events {
-            self.event(event)?;
+            let result = self.event(event);
+            if self.verbose {
+                let now = seconds(self.kernel.posix.machine.script_now());
+                self.notes.push(format!("{now} line {}: {}", event.line, event.text));
+            }
+            self.forgive(event, result)?;
             if let Some(complaint) = self.complaint.take() {
                 return Err(complaint);
             }
         }
         self.join()?;
         assertions(&self.snapshots)
+    }
+
+    /// `--non_fatal`: the difference is told, and the script goes on.
+    fn forgive(&mut self, event: &Event, result: Result<(), Stop>) -> Result<(), Stop> {
+        let setup = &self.kernel.setup;
+        let forgiven = match event.action {
+            Action::Outbound(_) => setup.forgives_packets,
+            Action::Call(..) => setup.forgives_calls,
+            _ => false,
+        };
+        match result {
+            Err(Stop::Failed { line, reason }) if forgiven => {
+                self.notes.push(format!("line {line}, not fatal: {reason}"));
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
@@ -141,16 +215,45 @@ impl Run {
                 let ends = end.map(|end| if relative { self.base + end } else { end });
                 self.call(line, Progress::new(call), at, ends)
             }
-            Action::Shell(command) => commands::run(&mut self.kernel.posix, command)
-                .map_err(|what| Stop::unsupported(line, what)),
+            Action::Shell(command) => self.shell(line, command),
             Action::Code(code) => {
-                let conn = self.kernel.connection();
-                let machine = &self.kernel.posix.machine;
-                let info = conn.and_then(|conn| machine.shard.info(machine.now, conn).ok());
-                let known = info.map_or_else(constants, |info| variables(&info));
+                let known = self.figures();
                 self.snapshots.push((line, code.clone(), known));
                 Ok(())
             }
+        }
+    }
+
+    /// What code may ask for now.
+    fn figures(&self) -> HashMap<String, i64> {
+        let conn = self.kernel.connection();
+        let machine = &self.kernel.posix.machine;
+        let info = conn.and_then(|conn| machine.shard.info(machine.now, conn).ok());
+        let mut known = info.map_or_else(constants, |info| {
+            let mut known = constants();
+            known.extend(variables(&info));
+            known
+        });
+        if let Some(words) = conn.and_then(|conn| self.kernel.posix.memory_words(conn)) {
+            let names = ["RMEM_ALLOC", "RCVBUF", "WMEM_ALLOC", "SNDBUF", "FWD_ALLOC"];
+            let rest = ["WMEM_QUEUED", "OPTMEM", "BACKLOG", "DROPS"];
+            for (name, word) in names.iter().chain(&rest).zip(words) {
+                known.insert(format!("SK_MEMINFO_{name}"), i64::from(word));
+            }
+        }
+        known
+    }
+
+    fn shell(&mut self, line: usize, command: &str) -> Result<(), Stop> {
+        let ran = commands::run(&mut self.kernel.posix, command);
+        self.poll_blocked();
+        match ran {
+            Ran::Done(notes) => {
+                self.notes.extend(notes.into_iter().map(|note| format!("line {line}: {note}")));
+                Ok(())
+            }
+            Ran::Failed(why) => Err(Stop::failed(line, why)),
+            Ran::Missing(what) => Err(Stop::unsupported(line, what)),
         }
     }
 
@@ -222,7 +325,13 @@ impl Run {
             return Err(Stop::failed(line, "an inbound packet, but no connection under test"));
         };
         let wire = flow.to_wire(packet).map_err(|why| Stop::failed(line, why))?;
-        self.kernel.posix.deliver(crate::wire::build(&wire));
+        let octets = crate::wire::build(&wire);
+        match self.kernel.setup.merged_mss {
+            Some(mss) if packet.length > u32::from(mss) => {
+                self.kernel.posix.deliver_merged(octets, mss);
+            }
+            _ => self.kernel.posix.deliver(octets),
+        }
         self.poll_blocked();
         Ok(())
     }
@@ -312,6 +421,12 @@ impl Run {
             return Err(nothing("no connection under test"));
         };
         flow.learn(wanted, &whole);
+        if let (Some(tick), Some(off)) =
+            (self.kernel.setup.stamp_tick, flow.stamp_error(wanted, &whole))
+            && u64::from(off) * tick > tolerance
+        {
+            trouble.push(format!("TS val: off by {off} ticks of {tick} us"));
+        }
         self.initial = self.initial.or(flow.initial());
         let got = flow.to_script(&whole);
         trouble.extend(differences(wanted, &got));
@@ -399,11 +514,11 @@ mod tests {
     fn wrapped_runs_begin_below_the_wrap() {
         let script = parse(OPEN).unwrap();
         for v6 in [false, true] {
-            let setup = Setup::new(&script, Mode { v6, wrap: true }).unwrap();
-            let (result, initial) = Run::new(setup.clone(), START, 0).unwrap().execute(&script);
+            let setup = Setup::new(&script, Mode { v6, wrap: true, ..Mode::default() }).unwrap();
+            let (result, initial, _) = Run::new(setup.clone(), START, 0).unwrap().execute(&script);
             assert_eq!(result, Ok(()));
             let start = wrapping_start(initial.unwrap());
-            let (_, initial) = Run::new(setup, start, 0).unwrap().execute(&script);
+            let (_, initial, _) = Run::new(setup, start, 0).unwrap().execute(&script);
             assert_eq!(initial, Some(BEFORE_WRAP.wrapping_neg()));
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use usertcp_conformance::kernel::report::{Verdict, cites, comment, judge};
 use usertcp_conformance::kernel::{Patience, run_text, scheduled, unavailable};
+use usertcp_conformance::options::Mode;
 use usertcp_conformance::script::Stop;
 
 /// Scripts of this directory that are short, with their texts.
@@ -71,15 +72,16 @@ fn quick_scripts_agree_with_linux_or_cite_the_text_that_decides() {
     let all: Vec<_> = groups.iter().flat_map(|group| quick(&scripts(group))).collect();
     assert!(all.len() >= 30, "only {} scripts were found", all.len());
     let agreed = Mutex::new(0);
-    let complaints = complaints(&all, |text, v6| match judge(text, v6, PATIENCE) {
-        Verdict::Agrees(_) => {
-            *locked(&agreed) += 1;
-            None
-        }
-        Verdict::Differs { cited: Some(cited), .. } if cites(&cited) => None,
-        Verdict::Unsupported(_) | Verdict::Excluded(_) => None,
-        other => Some(format!("{other:?}")),
-    });
+    let complaints =
+        complaints(&all, |text, v6| match judge(text, Mode { v6, ..Mode::default() }, PATIENCE) {
+            Verdict::Agrees(_) => {
+                *locked(&agreed) += 1;
+                None
+            }
+            Verdict::Differs { cited: Some(cited), .. } if cites(&cited) => None,
+            Verdict::Unsupported(_) | Verdict::Excluded(_) => None,
+            other => Some(format!("{other:?}")),
+        });
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     let agreed = *locked(&agreed);
     assert!(agreed * 10 >= all.len() * 2 * 8, "{agreed} of {} runs agree", all.len() * 2);

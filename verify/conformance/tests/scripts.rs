@@ -2,16 +2,16 @@
 //! Owns: where scripts lie. Must not know: what is in them.
 
 use std::path::{Path, PathBuf};
-use usertcp_conformance::options::Mode;
+use usertcp_conformance::options::{Mode, Profile};
 use usertcp_conformance::run::run_text;
 use usertcp_conformance::script::Stop;
 
-const MODES: [Mode; 4] = [
-    Mode { v6: false, wrap: false },
-    Mode { v6: true, wrap: false },
-    Mode { v6: false, wrap: true },
-    Mode { v6: true, wrap: true },
-];
+const fn mode(v6: bool, wrap: bool) -> Mode {
+    Mode { v6, wrap, profile: Profile::Own }
+}
+
+const MODES: [Mode; 4] =
+    [mode(false, false), mode(true, false), mode(false, true), mode(true, true)];
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")

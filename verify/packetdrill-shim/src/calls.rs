@@ -13,14 +13,9 @@ use libc::{
 };
 use usertcp_base::Span;
 use usertcp_conformance::posix::errno::Errno;
-use usertcp_conformance::posix::info::variables;
 use usertcp_conformance::posix::poll::{EpollEvent, PollFd};
-use usertcp_conformance::posix::{Pending, Posix, Status, names as n};
-use usertcp_conformance::tcp_info;
+use usertcp_conformance::posix::{Pending, Posix, Status};
 
-/// States of TCP_INFO that are no connection's.
-const TCP_CLOSE: i64 = 7;
-const TCP_LISTEN: i64 = 10;
 /// A number that is nobody's descriptor.
 const NOBODY: i32 = i32::MAX;
 /// The program's largest vector.
@@ -157,38 +152,6 @@ pub unsafe extern "C" fn ioctl(_: User, fd: c_int, request: c_ulong, value: *mut
     }
 }
 
-/// The value of an option; TCP_INFO and its like are structures that this side lays out.
-pub fn option_octets(
-    world: &mut World,
-    fd: i32,
-    level: i64,
-    name: i64,
-    room: usize,
-) -> Result<Vec<u8>, Status> {
-    let truncated = |mut octets: Vec<u8>| {
-        octets.truncate(room);
-        octets
-    };
-    match (level, name) {
-        (n::SOL_TCP, n::TCP_INFO) => {
-            let Some(conn) = world.posix.connection(fd) else {
-                let listening = world.posix.getsockopt(fd, n::SOL_SOCKET, n::SO_ACCEPTCONN, 4)?;
-                let listening = listening.first().is_some_and(|octet| *octet != 0);
-                let state = if listening { TCP_LISTEN } else { TCP_CLOSE };
-                let fields = [("tcpi_state".to_string(), state)].into();
-                return Ok(truncated(tcp_info::encode(&fields)));
-            };
-            let machine = &world.posix.machine;
-            let info =
-                machine.shard.info(machine.now, conn).map_err(|_| Status::Error(Errno::EINVAL))?;
-            Ok(truncated(tcp_info::encode(&variables(&info))))
-        }
-        // Nothing is told of a controller; the call succeeds, as it must.
-        (n::SOL_TCP, n::TCP_CC_INFO) => Ok(Vec::new()),
-        _ => world.posix.getsockopt(fd, level, name, room),
-    }
-}
-
 pub unsafe extern "C" fn getsockopt(
     _: User,
     fd: c_int,
@@ -204,7 +167,7 @@ pub unsafe extern "C" fn getsockopt(
     };
     let got = world::with(|world| {
         let ours = world.ours(fd);
-        option_octets(world, ours, level.into(), name.into(), room as usize)
+        world.posix.getsockopt(ours, level.into(), name.into(), room as usize)
     });
     match got.unwrap_or(Err(Status::Error(Errno::EBADF))) {
         Ok(got) => {

@@ -14,6 +14,10 @@ pub struct Flags {
     pub addresses: Vec<IpAddr>,
     /// Octets of the largest packet.
     pub mtu: u16,
+    /// In the manner of Linux.
+    pub linux: bool,
+    /// What the header of the family is longer than IPv4's, octets.
+    pub family_octets: u16,
     /// Chooses the initial sequence numbers.
     pub seed: u64,
 }
@@ -22,7 +26,8 @@ impl Flags {
     /// Reads `text`, words joined by commas, after the program's `arguments`. The error is what
     /// a person reads.
     pub fn read(text: &str, arguments: &[String]) -> Result<Flags, String> {
-        let mut out = Flags { addresses: Vec::new(), mtu: 1500, seed: 0 };
+        let mut out =
+            Flags { addresses: Vec::new(), mtu: 1500, linux: false, family_octets: 0, seed: 0 };
         for argument in arguments {
             match argument.trim_start_matches('-').split_once('=') {
                 Some(("local_ip", value)) => out.addresses.push(parsed("local_ip", value)?),
@@ -37,11 +42,14 @@ impl Flags {
                 ("seed", value) => out.seed = parsed("seed", value)?,
                 ("v4" | "v6", "") => {
                     // A link 20 octets larger makes one script fit both families.
-                    out.mtu = if word == "v6" { 1520 } else { 1500 };
+                    out.family_octets = if word == "v6" { 20 } else { 0 };
+                    out.mtu = 1500 + out.family_octets;
                 }
+                ("profile", "own") => out.linux = false,
+                ("profile", "linux") => out.linux = true,
                 _ => {
                     return Err(format!(
-                        "`{word}` is none of local=ADDRESS, mtu=N, seed=N, v4, v6"
+                        "`{word}` is none of local=ADDRESS, mtu=N, profile=own|linux, seed=N, v4, v6"
                     ));
                 }
             }
@@ -53,7 +61,13 @@ impl Flags {
     /// What sockets start with.
     pub fn defaults(&self) -> Defaults {
         let with_prefix = |address: &IpAddr| (*address, prefix(*address));
-        Defaults::new(self.addresses.iter().map(with_prefix).collect(), self.mtu)
+        let addresses = self.addresses.iter().map(with_prefix).collect();
+        let mut out = Defaults::new(addresses, self.mtu);
+        out.family_octets = self.family_octets;
+        if self.linux {
+            out.use_linux();
+        }
+        out
     }
 }
 
@@ -83,7 +97,7 @@ mod tests {
         let told = ["fd00::9", "10.1.2.3"].map(|text| text.parse::<IpAddr>().unwrap());
         assert_eq!(got.addresses[..2], told);
         assert_eq!(Flags::read("v6", &[]).map(|flags| flags.mtu), Ok(1520));
-        for bad in ["seed=x", "colour", "v6=1", "local="] {
+        for bad in ["seed=x", "colour", "v6=1", "local=", "profile=bsd"] {
             assert!(Flags::read(bad, &[]).is_err(), "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 //! What is not ours goes to the system, by its own number: looking the library's function up would
 //! need the dynamic loader.
 
-use crate::calls::{option_octets, ours};
+use crate::calls::ours;
 use crate::memory::{fail, give, int_result, load, result, store};
 use crate::world;
 use libc::{c_char, c_int, c_void, clock_t, off_t, size_t, socklen_t, ssize_t, tms};
@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicI64, Ordering};
 use usertcp_conformance::posix::errno::Errno;
-use usertcp_conformance::posix::{Pending, Posix, Status};
+use usertcp_conformance::posix::{Pending, Posix, Source, Status};
 
 /// Commands that are let through: they touch files, not the network.
 const LET_THROUGH: [&str; 4] = ["python3", "dd", "rm", "true"];
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn getsockopt(
         return fail(Errno::EFAULT.0) as c_int;
     };
     let got =
-        world::with(|world| option_octets(world, live, level.into(), name.into(), room as usize));
+        world::with(|world| world.posix.getsockopt(live, level.into(), name.into(), room as usize));
     match got.unwrap_or(Err(Status::Error(Errno::EBADF))) {
         Ok(got) => {
             // Not safely: the room is behind foreign pointers.
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn sendfile(
     buffer.truncate(count);
     let mut pending = Pending::default();
     let status = world::wait(Box::new(move |posix: &mut Posix| {
-        (posix.sendfile(live, &buffer, &mut pending), pending.deadline)
+        (posix.send(live, &[Source::Octets(&buffer)], 0, &mut pending), pending.deadline)
     }));
     let sent = result(status);
     match at {

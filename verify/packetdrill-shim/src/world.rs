@@ -13,8 +13,9 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use usertcp_base::{Instant, Span};
+use usertcp_conformance::posix::commands::{self, Ran};
 use usertcp_conformance::posix::errno::Errno;
-use usertcp_conformance::posix::{Posix, Status, commands};
+use usertcp_conformance::posix::{Posix, Status};
 
 /// Time zero of the program's clock, seconds since 1970.
 const EPOCH: u64 = 1_700_000_000;
@@ -72,7 +73,7 @@ pub fn start(flags: Flags) -> Result<(), String> {
     let start = START + Span::from_millis(flags.seed.wrapping_mul(7919) % 16_000_000);
     let mut posix = Posix::new(flags.defaults(), start)?;
     for command in locked(&EARLY).drain(..) {
-        commands::run(&mut posix, &command)?;
+        ran(commands::run(&mut posix, &command))?;
     }
     *locked(&WORLD) = Some(World {
         posix,
@@ -94,11 +95,19 @@ pub fn stop() {
 /// A setting, now or when there is a stack.
 pub fn command(text: &str) -> Result<(), String> {
     match &mut *locked(&WORLD) {
-        Some(world) => commands::run(&mut world.posix, text),
+        Some(world) => ran(commands::run(&mut world.posix, text)),
         None => {
             locked(&EARLY).push(text.to_string());
             Ok(())
         }
+    }
+}
+
+fn ran(ran: Ran) -> Result<(), String> {
+    match ran {
+        Ran::Done(_) => Ok(()),
+        Ran::Failed(what) => Err(format!("a way to do `{what}`")),
+        Ran::Missing(what) => Err(what),
     }
 }
 

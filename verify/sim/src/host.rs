@@ -7,13 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use usertcp_base::{CloseReason, ConnId, Instant, ListenerId, Prng};
 use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, Queue, RxBatch, TxBatch, WaitHandle};
-use usertcp_frame::{Chain, Class, FramePool, Packet};
+use usertcp_frame::{Chain, Class, FramePool, Gso, GsoKind, Packet};
 use usertcp_stack::{Read, Shard, ShardConfig, ShardEvent};
 
 /// A device queue made of memory: octets in, octets out.
 pub struct MemoryQueue {
     facts: DeviceFacts,
-    arrived: VecDeque<Vec<u8>>,
+    /// With the payload octets of each segment that was merged into it.
+    arrived: VecDeque<(Vec<u8>, Option<u16>)>,
     /// Wire packets to be sent, already cut and completed.
     pub leaving: VecDeque<Vec<u8>>,
 }
@@ -25,7 +26,11 @@ impl MemoryQueue {
     }
     /// A packet arrives.
     pub fn deliver(&mut self, octets: Vec<u8>) {
-        self.arrived.push_back(octets);
+        self.arrived.push_back((octets, None));
+    }
+    /// A packet arrives that the device merged from segments of so many payload octets.
+    pub fn deliver_merged(&mut self, octets: Vec<u8>, segment_octets: u16) {
+        self.arrived.push_back((octets, Some(segment_octets)));
     }
     /// Whether the stack has taken everything that arrived.
     pub fn has_none_arrived(&self) -> bool {
@@ -40,12 +45,21 @@ impl Queue for MemoryQueue {
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
         let mut count = 0;
         while !into.is_full() {
-            let Some(octets) = self.arrived.pop_front() else { break };
+            let Some((octets, merged)) = self.arrived.pop_front() else { break };
             let Some(chain) = in_frames(pool, &octets) else {
                 // As a device does when memory is short: the packet is lost.
                 continue;
             };
-            if into.push(Packet::plain(chain)).is_err() {
+            let mut packet = Packet::plain(chain);
+            packet.offload.gso = merged.map(|segment_octets| Gso {
+                kind: if octets.first().is_some_and(|first| first >> 4 == 4) {
+                    GsoKind::Tcp4
+                } else {
+                    GsoKind::Tcp6
+                },
+                segment_octets,
+            });
+            if into.push(packet).is_err() {
                 break;
             }
             count += 1;

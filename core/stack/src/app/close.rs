@@ -29,6 +29,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    /// The application reads no more. With the sending side closed too, new data of the peer is
+    /// answered by a reset (SHLD-3).
+    pub fn shutdown_read(&mut self, id: ConnId) -> Result<(), ConnError> {
+        if let Body::Hot(hot) = self.held(id)?.body
+            && let Some(tcb) = self.table.hot.at_mut(hot)
+        {
+            tcb.shutdown_read();
+        }
+        Ok(())
+    }
+
     pub(crate) fn close_sending(&mut self, now: Instant, id: ConnId) {
         let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
             return;

@@ -10,15 +10,26 @@ use crate::shard::Shard;
 use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, FrameSlice};
-use usertcp_tcp::{Effects, ReadOutcome, StateName, Tcb};
+use usertcp_tcp::{Effects, ReadOutcome, StateName, Tcb, WriteEnd};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Copies octets into the send queue; how many were taken. Fewer than all:
     /// [`crate::ShardEvent::Writable`] follows; while opening, `Connected` does.
     pub fn write(&mut self, now: Instant, id: ConnId, octets: &[u8]) -> Result<usize, ConnError> {
+        self.write_with(now, id, octets, WriteEnd::Open)
+    }
+
+    /// The same, and what the application says of the end of these octets.
+    pub fn write_with(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> Result<usize, ConnError> {
         let Some(hot) = self.writable(id)? else { return Ok(0) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
-        let taken = tcb.write(&mut self.common.env(now, id), octets);
+        let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
         if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
             return Err(ConnError::SendClosed);
         }
@@ -59,6 +70,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Ok(hot.map_or(0, |tcb| tcb.send_room(&self.common.limits, &self.common.pool)))
     }
 
+    /// Whether a writer that waits should be woken: there is room for a good part of the buffer,
+    /// and not too much of what was written is unsent.
+    pub fn is_worth_writing(&self, id: ConnId) -> Result<bool, ConnError> {
+        let hot = self.writable(id)?.and_then(|hot| self.table.hot.at(hot));
+        let (limits, pool) = (&self.common.limits, &self.common.pool);
+        Ok(hot.is_some_and(|tcb| tcb.is_worth_writing(limits, pool)))
+    }
+
     /// The TCB to write to; `None` while the connection is being opened.
     fn writable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
@@ -85,6 +104,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ReadOutcome::End => Read::End,
         };
         self.after_read(now, id, found, effects)
+    }
+
+    /// Copies received octets out from `offset` on, and leaves them to be read again. Nothing at all
+    /// is no sign of the end.
+    pub fn peek(&self, id: ConnId, offset: usize, out: &mut [u8]) -> Result<usize, ConnError> {
+        let hot = self.readable(id)?.and_then(|hot| self.table.hot.at(hot));
+        Ok(hot.map_or(0, |tcb| tcb.peek(offset, out)))
     }
 
     /// Takes received octets as they lie in their frame.

@@ -161,6 +161,7 @@ impl<C: CongestionController> Tcb<C> {
         let fin_acked = fin_sent && ack.after(fin_seq);
         let octets = advanced - u32::from(fin_acked);
         self.queue.advance(octets as usize);
+        self.rare.on_acknowledged(self.snd.una);
         self.snd.una = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
         self.progress = env.now;

@@ -5,6 +5,7 @@ use super::Step;
 use super::check::Acceptable;
 use crate::effects::{Effects, Then};
 use crate::env::Env;
+use crate::halves::SendHalf;
 use crate::recv::ack_policy::{AckContext, Arrival, ArrivalKind};
 use crate::recv::receiver::{DataOutcome, Intake};
 use crate::recv::urgent::UrgentOutcome;
@@ -92,7 +93,10 @@ impl<C: CongestionController> Tcb<C> {
         effects: &mut Effects,
     ) -> bool {
         let new_data = (segment.header.seq + octets).after(self.receiver.nxt());
-        if !self.wants.detached || octets == 0 || !new_data || self.receiver.is_finished() {
+        // One that shut both directions has let go too, as far as the peer can tell.
+        let let_go = self.wants.detached
+            || (self.rare.is_read_shut() && self.halves.send() != SendHalf::Open);
+        if !let_go || octets == 0 || !new_data || self.receiver.is_finished() {
             return false;
         }
         env.drop_segment(DropReason::DataAfterClose);

@@ -75,8 +75,8 @@ impl<C: CongestionController> Tcb<C> {
                 let then = Then::TimeWait { record: self.time_wait(), reply };
                 *effects = core::mem::take(effects).and_ended(CloseReason::Normal, then);
             }
-            StateName::FinWait2 if self.wants.detached && self.linger == Instant::FAR => {
-                self.linger = env.now + env.limits.fin_wait_2;
+            StateName::FinWait2 if self.wants.detached && self.rare.linger() == Instant::FAR => {
+                self.rare.set_linger(env.now + env.limits.fin_wait_2);
             }
             _ => {}
         }

@@ -247,7 +247,8 @@ impl Handshake {
             return HandshakeDeadline::NotYet;
         }
         let over = if self.active {
-            self.waited() >= settings.open_timeout || self.retries == u8::MAX
+            let most = if settings.syn_retries > 0 { settings.syn_retries } else { u8::MAX };
+            self.waited() >= settings.open_timeout || self.retries >= most
         } else {
             self.retries >= limits.syn_ack_retries
         };

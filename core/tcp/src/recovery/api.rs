@@ -22,6 +22,8 @@ pub struct RecoverySettings {
     pub rto_jitter: bool,
     /// SACKed ranges remembered; further ones are ignored until some have merged (AT-6, AT-8).
     pub sack_ranges: u16,
+    /// Probe a silent tail (RFC 8985 §7).
+    pub tail_probe: bool,
 }
 
 impl Default for RecoverySettings {
@@ -32,6 +34,7 @@ impl Default for RecoverySettings {
             max_ack_delay: Span::from_millis(200),
             rto_jitter: false,
             sack_ranges: 512,
+            tail_probe: true,
         }
     }
 }

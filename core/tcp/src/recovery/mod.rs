@@ -115,7 +115,7 @@ impl Recovery {
             counters: RecoveryCounters::default(),
             prr: Prr::default(),
             undo: Undo::default(),
-            tail: TailProbe::new(start.una),
+            tail: TailProbe::new(start.una, settings.tail_probe),
             reno: NewReno::default(),
             recover: start.una - 1,
             last_sent: start.now.stamp(),
@@ -264,6 +264,18 @@ impl Recovery {
     /// Octets sent and not cumulatively acknowledged.
     pub fn outstanding(&self) -> u32 {
         self.board.outstanding()
+    }
+    /// Outstanding octets the peer reported as received.
+    pub fn sacked_octets(&self) -> u32 {
+        self.board.sums().sacked
+    }
+    /// Outstanding octets taken for lost.
+    pub fn lost_octets(&self) -> u32 {
+        self.board.sums().lost
+    }
+    /// Outstanding octets whose last transmission was a repeated one.
+    pub fn resent_octets(&self) -> u32 {
+        self.board.sums().resent
     }
     /// Which recovery is going on.
     pub fn state(&self) -> RecoveryState {

@@ -18,13 +18,23 @@ const LEAST_WAIT: Span = Span::from_millis(10);
 pub(super) struct TailProbe {
     /// SND.NXT when the probe left (TLP.end_seq), while one is in flight.
     end: Seq,
-    in_flight: bool,
-    /// It repeated old data (TLP.is_retrans).
-    repeated: bool,
+    flight: Flight,
+    /// Probing is not switched off.
+    enabled: bool,
     /// A round trip was measured since the last probe.
     fresh_rtt: bool,
     /// The one rescue of this recovery was sent (6675-3).
     pub(super) rescued: bool,
+}
+
+/// The probe in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    None,
+    /// It carried new data.
+    New,
+    /// It repeated old data (TLP.is_retrans).
+    Repeated,
 }
 
 /// What an acknowledgement says about the probe in flight.
@@ -49,22 +59,23 @@ pub(super) struct Seen {
 }
 
 impl TailProbe {
-    pub(super) fn new(una: Seq) -> TailProbe {
-        TailProbe { end: una, in_flight: false, repeated: false, fresh_rtt: true, rescued: false }
+    pub(super) fn new(una: Seq, enabled: bool) -> TailProbe {
+        TailProbe { end: una, flight: Flight::None, enabled, fresh_rtt: true, rescued: false }
     }
     /// At most one in flight, and only with a sample since the last one (8985-10).
     pub(super) fn may_probe(&self) -> bool {
-        !self.in_flight && self.fresh_rtt
+        self.enabled && self.flight == Flight::None && self.fresh_rtt
     }
     pub(super) fn on_sample(&mut self) {
         self.fresh_rtt = true;
     }
     pub(super) fn sent(&mut self, nxt: Seq, repeated: bool) {
-        *self = TailProbe { end: nxt, in_flight: true, repeated, fresh_rtt: false, ..*self };
+        let flight = if repeated { Flight::Repeated } else { Flight::New };
+        *self = TailProbe { end: nxt, flight, fresh_rtt: false, ..*self };
     }
     /// A recovery begins.
     pub(super) fn on_recovery(&mut self) {
-        self.in_flight = false;
+        self.flight = Flight::None;
         self.rescued = false;
     }
     /// RFC 8985 §7.2: two round trips, and a little for the peer to be scheduled; one segment alone
@@ -76,10 +87,10 @@ impl TailProbe {
     }
     /// RFC 8985 §7.4.2.
     pub(super) fn on_ack(&mut self, seen: &Seen) -> Verdict {
-        if !self.in_flight || seen.ack.before(self.end) {
+        if self.flight == Flight::None || seen.ack.before(self.end) {
             return Verdict::Open;
         }
-        let verdict = if !self.repeated
+        let verdict = if self.flight == Flight::New
             || seen.dsack_end == Some(self.end)
             || (seen.ack == self.end && seen.bare_duplicate)
         {
@@ -89,7 +100,7 @@ impl TailProbe {
         } else {
             return Verdict::Open;
         };
-        self.in_flight = false;
+        self.flight = Flight::None;
         verdict
     }
 }

@@ -9,7 +9,7 @@ pub mod probe;
 mod write;
 
 pub use poll::{PollSegment, SendRoom};
-pub use write::HEADROOM_OCTETS;
+pub use write::{HEADROOM_OCTETS, WriteEnd};
 
 use crate::ecn::Cwr;
 use usertcp_base::{Scale, Seq};

@@ -9,6 +9,7 @@ use crate::halves::SendHalf;
 use crate::pace::Verdict;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
+use crate::settings::Manner;
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
@@ -160,16 +161,21 @@ impl<C: CongestionController> Tcb<C> {
             return Err(self.held_by_nothing(env.now));
         }
         let mss = self.segment_payload_octets();
-        let force = self.owed.partial;
+        // Up to the end of a record, which no segment crosses; it need not wait for company then.
+        let record = self.rare.record_after(self.snd.nxt).map(|end| end.since(self.snd.nxt));
+        let record = record.filter(|octets| *octets < unsent);
+        let unsent = record.unwrap_or(unsent);
+        let force = self.owed.partial || record.is_some();
+        let closing = closing && record.is_none();
         let facts = NewData {
             unsent,
             usable: self.snd.usable(),
             mss,
-            max_window: if force { 1 } else { self.snd.max_wnd },
+            max_window: if self.owed.partial { 1 } else { self.snd.max_wnd },
             outstanding: self.snd.outstanding() > 0,
             small_outstanding: self.snd.small.after(self.snd.una),
             no_delay: force || self.settings.no_delay,
-            cork: !force && self.settings.cork,
+            cork: !force && (self.settings.cork || self.rare.has_more()),
             closing,
         };
         let octets = match new_data(&facts) {
@@ -255,7 +261,7 @@ impl<C: CongestionController> Tcb<C> {
     /// A partial segment waits for company. An acknowledgement will release it under Nagle; a cork
     /// is pulled by time.
     fn held_for_company(&mut self, now: Instant) -> Held {
-        if self.settings.cork {
+        if self.settings.cork || self.rare.has_more() {
             self.persist.hold(now);
         }
         Held::by(Limiter::Application)
@@ -276,6 +282,8 @@ impl<C: CongestionController> Tcb<C> {
         let idle = Span::from_micros(u64::from(ticks) << TICK_SHIFT);
         let rto = self.recovery.rto();
         if self.snd.outstanding() == 0 && idle > rto {
+            // Without a restart it is still an idle time: no credit comes of it.
+            let rto = if self.settings.restart_after_idle { rto } else { idle };
             self.controller.on_path(now, &PathChange::Idle { idle, rto });
         }
     }
@@ -310,10 +318,32 @@ impl<C: CongestionController> Tcb<C> {
     /// device that cuts would repeat pointer or flag on each piece.
     fn largest_payload(&self, room: &SendRoom, mss: u32) -> u32 {
         if self.snd.up.is_some() || self.snd.cwr != Cwr::No {
-            mss
-        } else {
-            room.largest_payload_octets.max(mss)
+            return mss;
         }
+        let largest = room.largest_payload_octets.max(mss);
+        match self.settings.manner {
+            Manner::Own => largest,
+            Manner::Linux => largest.min(self.millisecond_burst(mss)),
+        }
+    }
+
+    /// What the rate carries in a millisecond, with a bonus for short paths, as many segments as the settings want at least.
+    fn millisecond_burst(&self, mss: u32) -> u32 {
+        let window = u64::from(self.controller.budget().window_octets);
+        let rate = match self.recovery.srtt().map(|srtt| srtt.as_micros()) {
+            None | Some(0) => u64::MAX,
+            // Twice the window per round trip in slow start, 1.2 times after it.
+            Some(srtt) => {
+                let gain =
+                    if window < u64::from(self.controller.threshold() / 2) { 20 } else { 12 };
+                window * gain * 100_000 / srtt
+            }
+        };
+        let halvings = self.recovery.min_rtt().map_or(0, |least| least.as_micros() >> 9);
+        let bonus = 65_535u64.checked_shr(halvings.min(63) as u32).unwrap_or(0);
+        let octets = (rate >> 10).saturating_add(bonus).min(65_535) as u32;
+        let least = mss.saturating_mul(u32::from(self.settings.least_burst_segments));
+        (octets - octets % mss).max(least).max(mss)
     }
 
     fn sack_room(&self) -> usize {
@@ -338,7 +368,10 @@ impl<C: CongestionController> Tcb<C> {
             flags = flags | Flags::FIN;
         }
         // The last segment of what was written carries PSH (MUST-61).
-        if octets > 0 && (end - u32::from(fin)) == fin_seq {
+        let last = end - u32::from(fin);
+        let record = self.rare.record_after(last - 1) == Some(last);
+        let burst = self.settings.manner == Manner::Linux && octets > mss;
+        if octets > 0 && (last == fin_seq || record || burst) {
             flags = flags | Flags::PSH;
         }
         let payload = self.queue.slice(seq.since(self.snd.una) as usize, octets as usize);

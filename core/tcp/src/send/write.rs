@@ -11,10 +11,25 @@ use usertcp_frame::{Chain, Class, FramePool};
 /// Room in front of payload for every header: link 14, IPv6 40, TCP with options 60, rounded up.
 pub const HEADROOM_OCTETS: usize = 120;
 
+/// What the application says of the end of what it writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WriteEnd {
+    /// Nothing: later octets may join a segment that was not sent yet.
+    #[default]
+    Open,
+    /// More follows at once: a partial segment waits for it, at most 200 ms.
+    More,
+    /// A record ends here: no segment carries octets from both sides of this place.
+    Record,
+}
+
 impl<C: CongestionController> Tcb<C> {
     /// Octets the send queue may hold now: twice the congestion window, between the limits, and
     /// little when memory is short.
     fn send_buffer_octets(&self, limits: &Limits, pool: &FramePool) -> u32 {
+        if self.settings.send_buffer_octets > 0 && !pool.is_tight() {
+            return self.settings.send_buffer_octets.min(limits.send_buffer_octets);
+        }
         let window = self.controller.budget().window_octets;
         let most = limits.send_buffer_octets;
         let least = limits.send_buffer_start_octets.min(most);
@@ -27,7 +42,9 @@ impl<C: CongestionController> Tcb<C> {
         if self.halves.send() != SendHalf::Open {
             return 0;
         }
-        self.send_buffer_octets(limits, pool).saturating_sub(self.queue_octets())
+        let room = self.send_buffer_octets(limits, pool).saturating_sub(self.queue_octets());
+        let low_water = self.settings.unsent_low_water_octets;
+        room.min(low_water.saturating_sub(self.unsent_octets()))
     }
 
     /// Copies octets into the send queue; how many were taken. Less than all: the effect
@@ -51,6 +68,23 @@ impl<C: CongestionController> Tcb<C> {
             taken += copied;
         }
         self.wants.write |= taken < octets.len();
+        taken
+    }
+
+    /// The same, and what the application says of the end of these octets.
+    pub fn write_with<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> usize {
+        let taken = self.write(env, octets);
+        if taken > 0 {
+            self.rare.set_more(end == WriteEnd::More);
+        }
+        if taken > 0 && taken == octets.len() && end == WriteEnd::Record {
+            self.rare.add_record(self.fin_seq());
+        }
         taken
     }
 
@@ -80,13 +114,29 @@ impl<C: CongestionController> Tcb<C> {
         Ok(())
     }
 
-    /// Whether to tell the application that it may write again: room for a third of the buffer.
+    /// Whether it is worth the application's while to write: room for a third of the buffer, and
+    /// less than half of the low-water mark unsent.
+    pub fn is_worth_writing(&self, limits: &Limits, pool: &FramePool) -> bool {
+        let room = self.send_room(limits, pool);
+        let low_water = self.settings.unsent_low_water_octets;
+        if low_water != u32::MAX && self.unsent_octets() >= low_water.div_ceil(2) {
+            return false;
+        }
+        let third = self.send_buffer_octets(limits, pool) / 3;
+        room > 0 && room >= third.min(low_water.div_ceil(2))
+    }
+
+    /// The same after segments left: what was sent no longer counts against the low-water mark.
+    pub fn poll_writable(&mut self, limits: &Limits, pool: &FramePool) -> bool {
+        self.settings.unsent_low_water_octets != u32::MAX && self.take_writable(limits, pool)
+    }
+
+    /// Whether to tell the application that it may write again.
     pub(crate) fn take_writable(&mut self, limits: &Limits, pool: &FramePool) -> bool {
         if !self.wants.write {
             return false;
         }
-        let room = self.send_room(limits, pool);
-        let enough = room >= self.send_buffer_octets(limits, pool) / 3;
+        let enough = self.is_worth_writing(limits, pool);
         if enough {
             self.wants.write = false;
         }

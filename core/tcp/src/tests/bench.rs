@@ -390,6 +390,15 @@ impl Bench {
         self.check();
         taken
     }
+    /// The same, saying something of the end.
+    pub fn write_with(&mut self, octets: usize, end: WriteEnd) -> Vec<Out> {
+        let first = self.written;
+        let data: Vec<u8> = (0..octets).map(|i| pattern(first + i as i64)).collect();
+        let taken = self.call(|tcb, env| tcb.write_with(env, &data, end));
+        assert_eq!(taken, octets);
+        self.written += octets as i64;
+        self.drain()
+    }
     pub fn write(&mut self, octets: usize) -> Vec<Out> {
         assert_eq!(self.put(octets), octets);
         self.drain()

@@ -17,3 +17,4 @@ mod sending;
 mod sizes;
 mod timing;
 mod window;
+mod writing;

@@ -5,7 +5,7 @@
 use super::sockopt;
 use crate::arguments::{Missing, fields, flag, number, socket_type};
 use crate::call::Outcome;
-use crate::options::{PORT, Setup};
+use crate::options::Setup;
 use crate::posix::errno;
 use crate::posix::names as n;
 use crate::script::{Arg, Call};
@@ -161,7 +161,7 @@ fn on_descriptor(call: &Call, files: &mut Files, setup: &Setup) -> Result<Kind, 
     if flag(arg(call, 1), "NULL") || flag(arg(call, 1), "AF_UNSPEC") {
         return Err(Missing(format!("this form of `{}`", call.name)));
     }
-    let peer = SocketAddr::new(setup.remote, PORT);
+    let peer = SocketAddr::new(setup.remote, setup.connect_port);
     Ok(Kind::Now(match call.name.as_str() {
         "accept" => {
             return Ok(Kind::Later(Waiting::Accept(file, call.result.unwrap_or(i64::MAX))));
@@ -170,7 +170,7 @@ fn on_descriptor(call: &Call, files: &mut Files, setup: &Setup) -> Result<Kind, 
         "read" | "recv" | "recvfrom" | "write" | "send" | "sendto" => {
             return moved(call, file).map(Kind::Later);
         }
-        "bind" => bind(&file, SocketAddr::new(setup.local, PORT)),
+        "bind" => bind(&file, SocketAddr::new(setup.local, setup.bind_port)),
         "listen" => {
             let backlog = net::Backlog::new(number(arg(call, 1))?.clamp(0, 4096) as i32);
             backlog.map_or_else(error, |backlog| plain(net::listen(&file.as_fd(), backlog)))

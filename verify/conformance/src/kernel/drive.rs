@@ -9,7 +9,7 @@ use crate::arguments::number;
 use crate::call::{FIRST_PEER_PORT, Outcome};
 use crate::compare::{differences, line, merge, patience, seconds, time_differs};
 use crate::flow::Flow;
-use crate::options::{PORT, Setup};
+use crate::options::Setup;
 use crate::run::{Snapshot, assertions, judge};
 use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
 use crate::wire::{Wire, read};
@@ -243,7 +243,8 @@ impl Drive {
 
     fn inbound(&mut self, line: usize, packet: &Packet) -> Result<(), Stop> {
         if packet.flags & SYN != 0 && self.listening && packet.ports.is_none() {
-            self.new_flow(FIRST_PEER_PORT + self.ports, PORT, true);
+            let local_port = self.setup.bind_port;
+            self.new_flow(FIRST_PEER_PORT + self.ports, local_port, true);
         }
         let Some(flow) = &mut self.flow else {
             return Err(Stop::failed(line, "an inbound packet, but no connection under test"));
@@ -255,7 +256,9 @@ impl Drive {
     fn new_flow(&mut self, remote_port: u16, local_port: u16, passive: bool) {
         self.ports += 1;
         let local = (self.setup.local, local_port);
-        self.flow = Some(Flow::new(local, (self.setup.remote, remote_port), 0));
+        let mut flow = Flow::new(local, (self.setup.remote, remote_port), 0);
+        flow.scaled_echoes = self.setup.scaled_echoes;
+        self.flow = Some(flow);
         self.listening &= !passive;
     }
 
@@ -309,7 +312,7 @@ impl Drive {
 
     /// The port of an active open is known before: the packets are to be recognised by it.
     fn before_connect(&mut self, number: i64) {
-        let mut local_port = PORT;
+        let mut local_port = self.setup.bind_port;
         if !self.bound.contains(&number) {
             local_port = FIRST_PORT + self.ports;
             if let Some(file) = self.files.get(&number) {
@@ -317,7 +320,7 @@ impl Drive {
                 let _ = calls::bind(file, SocketAddr::new(self.setup.local, local_port));
             }
         }
-        self.new_flow(PORT, local_port, false);
+        self.new_flow(self.setup.connect_port, local_port, false);
     }
 
     /// What a successful call means for the connection under test.
@@ -399,6 +402,11 @@ impl Drive {
             return Err(nothing("no connection under test"));
         };
         flow.learn(wanted, &whole);
+        if let (Some(tick), Some(off)) = (self.setup.stamp_tick, flow.stamp_error(wanted, &whole))
+            && u64::from(off) * tick > self.setup.tolerance
+        {
+            trouble.push(format!("TS val: off by {off} ticks of {tick} us"));
+        }
         let got = flow.to_script(&whole);
         trouble.extend(differences(wanted, &got));
         let tolerance = self.setup.tolerance;

@@ -3,7 +3,7 @@
 //! in the answer. Must not know: assertions.
 
 use crate::flow::Flow;
-use crate::tcp_info;
+use crate::posix::info::{constants, decode};
 use core::net::IpAddr;
 use netlink_sys::{Socket, SocketAddr};
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ const INET_DIAG_INFO: u16 = 2;
 const NETLINK_HEADER_OCTETS: usize = 16;
 /// Family, state, timer, retransmissions, ends, and five words.
 const ANSWER_OCTETS: usize = 72;
+const STATE: &str = "tcpi_state";
 const TCP_CLOSE: i64 = 7;
 const TCP_LISTEN: u8 = 10;
 
@@ -27,8 +28,8 @@ pub fn variables(flow: &Flow) -> io::Result<HashMap<String, i64>> {
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&request(flow), 0)?;
     let (answer, _) = socket.recv_from_full()?;
-    let mut out = crate::posix::info::constants();
-    out.extend(read(&answer, flow).into_iter().map(|(name, value)| (name.to_string(), value)));
+    let mut out = constants();
+    out.extend(read(&answer, flow));
     Ok(out)
 }
 
@@ -67,17 +68,19 @@ fn short(octets: &[u8], at: usize) -> Option<u16> {
 }
 
 /// What the answer says; a connection that is gone is closed.
-fn read(answer: &[u8], flow: &Flow) -> Vec<(&'static str, i64)> {
+fn read(answer: &[u8], flow: &Flow) -> Vec<(String, i64)> {
+    let only = |state: i64| vec![(STATE.to_string(), state)];
     let body = answer.get(NETLINK_HEADER_OCTETS..).unwrap_or_default();
     let about_flow = short(answer, 4) == Some(SOCK_DIAG_BY_FAMILY)
         && body.get(6..8) == Some(&flow.remote.1.to_be_bytes());
     let Some(state) = body.get(1).copied().filter(|state| about_flow && *state != TCP_LISTEN)
     else {
-        return vec![("tcpi_state", TCP_CLOSE)];
+        return only(TCP_CLOSE);
     };
-    let mut out = vec![("tcpi_state", i64::from(state))];
+    let mut out = only(state.into());
     let Some(info) = attribute(body.get(ANSWER_OCTETS..).unwrap_or_default()) else { return out };
-    out.extend(tcp_info::decode(info).into_iter().filter(|(name, _)| *name != "tcpi_state"));
+    // The state is the answer's own: it knows more of them.
+    out.extend(decode(info).into_iter().filter(|(name, _)| name != STATE));
     out
 }
 
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn a_listener_is_not_the_connection() {
         for other in [answer(TCP_LISTEN, 0), answer(1, 7), Vec::new()] {
-            assert_eq!(read(&other, &flow()), [("tcpi_state", TCP_CLOSE)]);
+            assert_eq!(read(&other, &flow()), [(STATE.to_string(), TCP_CLOSE)]);
         }
     }
 }

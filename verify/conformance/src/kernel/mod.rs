@@ -17,6 +17,7 @@ mod sysctl;
 
 use crate::options::{Mode, Setup};
 use crate::parse::parse;
+use crate::run::{Extra, with_definitions};
 use crate::script::Stop;
 use nix::sched::{CloneFlags, unshare};
 use std::io;
@@ -72,9 +73,12 @@ pub fn scheduled(text: &str) -> Option<Duration> {
 /// # Errors
 /// As in virtual time; what the machine refuses is `Unsupported`.
 pub fn run_text(text: &str, v6: bool, patience: Patience) -> Result<(), Stop> {
-    let script = parse(text)?;
+    let script = parse(&with_definitions(text, &Extra::default()))?;
     // The kernel chooses its initial numbers: they cannot be made to wrap.
     let mut setup = Setup::new(&script, Mode { v6, ..Mode::default() })?;
+    if setup.merged_mss.is_some() || setup.forgives_packets || setup.forgives_calls {
+        return Err(Stop::unsupported(1, "`--mss` and `--non_fatal` in real time"));
+    }
     setup.tolerance = setup.tolerance.max(patience.tolerance.as_micros() as u64);
     let scheduled = Duration::from_micros(drive::scheduled(&script));
     if scheduled > patience.longest {

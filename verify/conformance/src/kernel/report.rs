@@ -3,23 +3,23 @@
 //! Must not know: how a script is run.
 
 use super::Patience;
-use crate::options::Mode;
+use crate::cli::{USAGE, collect, named_profile};
+use crate::options::{Mode, Profile};
 use crate::script::Stop;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-const USAGE: &str = "usage: usertcp-conformance run --against kernel FILES… [--v4|--v6|--all] \
-    [--table FILE.md] [--jobs N] [--tolerance-ms N] [--longest-s N]";
 
 /// What is to be run.
 #[derive(Debug)]
 struct Order {
     files: Vec<String>,
     families: Vec<bool>,
+    /// Our stack's.
+    profile: Profile,
     table: Option<PathBuf>,
     jobs: usize,
     patience: Patience,
@@ -76,11 +76,12 @@ pub fn cites(text: &str) -> bool {
 }
 
 /// Runs one script against both; a difference is looked at again, as real time is unruly.
-pub fn judge(text: &str, v6: bool, patience: Patience) -> Verdict {
+pub fn judge(text: &str, mode: Mode, patience: Patience) -> Verdict {
+    let v6 = mode.v6;
     if let Some(reason) = comment(text, "not for kernel") {
         return Verdict::Excluded(reason);
     }
-    let own = crate::run::run_text(text, Mode { v6, wrap: false });
+    let own = crate::run::run_text(text, Mode { wrap: false, ..mode });
     if let Err(Stop::Unsupported { reason, .. }) = &own {
         return Verdict::Unsupported(format!("here: {reason}"));
     }
@@ -146,6 +147,7 @@ fn order(arguments: &[String]) -> Result<Order, String> {
     let mut order = Order {
         files: Vec::new(),
         families: Vec::new(),
+        profile: Profile::Own,
         table: None,
         jobs: 8,
         patience: Patience::default(),
@@ -173,8 +175,19 @@ fn order(arguments: &[String]) -> Result<Order, String> {
                 order.patience.tolerance = Duration::from_millis(number(words.next())?);
             }
             "--longest-s" => order.patience.longest = Duration::from_secs(number(words.next())?),
+            "run" if order.files.is_empty() => {}
+            "--profile" => {
+                order.profile = named_profile(words.next().map_or("", String::as_str))?;
+            }
+            word if word.starts_with("--profile=") => {
+                order.profile = named_profile(&word["--profile=".len()..])?;
+            }
             word if word.starts_with("--") => return Err(format!("option `{word}`")),
-            file => order.files.push(file.to_string()),
+            path => {
+                let mut files = Vec::new();
+                collect(Path::new(path), &mut files);
+                order.files.extend(files.iter().map(|file| file.display().to_string()));
+            }
         }
     }
     order.families.sort_unstable();
@@ -196,7 +209,10 @@ fn run_all(order: &Order) -> Verdicts {
             scope.spawn(|| {
                 while let Some((file, v6)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let verdict = match std::fs::read_to_string(file) {
-                        Ok(text) => judge(&text, *v6, order.patience),
+                        Ok(text) => {
+                            let mode = Mode { v6: *v6, wrap: false, profile: order.profile };
+                            judge(&text, mode, order.patience)
+                        }
                         Err(error) => Verdict::NeitherPasses(error.to_string()),
                     };
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);

@@ -56,6 +56,7 @@ errors! {
     EHOSTUNREACH = 113,
     EALREADY = 114,
     EINPROGRESS = 115,
+    ENOMSG = 42,
 }
 
 impl Errno {

@@ -1,7 +1,7 @@
 //! A shard in virtual time. Owns: the clock, the device made of memory, what left and when, which
 //! connections ended, how often each was roused. Must not know: descriptors, scripts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use usertcp_base::{CloseReason, ConnId, Instant, Span};
 use usertcp_cc::AnyController;
 use usertcp_sim::host::MemoryQueue;
@@ -22,6 +22,8 @@ pub struct Machine {
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     /// Connections that are over.
     pub over: HashMap<ConnId, CloseReason>,
+    /// Connections whose peer had closed its side when they ended.
+    pub half_closed: HashSet<ConnId>,
     /// How often something happened to a connection that wakes those who wait for it.
     pub roused: HashMap<ConnId, u64>,
     queue: MemoryQueue,
@@ -34,7 +36,16 @@ impl Machine {
         let shard = Shard::new(config, (), start).map_err(|error| format!("start: {error:?}"))?;
         let queue = MemoryQueue::new(facts);
         let (sent, over, roused) = (VecDeque::new(), HashMap::new(), HashMap::new());
-        Ok(Machine { shard, now: start, start, sent, over, roused, queue })
+        Ok(Machine {
+            shard,
+            now: start,
+            start,
+            sent,
+            over,
+            half_closed: HashSet::new(),
+            roused,
+            queue,
+        })
     }
 
     /// Script time, microseconds.
@@ -50,6 +61,12 @@ impl Machine {
     /// A packet arrives now.
     pub fn deliver(&mut self, octets: Vec<u8>) {
         self.queue.deliver(octets);
+        self.settle();
+    }
+
+    /// The same for a packet that the device merged from segments of so many payload octets.
+    pub fn deliver_merged(&mut self, octets: Vec<u8>, segment_octets: u16) {
+        self.queue.deliver_merged(octets, segment_octets);
         self.settle();
     }
 
@@ -81,8 +98,11 @@ impl Machine {
             ShardEvent::Connected(conn)
             | ShardEvent::Readable(conn)
             | ShardEvent::Writable(conn)
-            | ShardEvent::PeerClosed(conn)
             | ShardEvent::Urgent(conn) => conn,
+            ShardEvent::PeerClosed(conn) => {
+                self.half_closed.insert(conn);
+                conn
+            }
             _ => return,
         };
         *self.roused.entry(conn).or_default() += 1;

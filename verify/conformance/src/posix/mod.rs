@@ -32,15 +32,18 @@ pub mod pipe;
 pub mod poll;
 pub mod profile;
 mod stream;
+pub mod sysctl;
 pub mod table;
+pub mod words;
 
 use core::net::{IpAddr, SocketAddr};
 use errno::Errno;
 use machine::Machine;
 use pipe::Pipes;
 use profile::Defaults;
+use std::collections::BTreeMap;
 use table::{Entry, Socket, Table};
-use usertcp_base::{ConnId, Instant};
+use usertcp_base::{CloseReason, ConnId, Counters, Instant};
 use usertcp_stack::ShardConfig;
 use usertcp_tcp::StateName;
 
@@ -65,6 +68,8 @@ pub struct Pending {
     pub deadline: Option<Instant>,
     /// Octets done so far.
     done: usize,
+    /// Octets written of which no record was asked for yet.
+    untold: usize,
     /// It has begun.
     begun: bool,
 }
@@ -125,6 +130,10 @@ pub struct Posix {
     pipes: Pipes,
     /// Local ports given out to active opens.
     ports: u16,
+    /// Files that commands made, all of zeros: their lengths by name.
+    files: BTreeMap<String, usize>,
+    /// Counters at the last `nstat`.
+    counted: Option<Counters>,
 }
 
 /// The first local port of active opens that name none.
@@ -134,7 +143,15 @@ impl Posix {
     /// A stack without sockets. The configuration's limits and device come from `defaults`.
     pub fn new(defaults: Defaults, start: Instant) -> Result<Posix, String> {
         let machine = Machine::new(defaults.shard()?, start)?;
-        Ok(Posix { machine, defaults, table: Table::default(), pipes: Pipes::default(), ports: 0 })
+        Ok(Posix {
+            machine,
+            defaults,
+            table: Table::default(),
+            pipes: Pipes::default(),
+            ports: 0,
+            files: BTreeMap::new(),
+            counted: None,
+        })
     }
 
     /// Starts the stack anew with changed defaults. Only possible while nothing is open.
@@ -182,6 +199,13 @@ impl Posix {
         self.table.socket(fd)?.connection()
     }
 
+    /// The words of SO_MEMINFO of the socket that holds a connection.
+    pub fn memory_words(&self, conn: ConnId) -> Option<[u32; 9]> {
+        let socket = self.table.sockets().find(|socket| socket.connection() == Some(conn))?;
+        let info = self.machine.shard.info(self.machine.now, conn).ok();
+        Some(self.memory_info(socket, info.and_then(|info| info.figures).as_ref()))
+    }
+
     /// Our end of a socket's connection, or where it is bound.
     pub fn local_address(&self, fd: i32) -> Option<SocketAddr> {
         let socket = self.table.socket(fd)?;
@@ -211,6 +235,18 @@ impl Posix {
         info.map_or(StateName::Closed, |info| info.state)
     }
 
+    /// Whether the peer sends no more.
+    fn peer_is_done(&self, conn: ConnId) -> bool {
+        matches!(
+            self.state(conn),
+            StateName::CloseWait
+                | StateName::Closing
+                | StateName::LastAck
+                | StateName::TimeWait
+                | StateName::Closed
+        )
+    }
+
     /// The socket, or the error that a call on `fd` ends with.
     fn socket_of(&self, fd: i32) -> Result<&Socket, Errno> {
         match self.table.entry(fd) {
@@ -223,6 +259,12 @@ impl Posix {
     /// A packet arrives now.
     pub fn deliver(&mut self, octets: Vec<u8>) {
         self.machine.deliver(octets);
+        self.observe();
+    }
+
+    /// The same for a packet that the device merged from segments of so many payload octets.
+    pub fn deliver_merged(&mut self, octets: Vec<u8>, segment_octets: u16) {
+        self.machine.deliver_merged(octets, segment_octets);
         self.observe();
     }
 
@@ -240,14 +282,20 @@ impl Posix {
         self.observe();
     }
 
-    /// Notes what happened to sockets whose program asked to be told.
-    fn observe(&mut self) {}
-
     /// The error of a connection that ended, told once.
     fn take_error(&mut self, fd: i32) -> Option<Errno> {
         let socket = self.table.socket_mut(fd)?;
-        let reason = self.machine.over.get(&socket.connection()?)?;
-        if core::mem::replace(&mut socket.told, true) { None } else { Errno::of_end(*reason) }
+        let conn = socket.connection()?;
+        let reason = *self.machine.over.get(&conn)?;
+        if core::mem::replace(&mut socket.told, true) {
+            return None;
+        }
+        // A reset after the peer's FIN says that nobody there reads any more.
+        let half_closed = self.machine.half_closed.contains(&conn);
+        if reason == CloseReason::Reset && half_closed {
+            return Some(Errno::EPIPE);
+        }
+        Errno::of_end(reason)
     }
 }
 

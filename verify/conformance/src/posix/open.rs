@@ -221,7 +221,7 @@ impl Posix {
                 self.pipes.close(pipe, matches!(entry, Entry::PipeIn(_)));
                 return Status::Done(0);
             }
-            Entry::Epoll(_) => return Status::Done(0),
+            Entry::Epoll(_) | Entry::File(_) => return Status::Done(0),
         };
         let now = self.machine.now;
         match socket.kind {

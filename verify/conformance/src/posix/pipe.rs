@@ -137,8 +137,26 @@ impl Posix {
         status
     }
 
-    /// `sendfile(2)` of `octets`, which the caller read from the file.
-    pub fn sendfile(&mut self, to: i32, octets: &[u8], pending: &mut Pending) -> Status {
-        self.send(to, &[Source::Octets(octets)], 0, pending)
+    /// `open(2)` of a file that a command made.
+    pub fn open(&mut self, path: &str) -> Status {
+        match self.files.get(path) {
+            Some(octets) => Status::Done(self.table.insert(Entry::File(*octets)).into()),
+            None => Status::Error(Errno::ENOENT),
+        }
+    }
+
+    /// `sendfile(2)` from a file of zeros.
+    pub fn sendfile(
+        &mut self,
+        to: i32,
+        from: i32,
+        offset: usize,
+        count: usize,
+        pending: &mut Pending,
+    ) -> Status {
+        let Some(entry) = self.table.entry(from) else { return Status::Error(Errno::EBADF) };
+        let Entry::File(octets) = entry else { return Status::Error(Errno::EINVAL) };
+        let zeros = vec![0; octets.saturating_sub(offset).min(count)];
+        self.send(to, &[Source::Octets(&zeros)], 0, pending)
     }
 }

@@ -77,6 +77,7 @@ impl Posix {
             Entry::Socket(socket) => self.socket_ready(socket),
             Entry::PipeOut(pipe) => self.pipes.ready_to_read(*pipe),
             Entry::PipeIn(pipe) => self.pipes.ready_to_write(*pipe),
+            Entry::File(_) => READABLE | WRITABLE,
             Entry::Epoll(interests) => {
                 let mut all = interests.iter().filter_map(|one| Some((one, self.ready(one.fd)?)));
                 if all.any(|(one, ready)| ready & one.events != 0) { READABLE } else { 0 }
@@ -99,15 +100,7 @@ impl Posix {
     fn connection_ready(&self, conn: ConnId, socket: &Socket) -> i64 {
         let over = self.machine.over.get(&conn);
         let state = self.state(conn);
-        let peer_done = socket.read_shut
-            || matches!(
-                state,
-                StateName::CloseWait
-                    | StateName::Closing
-                    | StateName::LastAck
-                    | StateName::TimeWait
-                    | StateName::Closed
-            );
+        let peer_done = socket.read_shut || self.peer_is_done(conn);
         let write_done = socket.write_shut || over.is_some();
         let mut out = 0;
         if state == StateName::Closed || peer_done && write_done {
@@ -129,7 +122,7 @@ impl Posix {
     }
 
     fn has_room(&self, conn: ConnId) -> bool {
-        self.machine.shard.send_room(conn).is_ok_and(|room| room > 0)
+        self.machine.shard.is_worth_writing(conn).unwrap_or(false)
     }
 
     /// `epoll_create(2)`.
@@ -219,7 +212,9 @@ impl Posix {
 
     /// How often something happened to a descriptor that wakes those who wait.
     fn roused(&self, fd: i32) -> u64 {
-        let conn = self.table.socket(fd).and_then(Socket::connection);
-        conn.and_then(|conn| self.machine.roused.get(&conn).copied()).unwrap_or(0)
+        let Some(socket) = self.table.socket(fd) else { return 0 };
+        let conn = socket.connection();
+        let roused = conn.and_then(|conn| self.machine.roused.get(&conn).copied());
+        roused.unwrap_or(0) + socket.errors.came
     }
 }

@@ -28,6 +28,10 @@ pub struct Defaults {
     pub algorithm: Algorithm,
     /// Bounds.
     pub limits: Limits,
+    /// The device cuts bursts into packets.
+    pub segmentation: bool,
+    /// Added to an MTU of a command: what the header of the family is longer than IPv4's.
+    pub family_octets: u16,
 }
 
 impl Defaults {
@@ -45,7 +49,27 @@ impl Defaults {
             settings: Settings::default(),
             algorithm: Algorithm::default(),
             limits,
+            segmentation: false,
+            family_octets: 0,
         }
+    }
+
+    /// From now on in the manner of Linux, over a device that cuts bursts.
+    pub fn use_linux(&mut self) {
+        self.settings = Settings { ecn: self.settings.ecn, ..Settings::linux() };
+        self.segmentation = true;
+    }
+
+    /// The MTU a command names.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu.saturating_add(self.family_octets);
+    }
+
+    /// Whether a stack with these cannot take over what `other` says while it runs.
+    pub fn needs_restart(&self, other: &Defaults) -> bool {
+        let bounds = |all: &Defaults| format!("{:?}", all.limits);
+        (self.mtu, self.segmentation) != (other.mtu, other.segmentation)
+            || bounds(self) != bounds(other)
     }
 
     /// The configuration of a shard.
@@ -54,7 +78,11 @@ impl Defaults {
             Cidr::new(*address, *prefix).map_err(|error| format!("address: {error:?}"))
         };
         let addresses = self.addresses.iter().map(cidr).collect::<Result<Vec<_>, _>>()?;
-        let facts = DeviceFacts::plain(Medium::Ip, self.mtu);
+        let facts = if self.segmentation {
+            DeviceFacts::offloading(Medium::Ip, self.mtu)
+        } else {
+            DeviceFacts::plain(Medium::Ip, self.mtu)
+        };
         let mut config = ShardConfig::new(addresses, [7; 32], facts);
         config.pool = PoolConfig { octets: POOL_OCTETS, ..PoolConfig::default() };
         config.limits = self.limits.clone();

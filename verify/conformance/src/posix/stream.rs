@@ -7,15 +7,21 @@ use super::table::Kind;
 use super::{Pending, Posix, Source, Status, Target, or_status};
 use usertcp_base::ConnId;
 use usertcp_stack::{ConnError, Read};
+use usertcp_tcp::WriteEnd;
 
 /// What of a vector is still to be done: how much of it at once.
 const PIECE: usize = 65_536;
 
 /// Flags of receiving that are honoured.
-const RECEIVE_FLAGS: i64 =
-    n::MSG_DONTWAIT | n::MSG_TRUNC | n::MSG_WAITALL | n::MSG_NOSIGNAL | n::MSG_CMSG_CLOEXEC;
+const RECEIVE_FLAGS: i64 = n::MSG_DONTWAIT
+    | n::MSG_TRUNC
+    | n::MSG_WAITALL
+    | n::MSG_PEEK
+    | n::MSG_NOSIGNAL
+    | n::MSG_CMSG_CLOEXEC;
 /// Flags of sending that are honoured.
-const SEND_FLAGS: i64 = n::MSG_DONTWAIT | n::MSG_NOSIGNAL;
+const SEND_FLAGS: i64 =
+    n::MSG_DONTWAIT | n::MSG_NOSIGNAL | n::MSG_MORE | n::MSG_EOR | n::MSG_ZEROCOPY | n::MSG_OOB;
 
 impl Posix {
     /// `read(2)`, `readv(2)`, `recv(2)`, `recvfrom(2)`.
@@ -28,8 +34,12 @@ impl Posix {
     ) -> Status {
         let socket = or_status!(self.socket_of(fd));
         let Kind::Connected(conn) = socket.kind else { return Status::Error(Errno::ENOTCONN) };
-        if let Some(status) = missing_flags(flags, RECEIVE_FLAGS) {
+        if let Some(status) = missing_flags(flags, RECEIVE_FLAGS | n::MSG_OOB) {
             return status;
+        }
+        if flags & n::MSG_OOB != 0 {
+            // RFC 6093: urgent octets are in the stream here, none lies beside it.
+            return Status::Missing("`MSG_OOB` when receiving".to_string());
         }
         let nonblocking = socket.nonblocking || flags & n::MSG_DONTWAIT != 0;
         let (read_shut, timeout) = (socket.read_shut, socket.receive_timeout_ms);
@@ -69,7 +79,6 @@ impl Posix {
 
     /// Reads into the part of `into` that begins `done` octets in; with MSG_TRUNC the octets are
     /// thrown away.
-    #[expect(clippy::type_complexity)]
     fn read_some(
         &mut self,
         conn: ConnId,
@@ -85,6 +94,9 @@ impl Posix {
             if skip >= length {
                 skip -= length;
                 continue;
+            }
+            if flags & n::MSG_PEEK != 0 {
+                return self.peek_some(conn, target, skip, done, flags);
             }
             let found = match target {
                 Target::Octets(octets) if flags & n::MSG_TRUNC == 0 => {
@@ -108,6 +120,32 @@ impl Posix {
         Ok(Ok(Read::Data(0)))
     }
 
+    /// The same, and leaves the octets to be read again.
+    fn peek_some(
+        &mut self,
+        conn: ConnId,
+        target: &mut Target<'_>,
+        skip: usize,
+        done: usize,
+        flags: i64,
+    ) -> Result<Result<Read<usize>, ConnError>, Errno> {
+        let left = (self.queued_to_read(conn) as usize).saturating_sub(done);
+        if left == 0 {
+            let ended = self.peer_is_done(conn);
+            return Ok(Ok(if ended { Read::End } else { Read::Nothing }));
+        }
+        let count = left.min(target.len().saturating_sub(skip));
+        match target {
+            _ if flags & n::MSG_TRUNC != 0 => {}
+            Target::Octets(octets) => {
+                let place = octets.get_mut(skip..).unwrap_or_default();
+                return Ok(self.machine.shard.peek(conn, done, place).map(Read::Data));
+            }
+            Target::Bad(_) => return Err(Errno::EFAULT),
+        }
+        Ok(Ok(Read::Data(count)))
+    }
+
     /// `write(2)`, `writev(2)`, `send(2)`, `sendto(2)` without an address.
     pub fn send(
         &mut self,
@@ -123,9 +161,36 @@ impl Posix {
         }
         let nonblocking = socket.nonblocking || flags & n::MSG_DONTWAIT != 0;
         let timeout = socket.send_timeout_ms;
+        if socket.write_shut {
+            return Status::Error(Errno::EPIPE);
+        }
+        let zerocopy = socket.option(n::SOL_SOCKET, n::SO_ZEROCOPY) != 0;
+        let before = pending.done;
+        let status = self.send_on(fd, conn, from, flags, (nonblocking, timeout), pending);
+        let taken = pending.done.saturating_sub(before);
+        if let Some(socket) = self.table.socket_mut(fd) {
+            // A call that blocks is told of when it is done, as one write.
+            pending.untold += taken;
+            if status != Status::Blocked {
+                socket.stamping.on_written(core::mem::take(&mut pending.untold), flags, zerocopy);
+            }
+        }
+        self.settle();
+        status
+    }
+
+    fn send_on(
+        &mut self,
+        fd: i32,
+        conn: ConnId,
+        from: &[Source<'_>],
+        flags: i64,
+        (nonblocking, timeout): (bool, u64),
+        pending: &mut Pending,
+    ) -> Status {
         let wanted: usize = from.iter().map(Source::len).sum();
         loop {
-            let taken = match self.write_some(conn, from, pending.done) {
+            let taken = match self.write_some(conn, from, flags, pending.done) {
                 Ok(taken) => taken,
                 Err(_) if pending.done > 0 => return Status::Done(pending.done as i64),
                 Err(Errno::EPIPE) => {
@@ -152,18 +217,34 @@ impl Posix {
         &mut self,
         conn: ConnId,
         from: &[Source<'_>],
+        flags: i64,
         done: usize,
     ) -> Result<usize, Errno> {
         let mut skip = done;
-        for source in from {
+        for (index, source) in from.iter().enumerate() {
             if skip >= source.len() && !source.is_empty() {
                 skip -= source.len();
                 continue;
             }
             let Source::Octets(octets) = source else { return Err(Errno::EFAULT) };
             let rest = octets.get(skip..).unwrap_or_default();
-            let taken = self.machine.shard.write(self.machine.now, conn, rest);
-            self.settle();
+            let last = from.get(index + 1..).unwrap_or_default().iter().all(Source::is_empty);
+            // Between the parts of one call more is to come at once.
+            let end = match flags & (n::MSG_MORE | n::MSG_EOR) {
+                _ if !last => WriteEnd::More,
+                n::MSG_EOR => WriteEnd::Record,
+                0 => WriteEnd::Open,
+                _ => WriteEnd::More,
+            };
+            let now = self.machine.now;
+            let taken = self.machine.shard.write_with(now, conn, rest, end);
+            if flags & n::MSG_OOB != 0 && last && taken == Ok(rest.len()) {
+                let _ = self.machine.shard.mark_urgent(now, conn);
+            }
+            if !last {
+                return taken.map_err(|_| Errno::EPIPE);
+            }
+            self.machine.settle();
             return taken.map_err(|_| Errno::EPIPE);
         }
         Ok(0)

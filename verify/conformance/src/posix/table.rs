@@ -23,6 +23,8 @@ pub enum Entry {
     PipeOut(PipeId),
     /// The end of a pipe that is written.
     PipeIn(PipeId),
+    /// A file of so many zeros.
+    File(usize),
 }
 
 /// What a socket stands for.
@@ -154,6 +156,13 @@ impl Table {
         }
     }
     /// Every socket.
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Socket(socket) => Some(&**socket),
+            _ => None,
+        })
+    }
+    /// Every socket, to change.
     pub fn sockets_mut(&mut self) -> impl Iterator<Item = &mut Socket> {
         self.entries.values_mut().filter_map(|entry| match entry {
             Entry::Socket(socket) => Some(&mut **socket),

@@ -1,0 +1,135 @@
+//! What an application says of its writes, and how much it may write: records, more to come, buffers
+//! of its own size, the low-water mark; closing the reading side; the manner of Linux.
+
+use super::bench::*;
+use crate::*;
+use usertcp_base::Span;
+use usertcp_wire::tcp::Flags;
+
+fn spans_and_pushes(out: &[Out]) -> std::vec::Vec<(i64, usize, bool)> {
+    out.iter().map(|out| (out.seq, out.len(), out.has(Flags::PSH))).collect()
+}
+
+/// No segment crosses the end of a record, and what is in front of it waits for nothing.
+#[test]
+fn a_record_ends_a_segment() {
+    let mut bench = Start { fixed_window: Some(2000), ..Start::default() }.go();
+    assert_eq!(spans(&bench.write_with(2400, WriteEnd::Open)), [(0, 1000), (1000, 1000)]);
+    assert_eq!(spans(&bench.write_with(1400, WriteEnd::Record)), []);
+    assert_eq!(spans(&bench.write_with(2000, WriteEnd::Open)), []);
+    let mut out = bench.send(bench.peer());
+    out.extend(bench.send(bench.peer()));
+    out.extend(bench.send(bench.peer()));
+    let expected = [
+        (2000, 1000, false),
+        // The record ends at 3800.
+        (3000, 800, true),
+        (3800, 1000, false),
+        (4800, 1000, true),
+    ];
+    assert_eq!(spans_and_pushes(&out), expected);
+    let _ = bench.send(bench.peer());
+    assert_eq!(bench.tcb.rare.record_after(bench.tcb.snd.una - 1), None);
+}
+
+/// A record is sent again as the same segment.
+#[test]
+fn a_record_sent_again_still_ends_there() {
+    let mut bench = Start { fixed_window: Some(10_000), ..Start::default() }.go();
+    let _ = bench.write_with(300, WriteEnd::Record);
+    assert_eq!(spans(&bench.write_with(1000, WriteEnd::Open)), [(300, 1000)]);
+    let again = bench.pass(1000);
+    assert_eq!(spans_and_pushes(&again)[0], (0, 300, true));
+}
+
+/// MSG_MORE: a partial segment waits for the next write, or 200 ms; full ones do not.
+#[test]
+fn more_to_come_holds_a_partial_segment() {
+    let mut bench = Start::default().go();
+    assert_eq!(spans(&bench.write_with(1300, WriteEnd::More)), [(0, 1000)]);
+    assert_eq!(spans(&bench.write_with(100, WriteEnd::Open)), [(1000, 400)]);
+    let _ = bench.send(bench.peer());
+    assert_eq!(spans(&bench.write_with(10, WriteEnd::More)), []);
+    assert_eq!(spans(&bench.pass(199)), []);
+    assert_eq!(spans(&bench.pass(2)), [(1400, 10)]);
+}
+
+/// A buffer of the application's size is kept, whatever the window does.
+#[test]
+fn a_send_buffer_of_a_fixed_size() {
+    let mut bench = Start::default().with(|s| s.send_buffer_octets = 5000).go();
+    assert_eq!(bench.put(100_000), 5000);
+    let _ = bench.drain();
+    let _ = bench.send(bench.peer());
+    assert_eq!(bench.put(100_000), 5000);
+}
+
+/// Not more than the mark waits to be sent, and a writer is woken below half of it.
+#[test]
+fn the_low_water_mark_of_unsent_octets() {
+    let start = Start { fixed_window: Some(10_000), ..Start::default() };
+    let mut bench = start.with(|s| s.unsent_low_water_octets = 8000).go();
+    assert_eq!(bench.put(10_000), 8000);
+    assert_eq!(bench.drain().len(), 8);
+    assert_eq!(bench.put(100_000), 8000);
+    assert_eq!(bench.drain().len(), 2);
+    assert_eq!(bench.put(100_000), 2000);
+    let _ = bench.send(bench.peer_acks(4000));
+    let writable = bench.tcb.poll_writable(&bench.limits, &bench.pool);
+    assert!(!writable && !bench.effects.writable, "4000 octets wait, half of the mark");
+    let _ = bench.send(bench.peer_acks(5000));
+    assert!(bench.tcb.poll_writable(&bench.limits, &bench.pool), "3000 wait");
+}
+
+// proves SHLD-3: also for an application that shut both directions without letting go
+#[test]
+fn data_after_both_directions_were_shut_is_reset() {
+    let mut bench = Start::default().go();
+    bench.tcb.shutdown_read();
+    let out = bench.send(bench.peer().data(100));
+    assert!(out.iter().all(|out| !out.has(Flags::RST)), "the peer may still send: {out:?}");
+    let _ = bench.shutdown();
+    let out = bench.send(bench.peer().data(100));
+    assert!(out.iter().any(|out| out.has(Flags::RST)), "{out:?}");
+    assert_eq!(bench.ended, Some(usertcp_base::CloseReason::Aborted));
+}
+
+/// As Linux: a burst is a millisecond of the rate and ends in PSH; the first acknowledgement that is
+/// delayed waits the whole delay.
+#[test]
+fn the_manner_of_linux() {
+    let start = Start { super_segments: true, fixed_window: Some(7000), ..Start::default() };
+    let mut bench = start.with(|s| s.manner = Manner::Linux).go();
+    let out = bench.write(20_000);
+    assert_eq!(out.iter().map(Out::len).sum::<usize>(), 7000);
+    assert!(out.iter().all(|out| out.has(Flags::PSH) == (out.len() > 1000)), "{out:?}");
+    assert_eq!(bench.tcb.ack_settings().shortest, Span::from_millis(40));
+}
+
+/// A data segment after an idle time keeps the window if that was asked for.
+#[test]
+fn no_restart_after_idle() {
+    for (restart, kept) in [(true, false), (false, true)] {
+        let mut bench = Start::cubic().with(|s| s.restart_after_idle = restart).go();
+        for _ in 0..4 {
+            let _ = bench.write(20_000);
+            let _ = bench.send(bench.peer());
+            let _ = bench.send(bench.peer());
+        }
+        let before = bench.info().congestion_window_octets;
+        let _ = bench.pass(20_000);
+        let _ = bench.write(10);
+        assert_eq!(bench.info().congestion_window_octets == before, kept, "{before}");
+    }
+}
+
+/// Without tail probes the retransmission timer is all there is.
+#[test]
+fn no_tail_probe() {
+    for (probe, expected) in [(true, 1), (false, 0)] {
+        let mut bench = Start::sack().with(|s| s.tail_probe = probe).go();
+        let _ = bench.write(3000);
+        let _ = bench.pass(230);
+        assert_eq!(bench.counters.tail_probes, expected);
+    }
+}
