@@ -140,6 +140,15 @@ pub struct NetworkArgs {
         hide_possible_values = true
     )]
     pub ecn: Ecn,
+    /// How it looks on the wire where the standards leave a choice: own, linux
+    #[arg(
+        long,
+        default_value = "own",
+        value_name = "NAME",
+        ignore_case = true,
+        hide_possible_values = true
+    )]
+    pub profile: WireProfile,
     /// Send at most this fast on each stream: 10mbit, 1.5gbit, 1MB
     #[arg(long, value_name = "LIMIT", value_parser = units::parse_rate)]
     pub rate: Option<u64>,
@@ -182,6 +191,15 @@ pub enum Ecn {
     Accept,
     /// Asked for when connecting, too
     Ask,
+}
+
+/// How the stack looks on the wire where the standards leave a choice.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WireProfile {
+    /// Its own way
+    Own,
+    /// As Linux
+    Linux,
 }
 
 /// The kernel keeps 16 octets for a device's name, one of them the end.

@@ -5,7 +5,7 @@ use crate::bridge;
 use crate::facts::{self, ConnectionRow, LiveFacts, Memory, Snapshot};
 use crate::fault::Fault;
 use crate::network::{Acceptor, Network, Setup, Step};
-use crate::options::{Congestion, Ecn};
+use crate::options::{Congestion, Ecn, WireProfile};
 use crate::plan::Plan;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -147,6 +147,10 @@ fn describe(plan: &Plan) -> Result<Builder, Fault> {
         .settings(settings)
         .limits(Limits::default())
         .memory_budget(memory);
+    let builder = match plan.profile {
+        WireProfile::Own => builder,
+        WireProfile::Linux => builder.linux_manner(),
+    };
     Ok(match plan.rate_octets_per_second {
         Some(rate) => builder.rate_limit(rate),
         None => builder,

@@ -3,7 +3,7 @@
 
 use crate::cidr::Cidr;
 use crate::fault::Fault;
-use crate::options::{Congestion, Ecn, NetworkArgs};
+use crate::options::{Congestion, Ecn, NetworkArgs, WireProfile};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A stack and its device, as wanted.
@@ -21,6 +21,8 @@ pub struct Plan {
     pub congestion: Congestion,
     /// Explicit congestion notification of new streams.
     pub ecn: Ecn,
+    /// How it looks on the wire.
+    pub profile: WireProfile,
     /// Octets per second each stream may send at most.
     pub rate_octets_per_second: Option<u64>,
     /// Octets for packets, in all.
@@ -44,6 +46,7 @@ impl Plan {
             mtu: options.mtu,
             congestion: options.cc,
             ecn: options.ecn,
+            profile: options.profile,
             rate_octets_per_second: options.rate,
             memory_octets: options.memory,
         })

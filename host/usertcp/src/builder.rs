@@ -170,6 +170,16 @@ where
         self
     }
 
+    /// Looks like Linux on the wire, where the standards leave a choice: delayed acknowledgements,
+    /// bursts and PSH, SYNs before it gives up. Other settings stay as they are.
+    #[must_use]
+    pub fn linux_manner(mut self) -> Self {
+        let linux = Settings::linux();
+        let settings = &mut self.profile.settings;
+        (settings.manner, settings.syn_retries) = (linux.manner, linux.syn_retries);
+        self
+    }
+
     /// Payload octets per second each connection may send, until it is told otherwise.
     #[must_use]
     pub fn rate_limit(mut self, octets_per_second: u64) -> Self {

@@ -56,4 +56,6 @@ pub use usertcp_device::{DeviceFacts, Queue};
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
-pub use usertcp_tcp::{EcnMode, Info, KeepAlive, Settings, StateName};
+pub use usertcp_tcp::{
+    EcnMode, Info, KeepAlive, Manner, RecoveryState, Settings, StateName, WriteEnd,
+};

@@ -18,7 +18,7 @@ use usertcp_base::ConnId;
 /// The first port a peer connects from.
 pub const FIRST_PEER_PORT: u16 = 50_001;
 /// Octets of one buffer at most.
-const LARGEST_BUFFER: i64 = 1 << 26;
+const LARGEST_BUFFER: i64 = 1 << 24;
 
 /// What a call came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,7 +110,7 @@ impl Kernel {
     /// The peer is to open a connection: it becomes the one under test.
     pub fn passive_flow(&mut self) {
         let remote = (self.setup.remote, FIRST_PEER_PORT + self.passive);
-        self.passive += 1;
+        self.passive = self.passive.wrapping_add(1) % 10_000;
         let mut flow = Flow::new((self.setup.local, self.setup.bind_port), remote, self.peer_shift);
         flow.scaled_echoes = self.setup.scaled_echoes;
         self.flow = Some(flow);

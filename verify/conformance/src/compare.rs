@@ -33,7 +33,7 @@ pub fn time_differs(
         When::RelativeRange(first, last) => (base + first, base + last),
     };
     let slack = tolerance.max(last.saturating_sub(previous) / 8);
-    if actual + slack >= first && actual <= last + slack {
+    if actual.saturating_add(slack) >= first && actual <= last.saturating_add(slack) {
         return None;
     }
     let expected = if first == last {

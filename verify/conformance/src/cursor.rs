@@ -3,6 +3,9 @@
 
 use crate::script::Stop;
 
+/// The longest time in a script: the stack's timers are run through one by one.
+const LONGEST_SECONDS: u64 = 1_000_000;
+
 /// A place in the text.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
@@ -139,6 +142,9 @@ impl<'a> Cursor<'a> {
         }
         let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
         let seconds: u64 = if whole.is_empty() { 0 } else { parsed(whole, &start)? };
+        if seconds > LONGEST_SECONDS {
+            return Err(start.error("a time beyond eleven days"));
+        }
         Ok(seconds.saturating_mul(1_000_000).saturating_add(parsed(&micros, &start)?))
     }
 }

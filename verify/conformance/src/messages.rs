@@ -17,7 +17,7 @@ pub struct Buffer {
 }
 
 /// Octets of one buffer, and of all of a vector, at most.
-const LARGEST: i64 = 1 << 26;
+const LARGEST: i64 = 1 << 24;
 
 /// The buffers of a vector.
 pub fn vector(arg: &Arg) -> Result<Vec<Buffer>, Missing> {

@@ -134,7 +134,10 @@ impl Setup {
             "tolerance_usecs" => self.tolerance = number()?.max(4000),
             "tolerance_percent" if value == "12.5" => {}
             "strict_segments" => self.strict_segments = true,
-            "mtu" => self.mtu = short()?,
+            "mtu" => {
+                let least = if self.mode.v6 { 1280 } else { 576 };
+                self.mtu = Some(short()?).filter(|mtu| *mtu >= least).ok_or_else(bad)?;
+            }
             "mss" => self.merged_mss = Some(short()?).filter(|mss| *mss > 0),
             "tcp_ts_tick_usecs" => self.stamp_tick = Some(number()?).filter(|tick| *tick > 0),
             "tcp_ts_ecr_scaled" => self.scaled_echoes = true,

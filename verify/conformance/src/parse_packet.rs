@@ -24,13 +24,17 @@ pub fn packet(cursor: &mut Cursor<'_>, inbound: bool) -> Result<Packet, Stop> {
     cursor.expect(":")?;
     let last: i64 = cursor.number()?;
     cursor.expect("(")?;
-    packet.length = cursor.fitting("length")?;
+    packet.length = cursor.fitting::<u16>("length")?.into();
     cursor.expect(")")?;
     packet.seq = u32::try_from(first).map_err(|_| cursor.error("sequence number out of range"))?;
     if last as u32 != packet.seq.wrapping_add(packet.length) {
         return Err(cursor.error("the sequence range and the length do not agree"));
     }
     fields(cursor, &mut packet)?;
+    let headers = 60 + packet.options.as_ref().map_or(0, |all| options_length(all) as u32);
+    if inbound && packet.length + headers > u32::from(u16::MAX) {
+        return Err(cursor.error("an inbound packet beyond 65535 octets"));
+    }
     if inbound && packet.window.is_none() {
         return Err(cursor.error("an inbound packet needs `win`"));
     }

@@ -354,7 +354,7 @@ impl Run {
                 self.blocked = Some(Blocked { progress, line, began, ends });
                 Ok(())
             }
-            (outcome, Some(ends)) if ends > began + self.kernel.setup.tolerance => {
+            (outcome, Some(ends)) if ends > began.saturating_add(self.kernel.setup.tolerance) => {
                 judge(line, &progress.call, outcome)?;
                 let name = &progress.call.name;
                 Err(Stop::failed(line, format!("`{name}` was to block, and did not")))
@@ -423,7 +423,7 @@ impl Run {
         flow.learn(wanted, &whole);
         if let (Some(tick), Some(off)) =
             (self.kernel.setup.stamp_tick, flow.stamp_error(wanted, &whole))
-            && u64::from(off) * tick > tolerance
+            && u64::from(off).saturating_mul(tick) > tolerance
         {
             trouble.push(format!("TS val: off by {off} ticks of {tick} us"));
         }

@@ -109,7 +109,7 @@ pub fn options_length(options: &[Opt]) -> usize {
 
 fn option_octets(option: &Opt) -> Vec<u8> {
     let with = |kind: u8, content: &[u8]| {
-        let mut out = vec![kind, content.len() as u8 + 2];
+        let mut out = vec![kind, (content.len() + 2).min(255) as u8];
         out.extend_from_slice(content);
         out
     };

@@ -126,6 +126,9 @@ impl Runner<'_> {
             }
             ["link", "set", "dev", _, "mtu", mtu] | ["link", "set", _, "mtu", mtu] => {
                 let mtu: u16 = mtu.parse().map_err(|_| missing(&command.text))?;
+                if mtu < 1280 {
+                    return Err(missing(&command.text));
+                }
                 self.defaults.set_mtu(mtu);
                 Ok(())
             }
@@ -149,6 +152,9 @@ impl Runner<'_> {
                 "mtu" => {
                     let first = value()?;
                     let mtu = number(if first == "lock" { value()? } else { first })?;
+                    if mtu < 1280 {
+                        return Err(missing(&command.text));
+                    }
                     self.defaults.set_mtu(mtu.min(65_535) as u16);
                 }
                 "advmss" => {

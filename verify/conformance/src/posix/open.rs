@@ -164,7 +164,7 @@ impl Posix {
         let (nonblocking, timeout) = (socket.nonblocking, socket.send_timeout_ms);
         let port = bound.map(|(_, port)| port).filter(|port| *port != 0);
         let port = port.unwrap_or_else(|| {
-            self.ports += 1;
+            self.ports = self.ports % 20_000 + 1;
             FIRST_PORT + self.ports - 1
         });
         let Some(socket) = self.table.socket(fd) else { return Status::Error(Errno::EBADF) };
@@ -256,6 +256,10 @@ impl Posix {
         let Some(socket) = self.table.socket_mut(fd) else { return Status::Error(Errno::EBADF) };
         socket.read_shut |= how != n::SHUT_WR;
         socket.write_shut |= how != n::SHUT_RD;
+        if how != n::SHUT_WR {
+            // One that is over reads no more anyway.
+            let _ = self.machine.shard.shutdown_read(conn);
+        }
         let done = if how == n::SHUT_RD {
             Ok(())
         } else {

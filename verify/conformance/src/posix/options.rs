@@ -166,7 +166,7 @@ fn integer(value: &[u8]) -> Option<i64> {
 fn milliseconds(value: &[u8]) -> Option<u64> {
     let long = |at: usize| Some(i64::from_ne_bytes(value.get(at..at + 8)?.try_into().ok()?));
     let (seconds, micros) = (u64::try_from(long(0)?).ok()?, u64::try_from(long(8)?).ok()?);
-    Some(seconds.saturating_mul(1000).saturating_add(micros.div_ceil(1000)))
+    Some(seconds.saturating_mul(1000).saturating_add(micros.div_ceil(1000)).min(1_000_000_000))
 }
 
 fn option_text(level: i64, name: i64) -> String {

@@ -40,6 +40,9 @@ pub struct EpollEvent {
     pub data: u64,
 }
 
+/// A wait of more is one of eleven days.
+const LONGEST_MS: u64 = 1_000_000_000;
+
 const READABLE: i64 = n::POLLIN | n::POLLRDNORM;
 const WRITABLE: i64 = n::POLLOUT | n::POLLWRNORM;
 /// Told whether asked or not.
@@ -63,7 +66,7 @@ impl Posix {
 
     fn begin_wait(&self, timeout_ms: i64, pending: &mut Pending) {
         if let (None, Ok(timeout)) = (pending.deadline, u64::try_from(timeout_ms)) {
-            pending.deadline = Some(self.machine.now + Span::from_millis(timeout));
+            pending.deadline = Some(self.machine.now + Span::from_millis(timeout.min(LONGEST_MS)));
         }
     }
 

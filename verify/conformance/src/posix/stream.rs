@@ -222,7 +222,7 @@ impl Posix {
     ) -> Result<usize, Errno> {
         let mut skip = done;
         for (index, source) in from.iter().enumerate() {
-            if skip >= source.len() && !source.is_empty() {
+            if skip >= source.len() {
                 skip -= source.len();
                 continue;
             }
