@@ -19,6 +19,24 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+/// Calls on a descriptor that are known.
+const CALLS: [&str; 15] = [
+    "accept",
+    "bind",
+    "close",
+    "connect",
+    "fcntl",
+    "getsockopt",
+    "listen",
+    "read",
+    "recv",
+    "recvfrom",
+    "send",
+    "sendto",
+    "setsockopt",
+    "shutdown",
+    "write",
+];
 /// Longest read or write, octets.
 const MOST_OCTETS: i64 = 1 << 26;
 /// The congestion control that scripts are about, unless they name one.
@@ -154,6 +172,9 @@ pub(super) fn arg(call: &Call, index: usize) -> &Arg {
 }
 
 fn on_descriptor(call: &Call, files: &mut Files, setup: &Setup) -> Result<Kind, Missing> {
+    if !CALLS.contains(&call.name.as_str()) {
+        return Err(Missing(format!("call `{}`", call.name)));
+    }
     let numbered = number(arg(call, 0))?;
     let Some(file) = files.get(&numbered).cloned() else {
         return Ok(Kind::Now(Outcome::Error(errno::Errno::EBADF)));
@@ -185,7 +206,8 @@ fn on_descriptor(call: &Call, files: &mut Files, setup: &Setup) -> Result<Kind, 
             match number(arg(call, 1))? {
                 n::SHUT_RD => net::Shutdown::Read,
                 n::SHUT_WR => net::Shutdown::Write,
-                _ => net::Shutdown::Both,
+                n::SHUT_RDWR => net::Shutdown::Both,
+                other => return Err(Missing(format!("`shutdown` by {other}"))),
             },
         )),
         "fcntl" => control(call, &file)?,
