@@ -80,6 +80,9 @@ size_up() {
 set_up() {
     ip link set lo up
     echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range
+    # Ports that servers of the checks listen on: a client of an earlier check that drew one would keep
+    # it in TIME-WAIT, and the server could not bind it.
+    echo 8077,9000 >/proc/sys/net/ipv4/ip_local_reserved_ports
     # Between two devices of ours, for connect_own_echo.
     echo 1 >/proc/sys/net/ipv4/ip_forward
     # Default congestion control of the kernel side: not every kernel allows every one here.
@@ -129,6 +132,18 @@ await_port() {
     for _ in $(seq 100); do
         (: <"/dev/tcp/$1/$2") 2>/dev/null && return
         sleep 0.1
+    done
+    return 1
+}
+
+# await_listener PORT PID: waits until some address listens on the port; not if the process ends before.
+await_listener() {
+    local port
+    port=$(printf ':%04X 0+:0000 0A' "$1")
+    for _ in $(seq 100); do
+        grep -qE "$port" /proc/net/tcp /proc/net/tcp6 && return
+        kill -0 "$2" 2>/dev/null || return 1
+        sleep 0.05
     done
     return 1
 }

@@ -38,7 +38,7 @@ CHECKS=(
     download_v4 download_v6 upload
     browser
     parallel_500 wrk h2load churn small_memory
-    connect_kernel_echo connect_v6 connect_own_echo
+    connect_kernel_echo connect_v6 connect_own_echo md5
     wire_download wire_upload wire_wrk
     fault_device_busy fault_bad_cidr fault_unknown_option fault_no_directory fault_refused
     nothing_left stop

@@ -33,8 +33,8 @@ pub struct Cubic {
 /// that what must not count — idle, application-limited, repairing — simply is not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Epoch {
-    /// W_est in 1/65536 octet: what Reno would have.
-    estimate: u64,
+    /// W_est: what Reno would have.
+    estimate: Fine,
     /// W_max; zero while undefined.
     peak: u32,
     /// cwnd_prior: the window before the last reduction; zero while there was none.
@@ -48,6 +48,26 @@ struct Epoch {
     running: bool,
 }
 
+/// Octets and 1/65536 of one, in six octets of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fine {
+    octets: u32,
+    part: u16,
+}
+
+impl Fine {
+    const fn octets(octets: u32) -> Fine {
+        Fine { octets, part: 0 }
+    }
+    /// The sum, at most the largest window.
+    fn plus(self, fine: u64) -> Fine {
+        let all = (u64::from(self.octets) << 16 | u64::from(self.part)).saturating_add(fine);
+        let all = all.min(u64::from(MAX_WINDOW) << 16);
+        // At most 2^46.
+        Fine { octets: (all >> 16) as u32, part: all as u16 }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SavedCubic {
     window: Saved,
@@ -57,7 +77,7 @@ struct SavedCubic {
 impl Epoch {
     const fn none() -> Epoch {
         Epoch {
-            estimate: 0,
+            estimate: Fine::octets(0),
             peak: 0,
             prior: 0,
             k_micros: 0,
@@ -79,7 +99,7 @@ impl Epoch {
         if self.prior == 0 {
             self.prior = window;
         }
-        self.estimate = u64::from(window) << 16;
+        self.estimate = Fine::octets(window);
         self.elapsed_micros = 0;
         self.part = 0;
         self.running = true;
@@ -96,12 +116,11 @@ impl Epoch {
     /// W_est (RFC 9438 §4.3): α = 3(1 − β)/(1 + β) = 9/17 below cwnd_prior, 1 from there on.
     fn advance_estimate(&mut self, octets: u32, window: &Window) {
         let (numerator, denominator) =
-            if self.estimate >> 16 < u64::from(self.prior) { (9, 17) } else { (1, 1) };
+            if self.estimate.octets < self.prior { (9, 17) } else { (1, 1) };
         // At most 2^16 · 9 · 2^32.
         let step = ((u64::from(window.mss()) * numerator) << 32)
             / (u64::from(window.octets().max(1)) * denominator);
-        let most = u64::from(MAX_WINDOW) << 16;
-        self.estimate = self.estimate.saturating_add(share(step, octets)).min(most);
+        self.estimate = self.estimate.plus(share(step, octets));
     }
 }
 
@@ -149,8 +168,7 @@ impl Cubic {
         self.epoch.advance_estimate(octets, &self.window);
         let Epoch { peak, k_micros, elapsed_micros, estimate, .. } = self.epoch;
         let curve = Curve { peak, k_micros, mss: self.window.mss() };
-        // Shift leaves at most 30 bits, see `advance_estimate`.
-        let friendly = (estimate >> 16) as u32;
+        let friendly = estimate.octets;
         if curve.at(elapsed_micros) < friendly {
             self.follow_reno(friendly);
         } else {
@@ -164,7 +182,7 @@ impl Cubic {
         let window = self.window.octets();
         if friendly > window {
             self.window.grow(friendly - window);
-            self.epoch.part = self.epoch.estimate as u16;
+            self.epoch.part = self.epoch.estimate.part;
         }
     }
 
@@ -186,6 +204,7 @@ impl CongestionController for Cubic {
 
     /// Time with nothing in flight does not count (RFC 9438 §5.8, MUST NOT).
     fn on_sent(&mut self, sent: &Sent) {
+        self.window.on_sent(sent);
         if sent.first_after_idle {
             self.take_time(sent.now);
         }
@@ -251,7 +270,7 @@ impl CongestionController for Cubic {
                     self.begin_again();
                 }
             }
-            PathChange::RecoveryEnded => self.window.on_recovery_ended(),
+            PathChange::RecoveryEnded => self.window.on_recovery_ended(&BACKOFF),
         }
     }
 

@@ -13,6 +13,7 @@ mod curve;
 mod fixed;
 mod hystart;
 mod pacing;
+mod pipe_ack;
 mod reno;
 mod residue;
 mod window;

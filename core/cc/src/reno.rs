@@ -64,7 +64,9 @@ impl CongestionController for Reno {
         Reno::with_window(Window::start(path))
     }
 
-    fn on_sent(&mut self, _sent: &Sent) {}
+    fn on_sent(&mut self, sent: &Sent) {
+        self.window.on_sent(sent);
+    }
 
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         let before = self.window.octets();
@@ -107,7 +109,7 @@ impl CongestionController for Reno {
                     self.begin_again();
                 }
             }
-            PathChange::RecoveryEnded => self.window.on_recovery_ended(),
+            PathChange::RecoveryEnded => self.window.on_recovery_ended(&BACKOFF),
         }
     }
 

@@ -3,16 +3,19 @@
 //! Owns: window and threshold, slow start, what validates a window, restart after idle, the way
 //! down at a congestion event and back when it was none, the budget that follows.
 //! Must not know: how congestion avoidance grows a window (each controller's own affair).
-//! Implements: RFC 5681 §3.1 and §4.1, RFC 3465 §2, RFC 6928 §2, RFC 7661 §4.4, RFC 8511 §3.1.
+//! Implements: RFC 5681 §3.1 and §4.1, RFC 3465 §2, RFC 6928 §2, RFC 7661 §4.3 and §4.4, RFC 8511 §3.1.
 //!
 //! Growth counts octets *delivered* (cumulatively or selectively), never acknowledgements: ten
 //! thousand duplicates or one-octet acknowledgements are worth what they deliver.
 
 use usertcp_base::{Instant, Span, Stamp};
 
-use crate::api::{AckSample, Budget, Congestion, CongestionKind, PathStart, Residue, Snapshot};
+use crate::api::{
+    AckSample, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot,
+};
 use crate::hystart::{HyStart, Phase, Verdict};
 use crate::pacing::{self, Gain, LOCAL_RTT};
+use crate::pipe_ack::PipeAck;
 use crate::residue::{Parked, Tag};
 
 /// No window is larger: nothing larger can be announced (RFC 7323 §2.3).
@@ -31,6 +34,14 @@ const PARKED_RTO: Span = Span::from_secs(1);
 pub(crate) struct Fraction {
     pub(crate) numerator: u32,
     pub(crate) denominator: u32,
+}
+
+impl Fraction {
+    fn of(self, octets: u32) -> u32 {
+        let part =
+            u64::from(octets) * u64::from(self.numerator) / u64::from(self.denominator.max(1));
+        u32::try_from(part).unwrap_or(MAX_WINDOW)
+    }
 }
 
 /// What an algorithm keeps after loss, and after a mark if the mark is known to come from a
@@ -81,6 +92,7 @@ pub(crate) struct Window {
     /// When use last justified the window.
     validated: Stamp,
     hystart: HyStart,
+    pipe_ack: PipeAck,
     /// The path is too short to be worth pacing.
     local: bool,
     /// Nothing was acknowledged since the start or an idle time: an initial window may leave at once.
@@ -124,6 +136,7 @@ impl Window {
             srtt_micros: micros(rtt),
             validated: path.now.stamp(),
             hystart: HyStart::new(),
+            pipe_ack: PipeAck::undefined(),
             local: !rtt.is_zero() && rtt < LOCAL_RTT,
             opening: true,
             timed_out: false,
@@ -185,6 +198,13 @@ impl Window {
         }
     }
 
+    /// What is sent again counts while a loss in an unused window is repaired.
+    pub(crate) fn on_sent(&mut self, sent: &Sent) {
+        if sent.retransmission {
+            self.pipe_ack.on_resent(sent.octets);
+        }
+    }
+
     pub(crate) fn grow(&mut self, octets: u32) {
         self.octets = self.octets.saturating_add(octets).min(MAX_WINDOW);
     }
@@ -208,6 +228,7 @@ impl Window {
             self.local = sample.min_rtt < LOCAL_RTT;
         }
         self.opening = false;
+        self.pipe_ack.on_ack(sample.now, sample.acked_octets, sample.round_ended, self.srtt_micros);
         if !sample.in_recovery {
             self.timed_out = false;
         }
@@ -264,7 +285,10 @@ impl Window {
     pub(crate) fn on_congestion(&mut self, event: &Congestion, backoff: &Backoff) {
         match event.kind {
             CongestionKind::Loss => {
-                let _ = self.lower_threshold(event.flight_octets, backoff.loss);
+                let unused = self.non_validated(event.flight_octets);
+                let used = event.flight_octets.max(unused.unwrap_or(0));
+                let _ = self.lower_threshold(used, backoff.loss);
+                self.pipe_ack.on_loss(unused.is_some());
                 self.octets = self.octets.min(self.threshold);
                 self.timed_out = false;
             }
@@ -280,6 +304,7 @@ impl Window {
                 if first {
                     let _ = self.lower_threshold(event.flight_octets, backoff.loss);
                 }
+                self.pipe_ack.on_loss(false);
                 self.octets = self.mss;
                 self.timed_out = true;
             }
@@ -287,13 +312,21 @@ impl Window {
         self.hystart.set_phase(Phase::Done);
     }
 
+    /// pipeACK of a window that neither the last rounds nor the present flight used by half: it is
+    /// not validated (RFC 7661 §4.3), and a loss counts the larger of the two (§4.4.1).
+    fn non_validated(&self, flight: u32) -> Option<u32> {
+        let half = self.octets / 2;
+        // The last whole round is one doubling behind in slow start.
+        let behind = if self.in_slow_start() { 2 } else { 1 };
+        let unused = |octets: u32| octets.saturating_mul(behind) < half && flight < half;
+        self.pipe_ack.octets().filter(|octets| unused(*octets))
+    }
+
     /// From the flight, not from the window (RFC 5681 §3.1, MUST): what was not in flight has not
     /// been tested. A flight beyond the window is left over from before an earlier reduction.
     /// Returns what is kept; the threshold is that, but at least two segments.
     fn lower_threshold(&mut self, flight: u32, keep: Fraction) -> u32 {
-        let kept = u64::from(flight.min(self.octets)) * u64::from(keep.numerator)
-            / u64::from(keep.denominator.max(1));
-        let kept = u32::try_from(kept).unwrap_or(MAX_WINDOW);
+        let kept = keep.of(flight.min(self.octets));
         self.threshold = kept.max(self.mss * 2);
         kept
     }
@@ -310,8 +343,15 @@ impl Window {
         Undone::Restored
     }
 
-    pub(crate) fn on_recovery_ended(&mut self) {
+    /// What had to be sent again in a window that was not validated comes off it (RFC 7661 §4.4.1):
+    /// (max(pipeACK, LossFlightSize) − R)/2, the half being the algorithm's own fraction.
+    pub(crate) fn on_recovery_ended(&mut self, backoff: &Backoff) {
         self.timed_out = false;
+        if let Some(resent) = self.pipe_ack.on_recovered() {
+            let kept = self.threshold.saturating_sub(backoff.loss.of(resent));
+            self.octets = self.octets.min(kept.max(self.mss));
+            self.threshold = kept.max(self.mss * 2);
+        }
     }
 
     /// RFC 5681 §4.1 in the gentler way of RFC 7661: half per timeout that passed, down to an

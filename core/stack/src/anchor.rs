@@ -12,7 +12,7 @@ use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId};
-use usertcp_tcp::{Effects, Handshake, Segment, Signal, SignalKind, TimeWait};
+use usertcp_tcp::{Effects, Handshake, Segment, Signal, SignalKind, SoftErrors, TimeWait};
 
 /// The record.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub(crate) struct Opening<C> {
     pub profile: Profile<C>,
     /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
     pub closed: bool,
+    pub soft_errors: SoftErrors,
 }
 
 /// Half-open, parked, TIME-WAIT: all of them this (BG-5, MSL-1).
@@ -77,14 +78,15 @@ impl<C> Body<C> {
 impl<C> Opening<C> {
     /// RFC 5927 §5, RFC 9293 §3.9.2.2: a hard error about our very SYN ends the attempt, a soft one
     /// is told. `None`: it is about something else.
-    pub(crate) fn on_signal(&self, signal: &Signal) -> Option<Effects> {
+    pub(crate) fn on_signal(&mut self, now: Instant, signal: &Signal) -> Option<Effects> {
         if signal.seq != self.handshake.iss() {
             return None;
         }
         Some(match signal.kind {
             SignalKind::Hard => Effects::ended(CloseReason::Unreachable),
             SignalKind::Soft => {
-                let soft_error = self.profile.settings.soft_errors;
+                let wanted = self.profile.settings.soft_errors;
+                let soft_error = wanted && self.soft_errors.on_error(now);
                 Effects { soft_error, ..Effects::default() }
             }
             // A SYN is never too big.

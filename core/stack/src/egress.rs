@@ -105,7 +105,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.table.anchors.get_mut(id)?;
         let flow = anchor.flow;
         let Body::Hot(hot) = anchor.body else { return Some(frame) };
-        let room = SendRoom { largest_payload_octets: self.largest_payload() };
+        let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let tcb = self.table.hot.at_mut(hot)?;
         let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
         let PollSegment::Segment(segment) = outcome else {
@@ -126,8 +126,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The largest payload one packet may carry; a connection takes its MSS when that is more.
-    fn largest_payload(&self) -> u32 {
-        if !self.common.super_segments {
+    fn largest_payload(&self, flow: &FlowKey) -> u32 {
+        if !self.common.super_segments || self.is_protected(flow) {
             return 0;
         }
         self.device.largest_packet_octets.saturating_sub(120).min(SUPER_SEGMENT_OCTETS)
@@ -153,18 +153,30 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Outgoing { mut reply, payload, gso_octets } = segment;
         reply.header.source_port = flow.local_port;
         reply.header.destination_port = flow.remote_port;
+        let signs = self.reserve_auth(flow, &mut reply);
         let tcp_octets = tcp::header_len(&reply.options, reply.header.flags);
         let length = u32::try_from(tcp_octets + payload.len()).ok()?;
         let pseudo = self.ip.pseudo_sum(flow, length);
         let offloaded = self.device.checksum_offload;
-        let checksum = if offloaded {
+        let signed = match signs {
+            true => Some(self.signed_header(flow, &reply, &payload, pseudo, offloaded)?),
+            false => None,
+        };
+        let checksum = if offloaded || signs {
             EmitChecksum::Partial(pseudo)
         } else {
             EmitChecksum::Full(sum_of(pseudo, &payload))
         };
         self.count_out(&payload);
-        let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| {
-            tcp::emit(out, &reply.header, &reply.options, checksum)
+        let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| match signed
+            .as_ref()
+            .and_then(|signed| signed.octets.get(..signed.len))
+        {
+            Some(header) if header.len() == out.len() => {
+                out.copy_from_slice(header);
+                header.len()
+            }
+            _ => tcp::emit(out, &reply.header, &reply.options, checksum),
         })?;
         let counters = &mut self.common.counters;
         counters.octets_copied = counters.octets_copied.wrapping_add(copied as u64);

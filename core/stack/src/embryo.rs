@@ -52,6 +52,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Admitted::Cookie if gate == Gate::Ask => {
                 self.common.drop_packet(None, now, DropReason::EmbryoLimit);
             }
+            // A cookie would forget the peer's number, which the keys are made from (RFC 5925 §7.8).
+            Admitted::Cookie if self.is_protected(flow) => {
+                self.common.drop_packet(None, now, DropReason::EmbryoLimit);
+            }
             Admitted::Record => self.open_embryo(now, flow, listener, &syn, above),
             Admitted::Cookie => self.send_cookie(now, flow, listener, syn),
             Admitted::Refused(reason) => self.common.drop_packet(None, now, reason),
@@ -61,7 +65,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn answer(&self, flow: &FlowKey, listener: ListenerId) -> Option<Answer<C>> {
         let profile = *self.listeners.get(listener)?.settings();
         let path = self.path_facts(flow);
-        let offer = Offer::new(&profile.settings, &self.common.limits, &path);
+        let offer = self.offer(&profile.settings, flow, &path);
         let timestamp_offset = isn::timestamp_offset(&self.secrets, flow);
         Some(Answer { profile, path, offer, timestamp_offset })
     }
@@ -260,14 +264,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         flow: &FlowKey,
         mut segment: Segment,
     ) {
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let Body::Embryo(handshake, listener) = &mut anchor.body else { return };
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let Body::Embryo(_, listener) = &anchor.body else { return };
         let listener = *listener;
         let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
         else {
             return self.discard(id);
         };
-        let path = crate::net::path_facts(&self.ip, flow);
+        let path = self.path_facts(flow);
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
+        let Body::Embryo(handshake, _) = &mut anchor.body else { return };
         let limits = &self.common.limits;
         let outcome = handshake.handle_segment(now, &mut segment, &profile.settings, &path, limits);
         match outcome {

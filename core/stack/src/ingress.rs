@@ -50,6 +50,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     remote_port: header.source_port,
                     local_port: header.destination_port,
                 };
+                if let Err(reason) =
+                    self.authenticate(&flow, &input, &header, &options, header_octets)
+                {
+                    return self.common.drop_packet(None, now, reason);
+                }
                 (flow, into_segment(input, header, options, header_octets))
             }
             Err(reason) => return self.common.drop_packet(None, now, reason),
@@ -152,6 +157,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A reset to a stranger, as far as the bucket goes (AT-2).
     pub(crate) fn reset_stray(&mut self, now: Instant, flow: &FlowKey, reset: Option<Reset>) {
         let Some(reset) = reset else { return };
+        if self.cannot_sign(flow) {
+            return self.common.drop_packet(None, now, DropReason::AuthNoConnection);
+        }
         if !self.ip.allow_reset(now) {
             return self.common.drop_packet(None, now, DropReason::ResetLimited);
         }

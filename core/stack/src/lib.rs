@@ -12,6 +12,7 @@ extern crate alloc;
 mod admission;
 mod anchor;
 mod app;
+mod authentic;
 mod config;
 pub mod cookies;
 mod deadlines;
@@ -42,3 +43,6 @@ pub use gate::Decision;
 pub use listener::Gate;
 pub use shard::{Shard, Usage};
 pub use turn::{Arrival, Turn};
+pub use usertcp_auth::{
+    Algorithm as AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
+};

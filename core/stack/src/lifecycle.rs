@@ -14,7 +14,8 @@ use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, Tcb, Then, TimeWait,
+    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, Then,
+    TimeWait,
 };
 
 /// The next tick, at the earliest.
@@ -24,7 +25,12 @@ const QUEUED_GAP: Span = Span::from_millis(1);
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
-        crate::net::path_facts(&self.ip, flow)
+        let mut path = crate::net::path_facts(&self.ip, flow);
+        // The option is part of every segment: to TCP the path carries that much less.
+        let option_octets = self.auth_option_octets(flow);
+        path.segment_octets = path.segment_octets.saturating_sub(option_octets);
+        path.least_segment_octets = path.least_segment_octets.saturating_sub(option_octets);
+        path
     }
 
     /// Gives `id` a TCB, and the segment that completed its handshake to the TCB. There is room.
@@ -39,6 +45,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
         let path = self.path_facts(&flow);
+        let mut opening = *opening;
+        let peer_mss = &mut opening.agreed.peer_mss_octets;
+        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(&flow));
+        let opening = &opening;
         let settings = self.common.shelf.share(&profile.settings);
         let tcb =
             Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
@@ -275,14 +285,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(id) = self.table.find(&signal.flow) else {
             return self.common.drop_packet(None, now, unmatched);
         };
-        let signal = crate::net::segment_signal(&self.ip, signal);
+        let flow = signal.flow;
+        let mut signal = crate::net::segment_signal(&self.ip, signal);
+        if signal.kind == SignalKind::Hard && self.auth.info(&flow).is_some() {
+            // RFC 5925 §7.8: what is not signed does not end what is.
+            signal.kind = SignalKind::Soft;
+        }
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let effects = match &anchor.body {
+        let effects = match &mut anchor.body {
             Body::Hot(hot) => match self.table.hot.at_mut(*hot) {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
             },
-            Body::Opening(opening) => match opening.on_signal(&signal) {
+            Body::Opening(opening) => match opening.on_signal(now, &signal) {
                 Some(effects) => effects,
                 None => return self.common.drop_packet(Some(id), now, unmatched),
             },

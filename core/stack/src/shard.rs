@@ -18,6 +18,7 @@ use crate::ready::ReadyList;
 use crate::table::Table;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use usertcp_auth::Auth;
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
@@ -35,6 +36,8 @@ pub struct Shard<C, O> {
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
     pub(crate) cookies: Cookies,
+    /// Keys and sessions of protected connections.
+    pub(crate) auth: Auth,
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
@@ -105,6 +108,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ip,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
+            auth: Auth::new(),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
             shed_next: 0,

@@ -184,6 +184,7 @@ impl<C: CongestionController> Tcb<C> {
             self.keep_alive.on_heard();
             self.last_heard = env.now;
         }
+        self.user_timeout.on_settings(&self.settings, &settings);
         self.settings = settings;
         let mut effects = Effects::default();
         self.settle(env, &mut effects);
@@ -198,7 +199,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The network said something about a segment of ours (RFC 5927).
-    pub fn handle_signal<O: Observer>(&mut self, _: &mut Env<'_, O>, signal: &Signal) -> Effects {
+    pub fn handle_signal<O: Observer>(&mut self, env: &mut Env<'_, O>, signal: &Signal) -> Effects {
         let mut effects = Effects::default();
         if !signal.seq.within(self.snd.una, self.snd.nxt) {
             return effects;
@@ -210,7 +211,8 @@ impl<C: CongestionController> Tcb<C> {
             }
             // In a synchronised state hard errors are soft ones (IC-2).
             SignalKind::Hard | SignalKind::Soft => {
-                effects.soft_error = self.settings.soft_errors;
+                effects.soft_error =
+                    self.settings.soft_errors && self.soft_errors.on_error(env.now);
             }
         }
         effects
@@ -273,6 +275,7 @@ impl<C: CongestionController> Tcb<C> {
             timeouts: counters.timeouts,
             pacing_rate: budget.rate,
             rate_limit: self.settings.rate_limit,
+            user_timeout: self.user_timeout(),
             limiter: self.stopwatches.running(),
             limited: self.stopwatches.read(now),
             last_heard: self.last_heard,

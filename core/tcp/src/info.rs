@@ -121,6 +121,9 @@ pub struct Info {
     pub pacing_rate: Rate,
     /// Stream rate limit.
     pub rate_limit: Rate,
+    /// The user timeout in force: the application's, or what the peer's option makes of it; `None`:
+    /// for ever.
+    pub user_timeout: Option<Span>,
     /// What limits it now.
     pub limiter: Limiter,
     /// Time per limiter, in the order of [`Limiter::NAMES`].

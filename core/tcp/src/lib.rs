@@ -40,6 +40,7 @@ mod tcb;
 mod tests;
 mod timers;
 mod transition;
+mod user_timeout;
 
 pub use app::ReadOutcome;
 pub use close::{TimeWait, TimeWaitOutcome, TimeWaitTimestamps};
@@ -55,7 +56,7 @@ pub use open::{
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
-pub use settings::{EcnMode, KeepAlive, Manner, PathFacts, Settings};
+pub use settings::{EcnMode, KeepAlive, Manner, PathFacts, Settings, UserTimeoutOption};
 pub use shelf::SettingsShelf;
-pub use signal::{Signal, SignalKind};
+pub use signal::{Signal, SignalKind, SoftErrors};
 pub use tcb::Tcb;

@@ -1,5 +1,6 @@
 //! What an application may set per connection, and what a connection is told at birth.
-//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `Manner`, `PathFacts`. Must not know: addresses, devices.
+//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `Manner`, `UserTimeoutOption`, `PathFacts`.
+//! Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
 use usertcp_base::{Limits, Rate, Span};
@@ -40,6 +41,30 @@ pub enum EcnMode {
     Ask,
 }
 
+/// The user-timeout option (RFC 5482): off by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UserTimeoutOption {
+    /// Neither sent nor heeded.
+    #[default]
+    Off,
+    /// `give_up` is told to the peer; the peer's word does not change it.
+    Advise,
+    /// `give_up` is told to the peer, and a larger value of the peer's holds instead of it, within
+    /// bounds (§3.1: L_LIMIT at least 100 s, U_LIMIT against a peer that asks for ever).
+    Follow {
+        /// What holds is no less, nor less than the retransmission timeout.
+        least: Span,
+        /// What holds is no more.
+        most: Span,
+    },
+}
+
+impl UserTimeoutOption {
+    /// Between 100 s and 15 minutes.
+    pub const FOLLOW: UserTimeoutOption =
+        UserTimeoutOption::Follow { least: Span::from_secs(100), most: Span::from_secs(900) };
+}
+
 /// Settings of one connection. A listener's are inherited by what it accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -51,6 +76,8 @@ pub struct Settings {
     pub keep_alive: KeepAlive,
     /// R2: time without progress after which the connection is given up; `None`: never (MUST-21).
     pub give_up: Option<Span>,
+    /// Whether that is told to the peer, and the peer's value followed.
+    pub user_timeout_option: UserTimeoutOption,
     /// Longest time an active open may take (MUST-23: at least three minutes by default).
     pub open_timeout: Span,
     /// Longest time the peer may keep its window closed; `None`: for ever (RFC 6429).
@@ -116,6 +143,7 @@ impl Default for Settings {
             cork: false,
             keep_alive: KeepAlive::default(),
             give_up: Some(Span::from_secs(924)),
+            user_timeout_option: UserTimeoutOption::Off,
             open_timeout: Span::from_secs(180),
             persist_limit: None,
             ack_delay: Span::from_millis(40),

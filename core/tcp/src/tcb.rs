@@ -24,6 +24,8 @@ use crate::recv::receiver::Receiver;
 use crate::send::Snd;
 use crate::send::probe::Persist;
 use crate::settings::{HEADER_OCTETS, Manner, PathFacts, Settings, TIMESTAMP_OCTETS};
+use crate::signal::SoftErrors;
+use crate::user_timeout::UserTimeout;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
@@ -65,6 +67,8 @@ pub struct Tcb<C> {
     pub(crate) peer_mss: u16,
     pub(crate) own_mss: u16,
     pub(crate) keep_alive: KeepAliveState,
+    pub(crate) user_timeout: UserTimeout,
+    pub(crate) soft_errors: SoftErrors,
     pub(crate) settings: Rc<Settings>,
     pub(crate) stopwatches: Stopwatches,
     pub(crate) established: Instant,
@@ -158,6 +162,8 @@ impl<C: CongestionController> Tcb<C> {
             peer_mss: agreed.peer_mss_octets,
             own_mss: path.announced_mss(settings),
             keep_alive: KeepAliveState::default(),
+            user_timeout: UserTimeout::new(settings),
+            soft_errors: SoftErrors::new(now),
             settings: Rc::clone(settings),
             stopwatches: Stopwatches::new(now),
             established: now,

@@ -50,7 +50,12 @@ impl<C: CongestionController> Tcb<C> {
         if self.snd.outstanding() == 0 && !self.persist.is_probing() {
             return None;
         }
-        self.settings.give_up.map(|limit| self.progress + limit)
+        self.user_timeout().map(|limit| self.progress + limit)
+    }
+
+    /// The user timeout in force: the application's, or what the peer's option makes of it.
+    pub(crate) fn user_timeout(&self) -> Option<Span> {
+        self.user_timeout.in_force(&self.settings, self.recovery.rto())
     }
 
     /// The peer has kept its window closed for too long (6429-1).
@@ -89,7 +94,7 @@ impl<C: CongestionController> Tcb<C> {
     /// How long the peer may keep its window closed. When nobody is left to wait for it, R2 ends
     /// that too (AT-9).
     fn persist_limit(&self) -> Option<Span> {
-        let unowned = if self.wants.detached { self.settings.give_up } else { None };
+        let unowned = if self.wants.detached { self.user_timeout() } else { None };
         self.settings.persist_limit.or(unowned)
     }
 

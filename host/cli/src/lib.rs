@@ -4,6 +4,7 @@
 //! printed. Must not know: how the stack works. It sees streams ([`network::Stream`]), a way to
 //! get them ([`network::Network`]) and facts to show ([`facts::LiveFacts`]).
 
+pub mod auth;
 pub mod bridge;
 pub mod cidr;
 pub mod commands;

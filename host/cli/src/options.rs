@@ -7,6 +7,7 @@ use crate::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use usertcp::AuthKey;
 
 /// The whole command line.
 #[derive(Parser, Clone, Debug)]
@@ -152,6 +153,10 @@ pub struct NetworkArgs {
     /// Send at most this fast on each stream: 10mbit, 1.5gbit, 1MB
     #[arg(long, value_name = "LIMIT", value_parser = units::parse_rate)]
     pub rate: Option<u64>,
+    /// Protect connections with a peer by a key; repeatable: peer=ADDRESS[/BITS],md5=SECRET (RFC 2385),
+    /// or peer=ADDRESS,ao=hmac-sha1|aes-cmac,send=ID,receive=ID,key=SECRET (RFC 5925)
+    #[arg(long, value_name = "KEY", value_parser = crate::auth::parse)]
+    pub auth: Vec<AuthKey>,
     /// Memory for packets: 256MiB, 1G
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_memory)]
     pub memory: u64,

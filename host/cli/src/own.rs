@@ -99,6 +99,12 @@ impl OwnNetwork {
         face: Face<R>,
         why: &io::Error,
     ) -> Result<OwnNetwork, Fault> {
+        if !plan.auth.is_empty() {
+            return Err(Fault::run(
+                "--auth: without a device there is no peer to protect",
+                "run it as root, so that it can make a TUN device, or leave --auth out",
+            ));
+        }
         let (near, far) = memory::pair(memory::PipeConfig { mtu: plan.mtu, offload: true });
         let failed = |error: io::Error| start_fault(plan, &error);
         let stack = launch(describe(plan)?.memory(near), face).map_err(failed)?;
@@ -151,6 +157,7 @@ fn describe(plan: &Plan) -> Result<Builder, Fault> {
         WireProfile::Own => builder,
         WireProfile::Linux => builder.linux_manner(),
     };
+    let builder = plan.auth.iter().cloned().fold(builder, Builder::auth_key);
     Ok(match plan.rate_octets_per_second {
         Some(rate) => builder.rate_limit(rate),
         None => builder,

@@ -5,6 +5,7 @@ use crate::cidr::Cidr;
 use crate::fault::Fault;
 use crate::options::{Congestion, Ecn, NetworkArgs, WireProfile};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use usertcp::AuthKey;
 
 /// A stack and its device, as wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,8 @@ pub struct Plan {
     pub profile: WireProfile,
     /// Octets per second each stream may send at most.
     pub rate_octets_per_second: Option<u64>,
+    /// Keys that protect connections.
+    pub auth: Vec<AuthKey>,
     /// Octets for packets, in all.
     pub memory_octets: u64,
 }
@@ -48,6 +51,7 @@ impl Plan {
             ecn: options.ecn,
             profile: options.profile,
             rate_octets_per_second: options.rate,
+            auth: options.auth.clone(),
             memory_octets: options.memory,
         })
     }

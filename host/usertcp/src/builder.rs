@@ -19,7 +19,7 @@ use usertcp_device::Queue;
 use usertcp_device_linux::tun::{OpenError, Tun, TunConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
-use usertcp_stack::{Profile, Shard, ShardConfig};
+use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
 use usertcp_tcp::Settings;
 
 /// Makes the device's queue, on the stack's thread.
@@ -45,6 +45,7 @@ pub struct Builder<C = AnyController, O = ()> {
     limits: Limits,
     memory: PoolConfig,
     profile: Profile<C>,
+    auth: Vec<AuthKey>,
     observer: O,
     busy_poll: Span,
     linger: Span,
@@ -60,6 +61,7 @@ impl Builder<AnyController, ()> {
             limits: Limits::default(),
             memory: PoolConfig::default(),
             profile: Profile::default(),
+            auth: Vec::new(),
             observer: (),
             busy_poll: Span::ZERO,
             linger: Span::from_millis(500),
@@ -140,6 +142,7 @@ where
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
+            auth: self.auth,
             observer: self.observer,
             busy_poll: self.busy_poll,
             linger: self.linger,
@@ -157,6 +160,7 @@ where
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
+            auth: self.auth,
             profile: self.profile,
             busy_poll: self.busy_poll,
             linger: self.linger,
@@ -177,6 +181,15 @@ where
         let linux = Settings::linux();
         let settings = &mut self.profile.settings;
         (settings.manner, settings.syn_retries) = (linux.manner, linux.syn_retries);
+        self
+    }
+
+    /// Protects connections by a key (TCP-AO, RFC 5925, or the MD5 option, RFC 2385). Keys can be added
+    /// and taken away later: [`Context::add_auth_key`](crate::Context::add_auth_key), through
+    /// [`Stack::run`].
+    #[must_use]
+    pub fn auth_key(mut self, key: AuthKey) -> Self {
+        self.auth.push(key);
         self
     }
 
@@ -235,7 +248,7 @@ where
     /// [`TcpStream`](crate::TcpStream).
     ///
     /// # Errors
-    /// `InvalidInput` without a device or an address; what the device says, with an
+    /// `InvalidInput` without a device or an address, or with keys that exclude each other; what the device says, with an
     /// [`OpenError`] inside for TUN; what the system says when it has no thread or entropy left.
     pub fn start(self) -> io::Result<Stack> {
         let control = launch::control()?;
@@ -285,8 +298,12 @@ where
             let mut config = ShardConfig::new(self.addresses, seed, device);
             config.limits = self.limits;
             config.pool = self.memory;
-            let shard = Shard::new(config, self.observer, control.clock.now())
+            let mut shard = Shard::new(config, self.observer, control.clock.now())
                 .map_err(|_| missing("the seed must not be all zeros"))?;
+            for key in self.auth {
+                let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+                shard.add_auth_key(key).map_err(refused)?;
+            }
             let handler = handler(device.segmentation_offload && device.checksum_offload);
             let engine = Box::new(Machine { shard, queue, profile: self.profile });
             Ok(Parts { engine, device, handler })

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 
+use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
 use usertcp_tcp::Settings;
 
 #[cfg(test)]
@@ -58,6 +59,11 @@ pub(crate) trait Engine {
     fn connections(&self) -> Vec<ConnId>;
     fn settings(&self, conn: ConnId) -> Option<Settings>;
     fn set_settings(&mut self, now: Instant, conn: ConnId, settings: &Settings) -> io::Result<()>;
+
+    fn add_auth_key(&mut self, key: AuthKey) -> Result<KeyHandle, KeyError>;
+    fn remove_auth_key(&mut self, key: KeyHandle) -> Result<(), KeyError>;
+    fn ask_for_auth_key(&mut self, conn: ConnId, receive_id: u8) -> Result<(), KeyError>;
+    fn auth_info(&self, conn: ConnId) -> Option<AuthInfo>;
 
     /// Connections that are established and not over, held by the application or not.
     fn live(&self) -> usize;

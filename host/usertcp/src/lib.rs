@@ -56,6 +56,10 @@ pub use usertcp_device::{DeviceFacts, Queue};
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
+pub use usertcp_stack::{
+    AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
+};
 pub use usertcp_tcp::{
-    EcnMode, Info, KeepAlive, Manner, RecoveryState, Settings, StateName, WriteEnd,
+    EcnMode, Info, KeepAlive, Manner, RecoveryState, Settings, StateName, UserTimeoutOption,
+    WriteEnd,
 };

@@ -11,6 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Span};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
+use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
 use usertcp_tcp::Settings;
 
 /// A program on the stack's thread.
@@ -281,6 +282,37 @@ impl Context<'_> {
     pub fn set_settings(&mut self, conn: ConnId, settings: &Settings) -> io::Result<()> {
         self.state.acted = true;
         self.engine.set_settings(self.now, conn, settings)
+    }
+
+    /// Adds a key: it protects connections that are opened after this, and for TCP-AO it is a further
+    /// key of those that are open.
+    ///
+    /// # Errors
+    /// [`KeyError`]: another key excludes it, or it is not well formed.
+    pub fn add_auth_key(&mut self, key: AuthKey) -> Result<KeyHandle, KeyError> {
+        self.engine.add_auth_key(key)
+    }
+
+    /// Takes a key away.
+    ///
+    /// # Errors
+    /// [`KeyError::InUse`] while a connection needs it; [`KeyError::Unknown`].
+    pub fn remove_auth_key(&mut self, key: KeyHandle) -> Result<(), KeyError> {
+        self.engine.remove_auth_key(key)
+    }
+
+    /// A connection asks its peer to sign with the TCP-AO key that has this `receive_id` here.
+    ///
+    /// # Errors
+    /// [`KeyError::Unknown`] when there is no such key, or the connection has no TCP-AO.
+    pub fn ask_for_auth_key(&mut self, conn: ConnId, receive_id: u8) -> Result<(), KeyError> {
+        self.state.acted = true;
+        self.engine.ask_for_auth_key(conn, receive_id)
+    }
+
+    /// What protects a connection; `None`: nothing.
+    pub fn auth_info(&self, conn: ConnId) -> Option<AuthInfo> {
+        self.engine.auth_info(conn)
     }
 
     /// What the shard counts.

@@ -12,8 +12,11 @@ use crate::forge::{self, Forged, Part};
 use usertcp_base::{Counters, Ecn, Limits, Rate, Seq, Span};
 use usertcp_cc::Algorithm;
 use usertcp_frame::ChecksumState;
-use usertcp_tcp::{EcnMode, Settings};
-use usertcp_wire::tcp::{AccurateEcn, Cookie, Flags, Options, SackBlock, Timestamps};
+use usertcp_stack::{AuthAlgorithm, AuthKey, KeyKind, MasterKey, Scope};
+use usertcp_tcp::{EcnMode, Settings, UserTimeoutOption};
+use usertcp_wire::tcp::{
+    AccurateEcn, Authentication, Cookie, Flags, Options, SackBlock, Timestamps,
+};
 
 /// Operations of one program at most.
 const MOST_STEPS: usize = 400;
@@ -65,6 +68,9 @@ fn begin(choice: &mut Choice<'_>) -> Arena {
         wrapping: bit(6),
     };
     let mut arena = Arena::new(&setup);
+    if choice.octet() & 3 == 0 {
+        protect(&mut arena);
+    }
     let isn = first_number(choice);
     let offered = offer(choice);
     let peer = arena.add_peer(bit(0), 1, PEER_PORT, isn, offered);
@@ -79,6 +85,25 @@ fn begin(choice: &mut Choice<'_>) -> Arena {
         }
     }
     arena
+}
+
+/// Two of the hosts that open connections have keys, which nobody here knows.
+fn protect(arena: &mut Arena) {
+    let Ok(master) = MasterKey::new(b"unknown to all peers") else { return };
+    for v6 in [false, true] {
+        for id in 0..2 {
+            let (algorithm, cover_options) = (AuthAlgorithm::AesCmac, true);
+            let master = master.clone();
+            let kind =
+                KeyKind::Ao { send_id: id, receive_id: id, algorithm, cover_options, master };
+            let added =
+                arena.shard.add_auth_key(AuthKey { scope: Scope::host(theirs(v6, 5)), kind });
+            assert!(added.is_ok(), "{added:?}");
+        }
+        let kind = KeyKind::Md5(master.clone());
+        let added = arena.shard.add_auth_key(AuthKey { scope: Scope::host(theirs(v6, 3)), kind });
+        assert!(added.is_ok(), "{added:?}");
+    }
 }
 
 fn first_number(choice: &mut Choice<'_>) -> Seq {
@@ -262,6 +287,12 @@ fn options(polite: Options, una: Seq, choice: &mut Choice<'_>) -> Options {
             options.fast_open = Cookie::new(choice.take(8));
             options.user_timeout = Some(choice.pair());
             options.accurate_ecn = Some(AccurateEcn { count: 3, ..AccurateEcn::default() });
+        }
+        8 | 9 => {
+            let [key_id, next_key_id] = [choice.octet() % 3, choice.octet() % 3];
+            let ao = Authentication::Ao { key_id, next_key_id };
+            let one = if choice.octet() & 1 == 0 { ao } else { Authentication::Md5 };
+            options.authentication = Some(one);
         }
         _ => {}
     }
@@ -503,6 +534,11 @@ fn settings(before: Settings, choice: &mut Choice<'_>) -> Settings {
         settings.keep_alive.interval = Span::from_millis(1 + u64::from(more) * 100);
         settings.keep_alive.probes = more >> 4;
         settings.give_up = Some(Span::from_millis(1 + u64::from(choice.octet()) * 1000));
+        settings.user_timeout_option = match more % 3 {
+            0 => UserTimeoutOption::Off,
+            1 => UserTimeoutOption::Advise,
+            _ => UserTimeoutOption::FOLLOW,
+        };
         settings.persist_limit = (more & 2 != 0).then_some(Span::from_secs(u64::from(more)));
         settings.ack_delay = Span::from_millis(u64::from(more) % 200);
         settings.ecn = [EcnMode::Off, EcnMode::Accept, EcnMode::Ask][usize::from(more) % 3];

@@ -65,6 +65,14 @@ drop_reasons! {
     TcpChecksum = "tcp_checksum",
     /// Source equals destination (LAND), or port zero.
     TcpLand = "tcp_land",
+    /// A segment of a protected peer is not signed (RFC 5925 §7.4, RFC 2385 §2).
+    AuthMissing = "auth_missing",
+    /// It is signed with a key we do not have.
+    AuthUnknownKey = "auth_unknown_key",
+    /// Its code is wrong.
+    AuthMismatch = "auth_mismatch",
+    /// It belongs to no connection, and without one nobody can verify it or answer it signed.
+    AuthNoConnection = "auth_no_connection",
     /// No connection and no listener: answered by a reset, or not.
     NoConnection = "no_connection",
     /// A reset that was due was not sent: the bucket was empty.

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Handshake, Offer};
+use usertcp_tcp::{Handshake, SoftErrors};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens.
@@ -88,12 +88,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let settings = &to.profile.settings;
         let path = self.path_facts(&flow);
-        let offer = Offer::new(settings, &self.common.limits, &path);
+        let offer = self.offer(settings, &flow, &path);
         let iss = isn::initial_sequence(&self.secrets, &flow, now);
         let offset = isn::timestamp_offset(&self.secrets, &flow);
         let handshake = Handshake::active(now, iss, offset, &offer);
         let syn = handshake.synchronise(now, settings);
-        let opening = Opening { handshake, profile: to.profile, closed: false };
+        let soft_errors = SoftErrors::new(now);
+        let opening = Opening { handshake, profile: to.profile, closed: false, soft_errors };
         let body = Body::Opening(Box::new(opening));
         let (id, evicted) =
             self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;

@@ -167,7 +167,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Ok(())
     }
 
-    /// Marks everything written so far as urgent (MUST-30).
+    /// Marks everything written so far as urgent (MUST-30). For old protocols that ask for it: a new
+    /// application should not use urgent data (RFC 9293 §3.8.5, RFC 6093).
     pub fn mark_urgent(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
         if let Body::Hot(hot) = self.held(id)?.body
             && let Some(tcb) = self.table.hot.at_mut(hot)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails panics
 
 mod application;
+mod auth;
 mod balance;
 mod closing_early;
 mod flood;

@@ -61,6 +61,11 @@ impl End {
         self.events.iter().filter(|event| wanted(event)).count()
     }
 
+    /// Segments the connection sent again.
+    pub fn resent(&self, now: Instant, id: ConnId) -> u32 {
+        self.shard.info(now, id).unwrap().figures.unwrap().retransmissions
+    }
+
     pub fn saw(&self, event: ShardEvent) -> bool {
         self.events.contains(&event)
     }

@@ -8,7 +8,7 @@ use usertcp_stack::ShardEvent;
 use usertcp_wire::{checksum, ipv4};
 
 /// An ICMP "destination unreachable" of `code` from the peer, quoting a segment of ours.
-fn unreachable(code: u8, quoted: &Wire) -> Vec<u8> {
+pub fn unreachable(code: u8, quoted: &Wire) -> Vec<u8> {
     let mut message = vec![3, code, 0, 0, 0, 0, 0, 0];
     message.extend(&quoted.octets()[..28]);
     let sum = checksum::finish(checksum::sum(&message));
@@ -52,6 +52,16 @@ fn a_soft_error_is_told_and_the_attempt_goes_on() {
     hand.give_octets(&unreachable(1, &syn));
     assert_eq!(hand.events, [ShardEvent::SoftError(conn)]);
     assert!(hand.shard.next_deadline().is_some());
+}
+
+// proves IC-12: while it opens, too
+#[test]
+fn soft_errors_are_told_ten_times_a_second_at_most() {
+    let (mut hand, conn, syn) = opening();
+    for _ in 0..100 {
+        hand.give_octets(&unreachable(1, &syn));
+    }
+    assert_eq!(hand.events, [ShardEvent::SoftError(conn)]);
 }
 
 #[test]

@@ -44,11 +44,14 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     fn send_space(&self) -> SendSpace {
+        // Our FIN has a number too.
+        let fin = u64::from(self.halves.send() == SendHalf::Closed);
+        let acknowledged = self.octets_acknowledged.saturating_add(fin);
         SendSpace {
             una: self.snd.una,
             nxt: self.snd.nxt,
             max_wnd: self.snd.max_wnd,
-            acknowledged: self.octets_acknowledged.min(u64::from(u32::MAX)) as u32,
+            acknowledged: acknowledged.min(u64::from(u32::MAX)) as u32,
         }
     }
 
@@ -62,6 +65,7 @@ impl<C: CongestionController> Tcb<C> {
     fn note_heard<O: Observer>(&mut self, env: &Env<'_, O>, segment: &Segment) {
         self.last_heard = env.now;
         self.keep_alive.on_heard();
+        self.user_timeout.on_option(&self.settings, segment.options.user_timeout);
         let value = segment.options.timestamps.map(|timestamps| timestamps.value);
         self.timestamps.observe(env.now, segment.header.seq, value);
     }

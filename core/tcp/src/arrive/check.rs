@@ -11,6 +11,7 @@ use crate::recv::paws::PawsCheck;
 use crate::recv::reset::{self, ResetDecision};
 use crate::recv::window_check::{self, Acceptability, Extent, Side};
 use crate::segment::Segment;
+use crate::settings::Manner;
 use crate::tcb::Tcb;
 use core::ops::ControlFlow::{Break, Continue};
 use usertcp_base::{CloseReason, DropReason, Observer};
@@ -46,6 +47,8 @@ impl<C: CongestionController> Tcb<C> {
         let value = segment.options.timestamps.map(|timestamps| timestamps.value);
         match self.timestamps.check(env.now, exempt, value) {
             PawsCheck::Pass => Continue(()),
+            // Linux takes what lacks the option (RFC 7323 §3.2 says SHOULD drop).
+            PawsCheck::Missing if self.settings.manner == Manner::Linux => Continue(()),
             PawsCheck::Missing => {
                 env.drop_segment(DropReason::TimestampMissing);
                 Break(())

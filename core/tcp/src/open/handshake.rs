@@ -190,6 +190,7 @@ impl Handshake {
         reply.options.mss = Some(self.own_mss);
         reply.options.scale = self.window_scaling.then_some(self.own_scale.shift());
         reply.options.sack_permitted = self.sack;
+        reply.options.user_timeout = crate::user_timeout::advertised(settings);
         self.stamp(now, &mut reply.options);
         reply.dscp = settings.dscp;
         reply.hop_limit = settings.hop_limit;

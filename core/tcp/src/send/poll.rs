@@ -11,7 +11,7 @@ use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
 use crate::settings::Manner;
 use crate::tcb::Tcb;
-use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
+use usertcp_base::{Event, Instant, Limiter, Observer, Rate, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
 use usertcp_wire::tcp::{Flags, Options, SackBlock, Timestamps};
 
@@ -37,6 +37,9 @@ pub struct SendRoom {
 const SACK_OPTION_OCTETS: u32 = 4;
 /// One SACK block.
 const SACK_BLOCK_OCTETS: u32 = 8;
+
+/// The user-timeout option.
+const USER_TIMEOUT_OCTETS: u32 = 4;
 
 /// What keeps data back, and until when if time alone will tell.
 struct Held {
@@ -115,7 +118,7 @@ impl<C: CongestionController> Tcb<C> {
         let edge = self.snd.right_edge();
         let next = self.recovery.next_retransmission(edge);
         let (seq, octets) = next.or_else(|| self.rescue(edge))?;
-        let budget = self.controller.budget();
+        let budget = self.budget();
         let allowance = self.recovery.allowance(budget.window_octets);
         let mss = self.segment_payload_octets();
         let fits = match self.pace(env.now, allowance, &budget) {
@@ -196,7 +199,7 @@ impl<C: CongestionController> Tcb<C> {
         mss: u32,
     ) -> Data {
         self.resume_from_idle(env.now);
-        let budget = self.controller.budget();
+        let budget = self.budget();
         let allowance = self.recovery.allowance(budget.window_octets);
         if octets > 0 && allowance < octets.min(mss) {
             return Err(Held::by(Limiter::Congestion));
@@ -265,6 +268,16 @@ impl<C: CongestionController> Tcb<C> {
             self.persist.hold(now);
         }
         Held::by(Limiter::Application)
+    }
+
+    /// What the controller allows. In the manner of Linux, whose pacing is the queue's below, a rate
+    /// of the controller's own is not heeded.
+    fn budget(&self) -> Budget {
+        let budget = self.controller.budget();
+        match self.settings.manner {
+            Manner::Own => budget,
+            Manner::Linux => Budget { rate: Rate::UNLIMITED, ..budget },
+        }
     }
 
     fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
@@ -426,6 +439,8 @@ impl<C: CongestionController> Tcb<C> {
                 options.sack.push(SackBlock { left, right });
             }
         }
+        let spare = options.sack.is_empty() && left >= USER_TIMEOUT_OCTETS;
+        options.user_timeout = self.user_timeout.take_option(&self.settings, spare);
         options
     }
 

@@ -24,12 +24,15 @@ pub enum Persisting {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Persist {
     deadline: Instant,
-    /// Since when the window is closed.
-    since: Instant,
-    /// Time from the last probe to the next, microseconds.
-    gap: u32,
+    /// Since when the window is closed, in whole seconds, rounded up: the limit it is compared with
+    /// is one of minutes, and an [`Instant`] would cost eight octets of every connection.
+    since_secs: u32,
+    /// Time from the last probe to the next, milliseconds.
+    gap_ms: u16,
     why: Persisting,
 }
+
+const _: () = assert!(size_of::<Persist>() <= 16);
 
 /// Probes are never further apart than this (SHLD-30: at least 60 s).
 const LONGEST_GAP: Span = Span::from_secs(60);
@@ -47,7 +50,7 @@ impl Persist {
     }
     /// Since when the window has been closed.
     pub fn closed_since(&self) -> Option<Instant> {
-        self.is_probing().then_some(self.since)
+        self.is_probing().then(|| Instant::ZERO + Span::from_secs(u64::from(self.since_secs)))
     }
     /// The window is closed: the first probe is one retransmission timeout away. Whether that is
     /// news; a timer that probes already is left alone.
@@ -56,9 +59,13 @@ impl Persist {
             return false;
         }
         let gap = rto.min(LONGEST_GAP);
-        let deadline = now + gap;
-        let gap = gap.as_micros() as u32;
-        *self = Persist { deadline, since: now, gap, why: Persisting::Window };
+        let seconds = now.as_micros().div_ceil(1_000_000);
+        *self = Persist {
+            deadline: now + gap,
+            since_secs: u32::try_from(seconds).unwrap_or(u32::MAX),
+            gap_ms: u16::try_from(gap.as_micros().div_ceil(1000)).unwrap_or(u16::MAX),
+            why: Persisting::Window,
+        };
         true
     }
     /// Less than a segment is held back: not for longer than the override time, counted from when
@@ -97,9 +104,9 @@ impl Persist {
         }
         let due = self.why;
         if due == Persisting::Window {
-            let longest = LONGEST_GAP.as_micros() as u32;
-            self.gap = self.gap.saturating_mul(2).min(longest);
-            self.deadline = now + Span::from_micros(u64::from(self.gap));
+            let gap = Span::from_millis(u64::from(self.gap_ms) * 2).min(LONGEST_GAP);
+            self.gap_ms = u16::try_from(gap.as_millis()).unwrap_or(u16::MAX);
+            self.deadline = now + gap;
         } else {
             self.stop();
         }

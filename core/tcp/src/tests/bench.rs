@@ -257,6 +257,7 @@ impl Bench {
             ecn: reply.ecn,
             hop_limit: reply.hop_limit,
             mss: reply.options.mss,
+            user_timeout: reply.options.user_timeout,
             at: self.now.since(BIRTH).as_millis(),
         }
     }
@@ -319,6 +320,7 @@ impl Bench {
             sack: Vec::new(),
             wire_segments: 1,
             ecn: Ecn::NotCapable,
+            user_timeout: None,
         }
     }
     pub fn peer_at(&self, seq: i64) -> Peer {
@@ -356,6 +358,7 @@ impl Bench {
                 .stamps
                 .unwrap_or(usual)
                 .map(|(value, echo)| Timestamps { value, echo }),
+            user_timeout: peer.user_timeout,
             ..Options::default()
         };
         for &(left, right) in &peer.sack {

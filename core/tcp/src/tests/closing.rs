@@ -3,6 +3,7 @@
 use super::bench::*;
 use crate::*;
 use StateName::*;
+use usertcp_base::DropReason;
 use usertcp_base::observe::CloseReason;
 use usertcp_wire::tcp::Flags;
 
@@ -218,6 +219,19 @@ fn closing_again_changes_nothing() {
 }
 
 // proves MUST-35: a FIN needs window as data does
+#[test]
+fn a_fin_sent_before_ours_was_acknowledged_may_come_later() {
+    let mut bench = Start::default().go();
+    let _ = bench.shutdown();
+    let (seq, una) = (bench.received(), bench.una());
+    let _ = bench.send(bench.peer());
+    // Overtaken by the acknowledgement of our FIN, it still acknowledges nothing.
+    let late = bench.peer_acks(una).flags(Flags::ACK | Flags::FIN);
+    let out = bench.send(late);
+    assert_eq!(out[0].ack, seq + 1, "{out:?}");
+    assert_eq!(bench.dropped(DropReason::AckTooOld), 0);
+}
+
 #[test]
 fn a_fin_does_not_pass_the_right_edge() {
     let mut bench = Start { window: 1000, ..Start::default() }.go();

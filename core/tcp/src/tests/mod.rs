@@ -3,7 +3,7 @@
 mod acknowledging;
 mod arrival;
 mod attacks;
-mod bench;
+pub(crate) mod bench;
 mod closing;
 mod ecn;
 mod hostile;

@@ -2,6 +2,7 @@
 
 use super::bench::*;
 use crate::*;
+use usertcp_base::Span;
 use usertcp_base::observe::Event;
 
 fn too_big(segment_octets: u16) -> SignalKind {
@@ -79,4 +80,22 @@ fn unreachable_is_told_and_ends_nothing() {
         assert!(!bench.effects.soft_error, "IC-1");
         assert!(!bench.log.0.iter().any(|event| matches!(event, Event::PathMtu(_))));
     }
+}
+
+// proves IC-12
+#[test]
+fn ten_thousand_errors_a_second_are_told_ten_times() {
+    let mut bench = Start::default().go();
+    let _ = bench.write(100);
+    let mut told = 0;
+    for _ in 0..10_000 {
+        bench.signal(0, SignalKind::Soft);
+        told += u32::from(bench.effects.soft_error);
+        bench.now = bench.now + Span::from_micros(100);
+    }
+    assert_eq!(told, 10);
+    // Nor does the throttle lose its mind after days.
+    bench.now = bench.now + Span::from_secs(60 * 3600);
+    bench.signal(0, SignalKind::Soft);
+    assert!(bench.effects.soft_error);
 }

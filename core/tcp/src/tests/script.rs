@@ -20,6 +20,8 @@ pub struct Peer {
     pub sack: Vec<(i64, i64)>,
     pub wire_segments: u16,
     pub ecn: Ecn,
+    /// The user-timeout option's field.
+    pub user_timeout: Option<u16>,
 }
 
 impl Peer {
@@ -85,6 +87,7 @@ pub struct Out {
     pub ecn: Ecn,
     pub hop_limit: u8,
     pub mss: Option<u16>,
+    pub user_timeout: Option<u16>,
     /// Milliseconds since birth.
     pub at: u64,
 }

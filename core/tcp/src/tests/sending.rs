@@ -73,7 +73,7 @@ fn the_effective_send_mss() {
     assert_eq!(bench.write(10_000)[0].len(), 1348);
 }
 
-// proves MAY-15, MAY-16: corked 200 ms at most, whatever the peer says meanwhile
+// proves MAY-14, MAY-15, MAY-16: corked 200 ms at most, whatever the peer says meanwhile
 #[test]
 fn a_cork_is_pulled_after_200_ms() {
     let mut bench = Start::default().with(|s| s.cork = true).go();

@@ -5,8 +5,8 @@
 //! Implements: RFC 9293 §3.1 (MUST-2, 65, 68, 69), E-26, PR-8; RFC 7323 appendix A (layout).
 
 use super::{
-    AccurateEcn, AccurateEcnOrder, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header, OPTION_OCTETS,
-    Options, SackBlocks, Timestamps,
+    AccurateEcn, AccurateEcnOrder, Authentication, CHECKSUM_OFFSET, Flags, HEADER_OCTETS, Header,
+    OPTION_OCTETS, Options, SackBlocks, Timestamps,
 };
 use crate::checksum;
 
@@ -31,7 +31,7 @@ pub fn header_len(options: &Options, flags: Flags) -> usize {
 /// and nothing written, when `out` is shorter.
 ///
 /// Options come in the order of PR-8 and end in zero octets up to the next word (MUST-69).
-/// On a SYN: MSS, SACK-permitted, timestamps, NOP and window scale, then Fast Open, user
+/// Authentication comes first: a code is not what may be left out. On a SYN: MSS, SACK-permitted, timestamps, NOP and window scale, then Fast Open, user
 /// timeout, accurate ECN. Elsewhere: NOP NOP timestamps, NOP NOP SACK, user timeout, accurate
 /// ECN; MSS, scale, SACK-permitted and Fast Open are left out there (MUST-65), as is SACK on a
 /// SYN. What does not fit 40 octets is left out: of SACK the last blocks (three fit beside
@@ -84,6 +84,11 @@ fn fixed_part(header: &Header, header_octets: usize) -> [u8; HEADER_OCTETS] {
     [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1]
 }
 
+/// Two NOPs, then kind 19 with room for its digest.
+const MD5_OPTION: [u8; 20] = [1, 1, 19, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// Kind 29 with room for two key numbers and a code of 96 bits.
+const AO_OPTION: [u8; 16] = [29, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// The option area while it is written; what is not written stays zero.
 struct Area {
     octets: [u8; OPTION_OCTETS],
@@ -94,6 +99,15 @@ impl Area {
     #[inline]
     fn of(options: &Options, flags: Flags) -> Area {
         let mut area = Area { octets: [0; OPTION_OCTETS], len: 0 };
+        match options.authentication {
+            Some(Authentication::Md5) => area.put(&MD5_OPTION),
+            Some(Authentication::Ao { key_id, next_key_id }) => {
+                let [kind, len, _, _, mac @ ..] = AO_OPTION;
+                area.put(&[kind, len, key_id, next_key_id]);
+                area.put(&mac);
+            }
+            None => {}
+        }
         if flags.contains(Flags::SYN) {
             area.put_syn(options);
         } else {

@@ -1,6 +1,6 @@
 //! The TCP header.
 //!
-//! Owns: the typed header, its flags and options, `parse` and `emit`.
+//! Owns: the typed header, its flags and options, `parse` and `emit`, where options stand.
 //! Must not know: connections, states, the layer below (a partial sum stands for it).
 //! Implements: RFC 9293 §3.1 and §3.2 (MUST-1, 4 to 7, 64, 65, 68, 69), E-25, E-26, PR-1 to PR-8.
 
@@ -8,6 +8,7 @@ mod emit;
 mod flags;
 mod options;
 mod parse;
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use options::{
     Timestamps,
 };
 pub use parse::parse;
+pub use raw::{RawOption, raw_options};
 
 /// Octets of a header without options.
 pub const HEADER_OCTETS: usize = 20;

@@ -22,8 +22,8 @@ pub struct Options {
     pub scale: Option<u8>,
     /// Kind 4, on a SYN only (RFC 2018 §2).
     pub sack_permitted: bool,
-    /// Kinds 19 and 29: that one was there. Neither its place nor its content is kept for now,
-    /// so it cannot be verified: without keys both are ignored (2385-1, 5925). Never emitted.
+    /// Kinds 19 and 29: which one was there, or is to be made room for. The code itself is read and
+    /// written in the header (`raw_options`); it is emitted as zeros.
     pub authentication: Option<Authentication>,
     /// Kinds of ours that came a second time; the first one counted (PR-5). Not emitted.
     pub duplicates: u8,
@@ -176,6 +176,11 @@ pub struct AccurateEcn {
 pub enum Authentication {
     /// Kind 19 (RFC 2385).
     Md5,
-    /// Kind 29 (RFC 5925).
-    Ao,
+    /// Kind 29 (RFC 5925 §2.2). Emitted with room for a code of 96 bits (RFC 5926 §3.2).
+    Ao {
+        /// KeyID: the key this segment is signed with, by the receiver's number.
+        key_id: u8,
+        /// RNextKeyID: the key the sender would like to see used.
+        next_key_id: u8,
+    },
 }

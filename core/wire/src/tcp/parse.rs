@@ -93,7 +93,7 @@ fn take(kind: u8, body: &[u8], syn: bool, options: &mut Options) {
         5 if !syn => take_sack(body, &mut options.sack),
         8 => keep(&mut options.timestamps, exact(body).map(timestamps)),
         19 if body.len() == 16 => keep(&mut options.authentication, Some(Authentication::Md5)),
-        29 if body.len() >= 2 => keep(&mut options.authentication, Some(Authentication::Ao)),
+        29 => keep(&mut options.authentication, authentication(body)),
         28 => keep(&mut options.user_timeout, number(body)),
         34 if syn => keep(&mut options.fast_open, Cookie::new(body)),
         172 => keep(&mut options.accurate_ecn, accurate_ecn(AccurateEcnOrder::Capable0First, body)),
@@ -135,6 +135,11 @@ fn take_sack(body: &[u8], blocks: &mut SackBlocks) -> bool {
 fn timestamps(fields: &[u8; 8]) -> Timestamps {
     let [a, b, c, d, e, f, g, h] = *fields;
     Timestamps { value: u32::from_be_bytes([a, b, c, d]), echo: u32::from_be_bytes([e, f, g, h]) }
+}
+
+fn authentication(body: &[u8]) -> Option<Authentication> {
+    let [key_id, next_key_id, ..] = *body else { return None };
+    Some(Authentication::Ao { key_id, next_key_id })
 }
 
 fn accurate_ecn(order: AccurateEcnOrder, body: &[u8]) -> Option<AccurateEcn> {

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId};
 use usertcp_frame::{Chain, FramePool, FrameSlice, PoolConfig};
+use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
 use usertcp_tcp::{Settings, StateName};
 
 /// Octets that may wait at a receiver.
@@ -258,6 +259,18 @@ impl Engine for Fake {
     }
     fn live(&self) -> usize {
         self.conns.values().filter(|state| state.ended.is_none()).count()
+    }
+    fn add_auth_key(&mut self, _: AuthKey) -> Result<KeyHandle, KeyError> {
+        Err(KeyError::Unknown)
+    }
+    fn remove_auth_key(&mut self, _: KeyHandle) -> Result<(), KeyError> {
+        Err(KeyError::Unknown)
+    }
+    fn ask_for_auth_key(&mut self, _: ConnId, _: u8) -> Result<(), KeyError> {
+        Err(KeyError::Unknown)
+    }
+    fn auth_info(&self, _: ConnId) -> Option<AuthInfo> {
+        None
     }
     fn counters(&self) -> &Counters {
         &self.counters

@@ -12,7 +12,8 @@ use usertcp_cc::CongestionController;
 use usertcp_device::Queue;
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 use usertcp_stack::{
-    ConnError, Connect, ConnectError, Listen, ListenError, Profile, Refused, Shard,
+    AuthInfo, AuthKey, ConnError, Connect, ConnectError, KeyError, KeyHandle, Listen, ListenError,
+    Profile, Refused, Shard,
 };
 use usertcp_tcp::Settings;
 
@@ -148,6 +149,18 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
 
     fn live(&self) -> usize {
         self.shard.usage().tcbs as usize
+    }
+    fn add_auth_key(&mut self, key: AuthKey) -> Result<KeyHandle, KeyError> {
+        self.shard.add_auth_key(key)
+    }
+    fn remove_auth_key(&mut self, key: KeyHandle) -> Result<(), KeyError> {
+        self.shard.remove_auth_key(key)
+    }
+    fn ask_for_auth_key(&mut self, conn: ConnId, receive_id: u8) -> Result<(), KeyError> {
+        self.shard.ask_for_auth_key(conn, receive_id)
+    }
+    fn auth_info(&self, conn: ConnId) -> Option<AuthInfo> {
+        self.shard.auth_info(conn)
     }
     fn counters(&self) -> &Counters {
         self.shard.counters()

@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use usertcp_base::{Rate, Span};
-use usertcp_tcp::{KeepAlive, Settings};
+use usertcp_tcp::{KeepAlive, Settings, UserTimeoutOption};
 
 /// The application's end of a cell: dropping it lets the connection go.
 pub(crate) struct Handle {
@@ -242,12 +242,26 @@ impl TcpStream {
     }
 
     /// How long sent data may stay unacknowledged before the connection ends with `TimedOut`
-    /// (RFC 9293 §3.9.1, the user timeout). `None`: for ever.
+    /// (RFC 9293 §3.9.1, the user timeout). `None`: for ever. From then on the peer's user-timeout
+    /// option does not change it (RFC 5482 §3.1).
     ///
     /// # Errors
     /// The connection's end, if it is over.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.set_settings(|settings| settings.give_up = timeout.map(span))
+        self.set_settings(|settings| {
+            settings.give_up = timeout.map(span);
+            if matches!(settings.user_timeout_option, UserTimeoutOption::Follow { .. }) {
+                settings.user_timeout_option = UserTimeoutOption::Advise;
+            }
+        })
+    }
+
+    /// Whether the user timeout is told to the peer, and the peer's followed (RFC 5482).
+    ///
+    /// # Errors
+    /// The connection's end, if it is over.
+    pub fn set_user_timeout_option(&self, option: UserTimeoutOption) -> io::Result<()> {
+        self.set_settings(|settings| settings.user_timeout_option = option)
     }
 
     /// Bounds the rate of sending, in payload octets per second. `None`: no bound.

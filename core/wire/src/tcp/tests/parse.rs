@@ -184,7 +184,10 @@ fn fast_open_accurate_ecn_and_signatures() {
     let mut md5 = vec![19, 18];
     md5.resize(18, 3);
     assert_eq!(parsed(ACK, &md5).unwrap().authentication, Some(Authentication::Md5));
-    assert_eq!(parsed(ACK, &[29, 4, 1, 1]).unwrap().authentication, Some(Authentication::Ao));
+    assert_eq!(
+        parsed(ACK, &[29, 4, 1, 1]).unwrap().authentication,
+        Some(Authentication::Ao { key_id: 1, next_key_id: 1 })
+    );
     assert_eq!(parsed(ACK, &[29, 3, 1]).unwrap().authentication, None);
 }
 
