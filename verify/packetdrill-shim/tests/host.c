@@ -699,7 +699,7 @@ static int preloaded_rest(void)
     struct tms spent;
     clock_t before = times(&spent);
     EQ(times(&spent), before + 1);
-    EQ(system("/no/such/place/defaults.sh"), 0);
+    EQ(system("sysctl -q net.ipv4.tcp_timestamps=0"), 0);
     CHECK(system("reformat /dev/everything") != 0);
     EQ(system("true"), 0);
     CHECK(system(NULL) != 0);
