@@ -77,9 +77,9 @@ fn run(job: &Job) -> ExitCode {
             }
         }
     }
-    let minutes = began.elapsed().as_secs_f64().max(0.001) / 60.0;
-    let rate = f64::from(passed + failed + unsupported) / minutes;
-    println!("{passed} passed, {failed} failed, {unsupported} unsupported; {rate:.0} a minute");
+    let millis = began.elapsed().as_millis().max(1);
+    let rate = u128::from(passed + failed + unsupported) * 60_000 / millis;
+    println!("{passed} passed, {failed} failed, {unsupported} unsupported; {rate} a minute");
     match (failed, unsupported) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(3),

@@ -187,10 +187,10 @@ fn watch(socket: &mut Socket, at: &Position) {
             record.push(Control::Error(error));
             socket.errors.push(record);
         }
-        if at.acknowledged >= one.end || at.over {
-            if let Some(id) = one.zerocopy.take() {
-                socket.errors.complete(id);
-            }
+        if (at.acknowledged >= one.end || at.over)
+            && let Some(id) = one.zerocopy.take()
+        {
+            socket.errors.complete(id);
         }
     }
     socket.stamping.watches.retain(|one| one.stamps != 0 || one.zerocopy.is_some());
