@@ -2,7 +2,7 @@
 //! argument becomes, which calls may wait. Must not know: when a call is made, whether its result
 //! is the expected one.
 
-use super::sockopt;
+use super::{epoll, sockopt};
 use crate::arguments::{Missing, fields, flag, number, socket_type};
 use crate::call::Outcome;
 use crate::options::Setup;
@@ -16,19 +16,23 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket as net;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage};
 use std::collections::HashMap;
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 /// Calls on a descriptor that are known.
-const CALLS: [&str; 15] = [
+const CALLS: [&str; 19] = [
     "accept",
     "bind",
     "close",
     "connect",
+    "epoll_ctl",
+    "epoll_wait",
     "fcntl",
     "getsockopt",
     "listen",
     "read",
+    "readv",
     "recv",
     "recvfrom",
     "send",
@@ -36,6 +40,7 @@ const CALLS: [&str; 15] = [
     "setsockopt",
     "shutdown",
     "write",
+    "writev",
 ];
 /// Longest read or write, octets.
 const MOST_OCTETS: i64 = 1 << 26;
@@ -62,6 +67,12 @@ pub enum Waiting {
     Read(Arc<OwnedFd>, usize, Option<MsgFlags>),
     /// write, send and theirs: octets, flags
     Write(Arc<OwnedFd>, usize, Option<MsgFlags>),
+    /// readv: octets of each buffer
+    ReadVector(Arc<OwnedFd>, Vec<usize>),
+    /// writev: octets of each buffer
+    WriteVector(Arc<OwnedFd>, Vec<usize>),
+    /// epoll_wait
+    Epoll(epoll::Wait),
     /// poll: what is asked and expected, and the timeout
     Poll(Vec<Asked>, PollTimeout),
 }
@@ -131,6 +142,18 @@ impl Waiting {
                     Some(flags) => net::send(file.as_raw_fd(), &zeros, flags),
                 })
             }
+            Waiting::ReadVector(file, sizes) => {
+                let mut memory: Vec<Vec<u8>> = sizes.iter().map(|size| vec![0; *size]).collect();
+                let mut parts: Vec<_> =
+                    memory.iter_mut().map(|part| IoSliceMut::new(part)).collect();
+                count(nix::sys::uio::readv(file.as_fd(), &mut parts))
+            }
+            Waiting::WriteVector(file, sizes) => {
+                let memory: Vec<Vec<u8>> = sizes.iter().map(|size| vec![0; *size]).collect();
+                let parts: Vec<_> = memory.iter().map(|part| IoSlice::new(part)).collect();
+                count(nix::sys::uio::writev(file.as_fd(), &parts))
+            }
+            Waiting::Epoll(wait) => wait.perform().into(),
             Waiting::Poll(asked, timeout) => polled(&asked, timeout).into(),
         }
     }
@@ -161,6 +184,7 @@ pub fn prepare(call: &Call, files: &mut Files, setup: &Setup) -> Kind {
     let prepared = match call.name.as_str() {
         "socket" => socket(call, files, setup).map(Kind::Now),
         "poll" => poll_call(call, files),
+        "epoll_create" => epoll::create(call, files),
         _ => on_descriptor(call, files, setup),
     };
     prepared.unwrap_or_else(|missing| Kind::Now(missing.into()))
@@ -191,6 +215,10 @@ fn on_descriptor(call: &Call, files: &mut Files, setup: &Setup) -> Result<Kind, 
         "read" | "recv" | "recvfrom" | "write" | "send" | "sendto" => {
             return moved(call, file).map(Kind::Later);
         }
+        "readv" => return vector(call, file, Waiting::ReadVector),
+        "writev" => return vector(call, file, Waiting::WriteVector),
+        "epoll_ctl" => epoll::control(call, &file, files)?,
+        "epoll_wait" => return epoll::prepare(call, &file).map(Kind::Later),
         "bind" => bind(&file, SocketAddr::new(setup.local, setup.bind_port)),
         "listen" => {
             let backlog = net::Backlog::new(number(arg(call, 1))?.clamp(0, 4096) as i32);
@@ -247,6 +275,19 @@ fn socket(call: &Call, files: &mut Files, setup: &Setup) -> Result<Outcome, Miss
     }
     files.insert(numbered, Arc::new(file));
     Ok(Outcome::Done(numbered))
+}
+
+/// Calls with a vector of buffers.
+fn vector(
+    call: &Call,
+    file: Arc<OwnedFd>,
+    make: fn(Arc<OwnedFd>, Vec<usize>) -> Waiting,
+) -> Result<Kind, Missing> {
+    let all = crate::messages::vector(arg(call, 1))?;
+    if all.iter().any(|one| !one.good) {
+        return Err(Missing(format!("this form of `{}`", call.name)));
+    }
+    Ok(Kind::Later(make(file, all.iter().map(|one| one.octets).collect())))
 }
 
 /// Calls that move octets.

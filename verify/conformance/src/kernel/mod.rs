@@ -9,6 +9,7 @@
 
 mod calls;
 mod drive;
+mod epoll;
 pub mod info;
 mod link;
 pub mod report;
