@@ -52,6 +52,11 @@ pub struct Limits {
     pub fragment_octets_per_source: u32,
     /// Time half a datagram is kept (RFC 8200 §4.5, RFC 1122 §3.3.2).
     pub fragment_lifetime: Span,
+    /// How long a peer may keep its window closed before its connection may be ended for memory that
+    /// others need (RFC 6429 §4).
+    pub zero_window_grace: Span,
+    /// Remote hosts whose path is remembered between connections; 0 remembers none (9040-2).
+    pub hosts: u32,
     /// Deadlines expired per turn: what keeps one turn short.
     pub deadlines_per_turn: u32,
     /// Packets transmitted per turn.
@@ -84,6 +89,8 @@ impl Default for Limits {
             fragment_octets: 4 << 20,
             fragment_octets_per_source: 256 << 10,
             fragment_lifetime: Span::from_secs(60),
+            zero_window_grace: Span::from_secs(10),
+            hosts: 65_536,
             deadlines_per_turn: 1024,
             transmits_per_turn: 512,
         }

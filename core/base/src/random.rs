@@ -22,6 +22,8 @@ pub enum Purpose {
     FlowLabel,
     /// Fragment reassembly keys.
     Fragments,
+    /// The cache of what is known of remote hosts.
+    Hosts,
 }
 
 /// Secret keys of one shard. Cannot be printed.

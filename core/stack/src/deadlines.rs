@@ -24,7 +24,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         while let Some(id) = self.table.pop_due(now, &mut work) {
             self.handle_deadline(now, id);
         }
-        work > 0
+        let looked = self.look_at_slow_peers(now, budget);
+        work > 0 && looked
     }
 
     /// Packets that died in the network layer beside the one it was asked about.

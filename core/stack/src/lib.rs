@@ -21,6 +21,7 @@ mod egress;
 mod embryo;
 mod events;
 mod gate;
+mod host_cache;
 mod ingress;
 pub mod isn;
 mod lifecycle;
@@ -34,6 +35,7 @@ mod shard;
 pub mod slab;
 mod table;
 mod turn;
+mod watch;
 pub mod wheel;
 
 pub use app::{ConnError, ConnInfo, ListenerInfo, Read, Refused};

@@ -29,7 +29,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
-        path.least_segment_octets = path.least_segment_octets.saturating_sub(option_octets);
+        let around = u16::from(path.header_octets).saturating_add(option_octets);
+        path.header_octets = u8::try_from(around).unwrap_or(u8::MAX);
         path
     }
 
@@ -44,7 +45,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         segment: Segment,
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
-        let path = self.path_facts(&flow);
+        let mut path = self.path_facts(&flow);
+        if profile.settings.share_path_facts {
+            path.host = self.hosts.find(now, &flow);
+        }
         let mut opening = *opening;
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(&flow));
@@ -66,6 +70,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
+        self.watch(now, id);
     }
 
     /// Acts on what a call on connection `id` brought about.
@@ -110,6 +115,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
+        if let Body::Hot(hot) = anchor.body
+            && let Some(facts) = self.table.hot.at(hot).and_then(Tcb::host_facts)
+        {
+            self.hosts.learn(now, &flow, &facts);
+        }
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
         self.note_end(now, id, ended.reason);
@@ -287,6 +297,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let flow = signal.flow;
         let mut signal = crate::net::segment_signal(&self.ip, signal);
+        if let SignalKind::TooBig { segment_octets } = &mut signal.kind {
+            *segment_octets = segment_octets.saturating_sub(self.auth_option_octets(&flow));
+        }
         if signal.kind == SignalKind::Hard && self.auth.info(&flow).is_some() {
             // RFC 5925 §7.8: what is not signed does not end what is.
             signal.kind = SignalKind::Soft;

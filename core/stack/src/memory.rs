@@ -2,37 +2,96 @@
 //!
 //! Owns: who waits for a frame, and that they are served when there is one again.
 //! Must not know: how much memory a connection may hold (`tcp`), how frames are kept (`frame`).
-//! Implements: DESIGN §7.7 (bounded memory), §10 (no lost wake-ups).
+//! Implements: DESIGN §7.7 (bounded memory), §10 (no lost wake-ups), RFC 6429 §4 (6429-2), AT-9.
 //!
 //! A frame may come home in ways the shard does not see: an application on another thread drops
 //! what it read. So whoever went without is looked after on the next occasion, and at the latest after a
 //! short time.
 
+use crate::anchor::Body;
 use crate::events::Pending;
 use crate::shard::Shard;
-use usertcp_base::{Instant, Observer, Span};
+use alloc::vec::Vec;
+use usertcp_base::{ConnId, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Class;
 
 /// How long at most until memory is looked for again.
 const RETRY: Span = Span::from_millis(10);
 
-/// Connections looked at in one turn for memory they can give back.
+/// Records looked at in one turn for memory they can give back.
 const SHED_PER_TURN: u32 = 256;
+/// Connections behind closed windows remembered in one sweep over all records.
+const SHUT_LISTED: usize = 64;
+
+/// A sweep over all records while memory is short.
+#[derive(Debug, Default)]
+pub(crate) struct Shedding {
+    next: u32,
+    /// Whose windows have been closed for longest, of those the sweep has seen; the oldest first.
+    shut: Vec<(Instant, ConnId)>,
+}
+
+impl Shedding {
+    fn note(&mut self, since: Instant, id: ConnId) {
+        let place = self.shut.partition_point(|shut| shut.0 <= since);
+        self.shut.insert(place, (since, id));
+        self.shut.truncate(SHUT_LISTED);
+    }
+}
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Memory is short: data that waits out of order is given up, some connections a turn. What is
-    /// missing before it may find no frame to arrive in, and then it would wait for ever.
-    pub(crate) fn shed(&mut self) {
+    /// missing before it may find no frame to arrive in, and then it would wait for ever. When all
+    /// were looked at, connections whose peers keep their windows closed are ended, the oldest first,
+    /// until memory is not short any more (RFC 6429 §4).
+    pub(crate) fn shed(&mut self, now: Instant) {
         if !self.common.pool.is_tight() {
+            self.shedding.shut.clear();
             return;
         }
-        let committed = self.table.hot.committed();
+        let committed = self.table.anchors.committed();
         for _ in 0..SHED_PER_TURN.min(committed) {
-            self.shed_next = if self.shed_next + 1 < committed { self.shed_next + 1 } else { 0 };
-            if let Some(tcb) = self.table.hot.at_mut(self.shed_next) {
-                let _ = tcb.renege();
+            self.shed_from(now, self.shedding.next);
+            self.shedding.next += 1;
+            if self.shedding.next >= committed {
+                self.shedding.next = 0;
+                self.end_shut(now);
             }
+        }
+    }
+
+    fn shed_from(&mut self, now: Instant, index: u32) {
+        let Some(Body::Hot(hot)) = self.table.anchors.at(index).map(|anchor| &anchor.body) else {
+            return;
+        };
+        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+        let _ = tcb.renege();
+        if let Some(since) = tcb.zero_window_since()
+            && now.since(since) >= self.common.limits.zero_window_grace
+            && let Some(id) = self.table.anchors.id_at(index)
+        {
+            self.shedding.note(since, id);
+        }
+    }
+
+    fn end_shut(&mut self, now: Instant) {
+        let shut = core::mem::take(&mut self.shedding.shut);
+        for (_, id) in shut {
+            self.common.pool.reclaim();
+            if !self.common.pool.is_tight() {
+                return;
+            }
+            let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+                continue;
+            };
+            let Some(tcb) = self.table.hot.at_mut(*hot) else { continue };
+            // It may have opened since the sweep passed it.
+            if tcb.zero_window_since().is_none() {
+                continue;
+            }
+            let effects = tcb.end_for_limit(&mut self.common.env(now, id));
+            self.apply(now, id, effects);
         }
     }
 

@@ -34,8 +34,10 @@ pub(crate) fn path_facts(ip: &Ip, flow: &FlowKey) -> PathFacts {
         segment_octets,
         receive_segment_octets: segment_octets,
         default_mss_octets: if is_v4 { 536 } else { 1220 },
+        header_octets: u8::try_from(header_octets).unwrap_or(u8::MAX),
         // RFC 791: every host takes 576 octets; IPv6: every link carries 1280 (RFC 8200 §5).
-        least_segment_octets: if is_v4 { 576 - 20 } else { 1280 - 40 },
+        least_packet_octets: if is_v4 { 576 } else { 1280 },
+        host: None,
     }
 }
 

@@ -12,10 +12,13 @@ use crate::config::{Profile, ShardConfig, StartError};
 use crate::cookies::Cookies;
 use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
+use crate::host_cache::HostCache;
 use crate::listener::Listeners;
+use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
 use crate::table::Table;
+use crate::watch::Watch;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use usertcp_auth::Auth;
@@ -36,6 +39,8 @@ pub struct Shard<C, O> {
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
     pub(crate) cookies: Cookies,
+    /// What earlier connections found out.
+    pub(crate) hosts: HostCache,
     /// Keys and sessions of protected connections.
     pub(crate) auth: Auth,
     /// Directed broadcast addresses of our networks: nobody's.
@@ -44,9 +49,11 @@ pub struct Shard<C, O> {
     pub(crate) transmit: ReadyList,
     /// Who found no frame to write into.
     pub(crate) starved: ReadyList,
+    /// The search for memory that can be given back.
+    pub(crate) shedding: Shedding,
+    /// Peers that must make progress.
+    pub(crate) watch: Watch,
     /// When to look for frames again.
-    /// Whose memory was looked at last.
-    pub(crate) shed_next: u32,
     pub(crate) memory_retry: Option<Instant>,
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
@@ -108,10 +115,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ip,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
+            hosts: HostCache::new(secrets.clone(), limits.hosts),
             auth: Auth::new(),
             transmit: ReadyList::new(),
             starved: ReadyList::new(),
-            shed_next: 0,
+            shedding: Shedding::default(),
+            watch: Watch::default(),
             memory_retry: None,
             outbox: Outbox::new(),
             events: Events::default(),
@@ -139,10 +148,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.table.next_deadline(), self.ip.next_deadline(), self.memory_retry]
-            .into_iter()
-            .flatten()
-            .min()
+        let (table, network) = (self.table.next_deadline(), self.ip.next_deadline());
+        let others = [network, self.memory_retry, self.watch.next_deadline()];
+        others.into_iter().chain([table]).flatten().min()
     }
 
     /// What was counted since the start.
@@ -186,6 +194,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             demux,
             listeners: self.listeners.len() as u32,
             committed_anchors: self.table.anchors.committed(),
+            hosts: self.hosts.len(),
         }
     }
 }
@@ -207,4 +216,6 @@ pub struct Usage {
     pub listeners: u32,
     /// Records that memory was committed for.
     pub committed_anchors: u32,
+    /// Remote hosts whose path is remembered.
+    pub hosts: u32,
 }

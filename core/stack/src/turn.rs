@@ -47,7 +47,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// carries the acknowledgements then, and what it reads keeps the window open.
     pub fn receive(&mut self, now: Instant, queue: &mut impl Queue) -> Arrival {
         self.common.pool.reclaim();
-        self.shed();
+        self.shed(now);
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
         while let Some(packet) = self.rx.pop() {

@@ -13,7 +13,7 @@ use crate::tcb::Tcb;
 use crate::transition::Move;
 use alloc::rc::Rc;
 use usertcp_base::{CloseReason, Instant, Observer, Seq};
-use usertcp_cc::{CongestionController, PathChange};
+use usertcp_cc::CongestionController;
 use usertcp_frame::FrameSlice;
 
 /// What a read gave.
@@ -218,12 +218,6 @@ impl<C: CongestionController> Tcb<C> {
         effects
     }
 
-    /// The interface's MTU shrank, or grew: what we may send at most changes with it.
-    pub fn set_path_segment(&mut self, now: Instant, mtu: crate::mtu::PathMtu) {
-        self.mtu = mtu;
-        self.controller.on_path(now, &PathChange::Mss(self.send_mss()));
-    }
-
     /// The next sequence number to be received; for tests and tools.
     pub fn rcv_nxt(&self) -> Seq {
         self.receiver.nxt()
@@ -261,7 +255,7 @@ impl<C: CongestionController> Tcb<C> {
             lost_octets: self.recovery.lost_octets(),
             resent_octets: self.recovery.resent_octets(),
             octets_delivered: self.recovery.delivered(),
-            receive_mss_octets: self.own_mss,
+            receive_mss_octets: self.receive_mss(),
             send_queue_octets: self.queue_octets(),
             unsent_octets: self.unsent_octets(),
             receive_queue_octets: self.receiver.queued(),

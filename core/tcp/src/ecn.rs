@@ -96,6 +96,7 @@ impl<C: CongestionController> Tcb<C> {
         if !outcome.reduced_by_mark {
             return;
         }
+        self.mtu.on_congestion();
         self.snd.cwr = Cwr::ForMark;
         self.snd.mark_reductions = self.snd.mark_reductions.saturating_add(1);
         if smallest {
@@ -105,6 +106,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The window was reduced for a loss: that answers marks of the same window too (3168-4).
     pub(crate) fn reduced_for_loss(&mut self) {
+        self.mtu.on_congestion();
         if self.ecn.is_on() && self.snd.cwr == Cwr::No {
             self.snd.cwr = Cwr::ForLoss;
         }

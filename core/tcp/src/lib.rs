@@ -17,6 +17,7 @@ extern crate std;
 
 mod app;
 mod arrive;
+mod burden;
 mod close;
 mod ecn;
 mod effects;
@@ -56,7 +57,10 @@ pub use open::{
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
-pub use settings::{EcnMode, KeepAlive, Manner, PathFacts, Settings, UserTimeoutOption};
+pub use settings::{
+    EcnMode, HostFacts, KeepAlive, LearnedPath, LeastProgress, Manner, MtuProbing, PathFacts,
+    Settings, UserTimeoutOption,
+};
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};
 pub use tcb::Tcb;

@@ -1,95 +1,266 @@
-//! The largest segment the path is thought to carry, and what path signals may do to it.
-//! Owns: `PathMtu`. Must not know: IP versions; sizes are of TCP segments, header included.
-//! Implements: RFC 5927 §7.2 (IC-1, IC-4, IC-5, IC-7), RFC 8201 §4, RFC 1191 §6.4 (IC-9).
+//! The largest segment the path is thought to carry: what path signals may do to it, what a black
+//! hole does, and the search for more.
+//! Owns: `PathMtu`. Must not know: addresses; sizes are of TCP segments, TCP header included, but for
+//! the table of common packet sizes in `search`.
+//! Implements: RFC 5927 §7.2 (IC-1, IC-4, IC-5, IC-7), RFC 8201 §4, RFC 1191 §6.4 (IC-9),
+//! RFC 4821 §7, RFC 8899 §4.3, §4.6, §5 (P-1 … P-9).
+//!
+//! Nothing here needs ICMP. A path that swallows large segments shows itself in a retransmission
+//! timeout whose flight is of such segments: the size falls to the base at once, and probes made of
+//! data look for the largest size from there. Believing too soon costs little: the first probe is as
+//! large as the interface allows.
 
-use crate::settings::PathFacts;
-use core::num::NonZeroU16;
-use usertcp_base::Seq;
+mod search;
+#[cfg(test)]
+mod tests;
 
-/// What is believed of the path, and a claim not yet believed.
-#[derive(Clone, Copy, Debug)]
+use crate::settings::{HEADER_OCTETS, LearnedPath, MtuProbing, PathFacts, Settings};
+use alloc::boxed::Box;
+use search::{BASE_PACKET_OCTETS, Claim, Probe, RAISE_AFTER, SMALL_PACKET_OCTETS, Search};
+use usertcp_base::{Instant, Seq};
+
+/// Segments of a flight of which none arrived that make one timeout enough.
+const WHOLE_FLIGHT: u32 = 4;
+/// Timeouts in a row after which even the base size is doubted: of a whole flight, or of less.
+const BASE_DOUBTED: (u8, u8) = (3, 5);
+/// Timeouts that a new size is given before the next fall.
+const PATIENCE: u8 = 2;
+
+/// The sizes of segments both ways, and the search for a larger one while it goes on.
+#[derive(Clone, Debug)]
 pub struct PathMtu {
+    /// Exists while the size is below what interface and peer allow, or a claim waits.
+    search: Option<Box<Search>>,
     segment_octets: u16,
-    least_octets: u16,
-    claim: Option<Claim>,
+    /// What our interface sends and the peer takes: probes never go beyond (MUST-16).
+    ceiling_octets: u16,
+    announced_mss: u16,
+    /// Of a packet, beside the segment.
+    header_octets: u8,
+    /// Every path carries the base size (IPv6): less is never needed.
+    base_is_sure: bool,
 }
 
-/// A "packet too big" that waits for proof: the quoted octet not being acknowledged until a
-/// retransmission timeout.
+/// What a retransmission timeout found in flight.
 #[derive(Clone, Copy, Debug)]
-struct Claim {
-    segment_octets: NonZeroU16,
-    seq: Seq,
+pub struct LostFlight {
+    /// The first segment, TCP header and options included.
+    pub segment_octets: u16,
+    /// It was sent more than once.
+    pub repeated: bool,
+    /// Segments in flight, if the peer SACKed none of them; else zero.
+    pub silent_segments: u32,
+    /// Which timeout in a row.
+    pub timeouts: u8,
+}
+
+/// Why the size fell.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fell {
+    /// A claim of the network outlived a timeout.
+    Told,
+    /// Large segments vanish.
+    BlackHole,
 }
 
 impl PathMtu {
-    /// From what the interface says.
-    pub fn new(path: &PathFacts) -> PathMtu {
-        PathMtu {
-            segment_octets: path.segment_octets,
-            least_octets: path.least_segment_octets,
-            claim: None,
+    /// At the birth of a connection with a peer that takes `peer_mss`.
+    pub fn new(path: &PathFacts, settings: &Settings, peer_mss: u16) -> PathMtu {
+        let ceiling = path.segment_octets.min(peer_mss.saturating_add(HEADER_OCTETS));
+        let mut mtu = PathMtu {
+            search: None,
+            segment_octets: ceiling,
+            ceiling_octets: ceiling,
+            announced_mss: path.announced_mss(settings),
+            header_octets: path.header_octets,
+            base_is_sure: path.least_packet_octets >= BASE_PACKET_OCTETS,
+        };
+        let learned = path.host.and_then(|host| host.path);
+        let start = match learned {
+            Some(learned) => Some((learned.segment_octets.max(mtu.least()), learned.until)),
+            None if settings.mtu_probing == MtuProbing::Always => {
+                Some((mtu.base(settings), Instant::ZERO))
+            }
+            None => None,
+        };
+        if let Some((octets, not_before)) = start.filter(|start| start.0 < ceiling) {
+            mtu.segment_octets = octets;
+            mtu.search_mut().not_before = not_before;
         }
+        mtu
     }
     /// Largest segment, header and options included.
     pub fn segment_octets(&self) -> u16 {
         self.segment_octets
     }
-    /// The network claims that the segment holding `seq` was too big. Kept as a claim when it
-    /// could be true: inside what is in flight (IC-1), smaller than now (IC-7).
-    pub fn on_claim(&mut self, segment_octets: u16, seq: Seq, una: Seq, nxt: Seq) -> bool {
-        let size = segment_octets.max(self.least_octets);
-        if !seq.within(una, nxt) || size >= self.segment_octets {
-            return false;
-        }
-        self.claim = NonZeroU16::new(size).map(|segment_octets| Claim { segment_octets, seq });
-        self.claim.is_some()
+    /// The MSS we announced.
+    pub fn announced_mss(&self) -> u16 {
+        self.announced_mss
     }
-    /// SND.UNA advanced: a claim about data that arrived was false (IC-4).
-    pub fn on_progress(&mut self, una: Seq) {
-        if self.claim.is_some_and(|claim| una.after(claim.seq)) {
-            self.claim = None;
-        }
-    }
-    /// A retransmission timeout: a claim that stands is now believed. The new size, if it changed.
-    pub fn on_timeout(&mut self) -> Option<u16> {
-        let claim = self.claim.take()?;
-        self.segment_octets = claim.segment_octets.get();
-        Some(self.segment_octets)
-    }
-    /// Whether a claim waits.
-    pub fn is_doubted(&self) -> bool {
-        self.claim.is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path() -> PathMtu {
-        PathMtu::new(&PathFacts {
-            segment_octets: 1480,
-            receive_segment_octets: 1480,
-            default_mss_octets: 536,
-            least_segment_octets: 556,
+    /// What another connection to the same host may begin with: the size, if it is less than what
+    /// interface and peer allow and the path itself showed it (P-8). What the network said of this
+    /// connection is nothing to another (AT-44).
+    pub fn learned(&self) -> Option<LearnedPath> {
+        let search = self.search.as_ref().filter(|search| !search.told)?;
+        let less = self.segment_octets < self.ceiling_octets;
+        less.then_some(LearnedPath {
+            segment_octets: self.segment_octets,
+            until: search.not_before,
         })
     }
+    fn least(&self) -> u16 {
+        let packet = if self.base_is_sure { BASE_PACKET_OCTETS } else { SMALL_PACKET_OCTETS };
+        packet - u16::from(self.header_octets)
+    }
+    /// What every path is expected to carry.
+    fn base(&self, settings: &Settings) -> u16 {
+        match settings.base_mss_octets {
+            0 => BASE_PACKET_OCTETS - u16::from(self.header_octets),
+            mss => mss.max(1).saturating_add(HEADER_OCTETS),
+        }
+    }
+    fn search_mut(&mut self) -> &mut Search {
+        let fresh = Search::new(self.ceiling_octets);
+        self.search.get_or_insert_with(|| Box::new(fresh))
+    }
+    /// Drops what is of no more use.
+    fn tidy(&mut self) {
+        let idle = self.segment_octets >= self.ceiling_octets;
+        if idle && self.search.as_ref().is_some_and(|search| search.claim.is_none()) {
+            self.search = None;
+        }
+    }
 
-    // proves IC-1, IC-4, IC-5, IC-7
-    #[test]
-    fn claims_need_to_be_plausible_and_to_outlive_a_timeout() {
-        let (una, nxt) = (Seq(1000), Seq(5000));
-        let mut mtu = path();
-        assert!(!mtu.on_claim(1000, Seq(999), una, nxt), "left of the flight");
-        assert!(!mtu.on_claim(1000, nxt, una, nxt), "right of the flight");
-        assert!(!mtu.on_claim(9000, una, una, nxt), "never raises");
-        assert!(mtu.on_claim(1000, una, una, nxt));
-        assert_eq!(mtu.segment_octets(), 1480, "not believed yet");
-        mtu.on_progress(Seq(1001));
-        assert_eq!(mtu.on_timeout(), None, "the quoted octet arrived");
-        assert!(mtu.on_claim(40, Seq(2000), una, nxt));
-        assert_eq!(mtu.on_timeout(), Some(556), "floor");
-        assert_eq!(mtu.segment_octets(), 556);
+    /// The network claims that the segment holding `seq` was too big. Kept as a claim when it
+    /// could be true: inside what is in flight (IC-1), smaller than now (IC-7). About a probe it
+    /// bounds the search (P-9).
+    pub fn on_claim(&mut self, segment_octets: u16, seq: Seq, una: Seq, nxt: Seq) -> bool {
+        let size = segment_octets.max(self.least());
+        if !seq.within(una, nxt) {
+            return false;
+        }
+        if size < self.segment_octets {
+            self.search_mut().claim = Some(Claim { segment_octets: size, seq });
+            return true;
+        }
+        let larger = size > self.segment_octets;
+        self.search.as_mut().is_some_and(|search| larger && search.on_hint(size, seq))
+    }
+
+    /// SND.UNA advanced: a claim about data that arrived was false (IC-4), a probe that arrived
+    /// makes its size the one to use. The new size, if it changed.
+    #[must_use]
+    pub fn on_progress(&mut self, now: Instant, una: Seq) -> Option<u16> {
+        let search = self.search.as_mut()?;
+        if search.claim.is_some_and(|claim| una.after(claim.seq)) {
+            search.claim = None;
+        }
+        search.on_progress(una);
+        let arrived = search.take_arrived(una);
+        if let Some(octets) = arrived {
+            self.segment_octets = octets.min(self.ceiling_octets);
+            search.conclude(now, self.segment_octets, self.ceiling_octets, self.header_octets);
+        }
+        self.tidy();
+        arrived.map(|_| self.segment_octets)
+    }
+
+    /// A retransmission timeout: a claim that stands is now believed; without one, what was lost
+    /// may have been too large.
+    pub fn on_timeout(
+        &mut self,
+        now: Instant,
+        lost: &LostFlight,
+        settings: &Settings,
+    ) -> Option<Fell> {
+        if let Some(claim) = self.search.as_mut().and_then(|search| search.claim.take()) {
+            self.fall(claim.segment_octets, lost, now + RAISE_AFTER);
+            self.search_mut().told = true;
+            return Some(Fell::Told);
+        }
+        let size = self.smaller(lost, settings)?;
+        let from = self.segment_octets;
+        self.fall(size, lost, now);
+        // Only where segments of the largest size were lost can the first probe prove it.
+        self.search_mut().unproven = lost.timeouts == 1 && from == self.ceiling_octets;
+        Some(Fell::BlackHole)
+    }
+    /// The size to fall to if this timeout means a black hole (P-5).
+    fn smaller(&self, lost: &LostFlight, settings: &Settings) -> Option<u16> {
+        if settings.mtu_probing == MtuProbing::Off {
+            return None;
+        }
+        if self.search.as_ref().is_some_and(|search| lost.timeouts < search.patience) {
+            return None;
+        }
+        let silent = lost.silent_segments >= WHOLE_FLIGHT;
+        let doubted = lost.repeated || silent || lost.timeouts > 1;
+        let base = self.base(settings);
+        let fits = |size: u16| size < lost.segment_octets && size < self.segment_octets;
+        if fits(base) {
+            return doubted.then_some(base);
+        }
+        let least = self.least();
+        let enough = if silent { BASE_DOUBTED.0 } else { BASE_DOUBTED.1 };
+        (fits(least) && lost.timeouts >= enough).then_some(least)
+    }
+    fn fall(&mut self, octets: u16, lost: &LostFlight, not_before: Instant) {
+        let (from, ceiling) = (self.segment_octets, self.ceiling_octets);
+        self.segment_octets = octets;
+        let search = self.search_mut();
+        search.begin(from, ceiling, not_before);
+        search.patience = lost.timeouts.saturating_add(PATIENCE);
+    }
+    /// The timeout was a mistake: what was in flight arrives. Whether the size is what it was.
+    #[must_use]
+    pub fn on_spurious(&mut self) -> bool {
+        let Some(search) = self.search.as_mut() else { return false };
+        let from = core::mem::take(&mut search.fallen_from);
+        search.unproven = false;
+        let rises = from > self.segment_octets;
+        if rises {
+            self.segment_octets = from.min(self.ceiling_octets);
+            self.tidy();
+        }
+        rises
+    }
+
+    /// The size to probe for now, if any (P-1, P-3, P-4).
+    pub fn probe_due(&self, now: Instant, settings: &Settings) -> Option<u16> {
+        let search = self.search.as_ref()?;
+        if settings.mtu_probing == MtuProbing::Off || !search.may_probe(now) {
+            return None;
+        }
+        search.candidate(self.segment_octets, self.ceiling_octets, self.header_octets)
+    }
+    /// A probe of `segment_octets` left with the octets from `from` to `to`.
+    pub fn on_probe_sent(&mut self, segment_octets: u16, from: Seq, to: Seq) {
+        self.search_mut().probe = Some(Probe { segment_octets, from, to });
+    }
+    /// The octets of the probe outstanding.
+    pub fn probe(&self) -> Option<(Seq, Seq)> {
+        let probe = self.search.as_ref()?.probe?;
+        Some((probe.from, probe.to))
+    }
+    /// The probe is lost; its octets leave again, and the next one waits until everything up to
+    /// `nxt` is acknowledged. `alone`: all around it arrived. Whether that proves that the timeout
+    /// before the fall was no congestion: what was too large then is so now.
+    #[must_use]
+    pub fn on_probe_lost(&mut self, now: Instant, nxt: Seq, alone: bool) -> bool {
+        let (size, ceiling, header) =
+            (self.segment_octets, self.ceiling_octets, self.header_octets);
+        let Some(search) = self.search.as_mut() else { return false };
+        let lost = search.on_probe_lost(nxt);
+        search.conclude(now, size, ceiling, header);
+        let proof = alone && search.unproven && lost == ceiling;
+        search.unproven &= !proof;
+        proof
+    }
+    /// The window was reduced: what an undo would take back is this, not the fall.
+    pub fn on_congestion(&mut self) {
+        if let Some(search) = self.search.as_mut() {
+            search.unproven = false;
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
-use usertcp_base::{Limits, Rate, Span};
+use usertcp_base::{Instant, Limits, Rate, Span};
 
 /// Keep-alive (RFC 9293 §3.8.4): off by default, first probe not before two hours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,28 @@ pub enum EcnMode {
     Accept,
     /// Asked for when we open, answered when the peer does.
     Ask,
+}
+
+/// How much a peer must take (AT-10): a connection with data waiting all the time, of which less is
+/// acknowledged, is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeastProgress {
+    /// Octets acknowledged in each interval.
+    pub octets: u32,
+    /// The interval. The end comes at most a quarter of it later.
+    pub interval: Span,
+}
+
+/// When the path MTU is probed for (RFC 4821, RFC 8899).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MtuProbing {
+    /// Never: only what the network says of packets that are too big counts.
+    Off,
+    /// Once large segments vanish, and after every decrease.
+    #[default]
+    AfterBlackHole,
+    /// From the first segment on: a connection begins with the base size.
+    Always,
 }
 
 /// The user-timeout option (RFC 5482): off by default.
@@ -82,6 +104,8 @@ pub struct Settings {
     pub open_timeout: Span,
     /// Longest time the peer may keep its window closed; `None`: for ever (RFC 6429).
     pub persist_limit: Option<Span>,
+    /// How much the peer must take while data waits for it; `None`: any little will do.
+    pub least_progress: Option<LeastProgress>,
     /// How long an acknowledgement may wait for company (MUST-40: below 500 ms).
     pub ack_delay: Span,
     /// Stream rate limit, payload octets per second.
@@ -100,6 +124,14 @@ pub struct Settings {
     pub ecn: EcnMode,
     /// Largest MSS to announce; 0 means what the MTU gives.
     pub mss_limit_octets: u16,
+    /// When the path MTU is probed for.
+    pub mtu_probing: MtuProbing,
+    /// MSS that every path is expected to carry: what a connection falls to when larger segments
+    /// vanish, and begins with when it always probes. 0 means what packets of 1280 octets give.
+    pub base_mss_octets: u16,
+    /// Begin with what earlier connections to the same host found out, and leave what this one finds
+    /// to later ones (RFC 9040).
+    pub share_path_facts: bool,
     /// Report soft errors to the application (SHLD-20).
     pub soft_errors: bool,
     /// Least retransmission timeout.
@@ -146,6 +178,7 @@ impl Default for Settings {
             user_timeout_option: UserTimeoutOption::Off,
             open_timeout: Span::from_secs(180),
             persist_limit: None,
+            least_progress: None,
             ack_delay: Span::from_millis(40),
             rate_limit: Rate::UNLIMITED,
             dscp: 0,
@@ -155,6 +188,9 @@ impl Default for Settings {
             window_scaling: true,
             ecn: EcnMode::Accept,
             mss_limit_octets: 0,
+            mtu_probing: MtuProbing::AfterBlackHole,
+            base_mss_octets: 0,
+            share_path_facts: true,
             soft_errors: true,
             rto_min: Span::from_millis(200),
             send_buffer_octets: 0,
@@ -194,8 +230,34 @@ pub struct PathFacts {
     pub receive_segment_octets: u16,
     /// MSS to assume of a peer that names none: 536 for IPv4, 1220 for IPv6 (MUST-15).
     pub default_mss_octets: u16,
-    /// Smallest segment a path signal may bring us to (IC-5).
-    pub least_segment_octets: u16,
+    /// Octets of a packet beside the segment: the network header, and options others put on.
+    pub header_octets: u8,
+    /// Smallest packet that every path carries (IC-5).
+    pub least_packet_octets: u16,
+    /// What earlier connections to the same host found.
+    pub host: Option<HostFacts>,
+}
+
+/// What connections to one host may learn from those before them (RFC 9040).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostFacts {
+    /// The size of segments, if the path carries less than the interface.
+    pub path: Option<LearnedPath>,
+    /// Smoothed round-trip time and its variation.
+    pub rtt: Option<(Span, Span)>,
+    /// Slow-start threshold, octets.
+    pub threshold_octets: Option<u32>,
+    /// The path reorders.
+    pub reorders: bool,
+}
+
+/// A segment size found by an earlier connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LearnedPath {
+    /// Largest segment, header included.
+    pub segment_octets: u16,
+    /// Nothing larger is tried before.
+    pub until: Instant,
 }
 
 /// Octets of a TCP header without options.

@@ -23,13 +23,17 @@ use crate::recv::paws::Timestamps;
 use crate::recv::receiver::Receiver;
 use crate::send::Snd;
 use crate::send::probe::Persist;
-use crate::settings::{HEADER_OCTETS, Manner, PathFacts, Settings, TIMESTAMP_OCTETS};
+use crate::settings::{HEADER_OCTETS, HostFacts, Manner, PathFacts, Settings, TIMESTAMP_OCTETS};
 use crate::signal::SoftErrors;
 use crate::user_timeout::UserTimeout;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
 use usertcp_frame::Chain;
+
+/// Octets a connection must have had acknowledged before others learn from it: more than a peer that
+/// only completes handshakes gets.
+const LEAST_EXCHANGED_OCTETS: u64 = 4096;
 
 /// The hot part of a connection.
 pub struct Tcb<C> {
@@ -64,8 +68,6 @@ pub struct Tcb<C> {
     // Rare.
     pub(crate) persist: Persist,
     pub(crate) mtu: PathMtu,
-    pub(crate) peer_mss: u16,
-    pub(crate) own_mss: u16,
     pub(crate) keep_alive: KeepAliveState,
     pub(crate) user_timeout: UserTimeout,
     pub(crate) soft_errors: SoftErrors,
@@ -113,7 +115,8 @@ impl<C: CongestionController> Tcb<C> {
         let agreed = &opening.agreed;
         let (una, rcv_nxt) = (agreed.iss + 1, agreed.irs + 1);
         let now = env.now;
-        let start = path_start(now, opening, path);
+        let mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
+        let start = path_start(now, opening, path, &mtu);
         let mss = start.mss_octets;
         let mut tcb = Tcb {
             snd: Snd {
@@ -130,7 +133,7 @@ impl<C: CongestionController> Tcb<C> {
                 up: None,
             },
             queue: Chain::default(),
-            recovery: start_recovery(env, opening, settings, mss),
+            recovery: start_recovery(env, opening, settings, mss, path.host),
             sack: agreed.sack,
             controller: start_controller(&start),
             pacer: Pacer::default(),
@@ -158,9 +161,7 @@ impl<C: CongestionController> Tcb<C> {
             progress: now,
             release: Instant::FAR,
             persist: Persist::default(),
-            mtu: PathMtu::new(path),
-            peer_mss: agreed.peer_mss_octets,
-            own_mss: path.announced_mss(settings),
+            mtu,
             keep_alive: KeepAliveState::default(),
             user_timeout: UserTimeout::new(settings),
             soft_errors: SoftErrors::new(now),
@@ -180,9 +181,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).
     pub fn send_mss(&self) -> u32 {
-        let limit = self.peer_mss.min(self.mtu.segment_octets().saturating_sub(HEADER_OCTETS));
+        self.payload_of(self.mtu.segment_octets())
+    }
+
+    /// Payload of a segment of `segment_octets`, without SACK blocks.
+    pub(crate) fn payload_of(&self, segment_octets: u16) -> u32 {
         let options = if self.timestamps.is_on() { TIMESTAMP_OCTETS } else { 0 };
-        u32::from(limit.saturating_sub(options).max(1))
+        u32::from(segment_octets.saturating_sub(HEADER_OCTETS + options).max(1))
     }
 
     /// The timestamp to send now.
@@ -212,7 +217,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// MSS we announced: what a full segment to us is.
     pub(crate) fn receive_mss(&self) -> u16 {
-        self.own_mss
+        self.mtu.announced_mss()
     }
 
     /// What is held for the reader.
@@ -229,22 +234,38 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// What connections after this one may learn of the host, if anything: only what a connection
+    /// that exchanged data found out itself (9040-2, AT-44).
+    pub fn host_facts(&self) -> Option<HostFacts> {
+        if !self.settings.share_path_facts || self.octets_acknowledged < LEAST_EXCHANGED_OCTETS {
+            return None;
+        }
+        let srtt = self.recovery.srtt();
+        let threshold = self.controller.describe().threshold_octets;
+        let reached = u64::from(threshold) <= self.octets_acknowledged;
+        Some(HostFacts {
+            path: self.mtu.learned(),
+            rtt: srtt.zip(self.recovery.rttvar()),
+            threshold_octets: reached.then_some(threshold),
+            reorders: self.recovery.reorders(),
+        })
+    }
+
     /// Frame memory held, octets.
     pub fn memory_octets(&self) -> u32 {
         self.queue.charge().saturating_add(self.receiver.charge())
     }
 }
 
-fn path_start(now: Instant, opening: &Opening, path: &PathFacts) -> PathStart {
+fn path_start(now: Instant, opening: &Opening, path: &PathFacts, mtu: &PathMtu) -> PathStart {
     let options = if opening.agreed.timestamps.is_some() { TIMESTAMP_OCTETS } else { 0 };
-    let limit = path.segment_octets.saturating_sub(HEADER_OCTETS);
-    let mss = limit.min(opening.agreed.peer_mss_octets).saturating_sub(options).max(1);
+    let mss = mtu.segment_octets().saturating_sub(HEADER_OCTETS + options).max(1);
     PathStart {
         now,
         mss_octets: u32::from(mss),
         rtt: opening.rtt,
         handshake_lost: opening.lost,
-        threshold_octets: None,
+        threshold_octets: path.host.and_then(|host| host.threshold_octets),
     }
 }
 
@@ -253,6 +274,7 @@ fn start_recovery<O: Observer>(
     opening: &Opening,
     settings: &Settings,
     mss: u32,
+    host: Option<HostFacts>,
 ) -> Recovery {
     let una = opening.agreed.iss + 1;
     Recovery::new(
@@ -271,6 +293,8 @@ fn start_recovery<O: Observer>(
             timestamps: opening.agreed.timestamps.is_some(),
             rtt: opening.rtt,
             handshake_timed_out: opening.lost,
+            earlier_rtt: host.and_then(|host| host.rtt),
+            reorders: host.is_some_and(|host| host.reorders),
         },
     )
 }

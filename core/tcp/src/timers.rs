@@ -6,11 +6,12 @@ use crate::effects::{Effects, Then};
 use crate::env::Env;
 use crate::halves::StateName;
 use crate::keepalive::KeepAliveDue;
+use crate::mtu::Fell;
 use crate::recovery::{SendWindowFacts, TimerOutcome};
 use crate::send::probe::Persisting;
 use crate::tcb::Tcb;
 use usertcp_base::{CloseReason, Event, Instant, Observer, Span};
-use usertcp_cc::{CongestionController, PathChange};
+use usertcp_cc::CongestionController;
 
 /// R1: so many timeouts of one segment make the path suspect (SHLD-10).
 const SUSPECT_AFTER: u8 = 3;
@@ -111,7 +112,11 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Over, and the peer is told: it may be alive after all.
-    fn abandon<O: Observer>(&mut self, env: &mut Env<'_, O>, reason: CloseReason) -> Effects {
+    pub(crate) fn abandon<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        reason: CloseReason,
+    ) -> Effects {
         let reset = self.reset(env);
         Effects::default().and_ended(reason, Then::Reset(reset))
     }
@@ -120,6 +125,7 @@ impl<C: CongestionController> Tcb<C> {
         let window = SendWindowFacts {
             right_edge: self.snd.right_edge(),
             new_data_ready: self.new_data_ready(),
+            mtu_probe: self.mtu.probe(),
         };
         match self.recovery.on_timer(env.now, &mut self.controller, window) {
             // The persist timer runs, and probes.
@@ -147,13 +153,16 @@ impl<C: CongestionController> Tcb<C> {
             effects.path_suspect = true;
             env.observe(&Event::PathSuspect);
         }
-        if let Some(segment_octets) = self.mtu.on_timeout() {
-            env.observe(&Event::PathMtu(segment_octets));
-            if count == 1 {
-                // What was lost was too big, which says nothing about congestion (IC-9).
+        let lost = self.lost_flight(count);
+        if let Some(fell) = self.mtu.on_timeout(env.now, &lost, &self.settings) {
+            self.recovery.on_smaller_segments(self.send_mss());
+            // What was lost was too big, which says nothing about congestion (IC-9). Where nobody
+            // said so, this is certain enough of a first flight only: there is no other reason for
+            // all of it to vanish.
+            if count == 1 && (fell == Fell::Told || self.octets_acknowledged == 0) {
                 self.controller.on_undo(env.now);
             }
-            self.controller.on_path(env.now, &PathChange::Mss(self.send_mss()));
+            self.segment_changed(env, self.mtu.segment_octets());
         }
     }
 

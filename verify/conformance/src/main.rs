@@ -77,8 +77,8 @@ fn run(job: &Job) -> ExitCode {
             }
         }
     }
-    let millis = began.elapsed().as_millis().max(1);
-    let rate = u128::from(passed + failed + unsupported) * 60_000 / millis;
+    let all = u128::from(passed + failed + unsupported);
+    let rate = all * 60_000_000 / began.elapsed().as_micros().max(1);
     println!("{passed} passed, {failed} failed, {unsupported} unsupported; {rate} a minute");
     match (failed, unsupported) {
         (0, 0) => ExitCode::SUCCESS,

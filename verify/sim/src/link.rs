@@ -82,6 +82,10 @@ pub struct LinkCounts {
     pub marked: u64,
     /// Most octets that waited at a time.
     pub longest_queue_octets: u64,
+    /// The largest packet taken, octets.
+    pub largest_octets: u64,
+    /// Longest time between two packets delivered.
+    pub longest_gap: Span,
 }
 
 /// One direction of a link.
@@ -95,6 +99,7 @@ pub struct Link {
     /// When the transmitter is free again, in nanoseconds.
     free_nanos: u64,
     last_due: Instant,
+    last_delivery: Option<Instant>,
     counts: LinkCounts,
 }
 
@@ -132,6 +137,7 @@ impl Link {
             serial: 0,
             free_nanos: 0,
             last_due: Instant::ZERO,
+            last_delivery: None,
             counts: LinkCounts::default(),
         }
     }
@@ -143,6 +149,7 @@ impl Link {
             self.counts.too_big += 1;
             return Offered::TooBig;
         }
+        self.counts.largest_octets = self.counts.largest_octets.max(octets.len() as u64);
         if self.prng.chance_per_million(self.config.loss) {
             self.counts.lost += 1;
             return Offered::Taken;
@@ -226,7 +233,17 @@ impl Link {
             return None;
         }
         self.counts.delivered += 1;
+        let gap = self.last_delivery.map_or(Span::ZERO, |last| now.since(last));
+        self.last_delivery = Some(now);
+        self.counts.longest_gap = self.counts.longest_gap.max(gap);
         self.under_way.pop().map(|packet| packet.octets)
+    }
+
+    /// From now on only packets of `mtu` octets pass; what is too big and what is largest counts anew.
+    pub fn change_mtu(&mut self, mtu: u16) {
+        self.config.mtu = mtu;
+        self.counts.largest_octets = 0;
+        self.counts.too_big = 0;
     }
 
     /// What happened so far.

@@ -2,7 +2,7 @@
 //! Owns: how a seed becomes a scenario. Must not know: how a stack works.
 
 use crate::host::Host;
-use crate::link::{Link, LinkConfig};
+use crate::link::{Link, LinkConfig, LinkCounts};
 use crate::stream::Plan;
 use crate::world::World;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,6 +27,10 @@ pub struct Scenario {
     pub links: [LinkConfig; 2],
     /// MTU of each host's interface.
     pub mtu: u16,
+    /// Links tell senders of packets that are too big; else they drop them without a word.
+    pub signals: bool,
+    /// So long after the start the links carry this MTU instead.
+    pub change: Option<(Span, u16)>,
     /// Which host's device cuts super-packets.
     pub offload: [bool; 2],
     /// Congestion control of each host.
@@ -60,6 +64,8 @@ pub struct Report {
     pub marked: u64,
     /// Most octets that waited in that link at a time.
     pub longest_queue_octets: u64,
+    /// What that link did.
+    pub link: LinkCounts,
 }
 
 const PORT: u16 = 80;
@@ -82,6 +88,8 @@ impl Scenario {
             wrapping: prng.below(2) == 0,
             links: [link, back],
             mtu: 1500,
+            signals: true,
+            change: None,
             offload: [prng.below(2) == 0, prng.below(2) == 0],
             algorithms: [algorithm(&mut prng), algorithm(&mut prng)],
             settings: [settings(&mut prng), settings(&mut prng)],
@@ -129,6 +137,8 @@ impl Scenario {
             wrapping: false,
             links: [link, back],
             mtu: 1500,
+            signals: true,
+            change: None,
             offload: [false, false],
             algorithms: [algorithm, algorithm],
             settings: [Settings::default(); 2],
@@ -145,6 +155,10 @@ impl Scenario {
         self.open(&mut world)?;
         let start = world.now;
         let expected = self.plans.len() * 2;
+        if let Some((after, mtu)) = self.change {
+            world.run_until(start + after, |_| false);
+            world.links.iter_mut().for_each(|link| link.change_mtu(mtu));
+        }
         let done = world.run_until(start + self.longest, |world| {
             !world.oracle.violations().is_empty()
                 || world.hosts.iter().map(|host| host.finished.len()).sum::<usize>() >= expected
@@ -166,6 +180,7 @@ impl Scenario {
             .map(|side| Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77)));
         let mut world = World::new(START, hosts, links);
         world.oracle.trace = self.trace;
+        world.signals = self.signals;
         for side in 0..2 {
             world.oracle.mtu.insert(address(side, self.v6), self.mtu);
         }
@@ -306,6 +321,7 @@ fn report(world: &World, took: Span) -> Report {
         timeouts: sum(|counters| counters.timeouts),
         marked: world.links[0].counts().marked,
         longest_queue_octets: world.links[0].counts().longest_queue_octets,
+        link: world.links[0].counts(),
     }
 }
 

@@ -43,6 +43,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     let effects = tcb.set_settings(&mut self.common.env(now, id), shared);
                     self.transmit.push(id.slot);
                     self.apply(now, id, effects);
+                    self.watch(now, id);
                 }
             }
             Body::Opening(opening) => opening.profile.settings = settings,

@@ -14,5 +14,6 @@ mod pair;
 mod peer_window;
 mod scarce;
 mod signals;
+mod slow_peers;
 mod strays;
 mod time_wait;

@@ -182,8 +182,8 @@ pub fn pattern(octets: usize) -> Vec<u8> {
 /// Nothing is left of any connection: no record, no timer, no frame.
 pub fn assert_empty(shard: &TestShard) {
     let committed_anchors = shard.usage().committed_anchors;
-    let listeners = shard.usage().listeners;
-    assert_eq!(shard.usage(), Usage { committed_anchors, listeners, ..Usage::default() });
+    let Usage { listeners, hosts, .. } = shard.usage();
+    assert_eq!(shard.usage(), Usage { committed_anchors, listeners, hosts, ..Usage::default() });
     let stats = shard.pool().stats();
     assert_eq!(stats.used_octets, 0, "{stats:?}");
 }

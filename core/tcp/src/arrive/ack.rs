@@ -123,6 +123,7 @@ impl<C: CongestionController> Tcb<C> {
             new_data_ready: self.new_data_ready(),
             mss: self.send_mss(),
             marked_octets: self.marked_octets(segment),
+            mtu_probe: self.mtu.probe(),
         };
         let smallest = self.controller.budget().window_octets <= input.mss;
         let outcome = self.recovery.on_ack(env.now, &input, &mut self.controller, env.prng);
@@ -156,6 +157,9 @@ impl<C: CongestionController> Tcb<C> {
         effects: &mut Effects,
     ) {
         self.report(env, outcome);
+        if outcome.spurious && self.mtu.on_spurious() {
+            self.segment_changed(env, self.mtu.segment_octets());
+        }
         let fin_seq = self.fin_seq();
         let fin_sent = self.fin_sent();
         let advanced = ack.since(self.snd.una);
@@ -169,7 +173,9 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.una = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
         self.progress = env.now;
-        self.mtu.on_progress(ack);
+        if let Some(segment_octets) = self.mtu.on_progress(env.now, ack) {
+            self.segment_changed(env, segment_octets);
+        }
         if self.snd.up.is_some_and(|up| ack.at_or_after(up)) {
             self.snd.up = None;
         }

@@ -9,7 +9,9 @@ const PATH: PathFacts = PathFacts {
     segment_octets: 1480,
     receive_segment_octets: 1480,
     default_mss_octets: 536,
-    least_segment_octets: 556,
+    header_octets: 20,
+    least_packet_octets: 576,
+    host: None,
 };
 const ISS: Seq = Seq(5000);
 const PEER: Seq = Seq(u32::MAX - 3);

@@ -318,7 +318,10 @@ impl Recovery {
         };
         outcome.lost_octets = scan.lost_octets;
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(scan.lost_octets);
-        if self.board.sums().lost != 0 && self.state == RecoveryState::Open {
+        let news = self.board.sums().lost != 0 && self.state == RecoveryState::Open;
+        if news && self.only_probe_lost(ack.input.mtu_probe) {
+            outcome.lost_octets = 0;
+        } else if news {
             outcome.entered_recovery = true;
             self.enter_fast_recovery(ack.now, before.flight, scan.lost_octets, cc);
         }

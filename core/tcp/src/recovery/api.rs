@@ -58,6 +58,10 @@ pub struct RecoveryStart {
     pub rtt: Option<Span>,
     /// The timer expired for our SYN or SYN-ACK (6298-10).
     pub handshake_timed_out: bool,
+    /// SRTT and RTTVAR of earlier connections to the host (RFC 9040).
+    pub earlier_rtt: Option<(Span, Span)>,
+    /// Earlier connections saw reordering.
+    pub reorders: bool,
 }
 
 /// One acknowledgement, already checked to be acceptable (RFC 9293 §3.10.7.4).
@@ -80,6 +84,8 @@ pub struct AckInput<'a> {
     pub mss: u32,
     /// Octets this acknowledgement reports as congestion-marked.
     pub marked_octets: u32,
+    /// The octets of the path MTU probe outstanding: its loss alone is no congestion (P-2).
+    pub mtu_probe: Option<(Seq, Seq)>,
 }
 
 /// What one acknowledgement did.
@@ -119,6 +125,8 @@ pub struct SendWindowFacts {
     pub right_edge: Seq,
     /// New data waits and lies inside the window: a tail loss probe prefers it.
     pub new_data_ready: bool,
+    /// The octets of the path MTU probe outstanding.
+    pub mtu_probe: Option<(Seq, Seq)>,
 }
 
 /// What an expired timer asks for.

@@ -31,7 +31,7 @@ impl Recovery {
         }
         match self.timer.kind() {
             SendTimer::Off => TimerOutcome::Nothing,
-            SendTimer::Reorder if now < self.expiry() => self.on_reorder_timer(now, cc),
+            SendTimer::Reorder if now < self.expiry() => self.on_reorder_timer(now, cc, window),
             SendTimer::TailProbe => self.on_probe_timer(now, window),
             SendTimer::Reorder | SendTimer::Retransmit => self.on_timeout(now, cc, window),
         }
@@ -50,6 +50,7 @@ impl Recovery {
         &mut self,
         now: Instant,
         cc: &mut C,
+        window: SendWindowFacts,
     ) -> TimerOutcome {
         let sums = self.board.sums();
         let flight = self.board.outstanding().saturating_sub(sums.sacked);
@@ -63,7 +64,8 @@ impl Recovery {
             return TimerOutcome::Nothing;
         }
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(scan.lost_octets);
-        let entered_recovery = self.state == RecoveryState::Open;
+        let entered_recovery =
+            self.state == RecoveryState::Open && !self.only_probe_lost(window.mtu_probe);
         if entered_recovery {
             self.enter_fast_recovery(now, flight, scan.lost_octets, cc);
         }

@@ -18,6 +18,7 @@ mod ack;
 mod api;
 mod delivery;
 mod expiry;
+mod mtu_probe;
 mod newreno;
 mod prr;
 mod rack;
@@ -32,6 +33,8 @@ mod undo;
 
 #[cfg(test)]
 mod tests;
+
+pub use mtu_probe::Vanished;
 
 pub use api::{
     AckInput, AckOutcome, RecoveryCounters, RecoverySettings, RecoveryStart, RecoveryState,
@@ -98,6 +101,9 @@ impl Recovery {
     pub fn new(settings: &RecoverySettings, start: &RecoveryStart) -> Recovery {
         let bounds = Bounds::of(settings);
         let mut rtt = RttEstimator::new(&bounds, start.handshake_timed_out);
+        if let Some((srtt, rttvar)) = start.earlier_rtt {
+            rtt.resume(srtt, rttvar, &bounds);
+        }
         if let Some(sample) = start.rtt {
             rtt.on_sample(sample, 1, &bounds);
             rtt.on_minimum(sample, start.now);
@@ -109,7 +115,7 @@ impl Recovery {
             board: Scoreboard::new(start.una),
             timer: Timer::new(start.now, settings.rto_jitter),
             delivery: Delivery::new(start.now),
-            rack: Rack::new(start.una, start.rtt),
+            rack: Rack::new(start.una, start.rtt, start.reorders),
             rtt,
             bounds,
             counters: RecoveryCounters::default(),
@@ -304,6 +310,10 @@ impl Recovery {
     /// Doublings of the retransmission timeout; only a valid sample ends them (RFC 6298 §5).
     pub fn doublings(&self) -> u8 {
         self.timer.backoff()
+    }
+    /// Whether the path was seen to reorder.
+    pub fn reorders(&self) -> bool {
+        self.rack.reordering_seen()
     }
     /// Octets delivered in all.
     pub fn delivered(&self) -> u64 {

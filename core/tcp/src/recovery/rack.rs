@@ -51,7 +51,7 @@ pub(super) struct Scan {
 }
 
 impl Rack {
-    pub(super) fn new(una: Seq, rtt: Option<Span>) -> Rack {
+    pub(super) fn new(una: Seq, rtt: Option<Span>, reordering_seen: bool) -> Rack {
         Rack {
             sent_at: Stamp(0),
             end: una,
@@ -61,7 +61,7 @@ impl Rack {
             scanned: una,
             dsack_round: una,
             in_dsack_round: false,
-            reordering_seen: false,
+            reordering_seen,
             multiplier: 1,
             persist: 0,
         }
@@ -73,7 +73,6 @@ impl Rack {
     pub(super) fn rtt(&self) -> Span {
         Span::from_micros(u64::from(self.rtt))
     }
-    #[cfg(test)]
     pub(super) fn reordering_seen(&self) -> bool {
         self.reordering_seen
     }

@@ -34,6 +34,20 @@ impl RttEstimator {
         let least = if timed_out { LOST_SYN_RTO_MICROS } else { INITIAL_RTO_MICROS };
         RttEstimator { rto: least.max(bounds.rto_min), ..RttEstimator::default() }
     }
+    /// Begins with the estimate of earlier connections to the host (RFC 9040): samples move it from
+    /// there. The timeout keeps its bounds.
+    pub(super) fn resume(&mut self, srtt: Span, rttvar: Span, bounds: &Bounds) {
+        let fraction = |span: Span| (micros(span).min(LONGEST_SAMPLE_MICROS as u32)) << FRACTION;
+        self.srtt = fraction(srtt);
+        self.rttvar = fraction(rttvar);
+        let timeout = self.estimated_rto(bounds);
+        self.rto = self.rto.max(timeout);
+    }
+    fn estimated_rto(&self, bounds: &Bounds) -> u32 {
+        let variance = ((self.rttvar >> FRACTION).saturating_mul(4)).max(bounds.ack_delay);
+        let timeout = (self.srtt >> FRACTION).saturating_add(variance);
+        timeout.clamp(bounds.rto_min, bounds.rto_max.max(bounds.rto_min))
+    }
     /// The SYN was lost: keep the timeout at 3 s until the next sample (6298-10).
     pub(super) fn distrust_start(&mut self) {
         self.rto = self.rto.max(LOST_SYN_RTO_MICROS);
@@ -65,9 +79,7 @@ impl RttEstimator {
             self.rttvar = (rttvar + nearest(error - rttvar, weight * 4)).max(0) as u32;
             self.srtt = (srtt + nearest(value - srtt, weight * 8)).max(1 << FRACTION) as u32;
         }
-        let variance = ((self.rttvar >> FRACTION).saturating_mul(4)).max(bounds.ack_delay);
-        let timeout = (self.srtt >> FRACTION).saturating_add(variance);
-        self.rto = timeout.clamp(bounds.rto_min, bounds.rto_max.max(bounds.rto_min));
+        self.rto = self.estimated_rto(bounds);
     }
     /// A round trip for the minimum, from the newest transmission delivered.
     pub(super) fn on_minimum(&mut self, sample: Span, now: Instant) {

@@ -340,6 +340,18 @@ impl Scoreboard {
             episode.pending.clear();
         }
     }
+    /// The same for `[from, to)`, as far as it was sent again.
+    pub(super) fn unmark_lost_between(&mut self, from: Seq, to: Seq) {
+        let mut index = self.find(from);
+        while self.record(index).is_some_and(|record| record.seq.before(to)) {
+            self.edit(index, |record| {
+                if record.has(Marks::RESENT) {
+                    record.marks &= !Marks::LOST;
+                }
+            });
+            index += 1;
+        }
+    }
     /// The peer took back what it had SACKed (RFC 2018 §8).
     pub(super) fn forget_sacked(&mut self) {
         for index in 0..self.records.len() {

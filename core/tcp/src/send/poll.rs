@@ -42,19 +42,19 @@ const SACK_BLOCK_OCTETS: u32 = 8;
 const USER_TIMEOUT_OCTETS: u32 = 4;
 
 /// What keeps data back, and until when if time alone will tell.
-struct Held {
+pub(super) struct Held {
     limiter: Limiter,
     until: Option<Instant>,
 }
 
 impl Held {
-    fn by(limiter: Limiter) -> Held {
+    pub(super) fn by(limiter: Limiter) -> Held {
         Held { limiter, until: None }
     }
 }
 
 /// What a data poll found.
-type Data = Result<Outgoing, Held>;
+pub(super) type Data = Result<Outgoing, Held>;
 
 impl<C: CongestionController> Tcb<C> {
     /// The next segment this connection would send.
@@ -146,10 +146,11 @@ impl<C: CongestionController> Tcb<C> {
         budget: &Budget,
     ) -> Outgoing {
         let cause = self.recovery.on_retransmitted(env.now, seq, octets);
+        self.note_resent(env.now, seq, octets);
         self.account_sent(env, octets, true, budget);
         env.counters.segments_retransmitted = env.counters.segments_retransmitted.wrapping_add(1);
         env.observe(&Event::Retransmitted { seq, octets, cause });
-        self.build(env, seq, octets)
+        self.build(env, seq, octets, self.segment_payload_octets())
     }
 
     /// New data, then FIN.
@@ -162,6 +163,9 @@ impl<C: CongestionController> Tcb<C> {
         let fin_due = closing && !self.fin_sent();
         if unsent == 0 && !fin_due {
             return Err(self.held_by_nothing(env.now));
+        }
+        if let Some(probe) = self.poll_mtu_probe(env) {
+            return probe;
         }
         let mss = self.segment_payload_octets();
         // Up to the end of a record, which no segment crosses; it need not wait for company then.
@@ -226,7 +230,7 @@ impl<C: CongestionController> Tcb<C> {
         self.recovery.on_sent(env.now, length, mss, last && !fin && window_left);
         self.account_sent(env, length, false, &budget);
         env.observe(&Event::Sent { seq, octets });
-        let mut outgoing = self.build(env, seq, length);
+        let mut outgoing = self.build(env, seq, length, mss);
         if octets > 0 {
             self.mark_new_data(&mut outgoing.reply);
         }
@@ -272,7 +276,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// What the controller allows. In the manner of Linux, whose pacing is the queue's below, a rate
     /// of the controller's own is not heeded.
-    fn budget(&self) -> Budget {
+    pub(super) fn budget(&self) -> Budget {
         let budget = self.controller.budget();
         match self.settings.manner {
             Manner::Own => budget,
@@ -280,7 +284,7 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
+    pub(super) fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
         match self.pacer.decide(now, allowance, budget, self.settings.rate_limit) {
             Verdict::Send(octets) => Ok(octets),
             Verdict::Wait(until, limiter) => Err(Held { limiter, until: Some(until) }),
@@ -301,7 +305,7 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    fn account_sent<O: Observer>(
+    pub(super) fn account_sent<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         octets: u32,
@@ -369,13 +373,19 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// A segment of `length` sequence numbers from `seq` on; its FIN, if it reaches that far.
-    fn build<O: Observer>(&mut self, env: &mut Env<'_, O>, seq: Seq, length: u32) -> Outgoing {
+    /// A segment of `length` sequence numbers from `seq` on, to be cut into segments of `mss` payload
+    /// octets; its FIN, if it reaches that far.
+    pub(super) fn build<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        seq: Seq,
+        length: u32,
+        mss: u32,
+    ) -> Outgoing {
         let fin_seq = self.fin_seq();
         let end = seq + length;
         let fin = end.after(fin_seq);
         let octets = length - u32::from(fin);
-        let mss = self.segment_payload_octets();
         let mut flags = Flags::ACK;
         if fin {
             flags = flags | Flags::FIN;

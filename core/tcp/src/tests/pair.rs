@@ -118,8 +118,12 @@ fn octet(index: u64) -> u8 {
 impl Pair {
     fn new(seed: u64, weather: Weather, options: u8) -> Pair {
         let (timestamps, sack, scaling) = (options & 1 != 0, options & 2 != 0, options & 4 != 0);
-        let settings =
+        let mut settings =
             Settings { timestamps, sack, window_scaling: scaling, ..Settings::default() };
+        if options & 32 != 0 {
+            settings.mtu_probing = MtuProbing::Always;
+            settings.base_mss_octets = 600;
+        }
         let mut limits = Limits::default();
         if options & 8 != 0 {
             limits.receive_buffer_start_octets = 6000;
@@ -428,7 +432,7 @@ proptest! {
     #[test]
     fn any_two_connections_end_well(
         seed in any::<u64>(),
-        options in 0..32u8,
+        options in 0..64u8,
         loss in 0..150_000u32,
         doubling in 0..50_000u32,
         reordering in 0..100_000u32,

@@ -13,13 +13,13 @@ fn too_big(segment_octets: u16) -> SignalKind {
 #[test]
 fn a_claim_needs_an_octet_in_flight_and_no_progress() {
     for seq in [-1, 3000, 3001, -100_000] {
-        let mut bench = Start::sack().go();
+        let mut bench = Start::sack().with(|s| s.mtu_probing = MtuProbing::Off).go();
         let _ = bench.write(3000);
         bench.signal(seq, too_big(700));
         let _ = bench.pass(3000);
         assert_eq!(bench.info().send_mss_octets, 1000, "{seq}");
     }
-    let mut bench = Start::sack().go();
+    let mut bench = Start::sack().with(|s| s.mtu_probing = MtuProbing::Off).go();
     let _ = bench.write(3000);
     bench.signal(0, too_big(9000));
     bench.signal(0, too_big(700));

@@ -94,7 +94,7 @@ fn after_an_idle_time_the_window_starts_over() {
 // proves 8961-4, MUST-18
 #[test]
 fn a_timeout_is_congestion() {
-    let mut bench = Start::cubic().go();
+    let mut bench = Start::cubic().with(|s| s.mtu_probing = crate::MtuProbing::Off).go();
     let _ = bench.write(10_000);
     let mut out = bench.pass(3000);
     out.retain(|out| out.len() > 0);

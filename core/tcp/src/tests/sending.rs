@@ -68,8 +68,7 @@ fn the_effective_send_mss() {
     let start = Start { timestamps: true, mss: 1460, ..Start::default() };
     let mut bench = start.go();
     let path = PathFacts { segment_octets: 1380, ..PATH };
-    let now = bench.now;
-    bench.tcb.set_path_segment(now, PathMtu::new(&path));
+    bench.tcb.mtu = PathMtu::new(&path, bench.tcb.settings(), 1460);
     assert_eq!(bench.write(10_000)[0].len(), 1348);
 }
 

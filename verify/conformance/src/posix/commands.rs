@@ -23,7 +23,8 @@ type Step = Result<(), Ran>;
 
 /// Runs the text of a command: lines, or parts separated by `;`.
 pub fn run(posix: &mut Posix, text: &str) -> Ran {
-    let mut runner = Runner { notes: Vec::new(), defaults: posix.defaults.clone(), posix };
+    let mut runner =
+        Runner { notes: Vec::new(), anew: false, defaults: posix.defaults.clone(), posix };
     for command in words::commands(text) {
         if let Err(ran) = command.and_then(|command| runner.command(&command)) {
             return ran;
@@ -39,6 +40,8 @@ struct Runner<'a> {
     posix: &'a mut Posix,
     defaults: Defaults,
     notes: Vec<String>,
+    /// The stack is to begin anew.
+    anew: bool,
 }
 
 fn missing(text: &str) -> Ran {
@@ -48,7 +51,7 @@ fn missing(text: &str) -> Ran {
 impl Runner<'_> {
     /// Puts what changed into force.
     fn finish(self) -> Result<Vec<String>, Ran> {
-        if self.posix.defaults.needs_restart(&self.defaults) {
+        if self.anew || self.posix.defaults.needs_restart(&self.defaults) {
             self.posix.restart(self.defaults).map_err(Ran::Missing)?;
         } else {
             self.posix.defaults = self.defaults;
@@ -121,7 +124,8 @@ impl Runner<'_> {
         let rest: Vec<&str> = rest.iter().copied().filter(|word| !word.starts_with('-')).collect();
         match rest.as_slice() {
             ["tcp_metrics" | "tcpmetrics", "flush", ..] => {
-                self.notes.push("no figures of past connections are kept".to_string());
+                // What is kept of past connections goes with the stack that kept it.
+                self.anew = true;
                 Ok(())
             }
             ["link", "set", "dev", _, "mtu", mtu] | ["link", "set", _, "mtu", mtu] => {

@@ -187,9 +187,8 @@ fn watch(socket: &mut Socket, at: &Position) {
             record.push(Control::Error(error));
             socket.errors.push(record);
         }
-        if (at.acknowledged >= one.end || at.over)
-            && let Some(id) = one.zerocopy.take()
-        {
+        let complete = at.acknowledged >= one.end || at.over;
+        if let Some(id) = one.zerocopy.take_if(|_| complete) {
             socket.errors.complete(id);
         }
     }

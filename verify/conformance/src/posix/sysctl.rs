@@ -4,7 +4,7 @@
 
 use super::profile::Defaults;
 use usertcp_base::Span;
-use usertcp_tcp::EcnMode;
+use usertcp_tcp::{EcnMode, MtuProbing};
 
 /// What a value came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,14 +18,13 @@ pub enum Set {
 }
 
 /// Values of which only one is the stack's way.
-const ONLY: [(&str, &str); 14] = [
+const ONLY: [(&str, &str); 13] = [
     ("tcp_window_scaling", "1"),
     ("tcp_dsack", "1"),
     ("tcp_fack", "0"),
     ("tcp_frto", "2"),
     ("tcp_reordering", "3"),
     ("tcp_recovery", "1"),
-    ("tcp_mtu_probing", "0"),
     ("tcp_shrink_window", "0"),
     ("tcp_moderate_rcvbuf", "1"),
     ("tcp_rfc1337", "1"),
@@ -36,11 +35,10 @@ const ONLY: [(&str, &str); 14] = [
 ];
 
 /// Names that concern nothing here, and why.
-const INERT: [(&str, &str); 10] = [
+const INERT: [(&str, &str); 9] = [
     ("tcp_tso_win_divisor", "a burst is not put off to become larger"),
     ("tcp_autocorking", "there is no queue below that a write could wait for"),
     ("tcp_limit_output_bytes", "there is no queue below"),
-    ("tcp_no_metrics_save", "no figures of past connections are kept"),
     ("tcp_pacing_ss_ratio", "nothing below spaces packets"),
     ("tcp_pacing_ca_ratio", "nothing below spaces packets"),
     ("tcp_plb_enabled", "there is one path"),
@@ -101,6 +99,11 @@ fn set_one(defaults: &mut Defaults, name: &str, value: u64) -> Set {
         ("tcp_min_tso_segs", 1..=65_535) => settings.least_burst_segments = value as u16,
         ("tcp_syncookies", 0 | 1) => return Set::Inert("cookies are sent when records run out"),
         ("tcp_syncookies", 2) => limits.embryos_per_listener = 0,
+        ("tcp_mtu_probing", 0) => settings.mtu_probing = MtuProbing::Off,
+        ("tcp_mtu_probing", 1) => settings.mtu_probing = MtuProbing::AfterBlackHole,
+        ("tcp_mtu_probing", 2) => settings.mtu_probing = MtuProbing::Always,
+        ("tcp_base_mss", 0..=65_535) => settings.base_mss_octets = value as u16,
+        ("tcp_no_metrics_save", 0 | 1) => settings.share_path_facts = value == 0,
         ("tcp_ecn", 0) => settings.ecn = EcnMode::Off,
         ("tcp_ecn", 1) => settings.ecn = EcnMode::Ask,
         ("tcp_ecn", 2) => settings.ecn = EcnMode::Accept,
@@ -134,6 +137,9 @@ pub fn set_field_defaults(defaults: &mut Defaults) {
         ("tcp_early_retrans", "4"),
         ("tcp_ecn", "0"),
         ("tcp_notsent_lowat", "4294967295"),
+        ("tcp_mtu_probing", "0"),
+        // The suites flush what is kept of past connections before each script.
+        ("tcp_no_metrics_save", "1"),
     ];
     for (name, value) in all {
         let done = set(defaults, name, value);

@@ -4,6 +4,7 @@
 mod attack;
 mod delivery;
 mod model;
+mod mtu_probe;
 mod newreno;
 mod path;
 mod probe;
@@ -105,6 +106,7 @@ pub(super) struct Sender {
     pub(super) now: Instant,
     pub(super) new_data_ready: bool,
     pub(super) echoed_at: Option<Instant>,
+    pub(super) mtu_probe: Option<(Seq, Seq)>,
 }
 
 pub(super) fn ms(millis: u64) -> Span {
@@ -128,6 +130,8 @@ impl Sender {
             timestamps: false,
             rtt: Some(ms(100)),
             handshake_timed_out: false,
+            earlier_rtt: None,
+            reorders: false,
         };
         change(&mut settings, &mut start);
         let path = PathStart {
@@ -145,6 +149,7 @@ impl Sender {
             window: 1 << 20,
             new_data_ready: false,
             echoed_at: None,
+            mtu_probe: None,
         }
     }
     /// RTT 100 ms from the handshake, SACK, no timestamps.
@@ -185,6 +190,7 @@ impl Sender {
             new_data_ready: self.new_data_ready,
             mss: MSS,
             marked_octets: 0,
+            mtu_probe: self.mtu_probe,
         }
     }
     pub(super) fn give(&mut self, input: &AckInput<'_>) -> AckOutcome {
@@ -206,6 +212,7 @@ impl Sender {
         let window = SendWindowFacts {
             right_edge: self.recovery.una() + self.window,
             new_data_ready: self.new_data_ready,
+            mtu_probe: self.mtu_probe,
         };
         let outcome = self.recovery.on_timer(self.now, &mut self.cc, window);
         self.recovery.check();

@@ -137,7 +137,7 @@ fn apply(sender: &mut Sender, op: &Op) {
         Op::Pass { micros } => sender.now = sender.now + Span::from_micros(*micros),
         Op::Fire { window, new_data } => {
             let right_edge = una + *window;
-            let window = SendWindowFacts { right_edge, new_data_ready: *new_data };
+            let window = SendWindowFacts { right_edge, new_data_ready: *new_data, mtu_probe: None };
             if let Some(deadline) = sender.recovery.deadline() {
                 sender.now = sender.now.max(deadline);
             }

@@ -250,7 +250,11 @@ fn a_timeout_while_the_window_is_closed_blames_nobody() {
     let mut sender = Sender::without_sack();
     sender.send(1);
     sender.now = sender.recovery.deadline().unwrap();
-    let window = SendWindowFacts { right_edge: sender.recovery.una(), new_data_ready: false };
+    let window = SendWindowFacts {
+        right_edge: sender.recovery.una(),
+        new_data_ready: false,
+        mtu_probe: None,
+    };
     let outcome = sender.recovery.on_timer(sender.now, &mut sender.cc, window);
     assert_eq!(outcome, TimerOutcome::WindowClosed);
     assert!(sender.cc.calls.is_empty());
