@@ -16,14 +16,3 @@ pub mod tcp;
 
 #[cfg(test)]
 extern crate std;
-
-/// Tenths of a nanosecond that one call takes, the best of many short runs: the machine is shared.
-#[cfg(test)]
-pub(crate) fn tenths_of_nanos(mut call: impl FnMut()) -> u64 {
-    let run = |call: &mut dyn FnMut()| {
-        let start = std::time::Instant::now();
-        (0..20_000).for_each(|_| call());
-        start.elapsed().as_nanos() as u64 / 2_000
-    };
-    (0..200).map(|_| run(&mut call)).min().unwrap_or(0)
-}

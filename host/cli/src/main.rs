@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use usertcp_cli::commands;
 use usertcp_cli::fault::Fault;
 use usertcp_cli::kernel::KernelNetwork;
-use usertcp_cli::options::{Cli, Command};
+use usertcp_cli::options::{Cli, Command, ConnectArgs, ServeArgs, ServicesArgs};
 use usertcp_cli::own::{Face, Fallback, NoHandler, OwnNetwork};
 use usertcp_cli::plan::Plan;
 use usertcp_cli::report;
@@ -13,7 +13,7 @@ use usertcp_cli::usage::{self, Usage};
 
 fn main() -> ExitCode {
     let (outcome, json) = match usage::read(std::env::args_os()) {
-        Usage::Run(cli) => (run(&cli), cli.command.network().json),
+        Usage::Run(cli) => (run(&cli), cli.command.json()),
         Usage::Wrong(fault) => (Err(fault), std::env::args_os().any(|word| word == "--json")),
         Usage::Show(text) => {
             print!("{text}");
@@ -30,13 +30,19 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Fault> {
-    let plan = Plan::from_options(cli.command.network())?;
+    let network = match &cli.command {
+        Command::Sim(args) => return commands::run_sim(args),
+        Command::Serve(ServeArgs { network, .. })
+        | Command::Services(ServicesArgs { network, .. })
+        | Command::Connect(ConnectArgs { network, .. }) => network,
+    };
+    let plan = Plan::from_options(network)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Fault::io("starting threads", &error, "free some memory or processes"))?;
     let outcome = runtime.block_on(async {
-        match cli.command.network().kernel_sockets {
+        match network.kernel_sockets {
             Some(address) => commands::run(KernelNetwork::new(address), &cli.command).await,
             None => run_on_stack(&plan, &cli.command).await,
         }
@@ -53,6 +59,7 @@ async fn run_on_stack(plan: &Plan, command: &Command) -> Result<(), Fault> {
         Command::Services(args) => return commands::run_services(plan, args).await,
         Command::Serve(_) => Fallback::Pipe,
         Command::Connect(_) => Fallback::Refuse,
+        Command::Sim(args) => return commands::run_sim(args),
     };
     let network = OwnNetwork::start::<NoHandler>(plan, Face::Sockets, fallback)?;
     commands::run(network, command).await

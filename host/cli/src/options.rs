@@ -9,6 +9,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use usertcp::AuthKey;
 
+mod sim;
+
+pub use sim::{Controllers, Disorder, Rtts, SimArgs};
+
 /// The whole command line.
 #[derive(Parser, Clone, Debug)]
 #[command(
@@ -19,7 +23,8 @@ use usertcp::AuthKey;
         usertcp serve                      this directory, at http://10.77.0.2/\n  \
         usertcp serve ~/site --writable    and curl -T FILE http://10.77.0.2/ puts files there\n  \
         usertcp services                   discard, chargen, echo on ports 5001 to 5004\n  \
-        usertcp connect 10.77.0.1 9000     like netcat: stdin out, stdout in\n\n\
+        usertcp connect 10.77.0.1 9000     like netcat: stdin out, stdout in\n  \
+        usertcp sim --loss 0,1% --rtt 20ms goodput over simulated paths, in virtual time\n\n\
         `usertcp COMMAND --help` tells more.",
     disable_help_subcommand = true,
     subcommand_required = true,
@@ -40,15 +45,26 @@ pub enum Command {
     Services(ServicesArgs),
     /// Connect to HOST and PORT: stdin goes out, what comes goes to stdout
     Connect(ConnectArgs),
+    /// Try the stack over simulated paths: goodput, retransmissions, fairness
+    Sim(SimArgs),
 }
 
 impl Command {
-    /// The options all commands have.
-    pub fn network(&self) -> &NetworkArgs {
+    /// The stack's options, for the commands that run on a network.
+    pub fn network(&self) -> Option<&NetworkArgs> {
         match self {
-            Command::Serve(args) => &args.network,
-            Command::Services(args) => &args.network,
-            Command::Connect(args) => &args.network,
+            Command::Serve(args) => Some(&args.network),
+            Command::Services(args) => Some(&args.network),
+            Command::Connect(args) => Some(&args.network),
+            Command::Sim(_) => None,
+        }
+    }
+
+    /// Whether programs read the output.
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Sim(args) => args.json,
+            _ => self.network().is_some_and(|network| network.json),
         }
     }
 }

@@ -48,7 +48,7 @@ fn two_lines(error: &Error, see_help: &str) -> Fault {
         ErrorKind::UnknownArgument => unknown(error, &argument, see_help),
         ErrorKind::InvalidSubcommand => Fault::usage(
             format!("there is no command \"{}\"", context(error, ContextKind::InvalidSubcommand)),
-            "use serve, services or connect; `usertcp --help` shows examples",
+            "use serve, services, connect or sim; `usertcp --help` shows examples",
         ),
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Fault::usage("no command was given", "try `usertcp serve`, or `usertcp --help`")
@@ -94,7 +94,7 @@ fn see_help(arguments: &[OsString]) -> String {
     let command = arguments
         .get(1)
         .and_then(|word| word.to_str())
-        .filter(|word| matches!(*word, "serve" | "services" | "connect"));
+        .filter(|word| matches!(*word, "serve" | "services" | "connect" | "sim"));
     match command {
         Some(name) => format!("`usertcp {name} --help` shows what it takes"),
         None => "`usertcp --help` shows what it takes".to_owned(),

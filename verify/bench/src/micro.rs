@@ -1,15 +1,18 @@
 //! `micro`: what the smallest parts cost. Owns: the loops and their timing.
 //! Must not know: what the parts are used for.
 
+mod parts;
+
 use crate::Outcome;
 use crate::stats::Spread;
 use crate::table::Table;
+use parts::{Layer, RandomBlocks, Strangers};
 use std::hint::black_box;
 use std::time::Instant;
 use usertcp_base::{Seq, WireWindow};
 use usertcp_frame::{Class, FramePool, PoolConfig};
 use usertcp_wire::checksum;
-use usertcp_wire::tcp::{self, EmitChecksum, Flags, Header, Options, Timestamps};
+use usertcp_wire::tcp::{self, EmitChecksum, Flags, Header, Options, SackBlock, Timestamps};
 
 /// Batches a part is timed in.
 const BATCHES: usize = 15;
@@ -48,8 +51,35 @@ pub fn run() -> Outcome {
     let written = tcp::emit(&mut segment, &header, &options, EmitChecksum::Full(1234));
     let parse = time(|| tcp::parse(black_box(&segment[..written]), written));
     line("tcp header with timestamps parsed".into(), None, parse);
+    let block = SackBlock { left: Seq(1), right: Seq(9) };
+    let sack = Options { sack: [block; 3].into_iter().collect(), ..options };
+    let written = tcp::emit(&mut segment, &header, &sack, EmitChecksum::Full(1234));
+    let parse = time(|| tcp::parse(black_box(&segment[..written]), written));
+    line("tcp header with timestamps and three blocks parsed".into(), None, parse);
+    segment[12] = 15 << 4;
+    segment[20..].fill(1);
+    let parse = time(|| tcp::parse(black_box(&segment), segment.len()));
+    line("tcp header with forty NOPs parsed (PR-6)".into(), None, parse);
+    around(&pool, &mut line);
     print!("{}", table.text());
     Outcome::Done
+}
+
+/// What needs something around it.
+fn around(pool: &FramePool, line: &mut impl FnMut(String, Option<usize>, Spread)) {
+    if let Some(mut layer) = Layer::new(pool) {
+        line("IPv4 packet taken in".into(), None, time(|| layer.input(pool)));
+        line("IPv4 header written, frame included".into(), None, time(|| layer.output(pool)));
+    }
+    for count in [1000, 1_000_000] {
+        if let Some(mut strangers) = Strangers::among(count) {
+            let spread = time(|| strangers.look());
+            line(format!("a stranger among {count} connections (BG-1)"), None, spread);
+        }
+    }
+    let mut blocks = RandomBlocks::new();
+    let spread = time(|| blocks.acknowledge());
+    line("four random blocks, 100,000 segments in flight (AT-8)".into(), None, spread);
 }
 
 fn header() -> Header {

@@ -11,5 +11,7 @@ pub mod oracle;
 pub mod scenario;
 pub mod signal;
 pub mod stream;
+pub mod table;
+pub mod trial;
 pub mod view;
 pub mod world;

@@ -24,6 +24,10 @@ pub struct LinkConfig {
     pub reorder: u32,
     /// How far.
     pub reorder_by: Span,
+    /// Held back until 1 to `overtaken_by` later packets have passed, `reorder_by` at most.
+    pub overtaken: u32,
+    /// By how many at most.
+    pub overtaken_by: u8,
     /// Delivered twice.
     pub duplicate: u32,
     /// One bit flipped.
@@ -47,6 +51,8 @@ impl LinkConfig {
             loss: 0,
             reorder: 0,
             reorder_by: Span::ZERO,
+            overtaken: 0,
+            overtaken_by: 0,
             duplicate: 0,
             corrupt: 0,
             mark: 0,
@@ -95,6 +101,8 @@ pub struct Link {
     pub config: LinkConfig,
     prng: Prng,
     under_way: BinaryHeap<UnderWay>,
+    /// One at a time: so nothing is overtaken by more than was asked.
+    held: Option<Held>,
     serial: u64,
     /// When the transmitter is free again, in nanoseconds.
     free_nanos: u64,
@@ -107,6 +115,16 @@ pub struct Link {
 struct UnderWay {
     due: Instant,
     serial: u64,
+    octets: Vec<u8>,
+}
+
+/// A packet that waits to be overtaken.
+#[derive(Debug)]
+struct Held {
+    /// By so many more.
+    left: u64,
+    /// Or until then.
+    latest: Instant,
     octets: Vec<u8>,
 }
 
@@ -134,6 +152,7 @@ impl Link {
             config,
             prng: Prng::from_seed(seed),
             under_way: BinaryHeap::new(),
+            held: None,
             serial: 0,
             free_nanos: 0,
             last_due: Instant::ZERO,
@@ -168,6 +187,12 @@ impl Link {
         }
         let jitter = self.prng.below(self.config.jitter.as_micros() + 1);
         let mut due = sent + self.config.delay + Span::from_micros(jitter);
+        if self.is_held_back() {
+            let left = self.prng.below(u64::from(self.config.overtaken_by)) + 1;
+            let latest = due.max(self.last_due) + self.config.reorder_by;
+            self.held = Some(Held { left, latest, octets });
+            return Offered::Taken;
+        }
         if self.prng.chance_per_million(self.config.reorder) {
             let extra = self.prng.below(self.config.reorder_by.as_micros() + 1);
             due = due + Span::from_micros(extra);
@@ -180,11 +205,28 @@ impl Link {
             self.push(due + Span::from_micros(extra), octets.clone());
         }
         self.push(due, octets);
+        self.let_go(due);
         Offered::Taken
     }
 
+    fn is_held_back(&mut self) -> bool {
+        let chance = self.config.overtaken;
+        chance > 0 && self.held.is_none() && self.prng.chance_per_million(chance)
+    }
+
+    /// One more packet passes the one that is held back, which follows when it has waited enough.
+    fn let_go(&mut self, due: Instant) {
+        let Some(held) = &mut self.held else { return };
+        held.left -= 1;
+        if (held.left == 0 || held.latest <= due)
+            && let Some(held) = self.held.take()
+        {
+            self.push(due.min(held.latest), held.octets);
+        }
+    }
+
     /// Octets that wait for the transmitter.
-    fn waiting(&self, now: Instant) -> u64 {
+    pub fn waiting(&self, now: Instant) -> u64 {
         if self.config.rate.is_unlimited() {
             return 0;
         }
@@ -224,18 +266,24 @@ impl Link {
 
     /// When the next packet arrives.
     pub fn next_arrival(&self) -> Option<Instant> {
-        self.under_way.peek().map(|packet| packet.due)
+        let held = self.held.as_ref().map(|held| held.latest);
+        let first = self.under_way.peek().map(|packet| packet.due);
+        first.into_iter().chain(held).min()
     }
 
     /// The next packet that has arrived by `now`.
     pub fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.next_arrival()? > now {
+        let next = self.next_arrival()?;
+        if next > now {
             return None;
         }
         self.counts.delivered += 1;
         let gap = self.last_delivery.map_or(Span::ZERO, |last| now.since(last));
         self.last_delivery = Some(now);
         self.counts.longest_gap = self.counts.longest_gap.max(gap);
+        if let Some(held) = self.held.take_if(|held| held.latest == next) {
+            return Some(held.octets);
+        }
         self.under_way.pop().map(|packet| packet.octets)
     }
 
@@ -286,6 +334,40 @@ mod tests {
         }
         assert_eq!(times, [1000, 2000, 3000]);
         assert_eq!(link.counts().overflowed, 2);
+    }
+
+    #[test]
+    fn a_packet_is_overtaken_by_as_many_as_asked_or_waits_as_long() {
+        let config = LinkConfig {
+            overtaken: 100_000,
+            overtaken_by: 3,
+            reorder_by: Span::from_millis(20),
+            ..LinkConfig::clean(Span::from_millis(1))
+        };
+        let mut link = Link::new(config, 3);
+        for n in 0..10_000u32 {
+            let _ = link.offer(Instant::from_millis(u64::from(n)), n.to_be_bytes().to_vec());
+        }
+        let mut order = vec![];
+        while let Some(at) = link.next_arrival() {
+            let octets = link.poll(at).unwrap();
+            order.push(u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]));
+        }
+        assert_eq!(order.len(), 10_000);
+        let mut overtaken = [0; 5];
+        for (place, n) in order.iter().enumerate() {
+            let later = order[..place].iter().rev().take(20).filter(|before| *before > n).count();
+            overtaken[later] += 1;
+        }
+        // A tenth in all, a third of them by each number.
+        assert!(overtaken[1..=3].iter().all(|count| (250..450).contains(count)), "{overtaken:?}");
+        assert_eq!(overtaken[4], 0);
+        // Nothing follows: it waits for the time.
+        let mut link = Link::new(LinkConfig { overtaken: 1_000_000, ..config }, 3);
+        let _ = link.offer(Instant::ZERO, vec![1]);
+        assert_eq!(link.next_arrival(), Some(Instant::from_millis(21)));
+        assert_eq!(link.poll(Instant::from_millis(21)), Some(vec![1]));
+        assert_eq!(link.next_arrival(), None);
     }
 
     #[test]

@@ -375,6 +375,8 @@ fn faulty_link(prng: &mut Prng, v6: bool) -> LinkConfig {
         loss,
         reorder,
         reorder_by: Span::from_micros(prng.below(delay * 2) + 1),
+        overtaken: 0,
+        overtaken_by: 0,
         duplicate,
         corrupt,
         mark: 0,

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use usertcp_base::{FlowKey, LocalIndex};
+use usertcp_base::LocalIndex;
 use usertcp_frame::{ChecksumState, Gso, GsoKind, Offload};
 
 fn tcp(input: Input) -> TcpInput {
@@ -103,30 +103,6 @@ fn an_empty_pool_drops_only_what_needs_a_copy() {
     }
     assert_eq!(drop_reason(layer.input(NOW, split, &pool)), DropReason::PoolEmpty);
     tcp(layer.input(NOW, whole, &pool));
-}
-
-/// Not a gate: prints nanoseconds a packet. `cargo test --release -p usertcp-ip -- --ignored
-/// --nocapture speed`.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let (mut layer, pool) = (layer(), pool());
-    for (name, given) in [("IPv4", v4(6)), ("IPv6", v6(6))] {
-        let packet = packet(&given.octets(&tcp_segment(8, 1448)), &pool);
-        let input = tenths_of_nanos(|| {
-            let input = layer.input(NOW, core::hint::black_box(packet.clone()), &pool);
-            assert!(matches!(core::hint::black_box(input), Input::Tcp(_)));
-        });
-        let remote = remote_address(ip(given.source));
-        let local = layer.local_index(ip(given.destination)).unwrap();
-        let flow = FlowKey { remote, local, ..FlowKey::default() };
-        let output = tenths_of_nanos(|| {
-            let mut slice = pool.take_control(64).unwrap().into_slice();
-            layer.output(&flow, &Outgoing::default(), 1000, &mut slice).unwrap();
-            core::hint::black_box(slice);
-        });
-        std::println!("{name}: input {input} /10 ns, frame and output {output} /10 ns");
-    }
 }
 
 proptest! {

@@ -200,13 +200,3 @@ pub(super) fn pseudo_6(source: &str, destination: &str, protocol: u8, len: usize
 pub(super) fn counting(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + at / 256) as u8).collect()
 }
-
-/// Tenths of a nanosecond that one call takes, the best of many short runs: the machine is shared.
-pub(super) fn tenths_of_nanos(mut call: impl FnMut()) -> u64 {
-    let run = |call: &mut dyn FnMut()| {
-        let start = std::time::Instant::now();
-        (0..20_000).for_each(|_| call());
-        start.elapsed().as_nanos() as u64 / 2_000
-    };
-    (0..200).map(|_| run(&mut call)).min().unwrap_or(0)
-}

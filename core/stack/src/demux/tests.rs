@@ -32,6 +32,33 @@ fn one_record_per_key() {
     assert_eq!(demux.len(), 1);
 }
 
+// proves BG-1: the work of a packet of no connection is counted, in records looked at: as few among a
+// million connections as among a thousand. `usertcp-bench -- micro` has the nanoseconds.
+#[test]
+fn a_stranger_costs_as_little_among_a_million_as_among_a_thousand() {
+    let [few, many] = [1000, 1_000_000].map(|count| {
+        let mut demux = Demux::new(secrets(1), count);
+        for index in 0..count {
+            assert!(demux.insert(&key(index), index, key));
+        }
+        let looked_at = core::cell::Cell::new(0u32);
+        let mut worst = 0;
+        for stranger in 0..100_000 {
+            let before = looked_at.get();
+            let found = demux.find(&key(u32::MAX - stranger), |index| {
+                looked_at.set(looked_at.get() + 1);
+                key(index)
+            });
+            assert_eq!(found, None);
+            worst = worst.max(looked_at.get() - before);
+        }
+        // Fingerprints keep nearly all of them from any record.
+        assert!(looked_at.get() < 20_000 && worst <= 6, "{count}: {looked_at:?}, {worst} at most");
+        looked_at.get()
+    });
+    assert!(many * 2 <= few * 3, "{few} among a thousand, {many} among a million");
+}
+
 /// AT-23: a set of keys chosen against one secret is ordinary under another.
 #[test]
 fn colliding_keys_of_one_secret_do_not_collide_under_another() {

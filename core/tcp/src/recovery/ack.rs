@@ -22,12 +22,21 @@ const OLDEST_DSACK: u32 = 1 << 30;
 /// What was true before the acknowledgement.
 struct Before {
     una: Seq,
+    /// FlightSize (RFC 5681 §2): sent and not acknowledged cumulatively.
     outstanding: u32,
     in_flight: u32,
-    /// FlightSize: outstanding and not SACKed, the lost included.
-    flight: u32,
+    /// Of what is outstanding, SACKed.
+    sacked: u32,
     state: RecoveryState,
     window_limited: bool,
+}
+
+/// What was sent and not acknowledged cumulatively when a loss was noticed (FlightSize of RFC 5681),
+/// and what of it was SACKed.
+#[derive(Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) octets: u32,
+    pub(super) sacked: u32,
 }
 
 /// What of an acknowledgement the steps ask for again and again.
@@ -106,7 +115,7 @@ impl Recovery {
             una: self.board.una(),
             outstanding,
             in_flight: self.in_flight(),
-            flight: outstanding.saturating_sub(self.board.sums().sacked),
+            sacked: self.board.sums().sacked,
             state: self.state,
             window_limited: self.delivery.window_limited(window, self.mss(), doubling),
         }
@@ -261,7 +270,7 @@ impl Recovery {
             cc.on_congestion(&Congestion {
                 now: ack.now,
                 kind: CongestionKind::Loss,
-                flight_octets: before.flight,
+                flight_octets: before.outstanding,
                 lost_octets: self.mss(),
             });
             cc.on_path(ack.now, &PathChange::RecoveryEnded);
@@ -323,7 +332,8 @@ impl Recovery {
             outcome.lost_octets = 0;
         } else if news {
             outcome.entered_recovery = true;
-            self.enter_fast_recovery(ack.now, before.flight, scan.lost_octets, cc);
+            let flight = Flight { octets: before.outstanding, sacked: before.sacked };
+            self.enter_fast_recovery(ack.now, flight, scan.lost_octets, cc);
         }
         if !self.sack && ack.duplicate && self.state != RecoveryState::TimeoutRecovery {
             let fast = self.state == RecoveryState::FastRecovery;
@@ -362,7 +372,7 @@ impl Recovery {
     pub(super) fn enter_fast_recovery<C: CongestionController>(
         &mut self,
         now: Instant,
-        flight_octets: u32,
+        flight: Flight,
         lost_octets: u32,
         cc: &mut C,
     ) {
@@ -371,11 +381,12 @@ impl Recovery {
         self.tail.on_recovery();
         let reduced = self.undo.by_mark;
         self.undo = Undo::start(self.board.una());
-        self.prr = Prr::start(flight_octets);
+        // What was SACKed before is not delivered during recovery (RFC 9937 §6.1).
+        self.prr = Prr::start(flight.octets.saturating_sub(flight.sacked));
         self.grant = Grant::None;
         // The window in which the loss lies may have been reduced for a mark already.
         if !reduced {
-            let kind = CongestionKind::Loss;
+            let (kind, flight_octets) = (CongestionKind::Loss, flight.octets);
             cc.on_congestion(&Congestion { now, kind, flight_octets, lost_octets });
         }
     }
@@ -399,7 +410,7 @@ impl Recovery {
         cc.on_congestion(&Congestion {
             now: ack.now,
             kind,
-            flight_octets: before.flight,
+            flight_octets: before.outstanding,
             lost_octets: 0,
         });
         true

@@ -4,6 +4,7 @@
 //! Must not know: what is queued beyond what it is told.
 //! Implements: RFC 6298 §5.4–5.7, RFC 5681 §3.1, RFC 8985 §6.3, §7.3, RFC 2018 §8, RFC 5682 §2.1.
 
+use super::ack::Flight;
 use super::records::Marks;
 use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
@@ -52,8 +53,7 @@ impl Recovery {
         cc: &mut C,
         window: SendWindowFacts,
     ) -> TimerOutcome {
-        let sums = self.board.sums();
-        let flight = self.board.outstanding().saturating_sub(sums.sacked);
+        let (octets, sacked) = (self.board.outstanding(), self.board.sums().sacked);
         let scan = self.scan(now);
         let expiry = self.expiry();
         match scan.next {
@@ -67,7 +67,7 @@ impl Recovery {
         let entered_recovery =
             self.state == RecoveryState::Open && !self.only_probe_lost(window.mtu_probe);
         if entered_recovery {
-            self.enter_fast_recovery(now, flight, scan.lost_octets, cc);
+            self.enter_fast_recovery(now, Flight { octets, sacked }, scan.lost_octets, cc);
         }
         // No acknowledgement may come to allow it.
         self.prr.allow_segment(self.mss());
@@ -126,7 +126,7 @@ impl Recovery {
         self.timer.on_expiry(now);
         let count = self.timer.expiries();
         self.counters.timeouts = self.counters.timeouts.wrapping_add(1);
-        let flight_octets = self.board.outstanding().saturating_sub(self.board.sums().sacked);
+        let flight_octets = self.board.outstanding();
         let lost_octets = self.mark_expired(now);
         self.counters.lost_octets = self.counters.lost_octets.wrapping_add(lost_octets);
         if self.timer.backoff() > DOUBTFUL_BACKOFF {

@@ -131,12 +131,16 @@ impl Records {
         }
     }
     pub(super) fn get(&self, index: usize) -> Option<&Record> {
+        #[cfg(test)]
+        work::looked_at(1);
         match self {
             Records::Few { len, records } => records.get(..usize::from(*len))?.get(index),
             Records::Many(queue) => queue.get(index),
         }
     }
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Record> {
+        #[cfg(test)]
+        work::looked_at(1);
         match self {
             Records::Few { len, records } => records.get_mut(..usize::from(*len))?.get_mut(index),
             Records::Many(queue) => queue.get_mut(index),
@@ -164,7 +168,10 @@ impl Records {
             *self = Records::Many(queue);
         }
         if let Records::Many(queue) = self {
-            queue.insert(index.min(queue.len()), record);
+            let index = index.min(queue.len());
+            #[cfg(test)]
+            work::moved(index.min(queue.len() - index));
+            queue.insert(index, record);
         }
     }
     pub(super) fn push_back(&mut self, record: Record) {
@@ -190,6 +197,8 @@ impl Records {
     /// The index of the record that holds `seq`; the length when `seq` lies behind all of them,
     /// zero when it lies before.
     pub(super) fn find(&self, seq: Seq) -> usize {
+        #[cfg(test)]
+        work::looked_at(self.len().max(1).ilog2() as usize + 1);
         match self {
             Records::Few { len, records } => {
                 let used = records.get(..usize::from(*len)).unwrap_or(&[]);
@@ -197,5 +206,26 @@ impl Records {
             }
             Records::Many(queue) => queue.partition_point(|r| r.end().at_or_before(seq)),
         }
+    }
+}
+
+/// What a test counts instead of time: the same on every machine.
+#[cfg(test)]
+pub(super) mod work {
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+        static MOVED: Cell<usize> = const { Cell::new(0) };
+    }
+    pub(super) fn looked_at(records: usize) {
+        LOOKED_AT.set(LOOKED_AT.get() + records);
+    }
+    pub(super) fn moved(records: usize) {
+        MOVED.set(MOVED.get() + records);
+    }
+    /// Records looked at and records moved since the last call.
+    pub(in super::super) fn take() -> (usize, usize) {
+        (LOOKED_AT.take(), MOVED.take())
     }
 }

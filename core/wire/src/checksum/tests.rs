@@ -110,27 +110,3 @@ proptest! {
         prop_assert_ne!(finish(sum(&bytes)), 0);
     }
 }
-
-/// Not a gate: prints what it costs. `cargo test --release -p usertcp-wire -- --ignored
-/// --nocapture speed`.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    for len in [20usize, 64, 512, 1448, 9000] {
-        let source: Vec<u8> = (0..len).map(|at| (at * 7) as u8).collect();
-        let mut target = vec![0; len];
-        let summed = crate::tenths_of_nanos(|| {
-            core::hint::black_box(sum(core::hint::black_box(&source)));
-        });
-        let copied = crate::tenths_of_nanos(|| {
-            let target = core::hint::black_box(&mut target[..]);
-            core::hint::black_box(copy_and_sum(target, core::hint::black_box(&source)));
-        });
-        let rate = |tenths: u64| len as u64 * 10 / tenths.max(1);
-        std::println!(
-            "{len:6} octets: sum {} GB/s, copy_and_sum {} GB/s ({summed} and {copied} /10 ns)",
-            rate(summed),
-            rate(copied),
-        );
-    }
-}

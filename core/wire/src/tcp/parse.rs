@@ -41,7 +41,8 @@ pub fn parse(bytes: &[u8], segment_octets: usize) -> Result<(Header, Options, us
         return Ok((header, options, header_octets));
     }
     let mut options = Options::default();
-    walk(area, header.flags.contains(Flags::SYN), &mut options)?;
+    let steps = walk(area, header.flags.contains(Flags::SYN), &mut options)?;
+    debug_assert!(steps <= area.len());
     Ok((header, options, header_octets))
 }
 
@@ -60,13 +61,14 @@ fn fixed_part(fixed: &[u8; HEADER_OCTETS]) -> Header {
     }
 }
 
-/// One pass; each step takes at least one octet, so 40 steps at most (PR-6).
-fn walk(area: &[u8], syn: bool, options: &mut Options) -> Result<(), DropReason> {
-    let mut rest = area;
+/// One pass; each step takes at least one octet, so 40 steps at most (PR-6). Returns how many.
+pub(super) fn walk(area: &[u8], syn: bool, options: &mut Options) -> Result<usize, DropReason> {
+    let (mut rest, mut steps) = (area, 0);
     while let [kind, after_kind @ ..] = rest {
+        steps += 1;
         match (kind, after_kind) {
             // MUST-69: what follows the end of the list is not looked at.
-            (0, _) => return Ok(()),
+            (0, _) => return Ok(steps),
             (1, _) => rest = after_kind,
             (_, []) => return Err(DropReason::TcpOptions),
             (_, [len, after_len @ ..]) => {
@@ -81,7 +83,7 @@ fn walk(area: &[u8], syn: bool, options: &mut Options) -> Result<(), DropReason>
             }
         }
     }
-    Ok(())
+    Ok(steps)
 }
 
 /// One option: wrong lengths are passed over (PR-3), as are SYN-only kinds elsewhere (PR-4).

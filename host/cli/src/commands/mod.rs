@@ -4,9 +4,11 @@
 mod connect;
 mod serve;
 mod services;
+mod sim;
 
 pub use connect::{Patience, Relayed, relay};
 pub use services::{Service, Transferred, answer as answer_service, run_natively as run_services};
+pub use sim::run as run_sim;
 
 use crate::fault::Fault;
 use crate::network::Network;
@@ -22,6 +24,7 @@ pub async fn run<N: Network>(network: N, command: &Command) -> Result<(), Fault>
         Command::Serve(args) => serve::run(&network, args).await,
         Command::Services(args) => services::run(&network, args).await,
         Command::Connect(args) => connect::run(&network, args).await,
+        Command::Sim(args) => sim::run(args),
     };
     network.stop().await;
     outcome

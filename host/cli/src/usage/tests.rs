@@ -16,7 +16,7 @@ fn cli(words: &str) -> Cli {
 fn fault(words: &str) -> (String, String) {
     let fault = match read_words(words) {
         Usage::Wrong(fault) => fault,
-        Usage::Run(cli) => Plan::from_options(cli.command.network()).unwrap_err(),
+        Usage::Run(cli) => Plan::from_options(cli.command.network().unwrap()).unwrap_err(),
         Usage::Show(text) => panic!("{words}: {text}"),
     };
     assert_eq!(fault.code(), 2, "{words}");
@@ -66,7 +66,7 @@ fn one_side_gives_the_other() {
         ("serve --addr 10.9.0.1/24", "10.9.0.1/24", "10.9.0.2/24"),
         ("serve --addr 10.9.0.2/32 --peer 10.8.0.1/32", "10.9.0.2/32", "10.8.0.1/32"),
     ] {
-        let plan = Plan::from_options(cli(words).command.network()).unwrap();
+        let plan = Plan::from_options(cli(words).command.network().unwrap()).unwrap();
         assert_eq!(plan.stack[0].to_string(), stack, "{words}");
         assert_eq!(plan.kernel[0].to_string(), kernel, "{words}");
         assert_eq!((plan.stack.len(), plan.kernel.len()), (1, 1), "{words}");
@@ -80,7 +80,7 @@ fn every_error_says_what_and_what_to_do() {
         (
             "sevre",
             "there is no command \"sevre\"",
-            "use serve, services or connect; `usertcp --help` shows examples",
+            "use serve, services, connect or sim; `usertcp --help` shows examples",
         ),
         ("serve --writeable", "there is no option --writeable here", "did you mean --writable?"),
         (

@@ -139,3 +139,34 @@ fn endless_fragments_stay_within_their_bounds() {
     }
     arena.end();
 }
+
+// proves BG-6: a cap for all and one for each. The default cap is 64 MiB, not a share of RAM
+// (docs/decisions/0001).
+#[test]
+fn buffers_of_all_stay_under_the_cap_and_of_one_under_twice_its_window() {
+    const WINDOW: u32 = 128 << 10;
+    for piece in [1, 100, 1400] {
+        let mut arena = Arena::new(&Setup { pool_octets: 4 << 20, ..Setup::default() });
+        arena.judging = false;
+        let opened: Vec<_> = (1..=64).map(|host| arena.opened(host)).collect();
+        let budget = arena.shard.pool().stats().budget_octets;
+        assert!(budget <= 4 << 20);
+        // In order and behind a gap in turn, more than all windows hold, and nobody reads.
+        let first: Vec<Seq> = opened.iter().map(|(peer, _)| arena.peers[*peer].next).collect();
+        for round in 0..400_u32 {
+            for (&(peer, conn), first) in opened.iter().zip(&first) {
+                let place = (round / 2 + round % 2 * 64) * piece as u32;
+                let forged = arena.peers[peer].polite(Flags::NONE, 0);
+                let at = (*first + place, arena.peers[peer].their_next);
+                arena.give(&forged.at(at.0, at.1).carrying(piece));
+                if round % 40 == 0 {
+                    let figures = arena.shard.info(arena.now, conn).unwrap().figures.unwrap();
+                    assert!(figures.memory_octets <= 2 * WINDOW, "{figures:?}");
+                }
+            }
+            let stats = arena.shard.pool().stats();
+            assert!(stats.used_octets <= budget && stats.peak_octets <= budget, "{stats:?}");
+        }
+        arena.end();
+    }
+}

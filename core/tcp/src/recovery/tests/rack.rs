@@ -44,6 +44,27 @@ fn one_segment_above_a_hole_resends_it_at_the_reorder_timer() {
     assert_eq!(sender.congestions().len(), 1);
 }
 
+// RFC 5681 §2: FlightSize is what is sent and not acknowledged cumulatively. Much of it is SACKed by
+// the time RACK's patience with reordering ends, and was as much in flight when the loss happened.
+#[test]
+fn what_was_sacked_while_reordering_was_awaited_counts_as_flight() {
+    let mut sender = Sender::new();
+    sender.send(20).pass(100);
+    sender.recovery.rack.note_reordering();
+    assert!(!sender.sack(1, &[(2, 15)]).entered_recovery);
+    let fired = sender.expire();
+    assert_eq!(fired, TimerOutcome::Lost { octets: MSS, entered_recovery: true });
+    assert_eq!(sender.congestions()[0].flight_octets, 20 * MSS);
+    // The same when an acknowledgement shows it, of something newer whose round trip was short.
+    let mut sender = Sender::new();
+    sender.send(20).pass(100);
+    sender.recovery.rack.note_reordering();
+    assert!(!sender.sack(1, &[(2, 15)]).entered_recovery);
+    sender.send(5).pass(20);
+    assert!(sender.sack(1, &[(21, 21), (2, 15)]).entered_recovery);
+    assert_eq!(sender.congestions()[0].flight_octets, 25 * MSS);
+}
+
 // proves 8985-6: what was sent after the newest delivered is not judged.
 #[test]
 fn later_transmissions_are_not_judged() {

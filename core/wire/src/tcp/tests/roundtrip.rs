@@ -109,32 +109,29 @@ proptest! {
     }
 }
 
-/// Not a gate: prints nanoseconds a header. `cargo test --release -p usertcp-wire -- --ignored
-/// --nocapture speed`.
+// proves PR-6: the work is counted; that nothing is allocated needs no test, for this crate has no
+// allocator. `usertcp-bench -- micro` has the nanoseconds.
 #[test]
-#[ignore = "a measurement"]
-fn speed() {
-    use core::hint::black_box;
-    let timestamps = Some(Timestamps { value: 1, echo: 2 });
-    let block = SackBlock { left: Seq(1), right: Seq(9) };
-    let plain = Options { timestamps, ..Options::default() };
-    let sack = Options { sack: [block; 3].into_iter().collect(), ..plain };
-    let header = Header { flags: Flags::ACK, ..Header::default() };
-    let mut octets = [0; 60];
-    std::println!("Options: {} octets", size_of::<Options>());
-    for (name, options) in [("timestamps", plain), ("timestamps and SACK", sack)] {
-        let emitted = crate::tenths_of_nanos(|| {
-            emit(black_box(&mut octets), &header, black_box(&options), EmitChecksum::Full(1));
-        });
-        let len = header_len(&options, header.flags);
-        let parsed = crate::tenths_of_nanos(|| {
-            black_box(parse(black_box(&octets[..len]), 1500)).unwrap();
-        });
-        std::println!("{name}: emit {emitted} /10 ns, parse {parsed} /10 ns");
+fn forty_octets_of_options_are_forty_steps_at_most() {
+    use super::super::parse::walk;
+    let steps = |area: &[u8]| walk(area, true, &mut Options::default());
+    assert_eq!(steps(&[1; 40]), Ok(40), "the worst: forty NOPs");
+    assert_eq!(steps(&[2; 40]), Ok(20), "the shortest options with a length");
+    assert_eq!(steps(&[]), Ok(0));
+    let mut ended = [1; 40];
+    ended[9] = 0;
+    assert_eq!(steps(&ended), Ok(10), "nothing behind the end is looked at");
+}
+
+proptest! {
+    // proves PR-6
+    #[test]
+    fn no_options_take_more_steps_than_octets(
+        area in prop::collection::vec(prop_oneof![0u8..6, any::<u8>()], 0..=40), syn: bool,
+    ) {
+        use super::super::parse::walk;
+        if let Ok(steps) = walk(&area, syn, &mut Options::default()) {
+            prop_assert!(steps <= area.len());
+        }
     }
-    let worst = packet(ACK, &[1; 40]);
-    let parsed = crate::tenths_of_nanos(|| {
-        black_box(parse(black_box(&worst), 1500)).unwrap();
-    });
-    std::println!("forty NOPs: parse {parsed} /10 ns");
 }
