@@ -198,6 +198,12 @@ fn order(arguments: &[String]) -> Result<Order, String> {
     if order.files.is_empty() { Err("no files".to_string()) } else { Ok(order) }
 }
 
+/// Why a whole directory of scripts is not for the kernel: what its file of that name says.
+fn excluded(file: &str) -> Option<String> {
+    let reason = std::fs::read_to_string(Path::new(file).parent()?.join("NOT_FOR_KERNEL")).ok()?;
+    Some(reason.trim().to_string())
+}
+
 type Verdicts = Vec<(String, bool, Verdict)>;
 
 fn run_all(order: &Order) -> Verdicts {
@@ -209,6 +215,9 @@ fn run_all(order: &Order) -> Verdicts {
             scope.spawn(|| {
                 while let Some((file, v6)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let verdict = match std::fs::read_to_string(file) {
+                        Ok(_) if excluded(file).is_some() => {
+                            Verdict::Excluded(excluded(file).unwrap_or_default())
+                        }
                         Ok(text) => {
                             let mode = Mode { v6: *v6, wrap: false, profile: order.profile };
                             judge(&text, mode, order.patience)
