@@ -7,13 +7,16 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use usertcp_device_linux::tun::{Tun, TunConfig};
 
 /// Octets of the offload header in front of each packet; all zero is a plain packet.
 const HEADER_OCTETS: usize = 10;
 /// Room for the longest packet.
 const ROOM_OCTETS: usize = HEADER_OCTETS + 65_535;
+
+/// The kernel takes an interface that is up into use a little later, for IPv6 above all.
+const SETTLE: Duration = Duration::from_millis(60);
 
 /// The device and what came out of it.
 pub struct Link {
@@ -50,6 +53,7 @@ impl Link {
 
     /// Time zero is now.
     pub fn begin(&mut self) {
+        std::thread::sleep(SETTLE);
         self.start = Instant::now();
     }
 
