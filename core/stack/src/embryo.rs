@@ -42,7 +42,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (full, gate) = (answers.is_full(), answers.gate());
         // Accounted for before the decision, and taken back when it is not for a record.
         let record = self.listeners.add_embryo(listener, &flow.remote);
-        let admitted = admission::on_syn(full, record, self.table.has_free());
+        let admitted = admission::on_syn(full, record, self.table.has_free_for_embryo());
         if record.is_ok() && admitted != Admitted::Record {
             self.listeners.remove_embryo(listener, &flow.remote);
         }

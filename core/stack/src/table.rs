@@ -61,6 +61,13 @@ impl<C> Table<C> {
         self.anchors.len() < self.anchors.capacity()
     }
 
+    /// Whether a half-open record may take an anchor. An eighth is not for these: a flood of SYNs
+    /// must not keep out those who acknowledge a cookie, nor our own opens (AT-1).
+    pub(crate) fn has_free_for_embryo(&self) -> bool {
+        let capacity = self.anchors.capacity();
+        self.anchors.len() < capacity - capacity / 8
+    }
+
     /// Whether another anchor can be had, if need be in the place of a TIME-WAIT record.
     pub(crate) fn has_room(&self) -> bool {
         self.has_free() || self.time_waits > 0

@@ -65,6 +65,9 @@ impl TimeWait {
         if flags.contains(Flags::SYN) && !flags.contains(Flags::ACK) {
             return self.on_syn(segment);
         }
+        if self.says_nothing(segment) {
+            return TimeWaitOutcome::Ignored(DropReason::TimeWait);
+        }
         if self.last_reply.is_some_and(|last| now.stamp().since(last) < REPLY_GAP) {
             return TimeWaitOutcome::Ignored(DropReason::ChallengeLimited);
         }
@@ -73,6 +76,14 @@ impl TimeWait {
             && segment.header.seq + segment.sequence_octets() == self.rcv_nxt;
         let reply = self.acknowledgement(now);
         if repeated_fin { TimeWaitOutcome::Restart(reply) } else { TimeWaitOutcome::Reply(reply) }
+    }
+
+    /// An acknowledgement in its place, of nothing new. It asks for no answer: two ends in TIME-WAIT
+    /// that answered each other's would never be done.
+    fn says_nothing(&self, segment: &Segment) -> bool {
+        segment.sequence_octets() == 0
+            && segment.header.seq == self.rcv_nxt
+            && segment.header.ack.at_or_before(self.snd_nxt)
     }
 
     /// RFC 6191 §2: whose SYN is surely new may have the pair; every other is dropped silently.

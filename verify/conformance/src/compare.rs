@@ -120,6 +120,21 @@ pub fn differences(wanted: &Packet, got: &Wire) -> Vec<String> {
     out
 }
 
+/// Whether our timestamps echo something else than the line says.
+pub fn echo_differs(wanted: &Packet, got: &Wire) -> Option<String> {
+    let echo = |options: &[Opt]| options.iter().find_map(echo_in);
+    let (expected, actual) = (echo(wanted.options.as_deref()?), echo(&got.options));
+    let differs = expected.is_some() && expected != actual;
+    differs.then(|| format!("TS ecr: expected {}, got {}", number(expected), number(actual)))
+}
+
+fn echo_in(option: &Opt) -> Option<u32> {
+    match option {
+        Opt::Ts { ecr, .. } => Some(*ecr),
+        _ => None,
+    }
+}
+
 /// Timestamps are compared by their presence and place only.
 fn without_stamps(options: &[Opt]) -> Vec<Opt> {
     let zeroed = options.iter().cloned().map(|option| match option {

@@ -4,7 +4,7 @@
 use crate::script::Stop;
 
 /// The longest time in a script: the stack's timers are run through one by one.
-const LONGEST_SECONDS: u64 = 1_000_000;
+const LONGEST_SECONDS: u64 = 8_640_000;
 
 /// A place in the text.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl<'a> Cursor<'a> {
         let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
         let seconds: u64 = if whole.is_empty() { 0 } else { parsed(whole, &start)? };
         if seconds > LONGEST_SECONDS {
-            return Err(start.error("a time beyond eleven days"));
+            return Err(start.error("a time beyond a hundred days"));
         }
         Ok(seconds.saturating_mul(1_000_000).saturating_add(parsed(&micros, &start)?))
     }

@@ -56,6 +56,9 @@ pub struct Setup {
     pub tolerance: u64,
     /// Packets are compared one by one: a burst is not joined.
     pub strict_segments: bool,
+    /// What our timestamps echo is compared. (An option of this runner alone: the field's does not
+    /// look at it, and its scripts write anything there.)
+    pub check_ts_echo: bool,
     /// Octets of the largest packet.
     pub mtu: u16,
     /// Our address.
@@ -106,6 +109,7 @@ impl Setup {
             mode,
             tolerance: 4000,
             strict_segments: false,
+            check_ts_echo: false,
             mtu: 1500 + mode.family_octets(),
             local,
             remote,
@@ -134,6 +138,7 @@ impl Setup {
             "tolerance_usecs" => self.tolerance = number()?.max(4000),
             "tolerance_percent" if value == "12.5" => {}
             "strict_segments" => self.strict_segments = true,
+            "check_ts_echo" => self.check_ts_echo = true,
             "mtu" => {
                 let least = if self.mode.v6 { 1280 } else { 576 };
                 self.mtu = Some(short()?).filter(|mtu| *mtu >= least).ok_or_else(bad)?;

@@ -41,6 +41,9 @@ pub fn packet(cursor: &mut Cursor<'_>, inbound: bool) -> Result<Packet, Stop> {
     if packet.flags & 0x10 != 0 && packet.ack.is_none() {
         return Err(cursor.error("`.` without `ack N`"));
     }
+    if !inbound && packet.flags >> 9 != 0 {
+        return Err(cursor.error("`reserved` and `offset` are of inbound packets"));
+    }
     if inbound && packet.options.is_none() {
         return Err(cursor.error("`<...>` in an inbound packet"));
     }
@@ -54,6 +57,8 @@ fn fields(cursor: &mut Cursor<'_>, packet: &mut Packet) -> Result<(), Stop> {
             "ack" => packet.ack = Some(cursor.fitting("acknowledgement number")?),
             "win" => packet.window = Some(cursor.fitting("window")?),
             "urg" => packet.urgent = cursor.fitting("urgent pointer")?,
+            "reserved" => packet.flags |= header_bits(cursor, 7)? << 9,
+            "offset" => packet.flags |= header_bits(cursor, 15)? << 12,
             _ => {
                 *cursor = before;
                 break;
@@ -71,6 +76,13 @@ fn fields(cursor: &mut Cursor<'_>, packet: &mut Packet) -> Result<(), Stop> {
         return Err(cursor.error("the options do not fill whole words, or are more than 40 octets"));
     }
     Ok(())
+}
+
+/// A field of the header that only a peer gets wrong.
+fn header_bits(cursor: &mut Cursor<'_>, most: u16) -> Result<u16, Stop> {
+    let before = cursor.clone();
+    let value = cursor.fitting("header field")?;
+    if value > most { Err(before.error("header field out of range")) } else { Ok(value) }
 }
 
 fn ip_marks(cursor: &mut Cursor<'_>, packet: &mut Packet, close: &str) -> Result<(), Stop> {
@@ -167,9 +179,24 @@ fn option(cursor: &mut Cursor<'_>) -> Result<Opt, Stop> {
                 }
             }
         }
+        "raw" => {
+            cursor.skip_blanks();
+            Opt::Raw(octets(cursor)?)
+        }
         word @ ("FO" | "FOEXP" | "md5" | "ECN") => {
             return Err(Stop::unsupported(cursor.line(), format!("TCP option `{word}`")));
         }
         _ => return Err(before.error("a TCP option expected")),
     })
+}
+
+/// Hexadecimal digits, two for an octet.
+fn octets(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
+    let digits = cursor.take_while(|c| c.is_ascii_hexdigit());
+    let pairs = digits.as_bytes().chunks(2).map(|pair| {
+        let text = std::str::from_utf8(pair).ok().filter(|text| text.len() == 2)?;
+        u8::from_str_radix(text, 16).ok()
+    });
+    let all: Option<Vec<u8>> = pairs.collect();
+    all.filter(|all| !all.is_empty()).ok_or_else(|| cursor.error("pairs of hexadecimal digits"))
 }

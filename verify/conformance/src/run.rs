@@ -3,7 +3,7 @@
 
 use crate::call::{Kernel, Outcome, Progress};
 use crate::code::{self, CodeError};
-use crate::compare::{differences, line, merge, patience, seconds, time_differs};
+use crate::compare::{differences, echo_differs, line, merge, patience, seconds, time_differs};
 use crate::define::replace;
 use crate::options::{Mode, START, Setup};
 use crate::parse::{parse, parse_options};
@@ -430,6 +430,9 @@ impl Run {
         self.initial = self.initial.or(flow.initial());
         let got = flow.to_script(&whole);
         trouble.extend(differences(wanted, &got));
+        if self.kernel.setup.check_ts_echo {
+            trouble.extend(echo_differs(wanted, &got));
+        }
         trouble.extend(time_differs(event.when, at, base, self.previous, tolerance));
         self.previous = at;
         if trouble.is_empty() {

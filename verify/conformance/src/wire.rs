@@ -32,6 +32,8 @@ pub enum Opt {
     Sack(Vec<(u32, u32)>),
     /// Any other: kind and content.
     Other(u8, Vec<u8>),
+    /// Octets as they are, for what no sender should send.
+    Raw(Vec<u8>),
 }
 
 /// A packet with everything a script can speak of.
@@ -45,7 +47,8 @@ pub struct Wire {
     pub tos: u8,
     /// TTL or hop limit.
     pub ttl: u8,
-    /// Flag bits, low nine of the header.
+    /// Flag bits, low nine of the header. Above them, for what the peer sends: reserved bits (9 to
+    /// 11), and a data offset to be written in the place of the right one (12 to 15).
     pub flags: u16,
     /// Sequence number.
     pub seq: u32,
@@ -96,6 +99,7 @@ pub fn options_text(options: &[Opt]) -> String {
                 blocks.iter().try_for_each(|(left, right)| write!(out, " {left}:{right}"))
             }
             Opt::Other(kind, content) => write!(out, "kind {kind} ({} octets)", content.len()),
+            Opt::Raw(octets) => write!(out, "raw ({} octets)", octets.len()),
         };
     }
     out.push('>');
@@ -125,6 +129,7 @@ fn option_octets(option: &Opt) -> Vec<u8> {
         }
         Opt::Ts { val, ecr } => with(8, &[val.to_be_bytes(), ecr.to_be_bytes()].concat()),
         Opt::Other(kind, content) => with(*kind, content),
+        Opt::Raw(octets) => octets.clone(),
     }
 }
 
@@ -137,7 +142,11 @@ pub fn build(packet: &Wire) -> Vec<u8> {
     out.extend_from_slice(&packet.destination.1.to_be_bytes());
     out.extend_from_slice(&packet.seq.to_be_bytes());
     out.extend_from_slice(&packet.ack.to_be_bytes());
-    let word = ((header_octets as u16 / 4) << 12) | (packet.flags & 0x1FF);
+    let offset = match packet.flags >> 12 {
+        0 => header_octets as u16 / 4,
+        wrong => wrong,
+    };
+    let word = offset << 12 | (packet.flags & 0xFFF);
     out.extend_from_slice(&word.to_be_bytes());
     out.extend_from_slice(&packet.window.to_be_bytes());
     out.extend_from_slice(&[0, 0]);

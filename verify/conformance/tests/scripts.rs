@@ -17,8 +17,11 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
 }
 
-/// What lies in `directory`, in order.
+/// What lies in `directory`, in order. `known` may be empty, and then is not there at all.
 fn paths_in(directory: &Path) -> Vec<PathBuf> {
+    if directory.ends_with("known") && !directory.exists() {
+        return Vec::new();
+    }
     let Ok(entries) = std::fs::read_dir(directory) else { panic!("no {}", directory.display()) };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
@@ -46,7 +49,7 @@ fn groups() -> Vec<PathBuf> {
 #[test]
 fn all_scripts_pass_in_every_mode() {
     let all: Vec<_> = groups().iter().flat_map(|group| files(group)).collect();
-    assert!(all.len() >= 150, "only {} scripts were found", all.len());
+    assert!(all.len() >= 470, "only {} scripts were found", all.len());
     let mut failures = Vec::new();
     for (name, text) in &all {
         for mode in MODES {
@@ -66,7 +69,7 @@ fn reason<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 #[test]
 fn wrong_scripts_fail_for_their_reason() {
     let all = files(&scripts().join("wrong"));
-    assert!(all.len() >= 60, "only {} scripts were found", all.len());
+    assert!(all.len() >= 70, "only {} scripts were found", all.len());
     let mut failures = Vec::new();
     for (name, text) in &all {
         for mode in MODES {

@@ -108,6 +108,12 @@ pub fn cited_ids(list: &str, known: &dyn Fn(&str) -> bool) -> Vec<String> {
     let list = list.split(':').next().unwrap_or_default().replace(" … ", "…").replace("..", "…");
     let mut ids = Vec::new();
     for part in list.split([',', '(', ')']) {
+        // A whole document is a row too: `RFC 2525`.
+        let whole = part.trim().trim_end_matches('.');
+        if whole.starts_with("RFC ") && known(whole) {
+            ids.push(whole.to_owned());
+            continue;
+        }
         let Some(word) = part.split_whitespace().next() else { continue };
         let word = word.trim_end_matches(['.', ';']);
         if known(word) || !word.contains('…') {

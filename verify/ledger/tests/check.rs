@@ -67,8 +67,8 @@ fn what_breaks_a_rule_is_said() {
 
 #[test]
 fn comments_are_read() {
-    let known = |id: &str| id == "OPT-31…33";
-    let cases: [(&str, &[&str]); 8] = [
+    let known = |id: &str| id == "OPT-31…33" || id == "RFC 2525";
+    let cases: [(&str, &[&str]); 10] = [
         ("MUST-8, E-10", &["MUST-8", "E-10"]),
         ("5961-1..3: all of it, and E-9", &["5961-1", "5961-2", "5961-3"]),
         ("AT-6 … AT-8, BG-7 (its share)", &["AT-6", "AT-7", "AT-8", "BG-7"]),
@@ -77,6 +77,8 @@ fn comments_are_read() {
         ("MUST-36 as the receiver", &["MUST-36"]),
         ("DESIGN §6.2", &[]),
         ("5681-5, 3042", &["5681-5", "3042"]),
+        ("RFC 2525, MUST-29", &["RFC 2525", "MUST-29"]),
+        ("RFC 2525 2.1, MUST-29", &["MUST-29"]),
     ];
     for (text, ids) in cases {
         assert_eq!(cited_ids(text, &known), ids, "{text}");

@@ -152,3 +152,21 @@ fn a_backlog_that_nobody_empties_stays_bounded() {
         assert!(pair.client.saw(ShardEvent::Connected(client)));
     }
 }
+
+/// AT-1: a flood that could take every anchor does not; who acknowledges a cookie finds a place.
+#[test]
+fn half_open_records_leave_anchors_for_connections() {
+    let mut hand = Hand::new(Limits { connections: 64, ..Limits::default() });
+    let profile = Profile::<Reno>::default();
+    let listen = Listen { local: None, port: Some(80), backlog: 4, profile };
+    let listener = hand.shard.listen(&listen).unwrap();
+    for number in 0..1000_u32 {
+        let [_, b, c, d] = number.to_be_bytes();
+        let syn = wire(Flags::SYN, number, 0).by(Ipv4Addr::new(172, 16 + b, c, d), 1024);
+        assert_eq!(hand.give(&syn).len(), 1, "everyone gets an answer");
+    }
+    assert_eq!(hand.shard.usage().anchors, 56);
+    let answer = hand.give(&wire(Flags::SYN, 9000, 0)).remove(0);
+    hand.give(&wire(Flags::ACK, 9001, answer.header.seq.0.wrapping_add(1)));
+    assert!(hand.shard.accept(listener).is_some());
+}

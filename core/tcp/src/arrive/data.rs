@@ -100,7 +100,7 @@ impl<C: CongestionController> Tcb<C> {
             return false;
         }
         env.drop_segment(DropReason::DataAfterClose);
-        let reset = self.reset(env);
+        let reset = self.reset_for(env, segment.header.ack);
         *effects = core::mem::take(effects).and_ended(CloseReason::Aborted, Then::Reset(reset));
         true
     }

@@ -69,3 +69,17 @@ fn only_a_syn_that_is_surely_new_takes_the_pair_over() {
         }
     }
 }
+
+/// Two ends in TIME-WAIT must not answer each other's acknowledgements.
+#[test]
+fn an_acknowledgement_in_its_place_is_not_answered() {
+    let mut record = record(false);
+    let now = Instant::from_millis(5000);
+    let mut ack = segment(Flags::ACK, 500, None);
+    ack.header.ack = record.snd_nxt;
+    let outcome = record.handle_segment(now, &ack);
+    assert!(matches!(outcome, TimeWaitOutcome::Ignored(DropReason::TimeWait)));
+    // Below the place it may be a probe: answered (E-10).
+    ack.header.seq = Seq(499);
+    assert!(matches!(record.handle_segment(now, &ack), TimeWaitOutcome::Reply(_)));
+}

@@ -222,13 +222,17 @@ impl Recovery {
         clip(seq, octets, right_edge)
     }
     /// In fast recovery, with nothing lost and no new data to send: one last segment, so that a
-    /// lost tail shows (6675-3, RFC 6675 §4 NextSeg rule 4). Once per recovery.
+    /// lost tail shows (6675-3, RFC 6675 §4 NextSeg rule 4). Once per recovery, and only of what
+    /// was out when it began: what was sent since is too young to be missed.
     pub fn next_rescue(&self, right_edge: Seq) -> Option<(Seq, u32)> {
         let wanted = self.sack
             && self.state == RecoveryState::FastRecovery
             && !self.tail.rescued
             && self.board.first_pending().is_none();
         let last = self.board.last().filter(|last| wanted && !last.has(Marks::RESENT))?;
+        if last.seq.at_or_after(self.recover) {
+            return None;
+        }
         if self.board.highest_sacked().is_some_and(|sacked| last.seq.before(sacked)) {
             return None;
         }

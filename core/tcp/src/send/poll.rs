@@ -465,8 +465,21 @@ impl<C: CongestionController> Tcb<C> {
         env.counters.resets_out = env.counters.resets_out.wrapping_add(1);
         let mut reply =
             Reply::new(Flags::RST | Flags::ACK, self.snd.nxt, self.receiver.nxt(), WireWindow(0));
+        // RFC 7323 §3.2, SHOULD: on a reset too, once agreed on.
+        if let Some(echo) = self.timestamps.echo() {
+            let value = self.timestamp_value(env.now);
+            reply.options.timestamps = Some(Timestamps { value, echo });
+        }
         reply.dscp = self.settings.dscp;
         reply.hop_limit = self.settings.hop_limit;
+        reply
+    }
+
+    /// The reset that answers a segment: its number is the one that the segment acknowledges, which
+    /// is what its sender waits for, whatever of ours was lost (RFC 9293 §3.5.2, group 3).
+    pub(crate) fn reset_for<O: Observer>(&mut self, env: &mut Env<'_, O>, ack: Seq) -> Reply {
+        let mut reply = self.reset(env);
+        reply.header = Reply::reset_for_ack(ack).header;
         reply
     }
 }

@@ -150,9 +150,11 @@ impl Area {
             let [high, low] = mss.to_be_bytes();
             self.put(&[2, 4, high, low]);
         }
-        // The two octets before the timestamps keep them on a word boundary.
+        // Two octets before the timestamps keep them on a word boundary; without them padding in
+        // front keeps what follows there, the layout that peers and their tests know.
         match (options.sack_permitted, options.timestamps) {
-            (true, _) => self.put(&[4, 2]),
+            (true, Some(_)) => self.put(&[4, 2]),
+            (true, None) => self.put(&[1, 1, 4, 2]),
             (false, Some(_)) => self.put(&[1, 1]),
             (false, None) => {}
         }

@@ -170,6 +170,17 @@ fn a_lost_tail_is_rescued_once() {
 }
 
 #[test]
+fn what_was_sent_in_recovery_is_not_rescued() {
+    let mut sender = Sender::new();
+    sender.cc.window = 12 * MSS;
+    sender.send(10).pass(100);
+    let _ = sender.sack(1, &[(2, 8)]);
+    assert_eq!(sender.resend(), [1]);
+    sender.send(1);
+    assert_eq!(sender.recovery.next_rescue(START + 100_000), None);
+}
+
+#[test]
 fn a_retransmission_may_span_records_and_cut_them() {
     let mut sender = Sender::new();
     sender.send_merged(4).send_merged(4).pass(100);
