@@ -95,8 +95,10 @@ pub struct Info {
     pub min_rtt: Span,
     /// Retransmission timeout in force.
     pub rto: Span,
-    /// Timeouts in a row.
+    /// Doublings of that timeout in force.
     pub backoff: u8,
+    /// Timeouts in a row without progress.
+    pub timeouts_in_a_row: u8,
     /// Payload of a full segment sent, octets.
     pub send_mss_octets: u32,
     /// Largest segment the path is thought to carry, header included.

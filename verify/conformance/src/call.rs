@@ -497,7 +497,7 @@ impl Kernel {
 }
 
 /// What an epoll record hands in, under any of its names.
-fn data_of<'a>(field: &impl Fn(&str) -> &'a Arg) -> &'a Arg {
+pub(crate) fn data_of<'a>(field: &impl Fn(&str) -> &'a Arg) -> &'a Arg {
     let all = ["fd", "ptr", "u32", "u64"].map(field);
     all.into_iter().find(|arg| **arg != Arg::Ellipsis).unwrap_or(&Arg::Ellipsis)
 }

@@ -1,10 +1,13 @@
-//! The command line. Owns: what its words mean. Must not know: how a script is run or printed.
+//! The command line. Owns: what its words mean, which files are scripts. Must not know: how a script is run or printed.
 
 use crate::options::{Mode, Profile};
 use crate::run::Extra;
+use std::path::{Path, PathBuf};
 
 /// What `--help` prints, and wrong usage.
 pub const USAGE: &str = "usage: usertcp-conformance [run] [OPTIONS] FILES…
+       usertcp-conformance run --against kernel FILES… [--v4|--v6|--all] [--profile PROFILE]
+                           [--table FILE.md] [--jobs N] [--tolerance-ms N] [--longest-s N]
        usertcp-conformance ledger [--open] [--check]
 
   FILES may be directories: every .pkt file below them is run.
@@ -15,6 +18,7 @@ pub const USAGE: &str = "usage: usertcp-conformance [run] [OPTIONS] FILES…
   --wrap               sequence numbers of both sides pass 2^32
   --all                both families, each also with --wrap
   --profile PROFILE    own (the default; `defaults.sh` in a script switches to linux), or linux
+  --against kernel     also against Linux, in real time (as root), and tell where it differs
   --NAME=VALUE         any option that a script may have in its first lines
 
 exit code: 0 all passed, 1 something failed, 2 wrong usage, 3 nothing failed, but something is not
@@ -127,7 +131,23 @@ fn job(words: &[String]) -> Result<Command, String> {
     Ok(Command::Run(job))
 }
 
-fn named_profile(name: &str) -> Result<Profile, String> {
+/// A file, or every script below a directory, in order.
+pub fn collect(path: &Path, into: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        into.push(path.to_path_buf());
+        return;
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() || path.extension().is_some_and(|end| end == "pkt") {
+            collect(&path, into);
+        }
+    }
+}
+
+/// The profile of this name.
+pub fn named_profile(name: &str) -> Result<Profile, String> {
     match name {
         "own" => Ok(Profile::Own),
         "linux" => Ok(Profile::Linux),

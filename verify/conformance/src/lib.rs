@@ -2,7 +2,8 @@
 //!
 //! Owns: the packetdrill language (`parse`), its execution on a shard (`run`), what is compared and
 //! how a difference is told (`compare`).
-//! Must not know: any clock, any operating system; a script is a function of its text.
+//! Must not know: any clock, any operating system; a script is a function of its text. (`kernel` is
+//! apart: it runs the same scripts against Linux, in real time, and knows the system.)
 
 pub mod arguments;
 pub mod call;
@@ -14,6 +15,8 @@ pub mod cursor;
 pub mod define;
 pub mod flow;
 pub mod icmp;
+#[cfg(target_os = "linux")]
+pub mod kernel;
 pub mod messages;
 pub mod options;
 pub mod parse;

@@ -2,16 +2,19 @@
 //! exit codes. Must not know: the language, the command line's words (`cli`).
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
-use usertcp_conformance::cli::{Command, Job, USAGE, read};
+use usertcp_conformance::cli::{Command, Job, USAGE, collect, read};
 use usertcp_conformance::run::run_with;
 use usertcp_conformance::script::Stop;
 use usertcp_ledger::{Ledger, Report, faults, workspace};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--against") {
+        return against(&words);
+    }
     match read(&words) {
         Ok(Command::Help) => {
             println!("{USAGE}");
@@ -84,17 +87,13 @@ fn run(job: &Job) -> ExitCode {
     }
 }
 
-/// A file, or every script below a directory, in order.
-fn collect(path: &Path, into: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        into.push(path.to_path_buf());
-        return;
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() || path.extension().is_some_and(|end| end == "pkt") {
-            collect(&path, into);
-        }
-    }
+#[cfg(target_os = "linux")]
+fn against(words: &[String]) -> ExitCode {
+    usertcp_conformance::kernel::report::command(words)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn against(_: &[String]) -> ExitCode {
+    println!("SKIPPED: only Linux is asked");
+    ExitCode::from(3)
 }

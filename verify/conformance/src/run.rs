@@ -11,7 +11,7 @@ use crate::posix::Posix;
 use crate::posix::commands::{self, Ran};
 use crate::posix::errno::Errno;
 use crate::posix::info::{constants, variables};
-use crate::script::{Action, Event, Packet, Script, Stop, When};
+use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
@@ -45,7 +45,8 @@ pub fn run_with(text: &str, mode: Mode, extra: &Extra) -> (Result<(), Stop>, Vec
     (result, notes)
 }
 
-fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) -> Result<(), Stop> {
+/// The text with the words replaced that it and the command line define.
+pub(crate) fn with_definitions(text: &str, mode: Mode, extra: &Extra) -> String {
     let defined = |options: &[(String, String)]| {
         let mut out = Vec::new();
         for (_, value) in options.iter().filter(|(name, _)| name == "define") {
@@ -56,8 +57,11 @@ fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) ->
     };
     let mut definitions = defined(&parse_options(text));
     definitions.extend(defined(&extra.options));
-    let named = crate::cookies::named(text, mode);
-    let text = replace(&named, &definitions);
+    replace(&crate::cookies::named(text, mode), &definitions).into_owned()
+}
+
+fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) -> Result<(), Stop> {
+    let text = with_definitions(text, mode, extra);
     let mut script = parse(&text)?;
     script.options.splice(0..0, extra.options.iter().cloned());
     let setup = Setup::new(&script, mode)?;
@@ -85,6 +89,9 @@ fn wrapping_start(initial: u32) -> Instant {
     START + Span::from_micros(ahead * 4)
 }
 
+/// A piece of code with its line, and the variables as they were when it was reached.
+pub(crate) type Snapshot = (usize, String, HashMap<String, i64>);
+
 struct Blocked {
     progress: Progress,
     line: usize,
@@ -103,7 +110,7 @@ struct Run {
     blocked: Option<Blocked>,
     /// A blocked call that was not as expected.
     complaint: Option<Stop>,
-    snapshots: Vec<(usize, String, HashMap<String, i64>)>,
+    snapshots: Vec<Snapshot>,
     initial: Option<u32>,
     /// What is worth telling.
     notes: Vec<String>,
@@ -146,7 +153,7 @@ impl Run {
             }
         }
         self.join()?;
-        self.assertions()
+        assertions(&self.snapshots)
     }
 
     /// `--non_fatal`: the difference is told, and the script goes on.
@@ -273,7 +280,7 @@ impl Run {
         }
         let now = self.kernel.posix.machine.script_now();
         let slack = (self.kernel.setup.tolerance).max(blocked.ends.abs_diff(blocked.began) / 8);
-        let result = judge(blocked.line, &blocked.progress, outcome).and_then(|()| {
+        let result = judge(blocked.line, &blocked.progress.call, outcome).and_then(|()| {
             if now.abs_diff(blocked.ends) <= slack {
                 return Ok(());
             }
@@ -347,11 +354,11 @@ impl Run {
                 Ok(())
             }
             (outcome, Some(ends)) if ends > began.saturating_add(self.kernel.setup.tolerance) => {
-                judge(line, &progress, outcome)?;
+                judge(line, &progress.call, outcome)?;
                 let name = &progress.call.name;
                 Err(Stop::failed(line, format!("`{name}` was to block, and did not")))
             }
-            (outcome, _) => judge(line, &progress, outcome),
+            (outcome, _) => judge(line, &progress.call, outcome),
         }
     }
 
@@ -441,28 +448,28 @@ impl Run {
             ),
         ))
     }
+}
 
-    fn assertions(&mut self) -> Result<(), Stop> {
-        let mut kept: HashMap<String, i64> = HashMap::new();
-        for (line, code, known) in &self.snapshots {
-            let mut variables = known.clone();
-            for (name, value) in &kept {
-                variables.entry(name.clone()).or_insert(*value);
-            }
-            match code::run(code, &mut variables) {
-                Ok(()) => {}
-                Err(CodeError::False(why)) => return Err(Stop::failed(*line, why)),
-                Err(CodeError::Unknown(what)) => return Err(Stop::unsupported(*line, what)),
-            }
-            kept.extend(variables.into_iter().filter(|(name, _)| !known.contains_key(name)));
+/// Runs the code of a script; what one piece assigns the next ones see.
+pub(crate) fn assertions(snapshots: &[Snapshot]) -> Result<(), Stop> {
+    let mut kept: HashMap<String, i64> = HashMap::new();
+    for (line, code, known) in snapshots {
+        let mut variables = known.clone();
+        for (name, value) in &kept {
+            variables.entry(name.clone()).or_insert(*value);
         }
-        Ok(())
+        match code::run(code, &mut variables) {
+            Ok(()) => {}
+            Err(CodeError::False(why)) => return Err(Stop::failed(*line, why)),
+            Err(CodeError::Unknown(what)) => return Err(Stop::unsupported(*line, what)),
+        }
+        kept.extend(variables.into_iter().filter(|(name, _)| !known.contains_key(name)));
     }
+    Ok(())
 }
 
 /// A call's result against the expected one.
-fn judge(line: usize, progress: &Progress, outcome: Outcome) -> Result<(), Stop> {
-    let call = &progress.call;
+pub(crate) fn judge(line: usize, call: &Call, outcome: Outcome) -> Result<(), Stop> {
     let (result, errno) = match outcome {
         Outcome::Unsupported(what) => return Err(Stop::unsupported(line, what)),
         Outcome::Differs(what) => {

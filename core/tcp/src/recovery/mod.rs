@@ -335,6 +335,10 @@ impl Recovery {
     pub fn timeouts_in_a_row(&self) -> u8 {
         self.timer.expiries()
     }
+    /// Doublings of the retransmission timeout; only a valid sample ends them (RFC 6298 §5).
+    pub fn doublings(&self) -> u8 {
+        self.timer.backoff()
+    }
     /// Whether the path was seen to reorder.
     pub fn reorders(&self) -> bool {
         self.rack.reordering_seen()

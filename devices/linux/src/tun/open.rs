@@ -73,6 +73,13 @@ impl TunHandle {
     pub fn into_queue(self) -> TunQueue {
         TunQueue::new(self.file, self.facts)
     }
+
+    /// The descriptor itself, non-blocking, for who does without frames. One read or write is one
+    /// packet behind the 10 octets of an offload header: all zero is a plain packet, and without
+    /// [`TunConfig::offload`] there is no other.
+    pub fn into_file(self) -> File {
+        self.file
+    }
 }
 
 impl Tun {

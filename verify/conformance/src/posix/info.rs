@@ -164,6 +164,30 @@ pub fn octets(info: &ConnInfo) -> [u8; TCP_INFO_OCTETS] {
     out
 }
 
+/// The figures in the octets of a `struct tcp_info`, which may be its beginning only, `tcpi_` in
+/// front. The largest value of four octets is "none": as an `int`, it is what scripts compare with.
+pub fn decode(octets: &[u8]) -> Vec<(String, i64)> {
+    let mut out = Vec::new();
+    for (name, at, length) in PLACES {
+        let Some(place) = octets.get(at..at + length).filter(|place| !place.is_empty()) else {
+            continue;
+        };
+        let value = place.iter().rev().fold(0u64, |sum, octet| sum << 8 | u64::from(*octet));
+        let value = if length == 4 { value.min(i32::MAX as u64) } else { value };
+        out.push((name, i64::try_from(value).unwrap_or(i64::MAX)));
+    }
+    if let Some(scales) = octets.get(6) {
+        out.extend([
+            ("snd_wscale", i64::from(scales & 15)),
+            ("rcv_wscale", i64::from(scales >> 4)),
+        ]);
+    }
+    if let Some(flags) = octets.get(7) {
+        out.push(("delivery_rate_app_limited", i64::from(flags & 1)));
+    }
+    out.into_iter().map(|(name, value)| (format!("tcpi_{name}"), value)).collect()
+}
+
 /// The figures of a connection. Windows in segments are counted in whole ones.
 fn figures(info: &ConnInfo) -> Vec<(&'static str, i64)> {
     let mut out = vec![("state", state_number(info.state))];
@@ -189,7 +213,7 @@ fn figures(info: &ConnInfo) -> Vec<(&'static str, i64)> {
     let pacing = if rate.is_unlimited() { -1 } else { rate.octets_per_second() as i64 };
     out.extend([
         ("ca_state", recovery_number(&figures)),
-        ("retransmits", i64::from(figures.backoff)),
+        ("retransmits", i64::from(figures.timeouts_in_a_row)),
         ("options", flags),
         ("rcv_wscale", i64::from(figures.scales.1)),
         ("snd_wscale", i64::from(figures.scales.0)),
@@ -275,7 +299,7 @@ pub fn statistics(figures: &Info) -> Vec<(u16, u64)> {
         (n::TCP_NLA_PACING_RATE, pacing),
         (n::TCP_NLA_SND_CWND, u64::from(figures.congestion_window_octets / mss)),
         (n::TCP_NLA_MIN_RTT, figures.min_rtt.as_micros()),
-        (n::TCP_NLA_RECUR_RETRANS, u64::from(figures.backoff)),
+        (n::TCP_NLA_RECUR_RETRANS, u64::from(figures.timeouts_in_a_row)),
         (n::TCP_NLA_SNDQ_SIZE, u64::from(figures.send_queue_octets)),
         (n::TCP_NLA_CA_STATE, recovery_number(figures) as u64),
         (n::TCP_NLA_SND_SSTHRESH, u64::from(figures.threshold_octets / mss)),

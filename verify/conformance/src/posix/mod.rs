@@ -37,7 +37,7 @@ pub mod sysctl;
 pub mod table;
 pub mod words;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use errno::Errno;
 use machine::Machine;
 use pipe::Pipes;
@@ -162,6 +162,24 @@ impl Posix {
         if !self.table.is_empty() {
             return Err("the stack's limits cannot change while sockets are open".to_string());
         }
+        let (now, start) = (self.machine.now, self.machine.start);
+        self.machine = Machine::new(defaults.shard()?, now)?;
+        self.machine.start = start;
+        self.defaults = defaults;
+        Ok(())
+    }
+
+    /// An address of ours that is learned late: the stack starts anew with it, which is possible
+    /// while every socket is as new.
+    pub fn add_address(&mut self, address: IpAddr, prefix: u8) -> Result<(), String> {
+        if self.defaults.addresses.iter().any(|(ours, _)| *ours == address) {
+            return Ok(());
+        }
+        if !self.table.is_fresh() {
+            return Err(format!("{address} is no address of the stack, which is in use already"));
+        }
+        let mut defaults = self.defaults.clone();
+        defaults.addresses.insert(0, (address, prefix));
         let (now, start) = (self.machine.now, self.machine.start);
         self.machine = Machine::new(defaults.shard()?, now)?;
         self.machine.start = start;

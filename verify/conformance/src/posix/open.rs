@@ -149,9 +149,15 @@ impl Posix {
             }
             StateName::SynSent | StateName::SynReceived => Status::Error(Errno::EALREADY),
             StateName::Closed => Status::Error(Errno::ECONNABORTED),
-            _ if pending.begun => Status::Done(0),
+            _ if pending.begun || self.is_told_connected(fd) => Status::Done(0),
             _ => Status::Error(Errno::EISCONN),
         }
+    }
+
+    /// The first `connect` after one that did not wait tells of its success, as Linux has it.
+    fn is_told_connected(&mut self, fd: i32) -> bool {
+        let socket = self.table.socket_mut(fd);
+        socket.is_some_and(|socket| core::mem::take(&mut socket.connecting))
     }
 
     /// What a connection of `fd` to `to` is opened with.
@@ -192,6 +198,7 @@ impl Posix {
         if let Some(socket) = self.table.socket_mut(fd) {
             socket.kind = Kind::Connected(conn);
             socket.told = false;
+            socket.connecting = socket.nonblocking;
         }
         self.settle();
         Ok(())

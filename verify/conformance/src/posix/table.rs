@@ -45,6 +45,8 @@ pub struct Socket {
     pub kind: Kind,
     /// Calls do not wait.
     pub nonblocking: bool,
+    /// `connect` did not wait, and has not told yet that it succeeded.
+    pub connecting: bool,
     /// Settings for what it becomes.
     pub settings: Settings,
     /// Its controller.
@@ -77,6 +79,7 @@ impl Socket {
         Socket {
             kind: Kind::Fresh,
             nonblocking,
+            connecting: false,
             settings,
             algorithm,
             bound: None,
@@ -179,6 +182,13 @@ impl Table {
     /// Whether nothing is open.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+    /// Whether no socket listens or is connected.
+    pub fn is_fresh(&self) -> bool {
+        self.entries.values().all(|entry| match entry {
+            Entry::Socket(socket) => socket.kind == Kind::Fresh,
+            _ => true,
+        })
     }
     /// Descriptors in use.
     pub fn open(&self) -> Vec<i32> {

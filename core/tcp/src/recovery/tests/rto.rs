@@ -185,12 +185,14 @@ fn back_off_ends_only_with_a_valid_sample() {
     }
     let _ = sender.pass(50).ack(2);
     assert_eq!(sender.recovery.rto(), ms(1200), "the acknowledgement was ambiguous");
+    assert_eq!((sender.recovery.doublings(), sender.recovery.timeouts_in_a_row()), (2, 0));
     let _ = sender.resend();
     let _ = sender.pass(50).ack(3);
     assert_eq!(sender.recovery.rto(), ms(1200));
     sender.send(1).pass(100);
     assert!(sender.ack(4).rtt.is_some());
     assert!(sender.recovery.rto() <= ms(300));
+    assert_eq!(sender.recovery.doublings(), 0);
 }
 
 // proves 6298-12
