@@ -1,4 +1,4 @@
-//! Scripts of a second or two against the Linux kernel, as root; elsewhere one line says SKIPPED.
+//! Scripts of less than a second against the Linux kernel, as root; elsewhere one line says SKIPPED.
 //! The whole of them is `usertcp-conformance run --against kernel`.
 //! Owns: which scripts are quick enough. Must not know: what is in them.
 #![cfg(target_os = "linux")]
@@ -19,7 +19,7 @@ fn quick(directory: &Path) -> Vec<(String, String)> {
     let text =
         |path: &PathBuf| Some((path.display().to_string(), std::fs::read_to_string(path).ok()?));
     let all = paths.iter().filter(|path| path.extension().is_some_and(|end| end == "pkt"));
-    let short = |text: &str| scheduled(text).is_some_and(|time| time < Duration::from_secs(2));
+    let short = |text: &str| scheduled(text).is_some_and(|time| time < Duration::from_secs(1));
     all.filter_map(text).filter(|(_, text)| short(text)).collect()
 }
 
@@ -39,7 +39,8 @@ fn locked<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
     cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work` for every script and family on a few threads; what it has to say of each.
+/// Runs `work` for every script and family on threads of which nearly all wait at any time; what it
+/// has to say of each.
 fn complaints(
     all: &[(String, String)],
     work: impl Fn(&str, bool) -> Option<String> + Sync,
@@ -47,7 +48,7 @@ fn complaints(
     let queue = Mutex::new(all.iter().flat_map(|one| [(one, false), (one, true)]));
     let said = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 loop {
                     let next = locked(&queue).next();

@@ -1,6 +1,7 @@
 //! Fast Open (RFC 7413) under loss, reordering, duplication and corruption of SYNs and SYN-ACKs: the
 //! judge stays silent, every octet arrives once.
 
+use usertcp_sim::middlebox::Middlebox;
 use usertcp_sim::scenario::{FastOpen, Scenario};
 
 /// Runs seeds that have no faults but these on their links, and all of them open with a cookie.
@@ -52,6 +53,7 @@ fn clean_links_always_take_the_data() {
     let (good, failed) = run(22_000, 22_100, |scenario| {
         for link in &mut scenario.links {
             (link.loss, link.corrupt, link.reorder, link.mtu) = (0, 0, 0, 1500);
+            link.middlebox = Middlebox::Transparent;
         }
         for plans in &mut scenario.plans {
             plans[0].octets = plans[0].octets.max(1);

@@ -220,6 +220,9 @@ impl Area {
         if options.scale.is_some() {
             end = (end + 3).next_multiple_of(4);
         }
+        if let Some(cookie) = options.fast_open {
+            end += cookie.octets().len() + 2;
+        }
         if end > OPTION_OCTETS {
             return;
         }

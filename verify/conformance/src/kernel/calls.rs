@@ -297,6 +297,9 @@ fn moved(call: &Call, file: Arc<OwnedFd>) -> Result<Waiting, Missing> {
         "read" | "write" => None,
         _ => Some(MsgFlags::from_bits_retain(number(arg(call, 3))? as i32)),
     };
+    if flags.is_some_and(|flags| flags.bits() & n::MSG_FASTOPEN as i32 != 0) {
+        return Err(Missing("`MSG_FASTOPEN` in real time".to_string()));
+    }
     Ok(match call.name.as_str() {
         "read" | "recv" | "recvfrom" => Waiting::Read(file, octets, flags),
         _ => Waiting::Write(file, octets, flags),

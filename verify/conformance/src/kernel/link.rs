@@ -37,6 +37,12 @@ impl Link {
             name: "tun0".to_string(),
             mtu: setup.mtu,
             addresses: vec![address],
+            // The peer is in another network, as with the field's runner.
+            routes: vec![
+                format!("{}/{}", setup.remote, if setup.mode.v6 { 128 } else { 32 })
+                    .parse()
+                    .map_err(io::Error::other)?,
+            ],
             offload: false,
             ..TunConfig::default()
         };
