@@ -199,8 +199,9 @@ fn option(cursor: &mut Cursor<'_>) -> Result<Opt, Stop> {
         "ECN" => accurate_ecn(cursor)?,
         "FO" => Opt::Other(34, cookie(cursor)?),
         "FOEXP" => Opt::Other(254, [&FAST_OPEN_EXPERIMENT[..], &cookie(cursor)?].concat()),
-        word @ "md5" => {
-            return Err(Stop::unsupported(cursor.line(), format!("TCP option `{word}`")));
+        "md5" => {
+            cursor.skip_blanks();
+            Opt::Other(19, octets(cursor)?)
         }
         _ => return Err(before.error("a TCP option expected")),
     })

@@ -119,6 +119,7 @@ pub fn options_text(options: &[Opt]) -> String {
                 out.push_str(&empty);
                 named.try_for_each(|(name, counter)| write!(out, " {name} {counter}"))
             }
+            Opt::Other(19, digest) => write!(out, "md5{}", hex(digest)),
             Opt::Other(34, cookie) => write!(out, "FO{}", hex(cookie)),
             Opt::Other(254, content) if content.starts_with(&FAST_OPEN_EXPERIMENT) => {
                 write!(out, "FOEXP{}", hex(&content[2..]))

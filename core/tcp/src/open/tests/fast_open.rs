@@ -107,3 +107,39 @@ fn only_what_was_sent_can_be_acknowledged_before_the_handshake_ends() {
     let old = early().arrive_early(segment(Flags::ACK, PEER + 50, ISS + 1));
     assert!(matches!(old, HandshakeOutcome::Challenge(_, DropReason::OutOfWindow)));
 }
+
+// proves 9768-3: an answer that says "none", and holds to it
+#[test]
+fn a_fast_open_has_no_accurate_ecn() {
+    let asks = Flags::AE | Flags::CWR | Flags::ECE;
+    for (flags, classic) in [(asks, false), (Flags::CWR | Flags::ECE, true)] {
+        let mut bench = answering(EcnMode::AcceptAccurate, flags);
+        bench.handshake = bench.handshake.clone().with_syn_octets(10);
+        let reply = bench.handshake.synchronise(bench.now, &bench.settings);
+        let (ece, agreed) =
+            if classic { (Flags::ECE, EcnAgreed::Both) } else { (Flags::NONE, EcnAgreed::Off) };
+        assert_eq!(reply.header.flags, Flags::SYN | Flags::ACK | ece);
+        assert_eq!(reply.options.accurate_ecn, None);
+        assert_eq!(bench.handshake.fast_opening().agreed.ecn, agreed);
+        let third = segment(Flags::ACK, PEER + 11, ISS + 1);
+        assert_eq!(established(bench.with_timestamp(third)), agreed);
+    }
+}
+
+// proves 7413-7: the same for accurate feedback
+#[test]
+fn what_a_syn_ack_left_of_a_syns_payload_is_not_ecn_capable() {
+    for (acked, capable) in [(100, true), (99, false)] {
+        let mut bench = asking(EcnMode::AskAccurate);
+        bench.handshake = bench.handshake.clone().with_syn_octets(100);
+        // "Not-ECT seen on the SYN".
+        let answer = segment(Flags::SYN | Flags::ACK | Flags::CWR, PEER, ISS + 1 + acked);
+        match bench.with_timestamp(answer) {
+            HandshakeOutcome::Established(Opening {
+                agreed: Agreed { ecn: EcnAgreed::Accurate(start), .. },
+                ..
+            }) => assert_eq!(start.capable, capable),
+            other => panic!("{other:?}"),
+        }
+    }
+}
