@@ -11,7 +11,7 @@ use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 
 use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
-use usertcp_tcp::Settings;
+use usertcp_tcp::{Settings, WriteEnd};
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -56,7 +56,13 @@ pub(crate) trait Engine {
     ) -> io::Result<(ConnId, usize)>;
     fn rotate_fast_open_key(&mut self, key: SharedKey);
 
-    fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize>;
+    fn write(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> io::Result<usize>;
     /// All of it, or, when there is no room at all, all of it given back.
     fn write_chain(&mut self, now: Instant, conn: ConnId, chain: Chain) -> io::Result<Chain>;
     fn send_room(&self, conn: ConnId) -> usize;

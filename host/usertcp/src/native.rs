@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey, Span};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
-use usertcp_tcp::Settings;
+use usertcp_tcp::{Settings, WriteEnd};
 
 /// A program on the stack's thread.
 ///
@@ -217,8 +217,18 @@ impl Context<'_> {
     /// # Errors
     /// `BrokenPipe` when the sending side is closed, `NotConnected` when the connection is over.
     pub fn write(&mut self, conn: ConnId, octets: &[u8]) -> io::Result<usize> {
+        self.write_with(conn, octets, WriteEnd::Open)
+    }
+
+    /// The same, and what the end of these octets is: the end of a record, which no segment crosses,
+    /// or a place more follows at, so that a partial segment waits for it up to 200 ms. If fewer than
+    /// all were taken, the end is not yet written; say it again with the rest.
+    ///
+    /// # Errors
+    /// As [`Context::write`].
+    pub fn write_with(&mut self, conn: ConnId, octets: &[u8], end: WriteEnd) -> io::Result<usize> {
         self.state.acted = true;
-        self.engine.write(self.now, conn, octets)
+        self.engine.write(self.now, conn, octets, end)
     }
 
     /// Sends slices without a copy: all of them, even if they are more than there is room for, or,

@@ -1,13 +1,13 @@
 //! The native face: handlers on the stacks' own threads, no task and no lock per connection.
 #![allow(clippy::unwrap_used)] // helpers of tests are not tests to the lint
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp::memory::{PipeConfig, pair};
 use usertcp::{
     ConnId, ConnectOptions, Context, Handler, ListenAt, ListenOptions, Read, ShardEvent, Span,
-    Stack,
+    Stack, WriteEnd,
 };
 
 /// Sends back what comes, as it lies in its frames.
@@ -110,6 +110,72 @@ fn handlers_talk_to_each_other() {
     assert!(client.run_blocking(|_| ()).is_err());
     let memory = server.snapshot().memory;
     assert_eq!((memory.used_octets, memory.lent), (0, 0), "{memory:?}");
+}
+
+/// Writes `ping`, a record in two writes, and `!`, all in one turn.
+struct Records;
+
+impl Handler for Records {
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        context.connect(([10, 0, 0, 2], 9).into(), &ConnectOptions::default()).unwrap();
+    }
+    fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
+        match event {
+            ShardEvent::Connected(conn) => {
+                assert_eq!(context.write_with(conn, b"pi", WriteEnd::More).unwrap(), 2);
+                assert_eq!(context.write_with(conn, b"ng", WriteEnd::Record).unwrap(), 2);
+                assert_eq!(context.write(conn, b"!").unwrap(), 1);
+                context.shutdown_write(conn).unwrap();
+            }
+            ShardEvent::Closed { conn, .. } => context.close(conn),
+            _ => {}
+        }
+    }
+}
+
+/// Keeps what comes, a segment's payload an item.
+struct Segments(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Handler for Segments {
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        context.listen(ListenAt::port(9), &ListenOptions::default()).unwrap();
+    }
+    fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
+        let conn = match event {
+            ShardEvent::Accepted { listener, .. } => context.accept(listener).unwrap(),
+            ShardEvent::Readable(conn) => conn,
+            _ => return,
+        };
+        loop {
+            match context.read_slice(conn) {
+                Ok(Read::Data(slice)) => self.0.lock().unwrap().push(slice.to_vec()),
+                Ok(Read::End) => {
+                    self.0.lock().unwrap().push(Vec::new());
+                    return context.close(conn);
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_is_a_segment_of_its_own() {
+    let (one, other) = pair(PipeConfig::default());
+    let seen = Arc::default();
+    let server = Stack::builder().address("10.0.0.2/24".parse().unwrap()).memory(other);
+    let server = server.run_native(Segments(Arc::clone(&seen))).unwrap();
+    let client = Stack::builder().address("10.0.0.1/24".parse().unwrap()).memory(one);
+    let client = client.run_native(Records).unwrap();
+    for _ in 0..500 {
+        if seen.lock().unwrap().last().is_some_and(Vec::is_empty) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(*seen.lock().unwrap(), [b"ping".to_vec(), b"!".to_vec(), Vec::new()]);
+    client.shutdown();
+    server.shutdown();
 }
 
 #[test]

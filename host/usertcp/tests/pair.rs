@@ -239,6 +239,28 @@ async fn options_reach_the_connection() {
     drop(writer.await.unwrap());
 }
 
+/// Held back while corked, and there when the cork is out.
+#[tokio::test]
+async fn a_cork_holds_a_partial_segment() {
+    let (left, right) = stacks();
+    let listener = TcpListener::bind(&right, at(80)).await.unwrap();
+    let (mut near, mut far) = open(&left, &listener).await;
+    near.set_nodelay(true).unwrap();
+    let mut seen_waiting = false;
+    // A machine that stands still for 200 ms between the two lines sees nothing wait: again, then.
+    for _ in 0..20 {
+        near.set_cork(true).unwrap();
+        near.write_all(b"hello").await.unwrap();
+        seen_waiting |= near.info().await.unwrap().figures.unwrap().unsent_octets == 5;
+        near.set_cork(false).unwrap();
+        let mut buffer = [0; 5];
+        far.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"hello");
+    }
+    assert!(seen_waiting);
+    assert_eq!(near.info().await.unwrap().figures.unwrap().unsent_octets, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shutdown_in_the_middle_of_everything() {
     let (left, right) = stacks();

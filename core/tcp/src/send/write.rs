@@ -111,6 +111,7 @@ impl<C: CongestionController> Tcb<C> {
             return Err(octets);
         }
         self.queue.append(octets);
+        self.rare.set_more(false);
         Ok(())
     }
 

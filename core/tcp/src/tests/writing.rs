@@ -54,6 +54,22 @@ fn more_to_come_holds_a_partial_segment() {
     assert_eq!(spans(&bench.pass(2)), [(1400, 10)]);
 }
 
+/// Frames of the application's own end the wait as any write does.
+#[test]
+fn a_chain_ends_the_wait_for_more() {
+    let mut bench = Start::default().go();
+    assert_eq!(spans(&bench.write_with(10, WriteEnd::More)), []);
+    assert!(bench.tcb.rare.has_more());
+    let rest: std::vec::Vec<u8> = (10..18).map(pattern).collect();
+    let mut frame = bench.pool.take(usertcp_frame::Class::Small, 120).expect("memory");
+    assert_eq!(frame.extend(&rest), 8);
+    let mut chain = usertcp_frame::Chain::default();
+    chain.push_back(frame.into_slice());
+    assert!(bench.call(|tcb, env| tcb.write_chain(env, chain)).is_ok());
+    bench.written += 8;
+    assert_eq!(spans(&bench.drain()), [(0, 18)]);
+}
+
 /// A buffer of the application's size is kept, whatever the window does.
 #[test]
 fn a_send_buffer_of_a_fixed_size() {

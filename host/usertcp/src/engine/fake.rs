@@ -13,7 +13,7 @@ use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice, PoolConfig};
 use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
-use usertcp_tcp::{Settings, StateName};
+use usertcp_tcp::{Settings, StateName, WriteEnd};
 
 /// Octets that may wait at a receiver.
 pub(crate) const ROOM: usize = 48 << 10;
@@ -184,7 +184,7 @@ impl Engine for Fake {
         self.connect(now, remote, options).map(|conn| (conn, 0))
     }
     fn rotate_fast_open_key(&mut self, _: SharedKey) {}
-    fn write(&mut self, _: Instant, conn: ConnId, _: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, _: Instant, conn: ConnId, _: &[u8], _: WriteEnd) -> io::Result<usize> {
         assert_eq!(self.send_room(conn), 0, "sockets write chains");
         self.conn(conn)?.wants_room = true;
         Ok(0)

@@ -16,7 +16,7 @@ use usertcp_stack::{
     AuthInfo, AuthKey, ConnError, Connect, ConnectError, KeyError, KeyHandle, Listen, ListenError,
     Profile, Refused, Shard,
 };
-use usertcp_tcp::Settings;
+use usertcp_tcp::{Settings, WriteEnd};
 
 /// A shard, its queue, and what its connections start with.
 pub(crate) struct Machine<C, O, Q> {
@@ -128,8 +128,14 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         self.shard.rotate_fast_open_key(key);
     }
 
-    fn write(&mut self, now: Instant, conn: ConnId, octets: &[u8]) -> io::Result<usize> {
-        self.shard.write(now, conn, octets).map_err(failed)
+    fn write(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> io::Result<usize> {
+        self.shard.write_with(now, conn, octets, end).map_err(failed)
     }
     fn write_chain(&mut self, now: Instant, conn: ConnId, chain: Chain) -> io::Result<Chain> {
         match self.shard.write_chain(now, conn, chain) {

@@ -262,6 +262,15 @@ impl TcpStream {
         self.set_settings(|settings| settings.no_delay = nodelay)
     }
 
+    /// Holds back the last, partial segment of what is written, up to 200 ms; `false`
+    /// sends it at once, as a shutdown of the writing half does.
+    ///
+    /// # Errors
+    /// The connection's end, if it is over.
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        self.set_settings(|settings| settings.cork = cork)
+    }
+
     /// Probes an idle peer, or does not.
     ///
     /// # Errors
