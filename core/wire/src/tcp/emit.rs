@@ -117,7 +117,7 @@ impl Area {
                 let [kind, len, a, b, c, d, e, f, g, h] = timestamp_option(timestamps);
                 area.put(&[1, 1, kind, len, a, b, c, d, e, f, g, h]);
             }
-            area.put_accurate_ecn(options, options.sack.len().min(2));
+            area.put_accurate_ecn(options, options.sack.len().min(2), 0);
             area.put_sack(&options.sack);
         }
         if let Some(timeout) = options.user_timeout {
@@ -166,7 +166,8 @@ impl Area {
             self.put(if options.sack_permitted { &[4, 2] } else { &[1, 1] });
             self.put(&timestamp_option(timestamps));
         }
-        self.put_accurate_ecn(options, 0);
+        let cookie_octets = options.fast_open.as_ref().map_or(0, |it| it.octets().len() + 2);
+        self.put_accurate_ecn(options, 0, cookie_octets);
         if options.sack_permitted && options.timestamps.is_none() {
             // Padding in front ends a word here: the layout that peers and their tests know.
             self.align(2);
@@ -210,7 +211,7 @@ impl Area {
 
     /// All of the option, unless it would push out what matters more: on a SYN anything else, later
     /// as many SACK `blocks` (RFC 9768 §3.2.3.3: two). Who chose the counters knew of no authentication.
-    fn put_accurate_ecn(&mut self, options: &Options, blocks: usize) {
+    fn put_accurate_ecn(&mut self, options: &Options, blocks: usize, cookie_octets: usize) {
         let Some(option) = &options.accurate_ecn else { return };
         let count = usize::from(option.count.min(3));
         let mut end = self.len + 2 + 3 * count;
@@ -220,9 +221,7 @@ impl Area {
         if options.scale.is_some() {
             end = (end + 3).next_multiple_of(4);
         }
-        if let Some(cookie) = options.fast_open {
-            end += cookie.octets().len() + 2;
-        }
+        end += cookie_octets;
         if end > OPTION_OCTETS {
             return;
         }

@@ -93,7 +93,10 @@ fn forty_octets_are_never_exceeded() {
         }),
         ..Options::default()
     };
-    assert_eq!(emitted(Flags::SYN, &everything).len(), 36, "the cookie does not fit");
+    let area = emitted(Flags::SYN, &everything);
+    assert_eq!((area.len(), &area[20..22]), (40, &[34, 18][..]), "the cookie, not the counters");
+    let longer = Options { authentication: Some(Authentication::Md5), ..everything };
+    assert_eq!(emitted(Flags::SYN, &longer).len(), 40, "neither fits");
     assert_eq!(emitted(Flags::ACK, &everything).len(), 40);
     let four = Options { user_timeout: None, ..everything };
     let area = emitted(Flags::ACK, &four);
