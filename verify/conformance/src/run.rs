@@ -11,7 +11,7 @@ use crate::posix::Posix;
 use crate::posix::commands::{self, Ran};
 use crate::posix::errno::Errno;
 use crate::posix::info::{constants, variables};
-use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
+use crate::script::{Action, Call, Event, Packet, Script, Stop};
 use crate::wire::{Wire, read};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
@@ -174,7 +174,7 @@ impl Run {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
-        let is_inbound = matches!(event.action, Action::Inbound(_) | Action::Icmp(_));
+        let is_inbound = event.is_inbound();
         let now = self.kernel.posix.machine.script_now();
         // Inbound packets in a row count from each other's scheduled time.
         let base = if is_inbound && self.after_inbound { self.previous } else { now };
@@ -182,11 +182,7 @@ impl Run {
         if let Action::Outbound(packet) = &event.action {
             self.outbound(event, packet)?;
         } else {
-            let at = match event.when {
-                When::Absolute(at) => at,
-                When::Relative(at) => base + at,
-                _ => base,
-            };
+            let at = event.due(base);
             self.advance(at);
             self.acted(event, at)?;
             self.previous = at;
@@ -210,8 +206,7 @@ impl Run {
             }
             Action::Outbound(_) => Ok(()),
             Action::Call(call, end) => {
-                let relative = matches!(event.when, When::Relative(_));
-                let ends = end.map(|end| if relative { self.base + end } else { end });
+                let ends = event.call_end(self.base, *end);
                 self.call(line, Progress::new(call), at, ends)
             }
             Action::Shell(command) => self.shell(line, command),

@@ -70,6 +70,28 @@ pub enum When {
     RelativeRange(u64, u64),
 }
 
+impl Event {
+    /// Whether it is the peer's, or the network's, doing.
+    pub fn is_inbound(&self) -> bool {
+        matches!(self.action, Action::Inbound(_) | Action::Icmp(_))
+    }
+
+    /// When it is done, counted from `base` if it says so or says nothing definite.
+    pub fn due(&self, base: u64) -> u64 {
+        match self.when {
+            When::Absolute(at) => at,
+            When::Relative(at) => base + at,
+            _ => base,
+        }
+    }
+
+    /// When a call with this `end` written beside it is over: counted as its start is.
+    pub fn call_end(&self, base: u64, end: Option<u64>) -> Option<u64> {
+        let from = if matches!(self.when, When::Relative(_)) { base } else { 0 };
+        end.map(|end| from + end)
+    }
+}
+
 /// What happens.
 #[derive(Clone, Debug)]
 pub enum Action {

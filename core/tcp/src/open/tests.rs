@@ -2,19 +2,12 @@ mod fast_open;
 
 use super::*;
 use crate::segment::Segment;
-use crate::settings::{EcnMode, PathFacts, Settings};
+use crate::settings::{EcnMode, Settings};
+use crate::tests::bench::PATH;
 use usertcp_base::{DropReason, Ecn, Instant, Limits, Scale, Seq, Span, WireWindow};
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::{Flags, Header, Options, Timestamps};
 
-const PATH: PathFacts = PathFacts {
-    segment_octets: 1480,
-    receive_segment_octets: 1480,
-    default_mss_octets: 536,
-    header_octets: 20,
-    least_packet_octets: 576,
-    host: None,
-};
 const ISS: Seq = Seq(5000);
 const PEER: Seq = Seq(u32::MAX - 3);
 

@@ -216,26 +216,8 @@ fn the_client_tells_the_mark_of_the_syn_ack() {
 #[test]
 fn a_repeated_syn_ack_is_answered_with_its_mark() {
     let mut bench = Start { active: true, ..Start::sack() }.accurate().go();
-    let again = |ace, mark| {
-        let flags = Flags::SYN | Flags::ACK;
-        bench_peer_at(-1).flags(flags).ace(ace).mark(mark)
-    };
-    fn bench_peer_at(seq: i64) -> Peer {
-        Peer {
-            flags: Flags::ACK,
-            seq,
-            ack: 0,
-            window: 60_000,
-            payload: Vec::new(),
-            urgent: 0,
-            stamps: None,
-            sack: Vec::new(),
-            wire_segments: 1,
-            ecn: Ecn::NotCapable,
-            accurate: None,
-            user_timeout: None,
-        }
-    }
+    let first = Peer { ack: 0, window: 60_000, ..bench.peer_at(-1) };
+    let again = |ace, mark| first.clone().flags(Flags::SYN | Flags::ACK).ace(ace).mark(mark);
     let out = bench.send(again(0b010, Ecn::CongestionExperienced));
     assert_eq!(aces(&out), [0b110]);
     assert_eq!(aces(&bench.write(10)), [5], "a SYN is not counted");

@@ -119,17 +119,13 @@ impl Drive {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
-        let is_inbound = matches!(event.action, Action::Inbound(_) | Action::Icmp(_));
+        let is_inbound = event.is_inbound();
         // Inbound packets in a row count from each other's scheduled time.
         self.base = if is_inbound && self.after_inbound { self.previous } else { self.link.now() };
         if let Action::Outbound(packet) = &event.action {
             self.outbound(event, packet)?;
         } else {
-            let at = match event.when {
-                When::Absolute(at) => at,
-                When::Relative(at) => self.base + at,
-                _ => self.base,
-            };
+            let at = event.due(self.base);
             self.sleep(event.line, at)?;
             self.acted(event, at)?;
             self.previous = at;
@@ -151,8 +147,7 @@ impl Drive {
             }
             Action::Outbound(_) => Ok(()),
             Action::Call(call, end) => {
-                let relative = matches!(event.when, When::Relative(_));
-                let ends = end.map(|end| if relative { self.base + end } else { end });
+                let ends = event.call_end(self.base, *end);
                 self.call(line, call, at, ends)
             }
             Action::Shell(command) => sysctl::command(line, command),

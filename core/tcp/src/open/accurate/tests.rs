@@ -1,20 +1,13 @@
 use crate::open::{AccurateStart, Handshake, HandshakeDeadline, HandshakeOutcome, OptionPath};
 use crate::open::{EcnAgreed, Offer, ace_flags, ace_of};
 use crate::segment::Segment;
-use crate::settings::{EcnMode, EcnOption, PathFacts, Settings};
+use crate::settings::{EcnMode, EcnOption, Settings};
+use crate::tests::bench::PATH;
 use std::vec::Vec;
 use usertcp_base::{Ecn, Instant, Limits, Seq, WireWindow};
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::{AccurateEcn, Flags, Header, Options};
 
-const PATH: PathFacts = PathFacts {
-    segment_octets: 1480,
-    receive_segment_octets: 1480,
-    default_mss_octets: 536,
-    header_octets: 20,
-    least_packet_octets: 576,
-    host: None,
-};
 const ISS: Seq = Seq(5000);
 const PEER: Seq = Seq(u32::MAX - 3);
 const SYN_ACK: Flags = Flags::SYN.union(Flags::ACK);
