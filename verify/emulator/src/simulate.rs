@@ -10,7 +10,7 @@ use crate::watch::Watch;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use usertcp::{Cidr, DeviceFacts, Settings};
-use usertcp_base::{ConnId, Instant, Limiter, Limits, Span};
+use usertcp_base::{ConnId, Instant, Limits, Span};
 use usertcp_sim::host::Host;
 use usertcp_sim::signal::too_big;
 use usertcp_sim::stream::{Plan, Stream};
@@ -171,15 +171,7 @@ impl Simulation {
     fn sample(&self) -> Option<Sample> {
         let now = Instant::from_micros(START_MICROS + self.now / 1000);
         let info = self.hosts[0].shard.info(now, self.conn).ok()?.figures?;
-        Some(Sample {
-            at: Duration::from_nanos(self.now),
-            window_octets: info.congestion_window_octets.into(),
-            threshold_octets: info.threshold_octets.into(),
-            in_flight_octets: info.in_flight_octets.into(),
-            srtt_micros: info.srtt.as_micros(),
-            retransmissions: info.retransmissions.into(),
-            limiter: Limiter::NAMES.get(info.limiter as usize).copied().unwrap_or(""),
-        })
+        Some(Sample::of(Duration::from_nanos(self.now), &info))
     }
 }
 

@@ -158,7 +158,7 @@ pub unsafe extern "C" fn sendmsg(
     let (fd, mut pending) = (ours(fd), Pending::default());
     let attempt: Attempt = Box::new(move |posix: &mut Posix| {
         let sources: Vec<Source<'_>> = from.iter().map(Buffer::source).collect();
-        (posix.sendmsg(fd, &sources, flags.into(), &mut pending), pending.deadline)
+        (posix.send(fd, &sources, flags.into(), &mut pending), pending.deadline)
     });
     result(world::wait(attempt)) as ssize_t
 }

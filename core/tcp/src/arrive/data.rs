@@ -13,7 +13,7 @@ use crate::segment::Segment;
 use crate::tcb::Tcb;
 use crate::transition::Move;
 use core::ops::ControlFlow::Continue;
-use usertcp_base::{CloseReason, DropReason, Observer};
+use usertcp_base::{CloseReason, DropReason, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::Flags;
@@ -56,16 +56,8 @@ impl<C: CongestionController> Tcb<C> {
             return Continue(());
         }
         let payload = core::mem::take(&mut segment.payload);
-        let mut intake = Intake {
-            edge: self.advertise.edge(),
-            buffer: self.autotune.buffer(),
-            ranges: env.limits.reassembly_ranges,
-            pool: env.pool,
-            copied: &mut env.counters.octets_copied,
-        };
-        self.advertise.on_arrival(octets, payload.charge());
-        let outcome = self.receiver.on_data(segment.header.seq, payload, fin, &mut intake);
-        let kind = self.take_outcome(env, outcome, effects);
+        let seq = segment.header.seq;
+        let (outcome, kind) = self.take_payload(env, seq, payload, fin, effects);
         let octets = match outcome {
             DataOutcome::Delivered { octets, .. } => {
                 self.measure_round_trip(env, segment, octets);
@@ -85,6 +77,21 @@ impl<C: CongestionController> Tcb<C> {
         payload: Chain,
         effects: &mut Effects,
     ) {
+        let seq = self.receiver.nxt();
+        let _ = self.take_payload(env, seq, payload, false, effects);
+        self.timestamps.on_ack_sent(self.receiver.nxt());
+    }
+
+    /// Payload from `seq` on goes to the receiver, and is accounted for.
+    #[inline]
+    fn take_payload<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        seq: Seq,
+        payload: Chain,
+        fin: bool,
+        effects: &mut Effects,
+    ) -> (DataOutcome, ArrivalKind) {
         let mut intake = Intake {
             edge: self.advertise.edge(),
             buffer: self.autotune.buffer(),
@@ -94,10 +101,8 @@ impl<C: CongestionController> Tcb<C> {
         };
         let octets = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         self.advertise.on_arrival(octets, payload.charge());
-        let seq = self.receiver.nxt();
-        let outcome = self.receiver.on_data(seq, payload, false, &mut intake);
-        let _ = self.take_outcome(env, outcome, effects);
-        self.timestamps.on_ack_sent(self.receiver.nxt());
+        let outcome = self.receiver.on_data(seq, payload, fin, &mut intake);
+        (outcome, self.take_outcome(env, outcome, effects))
     }
 
     /// The last eighth of the pool is for sending, and for data that a reader waits for: one who

@@ -9,7 +9,7 @@ use super::errno::Errno;
 use super::info::statistics;
 use super::names as n;
 use super::table::Socket;
-use super::{Pending, Posix, Source, Status, Target};
+use super::{Pending, Posix, Status, Target};
 use std::collections::VecDeque;
 use usertcp_base::{ConnId, Instant};
 
@@ -241,17 +241,6 @@ impl Posix {
             };
             watch(socket, &position);
         }
-    }
-
-    /// `sendmsg(2)` without an address.
-    pub fn sendmsg(
-        &mut self,
-        fd: i32,
-        from: &[Source<'_>],
-        flags: i64,
-        pending: &mut Pending,
-    ) -> Status {
-        self.send(fd, from, flags, pending)
     }
 
     /// `recvmsg(2)`.

@@ -146,7 +146,7 @@ impl Posix {
         Ok(Ok(Read::Data(count)))
     }
 
-    /// `write(2)`, `writev(2)`, `send(2)`, `sendto(2)` without an address.
+    /// `write(2)`, `writev(2)`, `send(2)`, `sendto(2)` and `sendmsg(2)` without an address.
     pub fn send(
         &mut self,
         fd: i32,

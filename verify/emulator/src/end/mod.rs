@@ -6,7 +6,7 @@ pub mod usertcp;
 
 use crate::namespace::HostConfig;
 use std::time::{Duration, Instant};
-use usertcp_base::Prng;
+use usertcp_base::{Limiter, Prng};
 
 /// Where receivers listen.
 pub const PORT: u16 = 5001;
@@ -90,6 +90,21 @@ pub struct Sample {
     pub retransmissions: u64,
     /// What holds it back, where that is told.
     pub limiter: &'static str,
+}
+
+impl Sample {
+    /// What our stack tells of a connection.
+    pub(crate) fn of(at: Duration, info: &::usertcp::Info) -> Sample {
+        Sample {
+            at,
+            window_octets: info.congestion_window_octets.into(),
+            threshold_octets: info.threshold_octets.into(),
+            in_flight_octets: info.in_flight_octets.into(),
+            srtt_micros: info.srtt.as_micros(),
+            retransmissions: info.retransmissions.into(),
+            limiter: Limiter::NAMES.get(info.limiter as usize).copied().unwrap_or(""),
+        }
+    }
 }
 
 /// What a sender says of itself.

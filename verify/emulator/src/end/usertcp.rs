@@ -10,8 +10,8 @@ use crate::namespace::{STACK_DEVICE, Side};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use usertcp::{
-    Cidr, ConnId, ConnectOptions, Context, EcnMode, Handler, KernelCidr, Limiter, ListenAt,
-    ListenOptions, Read, Settings, ShardEvent, Span, Stack, TunConfig,
+    Cidr, ConnId, ConnectOptions, Context, EcnMode, Handler, KernelCidr, ListenAt, ListenOptions,
+    Read, Settings, ShardEvent, Span, Stack, TunConfig,
 };
 
 type Outcome<T> = Result<T, String>;
@@ -106,15 +106,7 @@ impl Sending {
         let Some(info) = context.info(conn).and_then(|info| info.figures) else { return };
         self.report.controller = info.controller.into();
         if self.job.sampled {
-            self.report.samples.push(Sample {
-                at: self.job.origin.elapsed(),
-                window_octets: info.congestion_window_octets.into(),
-                threshold_octets: info.threshold_octets.into(),
-                in_flight_octets: info.in_flight_octets.into(),
-                srtt_micros: info.srtt.as_micros(),
-                retransmissions: info.retransmissions.into(),
-                limiter: Limiter::NAMES.get(info.limiter as usize).copied().unwrap_or(""),
-            });
+            self.report.samples.push(Sample::of(self.job.origin.elapsed(), &info));
         }
     }
 
