@@ -24,6 +24,8 @@ memory   octets per idle established connection, embryo and TIME-WAIT record
 
 core     two stacks on one core, no system between them
   --rounds N       [3]     --seconds S   [1]     --only REGEX     --json FILE
+  --operations N   that many requests, packets or connections in virtual time, then the end: for
+                   callgrind, where what 2N cost more than N is the cost of N
 
 micro    nanoseconds of checksums, frames, headers
 ";
@@ -78,6 +80,8 @@ pub struct CoreOptions {
     pub only: Option<Regex>,
     /// Where to write JSON.
     pub json: Option<PathBuf>,
+    /// Fixed work instead of a time: so many requests, packets or connections.
+    pub operations: Option<u64>,
 }
 
 /// Reads the command line.
@@ -147,15 +151,20 @@ fn memory(mut words: impl Iterator<Item = String>) -> Result<MemoryOptions, Stri
 }
 
 fn core(mut words: impl Iterator<Item = String>) -> Result<CoreOptions, String> {
-    let mut options = CoreOptions { rounds: 3, seconds: 1.0, only: None, json: None };
+    let mut options =
+        CoreOptions { rounds: 3, seconds: 1.0, only: None, json: None, operations: None };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--rounds" => options.rounds = value(&word, &mut words)?,
             "--seconds" => options.seconds = value(&word, &mut words)?,
             "--only" => options.only = Some(value(&word, &mut words)?),
             "--json" => options.json = Some(value(&word, &mut words)?),
+            "--operations" => options.operations = Some(value(&word, &mut words)?),
             _ => return Err(format!("core has no option {word}")),
         }
+    }
+    if options.operations == Some(0) {
+        return Err("--operations from 1".into());
     }
     if options.rounds == 0 || !(0.01..3600.0).contains(&options.seconds) {
         return Err("at least one round of at least 0.01 seconds".into());
@@ -186,9 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn fixed_work_is_a_number() {
+        let Ok(Command::Core(options)) = read_line("core --operations 2000 --only echo") else {
+            panic!("not understood")
+        };
+        assert_eq!(options.operations, Some(2000));
+    }
+
+    #[test]
     fn wrong_words_are_told() {
-        for line in ["speed --fast", "speed --rounds", "speed --rounds x", "walk", "speed --only ("]
-        {
+        for line in [
+            "core --operations 0",
+            "speed --fast",
+            "speed --rounds",
+            "speed --rounds x",
+            "walk",
+            "speed --only (",
+        ] {
             assert!(read_line(line).is_err(), "{line}");
         }
     }

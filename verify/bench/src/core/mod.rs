@@ -15,7 +15,7 @@ use crate::machine;
 use crate::options::CoreOptions;
 use crate::stats::Spread;
 use crate::table::Table;
-use load::{Kind, Load};
+use load::{Clock, Kind, Load};
 use std::time::{Duration, Instant};
 use usertcp_device::{DeviceFacts, Medium};
 
@@ -30,7 +30,7 @@ const ETHERNET: DeviceFacts = DeviceFacts::plain(Medium::Ip, 1500);
 const LARGEST: DeviceFacts = DeviceFacts::plain(Medium::Ip, 65_535);
 const OFFLOAD: DeviceFacts = DeviceFacts::offloading(Medium::Ip, 1500);
 
-const ALL: [Workload; 10] = [
+static ALL: [Workload; 10] = [
     workload("bulk, MTU 1500, 1 stream", Kind::Bulk, 1, ETHERNET),
     workload("bulk, MTU 1500, 8 streams", Kind::Bulk, 8, ETHERNET),
     workload("bulk, MTU 65535, 1 stream", Kind::Bulk, 1, LARGEST),
@@ -52,7 +52,19 @@ const fn workload(
     Workload { name, kind, connections, facts }
 }
 
+/// Payload octets of a packet of 1500 with timestamps, which bulk is counted in.
+const PACKET: u64 = 1448;
+
 impl Workload {
+    fn start(&self, clock: Clock) -> Result<Load, String> {
+        Load::start(self.kind, self.connections, self.facts, clock)
+    }
+
+    /// What has been done: messages, or packets of 1448 octets.
+    fn operations(&self, load: &Load) -> u64 {
+        if self.kind == Kind::Bulk { load.octets / PACKET } else { load.messages }
+    }
+
     fn unit(&self) -> &'static str {
         if self.kind == Kind::Bulk { "Gbit/s per core" } else { "us of both ends" }
     }
@@ -68,7 +80,7 @@ struct Measured {
 }
 
 fn measure(workload: &Workload, seconds: f64) -> Result<Measured, String> {
-    let mut load = Load::start(workload.kind, workload.connections, workload.facts)?;
+    let mut load = workload.start(Clock::Real(Instant::now()))?;
     run_for(&mut load, seconds / 4.0);
     let (octets, messages, packets) = (load.octets, load.messages, load.packets());
     let before = machine::thread_cpu_seconds();
@@ -104,16 +116,50 @@ fn run_for(load: &mut Load, seconds: f64) {
     }
 }
 
+/// Does so many operations of each workload and says what was done.
+fn run_fixed(options: &CoreOptions, operations: u64) -> Result<Outcome, String> {
+    for workload in options.chosen() {
+        let mut load = workload.start(Clock::Virtual)?;
+        let mut idle_steps = 0;
+        while workload.operations(&load) < operations {
+            let before = load.packets();
+            load.step();
+            idle_steps = if load.packets() == before { idle_steps + 1 } else { 0 };
+            if let Some(problem) = load.problem {
+                return Err(format!("{}: {problem}", workload.name));
+            }
+            if idle_steps > 10_000_000 {
+                return Err(format!("{}: nothing moves any more", workload.name));
+            }
+        }
+        println!(
+            "{}: operations={} octets={} packets={} sent_again={}",
+            workload.name,
+            workload.operations(&load),
+            load.octets,
+            load.packets(),
+            load.sent_again(),
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+impl CoreOptions {
+    fn chosen(&self) -> impl Iterator<Item = &'static Workload> {
+        ALL.iter().filter(|one| self.only.as_ref().is_none_or(|only| only.is_match(one.name)))
+    }
+}
+
 /// Measures and prints.
 pub fn run(options: &CoreOptions) -> Result<Outcome, String> {
+    if let Some(operations) = options.operations {
+        return run_fixed(options, operations);
+    }
     let header = ["workload", "figure", "", "packets per MiB or message", "sent again"];
     let mut table = Table::new(&header, 2);
     let mut problems = Vec::new();
     let mut lines = Vec::new();
-    for workload in &ALL {
-        if options.only.as_ref().is_some_and(|only| !only.is_match(workload.name)) {
-            continue;
-        }
+    for workload in options.chosen() {
         let (mut figures, mut packets, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             match measure(workload, options.seconds) {
