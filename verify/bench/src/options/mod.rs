@@ -1,22 +1,32 @@
 //! The command line. Owns: names, defaults and help of the options.
 //! Must not know: what they are for.
 
+mod compare;
+
+pub use compare::{CompareOptions, Contender, PeerLoad, PeerOptions};
 use regex_lite::Regex;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What `help` prints.
 pub const HELP: &str = "\
-Usage: usertcp-bench COMMAND [OPTIONS]
+Usage: usertcp-bench [WORKLOADS] [OPTIONS]
+       usertcp-bench COMMAND [OPTIONS]
 
-speed    the usertcp command over TUN, beside the kernel's TCP over veth, same client; needs root
-  --rounds N       rounds, each measures every workload on both, in turn        [3]
-  --seconds S      measured time of one run                                     [2]
-  --warm S         time before it                                               [0.5]
-  --only REGEX     workloads whose name matches
+Without a command: us and the peers, interleaved, with ratios and the targets of issue 4.
+WORKLOADS are expressions that match keys such as memory/echo-100 or tun/bulk-in-1 (`list` shows
+all); without any, every workload is run. What is over a device needs root.
+  --against LIST   of kernel,smoltcp,lwip,tunlim                                [all]
+  --rounds N       rounds, each measures every workload on all, in turn         [5]
+  --seconds S      measured time of one run                                     [1]
+  --warm S         time before it                                               [0.3]
   --json FILE      write every run and the table as JSON
-  --usertcp FILE   measure this program instead of building the workspace's
-  --smoke          each workload once for 0.3 s; fails only if no octets flow
+  --usertcp FILE   measure this program over devices instead of building the workspace's
+  --lwip DIR       lwIP's source, if it is not to be fetched from the distribution
+  --smoke          each workload once for 0.3 s; fails only if octets do not flow, or wrong ones
+
+list     the workloads
+speed    the workloads over TUN against the kernel, three rounds of 2 s; `--only REGEX` chooses
 
 memory   octets per idle established connection, embryo and TIME-WAIT record
   --connections N                                                               [20000]
@@ -26,6 +36,9 @@ core     two stacks on one core, no system between them
   --rounds N       [3]     --seconds S   [1]     --only REGEX     --json FILE
   --operations N   that many requests, packets or connections in virtual time, then the end: for
                    callgrind, where what 2N cost more than N is the cost of N
+  --verify         every octet is of a pattern, and looked at where it arrives
+  --buffer N       octets of every send and receive buffer; 0: they size themselves
+  --raw            one line of name=value for each workload, once
 
 micro    nanoseconds of checksums, frames, headers
 ";
@@ -34,32 +47,18 @@ micro    nanoseconds of checksums, frames, headers
 pub enum Command {
     /// Print the help.
     Help,
-    /// Measure speed.
-    Speed(SpeedOptions),
+    /// Name the workloads.
+    List,
+    /// Measure us and the peers.
+    Compare(CompareOptions),
+    /// Be smoltcp.
+    Peer(PeerOptions),
     /// Measure memory.
     Memory(MemoryOptions),
     /// Measure the stack alone.
     Core(CoreOptions),
     /// Measure small parts.
     Micro,
-}
-
-/// Options of `speed`.
-pub struct SpeedOptions {
-    /// How often each workload is measured on each peer.
-    pub rounds: u32,
-    /// Measured time of one run.
-    pub seconds: f64,
-    /// Time before it.
-    pub warm_seconds: f64,
-    /// Which workloads.
-    pub only: Option<Regex>,
-    /// Where to write JSON.
-    pub json: Option<PathBuf>,
-    /// The command to measure, if not the workspace's.
-    pub usertcp: Option<PathBuf>,
-    /// Only whether octets flow.
-    pub smoke: bool,
 }
 
 /// Options of `memory`.
@@ -82,56 +81,33 @@ pub struct CoreOptions {
     pub json: Option<PathBuf>,
     /// Fixed work instead of a time: so many requests, packets or connections.
     pub operations: Option<u64>,
+    /// One line for the program that asks, instead of a table.
+    pub raw: bool,
+    /// Every octet is looked at.
+    pub verify: bool,
+    /// Octets of each send and receive buffer, if not what the workload says.
+    pub buffer_octets: Option<u32>,
 }
 
 /// Reads the command line.
 pub fn read(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
     match words.next().as_deref() {
-        None | Some("help" | "--help" | "-h") => Ok(Command::Help),
-        Some("speed") => speed(words).map(Command::Speed),
+        None => compare::compare(words, false).map(Command::Compare),
+        Some("help" | "--help" | "-h") => Ok(Command::Help),
+        Some("list") => Ok(Command::List),
+        Some("speed") => compare::compare(words, true).map(Command::Compare),
+        Some("peer-smoltcp") => compare::peer(words).map(Command::Peer),
         Some("memory") => memory(words).map(Command::Memory),
         Some("core") => core(words).map(Command::Core),
         Some("micro") => match words.next() {
             None => Ok(Command::Micro),
             Some(word) => Err(format!("micro has no option {word}")),
         },
-        Some(word) => Err(format!("there is no command {word}")),
-    }
-}
-
-fn speed(mut words: impl Iterator<Item = String>) -> Result<SpeedOptions, String> {
-    let mut options = SpeedOptions {
-        rounds: 3,
-        seconds: 2.0,
-        warm_seconds: 0.5,
-        only: None,
-        json: None,
-        usertcp: None,
-        smoke: false,
-    };
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--rounds" => options.rounds = value(&word, &mut words)?,
-            "--seconds" => options.seconds = value(&word, &mut words)?,
-            "--warm" => options.warm_seconds = value(&word, &mut words)?,
-            "--only" => options.only = Some(value(&word, &mut words)?),
-            "--json" => options.json = Some(value(&word, &mut words)?),
-            "--usertcp" => options.usertcp = Some(value(&word, &mut words)?),
-            "--smoke" => options.smoke = true,
-            _ => return Err(format!("speed has no option {word}")),
+        Some(word) => {
+            let words = std::iter::once(word.to_owned()).chain(words);
+            compare::compare(words, false).map(Command::Compare)
         }
     }
-    if options.smoke {
-        (options.rounds, options.seconds, options.warm_seconds) = (1, 0.3, 0.1);
-    }
-    let (window, warm) = (0.1..3600.0, 0.0..3600.0);
-    if options.rounds == 0
-        || !window.contains(&options.seconds)
-        || !warm.contains(&options.warm_seconds)
-    {
-        return Err("at least one round of at least 0.1 seconds".into());
-    }
-    Ok(options)
 }
 
 fn memory(mut words: impl Iterator<Item = String>) -> Result<MemoryOptions, String> {
@@ -151,14 +127,25 @@ fn memory(mut words: impl Iterator<Item = String>) -> Result<MemoryOptions, Stri
 }
 
 fn core(mut words: impl Iterator<Item = String>) -> Result<CoreOptions, String> {
-    let mut options =
-        CoreOptions { rounds: 3, seconds: 1.0, only: None, json: None, operations: None };
+    let mut options = CoreOptions {
+        rounds: 3,
+        seconds: 1.0,
+        only: None,
+        json: None,
+        operations: None,
+        raw: false,
+        verify: false,
+        buffer_octets: None,
+    };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--rounds" => options.rounds = value(&word, &mut words)?,
             "--seconds" => options.seconds = value(&word, &mut words)?,
             "--only" => options.only = Some(value(&word, &mut words)?),
             "--json" => options.json = Some(value(&word, &mut words)?),
+            "--raw" => options.raw = true,
+            "--buffer" => options.buffer_octets = Some(value(&word, &mut words)?),
+            "--verify" => options.verify = true,
             "--operations" => options.operations = Some(value(&word, &mut words)?),
             _ => return Err(format!("core has no option {word}")),
         }
@@ -178,41 +165,4 @@ fn value<T: FromStr>(option: &str, words: &mut impl Iterator<Item = String>) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_line(line: &str) -> Result<Command, String> {
-        read(line.split_whitespace().map(str::to_owned))
-    }
-
-    #[test]
-    fn smoke_is_short() {
-        let Ok(Command::Speed(options)) = read_line("speed --rounds 9 --smoke --only bulk") else {
-            panic!("not understood")
-        };
-        assert_eq!((options.rounds, options.smoke), (1, true));
-        assert!(options.only.unwrap().is_match("bulk to server"));
-    }
-
-    #[test]
-    fn fixed_work_is_a_number() {
-        let Ok(Command::Core(options)) = read_line("core --operations 2000 --only echo") else {
-            panic!("not understood")
-        };
-        assert_eq!(options.operations, Some(2000));
-    }
-
-    #[test]
-    fn wrong_words_are_told() {
-        for line in [
-            "core --operations 0",
-            "speed --fast",
-            "speed --rounds",
-            "speed --rounds x",
-            "walk",
-            "speed --only (",
-        ] {
-            assert!(read_line(line).is_err(), "{line}");
-        }
-    }
-}
+mod tests;
