@@ -7,6 +7,7 @@
 //! cargo run --release -p usertcp-bench -- speed     over TUN, beside the kernel
 //! cargo run --release -p usertcp-bench -- memory    octets per idle connection, embryo, TIME-WAIT
 //! cargo run --release -p usertcp-bench -- core      the stack alone, both ends on one core
+//! cargo run --release -p usertcp-bench -- instructions     of a request, a packet, a connection
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
@@ -14,6 +15,7 @@
 
 mod contest;
 mod core;
+mod instructions;
 mod json;
 mod machine;
 mod memory;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Ok(Command::Peer(options)) => smoltcp_peer::run(&options),
         Ok(Command::Memory(options)) => memory::run(&options),
         Ok(Command::Core(options)) => core::run(&options),
+        Ok(Command::Instructions(options)) => instructions::run(&options),
         Ok(Command::Micro) => Ok(micro::run()),
     };
     match outcome {

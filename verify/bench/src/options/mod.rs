@@ -40,6 +40,9 @@ core     two stacks on one core, no system between them
   --buffer N       octets of every send and receive buffer; 0: they size themselves
   --raw            one line of name=value for each workload, once
 
+instructions   of each request, packet and connection, by callgrind; needs valgrind
+  --only REGEX     --json FILE     --top N   the functions that cost most          [0]
+
 micro    nanoseconds of checksums, frames, headers
 ";
 
@@ -57,6 +60,8 @@ pub enum Command {
     Memory(MemoryOptions),
     /// Measure the stack alone.
     Core(CoreOptions),
+    /// Count instructions.
+    Instructions(InstructionOptions),
     /// Measure small parts.
     Micro,
 }
@@ -89,6 +94,16 @@ pub struct CoreOptions {
     pub buffer_octets: Option<u32>,
 }
 
+/// Options of `instructions`.
+pub struct InstructionOptions {
+    /// Which workloads.
+    pub only: Option<Regex>,
+    /// Where to write JSON.
+    pub json: Option<PathBuf>,
+    /// How many functions to name.
+    pub top: usize,
+}
+
 /// Reads the command line.
 pub fn read(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
     match words.next().as_deref() {
@@ -99,6 +114,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Command, String> 
         Some("peer-smoltcp") => compare::peer(words).map(Command::Peer),
         Some("memory") => memory(words).map(Command::Memory),
         Some("core") => core(words).map(Command::Core),
+        Some("instructions") => instructions(words).map(Command::Instructions),
         Some("micro") => match words.next() {
             None => Ok(Command::Micro),
             Some(word) => Err(format!("micro has no option {word}")),
@@ -155,6 +171,19 @@ fn core(mut words: impl Iterator<Item = String>) -> Result<CoreOptions, String> 
     }
     if options.rounds == 0 || !(0.01..3600.0).contains(&options.seconds) {
         return Err("at least one round of at least 0.01 seconds".into());
+    }
+    Ok(options)
+}
+
+fn instructions(mut words: impl Iterator<Item = String>) -> Result<InstructionOptions, String> {
+    let mut options = InstructionOptions { only: None, json: None, top: 0 };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--only" => options.only = Some(value(&word, &mut words)?),
+            "--json" => options.json = Some(value(&word, &mut words)?),
+            "--top" => options.top = value(&word, &mut words)?,
+            _ => return Err(format!("instructions has no option {word}")),
+        }
     }
     Ok(options)
 }

@@ -77,6 +77,8 @@ fn wrong_words_are_told() {
         "--seconds 0",
         "peer-smoltcp memory walk 1500 1 1",
         "micro --fast",
+        "instructions --top",
+        "instructions --fast",
     ] {
         assert!(read_line(line).is_err(), "{line}");
     }
