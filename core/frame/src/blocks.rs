@@ -76,7 +76,12 @@ impl Place {
     }
     #[inline]
     pub(crate) fn kind(self) -> Kind {
-        Kind::ALL[(self.0 & 3) as usize]
+        Kind::ALL[self.line()]
+    }
+    /// Its kind as a number, below four.
+    #[inline]
+    pub(crate) fn line(self) -> usize {
+        (self.0 & 3) as usize
     }
     /// Data octets of the frame: looked up, not branched for.
     #[inline]
@@ -87,7 +92,7 @@ impl Place {
             Kind::Large.capacity(),
             Kind::Reserve.capacity(),
         ];
-        CAPACITY[(self.0 & 3) as usize]
+        CAPACITY[self.line()]
     }
     fn block(self) -> u32 {
         self.0 >> 11
@@ -119,14 +124,14 @@ struct Line {
     blocks: Cell<u32>,
     /// Frames that no block has: out, or on the shelf.
     out: Cell<u32>,
-    /// Frames the shelf has room for.
-    shelf_room: Cell<u32>,
 }
 
 /// The block table of one pool.
 pub(crate) struct Blocks {
     table: Box<[Block]>,
     lines: [Line; 4],
+    /// Frames that each kind's shelf has room for.
+    shelf_room: [Cell<u32>; 4],
     /// Blocks given back, last first.
     free: Cell<u32>,
     free_count: Cell<u32>,
@@ -150,16 +155,16 @@ impl Blocks {
         };
         let mut table = vec::Vec::with_capacity(count);
         table.resize_with(count, empty);
-        let line = |kind: Kind| Line {
+        let line = |_| Line {
             head: Cell::new(NO_BLOCK),
             spare: Cell::new(NO_BLOCK),
             blocks: Cell::new(0),
             out: Cell::new(0),
-            shelf_room: Cell::new(kind.shelf()),
         };
         let blocks = Blocks {
             table: table.into_boxed_slice(),
             lines: Kind::ALL.map(line),
+            shelf_room: Kind::ALL.map(|kind| Cell::new(kind.shelf())),
             free: Cell::new(NO_BLOCK),
             free_count: Cell::new(0),
             untouched: Cell::new(0),
@@ -224,10 +229,10 @@ impl Blocks {
         link
     }
 
-    /// Whether a frame that comes home goes on its kind's shelf; counts it there if so.
+    /// Whether a frame of the kind with number `line` goes on its shelf; counts it there if so.
     #[inline]
-    pub(crate) fn shelve(&self, place: Place) -> bool {
-        let room = &self.lines[place.kind() as usize].shelf_room;
+    pub(crate) fn shelve(&self, line: usize) -> bool {
+        let room = &self.shelf_room[line];
         match room.get() {
             0 => false,
             some => {
@@ -239,14 +244,14 @@ impl Blocks {
     /// A frame was taken off its kind's shelf.
     #[inline]
     pub(crate) fn unshelve(&self, kind: Kind) {
-        let room = &self.lines[kind as usize].shelf_room;
+        let room = &self.shelf_room[kind as usize];
         room.set(room.get() + 1);
     }
 
     /// Frames of a kind that are out.
     pub(crate) fn out(&self, kind: Kind) -> u32 {
-        let line = &self.lines[kind as usize];
-        line.out.get() - (kind.shelf() - line.shelf_room.get())
+        let shelved = kind.shelf() - self.shelf_room[kind as usize].get();
+        self.lines[kind as usize].out.get() - shelved
     }
     /// Frames of a kind in all the blocks cut into it.
     pub(crate) fn total(&self, kind: Kind) -> u32 {
@@ -275,6 +280,14 @@ impl Blocks {
         let frames = self.total(Kind::Full) - self.out(Kind::Full);
         (untouched + self.free_count.get() as usize + spares) * BLOCK_OCTETS
             + frames as usize * Kind::Full.octets()
+    }
+
+    /// Whether the blocks that serve no kind are an eighth of all: the short way to know that
+    /// there is room.
+    #[inline]
+    pub(crate) fn has_an_eighth_unopened(&self) -> bool {
+        let unopened = self.table.len() - self.used.get() as usize;
+        unopened * 8 >= self.table.len()
     }
 
     /// Gives `kind` one more block, and puts it in front of its list.

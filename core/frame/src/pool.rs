@@ -146,13 +146,20 @@ impl FramePool {
 
     /// Takes home the frames that other threads have given up, and tells how many. Cheap when
     /// there are none: call it every turn.
+    #[inline]
     pub fn reclaim(&self) -> usize {
         self.raw.reclaim()
     }
 
     /// Whether more than seven eighths of the budget are used: less than one eighth is left that
     /// data could be put in.
+    #[inline]
     pub fn is_tight(&self) -> bool {
+        !self.raw.blocks().has_an_eighth_unopened() && self.lacks_an_eighth()
+    }
+
+    #[cold]
+    fn lacks_an_eighth(&self) -> bool {
         let blocks = self.raw.blocks();
         let tight = || blocks.available_octets() < blocks.budget_octets() / 8;
         // A block all of whose frames are on shelves counts only when they are back in it.

@@ -151,6 +151,7 @@ impl Pool {
     }
 
     /// Counts home the references given up on other threads. Frames that came home.
+    #[inline]
     pub(crate) fn reclaim(&self) -> usize {
         let core = self.core();
         if core.shared.arrivals.load(Acquire).is_null() {
@@ -160,6 +161,7 @@ impl Pool {
     }
 
     /// The block table, for its figures.
+    #[inline]
     pub(crate) fn blocks(&self) -> &Blocks {
         &self.core().blocks
     }
@@ -251,15 +253,16 @@ impl Core {
     /// Takes a frame home whose last reference is gone.
     #[inline]
     fn give(&self, header: &Header) {
-        if self.blocks.shelve(header.place) {
-            let shelf = &self.shelves[header.place.kind() as usize];
+        let line = header.place.line();
+        if self.blocks.shelve(line) {
+            let shelf = &self.shelves[line];
             header.next.set(shelf.replace(ptr::from_ref(header).cast_mut()));
         } else {
             self.to_block(header);
         }
     }
 
-    #[inline(never)]
+    #[cold]
     fn to_block(&self, header: &Header) {
         header.filled.set(u32::from(self.blocks.give(header.place)));
     }
