@@ -95,7 +95,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .and(Pending::SOFT_ERROR.when(effects.soft_error));
         self.events.add(id.slot, anchor, notices);
         match effects.ended {
-            Some(ended) => self.end(now, id, ended),
+            Some(ended) => self.end(now, id, *ended),
             None => {
                 if effects.transmit {
                     self.transmit.push(id.slot);

@@ -28,6 +28,7 @@ mod keepalive;
 mod mtu;
 mod open;
 pub mod pace;
+mod predicted;
 mod rare;
 pub mod recovery;
 pub mod recv;

@@ -66,6 +66,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The deadline may have passed: sees to everything that is due.
     pub fn handle_deadline<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        self.unpredict();
         let mut effects = Effects::default();
         if let Some(reason) = self.run_out(env.now) {
             return self.abandon(env, reason);
@@ -75,7 +76,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         match self.persist.fire(env.now) {
             Persisting::Off | Persisting::Rest => {}
-            Persisting::Window => self.owed.window_probe = true,
+            Persisting::Window => self.owed.probe = true,
             // It is open but small, or company did not come: send what there is.
             Persisting::Partial => self.owed.partial = true,
         }
@@ -173,7 +174,7 @@ impl<C: CongestionController> Tcb<C> {
         match self.keep_alive.fire(now, self.last_heard, &self.settings.keep_alive) {
             KeepAliveDue::NotYet => None,
             KeepAliveDue::Probe => {
-                self.owed.keep_alive = true;
+                self.owed.probe = true;
                 None
             }
             KeepAliveDue::GiveUp => Some(CloseReason::KeepAlive),

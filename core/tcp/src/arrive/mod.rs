@@ -32,9 +32,16 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         mut segment: Segment,
     ) -> Effects {
+        if self.is_predicted() {
+            if let Some(effects) = self.arrive_predicted(env, &mut segment) {
+                return effects;
+            }
+            self.unpredict();
+        }
         let mut effects = Effects::default();
         let _ = self.steps(env, &mut segment, &mut effects);
         self.settle(env, &mut effects);
+        self.predict();
         effects
     }
 
