@@ -168,12 +168,12 @@ impl Load {
             Clock::Virtual => Instant::from_micros(self.steps + self.packets() / 2),
         };
         self.steps += 1;
-        self.client.shard.turn(self.now, &mut self.client.queue);
+        let _ = self.client.shard.receive(self.now, &mut self.client.queue);
         while let Some(event) = self.client.shard.poll_event() {
             self.on_client(event);
         }
         self.client.shard.flush(self.now, &mut self.client.queue);
-        self.server.shard.turn(self.now, &mut self.server.queue);
+        let _ = self.server.shard.receive(self.now, &mut self.server.queue);
         while let Some(event) = self.server.shard.poll_event() {
             self.on_server(event);
         }

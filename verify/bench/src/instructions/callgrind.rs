@@ -24,14 +24,10 @@ impl Profile {
                 named(function, &mut names);
             } else if line.starts_with("calls=") {
                 inclusive = true;
-            } else if line
-                .starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '-' || c == '*')
-            {
-                if !std::mem::take(&mut inclusive) {
-                    let count = line.split_whitespace().nth(1).and_then(|word| word.parse().ok());
-                    let count: f64 = count.ok_or_else(|| format!("no cost: {line}"))?;
-                    *profile.functions.entry(current.to_owned()).or_default() += count;
-                }
+            } else if is_cost(line) && !std::mem::take(&mut inclusive) {
+                let count = line.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+                let count: f64 = count.ok_or_else(|| format!("no cost: {line}"))?;
+                *profile.functions.entry(current.to_owned()).or_default() += count;
             }
         }
         if profile.functions.is_empty() {
@@ -50,6 +46,11 @@ impl Profile {
         more.sort_by(|one, two| two.1.total_cmp(&one.1).then_with(|| one.0.cmp(&two.0)));
         more
     }
+}
+
+/// A line that begins with where in the source it is: absolutely, or from the line before.
+fn is_cost(line: &str) -> bool {
+    line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first))
 }
 
 /// "(7) name" gives number 7 a name, "(7)" is that name.
