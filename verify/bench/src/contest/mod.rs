@@ -169,7 +169,8 @@ impl Bench<'_> {
     }
 
     fn measure(&self, workload: &Workload, contender: Contender) -> Result<Run, String> {
-        if !self.options.smoke {
+        // What is in memory is told by CPU time, which others disturb little.
+        if !self.options.smoke && workload.place != Place::Memory {
             machine::wait_for_quiet(Duration::from_millis(600));
         }
         let run = match workload.place {
