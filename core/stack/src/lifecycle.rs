@@ -99,6 +99,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             None => {
                 if effects.transmit {
                     self.transmit.push(id.slot);
+                    // Who waits to transmit is asked for a deadline when nothing is left to send.
+                    if anchor.links.is_linked() {
+                        return;
+                    }
                 }
                 self.rearm(now, id);
             }

@@ -69,22 +69,7 @@ impl<C: CongestionController> Tcb<C> {
     fn after_read<O: Observer>(&mut self, env: &mut Env<'_, O>, count: usize) -> Effects {
         let mut effects = Effects::default();
         if count > 0 {
-            // No connection is promised more than an eighth of what is free at the time.
-            let stats = env.pool.stats();
-            let free = stats.budget_octets.saturating_sub(stats.used_octets);
-            let share = u32::try_from(free / 8).unwrap_or(u32::MAX);
-            let bounds = Bounds {
-                largest: match self.settings.receive_buffer_octets {
-                    0 => env.limits.receive_buffer_octets.min(share),
-                    fixed => fixed,
-                },
-                mss: self.receive_mss(),
-                tight: env.pool.is_tight(),
-            };
-            let octets = u32::try_from(count).unwrap_or(u32::MAX);
-            if self.autotune.on_copied(env.now, octets, &bounds) == Resized::Same && bounds.tight {
-                self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
-            }
+            self.resize_buffer(env, u32::try_from(count).unwrap_or(u32::MAX));
             let holding = self.holding();
             if self.halves.recv() == RecvHalf::Open
                 && self.advertise.update_due(self.receiver.nxt(), &holding, self.receive_mss())
@@ -95,6 +80,31 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.end_if_over(env, &mut effects);
         effects
+    }
+
+    /// The reader took `octets`: the buffer follows, once a round trip.
+    fn resize_buffer<O: Observer>(&mut self, env: &Env<'_, O>, octets: u32) {
+        let tight = env.pool.is_tight();
+        if self.autotune.is_due(env.now, octets) {
+            // No connection is promised more than an eighth of what is free at the time.
+            let stats = env.pool.stats();
+            let free = stats.budget_octets.saturating_sub(stats.used_octets);
+            let share = u32::try_from(free / 8).unwrap_or(u32::MAX);
+            let bounds = Bounds {
+                largest: match self.settings.receive_buffer_octets {
+                    0 => env.limits.receive_buffer_octets.min(share),
+                    fixed => fixed,
+                },
+                mss: self.receive_mss(),
+                tight,
+            };
+            if self.autotune.on_copied(env.now, octets, &bounds) == Resized::Grown {
+                return;
+            }
+        }
+        if tight {
+            self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
+        }
     }
 
     /// Gives up what waits out of order: memory is short, and the peer still has it (RFC 2018 §8).

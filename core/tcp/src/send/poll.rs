@@ -63,12 +63,10 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        if self.is_predicted() {
-            match self.poll_predicted(env, room) {
-                Given::Segment(outgoing) => return PollSegment::Segment(outgoing),
-                Given::Nothing => return PollSegment::Blocked(Limiter::Application),
-                Given::Unusual => self.unpredict(),
-            }
+        match self.poll_usual(env, room) {
+            Given::Segment(outgoing) => return PollSegment::Segment(outgoing.into()),
+            Given::Nothing => return PollSegment::Blocked(Limiter::Application),
+            Given::Unusual => self.unpredict(),
         }
         let outcome = self.poll_by_steps(env, room);
         self.predict();
