@@ -19,17 +19,22 @@ use usertcp_wire::tcp::{self, Flags};
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets arrived. All of `packets` are taken.
     pub fn handle_frames(&mut self, now: Instant, packets: &mut RxBatch) {
-        while let Some(packet) = packets.pop() {
-            self.handle_packet(now, packet);
+        while let Some(mut packet) = packets.pop() {
+            self.handle_packet(now, &mut packet);
         }
     }
 
-    pub(crate) fn handle_packet(&mut self, now: Instant, mut packet: Packet) {
+    #[inline]
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        if self.handle_usual(now, &mut packet) {
-            return;
+        if !self.handle_usual(now, packet) {
+            self.handle_any(now, core::mem::take(packet));
         }
+    }
+
+    /// A packet of whatever shape.
+    fn handle_any(&mut self, now: Instant, packet: Packet) {
         match self.ip.input(now, packet, &self.common.pool) {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
@@ -42,6 +47,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Input::Consumed => {}
             Input::Drop(reason) => self.common.drop_packet(None, now, reason),
         }
+        self.count_network_drops(now);
     }
 
     fn handle_tcp(&mut self, now: Instant, input: TcpInput) {
