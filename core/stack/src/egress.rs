@@ -256,7 +256,7 @@ pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {
     if ip_octets == 20 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }
 }
 
-pub(crate) fn sum_of(engine: Engine, pseudo: u32, payload: &Chain) -> u32 {
+fn sum_of(engine: Engine, pseudo: u32, payload: &Chain) -> u32 {
     let mut sum = Running::from_partial(pseudo);
     for slice in payload.slices() {
         sum.add_by(engine, slice);

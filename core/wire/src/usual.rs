@@ -71,7 +71,7 @@ pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     let whole = u16::from_be_bytes([f0, f1]) & 0x3FFF == 0;
     let total = u16::from_be_bytes([l0, l1]);
     let usual = version == 0x45 && whole && protocol == crate::tcp::PROTOCOL;
-    if !usual || sum_of(octets) != 0xFFFF {
+    if !usual || checksum::sum(octets) != 0xFFFF {
         return None;
     }
     Some(IpHeader {
@@ -186,7 +186,7 @@ pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
         d2,
         d3,
     ];
-    let [c0, c1] = (!sum_of(out)).to_be_bytes();
+    let [c0, c1] = checksum::finish(checksum::sum(out)).to_be_bytes();
     (out[10], out[11]) = (c0, c1);
 }
 
@@ -204,13 +204,14 @@ pub fn write_ipv6(out: &mut [u8; IPV6_OCTETS], header: &IpHeader<[u8; 16]>, flow
     destination.copy_from_slice(&header.destination);
 }
 
-/// Writes a TCP header. `partial`: the sum of pseudo-header and payload; `Full` completes the checksum,
-/// `Partial` (the pseudo-header's alone) leaves that to a device.
+/// Writes a TCP header. `sum`: of pseudo-header and payload, when the checksum is to be completed
+/// here; of the pseudo-header alone for a device that completes it.
 #[inline]
 pub fn write_tcp(
     out: &mut [u8; TCP_OCTETS],
     header: &TcpHeader,
-    checksum_field: crate::tcp::EmitChecksum,
+    mut sum: checksum::Running,
+    complete: bool,
 ) {
     let [s0, s1] = header.source_port.to_be_bytes();
     let [d0, d1] = header.destination_port.to_be_bytes();
@@ -225,23 +226,14 @@ pub fn write_tcp(
         s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, f0, f1, w0, w1, 0, 0, 0, 0, //
         o0, o1, o2, o3, v0, v1, v2, v3, e0, e1, e2, e3,
     ];
-    let field = match checksum_field {
-        crate::tcp::EmitChecksum::Full(partial) => {
-            !checksum::fold(u32::from(sum_of(out)) + u32::from(checksum::fold(partial)))
-        }
-        crate::tcp::EmitChecksum::Partial(pseudo) => checksum::fold(pseudo),
+    let field = if complete {
+        sum.add(out);
+        sum.finish()
+    } else {
+        checksum::fold(sum.partial())
     };
     let [c0, c1] = field.to_be_bytes();
     (out[16], out[17]) = (c0, c1);
-}
-
-/// The folded sum of a header, whose length is known when this is compiled: no loop remains.
-#[inline]
-fn sum_of<const OCTETS: usize>(octets: &[u8; OCTETS]) -> u16 {
-    let (words, _) = octets.as_chunks::<4>();
-    let total = words.iter().fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
-    let once = (total & 0xFFFF_FFFF) + (total >> 32);
-    u16::from_be(checksum::fold(((once & 0xFFFF) + (once >> 16)) as u32))
 }
 
 #[cfg(test)]
