@@ -192,6 +192,15 @@ impl Running {
         !(self.partial() as u16)
     }
 
+    /// Adds words that begin at an even offset of the whole, whatever was added before. They are in
+    /// the machine's order.
+    #[inline]
+    pub(crate) fn add_words<const N: usize>(&mut self, words: [u64; N]) {
+        let total = u128::from(self.total);
+        let add = |sum: u128, word: u64| sum.wrapping_add(u128::from(word));
+        self.total = words::end_around(words.into_iter().fold(total, add));
+    }
+
     /// Octets at odd offsets change places with their neighbours: the whole sum is turned by one.
     #[inline]
     const fn add_native(&mut self, words: u64, len: usize) {

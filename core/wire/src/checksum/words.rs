@@ -71,7 +71,7 @@ fn odd_word(bytes: &[u8], odd: &[u8]) -> u64 {
 
 /// End-around carry from 128 bits into 64: the upper half counts carries, far from overflowing.
 #[inline(always)]
-fn end_around(total: u128) -> u64 {
+pub(super) fn end_around(total: u128) -> u64 {
     let (sum, carry) = (total as u64).overflowing_add((total >> 64) as u64);
     sum.wrapping_add(u64::from(carry))
 }
