@@ -162,9 +162,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (table, network) = (self.table.next_deadline(), self.ip.next_deadline());
-        let others = [network, self.memory_retry, self.watch.next_deadline()];
-        others.into_iter().chain([table]).flatten().min()
+        let earlier = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let network = earlier(self.ip.next_deadline(), self.memory_retry);
+        earlier(earlier(self.table.next_deadline(), network), self.watch.next_deadline())
     }
 
     /// What was counted since the start.

@@ -117,11 +117,11 @@ impl Receiver {
             && self.sack.is_none()
             && !self.urgent.is_active()
     }
-    /// Whether `chain` fits without anything being moved, the buffer being so large.
+    /// Whether `charge` real octets fit without anything being moved, the buffer being so large.
     #[inline]
-    pub(crate) fn has_room(&self, chain: &Chain, buffer: u32) -> bool {
+    pub(crate) fn has_room(&self, charge: u32, buffer: u32) -> bool {
         let most = buffer.saturating_mul(CHARGE_PER_OCTET);
-        self.queue_charge.saturating_add(chain.charge()) <= most
+        self.queue_charge.saturating_add(charge) <= most
     }
     /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
     /// ones, the next in order.
