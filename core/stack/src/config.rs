@@ -14,6 +14,7 @@ use usertcp_device::DeviceFacts;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_tcp::Settings;
+use usertcp_wire::checksum;
 
 /// How a shard starts. No number of the protocol is here: those are in [`Limits`].
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct ShardConfig {
     pub receive_batch: u16,
     /// Packets that wait for the device.
     pub transmit_batch: u16,
+    /// How checksums of long payloads are computed.
+    pub checksum: checksum::Engine,
 }
 
 impl ShardConfig {
@@ -48,6 +51,7 @@ impl ShardConfig {
             device,
             receive_batch: 256,
             transmit_batch: 256,
+            checksum: checksum::Engine::PORTABLE,
         }
     }
 }

@@ -31,6 +31,7 @@ use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::FramePool;
 use usertcp_ip::{Cidr, Ip, IpConfig};
 use usertcp_tcp::{Env, SettingsShelf};
+use usertcp_wire::checksum;
 
 /// One core's connections, over one device queue.
 pub struct Shard<C, O> {
@@ -79,6 +80,8 @@ pub(crate) struct Common<O> {
     /// Settings of connections, shared by equals.
     pub shelf: SettingsShelf,
     pub super_segments: bool,
+    /// Sums payload.
+    pub checksum: checksum::Engine,
 }
 
 impl<O: Observer> Common<O> {
@@ -143,6 +146,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 pool: FramePool::new(&config.pool),
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
+                checksum: config.checksum,
                 limits,
             },
             device,

@@ -298,6 +298,7 @@ where
             let mut config = ShardConfig::new(self.addresses, seed, device);
             config.limits = self.limits;
             config.pool = self.memory;
+            config.checksum = usertcp_device_linux::checksum::engine();
             let mut shard = Shard::new(config, self.observer, control.clock.now())
                 .map_err(|_| missing("the seed must not be all zeros"))?;
             for key in self.auth {

@@ -221,6 +221,7 @@ impl End {
             limits: Limits { embryo_source_share: 1, ..Limits::default() },
             pool: PoolConfig { octets: 256 << 20, ..PoolConfig::default() },
             ports: 1024..=65_535,
+            checksum: usertcp_device_linux::checksum::engine(),
             ..ShardConfig::new(vec![cidr], [host; 32], facts)
         };
         let shard = Shard::new(config, (), Instant::ZERO).map_err(|error| format!("{error:?}"))?;
