@@ -18,6 +18,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.ip.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.ip.expire(now);
         }
+        self.link_deadline(now);
         self.count_network_drops(now);
         self.serve_starved(now);
         let mut work = budget;

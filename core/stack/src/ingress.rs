@@ -27,6 +27,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
+        let packet = match self.link {
+            None => packet,
+            Some(_) => match self.link_input(now, packet) {
+                Some(packet) => packet,
+                None => return,
+            },
+        };
         match self.ip.input(now, packet, &self.common.pool) {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
