@@ -62,7 +62,8 @@ fn link(bytes: &[u8]) {
     let addresses =
         [Cidr::new(ours(false), 8), Cidr::new(ours(true), 64)].into_iter().flatten().collect();
     let limits = Limits { neighbours: 4, neighbours_unresolved: 2, ..Limits::default() };
-    let config = LinkConfig { mac: MAC, addresses, gateways: vec![theirs(true)], limits, secrets };
+    let config =
+        LinkConfig { mac: MAC, addresses, gateways: vec![theirs(true, 9)], limits, secrets };
     let mut link = Link::new(config, START);
     for (number, fixed) in [
         (0x0800, &[][..]),
