@@ -37,6 +37,7 @@ mod shard;
 pub mod slab;
 mod table;
 mod turn;
+mod usual;
 mod watch;
 pub mod wheel;
 

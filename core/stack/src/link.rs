@@ -29,28 +29,28 @@ pub(crate) fn open(config: &ShardConfig, secrets: &Secrets, now: Instant) -> Opt
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// The IP packet in a frame that arrived. `None`: it was no such, or is gone.
-    pub(crate) fn link_input(&mut self, now: Instant, frame: Packet) -> Option<Packet> {
-        let link = self.link.as_mut()?;
+    /// Makes a frame that arrived the IP packet in it. False: it was no such, or is gone.
+    pub(crate) fn link_input(&mut self, now: Instant, frame: &mut Packet) -> bool {
+        let Some(link) = &mut self.link else { return true };
         match link.input(now, frame, &self.common.pool) {
-            LinkInput::Network(packet) => Some(packet),
-            LinkInput::Consumed => None,
+            LinkInput::Network => true,
+            LinkInput::Consumed => false,
             LinkInput::Drop(reason) => {
                 self.common.drop_packet(None, now, reason);
-                None
+                false
             }
         }
     }
 
-    /// The frame for a packet that leaves. `None`: it waits for its neighbour, or is gone.
-    pub(crate) fn link_output(&mut self, now: Instant, packet: Packet) -> Option<Packet> {
-        let link = self.link.as_mut()?;
+    /// Makes a packet that leaves a frame. False: it waits for its neighbour, or is gone.
+    pub(crate) fn link_output(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        let Some(link) = &mut self.link else { return true };
         match link.output(now, packet, &self.common.pool) {
-            LinkOutput::Send(frame) => Some(frame),
-            LinkOutput::Waits => None,
+            LinkOutput::Send => true,
+            LinkOutput::Waits => false,
             LinkOutput::Drop(reason) => {
                 self.common.drop_packet(None, now, reason);
-                None
+                false
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
 use crate::table::Table;
+use crate::usual::LastLocal;
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -41,6 +42,7 @@ pub struct Shard<C, O> {
     pub(crate) ip: Ip,
     /// What is below IP, on an Ethernet.
     pub(crate) link: Option<Box<Link>>,
+    pub(crate) last_local: LastLocal,
     pub(crate) device: DeviceFacts,
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
@@ -124,6 +126,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             listeners: Listeners::new(secrets.clone(), &limits),
             ip,
             link,
+            last_local: LastLocal::default(),
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             fast_open_keys: Keys::new(&secrets),

@@ -18,6 +18,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod ndp;
 pub mod tcp;
+pub mod usual;
 
 #[cfg(test)]
 extern crate std;

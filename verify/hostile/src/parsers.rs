@@ -79,10 +79,10 @@ fn link(bytes: &[u8]) {
             seal(&mut frame[14..]);
         }
         let Some(octets) = pool.copy_of(&frame, 0) else { continue };
-        let _ = link.input(START, Packet::plain(octets.into()), &pool);
+        let _ = link.input(START, &mut Packet::plain(octets.into()), &pool);
     }
     if let Some(octets) = pool.copy_of(&bytes[..bytes.len().min(400)], 16) {
-        let _ = link.output(START, Packet::plain(octets.into()), &pool);
+        let _ = link.output(START, &mut Packet::plain(octets.into()), &pool);
     }
     let stats = link.stats();
     assert!(stats.neighbours <= 4 && stats.incomplete <= 2, "{stats:?}");

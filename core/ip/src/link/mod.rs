@@ -9,10 +9,10 @@
 //! waiting for the answer).
 //!
 //! ```text
-//! frame  ──> Link::input  ──> Network(packet)   to Ip::input
+//! frame  ──> Link::input  ──> Network           a packet now, to Ip::input
 //!                        ├──> Consumed          heard; answers wait in poll_frame
 //!                        └──> Drop(reason)      to be counted
-//! packet ──> Link::output ──> Send(frame)       to the device
+//! packet ──> Link::output ──> Send              a frame now, to the device
 //!                        ├──> Waits             until its neighbour answers, then in poll_frame
 //!                        └──> Drop(reason)
 //! ```
@@ -73,8 +73,8 @@ pub struct LinkConfig {
 #[derive(Debug)]
 #[must_use]
 pub enum LinkInput {
-    /// An IP packet, its link header gone.
-    Network(Packet),
+    /// It is an IP packet now: its link header is gone.
+    Network,
     /// About neighbours.
     Consumed,
     /// Gone.
@@ -85,9 +85,9 @@ pub enum LinkInput {
 #[derive(Debug)]
 #[must_use]
 pub enum LinkOutput {
-    /// A frame for the device.
-    Send(Packet),
-    /// It waits for its neighbour's answer.
+    /// It is a frame for the device now.
+    Send,
+    /// It waits for its neighbour's answer; what is left is empty.
     Waits,
     /// Gone.
     Drop(DropReason),
@@ -157,7 +157,7 @@ impl Link {
 
     /// Takes a frame at `now`. Never panics, whatever the frame.
     #[inline]
-    pub fn input(&mut self, now: Instant, mut packet: Packet, pool: &FramePool) -> LinkInput {
+    pub fn input(&mut self, now: Instant, packet: &mut Packet, pool: &FramePool) -> LinkInput {
         let Some(front) = packet.octets.front() else {
             return LinkInput::Drop(DropReason::LinkMalformed);
         };
@@ -188,20 +188,20 @@ impl Link {
         }
         packet.octets.advance(HEADER_OCTETS);
         packet.offload = without_header(packet.offload);
-        LinkInput::Network(packet)
+        LinkInput::Network
     }
 
     /// Takes an IP packet to send at `now`.
     #[inline]
-    pub fn output(&mut self, now: Instant, mut packet: Packet, pool: &FramePool) -> LinkOutput {
-        let Some(destination) = destination_of(&packet) else {
+    pub fn output(&mut self, now: Instant, packet: &mut Packet, pool: &FramePool) -> LinkOutput {
+        let Some(destination) = destination_of(packet) else {
             return LinkOutput::Drop(DropReason::IpMalformed);
         };
         let key = u128::from_be_bytes(remote_address(destination).0);
         if let Some(header) = self.neighbours.quick(now, key)
-            && prepend(&mut packet, header)
+            && prepend(packet, header)
         {
-            return LinkOutput::Send(packet);
+            return LinkOutput::Send;
         }
         self.output_slowly(now, destination, key, packet, pool)
     }
@@ -211,7 +211,7 @@ impl Link {
         now: Instant,
         destination: IpAddr,
         key: u128,
-        packet: Packet,
+        packet: &mut Packet,
         pool: &FramePool,
     ) -> LinkOutput {
         let Some(neighbour) = self.next_hop(destination) else {
@@ -219,14 +219,14 @@ impl Link {
         };
         if let Some(header) = self.neighbours.header(now, key, neighbour) {
             return match self.with_header(packet, &header, pool) {
-                Some(frame) => LinkOutput::Send(frame),
+                Some(()) => LinkOutput::Send,
                 None => LinkOutput::Drop(DropReason::PoolEmpty),
             };
         }
-        let Some(source) = source_of(&packet) else {
+        let Some(source) = source_of(packet) else {
             return LinkOutput::Drop(DropReason::IpMalformed);
         };
-        let begun = self.neighbours.wait(now, neighbour, source, packet);
+        let begun = self.neighbours.wait(now, neighbour, source, core::mem::take(packet));
         self.crowded = self.crowded.saturating_add(u32::from(begun.replaced.is_some()));
         self.crowded = self.crowded.saturating_add(begun.abandoned.len() as u32);
         if begun.solicit {
@@ -331,9 +331,9 @@ impl Link {
             neighbours::Heard::Nothing => LinkInput::Consumed,
             neighbours::Heard::Learnt { released, lost } => {
                 self.crowded = self.crowded.saturating_add(lost.len() as u32);
-                for packet in released {
-                    match self.output(now, packet, pool) {
-                        LinkOutput::Send(frame) => self.queue(frame),
+                for mut packet in released {
+                    match self.output(now, &mut packet, pool) {
+                        LinkOutput::Send => self.queue(packet),
                         LinkOutput::Waits => {}
                         LinkOutput::Drop(_) => self.lost = self.lost.saturating_add(1),
                     }
@@ -384,18 +384,18 @@ impl Link {
     /// Puts the header in front, in a frame of its own when there is no other way.
     fn with_header(
         &mut self,
-        mut packet: Packet,
+        packet: &mut Packet,
         header: &[u8; HEADER_OCTETS],
         pool: &FramePool,
-    ) -> Option<Packet> {
-        if !prepend(&mut packet, header) {
+    ) -> Option<()> {
+        if !prepend(packet, header) {
             let mut frame = pool.take_control(0)?;
             frame.extend(header);
             packet.octets.push_front_slice(frame.into_slice());
             packet.offload = with_header(packet.offload);
             self.stats.headers_apart = self.stats.headers_apart.wrapping_add(1);
         }
-        Some(packet)
+        Some(())
     }
 }
 

@@ -75,8 +75,14 @@ impl Lab {
     }
 
     fn input(&mut self, frame: &[u8]) -> LinkInput {
+        self.arrives(frame).0
+    }
+
+    /// The same, and what the frame is now.
+    fn arrives(&mut self, frame: &[u8]) -> (LinkInput, Packet) {
         let octets = self.pool.copy_of(frame, 0).unwrap();
-        self.link.input(self.now, Packet::plain(octets.into()), &self.pool)
+        let mut packet = Packet::plain(octets.into());
+        (self.link.input(self.now, &mut packet, &self.pool), packet)
     }
 
     /// The reason why a frame was dropped.
@@ -88,15 +94,21 @@ impl Lab {
     }
 
     fn output(&mut self, packet: &[u8]) -> LinkOutput {
+        self.leaves(packet).0
+    }
+
+    /// The same, and what the packet is now.
+    fn leaves(&mut self, packet: &[u8]) -> (LinkOutput, Packet) {
         let octets = self.pool.copy_of(packet, LINK_HEADROOM).unwrap();
-        self.link.output(self.now, Packet::plain(octets.into()), &self.pool)
+        let mut packet = Packet::plain(octets.into());
+        (self.link.output(self.now, &mut packet, &self.pool), packet)
     }
 
     /// Where a packet to `remote` goes at once.
     fn sent(&mut self, remote: &str) -> Mac {
         let packet = ip_packet(remote);
-        match self.output(&packet) {
-            LinkOutput::Send(frame) => {
+        match self.leaves(&packet) {
+            (LinkOutput::Send, frame) => {
                 let octets = frame.octets.to_vec();
                 assert_eq!(octets[HEADER_OCTETS..], packet);
                 ethernet::parse(&octets).unwrap().destination
