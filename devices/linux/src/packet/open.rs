@@ -25,6 +25,8 @@ pub struct PacketConfig {
     /// The stack's addresses. Frames for others stay in the kernel; those of IPv6 tell which groups
     /// to listen to. The kernel must have none of them.
     pub addresses: Vec<IpAddr>,
+    /// Octets of the largest IP packet; the interface's when that is less.
+    pub mtu: u16,
     /// Our own address on the link; by default the interface's.
     pub mac: Option<[u8; 6]>,
     /// Sockets, 1 to 256: one per shard. The kernel spreads flows over them by a hash of addresses and
@@ -45,6 +47,7 @@ impl Default for PacketConfig {
         PacketConfig {
             interface: String::new(),
             addresses: Vec::new(),
+            mtu: u16::MAX,
             mac: None,
             queues: 1,
             promiscuous: false,
@@ -101,6 +104,12 @@ impl Packet {
         }
         if config.mac.is_some_and(|mac| mac[0] & 1 == 1 || mac == [0; 6]) {
             return Err(OpenError::BadConfig { what: "the link address: that of one station" });
+        }
+        let with_v6 = config.addresses.iter().any(IpAddr::is_ipv6);
+        if config.mtu < 68 || with_v6 && config.mtu < 1280 {
+            return Err(OpenError::BadConfig {
+                what: "the MTU: 68 or more, 1280 or more with IPv6",
+            });
         }
         let name = &config.interface;
         let index = sys::interface_index(name)
@@ -166,7 +175,7 @@ fn open_one(config: &PacketConfig, index: u32) -> Result<(File, [u8; 6], u16), O
     for membership in memberships(config, own) {
         sys::join(&socket, index, membership).map_err(step("receive for our addresses"))?;
     }
-    Ok((socket, config.mac.unwrap_or(own), u16::try_from(mtu).unwrap_or(u16::MAX)))
+    Ok((socket, config.mac.unwrap_or(own), u16::try_from(mtu).unwrap_or(u16::MAX).min(config.mtu)))
 }
 
 /// What the interface must receive beside what is for its own address.

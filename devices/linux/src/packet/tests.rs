@@ -95,6 +95,8 @@ fn impossible_configurations_are_refused() {
     let configs = [
         PacketConfig::default().queues(0),
         PacketConfig::default().queues(257),
+        PacketConfig { mtu: 67, ..PacketConfig::default() },
+        PacketConfig { mtu: 1279, addresses: addresses(&OURS), ..PacketConfig::default() },
         PacketConfig { mac: Some([0xFF; 6]), ..PacketConfig::default() },
         PacketConfig { mac: Some([0; 6]), ..PacketConfig::default() },
     ];
