@@ -409,6 +409,7 @@ impl End {
             limits,
             pool: PoolConfig { octets: 256 << 20, ..PoolConfig::default() },
             ports: 1024..=65_535,
+            checksum: usertcp_device_linux::checksum::engine(),
             ..ShardConfig::new(addresses, [side + 1; 32], facts)
         };
         let shard = Shard::new(config, (), Instant::ZERO).map_err(|error| format!("{error:?}"))?;
