@@ -27,7 +27,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        match self.ip.input(now, packet, &self.common.pool) {
+        let input = self.ip.input(now, packet, &self.common.pool);
+        self.handle_input(now, input);
+    }
+
+    #[inline]
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
                 self.outbox.push(packet, now, &mut self.common);
