@@ -110,19 +110,30 @@ impl Port {
         let mut any = false;
         while let Some((owner, packet)) = shard.poll_elsewhere() {
             any = true;
-            match self.outward.get_mut(usize::from(owner)) {
-                Some(Some(way)) if !way.ring.is_full() => {
-                    way.news |= way.ring.push(Parcel::new(packet)).is_ok();
-                }
-                _ => shard.drop_elsewhere(now),
+            let way = self.outward.get_mut(usize::from(owner)).and_then(Option::as_mut);
+            if !way.is_some_and(|way| way.send(packet)) {
+                shard.drop_elsewhere(now);
             }
         }
         if any {
-            for way in self.outward.iter_mut().flatten() {
-                if std::mem::take(&mut way.news) {
-                    way.bell.ring();
-                }
-            }
+            self.outward.iter_mut().flatten().for_each(Way::tell);
+        }
+    }
+}
+
+impl Way {
+    /// Whether there was room.
+    fn send(&mut self, packet: Packet) -> bool {
+        // Asked first: a packet that does not fit need not be lent.
+        let sent = !self.ring.is_full() && self.ring.push(Parcel::new(packet)).is_ok();
+        self.news |= sent;
+        sent
+    }
+
+    /// Wakes the reader, if there is something new for it and it sleeps.
+    fn tell(&mut self) {
+        if std::mem::take(&mut self.news) {
+            self.bell.ring();
         }
     }
 }
