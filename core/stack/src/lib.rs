@@ -37,6 +37,7 @@ pub mod slab;
 pub mod steer;
 mod table;
 mod turn;
+mod usual;
 mod watch;
 pub mod wheel;
 

@@ -149,14 +149,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A packet from another shard's [`Shard::poll_elsewhere`].
-    pub fn handle_steered(&mut self, now: Instant, packet: Packet) {
+    pub fn handle_steered(&mut self, now: Instant, mut packet: Packet) {
         let counters = &mut self.common.counters;
         counters.steered_in = counters.steered_in.wrapping_add(1);
         match self.seat {
             Some(Seat { rule, .. }) if matches!(place(&rule, &packet), Place::Fragment(_)) => {
                 self.handle_fragment(now, packet);
             }
-            _ => self.handle_packet(now, packet),
+            _ => self.handle_packet(now, &mut packet),
         }
     }
 
@@ -175,6 +175,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Takes what belongs elsewhere out of the packets just received, and fragments.
     pub(crate) fn steer(&mut self, now: Instant) {
         let Some(seat) = self.seat else { return };
+        let stays = |packet: &Packet| match place(&seat.rule, packet) {
+            Place::Flow(owner) => owner == seat.index,
+            Place::Fragment(_) => false,
+            Place::Anywhere => true,
+        };
+        // The usual burst, where the device follows the rule: nothing moves.
+        if self.rx.iter().all(stays) {
+            return;
+        }
         for _ in 0..self.rx.len() {
             let Some(packet) = self.rx.pop() else { return };
             match place(&seat.rule, &packet) {
@@ -197,8 +206,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A fragment that is kept here. The datagram it completes may belong elsewhere.
-    fn handle_fragment(&mut self, now: Instant, packet: Packet) {
-        let Some(seat) = self.seat else { return self.handle_packet(now, packet) };
+    fn handle_fragment(&mut self, now: Instant, mut packet: Packet) {
+        let Some(seat) = self.seat else { return self.handle_packet(now, &mut packet) };
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
         let input = self.ip.input(now, packet, &self.common.pool);

@@ -6,7 +6,7 @@
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_device::Queue;
+use usertcp_device::{Queue, RxBatch};
 
 /// What a turn leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,9 +53,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.seat.is_some() {
             self.steer(now);
         }
-        while let Some(packet) = self.rx.pop() {
+        let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
+        for packet in burst.iter_mut() {
             self.handle_packet(now, packet);
         }
+        burst.clear();
+        self.rx = burst;
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
         if more {
             let counters = &mut self.common.counters;
