@@ -28,6 +28,9 @@ use usertcp_wire::{icmpv4, icmpv6, ipv4, ipv6, tcp};
 /// the network layer either.
 const HEAD_OCTETS: usize = 192;
 
+/// Packets for other shards that are kept until they are fetched: more than the bursts of a turn.
+const MOST_ELSEWHERE: usize = 4096;
+
 /// One shard's place among those of its stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seat {
@@ -188,7 +191,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let Some(packet) = self.rx.pop() else { return };
             match place(&seat.rule, &packet) {
                 Place::Flow(owner) | Place::Fragment(owner) if owner != seat.index => {
-                    self.send_elsewhere(owner, packet);
+                    self.send_elsewhere(now, owner, packet);
                 }
                 Place::Fragment(_) => self.handle_fragment(now, packet),
                 Place::Flow(_) | Place::Anywhere => {
@@ -199,7 +202,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn send_elsewhere(&mut self, owner: u16, packet: Packet) {
+    fn send_elsewhere(&mut self, now: Instant, owner: u16, packet: Packet) {
+        if self.elsewhere.len() >= MOST_ELSEWHERE {
+            return self.common.drop_packet(None, now, DropReason::SteerFull);
+        }
         let counters = &mut self.common.counters;
         counters.steered_out = counters.steered_out.wrapping_add(1);
         self.elsewhere.push_back((owner, packet));
@@ -215,7 +221,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let whole = rebuild(&segment, self.ip.local(segment.local), &self.common.pool);
         match whole.map(|packet| (place(&seat.rule, &packet), packet)) {
             Some((Place::Flow(owner), packet)) if owner != seat.index => {
-                self.send_elsewhere(owner, packet);
+                self.send_elsewhere(now, owner, packet);
             }
             Some(_) => self.handle_input(now, Input::Tcp(segment)),
             None => self.common.drop_packet(None, now, DropReason::PoolEmpty),

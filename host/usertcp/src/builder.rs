@@ -197,8 +197,8 @@ where
         self.observers(Observers::One(observer))
     }
 
-    /// Has an observer for each shard told every event of its connections, on its thread. `make` is called
-    /// there, with the shard's index.
+    /// Has an observer for each shard told every event of its connections, on its thread. `make` is called with
+    /// the shard's index.
     #[must_use]
     pub fn observer_each<P: Observer + Send + 'static>(
         self,
@@ -244,7 +244,7 @@ where
 
     /// Protects connections by a key (TCP-AO, RFC 5925, or the MD5 option, RFC 2385). Keys can be added
     /// and taken away later: [`Context::add_auth_key`](crate::Context::add_auth_key), through
-    /// [`Stack::run`].
+    /// [`Stack::run`], or [`Stack::run_each`] with several shards.
     #[must_use]
     pub fn auth_key(mut self, key: AuthKey) -> Self {
         self.auth.push(key);
