@@ -34,6 +34,13 @@ use usertcp_ip::{Cidr, Ip, IpConfig};
 use usertcp_tcp::{Env, SettingsShelf};
 
 /// One core's connections, over one device queue.
+///
+/// It stays on its thread, and with it every connection:
+///
+/// ```compile_fail,E0277
+/// fn travels<T: Send>() {}
+/// travels::<usertcp_stack::Shard<usertcp_cc::Reno, ()>>();
+/// ```
 pub struct Shard<C, O> {
     pub(crate) table: Table<C>,
     pub(crate) listeners: Listeners<Profile<C>>,
