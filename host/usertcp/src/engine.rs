@@ -18,15 +18,16 @@ pub(crate) mod fake;
 pub(crate) mod shard;
 
 pub use usertcp_stack::{
-    ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent, Turn,
+    Arrival, ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent,
+    Turn,
 };
 
 /// A shard with its device queue.
 pub(crate) trait Engine {
     /// One bounded round of work.
     fn turn(&mut self, now: Instant) -> Turn;
-    /// The first part of a turn alone: takes what came; whether there is more.
-    fn receive(&mut self, now: Instant) -> bool;
+    /// The first part of a turn alone: takes what came.
+    fn receive(&mut self, now: Instant) -> Arrival;
     /// The last part of a turn alone: sends what there is to send.
     fn flush(&mut self, now: Instant) -> Turn;
     /// What happened.

@@ -33,6 +33,7 @@ mod engine;
 pub mod memory;
 mod metrics;
 mod native;
+mod plan;
 mod runtime;
 mod sockets;
 mod stack;
@@ -54,9 +55,9 @@ pub use usertcp_base::{
     SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-pub use usertcp_device::{DeviceFacts, Medium, Queue};
+pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Medium, Queue, QueueHandle, SteerRule};
 pub use usertcp_device_linux::packet::PacketConfig;
-pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
+pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, Tun, TunConfig, TunHandle};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{
