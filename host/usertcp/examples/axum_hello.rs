@@ -3,7 +3,8 @@
 //! ```text
 //! axum_hello kernel-send  ADDRESS          kernel sockets, axum::serve
 //! axum_hello kernel-local ADDRESS          kernel sockets, tasks of this thread
-//! axum_hello remote ADDRESS TUN KERNEL-SIDE  usertcp's TcpListener, axum::serve
+//! axum_hello remote ADDRESS TUN PEER     usertcp's TcpListener, axum::serve
+//! axum_hello local  ADDRESS TUN PEER     usertcp's LocalListener, tasks of this thread
 //! ```
 //! `verify/interop/axum.py` measures them beside each other.
 
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
-use usertcp::{Cidr, KernelCidr, Stack, TcpListener, TcpStream, TunConfig};
+use usertcp::{Cidr, KernelCidr, LocalListener, Stack, TcpListener, TcpStream, TunConfig};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -26,6 +27,7 @@ fn main() -> Outcome {
         ["kernel-send", address] => kernel_send(address),
         ["kernel-local", address] => kernel_local(address),
         ["remote", address, tun, kernel_side] => remote(address, tun, kernel_side),
+        ["local", address, tun, kernel_side] => local(address, tun, kernel_side),
         _ => Err("see the head of examples/axum_hello.rs".into()),
     }
 }
@@ -60,7 +62,11 @@ fn kernel_local(address: &str) -> Outcome {
 }
 
 /// A stack behind a TUN device, for `address`, whose network is that of the kernel's side.
-fn stack(address: SocketAddr, tun: &str, kernel_side: &str) -> Result<usertcp::Builder, Box<dyn Error>> {
+fn stack(
+    address: SocketAddr,
+    tun: &str,
+    kernel_side: &str,
+) -> Result<usertcp::Builder, Box<dyn Error>> {
     let kernel_side: KernelCidr = kernel_side.parse()?;
     let tun = TunConfig { name: tun.into(), addresses: vec![kernel_side], ..TunConfig::default() };
     let network: Cidr = format!("{}/24", address.ip()).parse().map_err(|_| "no address")?;
@@ -94,5 +100,20 @@ fn remote(address: &str, tun: &str, kernel_side: &str) -> Outcome {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = Listener(TcpListener::bind(&stack, address).await?);
         Ok(axum::serve(listener, app()).await?)
+    })
+}
+
+fn local(address: &str, tun: &str, kernel_side: &str) -> Outcome {
+    let address: SocketAddr = address.parse()?;
+    let builder = stack(address, tun, kernel_side)?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(async {
+        let (stack, driver) = builder.start_local()?;
+        spawn_local(driver);
+        let (listener, app) = (LocalListener::bind(&stack, address)?, app());
+        loop {
+            let (stream, _) = listener.accept().await?;
+            spawn_local(serve(stream, app.clone()));
+        }
     })
 }

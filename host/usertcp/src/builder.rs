@@ -2,6 +2,7 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
+use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::Queue;
+use usertcp_device::{DeviceFacts, Queue};
 use usertcp_device_linux::tun::{OpenError, Tun, TunConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
@@ -31,6 +32,16 @@ enum Device {
     Tun(TunConfig),
     Memory(ThreadPipe),
     Queue(MakeQueue),
+}
+
+/// What a local stack is made of.
+#[cfg(feature = "local")]
+pub(crate) struct Local {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) clock: crate::runtime::clock::Clock,
+    pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
+    pub(crate) device: DeviceFacts,
+    pub(crate) manners: Manners,
 }
 
 /// Describes a stack. Everything but a device and an address has a default.
@@ -277,35 +288,64 @@ where
         self.launch(launch::control()?, None, move |_| make())
     }
 
+    /// Makes the stack for tasks of this thread: inside of a current-thread Tokio runtime whose I/O is
+    /// enabled. The driver is to be spawned there (`tokio::task::spawn_local`).
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    ///
+    /// # Panics
+    /// Outside of a runtime, as Tokio's sockets do.
+    #[cfg(feature = "local")]
+    pub fn start_local(self) -> io::Result<(crate::LocalStack, crate::LocalDriver)> {
+        let control = launch::control()?;
+        let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
+        let seed = self.checked_seed()?;
+        let (engine, device) = self.machine(&control, seed)?;
+        let doorbell = Arc::clone(&control.doorbell);
+        crate::LocalStack::start(Local { engine, clock: control.clock, doorbell, device, manners })
+    }
+
+    fn checked_seed(&self) -> io::Result<[u8; 32]> {
+        if self.addresses.is_empty() {
+            return Err(missing("a stack needs at least one address"));
+        }
+        self.seed.map_or_else(entropy, Ok)
+    }
+
+    /// The shard and its device, on the thread where they stay.
+    fn machine(
+        self,
+        control: &Control,
+        seed: [u8; 32],
+    ) -> io::Result<(Box<dyn Engine>, DeviceFacts)> {
+        let queue = open(self.device, control)?;
+        let device = queue.facts();
+        let mut config = ShardConfig::new(self.addresses, seed, device);
+        config.limits = self.limits;
+        config.pool = self.memory;
+        let mut shard = Shard::new(config, self.observer, control.clock.now())
+            .map_err(|_| missing("the seed must not be all zeros"))?;
+        for key in self.auth {
+            let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+            shard.add_auth_key(key).map_err(refused)?;
+        }
+        let engine = Box::new(Machine { shard, queue, profile: self.profile });
+        Ok((engine, device))
+    }
+
     fn launch<H: Handler>(
         self,
         control: Arc<Control>,
         hub: Option<Arc<Hub>>,
         handler: impl FnOnce(bool) -> H + Send + 'static,
     ) -> io::Result<Stack> {
-        if self.addresses.is_empty() {
-            return Err(missing("a stack needs at least one address"));
-        }
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => entropy()?,
-        };
+        let seed = self.checked_seed()?;
         let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let name = self.name.clone();
         launch::launch(name, control, hub, manners, move |control| {
-            let queue = open(self.device, control)?;
-            let device = queue.facts();
-            let mut config = ShardConfig::new(self.addresses, seed, device);
-            config.limits = self.limits;
-            config.pool = self.memory;
-            let mut shard = Shard::new(config, self.observer, control.clock.now())
-                .map_err(|_| missing("the seed must not be all zeros"))?;
-            for key in self.auth {
-                let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-                shard.add_auth_key(key).map_err(refused)?;
-            }
+            let (engine, device) = self.machine(control, seed)?;
             let handler = handler(device.segmentation_offload && device.checksum_offload);
-            let engine = Box::new(Machine { shard, queue, profile: self.profile });
             Ok(Parts { engine, device, handler })
         })
     }

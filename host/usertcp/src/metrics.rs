@@ -39,6 +39,13 @@ pub struct ConnectionRow {
     pub info: Option<Info>,
 }
 
+/// The figures of this moment.
+#[cfg(feature = "local")]
+pub(crate) fn snapshot(engine: &dyn Engine) -> Snapshot {
+    let counters = engine.counters().clone();
+    Snapshot { counters, memory: engine.pool().stats(), connections: engine.live() }
+}
+
 /// All connections of the stack behind `context`, at most `most`.
 pub(crate) fn rows(context: &Context<'_>, most: usize) -> Vec<ConnectionRow> {
     let ids = context.connections().into_iter();

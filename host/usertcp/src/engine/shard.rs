@@ -2,7 +2,7 @@
 //!
 //! Owns: the shard's answers and refusals in the terms of `std::io`. Must not know: threads.
 
-use crate::engine::{ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
+use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use crate::sockets::error;
@@ -61,8 +61,8 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn turn(&mut self, now: Instant) -> Turn {
         self.shard.turn(now, &mut self.queue)
     }
-    fn receive(&mut self, now: Instant) -> bool {
-        self.shard.receive(now, &mut self.queue).more
+    fn receive(&mut self, now: Instant) -> Arrival {
+        self.shard.receive(now, &mut self.queue)
     }
     fn flush(&mut self, now: Instant) -> Turn {
         self.shard.flush(now, &mut self.queue)
@@ -152,6 +152,13 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     }
     fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>> {
         self.shard.read_slice(now, conn).map_err(failed)
+    }
+    fn readable_octets(&self, conn: ConnId) -> usize {
+        self.shard.readable_octets(conn).map_or(0, |(octets, _)| octets as usize)
+    }
+    fn is_readable(&self, conn: ConnId) -> bool {
+        // A handle that is stale makes a read fail.
+        self.shard.is_readable(conn).unwrap_or(true)
     }
     fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()> {
         self.shard.shutdown_write(now, conn).map_err(failed)

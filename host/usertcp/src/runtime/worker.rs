@@ -128,7 +128,7 @@ impl<H: Handler> Worker<H> {
 
     fn round(&mut self, rung: bool) -> Round {
         let now = self.control.clock.now();
-        let more = self.engine.receive(now);
+        let more = self.engine.receive(now).more;
         let mut happened = self.events(now);
         let due = self.context.wake_at.is_some_and(|at| at <= now);
         if rung || due {
