@@ -24,9 +24,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) {
+    pub(crate) fn handle_packet(&mut self, now: Instant, mut packet: Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
+        if self.handle_usual(now, &mut packet) {
+            return;
+        }
         match self.ip.input(now, packet, &self.common.pool) {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
@@ -191,6 +194,11 @@ fn read(input: &TcpInput) -> Result<(tcp::Header, tcp::Options, usize), DropReas
     tcp::parse(first, input.octets.len())
 }
 
+/// Wire segments of a super-segment.
+pub(crate) fn segments_in(payload_octets: usize, segment_octets: u16) -> u16 {
+    payload_octets.div_ceil(usize::from(segment_octets.max(1))).clamp(1, 65_535) as u16
+}
+
 fn into_segment(
     input: TcpInput,
     header: tcp::Header,
@@ -200,7 +208,7 @@ fn into_segment(
     let mut payload = input.octets;
     payload.advance(header_octets);
     let wire_segments = match input.gso_octets {
-        Some(octets) => payload.len().div_ceil(usize::from(octets.max(1))).clamp(1, 65_535) as u16,
+        Some(octets) => segments_in(payload.len(), octets),
         None => 1,
     };
     Segment { header, options, payload, ecn: input.ecn, wire_segments }
