@@ -5,6 +5,7 @@
 //! Implements: the parameters of RFC 9293 §3.9.1.1 (MUST-43).
 
 use crate::ports;
+use crate::steer::Seat;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -34,6 +35,8 @@ pub struct ShardConfig {
     pub receive_batch: u16,
     /// Packets that wait for the device.
     pub transmit_batch: u16,
+    /// Its place among several shards of one stack; `None`: it is the only one.
+    pub seat: Option<Seat>,
 }
 
 impl ShardConfig {
@@ -48,6 +51,7 @@ impl ShardConfig {
             device,
             receive_batch: 256,
             transmit_batch: 256,
+            seat: None,
         }
     }
 }
@@ -136,4 +140,6 @@ pub enum ConnectError {
     InUse,
     /// A limit of the stack: connections.
     Limit,
+    /// With the local port that was asked for, the flow belongs to this shard of the stack.
+    Elsewhere(u16),
 }

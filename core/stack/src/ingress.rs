@@ -30,7 +30,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.handle_usual(now, &mut packet) {
             return;
         }
-        match self.ip.input(now, packet, &self.common.pool) {
+        let input = self.ip.input(now, packet, &self.common.pool);
+        self.handle_input(now, input);
+    }
+
+    #[inline]
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
                 self.outbox.push(packet, now, &mut self.common);

@@ -19,6 +19,7 @@ use crate::listener::Listeners;
 use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
+use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
 use crate::usual::LastLocal;
 use crate::watch::Watch;
@@ -67,6 +68,9 @@ pub struct Shard<C, O> {
     pub(crate) events: Events,
     pub(crate) rx: RxBatch,
     pub(crate) tx: TxBatch,
+    /// Its place among several shards, and packets that belong to the others.
+    pub(crate) seat: Option<Seat>,
+    pub(crate) elsewhere: Elsewhere,
 }
 
 /// What calls on connections share.
@@ -136,6 +140,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
             tx: TxBatch::new(usize::from(config.transmit_batch.max(1))),
+            seat: config.seat.filter(|seat| seat.rule.shards() > 1),
+            elsewhere: Elsewhere::new(),
             common: Common {
                 prng: secrets.prng(),
                 counters: Counters::default(),

@@ -50,6 +50,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.shed(now);
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
+        if self.seat.is_some() {
+            self.steer(now);
+        }
         while let Some(packet) = self.rx.pop() {
             self.handle_packet(now, packet);
         }

@@ -17,9 +17,9 @@ use usertcp_tcp::{Settings, WriteEnd};
 pub(crate) mod fake;
 pub(crate) mod shard;
 
-pub(crate) use usertcp_stack::Arrival;
 pub use usertcp_stack::{
-    ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent, Turn,
+    Arrival, ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent,
+    Turn,
 };
 
 /// A shard with its device queue.

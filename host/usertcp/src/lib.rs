@@ -37,6 +37,7 @@ mod local;
 pub mod memory;
 mod metrics;
 mod native;
+mod plan;
 mod runtime;
 mod sockets;
 mod stack;
@@ -63,7 +64,7 @@ pub use usertcp_base::{
     SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-pub use usertcp_device::{DeviceFacts, Queue};
+pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Queue, QueueHandle, SteerRule};
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};

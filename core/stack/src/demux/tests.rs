@@ -63,8 +63,7 @@ fn a_stranger_costs_as_little_among_a_million_as_among_a_thousand() {
 #[test]
 fn colliding_keys_of_one_secret_do_not_collide_under_another() {
     let known = FlowHash::new(&secrets(1));
-    let aimed =
-        (0..100_000).map(key).filter(|key| known.of(key) % 1024 == 7).collect::<Vec<_>>();
+    let aimed = (0..100_000).map(key).filter(|key| known.of(key) % 1024 == 7).collect::<Vec<_>>();
     assert!(aimed.len() > 50);
     let other = FlowHash::new(&secrets(2));
     let mut chains = BTreeMap::new();

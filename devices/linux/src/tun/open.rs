@@ -10,7 +10,7 @@ use super::queue::TunQueue;
 use super::sys::{self, Offloads};
 use std::fs::File;
 use std::io;
-use usertcp_device::{DeviceFacts, Medium};
+use usertcp_device::{Device, DeviceFacts, Medium, QueueHandle, SteerRule};
 
 /// What device to open, and how to set it up.
 #[derive(Clone, Debug)]
@@ -79,6 +79,23 @@ impl TunHandle {
     /// [`TunConfig::offload`] there is no other.
     pub fn into_file(self) -> File {
         self.file
+    }
+}
+
+impl QueueHandle for TunHandle {
+    type Queue = TunQueue;
+    fn into_queue(self) -> TunQueue {
+        TunHandle::into_queue(self)
+    }
+}
+
+impl Device for TunConfig {
+    type Handle = TunHandle;
+    type Error = OpenError;
+
+    /// As [`Tun::open`], with as many queues as there are shards, whatever [`TunConfig::queues`] says.
+    fn open(self, rule: &SteerRule) -> Result<Vec<TunHandle>, OpenError> {
+        Tun::open(&TunConfig { queues: rule.shards(), ..self }).map(|tun| tun.handles)
     }
 }
 

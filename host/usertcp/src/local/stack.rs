@@ -80,7 +80,7 @@ impl LocalStack {
 
     /// All connections, half-open ones and those in TIME-WAIT too; at most `most`.
     pub fn connections(&self, most: usize) -> Vec<ConnectionRow> {
-        self.run(|context| metrics::rows(context, most))
+        self.run(|context| metrics::rows(context, 0, most))
     }
 
     /// What the stack counted since its start.

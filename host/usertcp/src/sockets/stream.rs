@@ -3,9 +3,10 @@
 //! Owns: [`TcpStream`], its options, and what dropping it means.
 //! Must not know: the worker; everything goes through the stream's cell.
 
+use crate::engine::shard::Elsewhere;
 use crate::engine::{ConnInfo, FirstData};
 use crate::native::ConnectOptions;
-use crate::runtime::reply::question;
+use crate::runtime::reply::{Answer, question};
 use crate::sockets::cell::{Cell, Release};
 use crate::sockets::driver::Attempt;
 use crate::sockets::error;
@@ -82,6 +83,29 @@ impl Drop for GiveUp {
     }
 }
 
+/// The stream that `call`, given to `hub`, answers with.
+async fn answered(
+    hub: Arc<Hub>,
+    ticket: Ticket,
+    call: Task,
+    answer: Answer<io::Result<Handle>>,
+) -> io::Result<TcpStream> {
+    hub.inbox.push(call).map_err(|_| error::stack_gone())?;
+    let mut give_up = GiveUp { hub, ticket: Some(ticket) };
+    let handle = answer.await;
+    give_up.ticket = None;
+    handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)
+}
+
+/// The shard that must open the connection, if that is why another did not: its local port was given,
+/// and decides.
+fn elsewhere(stack: &Stack, error: io::Error) -> Result<Arc<Hub>, io::Error> {
+    match Elsewhere::of(&error) {
+        Some(Elsewhere { shard }) => stack.hub_at(usize::from(shard)).map(Arc::clone),
+        None => Err(error),
+    }
+}
+
 impl TcpStream {
     pub(crate) fn new(handle: Handle) -> TcpStream {
         TcpStream { handle }
@@ -108,17 +132,19 @@ impl TcpStream {
         remote: SocketAddr,
         options: ConnectOptions,
     ) -> io::Result<TcpStream> {
-        let hub = Arc::clone(stack.hub()?);
-        let ticket = hub.ticket();
-        let (reply, answer) = question();
-        let call = Task::Call(Box::new(move |driver, context| {
-            driver.connect(context, remote, &options, ticket, reply);
-        }));
-        hub.inbox.push(call).map_err(|_| error::stack_gone())?;
-        let mut give_up = GiveUp { hub, ticket: Some(ticket) };
-        let handle = answer.await;
-        give_up.ticket = None;
-        handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)
+        let at_shard = |hub: Arc<Hub>| async move {
+            let ticket = hub.ticket();
+            let (reply, answer) = question();
+            let call = Task::Call(Box::new(move |driver, context| {
+                driver.connect(context, remote, &options, ticket, reply);
+            }));
+            answered(hub, ticket, call, answer).await
+        };
+        match at_shard(Arc::clone(stack.hub()?)).await.map_err(|error| elsewhere(stack, error)) {
+            Ok(stream) => Ok(stream),
+            Err(Ok(owner)) => at_shard(owner).await,
+            Err(Err(error)) => Err(error),
+        }
     }
 
     /// The same with data that goes with the SYN if the peer gave the stack a cookie on an earlier
@@ -134,21 +160,27 @@ impl TcpStream {
         options: ConnectOptions,
         data: &[u8],
     ) -> io::Result<(TcpStream, usize)> {
-        let hub = Arc::clone(stack.hub()?);
-        let ticket = hub.ticket();
-        let (reply, answer) = question();
         let taken = Arc::new(AtomicUsize::new(0));
-        let (told, data) = (Arc::clone(&taken), data.to_vec());
-        let call = Task::Call(Box::new(move |driver, context| {
-            let first = FirstData { octets: &data, without_cookie: false };
-            let attempt = Attempt { ticket, reply };
-            driver.connect_with_data(context, remote, &options, first, &told, attempt);
-        }));
-        hub.inbox.push(call).map_err(|_| error::stack_gone())?;
-        let mut give_up = GiveUp { hub, ticket: Some(ticket) };
-        let handle = answer.await;
-        give_up.ticket = None;
-        let stream = handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)?;
+        let at_shard = |hub: Arc<Hub>| {
+            let (told, data) = (Arc::clone(&taken), data.to_vec());
+            async move {
+                let ticket = hub.ticket();
+                let (reply, answer) = question();
+                let call = Task::Call(Box::new(move |driver, context| {
+                    let first = FirstData { octets: &data, without_cookie: false };
+                    let attempt = Attempt { ticket, reply };
+                    driver.connect_with_data(context, remote, &options, first, &told, attempt);
+                }));
+                answered(hub, ticket, call, answer).await
+            }
+        };
+        // One peer's connections open at one shard: it is the one that remembers the peer's cookie.
+        let hub = stack.hub_for(remote)?;
+        let stream = match at_shard(Arc::clone(hub)).await.map_err(|e| elsewhere(stack, e)) {
+            Ok(stream) => stream,
+            Err(Ok(owner)) => at_shard(owner).await?,
+            Err(Err(error)) => return Err(error),
+        };
         Ok((stream, taken.load(Ordering::Acquire)))
     }
 
