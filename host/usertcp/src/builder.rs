@@ -2,6 +2,7 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
+use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
+use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
 use usertcp_device_linux::checksum;
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
@@ -49,6 +50,16 @@ enum Observers<O> {
     One(O),
     /// One for each shard.
     Each(Box<dyn Fn(usize) -> O + Send>),
+}
+
+/// What a local stack is made of.
+#[cfg(feature = "local")]
+pub(crate) struct Local {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) clock: crate::runtime::clock::Clock,
+    pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
+    pub(crate) device: DeviceFacts,
+    pub(crate) manners: Manners,
 }
 
 /// Describes a stack. Everything but a device and an address has a default.
@@ -412,12 +423,50 @@ where
         self.launch(controls, hubs, move |index, _| Ok(make(index)))
     }
 
+    /// Makes the stack for tasks of this thread: inside of a current-thread Tokio runtime whose I/O is
+    /// enabled. The driver is to be spawned there (`tokio::task::spawn_local`).
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    ///
+    /// # Panics
+    /// Outside of a runtime, as Tokio's sockets do.
+    #[cfg(feature = "local")]
+    pub fn start_local(self) -> io::Result<(crate::LocalStack, crate::LocalDriver)> {
+        if self.shards > 1 {
+            return Err(missing("a local stack is one shard: start one in each thread"));
+        }
+        let manners = self.manners();
+        let controls = launch::controls(1)?;
+        let mut seats = self.seats(controls, vec![None], |_, _| Ok(()))?;
+        let seat = seats.pop().ok_or_else(|| missing("a stack has 1 to 256 shards"))?;
+        let Parts { engine, device, .. } = (seat.make)(&seat.control)?;
+        let Control { clock, doorbell, .. } = &*seat.control;
+        let (clock, doorbell) = (*clock, Arc::clone(doorbell));
+        crate::LocalStack::start(Local { engine, clock, doorbell, device, manners })
+    }
+
+    fn manners(&self) -> Manners {
+        Manners { busy_poll: self.busy_poll, linger: self.linger }
+    }
+
     fn launch<H: Handler>(
         self,
         controls: Vec<Arc<Control>>,
         hubs: Vec<Option<Arc<Hub>>>,
         handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
     ) -> io::Result<Stack> {
+        let manners = self.manners();
+        launch::launch(self.seats(controls, hubs, handler)?, manners)
+    }
+
+    /// What each shard is to be made of, on its own thread.
+    fn seats<H: 'static>(
+        self,
+        controls: Vec<Arc<Control>>,
+        hubs: Vec<Option<Arc<Hub>>>,
+        handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
+    ) -> io::Result<Vec<Seat<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>>> {
         if self.addresses.is_empty() {
             return Err(missing("a stack needs at least one address"));
         }
@@ -428,7 +477,6 @@ where
             Some(seed) => seed,
             None => entropy()?,
         };
-        let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let plan = Plan::new(seed, self.shards, &self.limits, &self.memory)?;
         let queues = open(self.device, &self.addresses, &plan.rule, &controls)?;
         let ports = match self.shards {
@@ -476,7 +524,7 @@ where
             };
             seats.push(Seat { name, control, hub, make });
         }
-        launch::launch(seats, manners)
+        Ok(seats)
     }
 }
 
