@@ -15,7 +15,7 @@ mod fault;
 mod pcap;
 mod pipe;
 
-pub use api::{DeviceFacts, Medium, Queue, WaitHandle};
+pub use api::{BindError, DeviceFacts, Medium, Queue, WaitHandle};
 pub use batch::{RxBatch, TxBatch};
 pub use fault::{Fault, FaultConfig, FaultStats, Faults, PATIENCE_CALLS};
 pub use pcap::Pcap;

@@ -293,13 +293,14 @@ where
         let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let name = self.name.clone();
         launch::launch(name, control, hub, manners, move |control| {
-            let queue = open(self.device, control)?;
+            let mut queue = open(self.device, control)?;
             let device = queue.facts();
             let mut config = ShardConfig::new(self.addresses, seed, device);
             config.limits = self.limits;
             config.pool = self.memory;
             let mut shard = Shard::new(config, self.observer, control.clock.now())
                 .map_err(|_| missing("the seed must not be all zeros"))?;
+            queue.bind(shard.pool()).map_err(io::Error::other)?;
             for key in self.auth {
                 let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
                 shard.add_auth_key(key).map_err(refused)?;
