@@ -4,3 +4,4 @@
 //! stack; packets pass through `usertcp_device`'s trait. One module per kind of device.
 
 pub mod tun;
+pub mod xdp;
