@@ -156,7 +156,7 @@ fn packets_longer_than_a_buffer_pass_both_ways_in_parts() {
         assert_eq!(queue.facts().mtu, 9000);
         let socket = UdpSocket::bind(SocketAddr::from((KERNEL, 7))).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let message: Vec<u8> = (0..8900_u32).map(|at| (at * 7 >> 3) as u8).collect();
+        let message: Vec<u8> = (0..8900_u32).map(|at| ((at * 7) >> 3) as u8).collect();
         socket.send_to(&message, SocketAddr::from((OURS, 7))).unwrap();
         let packet = wait_for(&mut queue, &pool, |frame| is(frame, UDP));
         assert_eq!((packet.len(), packet.octets.slice_count()), (8942, 5));
