@@ -173,6 +173,12 @@ impl CongestionController for AnyController {
     fn threshold(&self) -> u32 {
         each!(self, controller => controller.threshold())
     }
+    fn window_octets(&self) -> u32 {
+        each!(self, controller => controller.window_octets())
+    }
+    fn in_slow_start(&self) -> bool {
+        each!(self, controller => controller.in_slow_start())
+    }
     fn park(&self) -> Residue {
         each!(self, controller => controller.park())
     }

@@ -177,6 +177,14 @@ pub trait CongestionController: Sized {
     fn budget(&self) -> Budget;
     /// The threshold recovery should approach (PRR's ssthresh), octets.
     fn threshold(&self) -> u32;
+    /// The window of the budget alone, octets: asked for at every acknowledgement.
+    fn window_octets(&self) -> u32 {
+        self.budget().window_octets
+    }
+    /// Whether the window doubles each round.
+    fn in_slow_start(&self) -> bool {
+        self.describe().slow_start
+    }
     /// What to keep while parked.
     fn park(&self) -> Residue;
     /// A controller for a connection that wakes after `idle`.

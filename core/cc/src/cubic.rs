@@ -280,6 +280,12 @@ impl CongestionController for Cubic {
     fn threshold(&self) -> u32 {
         self.window.threshold()
     }
+    fn window_octets(&self) -> u32 {
+        self.window.octets()
+    }
+    fn in_slow_start(&self) -> bool {
+        self.window.in_slow_start()
+    }
     fn park(&self) -> Residue {
         self.window.park(Tag::Cubic)
     }

@@ -1,5 +1,6 @@
 //! Which frame is where.
-//! Owns: the block table, the free lists of blocks and of frames in a block, what is in use.
+//! Owns: the block table, the free lists of blocks and of frames in a block, what is in use, how
+//! many frames may lie on the shelves (frames at home that no block knows of, taken first).
 //! Must not know: addresses; a frame is a block number and a slot number here, and the link of
 //! its free list is kept by whoever holds the memory.
 
@@ -40,6 +41,19 @@ impl Kind {
             Kind::Large => BLOCK_OCTETS,
         }
     }
+    /// Data octets of one frame.
+    #[inline]
+    pub(crate) const fn capacity(self) -> u32 {
+        (self.octets() - HEADER_OCTETS) as u32
+    }
+    /// Most frames on the shelf. As many as come and go in one turn; a large one is a whole block.
+    const fn shelf(self) -> u32 {
+        match self {
+            Kind::Small | Kind::Full => 256,
+            Kind::Large => 4,
+            Kind::Reserve => 0,
+        }
+    }
     /// Frames in one block.
     pub(crate) const fn slots(self) -> u16 {
         (BLOCK_OCTETS / self.octets()) as u16
@@ -60,8 +74,25 @@ impl Place {
     fn new(kind: Kind, block: u32, slot: u16) -> Place {
         Place(block << 11 | u32::from(slot) << 2 | kind as u32)
     }
+    #[inline]
     pub(crate) fn kind(self) -> Kind {
-        Kind::ALL[(self.0 & 3) as usize]
+        Kind::ALL[self.line()]
+    }
+    /// Its kind as a number, below four.
+    #[inline]
+    pub(crate) fn line(self) -> usize {
+        (self.0 & 3) as usize
+    }
+    /// Data octets of the frame: looked up, not branched for.
+    #[inline]
+    pub(crate) fn capacity(self) -> u32 {
+        const CAPACITY: [u32; 4] = [
+            Kind::Small.capacity(),
+            Kind::Full.capacity(),
+            Kind::Large.capacity(),
+            Kind::Reserve.capacity(),
+        ];
+        CAPACITY[self.line()]
     }
     fn block(self) -> u32 {
         self.0 >> 11
@@ -70,6 +101,7 @@ impl Place {
         (self.0 >> 2 & 0x1FF) as u16
     }
     /// Octets from the start of the region to the frame.
+    #[inline]
     pub(crate) fn octet_offset(self) -> usize {
         self.block() as usize * BLOCK_OCTETS + usize::from(self.slot()) * self.kind().octets()
     }
@@ -90,6 +122,7 @@ struct Line {
     /// The one kept although it is empty, so that one frame going out and in moves no block.
     spare: Cell<u32>,
     blocks: Cell<u32>,
+    /// Frames that no block has: out, or on the shelf.
     out: Cell<u32>,
 }
 
@@ -97,6 +130,8 @@ struct Line {
 pub(crate) struct Blocks {
     table: Box<[Block]>,
     lines: [Line; 4],
+    /// Frames that each kind's shelf has room for.
+    shelf_room: [Cell<u32>; 4],
     /// Blocks given back, last first.
     free: Cell<u32>,
     free_count: Cell<u32>,
@@ -128,7 +163,8 @@ impl Blocks {
         };
         let blocks = Blocks {
             table: table.into_boxed_slice(),
-            lines: [0; 4].map(line),
+            lines: Kind::ALL.map(line),
+            shelf_room: Kind::ALL.map(|kind| Cell::new(kind.shelf())),
             free: Cell::new(NO_BLOCK),
             free_count: Cell::new(0),
             untouched: Cell::new(0),
@@ -143,7 +179,6 @@ impl Blocks {
 
     /// A frame of `kind`; `link_of` reads the link that [`Blocks::give`] handed out for a place.
     /// `None`: the budget is used up.
-    #[inline]
     pub(crate) fn take(&self, kind: Kind, link_of: impl Fn(Place) -> u16) -> Option<Place> {
         let line = &self.lines[kind as usize];
         let mut at = line.head.get();
@@ -176,8 +211,7 @@ impl Blocks {
         Some(place)
     }
 
-    /// Takes a frame home. The answer is the link to keep for it until it is taken again.
-    #[inline]
+    /// Takes a frame back. The answer is the link to keep for it until it is taken again.
     pub(crate) fn give(&self, place: Place) -> u16 {
         let (kind, at) = (place.kind(), place.block());
         let line = &self.lines[kind as usize];
@@ -195,9 +229,29 @@ impl Blocks {
         link
     }
 
+    /// Whether a frame of the kind with number `line` goes on its shelf; counts it there if so.
+    #[inline]
+    pub(crate) fn shelve(&self, line: usize) -> bool {
+        let room = &self.shelf_room[line];
+        match room.get() {
+            0 => false,
+            some => {
+                room.set(some - 1);
+                true
+            }
+        }
+    }
+    /// A frame was taken off its kind's shelf.
+    #[inline]
+    pub(crate) fn unshelve(&self, kind: Kind) {
+        let room = &self.shelf_room[kind as usize];
+        room.set(room.get() + 1);
+    }
+
     /// Frames of a kind that are out.
     pub(crate) fn out(&self, kind: Kind) -> u32 {
-        self.lines[kind as usize].out.get()
+        let shelved = kind.shelf() - self.shelf_room[kind as usize].get();
+        self.lines[kind as usize].out.get() - shelved
     }
     /// Frames of a kind in all the blocks cut into it.
     pub(crate) fn total(&self, kind: Kind) -> u32 {
@@ -226,6 +280,14 @@ impl Blocks {
         let frames = self.total(Kind::Full) - self.out(Kind::Full);
         (untouched + self.free_count.get() as usize + spares) * BLOCK_OCTETS
             + frames as usize * Kind::Full.octets()
+    }
+
+    /// Whether the blocks that serve no kind are an eighth of all: the short way to know that
+    /// there is room.
+    #[inline]
+    pub(crate) fn has_an_eighth_unopened(&self) -> bool {
+        let unopened = self.table.len() - self.used.get() as usize;
+        unopened * 8 >= self.table.len()
     }
 
     /// Gives `kind` one more block, and puts it in front of its list.

@@ -47,6 +47,7 @@ impl Chain {
         self.octets == 0
     }
     /// Slices in all.
+    #[inline]
     pub fn slice_count(&self) -> usize {
         match &self.store {
             Store::Inline([None, _]) => 0,
@@ -57,7 +58,16 @@ impl Chain {
     }
     /// Octets of memory the frames take. A frame counts again when another lies between two
     /// slices of it.
+    #[inline]
     pub fn charge(&self) -> u32 {
+        match &self.store {
+            Store::Inline([None, _]) => 0,
+            Store::Inline([Some(only), None]) => only.charge(),
+            _ => self.charge_of_all(),
+        }
+    }
+
+    fn charge_of_all(&self) -> u32 {
         let mut total = 0u32;
         let mut before: Option<&FrameSlice> = None;
         for slice in self.slices() {
@@ -72,6 +82,17 @@ impl Chain {
     /// Puts a slice behind all others. An empty one is dropped.
     #[inline]
     pub fn push_back(&mut self, slice: FrameSlice) {
+        match &mut self.store {
+            Store::Inline([first @ None, _]) if !slice.is_empty() => {
+                self.octets = slice.len();
+                *first = Some(slice);
+            }
+            _ => self.push_behind(slice),
+        }
+    }
+
+    /// The same in general.
+    fn push_behind(&mut self, slice: FrameSlice) {
         if slice.is_empty() {
             return;
         }
@@ -111,11 +132,22 @@ impl Chain {
     }
 
     /// Takes the first slice off.
+    #[inline]
     pub fn pop_front(&mut self) -> Option<FrameSlice> {
-        let slice = match &mut self.store {
-            Store::Inline([first, second]) => core::mem::replace(first, second.take())?,
-            Store::Spilled(spill) => spill.pop_front()?,
-        };
+        match &mut self.store {
+            Store::Inline([first, second]) => {
+                let slice = core::mem::replace(first, second.take())?;
+                self.octets -= slice.len();
+                Some(slice)
+            }
+            Store::Spilled(_) => self.pop_spilled(),
+        }
+    }
+
+    #[inline(never)]
+    fn pop_spilled(&mut self) -> Option<FrameSlice> {
+        let Store::Spilled(spill) = &mut self.store else { return None };
+        let slice = spill.pop_front()?;
         self.took(slice.len());
         Some(slice)
     }
@@ -136,6 +168,7 @@ impl Chain {
         self.get(0)
     }
     /// The last slice.
+    #[inline]
     pub fn back(&self) -> Option<&FrameSlice> {
         self.get(self.slice_count().checked_sub(1)?)
     }
@@ -148,10 +181,12 @@ impl Chain {
         }
     }
     /// The first slice, to change it; the chain's count follows when the guard is dropped.
+    #[inline]
     pub fn front_mut(&mut self) -> Option<SliceMut<'_>> {
         SliceMut::new(self, End::Front)
     }
     /// The last slice, to change it; the chain's count follows when the guard is dropped.
+    #[inline]
     pub fn back_mut(&mut self) -> Option<SliceMut<'_>> {
         SliceMut::new(self, End::Back)
     }
@@ -161,7 +196,28 @@ impl Chain {
     }
 
     /// Drops the first `n` octets; at most all.
-    pub fn advance(&mut self, mut n: usize) {
+    #[inline]
+    pub fn advance(&mut self, n: usize) {
+        match &mut self.store {
+            Store::Inline([Some(first), _]) if n < first.len() => {
+                first.advance(n);
+                self.octets -= n;
+            }
+            _ if n >= self.octets => self.clear(),
+            _ => self.advance_over(n),
+        }
+    }
+
+    /// Drops all octets.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.octets = 0;
+        self.store = EMPTY;
+    }
+
+    /// Drops more than the first slice, or part of a long chain's.
+    #[inline(never)]
+    fn advance_over(&mut self, mut n: usize) {
         while let Some(front) = self.front() {
             let len = front.len();
             if n < len {
@@ -178,7 +234,15 @@ impl Chain {
     }
 
     /// Keeps the first `n` octets; no effect when there are fewer.
+    #[inline]
     pub fn truncate(&mut self, n: usize) {
+        if n < self.octets {
+            self.cut(n);
+        }
+    }
+
+    #[inline(never)]
+    fn cut(&mut self, n: usize) {
         while self.octets > n {
             let excess = self.octets - n;
             match self.back_mut() {
@@ -218,14 +282,37 @@ impl Chain {
 
     /// The octets from `offset` on, `len` of them or as many as there are, sharing the frames.
     /// Constant time per slice when offsets follow each other, logarithmic to begin elsewhere.
+    #[inline]
     pub fn slice(&self, offset: usize, len: usize) -> Chain {
+        match self.within_first(offset, len) {
+            Some((first, from, to)) => Chain::from(first.slice(from..to)),
+            None => self.slice_across(offset, len),
+        }
+    }
+
+    #[inline(never)]
+    fn slice_across(&self, offset: usize, len: usize) -> Chain {
         let mut part = Chain::new();
         self.for_each_part(offset, len, |slice, from, to| part.push_back(slice.slice(from..to)));
         part
     }
 
     /// Copies octets from `offset` on into `out`, and tells how many there were.
+    #[inline]
     pub fn copy_to(&self, offset: usize, out: &mut [u8]) -> usize {
+        if let Some((first, from, to)) = self.within_first(offset, out.len())
+            && let Some(part) = first.get(from..to)
+            && let Some(target) = out.get_mut(..part.len())
+        {
+            target.copy_from_slice(part);
+            first.count_copied(part.len());
+            return part.len();
+        }
+        if offset < self.octets { self.copy_across(offset, out) } else { 0 }
+    }
+
+    #[inline(never)]
+    fn copy_across(&self, offset: usize, out: &mut [u8]) -> usize {
         let mut done = 0;
         self.for_each_part(offset, out.len(), |slice, from, to| {
             let part = slice.get(from..to).unwrap_or_default();
@@ -246,19 +333,36 @@ impl Chain {
     }
 
     /// The slices from first to last.
+    #[inline]
     pub fn slices(&self) -> Slices<'_> {
         Slices { chain: self, next: 0 }
     }
 
     /// Puts all of `other` behind.
-    pub fn append(&mut self, mut other: Chain) {
+    #[inline]
+    pub fn append(&mut self, other: Chain) {
         if self.is_empty() {
             *self = other;
-            return;
+        } else if !other.is_empty() {
+            self.append_to_some(other);
         }
+    }
+
+    #[inline(never)]
+    fn append_to_some(&mut self, mut other: Chain) {
         while let Some(slice) = other.pop_front() {
             self.push_back(slice);
         }
+    }
+
+    /// Where the `len` octets from `offset` on begin and end, or as many as there are, when all of
+    /// them lie in the first slice of a short chain.
+    #[inline]
+    fn within_first(&self, offset: usize, len: usize) -> Option<(&FrameSlice, usize, usize)> {
+        let Store::Inline([Some(first), second]) = &self.store else { return None };
+        let there = first.len().checked_sub(offset)?;
+        let taken = len.min(there);
+        (taken == len || second.is_none()).then_some((first, offset, offset + taken))
     }
 
     /// Calls `each` with every slice that holds part of the range, and which part.
@@ -356,6 +460,7 @@ pub struct SliceMut<'a> {
 }
 
 impl<'a> SliceMut<'a> {
+    #[inline]
     fn new(chain: &'a mut Chain, end: End) -> Option<SliceMut<'a>> {
         let slice = if end == End::Front { chain.front() } else { chain.back() };
         let len_before = slice?.len();
@@ -413,16 +518,24 @@ impl Default for Chain {
 
 impl Clone for Chain {
     /// Shares the frames.
+    #[inline]
     fn clone(&self) -> Chain {
-        self.slices().cloned().collect()
+        match &self.store {
+            Store::Inline(slots) => {
+                Chain { octets: self.octets, store: Store::Inline(slots.clone()) }
+            }
+            Store::Spilled(_) => self.slices().cloned().collect(),
+        }
     }
 }
 
 impl From<FrameSlice> for Chain {
+    #[inline]
     fn from(slice: FrameSlice) -> Chain {
-        let mut chain = Chain::new();
-        chain.push_back(slice);
-        chain
+        if slice.is_empty() {
+            return Chain::new();
+        }
+        Chain { octets: slice.len(), store: Store::Inline([Some(slice), None]) }
     }
 }
 

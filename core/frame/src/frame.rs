@@ -14,11 +14,10 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The filled mark of a frame is its end, always.
+    /// The filled mark of a frame is its end, always: here the pool has put it at `start`.
     #[inline]
-    pub(crate) fn new(handle: Handle, headroom: usize) -> Frame {
-        let start = headroom.min(handle.capacity() as usize) as u32;
-        Frame::from_parts(handle, start, start)
+    pub(crate) const fn fresh(handle: Handle, start: u32) -> Frame {
+        Frame { handle, start, end: start }
     }
     #[inline]
     pub(crate) fn from_parts(mut handle: Handle, start: u32, end: u32) -> Frame {
@@ -32,14 +31,17 @@ impl Frame {
         (self.end - self.start) as usize
     }
     /// Whether nothing is written.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
     /// Octets free in front.
+    #[inline]
     pub fn headroom(&self) -> usize {
         self.start as usize
     }
     /// Octets free behind.
+    #[inline]
     pub fn tailroom(&self) -> usize {
         (self.handle.capacity() - self.end) as usize
     }
@@ -66,6 +68,7 @@ impl Frame {
         self.handle.set_filled(self.end);
     }
     /// Keeps the first `n` octets; no effect when there are fewer.
+    #[inline]
     pub fn truncate(&mut self, n: usize) {
         self.end = self.start + n.min(self.len()) as u32;
         self.handle.set_filled(self.end);
@@ -79,6 +82,7 @@ impl Frame {
         self.handle.bytes_mut(start, old)
     }
     /// Appends what fits of `octets`, and tells how many fitted. They are copied, and counted.
+    #[inline]
     pub fn extend(&mut self, octets: &[u8]) -> usize {
         let count = self.handle.append(self.end, octets);
         self.end += count as u32;

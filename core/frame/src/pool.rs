@@ -2,7 +2,7 @@
 //! Owns: classes, the budget, the reserve for control segments, the figures.
 //! Must not know: memory (`raw`), the order of free lists (`blocks`).
 
-use crate::blocks::{BLOCK_OCTETS, HEADER_OCTETS, Kind};
+use crate::blocks::{BLOCK_OCTETS, Kind};
 use crate::frame::Frame;
 use crate::raw::{Handle, Pool};
 use crate::slice::FrameSlice;
@@ -92,19 +92,21 @@ impl FramePool {
     #[inline]
     pub fn take(&self, class: Class, headroom: usize) -> Option<Frame> {
         let kind = class.kind();
-        let handle = self.raw.take(kind).or_else(|| self.take_again(kind))?;
-        Some(Frame::new(handle, headroom))
+        let start = start(kind, headroom);
+        let handle = self.raw.take(kind, start).or_else(|| self.take_again(kind, start))?;
+        Some(Frame::fresh(handle, start))
     }
 
     /// An empty small frame for a segment that must not fail for want of memory: an
     /// acknowledgement, a reset. Takes from the reserve when all else is used up.
     #[inline]
     pub fn take_control(&self, headroom: usize) -> Option<Frame> {
-        let handle = match self.raw.take(Kind::Small) {
+        let start = start(Kind::Small, headroom);
+        let handle = match self.raw.take(Kind::Small, start) {
             Some(handle) => handle,
-            None => self.take_reserved()?,
+            None => self.take_reserved(start)?,
         };
-        Some(Frame::new(handle, headroom))
+        Some(Frame::fresh(handle, start))
     }
 
     /// A copy of `octets` with `headroom` octets in front, in the smallest frame that holds both.
@@ -120,7 +122,7 @@ impl FramePool {
 
     /// Octets of a fresh frame of `class`, headroom included.
     pub const fn data_octets(class: Class) -> usize {
-        class.kind().octets() - HEADER_OCTETS
+        class.kind().capacity() as usize
     }
 
     /// Octets of memory a frame of `class` takes. Frames of a class never overlap and lie at
@@ -162,15 +164,27 @@ impl FramePool {
 
     /// Takes home the frames that other threads have given up, and tells how many. Cheap when
     /// there are none: call it every turn.
+    #[inline]
     pub fn reclaim(&self) -> usize {
         self.raw.reclaim()
     }
 
     /// Whether more than seven eighths of the budget are used: less than one eighth is left that
     /// data could be put in.
+    #[inline]
     pub fn is_tight(&self) -> bool {
+        !self.raw.blocks().has_an_eighth_unopened() && self.lacks_an_eighth()
+    }
+
+    #[cold]
+    fn lacks_an_eighth(&self) -> bool {
         let blocks = self.raw.blocks();
-        blocks.available_octets() < blocks.budget_octets() / 8
+        let tight = || blocks.available_octets() < blocks.budget_octets() / 8;
+        // A block all of whose frames are on shelves counts only when they are back in it.
+        tight() && {
+            self.raw.clear_shelves();
+            tight()
+        }
     }
 
     /// Whether both handles are of one pool.
@@ -183,9 +197,9 @@ impl FramePool {
     }
 
     #[cold]
-    fn take_again(&self, kind: Kind) -> Option<Handle> {
-        self.reclaim();
-        let handle = self.raw.take(kind);
+    fn take_again(&self, kind: Kind, start: u32) -> Option<Handle> {
+        self.gather();
+        let handle = self.raw.take(kind, start);
         if handle.is_none() {
             self.raw.count_refused();
         }
@@ -193,14 +207,27 @@ impl FramePool {
     }
 
     #[cold]
-    fn take_reserved(&self) -> Option<Handle> {
-        self.reclaim();
-        let handle = self.raw.take(Kind::Small).or_else(|| self.raw.take(Kind::Reserve));
+    fn take_reserved(&self, start: u32) -> Option<Handle> {
+        self.gather();
+        let small = self.raw.take(Kind::Small, start);
+        let handle = small.or_else(|| self.raw.take(Kind::Reserve, start));
         if handle.is_none() {
             self.raw.count_refused();
         }
         handle
     }
+
+    /// Makes all that is at home available to every class.
+    fn gather(&self) {
+        self.reclaim();
+        self.raw.clear_shelves();
+    }
+}
+
+/// Where a frame begins that is asked for with `headroom`.
+#[inline]
+fn start(kind: Kind, headroom: usize) -> u32 {
+    headroom.min(kind.capacity() as usize) as u32
 }
 
 impl core::fmt::Debug for FramePool {

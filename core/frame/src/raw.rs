@@ -4,12 +4,14 @@
 //! Must not know: what the octets mean, or which frame is best taken (`blocks`).
 //!
 //! The rules everything below rests on:
-//! 1. A frame is *out* from `Pool::take` until its count falls to zero at home. Only then is its
-//!    header written as a whole; while it is out, its home thread alone touches `refs`, `filled`.
+//! 1. A frame is *out* from `Pool::take` until its count falls to zero at home. Its header is
+//!    written as a whole when a block gives it; while it is out, its home thread alone touches
+//!    `refs` and `filled`, and when it is at home nobody else touches any of it.
 //! 2. Octets below `filled` are never written while two references exist; octets from `filled`
 //!    on are never read through a shared reference. So appending never meets a reader.
 //! 3. Another thread touches only `returned` (atomic), `next` (by whoever moved `returned` off
 //!    zero), `home`, which never changes, and the octets its own reference covers.
+//!    At home, on a shelf or in a block, `returned` is zero: nobody has a reference to give up.
 //! 4. The pool is freed by whoever takes away its last reference: see `close`.
 //! 5. `Pool::region` tells where the region is, for a device whose kernel or hardware reads and
 //!    writes frames by itself. Whoever makes that happen does so by unsafe code of their own, and
@@ -34,11 +36,11 @@ const REGION_ALIGN: usize = 4096;
 #[repr(C, align(32))]
 struct Header {
     home: NonNull<Core>,
-    /// Link of the list of frames on their way home.
+    /// Link of the list of frames on their way home, or on a shelf.
     next: Cell<*mut Header>,
     /// References, lent ones included until they are counted at home.
     refs: Cell<u32>,
-    /// Data octets that may hold something; in a frame at home, the link of the free list.
+    /// Data octets that may hold something; in a frame of a block, the link of the free list.
     filled: Cell<u32>,
     /// References given up on other threads and not yet counted.
     returned: AtomicU32,
@@ -57,6 +59,8 @@ struct Shared {
 }
 
 struct Core {
+    /// Frames at home that are taken first, the last to come in front: one list per kind.
+    shelves: [Cell<*mut Header>; 4],
     blocks: Blocks,
     /// References on the home thread: pools and handles.
     local: Cell<usize>,
@@ -95,6 +99,7 @@ impl Pool {
         // SAFETY: `skip` is below REGION_ALIGN, which the allocation has in excess.
         let base = unsafe { allocation.add(skip) };
         let core = Core {
+            shelves: [const { Cell::new(ptr::null_mut()) }; 4],
             blocks: Blocks::new(blocks, reserved),
             local: Cell::new(1),
             lent: Cell::new(0),
@@ -118,29 +123,39 @@ impl Pool {
         unsafe { self.0.as_ref() }
     }
 
-    /// A frame of `kind` with nothing in it; `None` when the budget is used up.
+    /// A frame of `kind` whose filled mark is at `start`, or its end if that is nearer; `None` when
+    /// the budget is used up.
     #[inline]
-    pub(crate) fn take(&self, kind: Kind) -> Option<Handle> {
+    pub(crate) fn take(&self, kind: Kind, start: u32) -> Option<Handle> {
         let core = self.core();
-        let place = core.blocks.take(kind, |place| core.link_of(place))?;
-        let header = core.header_at(place);
-        let fresh = Header {
-            home: self.0,
-            next: Cell::new(ptr::null_mut()),
-            refs: Cell::new(1),
-            filled: Cell::new(0),
-            returned: AtomicU32::new(0),
-            place,
+        let frame = match core.off_shelf(kind) {
+            Some(frame) => frame,
+            None => core.off_block(self.0, kind)?,
         };
         // Not safely: the header lies in raw memory.
-        // SAFETY: `place` came from the block table, so it lies in the region, aligned, and no
-        // one else refers to it (rule 1).
-        unsafe { header.write(fresh) };
+        // SAFETY: it was written when the frame's block gave it, and the frame has just left home:
+        // no one else refers to it (rule 1).
+        let header = unsafe { frame.as_ref() };
+        header.refs.set(1);
+        header.filled.set(start.min(kind.capacity()));
         core.local.set(core.local.get() + 1);
-        Some(Handle(header))
+        Some(Handle(frame))
+    }
+
+    /// Puts the frames of all shelves back into their blocks, which may then serve other kinds.
+    pub(crate) fn clear_shelves(&self) {
+        let core = self.core();
+        for kind in Kind::ALL {
+            while let Some(frame) = core.off_shelf(kind) {
+                // Not safely: the header lies in raw memory.
+                // SAFETY: written when the frame's block gave it; no one else refers to it.
+                core.to_block(unsafe { frame.as_ref() });
+            }
+        }
     }
 
     /// Counts home the references given up on other threads. Frames that came home.
+    #[inline]
     pub(crate) fn reclaim(&self) -> usize {
         let core = self.core();
         if core.shared.arrivals.load(Acquire).is_null() {
@@ -150,6 +165,7 @@ impl Pool {
     }
 
     /// The block table, for its figures.
+    #[inline]
     pub(crate) fn blocks(&self) -> &Blocks {
         &self.core().blocks
     }
@@ -211,8 +227,52 @@ impl Core {
         unsafe { self.header_at(place).as_ref() }.filled.get() as u16
     }
 
+    /// The frame of `kind` that came home last.
+    #[inline]
+    fn off_shelf(&self, kind: Kind) -> Option<NonNull<Header>> {
+        let shelf = &self.shelves[kind as usize];
+        let frame = NonNull::new(shelf.get())?;
+        // Not safely: the header lies in raw memory.
+        // SAFETY: frames on a shelf are at home, their headers written (`off_block`).
+        shelf.set(unsafe { frame.as_ref() }.next.get());
+        self.blocks.unshelve(kind);
+        Some(frame)
+    }
+
+    /// A frame of a block, its header new. `home` is this core.
+    #[inline(never)]
+    fn off_block(&self, home: NonNull<Core>, kind: Kind) -> Option<NonNull<Header>> {
+        let place = self.blocks.take(kind, |place| self.link_of(place))?;
+        let header = self.header_at(place);
+        let fresh = Header {
+            home,
+            next: Cell::new(ptr::null_mut()),
+            refs: Cell::new(0),
+            filled: Cell::new(0),
+            returned: AtomicU32::new(0),
+            place,
+        };
+        // Not safely: the header lies in raw memory.
+        // SAFETY: `place` came from the block table, so it lies in the region, aligned, and no
+        // one else refers to it (rule 1).
+        unsafe { header.write(fresh) };
+        Some(header)
+    }
+
+    /// Takes a frame home whose last reference is gone.
     #[inline]
     fn give(&self, header: &Header) {
+        let line = header.place.line();
+        if self.blocks.shelve(line) {
+            let shelf = &self.shelves[line];
+            header.next.set(shelf.replace(ptr::from_ref(header).cast_mut()));
+        } else {
+            self.to_block(header);
+        }
+    }
+
+    #[cold]
+    fn to_block(&self, header: &Header) {
         header.filled.set(u32::from(self.blocks.give(header.place)));
     }
 
@@ -269,7 +329,7 @@ impl Handle {
     /// Data octets the frame has.
     #[inline]
     pub(crate) fn capacity(&self) -> u32 {
-        (self.kind().octets() - HEADER_OCTETS) as u32
+        self.header().place.capacity()
     }
     /// Whether no other reference exists, on any thread.
     #[inline]
@@ -335,6 +395,7 @@ impl Handle {
     }
 
     /// Appends what fits of `octets`, when the filled mark is at `at`. Octets appended.
+    #[inline]
     pub(crate) fn append(&mut self, at: u32, octets: &[u8]) -> usize {
         if self.header().filled.get() != at {
             return 0;
@@ -404,12 +465,13 @@ impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
         let header = self.header();
+        let home = header.home;
         let refs = header.refs.get() - 1;
         header.refs.set(refs);
         if refs == 0 {
             self.home().give(header);
         }
-        release_local(header.home);
+        release_local(home);
     }
 }
 

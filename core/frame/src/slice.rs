@@ -18,6 +18,7 @@ pub struct FrameSlice {
 const _: () = assert!(size_of::<FrameSlice>() <= 16 && size_of::<Option<FrameSlice>>() <= 16);
 
 impl FrameSlice {
+    #[inline]
     pub(crate) fn from_parts(handle: Handle, offset: u32, len: u32) -> FrameSlice {
         FrameSlice { handle, offset, len }
     }
@@ -63,6 +64,7 @@ impl FrameSlice {
         part
     }
     /// Takes the first `n` octets off into a slice of their own; at most all.
+    #[inline]
     pub fn split_to(&mut self, n: usize) -> FrameSlice {
         let mut front = self.clone();
         front.truncate(n);
@@ -100,6 +102,7 @@ impl FrameSlice {
     /// Appends what fits of `octets` in place, and tells how many fitted: none when the slice
     /// does not reach to where its frame is filled, or the frame is full. Other slices of the
     /// frame do not see it. They are copied, and counted.
+    #[inline]
     pub fn try_extend(&mut self, octets: &[u8]) -> usize {
         let end = self.offset + self.len;
         // Alone, what was cut off behind can be written again.
@@ -144,10 +147,12 @@ impl FrameSlice {
         self.handle.region_offset() + self.offset as usize
     }
     /// Whether both are of one frame.
+    #[inline]
     pub fn shares_frame(&self, other: &FrameSlice) -> bool {
         self.handle.is(&other.handle)
     }
     /// Grows over `next` when it is the octets right behind this slice.
+    #[inline]
     pub(crate) fn join(&mut self, next: &FrameSlice) -> bool {
         let adjacent = self.offset + self.len == next.offset && self.shares_frame(next);
         if adjacent {
@@ -155,6 +160,7 @@ impl FrameSlice {
         }
         adjacent
     }
+    #[inline]
     pub(crate) fn count_copied(&self, octets: usize) {
         self.handle.count_copied(octets);
     }

@@ -10,6 +10,7 @@ use usertcp_base::{Ecn, FlowKey, Purpose};
 use usertcp_frame::FrameSlice;
 use usertcp_wire::{checksum, ipv4, ipv6, tcp};
 
+use crate::address::is_v4;
 use crate::{DEFAULT_TTL, Ip, ip_address};
 
 /// What the layers above decide about a packet's IP header.
@@ -118,8 +119,14 @@ impl Ip {
     }
 
     /// A flow label: constant for a flow and a `salt`, not to be guessed from outside. A new
-    /// salt, say after a timeout, asks the network for another path (RFC 6437 §3).
+    /// salt, say after a timeout, asks the network for another path (RFC 6437 §3). Zero for IPv4,
+    /// which has none.
+    #[inline]
     pub fn flow_label(&self, flow: &FlowKey, salt: u32) -> u32 {
+        if is_v4(&flow.remote) { 0 } else { self.label(flow, salt) }
+    }
+
+    fn label(&self, flow: &FlowKey, salt: u32) -> u32 {
         let mut message = [0; 26];
         let (key, rest) = message.split_at_mut(22);
         key.copy_from_slice(&flow.octets());

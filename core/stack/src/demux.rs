@@ -4,21 +4,25 @@
 //! Must not know: what a record is; the key lives there and is asked for through a closure.
 //! Implements: AT-23: the hash is keyed with a secret, so nobody outside can aim at one chain.
 
+mod hash;
+
+use hash::FlowHash;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use usertcp_base::{FlowKey, Purpose, Secrets};
+use usertcp_base::{FlowKey, Secrets};
 
 /// The table. Fingerprints are compared first, then the key in the record.
 #[derive(Debug)]
 pub struct Demux {
     table: HashTable<u32>,
-    secrets: Secrets,
+    hash: FlowHash,
 }
 
 impl Demux {
     /// A table with room for `capacity` connections, so that no insertion ever rebuilds it whole.
     pub fn new(secrets: Secrets, capacity: u32) -> Demux {
-        Demux { table: HashTable::with_capacity(capacity as usize), secrets }
+        let hash = FlowHash::new(&secrets);
+        Demux { table: HashTable::with_capacity(capacity as usize), hash }
     }
 
     /// Connections in the table.
@@ -31,20 +35,20 @@ impl Demux {
         self.table.is_empty()
     }
 
-    /// The record of `key`.
-    pub fn find(&self, key: &FlowKey, key_of: impl Fn(u32) -> FlowKey) -> Option<u32> {
-        let hash = hash(&self.secrets, key);
-        self.table.find(hash, |index| key_of(*index) == *key).copied()
+    /// The record of `key`; `is_of` tells whether the record at an index has it.
+    #[inline]
+    pub fn find(&self, key: &FlowKey, is_of: impl Fn(u32) -> bool) -> Option<u32> {
+        self.table.find(self.hash.of(key), |index| is_of(*index)).copied()
     }
 
     /// Enters `index` under `key`; false when another record has that key already.
     #[must_use]
     pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
-        let secrets = &self.secrets;
+        let hash = &self.hash;
         let entry = self.table.entry(
-            hash(secrets, key),
+            hash.of(key),
             |other| key_of(*other) == *key,
-            |other| hash(secrets, &key_of(*other)),
+            |other| hash.of(&key_of(*other)),
         );
         match entry {
             Entry::Occupied(_) => false,
@@ -57,7 +61,7 @@ impl Demux {
 
     /// Removes `index`, which was entered under `key`; false when it was not there.
     pub fn remove(&mut self, key: &FlowKey, index: u32) -> bool {
-        match self.table.find_entry(hash(&self.secrets, key), |other| *other == index) {
+        match self.table.find_entry(self.hash.of(key), |other| *other == index) {
             Ok(entry) => {
                 entry.remove();
                 true
@@ -65,10 +69,6 @@ impl Demux {
             Err(_) => false,
         }
     }
-}
-
-fn hash(secrets: &Secrets, key: &FlowKey) -> u64 {
-    secrets.hash_internal(Purpose::Demux, &key.octets())
 }
 
 #[cfg(test)]

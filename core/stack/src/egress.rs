@@ -13,19 +13,19 @@
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use alloc::collections::VecDeque;
-use usertcp_base::{DropReason, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{Outgoing, PollSegment, Reply, SendRoom};
+use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
 const HEADROOM: usize = 40 + 16;
 /// A payload up to this long is copied next to its header.
-const COPIED_OCTETS: usize = 128;
+pub(crate) const COPIED_OCTETS: usize = 128;
 /// Largest payload of a super-segment: an IP packet has at most 65,535 octets, headers included.
 const SUPER_SEGMENT_OCTETS: u32 = 65_535 - 120;
 /// Packets that may wait outside a batch: replies made while packets arrive.
@@ -106,6 +106,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = anchor.body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let tcb = self.table.hot.at_mut(hot)?;
+        match tcb.poll_usual(&mut self.common.env(now, id), &room) {
+            Given::Segment(segment) => {
+                self.turn_over(now, id, segment.last);
+                let packet = match self.auth.is_idle() {
+                    true => self.pack_usual(&flow, segment, frame),
+                    false => self.pack(&flow, segment.into(), frame),
+                };
+                self.put_or_count(now, id, batch, packet);
+                return None;
+            }
+            Given::Nothing => {
+                self.rearm(now, id);
+                return Some(frame);
+            }
+            Given::Unusual => {}
+        }
+        let tcb = self.table.hot.at_mut(hot)?;
         let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
         let PollSegment::Segment(segment) = outcome else {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
@@ -116,12 +133,32 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.rearm(now, id);
             return Some(frame);
         };
-        self.transmit.push(index);
-        match self.pack(&flow, segment, frame) {
+        self.turn_over(now, id, segment.last);
+        let packet = self.pack(&flow, segment, frame);
+        self.put_or_count(now, id, batch, packet);
+        None
+    }
+
+    /// The connection had its segment: it goes behind the others, or has nothing left to send.
+    fn turn_over(&mut self, now: Instant, id: ConnId, last: bool) {
+        if last {
+            self.rearm(now, id);
+        } else {
+            self.transmit.push(id.slot);
+        }
+    }
+
+    fn put_or_count(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        batch: &mut TxBatch,
+        packet: Option<Packet>,
+    ) {
+        match packet {
             Some(packet) => self.put(batch, packet),
             None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
         }
-        None
     }
 
     /// The largest payload one packet may carry; a connection takes its MSS when that is more.
@@ -154,7 +191,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Makes a packet of a segment. `frame` is for the headers.
     fn pack(&mut self, flow: &FlowKey, segment: Outgoing, frame: Frame) -> Option<Packet> {
-        let Outgoing { mut reply, payload, gso_octets } = segment;
+        let Outgoing { mut reply, payload, gso_octets, .. } = segment;
         reply.header.source_port = flow.local_port;
         reply.header.destination_port = flow.remote_port;
         let signs = self.reserve_auth(flow, &mut reply);
@@ -207,7 +244,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Some(Packet { offload, octets })
     }
 
-    fn count_out(&mut self, payload: &Chain) {
+    pub(crate) fn count_out(&mut self, payload: &Chain) {
         let counters = &mut self.common.counters;
         counters.segments_out = counters.segments_out.wrapping_add(1);
         counters.payload_octets_out =
@@ -215,11 +252,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-fn gso_kind(ip_octets: u16) -> GsoKind {
+pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {
     if ip_octets == 20 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }
 }
 
-fn sum_of(pseudo: u32, payload: &Chain) -> u32 {
+pub(crate) fn sum_of(pseudo: u32, payload: &Chain) -> u32 {
     let mut sum = Running::from_partial(pseudo);
     for slice in payload.slices() {
         sum.add(slice);

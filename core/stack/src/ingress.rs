@@ -19,14 +19,22 @@ use usertcp_wire::tcp::{self, Flags};
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets arrived. All of `packets` are taken.
     pub fn handle_frames(&mut self, now: Instant, packets: &mut RxBatch) {
-        while let Some(packet) = packets.pop() {
-            self.handle_packet(now, packet);
+        while let Some(mut packet) = packets.pop() {
+            self.handle_packet(now, &mut packet);
         }
     }
 
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: Packet) {
+    #[inline]
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
+        if !self.handle_usual(now, packet) {
+            self.handle_any(now, core::mem::take(packet));
+        }
+    }
+
+    /// A packet of whatever shape.
+    fn handle_any(&mut self, now: Instant, packet: Packet) {
         match self.ip.input(now, packet, &self.common.pool) {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
@@ -39,6 +47,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Input::Consumed => {}
             Input::Drop(reason) => self.common.drop_packet(None, now, reason),
         }
+        self.count_network_drops(now);
     }
 
     fn handle_tcp(&mut self, now: Instant, input: TcpInput) {
@@ -191,6 +200,11 @@ fn read(input: &TcpInput) -> Result<(tcp::Header, tcp::Options, usize), DropReas
     tcp::parse(first, input.octets.len())
 }
 
+/// Wire segments of a super-segment.
+pub(crate) fn segments_in(payload_octets: usize, segment_octets: u16) -> u16 {
+    payload_octets.div_ceil(usize::from(segment_octets.max(1))).clamp(1, 65_535) as u16
+}
+
 fn into_segment(
     input: TcpInput,
     header: tcp::Header,
@@ -200,7 +214,7 @@ fn into_segment(
     let mut payload = input.octets;
     payload.advance(header_octets);
     let wire_segments = match input.gso_octets {
-        Some(octets) => payload.len().div_ceil(usize::from(octets.max(1))).clamp(1, 65_535) as u16,
+        Some(octets) => segments_in(payload.len(), octets),
         None => 1,
     };
     Segment { header, options, payload, ecn: input.ecn, wire_segments }

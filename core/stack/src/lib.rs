@@ -36,6 +36,7 @@ mod shard;
 pub mod slab;
 mod table;
 mod turn;
+mod usual;
 mod watch;
 pub mod wheel;
 

@@ -95,10 +95,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .and(Pending::SOFT_ERROR.when(effects.soft_error));
         self.events.add(id.slot, anchor, notices);
         match effects.ended {
-            Some(ended) => self.end(now, id, ended),
+            Some(ended) => self.end(now, id, *ended),
             None => {
                 if effects.transmit {
                     self.transmit.push(id.slot);
+                    // Who waits to transmit is asked for a deadline when nothing is left to send.
+                    if anchor.links.is_linked() {
+                        return;
+                    }
                 }
                 self.rearm(now, id);
             }

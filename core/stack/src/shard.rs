@@ -20,6 +20,7 @@ use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
 use crate::table::Table;
+use crate::usual::LastLocal;
 use crate::watch::Watch;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -37,6 +38,7 @@ pub struct Shard<C, O> {
     pub(crate) listeners: Listeners<Profile<C>>,
     pub(crate) common: Common<O>,
     pub(crate) ip: Ip,
+    pub(crate) last_local: LastLocal,
     pub(crate) device: DeviceFacts,
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
@@ -118,6 +120,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             table: Table::new(&secrets, &limits, now),
             listeners: Listeners::new(secrets.clone(), &limits),
             ip,
+            last_local: LastLocal::default(),
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             fast_open_keys: Keys::new(&secrets),

@@ -52,7 +52,10 @@ impl<C> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        let index = self.demux.find(flow, |index| flow_of(&self.anchors, index))?;
+        let anchors = &self.anchors;
+        let index = self
+            .demux
+            .find(flow, |index| anchors.at(index).is_some_and(|anchor| anchor.flow == *flow))?;
         self.anchors.id_at(index)
     }
 

@@ -6,7 +6,7 @@
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_device::Queue;
+use usertcp_device::{Queue, RxBatch};
 
 /// What a turn leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,9 +50,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.shed(now);
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
-        while let Some(packet) = self.rx.pop() {
+        let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
+        for packet in burst.iter_mut() {
             self.handle_packet(now, packet);
         }
+        burst.clear();
+        self.rx = burst;
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
         if more {
             let counters = &mut self.common.counters;

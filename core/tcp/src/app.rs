@@ -69,22 +69,7 @@ impl<C: CongestionController> Tcb<C> {
     fn after_read<O: Observer>(&mut self, env: &mut Env<'_, O>, count: usize) -> Effects {
         let mut effects = Effects::default();
         if count > 0 {
-            // No connection is promised more than an eighth of what is free at the time.
-            let stats = env.pool.stats();
-            let free = stats.budget_octets.saturating_sub(stats.used_octets);
-            let share = u32::try_from(free / 8).unwrap_or(u32::MAX);
-            let bounds = Bounds {
-                largest: match self.settings.receive_buffer_octets {
-                    0 => env.limits.receive_buffer_octets.min(share),
-                    fixed => fixed,
-                },
-                mss: self.receive_mss(),
-                tight: env.pool.is_tight(),
-            };
-            let octets = u32::try_from(count).unwrap_or(u32::MAX);
-            if self.autotune.on_copied(env.now, octets, &bounds) == Resized::Same && bounds.tight {
-                self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
-            }
+            self.resize_buffer(env, u32::try_from(count).unwrap_or(u32::MAX));
             let holding = self.holding();
             if self.halves.recv() == RecvHalf::Open
                 && self.advertise.update_due(self.receiver.nxt(), &holding, self.receive_mss())
@@ -95,6 +80,31 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.end_if_over(env, &mut effects);
         effects
+    }
+
+    /// The reader took `octets`: the buffer follows, once a round trip.
+    fn resize_buffer<O: Observer>(&mut self, env: &Env<'_, O>, octets: u32) {
+        let tight = env.pool.is_tight();
+        if self.autotune.is_due(env.now, octets) {
+            // No connection is promised more than an eighth of what is free at the time.
+            let stats = env.pool.stats();
+            let free = stats.budget_octets.saturating_sub(stats.used_octets);
+            let share = u32::try_from(free / 8).unwrap_or(u32::MAX);
+            let bounds = Bounds {
+                largest: match self.settings.receive_buffer_octets {
+                    0 => env.limits.receive_buffer_octets.min(share),
+                    fixed => fixed,
+                },
+                mss: self.receive_mss(),
+                tight,
+            };
+            if self.autotune.on_copied(env.now, octets, &bounds) == Resized::Grown {
+                return;
+            }
+        }
+        if tight {
+            self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
+        }
     }
 
     /// Gives up what waits out of order: memory is short, and the peer still has it (RFC 2018 §8).
@@ -110,6 +120,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Closes the sending side: what is queued goes out, then FIN (E-27).
     pub fn shutdown_write<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        self.unpredict();
         let mut effects = Effects::default();
         let _ = self.halves.apply(Move::Close);
         self.settle(env, &mut effects);
@@ -120,6 +131,7 @@ impl<C: CongestionController> Tcb<C> {
     /// promised, until the sending side is closed too: then new data is answered by a reset, for
     /// nobody will ever read it (SHLD-3).
     pub fn shutdown_read(&mut self) {
+        self.unpredict();
         self.rare.shut_read();
     }
 
@@ -130,6 +142,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
     pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        self.unpredict();
         let over = matches!(self.halves.state(), StateName::TimeWait | StateName::Closed);
         if self.receiver.queued() > 0 && !over {
             return self.end_by_reset(env);
@@ -142,6 +155,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Ends the connection at once: with a reset (E-28), unless all of both streams has been sent
     /// (RFC 9293 §3.10.5: CLOSING, LAST-ACK and TIME-WAIT go without one).
     pub fn abort<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        self.unpredict();
         let all_sent = self.queue.is_empty() && self.fin_sent();
         let then = match self.halves.state() {
             StateName::TimeWait => Then::TimeWait { record: self.time_wait(), reply: None },
@@ -159,6 +173,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Marks everything written so far as urgent (MUST-30; new applications should not, SHLD-13).
     pub fn mark_urgent_written(&mut self) {
+        self.unpredict();
         if self.halves.send() == SendHalf::Open {
             self.snd.up = Some(self.fin_seq());
         }
@@ -180,6 +195,7 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         settings: Rc<Settings>,
     ) -> Effects {
+        self.unpredict();
         if settings.keep_alive.enabled && !self.settings.keep_alive.enabled {
             self.keep_alive.on_heard();
             self.last_heard = env.now;
@@ -193,6 +209,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Sends what Nagle or a cork holds back.
     pub fn flush(&mut self) {
+        self.unpredict();
         if self.unsent_octets() > 0 {
             self.owed.partial = true;
         }
@@ -200,6 +217,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The network said something about a segment of ours (RFC 5927).
     pub fn handle_signal<O: Observer>(&mut self, env: &mut Env<'_, O>, signal: &Signal) -> Effects {
+        self.unpredict();
         let mut effects = Effects::default();
         if !signal.seq.within(self.snd.una, self.snd.nxt) {
             return effects;

@@ -101,6 +101,10 @@ impl EcnState {
         }
     }
 
+    /// ECN of either kind was agreed on.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.0.is_some()
+    }
     /// Our data is ECN-capable.
     pub(crate) fn is_on(&self) -> bool {
         self.0.as_ref().is_some_and(|both| match &both.kind {

@@ -1,6 +1,7 @@
 //! What a call on a connection brings about. Owns: `Effects`, `Ended`. Must not know: who acts.
 
 use crate::close::TimeWait;
+use alloc::boxed::Box;
 use usertcp_base::CloseReason;
 
 /// What the caller has to see to after a call. Every field is a fact, none is an order of calls.
@@ -21,8 +22,8 @@ pub struct Effects {
     pub path_suspect: bool,
     /// A soft error was reported by the network.
     pub soft_error: bool,
-    /// The connection is over.
-    pub ended: Option<Ended>,
+    /// The connection is over. In a box: of thousands of calls one brings this about.
+    pub ended: Option<Box<Ended>>,
 }
 
 /// The end of a connection.
@@ -58,7 +59,7 @@ impl Effects {
     }
     /// These effects, and the connection ended.
     pub fn and_ended(mut self, reason: CloseReason, then: Then) -> Effects {
-        self.ended = Some(Ended { reason, then });
+        self.ended = Some(Box::new(Ended { reason, then }));
         self.readable = true;
         self.writable = true;
         self

@@ -28,6 +28,7 @@ mod keepalive;
 mod mtu;
 mod open;
 pub mod pace;
+mod predicted;
 mod rare;
 pub mod recovery;
 pub mod recv;
@@ -55,6 +56,7 @@ pub use open::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
     HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
 };
+pub use predicted::{Given, UsualOutgoing, UsualSegment};
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};

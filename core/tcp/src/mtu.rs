@@ -120,6 +120,10 @@ impl PathMtu {
             mss => mss.max(1).saturating_add(HEADER_OCTETS),
         }
     }
+    /// A size is looked for, or doubted.
+    pub(crate) fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
     fn search_mut(&mut self) -> &mut Search {
         let fresh = Search::new(self.ceiling_octets);
         self.search.get_or_insert_with(|| Box::new(fresh))

@@ -74,6 +74,10 @@ impl Rare {
     pub fn shut_read(&mut self) {
         self.0.get_or_insert_default().read_shut = true;
     }
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
     fn tidy(&mut self) {
         if self.0.as_deref() == Some(&Parts::default()) {
             self.0 = None;

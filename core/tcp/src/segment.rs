@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub payload: Chain,
     /// When the payload is more than one segment: octets of payload per wire segment.
     pub gso_octets: Option<u16>,
+    /// No other segment follows: there is no need to poll again.
+    pub last: bool,
 }
 
 /// A segment without payload, as a value that can be kept.
@@ -86,6 +88,6 @@ impl Reply {
 
     /// With no payload.
     pub fn without_payload(self) -> Outgoing {
-        Outgoing { reply: self, payload: Chain::default(), gso_octets: None }
+        Outgoing { reply: self, payload: Chain::default(), gso_octets: None, last: false }
     }
 }

@@ -13,6 +13,7 @@ use crate::keepalive::KeepAliveState;
 use crate::mtu::PathMtu;
 use crate::open::{Opening, timestamp_clock};
 use crate::pace::Pacer;
+use crate::predicted::Prediction;
 use crate::rare::Rare;
 use crate::recovery::{Recovery, RecoverySettings, RecoveryStart};
 use crate::recv::ack_policy::{AckPolicy, AckSettings};
@@ -54,6 +55,8 @@ pub struct Tcb<C> {
     pub(crate) timestamp_offset: u32,
     // Both.
     pub(crate) halves: Halves,
+    /// Whether the predicted path may be taken.
+    pub(crate) prediction: Prediction,
     pub(crate) owed: Owed,
     pub(crate) wants: Wants,
     pub(crate) challenge: Challenge,
@@ -82,14 +85,19 @@ pub struct Tcb<C> {
 /// Segments that must be sent although there may be no data to carry them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Owed {
-    /// A zero-window probe.
-    pub window_probe: bool,
-    /// A keep-alive probe.
-    pub keep_alive: bool,
+    /// A window or keep-alive probe.
+    pub probe: bool,
     /// A partial segment has waited long enough.
     pub partial: bool,
     /// A challenge acknowledgement, already counted by the throttle.
     pub challenge: bool,
+}
+
+impl Owed {
+    /// Whether any of them is.
+    pub(crate) fn anything(&self) -> bool {
+        self.probe || self.partial || self.challenge
+    }
 }
 
 /// What the application was told to wait for, or did.
@@ -150,6 +158,7 @@ impl<C: CongestionController> Tcb<C> {
             },
             timestamp_offset: agreed.timestamps.map_or(0, |timestamps| timestamps.offset),
             halves: Halves::OPEN,
+            prediction: Prediction::Unknown,
             owed: Owed::default(),
             wants: Wants { syn_data: syn_octets > 0, ..Wants::default() },
             challenge: Challenge::default(),

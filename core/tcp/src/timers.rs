@@ -19,17 +19,21 @@ const SUSPECT_AFTER: u8 = 3;
 impl<C: CongestionController> Tcb<C> {
     /// When to come back: the earliest of everything that waits for time.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let timers = [
-            self.recovery.deadline(),
-            self.persist.deadline(),
-            self.acks.deadline(now),
-            Some(self.release),
-            self.keep_alive_deadline(),
-            self.give_up_deadline(),
-            self.persist_deadline(),
-            Some(self.rare.linger()),
-        ];
-        timers.into_iter().flatten().filter(|at| *at != Instant::FAR).min()
+        let mut earliest = self.release.min(self.rare.linger());
+        let mut wait_for = |deadline: Option<Instant>| {
+            if let Some(deadline) = deadline {
+                earliest = earliest.min(deadline);
+            }
+        };
+        wait_for(self.recovery.deadline());
+        wait_for(self.acks.deadline(now));
+        wait_for(self.persist.deadline());
+        if self.settings.keep_alive.enabled {
+            wait_for(self.keep_alive_deadline());
+        }
+        wait_for(self.give_up_deadline());
+        wait_for(self.persist_deadline());
+        (earliest != Instant::FAR).then_some(earliest)
     }
 
     /// Keep-alive waits while anything is outstanding (MUST-26), and rests where silence is all
@@ -66,6 +70,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The deadline may have passed: sees to everything that is due.
     pub fn handle_deadline<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        self.unpredict();
         let mut effects = Effects::default();
         if let Some(reason) = self.run_out(env.now) {
             return self.abandon(env, reason);
@@ -75,7 +80,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         match self.persist.fire(env.now) {
             Persisting::Off | Persisting::Rest => {}
-            Persisting::Window => self.owed.window_probe = true,
+            Persisting::Window => self.owed.probe = true,
             // It is open but small, or company did not come: send what there is.
             Persisting::Partial => self.owed.partial = true,
         }
@@ -173,7 +178,7 @@ impl<C: CongestionController> Tcb<C> {
         match self.keep_alive.fire(now, self.last_heard, &self.settings.keep_alive) {
             KeepAliveDue::NotYet => None,
             KeepAliveDue::Probe => {
-                self.owed.keep_alive = true;
+                self.owed.probe = true;
                 None
             }
             KeepAliveDue::GiveUp => Some(CloseReason::KeepAlive),

@@ -13,6 +13,7 @@ pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 pub mod tcp;
+pub mod usual;
 
 #[cfg(test)]
 extern crate std;

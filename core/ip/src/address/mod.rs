@@ -15,6 +15,7 @@ use core::str::FromStr;
 use usertcp_base::{LocalIndex, RemoteAddr};
 
 /// An address as flow keys hold it: IPv4 as `::ffff:a.b.c.d`.
+#[inline]
 pub const fn remote_address(address: IpAddr) -> RemoteAddr {
     match address {
         IpAddr::V4(address) => RemoteAddr(address.to_ipv6_mapped().octets()),
@@ -25,11 +26,19 @@ pub const fn remote_address(address: IpAddr) -> RemoteAddr {
 /// The address behind the sixteen octets of a flow key.
 #[inline]
 pub fn ip_address(remote: RemoteAddr) -> IpAddr {
-    let address = Ipv6Addr::from(remote.0);
-    match address.to_ipv4_mapped() {
-        Some(address) => IpAddr::V4(address),
-        None => IpAddr::V6(address),
+    if is_v4(&remote) {
+        let [.., a, b, c, d] = remote.0;
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(remote.0))
     }
+}
+
+/// Whether the sixteen octets of a flow key stand for an IPv4 address.
+#[inline]
+pub(crate) fn is_v4(remote: &RemoteAddr) -> bool {
+    const MAPPED: u128 = 0xFFFF_0000_0000;
+    u128::from_be_bytes(remote.0) >> 32 == MAPPED >> 32
 }
 
 /// An address and the length of its network's prefix.

@@ -91,6 +91,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The connection may have something to send, and another deadline.
     pub(crate) fn wake(&mut self, now: Instant, id: ConnId) {
         self.transmit.push(id.slot);
-        self.rearm(now, id);
+        // As in `apply`: it is asked for a deadline when nothing is left to send.
+        if !self.table.anchors.get(id).is_some_and(|anchor| anchor.links.is_linked()) {
+            self.rearm(now, id);
+        }
     }
 }

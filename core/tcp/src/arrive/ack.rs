@@ -134,9 +134,11 @@ impl<C: CongestionController> Tcb<C> {
     /// When the segment whose timestamp comes back was sent.
     pub(super) fn echoed_at(&self, now: Instant, segment: &Segment) -> Option<Instant> {
         let echo = segment.options.timestamps?.echo;
-        if !self.timestamps.is_on() {
-            return None;
-        }
+        if self.timestamps.is_on() { self.sent_at(now, echo) } else { None }
+    }
+
+    /// When what was sent with the timestamp `echo` was sent.
+    pub(crate) fn sent_at(&self, now: Instant, echo: u32) -> Option<Instant> {
         let age_millis = self.timestamp_value(now).wrapping_sub(echo);
         let sent = now.as_millis().checked_sub(u64::from(age_millis))?;
         // An echo from the future, or older than any timeout, is nonsense.

@@ -14,6 +14,7 @@ use crate::close::{TimeWait, TimeWaitTimestamps};
 use crate::effects::{Effects, Then};
 use crate::env::Env;
 use crate::halves::StateName;
+use crate::predicted::UsualSegment;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
@@ -32,9 +33,16 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         mut segment: Segment,
     ) -> Effects {
+        if let Some(usual) = UsualSegment::of(&segment)
+            && let Some(effects) = self.handle_usual(env, &usual, &mut segment.payload)
+        {
+            return effects;
+        }
+        self.unpredict();
         let mut effects = Effects::default();
         let _ = self.steps(env, &mut segment, &mut effects);
         self.settle(env, &mut effects);
+        self.predict();
         effects
     }
 

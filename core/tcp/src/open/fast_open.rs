@@ -52,12 +52,14 @@ impl<C: CongestionController> Tcb<C> {
     /// due, within the throttle. The handshake's record cannot make it: it does not know what was
     /// announced since.
     pub fn owe_challenge<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        self.unpredict();
         self.challenge(env);
         Effects { transmit: true, ..Effects::default() }
     }
 
     /// The peer acknowledged our SYN-ACK. The segment that did is to be handled next.
     pub fn complete_fast_open<O: Observer>(&mut self, env: &mut Env<'_, O>, opening: &Opening) {
+        self.unpredict();
         self.recovery.on_handshake_completed(env.now, opening.rtt, opening.lost);
         self.established = env.now;
         self.progress = env.now;

@@ -20,6 +20,7 @@ mod delivery;
 mod expiry;
 mod mtu_probe;
 mod newreno;
+mod predicted;
 mod prr;
 mod rack;
 mod ranges;

@@ -103,6 +103,18 @@ impl Rack {
         }
         self.reordering_seen |= tally.reordered;
     }
+    /// The same of an acknowledgement of originals in order, the last of which is `last`; `una` is
+    /// where SND.UNA is now.
+    pub(super) fn on_plain_delivered(&mut self, last: &Record, rtt: Span, una: Seq) {
+        if !self.known || last.sent_after(self.sent_at, self.end) {
+            self.sent_at = last.sent_at;
+            self.end = last.end();
+            self.known = true;
+        }
+        self.rtt = micros(rtt);
+        self.fack = self.fack.latest(una);
+        self.end_dsack_round(una);
+    }
     /// Step 4, first half: a reported duplicate widens the window, once per round.
     pub(super) fn widen(&mut self, una: Seq, nxt: Seq) {
         self.end_dsack_round(una);

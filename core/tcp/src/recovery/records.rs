@@ -56,6 +56,10 @@ impl Record {
     pub(super) fn has(&self, mark: u8) -> bool {
         self.marks & mark != 0
     }
+    /// It was sent once and nothing is believed of it.
+    fn is_unmarked(&self) -> bool {
+        self.marks & !Marks::APPLICATION_LIMITED == 0
+    }
     fn unit(&self) -> u32 {
         u32::from(self.mss).max(1)
     }
@@ -191,6 +195,45 @@ impl Records {
                     *self = Records::new();
                 }
                 front
+            }
+        }
+    }
+    /// Takes out the records up to `ack`: how many, the first of them and the last. `None`, and
+    /// nothing is taken, when `ack` is the end of none, or when one of them was ever marked: then more
+    /// follows than that they arrived.
+    pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<(Record, Record)> {
+        match self {
+            Records::Few { len, records } => {
+                let [first, second] = *records;
+                if *len >= 1 && first.is_unmarked() && first.end() == ack {
+                    records[0] = second;
+                    *len -= 1;
+                    return Some((first, first));
+                }
+                let both = *len == 2 && first.is_unmarked() && second.is_unmarked();
+                (both && second.end() == ack).then(|| {
+                    *len = 0;
+                    (first, second)
+                })
+            }
+            Records::Many(queue) => {
+                let mut count = 0;
+                let last = loop {
+                    let record = queue.get(count).filter(|record| record.is_unmarked())?;
+                    count += 1;
+                    if record.end() == ack {
+                        break *record;
+                    }
+                    if record.end().after(ack) {
+                        return None;
+                    }
+                };
+                let first = *queue.front()?;
+                queue.drain(..count);
+                if queue.is_empty() {
+                    *self = Records::new();
+                }
+                Some((first, last))
             }
         }
     }

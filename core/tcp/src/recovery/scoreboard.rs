@@ -141,6 +141,18 @@ impl Scoreboard {
         }
     }
 
+    /// Nothing is SACKed, lost or sent again.
+    pub(super) fn is_plain(&self) -> bool {
+        self.episode.is_none() && self.sums == Sums::default()
+    }
+    /// SND.UNA moves to `ack`, in a plain state: the first and the last record that arrived, or
+    /// nothing happened and the steps of `advance` are needed.
+    pub(super) fn advance_plain(&mut self, ack: Seq) -> Option<(Record, Record)> {
+        let taken = self.records.take_unmarked(ack)?;
+        self.una = ack;
+        Some(taken)
+    }
+
     fn episode(&mut self) -> &mut Episode {
         self.episode.get_or_insert_default()
     }

@@ -66,6 +66,10 @@ impl TailProbe {
     pub(super) fn may_probe(&self) -> bool {
         self.enabled && self.flight == Flight::None && self.fresh_rtt
     }
+    /// No probe is in flight.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.flight == Flight::None
+    }
     pub(super) fn on_sample(&mut self) {
         self.fresh_rtt = true;
     }

@@ -161,6 +161,11 @@ impl AckPolicy {
         }
     }
 
+    /// Whether an acknowledgement is owed now.
+    pub const fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// The deadline of a delayed acknowledgement.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         (self.waiting && !self.due).then(|| self.deadline.instant_near(now))

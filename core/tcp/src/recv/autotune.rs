@@ -108,6 +108,17 @@ impl Autotune {
         self.window_since = now.stamp();
     }
 
+    /// Whether a round trip has passed since the buffer was measured last. If not, `octets` that the
+    /// application took are noted; else [`Autotune::on_copied`] is to be told of them.
+    #[inline]
+    pub fn is_due(&mut self, now: Instant, octets: u32) -> bool {
+        let due = self.rtt != 0 && elapsed(now.stamp(), self.round_since) >= self.rtt;
+        if !due {
+            self.copied = self.copied.saturating_add(octets);
+        }
+        due
+    }
+
     /// The application took `octets`. Once per round trip the buffer is measured against twice
     /// what it took, plus its growth, so that a sender in slow start is never held back.
     pub fn on_copied(&mut self, now: Instant, octets: u32, bounds: &Bounds) -> Resized {

@@ -53,6 +53,11 @@ impl Timestamps {
         self.negotiated
     }
 
+    /// TS.Recent, when the option was agreed on.
+    pub const fn recent(&self) -> u32 {
+        self.recent
+    }
+
     /// What to echo, when the option is in use.
     pub const fn echo(&self) -> Option<u32> {
         if self.negotiated { Some(self.recent) } else { None }

@@ -108,6 +108,39 @@ impl Receiver {
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.held.is_empty() && self.held.fin().is_none()
     }
+    /// Whether it holds nothing out of order and has nothing to report: what comes next is only
+    /// appended.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.finished
+            && self.held.is_empty()
+            && self.held.fin().is_none()
+            && self.sack.is_none()
+            && !self.urgent.is_active()
+    }
+    /// Whether `chain` fits without anything being moved, the buffer being so large.
+    #[inline]
+    pub(crate) fn has_room(&self, chain: &Chain, buffer: u32) -> bool {
+        let most = buffer.saturating_mul(CHARGE_PER_OCTET);
+        self.queue_charge.saturating_add(chain.charge()) <= most
+    }
+    /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
+    /// ones, the next in order.
+    #[inline]
+    pub(crate) fn take_next(&mut self, chain: Chain, octets: u32, charge: u32) {
+        self.nxt += octets;
+        let added = match (self.queue.back(), chain.front()) {
+            (Some(last), Some(front)) if last.shares_frame(front) => {
+                charge.saturating_sub(front.charge())
+            }
+            _ => charge,
+        };
+        self.queue_charge = self.queue_charge.saturating_add(added);
+        if self.queue.is_empty() {
+            self.queue = chain;
+        } else {
+            self.queue.append(chain);
+        }
+    }
     /// The account that `Advertise` needs.
     pub fn holding(&self, buffer: u32) -> Holding {
         let (queued, held, charge) = (self.queued(), self.held.octets(), self.charge());

@@ -51,6 +51,11 @@ impl Urgent {
         }
     }
 
+    /// Whether the mark lies ahead of the reader.
+    pub const fn is_active(&self) -> bool {
+        self.active
+    }
+
     /// Octets from `read` up to the mark, arrived or not; zero outside urgent mode (MUST-33).
     pub fn pending(&self, read: Seq) -> u32 {
         if self.active { self.up.since(read) } else { 0 }

@@ -6,6 +6,7 @@ use super::allow::{Allowed, NewData, new_data};
 use crate::env::Env;
 use crate::halves::SendHalf;
 use crate::pace::Verdict;
+use crate::predicted::Given;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
 use crate::settings::{Manner, TIMESTAMP_OCTETS};
@@ -41,7 +42,7 @@ const SACK_BLOCK_OCTETS: usize = 8;
 const USER_TIMEOUT_OCTETS: u32 = 4;
 
 /// What keeps data back, and until when if time alone will tell.
-pub(super) struct Held {
+pub(crate) struct Held {
     limiter: Limiter,
     until: Option<Instant>,
 }
@@ -62,6 +63,18 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
+        match self.poll_usual(env, room) {
+            Given::Segment(outgoing) => return PollSegment::Segment(outgoing.into()),
+            Given::Nothing => return PollSegment::Blocked(Limiter::Application),
+            Given::Unusual => self.unpredict(),
+        }
+        let outcome = self.poll_by_steps(env, room);
+        self.predict();
+        outcome
+    }
+
+    /// The same, whatever the connection is at.
+    fn poll_by_steps<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> PollSegment {
         if self.ecn.owes_handshake() {
             let reply = self.header(env, Flags::ACK, self.snd.nxt, 0);
             return PollSegment::Segment(reply.without_payload());
@@ -103,11 +116,9 @@ impl<C: CongestionController> Tcb<C> {
     /// Keep-alive and window probes: no data, a sequence number the peer has acknowledged, so that
     /// it must answer with its window (E-10).
     fn poll_probe<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<Outgoing> {
-        if !self.owed.window_probe && !self.owed.keep_alive {
+        if !core::mem::take(&mut self.owed.probe) {
             return None;
         }
-        self.owed.window_probe = false;
-        self.owed.keep_alive = false;
         let reply = self.header(env, Flags::ACK, self.snd.una - 1, 0);
         Some(reply.without_payload())
     }
@@ -288,7 +299,7 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    pub(super) fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
+    pub(crate) fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
         match self.pacer.decide(now, allowance, budget, self.settings.rate_limit) {
             Verdict::Send(octets) => Ok(octets),
             Verdict::Wait(until, limiter) => Err(Held { limiter, until: Some(until) }),
@@ -430,7 +441,7 @@ impl<C: CongestionController> Tcb<C> {
         let mut reply = self.header(env, flags, seq, octets);
         self.mark_urgent(&mut reply, seq);
         let gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
-        Outgoing { reply, payload, gso_octets }
+        Outgoing { reply, payload, gso_octets, last: false }
     }
 
     /// Urgent mode: the pointer is the number after the last urgent octet (MUST-62).
@@ -492,7 +503,7 @@ impl<C: CongestionController> Tcb<C> {
         options
     }
 
-    fn announce_window(&mut self) -> WireWindow {
+    pub(crate) fn announce_window(&mut self) -> WireWindow {
         let holding = self.holding();
         let mss = self.receive_mss();
         self.advertise.announce(self.receiver.nxt(), &holding, mss)

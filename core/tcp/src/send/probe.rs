@@ -44,6 +44,10 @@ impl Persist {
     pub fn deadline(&self) -> Option<Instant> {
         (self.why != Persisting::Off).then_some(self.deadline)
     }
+    /// What it waits for.
+    pub fn why(&self) -> Persisting {
+        self.why
+    }
     /// Whether it probes a closed window.
     pub fn is_probing(&self) -> bool {
         self.why == Persisting::Window

@@ -79,6 +79,9 @@ impl<C: CongestionController> Tcb<C> {
         end: WriteEnd,
     ) -> usize {
         let taken = self.write(env, octets);
+        if end != WriteEnd::Open {
+            self.unpredict();
+        }
         if taken > 0 {
             self.rare.set_more(end == WriteEnd::More);
         }

@@ -264,7 +264,7 @@ impl Bench {
     }
 
     fn read_out(&self, outgoing: Outgoing) -> Out {
-        let Outgoing { reply, payload, gso_octets } = outgoing;
+        let Outgoing { reply, payload, gso_octets, .. } = outgoing;
         let base = (ISS + 1, IRS + 1);
         let sack = &reply.options.sack;
         Out {

@@ -2,11 +2,14 @@
 //! calls; and the invariants that hold after every call of any connection.
 
 use super::bench::PATH;
+use crate::predicted::Prediction;
 use crate::*;
 use proptest::prelude::*;
+use std::format;
+use std::string::String;
 use std::vec::Vec;
 use usertcp_base::observe::{CloseReason, Counters};
-use usertcp_base::{ConnId, Ecn, Instant, Limits, Prng, Seq, Span};
+use usertcp_base::{ConnId, Ecn, Event, Instant, Limits, Observer, Prng, Seq, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 use usertcp_frame::{FramePool, PoolConfig};
 use usertcp_wire::tcp::{Flags, Timestamps};
@@ -109,6 +112,32 @@ struct Pair {
     pool: FramePool,
     weather: Weather,
     super_segments: bool,
+    log: Log,
+}
+
+/// What happened, one line each, while somebody wants to know.
+#[derive(Default)]
+struct Log {
+    lines: Option<Vec<String>>,
+    /// Changes of the limiter: they may be told before the segment they follow.
+    limiters: Vec<String>,
+}
+
+impl Log {
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(what());
+        }
+    }
+}
+
+impl Observer for Log {
+    fn on_event(&mut self, who: Option<ConnId>, now: Instant, event: &Event) {
+        if matches!(event, Event::Limited(_)) && self.lines.is_some() {
+            return self.limiters.push(format!("{now:?} {event:?}"));
+        }
+        self.note(|| format!("{now:?} {who:?} {event:?}"));
+    }
 }
 
 fn octet(index: u64) -> u8 {
@@ -159,6 +188,7 @@ impl Pair {
             pool: FramePool::new(&PoolConfig { octets: 64 << 20, reserve_small: 64 }),
             weather,
             super_segments: options & 16 != 0,
+            log: Log::default(),
         };
         pair.ends[0].tcb = Some(pair.born(&first, &settings));
         let effects = pair.call(0, |tcb, env| tcb.handle_segment(env, answer));
@@ -180,7 +210,7 @@ impl Pair {
             limits: &self.limits,
             prng: &mut self.prng,
             counters: &mut self.counters,
-            observer: &mut (),
+            observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
         };
@@ -191,7 +221,7 @@ impl Pair {
     fn call<R>(
         &mut self,
         who: usize,
-        f: impl FnOnce(&mut Tcb<AnyController>, &mut Env<'_, ()>) -> R,
+        f: impl FnOnce(&mut Tcb<AnyController>, &mut Env<'_, Log>) -> R,
     ) -> R {
         let mut env = Env {
             now: self.now,
@@ -199,7 +229,7 @@ impl Pair {
             limits: &self.limits,
             prng: &mut self.prng,
             counters: &mut self.counters,
-            observer: &mut (),
+            observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
         };
@@ -248,6 +278,11 @@ impl Pair {
 
     fn fly(&mut self, who: usize, segment: Outgoing, weather: bool) {
         let Weather { loss, doubling, reordering, delay } = self.weather;
+        let now = self.now;
+        self.log.note(|| {
+            let Outgoing { reply, payload, gso_octets, .. } = &segment;
+            format!("{now:?} from {who}: {reply:?} {} {gso_octets:?}", payload.len())
+        });
         let copies = if !weather {
             1
         } else if self.prng.chance_per_million(loss) {
@@ -266,6 +301,7 @@ impl Pair {
                     reply: segment.reply.clone(),
                     payload: segment.payload.slice(0, segment.payload.len()),
                     gso_octets: segment.gso_octets,
+                    last: segment.last,
                 },
             });
         }
@@ -415,7 +451,7 @@ fn deadline_of(end: &End, now: Instant) -> Option<Instant> {
 
 /// What arrives of what was sent.
 fn arrived(outgoing: Outgoing) -> Segment {
-    let Outgoing { reply, payload, gso_octets } = outgoing;
+    let Outgoing { reply, payload, gso_octets, .. } = outgoing;
     let each = gso_octets.map_or(payload.len().max(1), usize::from);
     Segment {
         header: reply.header,
@@ -444,5 +480,48 @@ proptest! {
             pair.act(act);
         }
         pair.finish();
+    }
+
+    // The predicted path comes to what the steps come to: segments, events, figures, all of them.
+    #[test]
+    fn the_predicted_path_is_the_spine(
+        seed in any::<u64>(),
+        options in (0..16u8).prop_map(|rest| rest << 2 | 3),
+        bad in prop_oneof![3 => Just(0u32), 1 => Just(1)],
+        weather in (0..100_000u32, 0..50_000u32, 0..100_000u32),
+        delay in 1..80u64,
+        acts in prop::collection::vec(act(), 1..60),
+    ) {
+        let (loss, doubling, reordering) = weather;
+        let weather = Weather {
+            loss: loss * bad, doubling: doubling * bad, reordering: reordering * bad, delay
+        };
+        let run = |forbid: bool| {
+            let mut pair = Pair::new(seed, weather, options);
+            pair.log.lines = Some(Vec::new());
+            if forbid {
+                for who in [0, 1] {
+                    pair.call(who, |tcb, _| tcb.prediction = Prediction::Forbidden);
+                }
+            }
+            for act in &acts {
+                pair.act(act);
+                for who in [0, 1] {
+                    let Pair { ends, log, now, .. } = &mut pair;
+                    if let Some(tcb) = &ends[who].tcb {
+                        log.note(|| format!("{who} {:?} {:?}", tcb.info(*now), tcb.next_deadline(*now)));
+                    }
+                }
+            }
+            pair.finish();
+            let mut lines = pair.log.lines.take().unwrap_or_default();
+            lines.append(&mut pair.log.limiters);
+            lines
+        };
+        let (with, without) = (run(false), run(true));
+        for (line, other) in with.iter().zip(&without) {
+            prop_assert_eq!(line, other);
+        }
+        prop_assert_eq!(with.len(), without.len());
     }
 }

@@ -36,6 +36,23 @@ pub struct Options {
     pub accurate_ecn: Option<AccurateEcn>,
 }
 
+impl Options {
+    /// The timestamps, if there is no other option.
+    #[inline]
+    pub fn only_timestamps(&self) -> Option<Timestamps> {
+        let others = !self.sack.is_empty()
+            || self.mss.is_some()
+            || self.scale.is_some()
+            || self.sack_permitted
+            || self.authentication.is_some()
+            || self.duplicates != 0
+            || self.user_timeout.is_some()
+            || self.fast_open.is_some()
+            || self.accurate_ecn.is_some();
+        if others { None } else { self.timestamps }
+    }
+}
+
 /// The two fields of the timestamps option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Timestamps {

@@ -87,12 +87,12 @@ impl Load {
     pub fn step(&mut self) {
         let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.now = Instant::from_micros(micros);
-        self.client.shard.turn(self.now, &mut self.client.queue);
+        let _ = self.client.shard.receive(self.now, &mut self.client.queue);
         while let Some(event) = self.client.shard.poll_event() {
             self.on_client(event);
         }
         self.client.shard.flush(self.now, &mut self.client.queue);
-        self.server.shard.turn(self.now, &mut self.server.queue);
+        let _ = self.server.shard.receive(self.now, &mut self.server.queue);
         while let Some(event) = self.server.shard.poll_event() {
             self.on_server(event);
         }

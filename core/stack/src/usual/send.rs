@@ -1,0 +1,97 @@
+//! A segment of the usual shape leaves.
+
+use crate::egress::{COPIED_OCTETS, gso_kind, sum_of};
+use crate::shard::Shard;
+use core::net::IpAddr;
+use usertcp_base::{Ecn, FlowKey, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
+use usertcp_ip::{DEFAULT_TTL, ip_address};
+use usertcp_tcp::UsualOutgoing;
+use usertcp_wire::checksum;
+use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
+use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Makes a packet of a segment; `frame` is for the headers. `None`: it cannot be written, which
+    /// only a device that lies about its sizes brings about.
+    #[inline]
+    pub(crate) fn pack_usual(
+        &mut self,
+        flow: &FlowKey,
+        segment: UsualOutgoing,
+        mut frame: Frame,
+    ) -> Option<Packet> {
+        let UsualOutgoing { seq, ack, window, push, value, echo, payload, gso_octets, .. } =
+            segment;
+        let header = TcpHeader {
+            source_port: flow.local_port,
+            destination_port: flow.remote_port,
+            seq,
+            ack,
+            push,
+            window,
+            value,
+            echo,
+        };
+        let octets = payload.len();
+        let payload_octets = u16::try_from(TCP_OCTETS + octets).ok()?;
+        let hop_limit = if segment.hop_limit == 0 { DEFAULT_TTL } else { segment.hop_limit };
+        let (dscp, ecn) = (segment.dscp, Ecn::NotCapable);
+        let offloaded = self.device.checksum_offload;
+        let field = |pseudo| match offloaded {
+            true => EmitChecksum::Partial(pseudo),
+            false => EmitChecksum::Full(sum_of(pseudo, &payload)),
+        };
+        let length = u32::from(payload_octets);
+        let out = frame.spare_mut().first_chunk_mut::<TCP_OCTETS>()?;
+        let ip_octets = match (self.ip.local(flow.local)?, ip_address(flow.remote)) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let (source, destination) = (source.octets(), destination.octets());
+                let pseudo = checksum::pseudo_v4(source, destination, tcp::PROTOCOL, length);
+                usual::write_tcp(out, &header, field(pseudo));
+                frame.advance_len(TCP_OCTETS);
+                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+                usual::write_ipv4(frame.push_front(IPV4_OCTETS)?.first_chunk_mut()?, &ip);
+                IPV4_OCTETS
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let (source, destination) = (source.octets(), destination.octets());
+                let pseudo = checksum::pseudo_v6(source, destination, tcp::PROTOCOL, length);
+                usual::write_tcp(out, &header, field(pseudo));
+                frame.advance_len(TCP_OCTETS);
+                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+                let label = self.ip.flow_label(flow, 0);
+                usual::write_ipv6(frame.push_front(IPV6_OCTETS)?.first_chunk_mut()?, &ip, label);
+                IPV6_OCTETS
+            }
+            _ => return None,
+        } as u16;
+        self.count_out(&payload);
+        let octets = self.behind(frame, payload, octets);
+        let checksum = match offloaded {
+            true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
+            false => ChecksumState::Unverified,
+        };
+        let gso =
+            gso_octets.map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
+        let header_octets = ip_octets + TCP_OCTETS as u16;
+        Some(Packet { offload: Offload { checksum, gso, header_octets }, octets })
+    }
+
+    /// The payload behind its headers: a short one is copied there, a longer one follows as it lies.
+    #[inline]
+    fn behind(&mut self, mut frame: Frame, payload: Chain, octets: usize) -> Chain {
+        if octets <= COPIED_OCTETS.min(frame.tailroom()) {
+            for slice in payload.slices() {
+                frame.extend(slice);
+            }
+            let counters = &mut self.common.counters;
+            counters.octets_copied = counters.octets_copied.wrapping_add(octets as u64);
+            return Chain::from(frame.into_slice());
+        }
+        let mut packet = payload;
+        packet.push_front_slice(frame.into_slice());
+        packet
+    }
+}

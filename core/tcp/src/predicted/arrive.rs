@@ -1,0 +1,175 @@
+//! The next segment in order, or the acknowledgement of data in order.
+//! Implements: what `crate::arrive` does with one, where the connection is plain.
+
+use crate::effects::Effects;
+use crate::env::Env;
+use crate::recv::ack_policy::{AckContext, Arrival, ArrivalKind};
+use crate::segment::Segment;
+use crate::send::Snd;
+use crate::tcb::Tcb;
+use usertcp_base::{Ecn, Event, Instant, Limiter, Observer, Seq, WireWindow};
+use usertcp_cc::CongestionController;
+use usertcp_frame::Chain;
+use usertcp_wire::tcp::Flags;
+
+/// A segment of the usual shape: ACK, perhaps PSH, no option but timestamps.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualSegment {
+    /// SEG.SEQ.
+    pub seq: Seq,
+    /// SEG.ACK.
+    pub ack: Seq,
+    /// The window field.
+    pub window: WireWindow,
+    /// PSH is set.
+    pub push: bool,
+    /// Its timestamp.
+    pub value: u32,
+    /// The timestamp it echoes.
+    pub echo: u32,
+    /// The mark of the IP header.
+    pub ecn: Ecn,
+    /// Wire segments it was merged from by the device, at least 1.
+    pub wire_segments: u16,
+}
+
+impl UsualSegment {
+    /// `None`: it is of another shape.
+    pub(crate) fn of(segment: &Segment) -> Option<UsualSegment> {
+        let header = &segment.header;
+        if header.flags.without(Flags::PSH) != Flags::ACK {
+            return None;
+        }
+        let stamps = segment.options.only_timestamps()?;
+        Some(UsualSegment {
+            seq: header.seq,
+            ack: header.ack,
+            window: header.window,
+            push: segment.has(Flags::PSH),
+            value: stamps.value,
+            echo: stamps.echo,
+            ecn: segment.ecn,
+            wire_segments: segment.wire_segments,
+        })
+    }
+}
+
+impl<C: CongestionController> Tcb<C> {
+    /// Takes a segment of the usual shape if it is one of those expected. `None`: nothing has changed
+    /// and nothing was taken; it is for [`Tcb::handle_segment`].
+    #[inline]
+    pub fn handle_usual<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &UsualSegment,
+        payload: &mut Chain,
+    ) -> Option<Effects> {
+        let octets = u32::try_from(payload.len()).ok()?;
+        if !self.is_predicted() || !self.expects(env, segment, payload, octets) {
+            return None;
+        }
+        let now = env.now;
+        if segment.ack != self.snd.una {
+            let mss = self.send_mss();
+            let (recovery, controller) = (&mut self.recovery, &mut self.controller);
+            let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
+            self.heard(now, segment);
+            let acked_octets = segment.ack.since(self.snd.una);
+            env.observe(&Event::Acknowledged(acked_octets));
+            env.observe(&Event::RoundTrip(plain.rtt));
+            self.retire(now, segment.ack, acked_octets);
+        } else {
+            self.heard(now, segment);
+        }
+        if octets > 0 {
+            self.take_expected(now, segment, core::mem::take(payload), octets);
+        }
+        let idle = self.stopwatches.running() == Limiter::Application;
+        Some(Effects {
+            transmit: octets > 0 || !idle || self.unsent_octets() > 0,
+            readable: octets > 0,
+            writable: self.take_writable(env.limits, env.pool),
+            ..Effects::default()
+        })
+    }
+
+    /// Whether the segment is the next one, says nothing but that, and there is room for it.
+    #[inline]
+    fn expects<O: Observer>(
+        &self,
+        env: &Env<'_, O>,
+        segment: &UsualSegment,
+        payload: &Chain,
+        octets: u32,
+    ) -> bool {
+        let (una, nxt, rcv_nxt) = (self.snd.una, self.snd.nxt, self.receiver.nxt());
+        let advances = segment.ack != una;
+        let expected = segment.seq == rcv_nxt
+            && segment.ack.0.wrapping_sub(una.0) <= nxt.0.wrapping_sub(una.0)
+            && !Seq(segment.value).before(Seq(self.timestamps.recent()))
+            && segment.ecn != Ecn::CongestionExperienced
+            && (advances || octets > 0)
+            && self.takes_window_of(segment.seq, segment.ack)
+            && self.snd.wnd > 0
+            && segment.window.0 > 0;
+        expected
+            && (octets == 0
+                || self.advertise.window(rcv_nxt).octets() >= octets
+                    && !env.pool.is_tight()
+                    && self.receiver.has_room(payload, self.autotune.buffer()))
+    }
+
+    /// Whether no later segment has told of the window (RFC 9293: WL1, WL2).
+    #[inline]
+    fn takes_window_of(&self, seq: Seq, ack: Seq) -> bool {
+        let Snd { wl1, wl2, .. } = self.snd;
+        wl1.before(seq) || (wl1 == seq && wl2.at_or_before(ack))
+    }
+
+    /// The peer lives; its timestamp and its window.
+    #[inline]
+    fn heard(&mut self, now: Instant, segment: &UsualSegment) {
+        self.last_heard = now;
+        self.keep_alive.on_heard();
+        self.timestamps.observe(now, segment.seq, Some(segment.value));
+        (self.snd.wl1, self.snd.wl2) = (segment.seq, segment.ack);
+        self.snd.wnd = self.send_scale.octets(segment.window);
+        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+    }
+
+    /// Octets of ours arrived.
+    #[inline]
+    fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
+        self.queue.advance(octets as usize);
+        self.snd.una = ack;
+        self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
+        self.progress = now;
+        self.snd.small = self.snd.small.latest(ack);
+    }
+
+    /// Octets of the peer.
+    #[inline]
+    fn take_expected(&mut self, now: Instant, segment: &UsualSegment, payload: Chain, octets: u32) {
+        let charge = payload.charge();
+        self.advertise.on_arrival(octets, charge);
+        self.receiver.take_next(payload, octets, charge);
+        self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
+        let rmss = self.receive_mss();
+        if octets >= u32::from(rmss / 2)
+            && let Some(sent) = self.sent_at(now, segment.echo)
+        {
+            self.autotune.on_echo(now.since(sent));
+        }
+        let window = self.advertise.window(self.receiver.nxt());
+        self.autotune.on_data(now, self.receiver.nxt(), window.octets());
+        let settings = self.ack_settings();
+        let context = AckContext { settings: &settings, rmss, idle_after: self.recovery.rto() };
+        let arrival = Arrival {
+            octets,
+            wire_segments: segment.wire_segments,
+            kind: ArrivalKind::InOrder,
+            push: segment.push,
+        };
+        let _ = self.acks.on_data(now, &arrival, &context);
+    }
+}

@@ -1,0 +1,81 @@
+//! The predicted path: the segments of a connection that has nothing but data to carry.
+//!
+//! Owns: when a connection is *plain*, and what an expected segment in (`arrive`) or out (`send`) does
+//! to one, in one piece instead of step by step.
+//! Must not know: anything the spine does not know. It may only be faster: a test drives pairs of
+//! connections with it and without, and compares every segment, event and figure
+//! (`crate::tests::predicted`).
+//! Implements: RFC 9293 §3.10.7.4 and §3.9.1.2 where nothing unusual is going on (header prediction, as
+//! Van Jacobson proposed it in 1990).
+//!
+//! Whether a connection is plain is noted at the end of the slow calls, and forgotten at the
+//! beginning of every call that may change it.
+
+mod arrive;
+mod send;
+
+pub use arrive::UsualSegment;
+pub use send::{Given, UsualOutgoing};
+
+use crate::halves::Halves;
+use crate::send::probe::Persisting;
+use crate::settings::{Manner, UserTimeoutOption};
+use crate::tcb::Tcb;
+use usertcp_cc::CongestionController;
+
+/// What is known of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Prediction {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It is plain.
+    Plain,
+    /// It shall not be asked: a test compares.
+    #[cfg(test)]
+    Forbidden,
+}
+
+impl<C: CongestionController> Tcb<C> {
+    /// Something changes: it may be plain no more.
+    #[inline]
+    pub(crate) fn unpredict(&mut self) {
+        if self.prediction == Prediction::Plain {
+            self.prediction = Prediction::Unknown;
+        }
+    }
+
+    /// A slow call ends: is it plain now?
+    pub(crate) fn predict(&mut self) {
+        if self.prediction == Prediction::Unknown && self.is_plain() {
+            self.prediction = Prediction::Plain;
+        }
+    }
+
+    /// Whether the connection is plain. True claims are checked where assertions are.
+    #[inline]
+    pub(crate) fn is_predicted(&self) -> bool {
+        let plain = self.prediction == Prediction::Plain;
+        debug_assert!(!plain || self.is_plain(), "a change was not noted");
+        plain
+    }
+
+    /// Established; timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
+    fn is_plain(&self) -> bool {
+        let settings = &self.settings;
+        self.halves == Halves::OPEN
+            && self.timestamps.is_on()
+            && self.recovery.is_plain()
+            && self.receiver.is_plain()
+            && !self.ecn.is_agreed()
+            && self.persist.why() == Persisting::Off
+            && !self.wants.detached
+            && self.rare.is_empty()
+            && self.snd.up.is_none()
+            && !self.owed.anything()
+            && !self.mtu.is_searching()
+            && settings.manner == Manner::Own
+            && settings.user_timeout_option == UserTimeoutOption::Off
+            && !settings.cork
+    }
+}

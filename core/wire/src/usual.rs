@@ -1,0 +1,248 @@
+//! Headers of the usual shape, read and written in one piece.
+//!
+//! Owns: IPv4 without options or fragments, IPv6 without extensions, and TCP with nothing but ACK,
+//! perhaps PSH, and timestamps in the layout of RFC 7323 appendix A: what nearly every segment of an
+//! established connection has.
+//! Must not know: any other shape. `ipv4`, `ipv6` and `tcp` read and write all; a test holds this
+//! module against them.
+//! Implements: RFC 791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 7323 appendix A.
+
+use crate::checksum;
+use usertcp_base::{Ecn, Seq, WireWindow};
+
+/// Octets of the IPv4 header.
+pub const IPV4_OCTETS: usize = 20;
+/// Octets of the IPv6 header.
+pub const IPV6_OCTETS: usize = 40;
+/// Octets of the TCP header.
+pub const TCP_OCTETS: usize = 32;
+
+/// NOP, NOP, timestamps of ten octets.
+const TIMESTAMPS: u32 = 0x0101_080A;
+/// A data offset of eight words, ACK.
+const OFFSET_ACK: u16 = 0x8010;
+const PSH: u16 = 8;
+
+/// What an IP header of the usual shape says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpHeader<Address> {
+    /// Octets of what follows the header.
+    pub payload_octets: u16,
+    /// The ECN mark.
+    pub ecn: Ecn,
+    /// Differentiated services code point.
+    pub dscp: u8,
+    /// Time to live, hop limit.
+    pub hop_limit: u8,
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+}
+
+/// What a TCP header of the usual shape says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpHeader {
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// SEG.SEQ.
+    pub seq: Seq,
+    /// SEG.ACK.
+    pub ack: Seq,
+    /// PSH is set.
+    pub push: bool,
+    /// The window field.
+    pub window: WireWindow,
+    /// TSval.
+    pub value: u32,
+    /// TSecr.
+    pub echo: u32,
+}
+
+/// Reads an IPv4 header in front of TCP. `None`: it is of another shape, or its checksum is wrong.
+#[inline]
+pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
+    let [version, service, l0, l1, _, _, f0, f1, hop_limit, protocol, _, _, addresses @ ..] =
+        *octets;
+    let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
+    // Of the fragment field only "don't fragment" may be set, and the bit that means nothing.
+    let whole = u16::from_be_bytes([f0, f1]) & 0x3FFF == 0;
+    let total = u16::from_be_bytes([l0, l1]);
+    let usual = version == 0x45 && whole && protocol == crate::tcp::PROTOCOL;
+    if !usual || sum_of(octets) != 0xFFFF {
+        return None;
+    }
+    Some(IpHeader {
+        payload_octets: total.checked_sub(IPV4_OCTETS as u16)?,
+        ecn: Ecn::from_bits(service),
+        dscp: service >> 2,
+        hop_limit,
+        source: [s0, s1, s2, s3],
+        destination: [d0, d1, d2, d3],
+    })
+}
+
+/// Reads an IPv6 header in front of TCP. `None`: it is of another shape.
+#[inline]
+pub fn read_ipv6(octets: &[u8; IPV6_OCTETS]) -> Option<IpHeader<[u8; 16]>> {
+    let [v0, v1, _, _, l0, l1, next, hop_limit, addresses @ ..] = octets;
+    let class = v0 << 4 | v1 >> 4;
+    if v0 >> 4 != 6 || *next != crate::tcp::PROTOCOL {
+        return None;
+    }
+    let (source, destination) = addresses.split_first_chunk::<16>()?;
+    Some(IpHeader {
+        payload_octets: u16::from_be_bytes([*l0, *l1]),
+        ecn: Ecn::from_bits(class),
+        dscp: class >> 2,
+        hop_limit: *hop_limit,
+        source: *source,
+        destination: *destination.first_chunk()?,
+    })
+}
+
+/// Reads a TCP header; the checksum is not looked at. `None`: it is of another shape.
+#[inline]
+pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
+    let [
+        s0,
+        s1,
+        d0,
+        d1,
+        q0,
+        q1,
+        q2,
+        q3,
+        a0,
+        a1,
+        a2,
+        a3,
+        f0,
+        f1,
+        w0,
+        w1,
+        _,
+        _,
+        _,
+        _, //
+        o0,
+        o1,
+        o2,
+        o3,
+        v0,
+        v1,
+        v2,
+        v3,
+        e0,
+        e1,
+        e2,
+        e3,
+    ] = *octets;
+    let flags = u16::from_be_bytes([f0, f1]);
+    let usual = flags & !PSH == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == TIMESTAMPS;
+    if !usual {
+        return None;
+    }
+    Some(TcpHeader {
+        source_port: u16::from_be_bytes([s0, s1]),
+        destination_port: u16::from_be_bytes([d0, d1]),
+        seq: Seq(u32::from_be_bytes([q0, q1, q2, q3])),
+        ack: Seq(u32::from_be_bytes([a0, a1, a2, a3])),
+        push: flags & PSH != 0,
+        window: WireWindow(u16::from_be_bytes([w0, w1])),
+        value: u32::from_be_bytes([v0, v1, v2, v3]),
+        echo: u32::from_be_bytes([e0, e1, e2, e3]),
+    })
+}
+
+/// Writes an IPv4 header with its checksum, "don't fragment" set.
+#[inline]
+pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
+    let [l0, l1] = header.payload_octets.wrapping_add(IPV4_OCTETS as u16).to_be_bytes();
+    let service = header.dscp << 2 | header.ecn.bits();
+    let [s0, s1, s2, s3] = header.source;
+    let [d0, d1, d2, d3] = header.destination;
+    *out = [
+        0x45,
+        service,
+        l0,
+        l1,
+        0,
+        0,
+        0x40,
+        0,
+        header.hop_limit,
+        crate::tcp::PROTOCOL,
+        0,
+        0, //
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+    ];
+    let [c0, c1] = (!sum_of(out)).to_be_bytes();
+    (out[10], out[11]) = (c0, c1);
+}
+
+/// Writes an IPv6 header.
+#[inline]
+pub fn write_ipv6(out: &mut [u8; IPV6_OCTETS], header: &IpHeader<[u8; 16]>, flow_label: u32) {
+    let class = u32::from(header.dscp << 2 | header.ecn.bits());
+    let first = 6 << 28 | class << 20 | (flow_label & 0xF_FFFF);
+    let [v0, v1, v2, v3] = first.to_be_bytes();
+    let [l0, l1] = header.payload_octets.to_be_bytes();
+    let (fixed, addresses) = out.split_at_mut(8);
+    fixed.copy_from_slice(&[v0, v1, v2, v3, l0, l1, crate::tcp::PROTOCOL, header.hop_limit]);
+    let (source, destination) = addresses.split_at_mut(16);
+    source.copy_from_slice(&header.source);
+    destination.copy_from_slice(&header.destination);
+}
+
+/// Writes a TCP header. `partial`: the sum of pseudo-header and payload; `Full` completes the checksum,
+/// `Partial` (the pseudo-header's alone) leaves that to a device.
+#[inline]
+pub fn write_tcp(
+    out: &mut [u8; TCP_OCTETS],
+    header: &TcpHeader,
+    checksum_field: crate::tcp::EmitChecksum,
+) {
+    let [s0, s1] = header.source_port.to_be_bytes();
+    let [d0, d1] = header.destination_port.to_be_bytes();
+    let [q0, q1, q2, q3] = header.seq.0.to_be_bytes();
+    let [a0, a1, a2, a3] = header.ack.0.to_be_bytes();
+    let [f0, f1] = (OFFSET_ACK | if header.push { PSH } else { 0 }).to_be_bytes();
+    let [w0, w1] = header.window.0.to_be_bytes();
+    let [o0, o1, o2, o3] = TIMESTAMPS.to_be_bytes();
+    let [v0, v1, v2, v3] = header.value.to_be_bytes();
+    let [e0, e1, e2, e3] = header.echo.to_be_bytes();
+    *out = [
+        s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, f0, f1, w0, w1, 0, 0, 0, 0, //
+        o0, o1, o2, o3, v0, v1, v2, v3, e0, e1, e2, e3,
+    ];
+    let field = match checksum_field {
+        crate::tcp::EmitChecksum::Full(partial) => {
+            !checksum::fold(u32::from(sum_of(out)) + u32::from(checksum::fold(partial)))
+        }
+        crate::tcp::EmitChecksum::Partial(pseudo) => checksum::fold(pseudo),
+    };
+    let [c0, c1] = field.to_be_bytes();
+    (out[16], out[17]) = (c0, c1);
+}
+
+/// The folded sum of a header, whose length is known when this is compiled: no loop remains.
+#[inline]
+fn sum_of<const OCTETS: usize>(octets: &[u8; OCTETS]) -> u16 {
+    let (words, _) = octets.as_chunks::<4>();
+    let total = words.iter().fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
+    let once = (total & 0xFFFF_FFFF) + (total >> 32);
+    u16::from_be(checksum::fold(((once & 0xFFFF) + (once >> 16)) as u32))
+}
+
+#[cfg(test)]
+mod tests;

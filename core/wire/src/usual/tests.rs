@@ -1,0 +1,151 @@
+//! Against the modules that know every shape.
+
+use super::*;
+use crate::tcp::{EmitChecksum, Flags, Options, Timestamps};
+use crate::{ipv4, ipv6, tcp};
+use core::net::{Ipv4Addr, Ipv6Addr};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+fn header() -> impl Strategy<Value = TcpHeader> {
+    (any::<[u16; 3]>(), any::<[u32; 4]>(), any::<bool>()).prop_map(|(short, long, push)| {
+        TcpHeader {
+            source_port: short[0],
+            destination_port: short[1],
+            seq: Seq(long[0]),
+            ack: Seq(long[1]),
+            push,
+            window: WireWindow(short[2]),
+            value: long[2],
+            echo: long[3],
+        }
+    })
+}
+
+fn ip_header<A: Arbitrary>() -> impl Strategy<Value = IpHeader<A>> {
+    (0..65_000u16, any::<u8>(), any::<u8>(), any::<A>(), any::<A>()).prop_map(
+        |(payload_octets, service, hop_limit, source, destination)| IpHeader {
+            payload_octets,
+            ecn: Ecn::from_bits(service),
+            dscp: service >> 2,
+            hop_limit,
+            source,
+            destination,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn tcp_as_the_general_writer_and_reader(
+        header in header(),
+        partial in 0..0xFFFF_u32,
+        full in any::<bool>(),
+    ) {
+        let field = if full { EmitChecksum::Full(partial) } else { EmitChecksum::Partial(partial) };
+        let mut ours = [0; TCP_OCTETS];
+        write_tcp(&mut ours, &header, field);
+        let general = tcp::Header {
+            source_port: header.source_port,
+            destination_port: header.destination_port,
+            seq: header.seq,
+            ack: header.ack,
+            flags: if header.push { Flags::ACK | Flags::PSH } else { Flags::ACK },
+            window: header.window,
+            urgent: 0,
+        };
+        let timestamps = Some(Timestamps { value: header.value, echo: header.echo });
+        let options = Options { timestamps, ..Options::default() };
+        let mut theirs = [0; TCP_OCTETS];
+        prop_assert_eq!(tcp::emit(&mut theirs, &general, &options, field), TCP_OCTETS);
+        prop_assert_eq!(ours, theirs);
+        prop_assert_eq!(read_tcp(&ours), Some(header));
+        prop_assert_eq!(tcp::parse(&ours, 100), Ok((general, options, TCP_OCTETS)));
+    }
+
+    // Whatever is read, the general reader reads it the same way; and any change of shape is seen.
+    #[test]
+    fn other_shapes_are_not_read(header in header(), at in 0..TCP_OCTETS, bit in 0..8u32) {
+        let mut octets = [0; TCP_OCTETS];
+        write_tcp(&mut octets, &header, EmitChecksum::Partial(0));
+        octets[at] ^= 1 << bit;
+        let general = tcp::parse(&octets, TCP_OCTETS);
+        match (read_tcp(&octets), general) {
+            (Some(found), Ok((general, options, TCP_OCTETS))) => {
+                prop_assert_eq!((found.seq, found.ack), (general.seq, general.ack));
+                prop_assert_eq!(found.window, general.window);
+                prop_assert_eq!(general.flags.without(Flags::PSH), Flags::ACK);
+                let value = options.only_timestamps().map(|stamps| (stamps.value, stamps.echo));
+                prop_assert_eq!(Some((found.value, found.echo)), value);
+            }
+            (Some(found), other) => prop_assert!(false, "{found:?} {other:?}"),
+            (None, _) => prop_assert!(at == 12 || at == 13 || (20..24).contains(&at)),
+        }
+    }
+
+    #[test]
+    fn ipv4_as_the_general_writer_and_reader(header in ip_header::<[u8; 4]>()) {
+        let general = ipv4::Header {
+            dscp: header.dscp,
+            ecn: header.ecn,
+            total_octets: header.payload_octets + IPV4_OCTETS as u16,
+            identification: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: header.hop_limit,
+            protocol: tcp::PROTOCOL,
+            source: Ipv4Addr::from(header.source),
+            destination: Ipv4Addr::from(header.destination),
+        };
+        let mut ours = [0; IPV4_OCTETS];
+        write_ipv4(&mut ours, &header);
+        prop_assert_eq!(&ours[..], &ipv4::emit(&general)[..]);
+        prop_assert_eq!(read_ipv4(&ours), Some(header));
+    }
+
+    #[test]
+    fn of_ipv4_only_what_the_general_reader_takes(
+        header in ip_header::<[u8; 4]>(),
+        changes in prop::collection::vec((0..IPV4_OCTETS, any::<u8>()), 0..3),
+        mend in any::<bool>(),
+    ) {
+        let mut octets = [0; IPV4_OCTETS];
+        write_ipv4(&mut octets, &header);
+        changes.iter().for_each(|(at, value)| octets[*at] = *value);
+        if mend {
+            (octets[10], octets[11]) = (0, 0);
+            let sum = checksum::finish(checksum::sum(&octets));
+            octets[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        if let Some(found) = read_ipv4(&octets) {
+            let mut packet = Vec::from(octets);
+            packet.resize(70_000, 0);
+            let (general, length) = ipv4::parse(&packet, packet.len()).unwrap();
+            prop_assert_eq!(length, IPV4_OCTETS);
+            prop_assert!(!general.is_fragment());
+            prop_assert_eq!(general.protocol, tcp::PROTOCOL);
+            prop_assert_eq!(usize::from(general.total_octets), IPV4_OCTETS + usize::from(found.payload_octets));
+            prop_assert_eq!((general.source.octets(), general.destination.octets()), (found.source, found.destination));
+            prop_assert_eq!((general.ecn, general.dscp, general.ttl), (found.ecn, found.dscp, found.hop_limit));
+        }
+    }
+
+    #[test]
+    fn ipv6_as_the_general_writer_and_reader(header in ip_header::<[u8; 16]>(), label in 0..1u32 << 20) {
+        let general = ipv6::Header {
+            dscp: header.dscp,
+            ecn: header.ecn,
+            flow_label: label,
+            payload_octets: header.payload_octets,
+            next_header: tcp::PROTOCOL,
+            hop_limit: header.hop_limit,
+            source: Ipv6Addr::from(header.source),
+            destination: Ipv6Addr::from(header.destination),
+        };
+        let mut ours = [0; IPV6_OCTETS];
+        write_ipv6(&mut ours, &header, label);
+        prop_assert_eq!(&ours[..], &ipv6::emit(&general)[..]);
+        prop_assert_eq!(read_ipv6(&ours), Some(header));
+    }
+}
