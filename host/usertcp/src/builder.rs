@@ -11,12 +11,14 @@ use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::stack::Stack;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 use usertcp_device::Queue;
 use usertcp_device_linux::tun::{OpenError, Tun, TunConfig};
+use usertcp_device_linux::xdp::{self, Take, Xdp, XdpConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
@@ -29,6 +31,7 @@ type MakeQueue = Box<dyn FnOnce() -> io::Result<Box<dyn Queue>> + Send>;
 enum Device {
     None,
     Tun(TunConfig),
+    Xdp(XdpConfig),
     Memory(ThreadPipe),
     Queue(MakeQueue),
 }
@@ -105,6 +108,16 @@ where
     #[must_use]
     pub fn tun(mut self, config: TunConfig) -> Self {
         self.device = Device::Tun(TunConfig { queues: 1, ..config });
+        self
+    }
+
+    /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
+    /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
+    /// stack's addresses, which must not be the kernel's. One queue is used. The packet memory is
+    /// registered with the kernel, and takes its room at once.
+    #[must_use]
+    pub fn xdp(mut self, config: XdpConfig) -> Self {
+        self.device = Device::Xdp(XdpConfig { queues: 1, ..config });
         self
     }
 
@@ -293,7 +306,8 @@ where
         let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let name = self.name.clone();
         launch::launch(name, control, hub, manners, move |control| {
-            let mut queue = open(self.device, control)?;
+            let addresses: Vec<_> = self.addresses.iter().map(|cidr| cidr.address()).collect();
+            let mut queue = open(self.device, addresses, control)?;
             let device = queue.facts();
             let mut config = ShardConfig::new(self.addresses, seed, device);
             config.limits = self.limits;
@@ -312,7 +326,7 @@ where
     }
 }
 
-fn open(device: Device, control: &Control) -> io::Result<Box<dyn Queue>> {
+fn open(device: Device, addresses: Vec<IpAddr>, control: &Control) -> io::Result<Box<dyn Queue>> {
     match device {
         Device::None => Err(missing("a stack needs a device")),
         Device::Memory(end) => {
@@ -326,7 +340,30 @@ fn open(device: Device, control: &Control) -> io::Result<Box<dyn Queue>> {
             let handle = handle.ok_or_else(|| io::Error::other("the device has no queue"))?;
             Ok(Box::new(handle.into_queue()))
         }
+        Device::Xdp(mut config) => {
+            if config.take == Take::Addresses(Vec::new()) {
+                config.take = Take::Addresses(addresses);
+            }
+            let xdp = Xdp::open(&config).map_err(xdp_error)?;
+            let handle = xdp.handles.into_iter().next();
+            let handle = handle.ok_or_else(|| io::Error::other("the device has no queue"))?;
+            Ok(Box::new(handle.into_queue()))
+        }
     }
+}
+
+fn xdp_error(error: xdp::OpenError) -> io::Error {
+    use xdp::OpenError;
+    let kind = match &error {
+        OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
+        OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
+        OpenError::ProgramTaken { .. } | OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
+        OpenError::BadConfig { .. } | OpenError::NotEthernet { .. } => io::ErrorKind::InvalidInput,
+        OpenError::Down { .. } => io::ErrorKind::NetworkDown,
+        OpenError::TooMuchMemory { .. } => io::ErrorKind::OutOfMemory,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
 
 fn open_error(error: OpenError) -> io::Error {

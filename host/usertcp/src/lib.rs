@@ -56,6 +56,7 @@ pub use usertcp_base::{
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{DeviceFacts, Queue};
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
+pub use usertcp_device_linux::xdp::{self, XdpConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{
