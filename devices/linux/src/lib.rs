@@ -3,5 +3,8 @@
 //! Owns: system calls, and what of the system must be set up for a device. Must not know: the
 //! stack; packets pass through `usertcp_device`'s trait. One module per kind of device.
 
+mod landing;
+mod offload;
+pub mod packet;
 pub mod tun;
 pub mod xdp;
