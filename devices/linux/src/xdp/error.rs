@@ -1,6 +1,7 @@
 //! What can go wrong when an AF_XDP device is opened or bound.
 //! Owns: two lines for each case: what happened, what to do. Must not know: how it was noticed.
 
+use std::net::IpAddr;
 use std::{fmt, io};
 
 /// Why a device was not opened. Displayed as two lines: what happened, what to do.
@@ -31,6 +32,13 @@ pub enum OpenError {
     NoPermission {
         /// What it tried.
         step: &'static str,
+    },
+    /// The kernel has one of our addresses.
+    AddressInUse {
+        /// The address.
+        address: IpAddr,
+        /// The index of the interface that has it.
+        interface: u32,
     },
     /// Another XDP program is on the interface.
     ProgramTaken {
@@ -114,6 +122,11 @@ impl fmt::Display for OpenError {
                 "no permission to {step}\n\
                  run as root, or give the program its rights: \
                  setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock+ep PROGRAM"
+            ),
+            OpenError::AddressInUse { address, interface } => write!(
+                f,
+                "{address} belongs to interface number {interface} of this host\n\
+                 choose an address that nobody has; see: ip address"
             ),
             OpenError::ProgramTaken { name } => write!(
                 f,

@@ -20,6 +20,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **The kernel stays where it is.** It keeps all packets that are not for our addresses, and must
+//! have none of ours itself. What it does not see it cannot count, filter or capture. A network card
+//! that takes VLAN tags off packets hides them from the program too: on such a card, use an
+//! interface without tagged networks. Announcements to all neighbours (gratuitous ARP, unsolicited
+//! neighbour advertisements) are the kernel's: a neighbour that moved is found when it no longer
+//! answers.
+//!
+//! **Zero-copy** is asked for where the driver has it. It has never been run: no device of the
+//! machines this was built on has it.
+//!
 //! Where to look: what is set up and in what order in `open`, which packets are ours in
 //! `program`, moving packets in `queue`, which frames are in the kernel's hands in `umem`, the
 //! arithmetic of rings in `ring`, unfinished checksums in `offload`, the system calls in `sys`.

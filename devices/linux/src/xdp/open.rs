@@ -7,9 +7,12 @@ use super::offload::PartialChecksums;
 use super::program::{self, MOST_ADDRESSES, Take, XDP_PASS};
 use super::queue::{XdpMode, XdpQueue};
 use super::sys::{self, Hook, Interface, RingSizes, Socket};
+use crate::packet::solicited_node;
+use crate::tun::address::Netlink;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use usertcp_device::{DeviceFacts, Medium};
 
@@ -24,6 +27,8 @@ pub struct XdpConfig {
     pub interface: String,
     /// What to take from it. The rest stays the kernel's.
     pub take: Take,
+    /// Octets of the largest IP packet; the interface's when that is less.
+    pub mtu: u16,
     /// The first receive queue to use.
     pub first_queue: u32,
     /// How many queues from there on: one per shard. The device spreads flows over its queues;
@@ -42,6 +47,8 @@ pub struct XdpConfig {
     pub partial_checksums: PartialChecksums,
     /// Microseconds a call may poll the device by itself; 0: it interrupts as ever.
     pub busy_poll_us: u32,
+    /// Where the first queue to be bound tells how it works with the interface.
+    pub told: Arc<OnceLock<XdpMode>>,
 }
 
 impl Default for XdpConfig {
@@ -49,6 +56,7 @@ impl Default for XdpConfig {
         XdpConfig {
             interface: String::new(),
             take: Take::Addresses(Vec::new()),
+            mtu: u16::MAX,
             first_queue: 0,
             queues: 1,
             ring_entries: 2048,
@@ -56,6 +64,7 @@ impl Default for XdpConfig {
             native: true,
             partial_checksums: PartialChecksums::default(),
             busy_poll_us: 0,
+            told: Arc::default(),
         }
     }
 }
@@ -106,6 +115,9 @@ pub(super) struct Attachment {
     hook: Hook,
     map: OwnedFd,
     link: OwnedFd,
+    told: Arc<OnceLock<XdpMode>>,
+    /// Keeps the interface listening to the groups our neighbours ask.
+    _groups: OwnedFd,
 }
 
 impl Drop for Attachment {
@@ -124,8 +136,10 @@ impl Xdp {
     pub fn open(config: &XdpConfig) -> Result<Xdp, OpenError> {
         check_config(config)?;
         let interface = look_up(&config.interface)?;
+        check_addresses(config)?;
         let attachment = Arc::new(Attachment::new(config, &interface)?);
-        let facts = DeviceFacts::plain(Medium::Ethernet { mac: interface.mac }, interface.mtu);
+        let mtu = interface.mtu.min(config.mtu);
+        let facts = DeviceFacts::plain(Medium::Ethernet { mac: interface.mac }, mtu);
         let entries = config.ring_entries;
         let settings = Settings {
             rings: RingSizes { receive: entries, transmit: entries },
@@ -171,6 +185,9 @@ fn check_config(config: &XdpConfig) -> Result<(), OpenError> {
         }
         _ => {}
     }
+    if config.mtu < 68 || has_v6(&config.take) && config.mtu < 1280 {
+        return bad("the MTU: 68 or more, 1280 or more with IPv6");
+    }
     if !(1..=256).contains(&config.queues) || config.first_queue > 65_535 {
         return bad("the queues: 1 to 256 of them, numbers up to 65,535");
     }
@@ -178,6 +195,38 @@ fn check_config(config: &XdpConfig) -> Result<(), OpenError> {
         return bad("the ring entries: a power of two from 64 to 32,768");
     }
     Ok(())
+}
+
+fn has_v6(take: &Take) -> bool {
+    matches!(take, Take::Addresses(addresses) if addresses.iter().any(IpAddr::is_ipv6))
+}
+
+/// What is for an address of its own the kernel would miss, and on other interfaces answer.
+fn check_addresses(config: &XdpConfig) -> Result<(), OpenError> {
+    let Take::Addresses(ours) = &config.take else { return Ok(()) };
+    let failed = |error| OpenError::system("read the addresses of interfaces", error);
+    let present = Netlink::open().and_then(|mut netlink| netlink.addresses()).map_err(failed)?;
+    for (interface, cidr) in present {
+        if ours.contains(&cidr.address) {
+            return Err(OpenError::AddressInUse { address: cidr.address, interface });
+        }
+    }
+    Ok(())
+}
+
+/// Groups in which neighbours ask for our addresses.
+fn groups(take: &Take) -> Vec<[u8; 6]> {
+    let Take::Addresses(addresses) = take else { return Vec::new() };
+    let mut groups: Vec<_> = addresses
+        .iter()
+        .filter_map(|address| match address {
+            IpAddr::V6(address) => Some(solicited_node(*address)),
+            IpAddr::V4(_) => None,
+        })
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
 }
 
 fn look_up(name: &str) -> Result<Interface, OpenError> {
@@ -206,6 +255,8 @@ impl Attachment {
             .ok_or(OpenError::BadConfig { what: "the number of addresses" })?;
         let program = sys::load_program(&program)
             .map_err(|error| OpenError::system("load the XDP program", error))?;
+        let groups = sys::join_groups(interface.index, &groups(&config.take))
+            .map_err(|error| OpenError::system("receive for our addresses", error))?;
         let name = || config.interface.clone();
         let hooks: &[Hook] =
             if config.native { &[Hook::Driver, Hook::Generic] } else { &[Hook::Generic] };
@@ -213,8 +264,15 @@ impl Attachment {
         for hook in hooks {
             match sys::attach(program.as_fd(), interface.index, *hook) {
                 Ok(link) => {
-                    let index = interface.index;
-                    return Ok(Attachment { name: name(), index, hook: *hook, map, link });
+                    return Ok(Attachment {
+                        name: name(),
+                        index: interface.index,
+                        hook: *hook,
+                        map,
+                        link,
+                        told: config.told.clone(),
+                        _groups: groups,
+                    });
                 }
                 Err(error) => match error.raw_os_error() {
                     // Programs of both kinds cannot be on one interface either.
@@ -285,9 +343,12 @@ impl Attachment {
     }
 
     /// Lets the program find a bound socket.
-    pub(super) fn set(&self, place: u32, socket: &Socket) -> Result<(), OpenError> {
+    pub(super) fn set(&self, place: u32, socket: &Socket, mode: XdpMode) -> Result<(), OpenError> {
         sys::set_socket(self.map.as_fd(), place, socket.fd())
-            .map_err(|error| OpenError::system("put the socket into the program's map", error))
+            .map_err(|error| OpenError::system("put the socket into the program's map", error))?;
+        // Queues of one interface work alike: the first one's word is enough.
+        let _ = self.told.set(mode);
+        Ok(())
     }
 
     /// Lets the program find it no more.

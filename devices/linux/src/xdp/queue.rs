@@ -236,7 +236,7 @@ impl Bound {
             skipping: false,
         };
         bound.stock_up();
-        bound.attachment.set(place, &bound.socket)?;
+        bound.attachment.set(place, &bound.socket, mode)?;
         Ok(bound)
     }
 

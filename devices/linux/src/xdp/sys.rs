@@ -107,6 +107,41 @@ fn request_for(name: &str) -> libc::ifreq {
     request
 }
 
+/// A socket that receives nothing, and makes the interface receive what is sent to these groups
+/// for as long as it is open.
+pub(super) fn join_groups(index: u32, groups: &[[u8; 6]]) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // Not safely: std opens no such sockets.
+    // SAFETY: no memory is involved. Protocol zero is no packet.
+    let socket = own(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
+    for group in groups {
+        let mut request = libc::packet_mreq {
+            mr_ifindex: index as libc::c_int,
+            mr_type: libc::PACKET_MR_MULTICAST as libc::c_ushort,
+            mr_alen: group.len() as libc::c_ushort,
+            mr_address: [0; 8],
+        };
+        request.mr_address[..group.len()].copy_from_slice(group);
+        set_option(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)?;
+    }
+    Ok(socket)
+}
+
+/// Sets an option of a socket. `value` is a number, or a structure of the kernel's.
+fn set_option<T>(
+    socket: &impl AsRawFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    let length = size_of::<T>() as libc::socklen_t;
+    let value = ptr::from_ref(value).cast::<c_void>();
+    // Not safely: std has no setsockopt.
+    // SAFETY: the descriptor is open; the value is read at its true length during the call.
+    // What a structure in it points to is the concern of `register`, the one such caller.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, length) }).map(drop)
+}
+
 // --- bpf(2) ---
 
 /// One instruction of a program.
@@ -320,12 +355,7 @@ impl Socket {
     }
 
     fn set<T>(&self, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
-        let length = size_of::<T>() as libc::socklen_t;
-        let value = ptr::from_ref(value).cast::<c_void>();
-        // Not safely: std has no setsockopt.
-        // SAFETY: the descriptor is open; the value is read at its true length during the call.
-        // What a structure in it points to is the concern of `register`, the one such caller.
-        check(unsafe { libc::setsockopt(self.number(), level, option, value, length) }).map(drop)
+        set_option(&self.0, level, option, value)
     }
     /// Reads an option. How many octets the kernel wrote.
     fn read<T: Plain>(&self, option: libc::c_int, value: &mut T) -> io::Result<usize> {

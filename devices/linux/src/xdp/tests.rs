@@ -17,6 +17,7 @@ fn every_error_says_what_and_what_to_do() {
         OpenError::NotEthernet { name: name() },
         OpenError::Down { name: name() },
         OpenError::NoPermission { step: "open an AF_XDP socket" },
+        OpenError::AddressInUse { address: [10, 9, 0, 2].into(), interface: 3 },
         OpenError::ProgramTaken { name: name() },
         OpenError::Busy { name: name(), queue: 3 },
         OpenError::NoQueue { name: name(), queue: 3 },

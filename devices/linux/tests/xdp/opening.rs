@@ -14,7 +14,10 @@ fn the_program_is_on_the_interface_while_a_queue_lives() {
         assert!(!queue.facts().checksum_offload && !queue.facts().segmentation_offload);
         assert!(ip("link show ours0").contains("xdp"), "{}", ip("link show ours0"));
         assert!(pool.stats().full_out >= 1024, "frames wait for packets: {pool:?}");
+        // Neighbours ask for fd00:9::2 in this group.
+        assert!(ip("maddress show dev ours0").contains("33:33:ff:00:00:02"));
         drop(queue);
+        assert!(!ip("maddress show dev ours0").contains("33:33:ff:00:00:02"));
         assert!(!ip("link show ours0").contains("xdp"), "{}", ip("link show ours0"));
         assert_eq!(pool.stats().used_octets, 0, "and come home");
     });
@@ -25,12 +28,14 @@ fn zero_copy_is_asked_for_and_what_came_of_it_is_told() {
     on_veth(|| {
         let pool = pool();
         // veth has no zero-copy: the kernel refuses it, and copies instead.
-        let queue = open(&config(), &pool);
+        let config = config();
+        let queue = open(&config, &pool);
         let mode = XdpMode { native: true, zero_copy: false, multi_buffer: true };
-        assert_eq!(queue.mode(), Some(mode));
+        assert_eq!((queue.mode(), config.told.get()), (Some(mode), Some(&mode)));
         assert_eq!(mode.to_string(), "program in the driver, the kernel copies, multi-buffer");
         drop(queue);
-        let queue = open(&XdpConfig { native: false, ..config() }, &pool);
+        let queue = open(&XdpConfig { native: false, mtu: 1280, ..config }, &pool);
+        assert_eq!(queue.facts().mtu, 1280);
         assert_eq!(queue.mode(), Some(XdpMode { native: false, ..mode }));
         assert!(ip("link show ours0").contains("xdpgeneric"), "{}", ip("link show ours0"));
     });
@@ -49,10 +54,14 @@ fn failures_have_names() {
             assert!(matches!(opened, Err(OpenError::NoInterface { .. })), "{unknown}");
         }
         assert!(matches!(Xdp::open(&name("lo")), Err(OpenError::NotEthernet { .. })));
+        let kernels = Take::Addresses(vec![KERNEL.into()]);
+        let opened = Xdp::open(&XdpConfig { take: kernels, ..config() });
+        assert!(matches!(opened, Err(OpenError::AddressInUse { .. })));
         let take = Take::Addresses(Vec::new());
         let configs = [
             XdpConfig { take, ..config() },
             XdpConfig { take: Take::Addresses(vec![OURS.into(); 257]), ..config() },
+            XdpConfig { mtu: 1279, ..config() },
             XdpConfig { queues: 0, ..config() },
             XdpConfig { ring_entries: 100, ..config() },
             XdpConfig { ring_entries: 32, ..config() },
