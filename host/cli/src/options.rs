@@ -134,8 +134,8 @@ pub struct ConnectArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct NetworkArgs {
-    /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET)
-    /// [default: tun:utcp0]
+    /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET), or
+    /// xdp:INTERFACE[:QUEUE], the same past the kernel (AF_XDP) [default: tun:utcp0]
     #[arg(long, value_name = "KIND:NAME", value_parser = DeviceChoice::parse)]
     pub device: Option<DeviceChoice>,
     /// The same as --device tun:NAME
@@ -190,6 +190,16 @@ pub struct NetworkArgs {
     /// Memory for packets: 256MiB, 1G
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_memory)]
     pub memory: u64,
+    /// Threads that share the connections, each with a queue of the device
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_shards)]
+    pub shards: u16,
+    /// Keep each of them on a core of its own
+    #[arg(long)]
+    pub pin: bool,
+    /// Look for packets this long before sleeping, in microseconds: answers come sooner, and a core is
+    /// busy
+    #[arg(long, default_value_t = 0, value_name = "US", value_parser = parse_busy_poll)]
+    pub busy_poll: u64,
     /// Print JSON lines instead of text
     #[arg(long)]
     pub json: bool,
@@ -205,6 +215,8 @@ pub enum DeviceKind {
     Tun,
     /// Packet sockets on an Ethernet interface
     Packet,
+    /// AF_XDP sockets on an Ethernet interface
+    Xdp,
 }
 
 /// A device as it is asked for.
@@ -214,24 +226,39 @@ pub struct DeviceChoice {
     pub kind: DeviceKind,
     /// Its name.
     pub name: String,
+    /// Which of its receive queues (AF_XDP only).
+    pub queue: u32,
 }
+
+/// The highest number of a receive queue.
+const MOST_QUEUE: u32 = 65_535;
 
 impl DeviceChoice {
     /// Reads `KIND:NAME`.
     pub fn parse(text: &str) -> Result<DeviceChoice, Fault> {
-        const REMEDY: &str = "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0";
+        const REMEDY: &str =
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0";
         let (kind, name) = text
             .split_once(':')
             .ok_or_else(|| Fault::usage("that names no kind of device", REMEDY))?;
         let kind = match kind {
             "tun" => DeviceKind::Tun,
             "packet" => DeviceKind::Packet,
+            "xdp" => DeviceKind::Xdp,
             _ => {
                 let what = format!("there is no kind of device \"{kind}\"");
                 return Err(Fault::usage(what, REMEDY));
             }
         };
-        Ok(DeviceChoice { kind, name: parse_device(name)? })
+        let (name, queue) = match name.split_once(':') {
+            Some((name, queue)) if kind == DeviceKind::Xdp => {
+                let queue = queue.parse().ok().filter(|queue| *queue <= MOST_QUEUE);
+                let what = "the queue is a number up to 65535";
+                (name, queue.ok_or_else(|| Fault::usage(what, REMEDY))?)
+            }
+            _ => (name, 0),
+        };
+        Ok(DeviceChoice { kind, name: parse_device(name)?, queue })
     }
 }
 
@@ -301,6 +328,18 @@ fn parse_port(text: &str) -> Result<u16, Fault> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| Fault::usage("that is not a port", "use a number from 1 to 65535"))
+}
+
+fn parse_shards(text: &str) -> Result<u16, Fault> {
+    text.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
+        Fault::usage("that is not a number of shards", "use 1 to 256: as many as there are cores")
+    })
+}
+
+fn parse_busy_poll(text: &str) -> Result<u64, Fault> {
+    text.parse().ok().filter(|micros| *micros <= 1_000_000).ok_or_else(|| {
+        Fault::usage("that is not a time to poll for", "use 0 to 1000000 microseconds, such as 50")
+    })
 }
 
 fn parse_mtu(text: &str) -> Result<u16, Fault> {

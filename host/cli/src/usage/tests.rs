@@ -1,6 +1,7 @@
 use super::*;
 use crate::options::{Command, Congestion, DeviceKind, Ecn};
 use crate::plan::Plan;
+use std::time::Duration;
 
 fn read_words(words: &str) -> Usage {
     read(std::iter::once("usertcp").chain(words.split_whitespace()).map(OsString::from))
@@ -38,6 +39,7 @@ fn defaults_are_those_of_the_readme() {
     assert_eq!((plan.mtu, plan.congestion), (1500, Congestion::Cubic));
     assert_eq!(plan.ecn, Ecn::Accept);
     assert_eq!((plan.rate_octets_per_second, plan.memory_octets), (None, 256 << 20));
+    assert_eq!((plan.shards, plan.pin, plan.busy_poll), (1, false, Duration::ZERO));
     let Command::Services(services) = cli("services").command else { panic!() };
     assert_eq!(services.base_port, 5001);
 }
@@ -53,7 +55,8 @@ fn accurate_ecn_has_two_words() {
 #[test]
 fn options_are_taken() {
     let cli = cli("connect fd77::1 7 --dev t1 --addr 10.9.0.2/24 --addr fd09::2/64 \
-         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json");
+         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json \
+         --shards 2 --pin --busy-poll 50");
     let Command::Connect(connect) = &cli.command else { panic!() };
     assert_eq!((connect.host.as_str(), connect.port), ("fd77::1", 7));
     let plan = Plan::from_options(&connect.network).unwrap();
@@ -63,6 +66,7 @@ fn options_are_taken() {
     assert_eq!((plan.congestion, plan.ecn), (Congestion::Reno, Ecn::Ask));
     assert_eq!(plan.rate_octets_per_second, Some(1_250_000));
     assert_eq!(plan.memory_octets, 1 << 30);
+    assert_eq!((plan.shards, plan.pin, plan.busy_poll), (2, true, Duration::from_micros(50)));
     assert!(connect.network.json);
 }
 
@@ -79,6 +83,9 @@ fn devices_are_chosen_by_kind_and_name() {
     assert_eq!((packet.kind, packet.device.as_str()), (DeviceKind::Packet, "eth0"));
     assert_eq!((packet.kernel.len(), packet.stack.len(), packet.gateways.len()), (0, 2, 2));
     assert_eq!(packet.mtu, u16::MAX, "the interface's");
+    let xdp = plan("services --device xdp:eth1:3 --addr 10.9.0.2/24 --mtu 1400");
+    assert_eq!((xdp.kind, xdp.device.as_str(), xdp.queue), (DeviceKind::Xdp, "eth1", 3));
+    assert_eq!((xdp.mtu, plan("services --device xdp:eth1 --addr 10.9.0.2/24").queue), (1400, 0));
 }
 
 #[test]
@@ -121,16 +128,26 @@ fn every_error_says_what_and_what_to_do() {
         (
             "serve --device xtp:eth0",
             "--device xtp:eth0: there is no kind of device \"xtp\"",
-            "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0",
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0",
         ),
         (
             "serve --device eth0",
             "--device eth0: that names no kind of device",
-            "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0",
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0",
         ),
         (
             "serve --device packet:a/b",
             "--device packet:a/b: no device can have that name",
+            "use 1 to 15 letters, digits, '-', '_' or '.', such as utcp1",
+        ),
+        (
+            "serve --device xdp:eth0:x --addr 10.9.0.2/24",
+            "--device xdp:eth0:x: the queue is a number up to 65535",
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0",
+        ),
+        (
+            "serve --device packet:eth0:1",
+            "--device packet:eth0:1: no device can have that name",
             "use 1 to 15 letters, digits, '-', '_' or '.', such as utcp1",
         ),
         (
