@@ -16,6 +16,7 @@ use crate::run::Run;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const PREFIX: &str = "utcpbench";
 
@@ -130,7 +131,9 @@ impl Lab {
         }
         // A fresh one for each run: what the last one left behind is no part of this one.
         let mut server = self.start(workload, contender)?;
-        self.drive(workload, &mut kbench, &mut server)
+        let run = self.drive(workload, &mut kbench, &mut server)?;
+        let copies = (contender == Contender::Usertcp).then(|| server.copies_of_an_octet());
+        Ok(Run { copied: copies.flatten().map(|copies| copies * run.octets), ..run })
     }
 
     /// Ours, sending back large messages on several connections: every octet is looked at.
@@ -203,7 +206,7 @@ impl Lab {
         let servers = &self.servers;
         match contender {
             Contender::Usertcp => {
-                command.arg(&servers.usertcp).arg("services");
+                command.arg(&servers.usertcp).args(["services", "--json"]);
                 match workload.place {
                     Place::Packet | Place::Xdp => {
                         let device = format!("{}:vp", workload.place.name());
@@ -277,6 +280,31 @@ impl Services<'_> {
         let said = if said.is_empty() { "nothing".to_owned() } else { format!("\n{said}") };
         format!("{problem}; {end} and said {said}")
     }
+}
+
+impl Services<'_> {
+    /// Ends ours as a user would, and reads what it says then.
+    fn copies_of_an_octet(&mut self) -> Option<f64> {
+        let id = self.process.id().to_string();
+        succeed(Command::new("kill").args(["-INT", &id]), "kill").ok()?;
+        for _ in 0..200 {
+            if self.process.try_wait().ok()?.is_some() {
+                return copies(&std::fs::read_to_string(&self.log).ok()?);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+}
+
+/// How often an octet was copied, by the event that the command ends with.
+fn copies(log: &str) -> Option<f64> {
+    let stopped = log.lines().rfind(|line| line.contains("\"stopped\""))?;
+    let value = |name: &str| -> Option<f64> {
+        let (_, rest) = stopped.split_once(&format!("\"{name}\":"))?;
+        rest.split([',', '}']).next()?.trim().parse().ok()
+    };
+    Some(value("octets_copied")? / value("octets_in")?.max(value("octets_out")?))
 }
 
 impl Drop for Services<'_> {
@@ -353,4 +381,17 @@ fn sweep() {
 
 fn ip(words: &str) -> Result<String, String> {
     succeed(Command::new("ip").args(words.split(' ')), &format!("ip {words}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copies;
+
+    #[test]
+    fn copies_are_of_the_octets_that_passed() {
+        let log = "{\"event\":\"started\"}\n{\"connections\":1,\"event\":\"stopped\",\
+            \"octets_copied\":300,\"octets_in\":200,\"octets_out\":100,\"seconds\":1}\n";
+        assert_eq!(copies(log), Some(1.5));
+        assert_eq!(copies("{\"event\":\"stopped\",\"octets_in\":1,\"octets_out\":0}"), None);
+    }
 }
