@@ -21,6 +21,8 @@ use usertcp_wire::checksum;
 pub struct ShardConfig {
     /// Our addresses, each with the length of its network's prefix.
     pub addresses: Vec<Cidr>,
+    /// Ethernet only: who carries packets to other networks, the first of each family.
+    pub gateways: Vec<IpAddr>,
     /// Entropy. All zeros is refused: it means that there was none (AT-19).
     pub seed: [u8; 32],
     /// Every bound.
@@ -44,6 +46,7 @@ impl ShardConfig {
     pub fn new(addresses: Vec<Cidr>, seed: [u8; 32], device: DeviceFacts) -> ShardConfig {
         ShardConfig {
             addresses,
+            gateways: Vec::new(),
             seed,
             limits: Limits::default(),
             pool: PoolConfig::default(),

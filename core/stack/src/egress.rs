@@ -70,9 +70,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same; false when no frame was left for a header.
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.link_frames(batch);
         while !batch.is_full() {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
-            self.put(batch, packet);
+            self.put(now, batch, packet);
         }
         let mut budget = self.common.limits.transmits_per_turn;
         let mut spare = None;
@@ -89,7 +90,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    fn put(&mut self, batch: &mut TxBatch, packet: Packet) {
+    fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
+        if self.link.is_some() && !self.link_output(now, &mut packet) {
+            return;
+        }
         let counters = &mut self.common.counters;
         counters.packets_out = counters.packets_out.wrapping_add(1);
         let pushed = batch.push(packet);
@@ -156,7 +160,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         packet: Option<Packet>,
     ) {
         match packet {
-            Some(packet) => self.put(batch, packet),
+            Some(packet) => self.put(now, batch, packet),
             None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
         }
     }

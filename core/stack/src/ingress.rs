@@ -28,6 +28,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
+        if self.link.is_some() && !self.link_input(now, packet) {
+            return;
+        }
         if !self.handle_usual(now, packet) {
             self.handle_any(now, core::mem::take(packet));
         }

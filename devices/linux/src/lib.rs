@@ -5,4 +5,7 @@
 //! the processor has.
 
 pub mod checksum;
+mod landing;
+mod offload;
+pub mod packet;
 pub mod tun;

@@ -11,11 +11,13 @@ use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::stack::Stack;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 use usertcp_device::Queue;
+use usertcp_device_linux::packet::{self, Packet, PacketConfig};
 use usertcp_device_linux::tun::{OpenError, Tun, TunConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
@@ -29,6 +31,7 @@ type MakeQueue = Box<dyn FnOnce() -> io::Result<Box<dyn Queue>> + Send>;
 enum Device {
     None,
     Tun(TunConfig),
+    Packet(PacketConfig),
     Memory(ThreadPipe),
     Queue(MakeQueue),
 }
@@ -41,6 +44,7 @@ pub struct Builder<C = AnyController, O = ()> {
     name: String,
     device: Device,
     addresses: Vec<Cidr>,
+    gateways: Vec<IpAddr>,
     seed: Option<[u8; 32]>,
     limits: Limits,
     memory: PoolConfig,
@@ -57,6 +61,7 @@ impl Builder<AnyController, ()> {
             name: "usertcp".into(),
             device: Device::None,
             addresses: Vec::new(),
+            gateways: Vec::new(),
             seed: None,
             limits: Limits::default(),
             memory: PoolConfig::default(),
@@ -100,11 +105,28 @@ where
         self
     }
 
+    /// On an Ethernet: who carries packets to other networks than those of the stack's addresses. The
+    /// first of each family counts.
+    #[must_use]
+    pub fn gateway(mut self, gateway: IpAddr) -> Self {
+        self.gateways.push(gateway);
+        self
+    }
+
     /// Runs over a TUN interface, where the kernel's own programs are the peers. Its `addresses`
     /// are the kernel's side. One queue is used.
     #[must_use]
     pub fn tun(mut self, config: TunConfig) -> Self {
         self.device = Device::Tun(TunConfig { queues: 1, ..config });
+        self
+    }
+
+    /// Runs over packet sockets on an Ethernet interface, beside the kernel's own stack, whose peers are
+    /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
+    /// must be none of the kernel's. One socket is used.
+    #[must_use]
+    pub fn packet(mut self, config: PacketConfig) -> Self {
+        self.device = Device::Packet(PacketConfig { queues: 1, ..config });
         self
     }
 
@@ -139,6 +161,7 @@ where
             name: self.name,
             device: self.device,
             addresses: self.addresses,
+            gateways: self.gateways,
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
@@ -157,6 +180,7 @@ where
             name: self.name,
             device: self.device,
             addresses: self.addresses,
+            gateways: self.gateways,
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
@@ -293,9 +317,10 @@ where
         let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let name = self.name.clone();
         launch::launch(name, control, hub, manners, move |control| {
-            let queue = open(self.device, control)?;
+            let queue = open(self.device, &self.addresses, control)?;
             let device = queue.facts();
             let mut config = ShardConfig::new(self.addresses, seed, device);
+            config.gateways = self.gateways;
             config.limits = self.limits;
             config.pool = self.memory;
             config.checksum = usertcp_device_linux::checksum::engine();
@@ -312,7 +337,7 @@ where
     }
 }
 
-fn open(device: Device, control: &Control) -> io::Result<Box<dyn Queue>> {
+fn open(device: Device, addresses: &[Cidr], control: &Control) -> io::Result<Box<dyn Queue>> {
     match device {
         Device::None => Err(missing("a stack needs a device")),
         Device::Memory(end) => {
@@ -320,6 +345,15 @@ fn open(device: Device, control: &Control) -> io::Result<Box<dyn Queue>> {
             Ok(Box::new(end))
         }
         Device::Queue(make) => make(),
+        Device::Packet(mut config) => {
+            if config.addresses.is_empty() {
+                config.addresses = addresses.iter().map(Cidr::address).collect();
+            }
+            let device = Packet::open(&config).map_err(packet_error)?;
+            let handle = device.handles.into_iter().next();
+            let handle = handle.ok_or_else(|| io::Error::other("the device has no queue"))?;
+            Ok(Box::new(handle.into_queue()))
+        }
         Device::Tun(config) => {
             let tun = Tun::open(&config).map_err(open_error)?;
             let handle = tun.handles.into_iter().next();
@@ -337,6 +371,19 @@ fn open_error(error: OpenError) -> io::Error {
         OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
         OpenError::NameTaken { .. } | OpenError::RouteTaken { .. } => io::ErrorKind::AlreadyExists,
         OpenError::BadName { .. } | OpenError::BadConfig { .. } => io::ErrorKind::InvalidInput,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+fn packet_error(error: packet::OpenError) -> io::Error {
+    use packet::OpenError;
+    let kind = match &error {
+        OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
+        OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
+        OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
+        OpenError::Down { .. } => io::ErrorKind::NetworkDown,
+        OpenError::NotEthernet { .. } | OpenError::BadConfig { .. } => io::ErrorKind::InvalidInput,
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)

@@ -54,7 +54,8 @@ pub use usertcp_base::{
     SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-pub use usertcp_device::{DeviceFacts, Queue};
+pub use usertcp_device::{DeviceFacts, Medium, Queue};
+pub use usertcp_device_linux::packet::PacketConfig;
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, TunConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};

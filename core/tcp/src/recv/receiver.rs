@@ -290,6 +290,18 @@ impl Receiver {
 
     /// Copies out what is next, and forgets it.
     pub fn read(&mut self, out: &mut [u8]) -> usize {
+        if self.queue.slice_count() == 1
+            && let Some(only) = self.queue.front()
+            && let Some(target) = out.get_mut(..only.len())
+        {
+            target.copy_from_slice(only);
+            let octets = only.len();
+            only.count_copied(octets);
+            self.queue = Chain::new();
+            self.queue_charge = 0;
+            self.urgent.on_read(self.read_at());
+            return octets;
+        }
         let copied = self.queue.copy_to(0, out);
         let mut left = copied;
         while left > 0 {

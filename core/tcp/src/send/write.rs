@@ -53,7 +53,8 @@ impl<C: CongestionController> Tcb<C> {
         let room = self.send_room(env.limits, env.pool) as usize;
         let wanted = octets.len().min(room);
         let mss = self.send_mss() as usize;
-        let mut taken = self.extend_last(env, octets.get(..wanted).unwrap_or(&[]));
+        let (fresh, all) = (self.queue.is_empty(), octets.get(..wanted).unwrap_or(&[]));
+        let mut taken = if fresh { 0 } else { self.extend_last(env, all) };
         // Where segments leave one by one a frame holds one, so that a packet is at most two slices:
         // what belongs to the segment begun in the last frame comes first.
         let mut limit = if env.super_segments { wanted } else { mss - self.begun_octets(mss) };
