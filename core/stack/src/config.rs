@@ -5,6 +5,7 @@
 //! Implements: the parameters of RFC 9293 §3.9.1.1 (MUST-43).
 
 use crate::ports;
+use crate::steer::Seat;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -39,6 +40,8 @@ pub struct ShardConfig {
     pub transmit_batch: u16,
     /// How checksums of long payloads are computed.
     pub checksum: checksum::Engine,
+    /// Its place among several shards of one stack; `None`: it is the only one.
+    pub seat: Option<Seat>,
 }
 
 impl ShardConfig {
@@ -55,6 +58,7 @@ impl ShardConfig {
             receive_batch: 256,
             transmit_batch: 256,
             checksum: checksum::Engine::PORTABLE,
+            seat: None,
         }
     }
 }
@@ -143,4 +147,6 @@ pub enum ConnectError {
     InUse,
     /// A limit of the stack: connections.
     Limit,
+    /// With the local port that was asked for, the flow belongs to this shard of the stack.
+    Elsewhere(u16),
 }

@@ -38,7 +38,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A packet of whatever shape.
     fn handle_any(&mut self, now: Instant, packet: Packet) {
-        match self.ip.input(now, packet, &self.common.pool) {
+        let input = self.ip.input(now, packet, &self.common.pool);
+        self.handle_input(now, input);
+    }
+
+    /// What the network layer made of a packet.
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
                 self.outbox.push(packet, now, &mut self.common);

@@ -20,6 +20,7 @@ use crate::listener::Listeners;
 use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
+use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
 use crate::usual::LastLocal;
 use crate::watch::Watch;
@@ -36,6 +37,13 @@ use usertcp_tcp::{Env, SettingsShelf};
 use usertcp_wire::checksum;
 
 /// One core's connections, over one device queue.
+///
+/// It stays on its thread, and with it every connection:
+///
+/// ```compile_fail,E0277
+/// fn travels<T: Send>() {}
+/// travels::<usertcp_stack::Shard<usertcp_cc::Reno, ()>>();
+/// ```
 pub struct Shard<C, O> {
     pub(crate) table: Table<C>,
     pub(crate) listeners: Listeners<Profile<C>>,
@@ -72,6 +80,9 @@ pub struct Shard<C, O> {
     pub(crate) events: Events,
     pub(crate) rx: RxBatch,
     pub(crate) tx: TxBatch,
+    /// Its place among several shards, and packets that belong to the others.
+    pub(crate) seat: Option<Seat>,
+    pub(crate) elsewhere: Elsewhere,
 }
 
 /// What calls on connections share.
@@ -145,6 +156,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
             tx: TxBatch::new(usize::from(config.transmit_batch.max(1))),
+            seat: config.seat.filter(|seat| seat.rule.shards() > 1),
+            elsewhere: Elsewhere::new(),
             common: Common {
                 prng: secrets.prng(),
                 counters: Counters::default(),

@@ -8,4 +8,5 @@ pub mod checksum;
 mod landing;
 mod offload;
 pub mod packet;
+mod steer;
 pub mod tun;

@@ -9,6 +9,7 @@
 //! cargo run --release -p usertcp-bench -- core      the stack alone, both ends on one core
 //! cargo run --release -p usertcp-bench -- instructions     of a request, a packet, a connection
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
+//! cargo run --release -p usertcp-bench -- shards    what a second core adds
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
 #![allow(clippy::float_arithmetic)]
@@ -22,6 +23,7 @@ mod memory;
 mod micro;
 mod options;
 mod run;
+mod shards;
 mod smoltcp_peer;
 mod stats;
 mod table;
@@ -39,6 +41,9 @@ pub enum Outcome {
 
 fn main() -> ExitCode {
     let outcome = match options::read(std::env::args().skip(1)) {
+        _ if std::env::args().nth(1).as_deref() == Some("shards") => {
+            shards::run(std::env::args().skip(2))
+        }
         Err(problem) => {
             eprintln!("error: {problem}\nhelp: `usertcp-bench help` lists the options");
             return ExitCode::from(2);
