@@ -9,6 +9,8 @@
 mod arrive;
 mod send;
 
+pub(crate) use arrive::Network;
+
 use usertcp_base::{LocalIndex, RemoteAddr};
 
 /// The local address of the last packet: nearly always that of the next one.
