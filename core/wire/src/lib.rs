@@ -12,6 +12,7 @@ pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
+pub mod plain;
 pub mod tcp;
 pub mod usual;
 

@@ -237,7 +237,7 @@ pub fn write_tcp(
 
 /// The folded sum of a header, whose length is known when this is compiled: no loop remains.
 #[inline]
-fn sum_of<const OCTETS: usize>(octets: &[u8; OCTETS]) -> u16 {
+pub(crate) fn sum_of<const OCTETS: usize>(octets: &[u8; OCTETS]) -> u16 {
     let (words, _) = octets.as_chunks::<4>();
     let total = words.iter().fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
     let once = (total & 0xFFFF_FFFF) + (total >> 32);

@@ -105,9 +105,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let numbers = Numbers::of(&self.secrets, &flow, now);
         let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
         let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
-        let mut syn = handshake.synchronise(now, settings).without_payload();
-        syn.reply.options.fast_open = attempt.option;
-        syn.payload = attempt.queue.slice(0, usize::from(syn_octets));
+        let mut syn = handshake.synchronise(now, settings);
+        syn.options.fast_open = attempt.option;
+        let payload = attempt.queue.slice(0, usize::from(syn_octets));
         let soft_errors = SoftErrors::new(now);
         let profile = to.profile;
         let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
@@ -117,7 +117,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
-        self.send_at_once(now, &flow, syn);
+        self.send_at_once(now, &flow, &syn, payload);
         self.rearm(now, id);
         Ok(id)
     }

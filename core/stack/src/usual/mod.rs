@@ -10,6 +10,7 @@ mod arrive;
 mod send;
 
 pub(crate) use arrive::Network;
+pub(crate) use send::Envelope;
 
 use usertcp_base::{LocalIndex, RemoteAddr};
 

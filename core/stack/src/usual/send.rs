@@ -12,6 +12,18 @@ use usertcp_wire::checksum;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
 
+/// What the IP header and the device are told of a segment.
+pub(crate) struct Envelope {
+    /// The mark.
+    pub ecn: Ecn,
+    /// Differentiated services code point.
+    pub dscp: u8,
+    /// TTL or hop limit; zero is the default.
+    pub hop_limit: u8,
+    /// When the payload is more than one segment: octets of payload per wire segment.
+    pub gso_octets: Option<u16>,
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Makes a packet of a segment; `frame` is for the headers. `None`: it cannot be written, which
     /// only a device that lies about its sizes brings about.
@@ -20,7 +32,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         flow: &FlowKey,
         segment: UsualOutgoing,
-        mut frame: Frame,
+        frame: Frame,
     ) -> Option<Packet> {
         let UsualOutgoing { seq, ack, window, push, value, echo, payload, gso_octets, .. } =
             segment;
@@ -34,23 +46,49 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             value,
             echo,
         };
+        let envelope = Envelope {
+            ecn: Ecn::NotCapable,
+            dscp: segment.dscp,
+            hop_limit: segment.hop_limit,
+            gso_octets,
+        };
+        self.pack_behind(flow, &envelope, payload, frame, TCP_OCTETS, |out, field| {
+            let Some(out) = out.first_chunk_mut() else { return false };
+            usual::write_tcp(out, &header, field);
+            true
+        })
+    }
+
+    /// Makes a packet of payload and the header of `tcp_octets` that `write` writes; `frame` is for the
+    /// headers. The connection has no keys.
+    #[inline]
+    pub(crate) fn pack_behind(
+        &mut self,
+        flow: &FlowKey,
+        envelope: &Envelope,
+        payload: Chain,
+        mut frame: Frame,
+        tcp_octets: usize,
+        write: impl Fn(&mut [u8], EmitChecksum) -> bool,
+    ) -> Option<Packet> {
         let octets = payload.len();
-        let payload_octets = u16::try_from(TCP_OCTETS + octets).ok()?;
-        let hop_limit = if segment.hop_limit == 0 { DEFAULT_TTL } else { segment.hop_limit };
-        let (dscp, ecn) = (segment.dscp, Ecn::NotCapable);
+        let payload_octets = u16::try_from(tcp_octets + octets).ok()?;
+        let hop_limit = if envelope.hop_limit == 0 { DEFAULT_TTL } else { envelope.hop_limit };
+        let (dscp, ecn) = (envelope.dscp, envelope.ecn);
         let offloaded = self.device.checksum_offload;
         let field = |pseudo| match offloaded {
             true => EmitChecksum::Partial(pseudo),
             false => EmitChecksum::Full(sum_of(pseudo, &payload)),
         };
         let length = u32::from(payload_octets);
-        let out = frame.spare_mut().first_chunk_mut::<TCP_OCTETS>()?;
         let ip_octets = match (self.ip.local(flow.local)?, ip_address(flow.remote)) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
                 let pseudo = checksum::pseudo_v4(source, destination, tcp::PROTOCOL, length);
-                usual::write_tcp(out, &header, field(pseudo));
-                frame.advance_len(TCP_OCTETS);
+                if !write(frame.spare_mut().get_mut(..tcp_octets)?, field(pseudo)) {
+                    return None;
+                }
+                frame.advance_len(tcp_octets);
                 let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
                 usual::write_ipv4(frame.push_front(IPV4_OCTETS)?.first_chunk_mut()?, &ip);
                 IPV4_OCTETS
@@ -58,8 +96,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
                 let pseudo = checksum::pseudo_v6(source, destination, tcp::PROTOCOL, length);
-                usual::write_tcp(out, &header, field(pseudo));
-                frame.advance_len(TCP_OCTETS);
+                if !write(frame.spare_mut().get_mut(..tcp_octets)?, field(pseudo)) {
+                    return None;
+                }
+                frame.advance_len(tcp_octets);
                 let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
                 let label = self.ip.flow_label(flow, 0);
                 usual::write_ipv6(frame.push_front(IPV6_OCTETS)?.first_chunk_mut()?, &ip, label);
@@ -73,9 +113,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
             false => ChecksumState::Unverified,
         };
-        let gso =
-            gso_octets.map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
-        let header_octets = ip_octets + TCP_OCTETS as u16;
+        let gso = envelope
+            .gso_octets
+            .map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
+        let header_octets = ip_octets + tcp_octets as u16;
         Some(Packet { offload: Offload { checksum, gso, header_octets }, octets })
     }
 
