@@ -20,7 +20,7 @@ use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
 use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom};
-use usertcp_wire::checksum::Running;
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
 
@@ -72,9 +72,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same; false when no frame was left for a header.
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.link_frames(batch);
         while !batch.is_full() {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
-            self.put(batch, packet);
+            self.put(now, batch, packet);
         }
         let mut budget = self.common.limits.transmits_per_turn;
         let mut spare = None;
@@ -91,7 +92,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    fn put(&mut self, batch: &mut TxBatch, packet: Packet) {
+    fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
+        if self.link.is_some() && !self.link_output(now, &mut packet) {
+            return;
+        }
         let counters = &mut self.common.counters;
         counters.packets_out = counters.packets_out.wrapping_add(1);
         let pushed = batch.push(packet);
@@ -161,7 +165,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         packet: Option<Packet>,
     ) {
         match packet {
-            Some(packet) => self.put(batch, packet),
+            Some(packet) => self.put(now, batch, packet),
             None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
         }
     }
@@ -217,9 +221,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let (ecn, dscp, hop_limit) = (reply.ecn, reply.dscp, reply.hop_limit);
             let envelope = Envelope { ecn, dscp, hop_limit, gso_octets };
             let octets = plain.header_octets();
-            return self.pack_behind(flow, &envelope, payload, frame, octets, |out, field| {
-                plain.write(out, &header, field)
-            });
+            return self.pack_behind(
+                flow,
+                &envelope,
+                payload,
+                frame,
+                octets,
+                |out, sum, complete| plain.write(out, &header, sum, complete),
+            );
         }
         self.pack_any(flow, reply.clone(), payload, gso_octets, frame)
     }
@@ -247,7 +256,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let checksum = if offloaded || signs {
             EmitChecksum::Partial(pseudo)
         } else {
-            EmitChecksum::Full(sum_of(pseudo, &payload))
+            EmitChecksum::Full(sum_of(self.common.checksum, pseudo, &payload))
         };
         self.count_out(&payload);
         let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| match signed
@@ -297,10 +306,10 @@ pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {
     if ip_octets == 20 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }
 }
 
-pub(crate) fn sum_of(pseudo: u32, payload: &Chain) -> u32 {
+fn sum_of(engine: Engine, pseudo: u32, payload: &Chain) -> u32 {
     let mut sum = Running::from_partial(pseudo);
     for slice in payload.slices() {
-        sum.add(slice);
+        sum.add_by(engine, slice);
     }
     sum.partial()
 }

@@ -52,7 +52,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let id = self.table.find(&flow);
         let possible = id.is_some()
             || is_port_pair(&flow) && self.ip.may_be_source(ip_address(network.source));
-        if !possible || !network.is_intact(packet) {
+        if !possible || !network.is_intact(self.common.checksum, packet) {
             return None;
         }
         let octets = core::mem::take(&mut packet.octets);

@@ -5,11 +5,8 @@
 //! Must not know: any other shape; a test holds this module against `tcp::emit`.
 //! Implements: RFC 9293 §3.1, RFC 7323 appendix A.
 
-use crate::checksum;
-use crate::tcp::{
-    CHECKSUM_OFFSET, EmitChecksum, Flags, HEADER_OCTETS, Header, Options, Timestamps,
-};
-use crate::usual::sum_of;
+use crate::checksum::Running;
+use crate::tcp::{Flags, HEADER_OCTETS, Header, Options, Timestamps};
 
 /// Octets of a header with timestamps alone.
 const STAMPED_OCTETS: usize = HEADER_OCTETS + 12;
@@ -65,67 +62,71 @@ impl Plain {
     }
 
     /// Writes the header to the front of `out`; false, and nothing is written, when it is shorter than
-    /// [`Plain::header_octets`].
+    /// [`Plain::header_octets`]. `sum`: of pseudo-header and payload; `complete`: the header is added,
+    /// else `sum` stays for a device to add it.
     #[inline]
-    pub fn write(&self, out: &mut [u8], header: &Header, field: EmitChecksum) -> bool {
+    pub fn write(&self, out: &mut [u8], header: &Header, sum: Running, complete: bool) -> bool {
+        let [first, second] = fixed_part(header, self.header_octets());
+        let urgent = u64::from(header.urgent) << 32;
         match *self {
             Plain::Stamped(stamps) => {
-                let Some(out) = out.first_chunk_mut::<STAMPED_OCTETS>() else { return false };
-                let (fixed, options) = out.split_at_mut(HEADER_OCTETS);
-                fixed.copy_from_slice(&fixed_part(header, STAMPED_OCTETS));
-                options.copy_from_slice(&stamps_behind([1, 1], stamps));
-                put_checksum(out, field);
+                let third = urgent | u64::from(STAMPS);
+                let fourth = u64::from(stamps.value) << 32 | u64::from(stamps.echo);
+                put(out, [first, second, third, fourth], sum, complete)
             }
             Plain::Opening { mss, sack_permitted, stamps, scale } => {
-                let Some(out) = out.first_chunk_mut::<OPENING_OCTETS>() else { return false };
-                let (fixed, options) = out.split_at_mut(HEADER_OCTETS);
-                fixed.copy_from_slice(&fixed_part(header, OPENING_OCTETS));
-                let [m0, m1] = mss.to_be_bytes();
-                let (first, options) = options.split_at_mut(4);
-                first.copy_from_slice(&[2, 4, m0, m1]);
-                let (middle, last) = options.split_at_mut(12);
-                let sack = if sack_permitted { [4, 2] } else { [1, 1] };
-                middle.copy_from_slice(&stamps_behind(sack, stamps));
-                last.copy_from_slice(&[1, 3, 3, scale]);
-                put_checksum(out, field);
+                let third = urgent | u64::from(MSS | u32::from(mss));
+                let before = if sack_permitted { SACK_PERMITTED_STAMPS } else { STAMPS };
+                let fourth = u64::from(before) << 32 | u64::from(stamps.value);
+                let last = SCALE | u32::from(scale);
+                let fifth = u64::from(stamps.echo) << 32 | u64::from(last);
+                put(out, [first, second, third, fourth, fifth], sum, complete)
             }
         }
-        true
     }
 }
 
+/// Kind and length of the MSS.
+const MSS: u32 = 0x0204_0000;
+/// Two NOPs, kind and length of the timestamps.
+const STAMPS: u32 = 0x0101_080A;
+/// SACK-permitted, kind and length of the timestamps.
+const SACK_PERMITTED_STAMPS: u32 = 0x0402_080A;
+/// A NOP, kind and length of the window scale.
+const SCALE: u32 = 0x0103_0300;
+
 #[inline]
-fn fixed_part(header: &Header, header_octets: usize) -> [u8; HEADER_OCTETS] {
-    let [s0, s1] = header.source_port.to_be_bytes();
-    let [d0, d1] = header.destination_port.to_be_bytes();
-    let [q0, q1, q2, q3] = header.seq.0.to_be_bytes();
+fn fixed_part(header: &Header, header_octets: usize) -> [u64; 2] {
+    let ports = u64::from(header.source_port) << 48 | u64::from(header.destination_port) << 32;
     let ack = if header.flags.contains(Flags::ACK) { header.ack.0 } else { 0 };
-    let [a0, a1, a2, a3] = ack.to_be_bytes();
-    let [ae, flags] = header.flags.bits().to_be_bytes();
-    let offset = (header_octets as u8 / 4) << 4 | ae;
-    let [w0, w1] = header.window.0.to_be_bytes();
-    let [u0, u1] = header.urgent.to_be_bytes();
-    [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1]
+    let flags = (header_octets as u64 / 4) << 12 | u64::from(header.flags.bits());
+    let second = u64::from(ack) << 32 | flags << 16 | u64::from(header.window.0);
+    [ports | u64::from(header.seq.0), second]
 }
 
+/// Writes the words of a header, the checksum among them.
 #[inline]
-fn stamps_behind([first, second]: [u8; 2], stamps: Timestamps) -> [u8; 12] {
-    let [v0, v1, v2, v3] = stamps.value.to_be_bytes();
-    let [e0, e1, e2, e3] = stamps.echo.to_be_bytes();
-    [first, second, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3]
-}
-
-#[inline]
-fn put_checksum<const OCTETS: usize>(out: &mut [u8; OCTETS], field: EmitChecksum) {
-    let field = match field {
-        EmitChecksum::Full(partial) => {
-            !checksum::fold(u32::from(sum_of(out)) + u32::from(checksum::fold(partial)))
-        }
-        EmitChecksum::Partial(pseudo) => checksum::fold(pseudo),
+fn put<const WORDS: usize>(
+    out: &mut [u8],
+    mut words: [u64; WORDS],
+    mut sum: Running,
+    complete: bool,
+) -> bool {
+    let (places, _) = out.as_chunks_mut::<8>();
+    let Some(places) = places.first_chunk_mut::<WORDS>() else { return false };
+    let field = if complete {
+        sum.add_words(words.map(u64::to_be));
+        sum.finish()
+    } else {
+        !sum.finish()
     };
-    if let Some(place) = out.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
-        place.copy_from_slice(&field.to_be_bytes());
+    if let Some(third) = words.get_mut(2) {
+        *third |= u64::from(field) << 48;
     }
+    for (to, word) in places.iter_mut().zip(words) {
+        *to = word.to_be_bytes();
+    }
+    true
 }
 
 #[cfg(test)]

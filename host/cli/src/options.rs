@@ -134,18 +134,25 @@ pub struct ConnectArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct NetworkArgs {
-    /// Name of the TUN device
-    #[arg(long, default_value = "utcp0", value_name = "NAME", value_parser = parse_device)]
-    pub dev: String,
+    /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET)
+    /// [default: tun:utcp0]
+    #[arg(long, value_name = "KIND:NAME", value_parser = DeviceChoice::parse)]
+    pub device: Option<DeviceChoice>,
+    /// The same as --device tun:NAME
+    #[arg(long, value_name = "NAME", value_parser = parse_device)]
+    pub dev: Option<String>,
     /// The stack's address; repeatable [default: 10.77.0.2/24 and fd77::2/64]
     #[arg(long, value_name = "CIDR")]
     pub addr: Vec<Cidr>,
     /// The kernel's address on the device; repeatable [default: the first other host of --addr]
     #[arg(long, value_name = "CIDR")]
     pub peer: Vec<Cidr>,
-    /// Largest packet on the device, in octets
-    #[arg(long, default_value_t = 1500, value_name = "OCTETS", value_parser = parse_mtu)]
-    pub mtu: u16,
+    /// Who carries packets to other networks, on an Ethernet; one of each family
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Vec<IpAddr>,
+    /// Largest packet on the device, in octets [default: 1500; an Ethernet's own]
+    #[arg(long, value_name = "OCTETS", value_parser = parse_mtu)]
+    pub mtu: Option<u16>,
     /// Congestion control: reno or cubic
     #[arg(
         long,
@@ -183,12 +190,59 @@ pub struct NetworkArgs {
     /// Memory for packets: 256MiB, 1G
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_memory)]
     pub memory: u64,
+    /// Threads that share the connections, each with a queue of the device
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_shards)]
+    pub shards: u16,
+    /// Keep each of them on a core of its own
+    #[arg(long)]
+    pub pin: bool,
+    /// Look for packets this long before sleeping, in microseconds: answers come sooner, and a core is
+    /// busy
+    #[arg(long, default_value_t = 0, value_name = "US", value_parser = parse_busy_poll)]
+    pub busy_poll: u64,
     /// Print JSON lines instead of text
     #[arg(long)]
     pub json: bool,
     /// Use the kernel's TCP on this address instead of the stack, to compare the two
     #[arg(long, value_name = "ADDRESS", hide = true)]
     pub kernel_sockets: Option<IpAddr>,
+}
+
+/// What carries packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceKind {
+    /// A TUN device, at whose other end is the kernel
+    Tun,
+    /// Packet sockets on an Ethernet interface
+    Packet,
+}
+
+/// A device as it is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceChoice {
+    /// Which kind.
+    pub kind: DeviceKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl DeviceChoice {
+    /// Reads `KIND:NAME`.
+    pub fn parse(text: &str) -> Result<DeviceChoice, Fault> {
+        const REMEDY: &str = "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0";
+        let (kind, name) = text
+            .split_once(':')
+            .ok_or_else(|| Fault::usage("that names no kind of device", REMEDY))?;
+        let kind = match kind {
+            "tun" => DeviceKind::Tun,
+            "packet" => DeviceKind::Packet,
+            _ => {
+                let what = format!("there is no kind of device \"{kind}\"");
+                return Err(Fault::usage(what, REMEDY));
+            }
+        };
+        Ok(DeviceChoice { kind, name: parse_device(name)? })
+    }
 }
 
 /// Which congestion controller.
@@ -257,6 +311,18 @@ fn parse_port(text: &str) -> Result<u16, Fault> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| Fault::usage("that is not a port", "use a number from 1 to 65535"))
+}
+
+fn parse_shards(text: &str) -> Result<u16, Fault> {
+    text.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
+        Fault::usage("that is not a number of shards", "use 1 to 256: as many as there are cores")
+    })
+}
+
+fn parse_busy_poll(text: &str) -> Result<u64, Fault> {
+    text.parse().ok().filter(|micros| *micros <= 1_000_000).ok_or_else(|| {
+        Fault::usage("that is not a time to poll for", "use 0 to 1000000 microseconds, such as 50")
+    })
 }
 
 fn parse_mtu(text: &str) -> Result<u16, Fault> {

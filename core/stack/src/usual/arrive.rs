@@ -10,7 +10,7 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
 use usertcp_tcp::{Effects, Segment, UsualSegment};
-use usertcp_wire::checksum::{self, Running};
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
 
@@ -31,7 +31,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         packet: &mut Packet,
         network: &Network,
     ) -> bool {
-        let Some(read) = read_usual(packet, network) else { return false };
+        let Some(read) = read_usual(self.common.checksum, packet, network) else { return false };
         let Some(id) = self.table.find(&read.flow) else { return false };
         let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return false };
         let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
@@ -98,10 +98,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline]
-fn read_usual(packet: &Packet, network: &Network) -> Option<Read> {
+fn read_usual(engine: Engine, packet: &Packet, network: &Network) -> Option<Read> {
     let tcp = packet.octets.front()?.get(network.header_octets..)?;
     let header = usual::read_tcp(tcp.first_chunk::<TCP_OCTETS>()?)?;
-    if !network.is_intact(packet) {
+    if !network.is_intact(engine, packet) {
         return None;
     }
     let flow = network.flow(header.source_port, header.destination_port);
@@ -118,7 +118,7 @@ pub(crate) struct Network {
     pub payload_octets: u16,
     pub ecn: Ecn,
     /// The sum of the pseudo-header.
-    pseudo: u32,
+    pseudo: Running,
 }
 
 impl Network {
@@ -137,7 +137,7 @@ impl Network {
                 header_octets: IPV4_OCTETS,
                 payload_octets: header.payload_octets,
                 ecn: header.ecn,
-                pseudo: checksum::pseudo_v4(source, destination, tcp::PROTOCOL, octets),
+                pseudo: Running::pseudo_v4(source, destination, tcp::PROTOCOL, octets),
             });
         }
         let header = usual::read_ipv6(front.first_chunk()?)?;
@@ -150,7 +150,7 @@ impl Network {
             header_octets: IPV6_OCTETS,
             payload_octets: header.payload_octets,
             ecn: header.ecn,
-            pseudo: checksum::pseudo_v6(source, destination, tcp::PROTOCOL, octets),
+            pseudo: Running::pseudo_v6(source, destination, tcp::PROTOCOL, octets),
         })
     }
 
@@ -167,14 +167,14 @@ impl Network {
 
     /// The checksum is right, or the device vouches for it.
     #[inline]
-    pub(crate) fn is_intact(&self, packet: &Packet) -> bool {
+    pub(crate) fn is_intact(&self, engine: Engine, packet: &Packet) -> bool {
         if !matches!(packet.offload.checksum, ChecksumState::Unverified) {
             return true;
         }
-        let mut sum = Running::from_partial(self.pseudo);
+        let mut sum = self.pseudo;
         let mut skip = self.header_octets;
         for slice in packet.octets.slices() {
-            sum.add(slice.get(skip..).unwrap_or_default());
+            sum.add_by(engine, slice.get(skip..).unwrap_or_default());
             skip = 0;
         }
         sum.finish() == 0

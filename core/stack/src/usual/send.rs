@@ -1,6 +1,6 @@
 //! A segment of the usual shape leaves.
 
-use crate::egress::{COPIED_OCTETS, gso_kind, sum_of};
+use crate::egress::{COPIED_OCTETS, gso_kind};
 use crate::shard::Shard;
 use core::net::IpAddr;
 use usertcp_base::{Ecn, FlowKey, Observer};
@@ -8,8 +8,8 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
 use usertcp_ip::{DEFAULT_TTL, ip_address};
 use usertcp_tcp::UsualOutgoing;
-use usertcp_wire::checksum;
-use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
+use usertcp_wire::checksum::Running;
+use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
 
 /// What the IP header and the device are told of a segment.
@@ -52,15 +52,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             hop_limit: segment.hop_limit,
             gso_octets,
         };
-        self.pack_behind(flow, &envelope, payload, frame, TCP_OCTETS, |out, field| {
+        self.pack_behind(flow, &envelope, payload, frame, TCP_OCTETS, |out, sum, complete| {
             let Some(out) = out.first_chunk_mut() else { return false };
-            usual::write_tcp(out, &header, field);
+            usual::write_tcp(out, &header, sum, complete);
             true
         })
     }
 
     /// Makes a packet of payload and the header of `tcp_octets` that `write` writes; `frame` is for the
-    /// headers. The connection has no keys.
+    /// headers. `write` is given the sum of all else, and whether the checksum is to be completed. The
+    /// connection has no keys.
     #[inline]
     pub(crate) fn pack_behind(
         &mut self,
@@ -69,40 +70,46 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         payload: Chain,
         mut frame: Frame,
         tcp_octets: usize,
-        write: impl Fn(&mut [u8], EmitChecksum) -> bool,
+        write: impl Fn(&mut [u8], Running, bool) -> bool,
     ) -> Option<Packet> {
         let octets = payload.len();
         let payload_octets = u16::try_from(tcp_octets + octets).ok()?;
         let hop_limit = if envelope.hop_limit == 0 { DEFAULT_TTL } else { envelope.hop_limit };
         let (dscp, ecn) = (envelope.dscp, envelope.ecn);
         let offloaded = self.device.checksum_offload;
-        let field = |pseudo| match offloaded {
-            true => EmitChecksum::Partial(pseudo),
-            false => EmitChecksum::Full(sum_of(pseudo, &payload)),
+        let engine = self.common.checksum;
+        let with_payload = |mut pseudo: Running| {
+            if !offloaded {
+                payload.slices().for_each(|slice| pseudo.add_by(engine, slice));
+            }
+            pseudo
         };
         let length = u32::from(payload_octets);
         let ip_octets = match (self.ip.local(flow.local)?, ip_address(flow.remote)) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
-                let pseudo = checksum::pseudo_v4(source, destination, tcp::PROTOCOL, length);
-                if !write(frame.spare_mut().get_mut(..tcp_octets)?, field(pseudo)) {
+                let pseudo = Running::pseudo_v4(source, destination, tcp::PROTOCOL, length);
+                let sum = with_payload(pseudo);
+                let out = frame.widen(IPV4_OCTETS, tcp_octets)?;
+                let (front, back) = out.split_first_chunk_mut()?;
+                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+                usual::write_ipv4(front, &ip);
+                if !write(back, sum, !offloaded) {
                     return None;
                 }
-                frame.advance_len(tcp_octets);
-                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
-                usual::write_ipv4(frame.push_front(IPV4_OCTETS)?.first_chunk_mut()?, &ip);
                 IPV4_OCTETS
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
-                let pseudo = checksum::pseudo_v6(source, destination, tcp::PROTOCOL, length);
-                if !write(frame.spare_mut().get_mut(..tcp_octets)?, field(pseudo)) {
+                let pseudo = Running::pseudo_v6(source, destination, tcp::PROTOCOL, length);
+                let sum = with_payload(pseudo);
+                let out = frame.widen(IPV6_OCTETS, tcp_octets)?;
+                let (front, back) = out.split_first_chunk_mut()?;
+                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+                usual::write_ipv6(front, &ip, self.ip.flow_label(flow, 0));
+                if !write(back, sum, !offloaded) {
                     return None;
                 }
-                frame.advance_len(tcp_octets);
-                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
-                let label = self.ip.flow_label(flow, 0);
-                usual::write_ipv6(frame.push_front(IPV6_OCTETS)?.first_chunk_mut()?, &ip, label);
                 IPV6_OCTETS
             }
             _ => return None,
