@@ -3,6 +3,8 @@
 use super::*;
 use crate::TcpInput;
 use proptest::prelude::*;
+use std::format;
+use std::string::String;
 
 /// Peers, ourselves, and what is nobody's.
 const SOURCES: [&str; 7] =
