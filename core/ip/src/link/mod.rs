@@ -235,6 +235,11 @@ impl Link {
         LinkOutput::Waits
     }
 
+    /// Whether there is a way to `destination`: it is of our networks, or there is a gateway.
+    pub fn reaches(&self, destination: IpAddr) -> bool {
+        self.next_hop(destination).is_some()
+    }
+
     /// The station that carries a packet to `destination` (RFC 1122 §3.3.1.1, RFC 4861 §5.2).
     fn next_hop(&self, destination: IpAddr) -> Option<IpAddr> {
         let near = |network: &Cidr| network.contains(destination);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use usertcp_device::{Packet as Octets, Queue, RxBatch, TxBatch};
+use usertcp_device::{Packet as Octets, Queue, QueueHandle, RxBatch, TxBatch};
 use usertcp_device_linux::packet::{OpenError, Packet, PacketConfig, PacketQueue};
 use usertcp_frame::{FramePool, PoolConfig};
 
@@ -15,6 +15,7 @@ pub const OURS: [u8; 4] = [10, 9, 0, 2];
 pub const KERNEL_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 pub const ICMP: u8 = 1;
+pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 
 /// Whether these tests cannot run here; then it says so.

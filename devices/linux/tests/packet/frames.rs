@@ -1,8 +1,12 @@
 //! Single frames, and which of them come.
+#![allow(unsafe_code)]
+
 use crate::common::*;
 use std::net::UdpSocket;
-use usertcp_device::{ChecksumState, Offload, Packet as Octets, Queue, RxBatch};
-use usertcp_device_linux::packet::{Packet, PacketConfig};
+use usertcp_device::{
+    ChecksumState, Device, FlowEnd, Offload, Packet as Octets, Queue, QueueHandle, SteerRule,
+};
+use usertcp_device_linux::packet::{Packet, PacketConfig, PacketHandle};
 use usertcp_frame::{Chain, Class, FramePool, PoolConfig};
 
 /// An echo request from us.
@@ -198,30 +202,67 @@ fn what_found_no_room_is_counted() {
 #[test]
 fn flows_are_spread_over_queues_and_stay_there() {
     with_kernel(|host| {
-        let mut device = Packet::open(&config().queues(2)).unwrap();
-        assert_eq!(device.handles.len(), 2);
-        let mut queues = [(); 2].map(|()| device.handles.remove(0).into_queue());
-        let pool = pool();
-        host.ask(|| {
-            for _ in 0..64 {
-                let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-                for _ in 0..2 {
-                    socket.send_to(b"x", "10.9.0.2:7").unwrap();
-                }
-            }
-        });
-        let ports = |queue: &mut _| -> Vec<[u8; 2]> {
-            let frames = all(queue, &pool);
-            let ports = frames.iter().filter(|frame| is(frame, UDP)).map(|f| [f[34], f[35]]);
-            let mut ports: Vec<_> = ports.collect();
-            ports.sort_unstable();
-            ports
-        };
-        let (one, other) = (ports(&mut queues[0]), ports(&mut queues[1]));
-        assert_eq!(one.len() + other.len(), 128);
-        assert!(one.len() > 16 && other.len() > 16, "{} {}", one.len(), other.len());
-        assert!(one.iter().all(|port| other.binary_search(port).is_err()));
-        let mut none = RxBatch::new(1);
-        assert_eq!(queues[0].receive(&pool, &mut none), 0);
+        let device = Packet::open(&config().queues(2)).unwrap();
+        spread(host, device.handles, None);
     });
+}
+
+/// With the stack's rule as a program every flow comes by its shard's queue.
+#[test]
+fn the_kernel_leads_connections_to_their_shard() {
+    with_kernel(|host| {
+        let rule = SteerRule::new([7, 11], 2);
+        let handles = config().open(&rule).unwrap();
+        spread(host, handles, Some(rule));
+    });
+}
+
+fn spread(host: &Host, handles: Vec<PacketHandle>, rule: Option<SteerRule>) {
+    assert_eq!(handles.len(), 2);
+    let mut queues: Vec<_> = handles.into_iter().map(QueueHandle::into_queue).collect();
+    let pool = pool();
+    // Attempts to connect, which nobody answers.
+    host.ask(|| {
+        let attempt = || {
+            // Not safely: std's own calls wait for the answer.
+            // SAFETY: a socket of our own; the address outlives the call.
+            unsafe {
+                let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
+                let socket = libc::socket(libc::AF_INET, kind, 0);
+                let address = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as u16,
+                    sin_port: 7u16.to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(OURS) },
+                    sin_zero: [0; 8],
+                };
+                let octets = size_of::<libc::sockaddr_in>() as u32;
+                libc::connect(socket, (&raw const address).cast(), octets);
+                libc::close(socket);
+            }
+        };
+        (0..64).for_each(|_| attempt());
+    });
+    let mut came = Vec::new();
+    for (index, queue) in (0u16..).zip(&mut queues) {
+        let frames = all(queue, &pool);
+        let mut ports: Vec<_> =
+            frames.iter().filter(|frame| is(frame, TCP)).map(|f| [f[34], f[35]]).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in &ports {
+            let remote = FlowEnd { address: KERNEL.into(), port: u16::from_be_bytes(*port) };
+            let local = FlowEnd { address: OURS.into(), port: 7 };
+            assert!(rule.is_none_or(|rule| rule.owner(remote, local) == index));
+        }
+        came.push(ports);
+    }
+    assert_eq!(came[0].len() + came[1].len(), 64);
+    assert!(came.iter().all(|ports| ports.len() > 8), "{} {}", came[0].len(), came[1].len());
+    assert!(came[0].iter().all(|port| came[1].binary_search(port).is_err()));
+    // What is about neighbours every queue hears.
+    host.ask(|| run("neigh del 10.9.0.2 dev a0"));
+    host.ask(|| drop(UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", "10.9.0.2:7")));
+    for queue in &mut queues {
+        wait_for(queue, &pool, |frame| frame[12..14] == [8, 6] && frame[38..42] == OURS);
+    }
 }
