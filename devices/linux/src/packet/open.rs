@@ -102,11 +102,17 @@ impl Device for PacketConfig {
     }
 }
 
+impl PacketHandle {
+    /// The queue, to stay on this thread.
+    pub fn into_queue(self) -> PacketQueue {
+        PacketQueue::new(self.sockets, self.facts)
+    }
+}
+
 impl QueueHandle for PacketHandle {
     type Queue = PacketQueue;
-
     fn into_queue(self) -> PacketQueue {
-        PacketQueue::new(self.sockets, self.facts)
+        PacketHandle::into_queue(self)
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use usertcp_device::{Packet as Octets, Queue, QueueHandle, RxBatch, TxBatch};
+use usertcp_device::{Packet as Octets, Queue, RxBatch, TxBatch};
 use usertcp_device_linux::packet::{OpenError, Packet, PacketConfig, PacketQueue};
 use usertcp_frame::{FramePool, PoolConfig};
 

@@ -3,9 +3,7 @@
 
 use crate::common::*;
 use std::net::UdpSocket;
-use usertcp_device::{
-    ChecksumState, Device, FlowEnd, Offload, Packet as Octets, Queue, QueueHandle, SteerRule,
-};
+use usertcp_device::{ChecksumState, Device, FlowEnd, Offload, Packet as Octets, Queue, SteerRule};
 use usertcp_device_linux::packet::{Packet, PacketConfig, PacketHandle};
 use usertcp_frame::{Chain, Class, FramePool, PoolConfig};
 
@@ -219,7 +217,7 @@ fn the_kernel_leads_connections_to_their_shard() {
 
 fn spread(host: &Host, handles: Vec<PacketHandle>, rule: Option<SteerRule>) {
     assert_eq!(handles.len(), 2);
-    let mut queues: Vec<_> = handles.into_iter().map(QueueHandle::into_queue).collect();
+    let mut queues: Vec<_> = handles.into_iter().map(PacketHandle::into_queue).collect();
     let pool = pool();
     // Attempts to connect, which nobody answers.
     host.ask(|| {
