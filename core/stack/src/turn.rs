@@ -58,16 +58,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.steer(now);
         }
         let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
-<<<<<<< HEAD
-        for packet in burst.iter_mut() {
-            // What the link kept is empty.
-            if !packet.is_empty() {
-=======
         if received > 1 && self.table.hot.len() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
             for packet in burst.iter_mut() {
->>>>>>> main
                 self.handle_packet(now, packet);
             }
         }

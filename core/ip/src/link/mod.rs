@@ -187,6 +187,9 @@ impl Link {
             return LinkInput::Drop(DropReason::IpBroadcast);
         }
         packet.octets.advance(HEADER_OCTETS);
+        if packet.octets.is_empty() {
+            return LinkInput::Drop(DropReason::LinkMalformed);
+        }
         packet.offload = without_header(packet.offload);
         LinkInput::Network
     }
