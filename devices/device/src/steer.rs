@@ -51,7 +51,7 @@ impl SteerRule {
     pub fn owner(&self, one: FlowEnd, other: FlowEnd) -> u16 {
         let sum = self.end(one).wrapping_add(self.end(other));
         // The upper half of the hash as a fraction of one, times the number of shards.
-        ((mix(sum ^ self.key[1]) >> 32) * u64::from(self.shards) >> 32) as u16
+        (((mix(sum ^ self.key[1]) >> 32) * u64::from(self.shards)) >> 32) as u16
     }
 
     /// The shard that puts datagrams between two hosts together, if they come in fragments: only the
