@@ -37,7 +37,7 @@ CHECKS=(
     ping_v4 ping_v6 ping_v4_fragments ping_v6_fragments
     download_v4 download_v6 upload
     browser
-    parallel_500 wrk h2load churn small_memory
+    parallel_500 wrk h2load churn small_memory shards
     connect_kernel_echo connect_v6 connect_own_echo md5
     fast_open_served fast_open_kernel
     wire_download wire_upload wire_wrk

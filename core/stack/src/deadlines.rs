@@ -17,19 +17,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn handle_deadlines(&mut self, now: Instant, budget: u32) -> bool {
         if self.ip.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.ip.expire(now);
+            self.count_network_drops(now);
         }
-        self.count_network_drops(now);
+        self.link_deadline(now);
         self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
             self.handle_deadline(now, id);
         }
-        let looked = self.look_at_slow_peers(now, budget);
+        let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
         work > 0 && looked
     }
 
     /// Packets that died in the network layer beside the one it was asked about.
-    fn count_network_drops(&mut self, now: Instant) {
+    pub(crate) fn count_network_drops(&mut self, now: Instant) {
         while let Some((reason, count)) = self.ip.poll_drop() {
             for _ in 0..count {
                 self.common.drop_packet(None, now, reason);

@@ -35,10 +35,10 @@ impl Demux {
         self.table.is_empty()
     }
 
-    /// The record of `key`.
+    /// The record of `key`; `is_of` tells whether the record at an index has it.
     #[inline]
-    pub fn find(&self, key: &FlowKey, key_of: impl Fn(u32) -> FlowKey) -> Option<u32> {
-        self.table.find(self.hash.of(key), |index| key_of(*index) == *key).copied()
+    pub fn find(&self, key: &FlowKey, is_of: impl Fn(u32) -> bool) -> Option<u32> {
+        self.table.find(self.hash.of(key), |index| is_of(*index)).copied()
     }
 
     /// Enters `index` under `key`; false when another record has that key already.

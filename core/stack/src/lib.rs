@@ -26,6 +26,7 @@ mod host_cache;
 mod ingress;
 pub mod isn;
 mod lifecycle;
+mod link;
 pub mod listener;
 mod memory;
 pub mod net;

@@ -47,9 +47,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// until memory is not short any more (RFC 6429 §4).
     pub(crate) fn shed(&mut self, now: Instant) {
         if !self.common.pool.is_tight() {
-            self.shedding.shut.clear();
+            if !self.shedding.shut.is_empty() {
+                self.shedding.shut.clear();
+            }
             return;
         }
+        self.shed_some(now);
+    }
+
+    #[cold]
+    fn shed_some(&mut self, now: Instant) {
         let committed = self.table.anchors.committed();
         for _ in 0..SHED_PER_TURN.min(committed) {
             self.shed_from(now, self.shedding.next);

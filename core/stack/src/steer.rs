@@ -28,6 +28,9 @@ use usertcp_wire::{icmpv4, icmpv6, ipv4, ipv6, tcp};
 /// the network layer either.
 const HEAD_OCTETS: usize = 192;
 
+/// Packets for other shards that are kept until they are fetched: more than the bursts of a turn.
+const MOST_ELSEWHERE: usize = 4096;
+
 /// One shard's place among those of its stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seat {
@@ -149,14 +152,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A packet from another shard's [`Shard::poll_elsewhere`].
-    pub fn handle_steered(&mut self, now: Instant, packet: Packet) {
+    pub fn handle_steered(&mut self, now: Instant, mut packet: Packet) {
         let counters = &mut self.common.counters;
         counters.steered_in = counters.steered_in.wrapping_add(1);
         match self.seat {
             Some(Seat { rule, .. }) if matches!(place(&rule, &packet), Place::Fragment(_)) => {
                 self.handle_fragment(now, packet);
             }
-            _ => self.handle_packet(now, packet),
+            _ => self.handle_packet(now, &mut packet),
         }
     }
 
@@ -175,11 +178,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Takes what belongs elsewhere out of the packets just received, and fragments.
     pub(crate) fn steer(&mut self, now: Instant) {
         let Some(seat) = self.seat else { return };
+        let stays = |packet: &Packet| match place(&seat.rule, packet) {
+            Place::Flow(owner) => owner == seat.index,
+            Place::Fragment(_) => false,
+            Place::Anywhere => true,
+        };
+        // The usual burst, where the device follows the rule: nothing moves.
+        if self.rx.iter().all(stays) {
+            return;
+        }
         for _ in 0..self.rx.len() {
             let Some(packet) = self.rx.pop() else { return };
             match place(&seat.rule, &packet) {
                 Place::Flow(owner) | Place::Fragment(owner) if owner != seat.index => {
-                    self.send_elsewhere(owner, packet);
+                    self.send_elsewhere(now, owner, packet);
                 }
                 Place::Fragment(_) => self.handle_fragment(now, packet),
                 Place::Flow(_) | Place::Anywhere => {
@@ -190,15 +202,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn send_elsewhere(&mut self, owner: u16, packet: Packet) {
+    fn send_elsewhere(&mut self, now: Instant, owner: u16, packet: Packet) {
+        if self.elsewhere.len() >= MOST_ELSEWHERE {
+            return self.common.drop_packet(None, now, DropReason::SteerFull);
+        }
         let counters = &mut self.common.counters;
         counters.steered_out = counters.steered_out.wrapping_add(1);
         self.elsewhere.push_back((owner, packet));
     }
 
     /// A fragment that is kept here. The datagram it completes may belong elsewhere.
-    fn handle_fragment(&mut self, now: Instant, packet: Packet) {
-        let Some(seat) = self.seat else { return self.handle_packet(now, packet) };
+    fn handle_fragment(&mut self, now: Instant, mut packet: Packet) {
+        let Some(seat) = self.seat else { return self.handle_packet(now, &mut packet) };
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
         let input = self.ip.input(now, packet, &self.common.pool);
@@ -206,7 +221,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let whole = rebuild(&segment, self.ip.local(segment.local), &self.common.pool);
         match whole.map(|packet| (place(&seat.rule, &packet), packet)) {
             Some((Place::Flow(owner), packet)) if owner != seat.index => {
-                self.send_elsewhere(owner, packet);
+                self.send_elsewhere(now, owner, packet);
             }
             Some(_) => self.handle_input(now, Input::Tcp(segment)),
             None => self.common.drop_packet(None, now, DropReason::PoolEmpty),

@@ -8,7 +8,7 @@
 use crate::anchor::{Anchor, Body, Owner};
 use crate::demux::Demux;
 use crate::slab::Slab;
-use crate::wheel::Wheel;
+use crate::wheel::{Wheel, WheelLinks};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
 use usertcp_tcp::{Tcb, TimeWait};
@@ -52,7 +52,10 @@ impl<C> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        let index = self.demux.find(flow, |index| flow_of(&self.anchors, index))?;
+        let anchors = &self.anchors;
+        let index = self
+            .demux
+            .find(flow, |index| anchors.at(index).is_some_and(|anchor| anchor.flow == *flow))?;
         self.anchors.id_at(index)
     }
 
@@ -158,6 +161,12 @@ impl<C> Table<C> {
     /// TIME-WAIT records.
     pub(crate) fn time_waits(&self) -> u32 {
         self.time_waits
+    }
+
+    /// Whether a record with these links is woken by `deadline` already.
+    #[inline]
+    pub(crate) fn wakes_by(&self, links: &WheelLinks, deadline: Instant) -> bool {
+        self.wheel.wakes_by(links, deadline)
     }
 
     /// Wakes a record not later than `deadline`.

@@ -6,7 +6,7 @@
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_device::Queue;
+use usertcp_device::{Queue, RxBatch};
 
 /// What a turn leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,9 +53,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.seat.is_some() {
             self.steer(now);
         }
-        while let Some(packet) = self.rx.pop() {
+        let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
+        for packet in burst.iter_mut() {
             self.handle_packet(now, packet);
         }
+        burst.clear();
+        self.rx = burst;
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
         if more {
             let counters = &mut self.common.counters;
@@ -71,7 +74,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let sent = queue.transmit(&mut batch);
         let device_full = !batch.is_empty();
         self.tx = batch;
-        let waiting = !self.transmit.is_empty() || !self.outbox.is_empty();
+        let waiting =
+            !self.transmit.is_empty() || !self.outbox.is_empty() || self.link_has_frames();
         // Without a frame for a header another try at once would find none either.
         let more = waiting && !device_full && served;
         Turn { next: self.next_deadline(), more, device_full, received: 0, sent }

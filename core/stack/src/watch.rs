@@ -73,6 +73,11 @@ impl Watched {
 }
 
 impl Watch {
+    /// Whether nobody is watched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
     /// When somebody is looked at next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.due.first().map(|due| due.0)

@@ -68,6 +68,8 @@ pub struct Wheel {
     occupied: [u64; LEVELS],
     heads: [[u32; SLOTS]; LEVELS],
     entries: u32,
+    /// Nothing happens before this tick: a bound, found when the wheel was looked at last.
+    soonest: u64,
 }
 
 /// Where an entry is filed.
@@ -92,6 +94,7 @@ impl Wheel {
             occupied: [0; LEVELS],
             heads: [[NONE; SLOTS]; LEVELS],
             entries: 0,
+            soonest: u64::MAX,
         }
     }
 
@@ -122,6 +125,12 @@ impl Wheel {
         self.link(index, wanted, records);
     }
 
+    /// Whether a record with these links wakes by `deadline` already: then nothing is to be done.
+    #[inline]
+    pub fn wakes_by(&self, links: &WheelLinks, deadline: Instant) -> bool {
+        links.is_linked() && self.widen(links.deadline) <= tick_after(deadline)
+    }
+
     /// Forgets `index`; nothing when it does not wait.
     pub fn cancel(&mut self, index: u32, records: &mut impl Links) {
         if records.links(index).is_linked() {
@@ -139,9 +148,17 @@ impl Wheel {
         records: &mut impl Links,
     ) -> Option<u32> {
         let now = tick_of(now);
-        loop {
-            let Some(next) = self.next().filter(|next| next.tick <= now) else {
+        if now < self.soonest {
+            if self.entries == 0 {
                 self.current = self.current.max(now);
+            }
+            return None;
+        }
+        loop {
+            let next = self.next();
+            let Some(next) = next.filter(|next| next.tick <= now) else {
+                self.current = self.current.max(now);
+                self.soonest = next.map_or(u64::MAX, |next| next.tick);
                 return None;
             };
             self.current = next.tick;
@@ -162,7 +179,7 @@ impl Wheel {
 
     /// Not after the earliest deadline: the time at which [`Wheel::pop_due`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.next().map(|next| Instant::from_micros(next.tick << TICK_MICROS_SHIFT))
+        (self.entries > 0).then(|| Instant::from_micros(self.soonest << TICK_MICROS_SHIFT))
     }
 
     /// The next occupied slot and the tick it begins with. The lowest occupied level is always the
@@ -241,6 +258,7 @@ impl Wheel {
         self.heads[place.level][place.slot] = index;
         self.occupied[place.level] |= 1 << place.slot;
         self.entries += 1;
+        self.soonest = self.soonest.min(deadline).max(self.current);
     }
 
     fn unlink(&mut self, index: u32, records: &mut impl Links) {

@@ -34,6 +34,14 @@ macro_rules! batch {
             pub fn front(&self) -> Option<&Packet> {
                 self.packets.front()
             }
+            /// The packets from first to last, to take what is in them.
+            pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Packet> {
+                self.packets.iter_mut()
+            }
+            /// Forgets all packets.
+            pub fn clear(&mut self) {
+                self.packets.clear();
+            }
             /// Packets in it.
             pub fn len(&self) -> usize {
                 self.packets.len()

@@ -15,11 +15,14 @@ use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::stack::Stack;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
+use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
+use usertcp_device_linux::checksum;
+use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
@@ -34,6 +37,7 @@ type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Sen
 /// Where packets come from and go to.
 enum Source {
     None,
+    Packet(PacketConfig),
     Memory(Vec<ThreadPipe>),
     Queue(MakeQueue),
     Device(OpenQueues),
@@ -56,7 +60,7 @@ pub(crate) struct Local {
     pub(crate) engine: Box<dyn crate::engine::Engine>,
     pub(crate) clock: crate::runtime::clock::Clock,
     pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
-    pub(crate) device: usertcp_device::DeviceFacts,
+    pub(crate) device: DeviceFacts,
     pub(crate) manners: Manners,
 }
 
@@ -68,6 +72,7 @@ pub struct Builder<C = AnyController, O = ()> {
     name: String,
     device: Source,
     addresses: Vec<Cidr>,
+    gateways: Vec<IpAddr>,
     seed: Option<[u8; 32]>,
     limits: Limits,
     memory: PoolConfig,
@@ -86,6 +91,7 @@ impl Builder<AnyController, ()> {
             name: "usertcp".into(),
             device: Source::None,
             addresses: Vec::new(),
+            gateways: Vec::new(),
             seed: None,
             limits: Limits::default(),
             memory: PoolConfig::default(),
@@ -145,12 +151,24 @@ where
         D: Device + Send + 'static,
         io::Error: From<D::Error>,
     {
-        self.device = Source::Device(Box::new(move |rule| {
-            let make = |handle: D::Handle| -> MakeQueue {
-                Box::new(move || Ok(Box::new(handle.into_queue())))
-            };
-            Ok(device.open(rule)?.into_iter().map(make).collect())
-        }));
+        self.device = Source::Device(Box::new(move |rule| queues_of(device, rule)));
+        self
+    }
+
+    /// On an Ethernet: who carries packets to other networks than those of the stack's addresses. The
+    /// first of each family counts.
+    #[must_use]
+    pub fn gateway(mut self, gateway: IpAddr) -> Self {
+        self.gateways.push(gateway);
+        self
+    }
+
+    /// Runs over packet sockets on an Ethernet interface, beside the kernel's own stack, whose peers are
+    /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
+    /// must be none of the kernel's. For a stack of one shard: answers of neighbours reach one socket.
+    #[must_use]
+    pub fn packet(mut self, config: PacketConfig) -> Self {
+        self.device = Source::Packet(config);
         self
     }
 
@@ -191,6 +209,7 @@ where
             name: self.name,
             device: self.device,
             addresses: self.addresses,
+            gateways: self.gateways,
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
@@ -210,8 +229,8 @@ where
         self.observers(Observers::One(observer))
     }
 
-    /// Has an observer for each shard told every event of its connections, on its thread. `make` is called
-    /// there, with the shard's index.
+    /// Has an observer for each shard told every event of its connections, on its thread. `make` is called with
+    /// the shard's index.
     #[must_use]
     pub fn observer_each<P: Observer + Send + 'static>(
         self,
@@ -226,6 +245,7 @@ where
             name: self.name,
             device: self.device,
             addresses: self.addresses,
+            gateways: self.gateways,
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
@@ -257,7 +277,7 @@ where
 
     /// Protects connections by a key (TCP-AO, RFC 5925, or the MD5 option, RFC 2385). Keys can be added
     /// and taken away later: [`Context::add_auth_key`](crate::Context::add_auth_key), through
-    /// [`Stack::run`].
+    /// [`Stack::run`], or [`Stack::run_each`] with several shards.
     #[must_use]
     pub fn auth_key(mut self, key: AuthKey) -> Self {
         self.auth.push(key);
@@ -460,7 +480,7 @@ where
             None => entropy()?,
         };
         let plan = Plan::new(seed, self.shards, &self.limits, &self.memory)?;
-        let queues = open(self.device, &plan.rule, &controls)?;
+        let queues = open(self.device, &self.addresses, &plan.rule, &controls)?;
         let ports = match self.shards {
             1 => vec![None],
             _ => {
@@ -470,8 +490,8 @@ where
         };
         let mut observers = observers_of(self.observers, self.shards)?.into_iter();
         let handler = Arc::new(handler);
-        let (addresses, keys, profile, pinned) =
-            (self.addresses, self.auth, self.profile, self.pin);
+        let (addresses, gateways, keys, profile, pinned) =
+            (self.addresses, self.gateways, self.auth, self.profile, self.pin);
         let mut seats = Vec::new();
         let rings = queues.into_iter().zip(ports);
         for (index, ((control, hub), (queue, port))) in
@@ -479,14 +499,15 @@ where
         {
             let observer = observers.next().ok_or_else(|| missing("an observer for each shard"))?;
             let (config, fast_open) = plan.of(index, addresses.clone());
-            let (keys, handler) = (keys.clone(), Arc::clone(&handler));
+            let (keys, handler, gateways) = (keys.clone(), Arc::clone(&handler), gateways.clone());
             let make = move |control: &Control| {
                 if pinned {
                     pin(index)?;
                 }
                 let queue = queue()?;
                 let device = queue.facts();
-                let config = ShardConfig { device, ..config };
+                let checksum = checksum::engine();
+                let config = ShardConfig { device, checksum, gateways, ..config };
                 let mut shard = Shard::new(config, observer, control.clock.now())
                     .map_err(|_| missing("the seed must not be all zeros"))?;
                 shard.set_fast_open_keys(fast_open, None);
@@ -520,7 +541,23 @@ fn observers_of<O>(observers: Observers<O>, shards: u16) -> io::Result<Vec<O>> {
     }
 }
 
-fn open(source: Source, rule: &SteerRule, controls: &[Arc<Control>]) -> io::Result<Vec<MakeQueue>> {
+/// Opens a device: how the queue of each shard is made, on that shard's thread.
+fn queues_of<D>(device: D, rule: &SteerRule) -> io::Result<Vec<MakeQueue>>
+where
+    D: Device,
+    io::Error: From<D::Error>,
+{
+    let make =
+        |handle: D::Handle| -> MakeQueue { Box::new(move || Ok(Box::new(handle.into_queue()))) };
+    Ok(device.open(rule)?.into_iter().map(make).collect())
+}
+
+fn open(
+    source: Source,
+    addresses: &[Cidr],
+    rule: &SteerRule,
+    controls: &[Arc<Control>],
+) -> io::Result<Vec<MakeQueue>> {
     let queues: Vec<MakeQueue> = match source {
         Source::None => return Err(missing("a stack needs a device")),
         Source::Memory(ends) => {
@@ -535,6 +572,12 @@ fn open(source: Source, rule: &SteerRule, controls: &[Arc<Control>]) -> io::Resu
             }
         }
         Source::Queue(make) => vec![make],
+        Source::Packet(mut config) => {
+            if config.addresses.is_empty() {
+                config.addresses = addresses.iter().map(Cidr::address).collect();
+            }
+            queues_of(config, rule)?
+        }
         Source::Device(open) => open(rule)?,
     };
     if queues.len() != controls.len() {

@@ -226,6 +226,28 @@ fn a_full_ring_drops_and_counts() {
 }
 
 #[test]
+fn what_nobody_fetches_is_bounded() {
+    let mut cluster = Cluster::new();
+    let pool = cluster.client.pool().clone();
+    for n in 0..20_000u32 {
+        let source = core::net::Ipv4Addr::from(0x0A01_0000 + n);
+        let octets = wire(Flags::SYN, 5000, 0).by(source, 1000).octets();
+        let packet = Packet::plain(pool.copy_of(&octets, 0).unwrap().into());
+        cluster.ports[0].inward.borrow_mut().push_back(packet);
+        if n % 200 == 199 {
+            cluster.shards[0].turn(cluster.now, &mut cluster.ports[0]);
+        }
+    }
+    let counters = cluster.shards[0].counters().clone();
+    let dropped = counters.dropped(DropReason::SteerFull);
+    assert_eq!(counters.steered_out, 4096);
+    assert_eq!(counters.packets_in + counters.steered_out + dropped, 20_000);
+    assert!(dropped > 8000);
+    let fetched = std::iter::from_fn(|| cluster.shards[0].poll_elsewhere()).count();
+    assert_eq!(fetched, 4096);
+}
+
+#[test]
 fn an_open_uses_ports_whose_answers_come_to_its_shard() {
     for index in 0..SHARDS {
         let mut shard = shard(1, index);

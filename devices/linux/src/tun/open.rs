@@ -5,9 +5,10 @@
 use super::address::{Link, Netlink};
 use super::cidr::Cidr;
 use super::error::OpenError;
-use super::offload::HEADER_OCTETS;
 use super::queue::TunQueue;
 use super::sys::{self, Offloads};
+use crate::offload::HEADER_OCTETS;
+use crate::steer;
 use std::fs::File;
 use std::io;
 use usertcp_device::{Device, DeviceFacts, Medium, QueueHandle, SteerRule};
@@ -93,9 +94,16 @@ impl Device for TunConfig {
     type Handle = TunHandle;
     type Error = OpenError;
 
-    /// As [`Tun::open`], with as many queues as there are shards, whatever [`TunConfig::queues`] says.
+    /// As [`Tun::open`], with as many queues as there are shards, whatever [`TunConfig::queues`] says, and the
+    /// rule in front of them where the kernel lets us ([`Tun::steer`]).
     fn open(self, rule: &SteerRule) -> Result<Vec<TunHandle>, OpenError> {
-        Tun::open(&TunConfig { queues: rule.shards(), ..self }).map(|tun| tun.handles)
+        let tun = Tun::open(&TunConfig { queues: rule.shards(), ..self })?;
+        if rule.shards() > 1 {
+            // Without it the kernel leads a flow to where it was last answered from, if it remembers: it
+            // forgets after a few seconds, and at a few thousand flows. The shards pass on the rest.
+            let _ = tun.steer(rule);
+        }
+        Ok(tun.handles)
     }
 }
 
@@ -119,6 +127,16 @@ impl Tun {
         }
         let handles = files.into_iter().map(|file| TunHandle { file, facts }).collect();
         Ok(Tun { name: config.name.clone(), index: link.index, facts, handles })
+    }
+
+    /// Has the kernel lead each flow to the queue at the index that `rule` says, by a program. Packets of
+    /// no flow, and fragments, come by the first.
+    ///
+    /// # Errors
+    /// The kernel's: it has no such programs, or not for this user (`CAP_BPF`).
+    pub fn steer(&self, rule: &SteerRule) -> io::Result<()> {
+        let Some(TunHandle { file, .. }) = self.handles.first() else { return Ok(()) };
+        sys::set_steering(file, &steer::program(rule))
     }
 }
 

@@ -97,7 +97,7 @@ impl Strangers {
     /// The next stranger is looked for.
     pub fn look(&mut self) -> Option<u32> {
         self.next = self.next.wrapping_add(1).max(2_000_000);
-        self.demux.find(&key(self.next), key)
+        self.demux.find(&key(self.next), |index| key(index) == key(self.next))
     }
 }
 
