@@ -24,6 +24,7 @@ use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
 use usertcp_device_linux::checksum;
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
+use usertcp_device_linux::xdp::{Take, XdpConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
@@ -38,6 +39,7 @@ type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Sen
 enum Source {
     None,
     Packet(PacketConfig),
+    Xdp(XdpConfig),
     Memory(Vec<ThreadPipe>),
     Queue(MakeQueue),
     Device(OpenQueues),
@@ -169,6 +171,16 @@ where
     #[must_use]
     pub fn packet(mut self, config: PacketConfig) -> Self {
         self.device = Source::Packet(config);
+        self
+    }
+
+    /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
+    /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
+    /// stack's addresses, which must not be the kernel's. For a stack of one shard. The packet memory is
+    /// registered with the kernel, and takes its room at once.
+    #[must_use]
+    pub fn xdp(mut self, config: XdpConfig) -> Self {
+        self.device = Source::Xdp(config);
         self
     }
 
@@ -504,12 +516,13 @@ where
                 if pinned {
                     pin(index)?;
                 }
-                let queue = queue()?;
+                let mut queue = queue()?;
                 let device = queue.facts();
                 let checksum = checksum::engine();
                 let config = ShardConfig { device, checksum, gateways, ..config };
                 let mut shard = Shard::new(config, observer, control.clock.now())
                     .map_err(|_| missing("the seed must not be all zeros"))?;
+                queue.bind(shard.pool()).map_err(io::Error::other)?;
                 shard.set_fast_open_keys(fast_open, None);
                 for key in keys {
                     let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
@@ -575,6 +588,12 @@ fn open(
         Source::Packet(mut config) => {
             if config.addresses.is_empty() {
                 config.addresses = addresses.iter().map(Cidr::address).collect();
+            }
+            queues_of(config, rule)?
+        }
+        Source::Xdp(mut config) => {
+            if config.take == Take::Addresses(Vec::new()) {
+                config.take = Take::Addresses(addresses.iter().map(Cidr::address).collect());
             }
             queues_of(config, rule)?
         }

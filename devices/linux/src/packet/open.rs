@@ -217,7 +217,7 @@ fn memberships(config: &PacketConfig, own: [u8; 6]) -> Vec<Membership> {
 }
 
 /// Where neighbours are asked for this address (RFC 4291 §2.7.1, RFC 2464 §7).
-fn solicited_node(address: Ipv6Addr) -> [u8; 6] {
+pub(crate) fn solicited_node(address: Ipv6Addr) -> [u8; 6] {
     let [.., a, b, c] = address.octets();
     [0x33, 0x33, 0xFF, a, b, c]
 }
