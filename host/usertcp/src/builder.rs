@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
+use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
 use usertcp_device_linux::checksum;
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
@@ -62,7 +62,7 @@ pub(crate) struct Local {
     pub(crate) engine: Box<dyn crate::engine::Engine>,
     pub(crate) clock: crate::runtime::clock::Clock,
     pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
-    pub(crate) device: DeviceFacts,
+    pub(crate) device: usertcp_device::DeviceFacts,
     pub(crate) manners: Manners,
 }
 
