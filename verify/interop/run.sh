@@ -37,10 +37,11 @@ CHECKS=(
     ping_v4 ping_v6 ping_v4_fragments ping_v6_fragments
     download_v4 download_v6 upload
     browser
-    parallel_500 wrk h2load churn small_memory
+    parallel_500 wrk h2load churn small_memory shards
     connect_kernel_echo connect_v6 connect_own_echo md5
     fast_open_served fast_open_kernel
     wire_download wire_upload wire_wrk
+    xdp xdp_refused
     fault_device_busy fault_bad_cidr fault_unknown_option fault_no_directory fault_refused
     nothing_left stop
     without_permission fault_port_in_use

@@ -26,6 +26,8 @@ pub enum Purpose {
     FastOpen,
     /// The cache of what is known of remote hosts.
     Hosts,
+    /// Which of several shards a flow belongs to; and the seeds of shards.
+    Shards,
 }
 
 /// Secret keys of one shard. Cannot be printed.

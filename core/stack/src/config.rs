@@ -5,6 +5,7 @@
 //! Implements: the parameters of RFC 9293 §3.9.1.1 (MUST-43).
 
 use crate::ports;
+use crate::steer::Seat;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -14,6 +15,7 @@ use usertcp_device::DeviceFacts;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_tcp::Settings;
+use usertcp_wire::checksum;
 
 /// How a shard starts. No number of the protocol is here: those are in [`Limits`].
 #[derive(Clone, Debug)]
@@ -36,6 +38,10 @@ pub struct ShardConfig {
     pub receive_batch: u16,
     /// Packets that wait for the device.
     pub transmit_batch: u16,
+    /// How checksums of long payloads are computed.
+    pub checksum: checksum::Engine,
+    /// Its place among several shards of one stack; `None`: it is the only one.
+    pub seat: Option<Seat>,
 }
 
 impl ShardConfig {
@@ -51,6 +57,8 @@ impl ShardConfig {
             device,
             receive_batch: 256,
             transmit_batch: 256,
+            checksum: checksum::Engine::PORTABLE,
+            seat: None,
         }
     }
 }
@@ -139,4 +147,6 @@ pub enum ConnectError {
     InUse,
     /// A limit of the stack: connections.
     Limit,
+    /// With the local port that was asked for, the flow belongs to this shard of the stack.
+    Elsewhere(u16),
 }

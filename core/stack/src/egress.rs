@@ -19,7 +19,7 @@ use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
 use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom};
-use usertcp_wire::checksum::Running;
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
@@ -210,7 +210,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let checksum = if offloaded || signs {
             EmitChecksum::Partial(pseudo)
         } else {
-            EmitChecksum::Full(sum_of(pseudo, &payload))
+            EmitChecksum::Full(sum_of(self.common.checksum, pseudo, &payload))
         };
         self.count_out(&payload);
         let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| match signed
@@ -260,10 +260,10 @@ pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {
     if ip_octets == 20 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }
 }
 
-pub(crate) fn sum_of(pseudo: u32, payload: &Chain) -> u32 {
+fn sum_of(engine: Engine, pseudo: u32, payload: &Chain) -> u32 {
     let mut sum = Running::from_partial(pseudo);
     for slice in payload.slices() {
-        sum.add(slice);
+        sum.add_by(engine, slice);
     }
     sum.partial()
 }

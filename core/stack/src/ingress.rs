@@ -13,7 +13,7 @@ use usertcp_device::RxBatch;
 use usertcp_frame::Packet;
 use usertcp_ip::{Input, TcpInput};
 use usertcp_tcp::{Reply, Segment, TimeWaitOutcome};
-use usertcp_wire::checksum::Running;
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -38,7 +38,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A packet of whatever shape.
     fn handle_any(&mut self, now: Instant, packet: Packet) {
-        match self.ip.input(now, packet, &self.common.pool) {
+        let input = self.ip.input(now, packet, &self.common.pool);
+        self.handle_input(now, input);
+    }
+
+    /// What the network layer made of a packet.
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
             Input::Tcp(input) => self.handle_tcp(now, input),
             Input::Reply(packet) => {
                 self.outbox.push(packet, now, &mut self.common);
@@ -54,7 +60,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn handle_tcp(&mut self, now: Instant, input: TcpInput) {
-        let (flow, segment) = match read(&input) {
+        let (flow, segment) = match read(self.common.checksum, &input) {
             Ok((header, options, header_octets)) => {
                 let flow = FlowKey {
                     remote: input.remote,
@@ -189,11 +195,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 /// Checks the checksum and reads the header.
-fn read(input: &TcpInput) -> Result<(tcp::Header, tcp::Options, usize), DropReason> {
+fn read(
+    engine: Engine,
+    input: &TcpInput,
+) -> Result<(tcp::Header, tcp::Options, usize), DropReason> {
     if !input.checksum_verified {
         let mut sum = Running::from_partial(input.partial_sum);
         for slice in input.octets.slices() {
-            sum.add(slice);
+            sum.add_by(engine, slice);
         }
         if sum.finish() != 0 {
             return Err(DropReason::TcpChecksum);

@@ -35,6 +35,7 @@ pub mod ready;
 pub mod replies;
 mod shard;
 pub mod slab;
+pub mod steer;
 mod table;
 mod turn;
 mod usual;
@@ -48,6 +49,7 @@ pub use fast_open::{FastOpenListen, FirstData};
 pub use gate::Decision;
 pub use listener::Gate;
 pub use shard::{Shard, Usage};
+pub use steer::Seat;
 pub use turn::{Arrival, Turn};
 pub use usertcp_auth::{
     Algorithm as AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,

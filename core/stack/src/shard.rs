@@ -20,6 +20,7 @@ use crate::listener::Listeners;
 use crate::memory::Shedding;
 use crate::ports::Ports;
 use crate::ready::ReadyList;
+use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
 use crate::usual::LastLocal;
 use crate::watch::Watch;
@@ -33,8 +34,16 @@ use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::FramePool;
 use usertcp_ip::{Cidr, Ip, IpConfig, Link};
 use usertcp_tcp::{Env, SettingsShelf};
+use usertcp_wire::checksum;
 
 /// One core's connections, over one device queue.
+///
+/// It stays on its thread, and with it every connection:
+///
+/// ```compile_fail,E0277
+/// fn travels<T: Send>() {}
+/// travels::<usertcp_stack::Shard<usertcp_cc::Reno, ()>>();
+/// ```
 pub struct Shard<C, O> {
     pub(crate) table: Table<C>,
     pub(crate) listeners: Listeners<Profile<C>>,
@@ -71,6 +80,9 @@ pub struct Shard<C, O> {
     pub(crate) events: Events,
     pub(crate) rx: RxBatch,
     pub(crate) tx: TxBatch,
+    /// Its place among several shards, and packets that belong to the others.
+    pub(crate) seat: Option<Seat>,
+    pub(crate) elsewhere: Elsewhere,
 }
 
 /// What calls on connections share.
@@ -83,6 +95,8 @@ pub(crate) struct Common<O> {
     /// Settings of connections, shared by equals.
     pub shelf: SettingsShelf,
     pub super_segments: bool,
+    /// Sums payload.
+    pub checksum: checksum::Engine,
 }
 
 impl<O: Observer> Common<O> {
@@ -142,6 +156,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
             tx: TxBatch::new(usize::from(config.transmit_batch.max(1))),
+            seat: config.seat.filter(|seat| seat.rule.shards() > 1),
+            elsewhere: Elsewhere::new(),
             common: Common {
                 prng: secrets.prng(),
                 counters: Counters::default(),
@@ -149,6 +165,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 pool: FramePool::new(&config.pool),
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
+                checksum: config.checksum,
                 limits,
             },
             device,
@@ -164,10 +181,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (table, network) = (self.table.next_deadline(), self.ip.next_deadline());
+        let earlier = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         let link = self.link.as_ref().and_then(|link| link.next_deadline());
-        let others = [network, link, self.memory_retry, self.watch.next_deadline()];
-        others.into_iter().chain([table]).flatten().min()
+        let network = earlier(earlier(self.ip.next_deadline(), link), self.memory_retry);
+        earlier(earlier(self.table.next_deadline(), network), self.watch.next_deadline())
     }
 
     /// What was counted since the start.

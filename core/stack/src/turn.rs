@@ -50,6 +50,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.shed(now);
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
+        if self.seat.is_some() {
+            self.steer(now);
+        }
         let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
         for packet in burst.iter_mut() {
             self.handle_packet(now, packet);

@@ -4,7 +4,7 @@
 
 use crate::effects::{Effects, Then};
 use crate::env::Env;
-use crate::halves::{RecvHalf, SendHalf, StateName};
+use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::info::Info;
 use crate::recv::autotune::{Bounds, Resized};
 use crate::settings::Settings;
@@ -78,7 +78,9 @@ impl<C: CongestionController> Tcb<C> {
                 effects.transmit = true;
             }
         }
-        self.end_if_over(env, &mut effects);
+        if self.halves != Halves::OPEN {
+            self.end_if_over(env, &mut effects);
+        }
         effects
     }
 
@@ -111,6 +113,11 @@ impl<C: CongestionController> Tcb<C> {
     /// Octets given up.
     pub fn renege(&mut self) -> u32 {
         self.receiver.renege()
+    }
+
+    /// Whether a read would find something: octets, or the end.
+    pub fn is_readable(&self) -> bool {
+        self.receiver.queued() > 0 || self.halves.recv() == RecvHalf::Closed
     }
 
     /// Octets that can be read now.

@@ -1,8 +1,10 @@
 //! What a device is to the stack.
-//! Owns: the trait, the facts. Must not know: any device.
+//! Owns: the traits of devices and queues, the facts. Must not know: any device.
 
 use crate::batch::{RxBatch, TxBatch};
+use crate::steer::SteerRule;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 use usertcp_frame::FramePool;
@@ -112,6 +114,31 @@ pub trait Queue {
 
     /// What to sleep on until packets wait. `None`: nothing, ask again.
     fn wait_handle(&self) -> Option<WaitHandle>;
+}
+
+/// A device that opens several queues, one for each shard of a stack.
+pub trait Device {
+    /// A queue on its way to the thread that will use it.
+    type Handle: QueueHandle;
+    /// Why a device does not open.
+    type Error;
+
+    /// Opens `rule.shards()` queues; the queue at index *i* is for shard *i*.
+    ///
+    /// A flow's packets may come by any queue: the shards pass on what is another's. A device that
+    /// can put `rule` in front of its queues saves them that.
+    ///
+    /// # Errors
+    /// What the device says, also when it has not so many queues.
+    fn open(self, rule: &SteerRule) -> Result<Vec<Self::Handle>, Self::Error>;
+}
+
+/// A queue that no thread uses yet: queues hold frames, and do not travel.
+pub trait QueueHandle: Send + 'static {
+    /// What it becomes.
+    type Queue: Queue + 'static;
+    /// The queue, to stay on this thread.
+    fn into_queue(self) -> Self::Queue;
 }
 
 impl<Q: Queue + ?Sized> Queue for Box<Q> {

@@ -8,18 +8,22 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod api;
 mod batch;
 mod fault;
 mod pcap;
 mod pipe;
+mod steer;
 
-pub use api::{BindError, DeviceFacts, Medium, Queue, WaitHandle};
+pub use api::{BindError, Device, DeviceFacts, Medium, Queue, QueueHandle, WaitHandle};
 pub use batch::{RxBatch, TxBatch};
 pub use fault::{Fault, FaultConfig, FaultStats, Faults, PATIENCE_CALLS};
 pub use pcap::Pcap;
 pub use pipe::{PipeEnd, pipe};
+pub use steer::{FlowEnd, SteerRule};
 pub use usertcp_frame::{ChecksumState, Gso, GsoKind, Offload, Packet};
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ impl LiveFacts for MadeUp {
                 peak_octets: 91 << 20,
                 budget_octets: 256 << 20,
             },
+            shards: Vec::new(),
             connections_total: 14 + wave(time, 800) / 300,
             connections: (0..9).map(|index| row(index, time)).take(rows).collect(),
         }

@@ -27,6 +27,9 @@ pub struct Snapshot {
     pub drops: Vec<Count>,
     /// Memory for packets.
     pub memory: Memory,
+    /// What each shard did, of a stack of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardRow>,
     /// Connections there are, whether or not they have a row.
     pub connections_total: u64,
     /// Some of them.
@@ -53,6 +56,21 @@ pub struct Memory {
     pub peak_octets: u64,
     /// There is no more than this.
     pub budget_octets: u64,
+}
+
+/// One of several shards, since the start.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ShardRow {
+    /// Connections open now.
+    pub connections: u64,
+    /// Packets received, those that other shards handed over among them.
+    pub packets_in: u64,
+    /// Packets given to its queue of the device.
+    pub packets_out: u64,
+    /// Packets that other shards handed to it.
+    pub steered_in: u64,
+    /// Packets that came by its queue and belonged to others.
+    pub steered_out: u64,
 }
 
 /// One connection at one moment.
@@ -126,6 +144,8 @@ pub fn counts(counters: &Counters) -> Vec<Count> {
         octets_copied: "Payload octets copied inside the stack",
         echo_replies: "ICMP echo requests answered",
         icmp_errors_out: "ICMP errors sent",
+        steered_out: "Packets handed to the shard they belong to",
+        steered_in: "Packets that came by another shard's queue",
         turns_cut: "Turns that stopped at a budget with work left",
     }
 }

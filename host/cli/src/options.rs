@@ -190,6 +190,16 @@ pub struct NetworkArgs {
     /// Memory for packets: 256MiB, 1G
     #[arg(long, default_value = "256MiB", value_name = "SIZE", value_parser = parse_memory)]
     pub memory: u64,
+    /// Threads that share the connections, each with a queue of the device
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_shards)]
+    pub shards: u16,
+    /// Keep each of them on a core of its own
+    #[arg(long)]
+    pub pin: bool,
+    /// Look for packets this long before sleeping, in microseconds: answers come sooner, and a core is
+    /// busy
+    #[arg(long, default_value_t = 0, value_name = "US", value_parser = parse_busy_poll)]
+    pub busy_poll: u64,
     /// Print JSON lines instead of text
     #[arg(long)]
     pub json: bool,
@@ -318,6 +328,18 @@ fn parse_port(text: &str) -> Result<u16, Fault> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| Fault::usage("that is not a port", "use a number from 1 to 65535"))
+}
+
+fn parse_shards(text: &str) -> Result<u16, Fault> {
+    text.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
+        Fault::usage("that is not a number of shards", "use 1 to 256: as many as there are cores")
+    })
+}
+
+fn parse_busy_poll(text: &str) -> Result<u64, Fault> {
+    text.parse().ok().filter(|micros| *micros <= 1_000_000).ok_or_else(|| {
+        Fault::usage("that is not a time to poll for", "use 0 to 1000000 microseconds, such as 50")
+    })
 }
 
 fn parse_mtu(text: &str) -> Result<u16, Fault> {

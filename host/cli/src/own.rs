@@ -2,7 +2,7 @@
 //! not permitted; its figures for the live page. Must not know: what is served over it.
 
 use crate::bridge;
-use crate::facts::{self, ConnectionRow, LiveFacts, Memory, Snapshot};
+use crate::facts::{self, ConnectionRow, LiveFacts, Memory, ShardRow, Snapshot};
 use crate::fault::Fault;
 use crate::network::{Acceptor, FastOpen, Network, Setup, Step};
 use crate::options::{Congestion, DeviceKind, Ecn, WireProfile};
@@ -35,8 +35,8 @@ pub enum Face<R> {
     Native(R),
 }
 
-/// Makes a handler, on the stack's thread.
-pub trait Recipe: Clone + Send + 'static {
+/// Makes a handler, on the thread of each shard.
+pub trait Recipe: Clone + Send + Sync + 'static {
     /// What is made.
     type Handler: Handler;
     /// Makes it.
@@ -155,11 +155,12 @@ impl OwnNetwork {
                 "run it as root, so that it can make a TUN device, or leave --auth out",
             ));
         }
-        let (near, far) = memory::pair(memory::PipeConfig { mtu: plan.mtu, offload: true });
+        let config = memory::PipeConfig { mtu: plan.mtu, offload: true };
+        let (near, mut far) = memory::pair_of(config, (plan.shards.into(), 1));
         let failed = |error: io::Error| start_fault(plan, &error);
-        let stack = launch(describe(plan)?.memory(near), face).map_err(failed)?;
-        let clients = Plan { stack: plan.kernel.clone(), ..plan.clone() };
-        let dialer = describe(&clients)?.memory(far).name("usertcp-client");
+        let stack = launch(describe(plan)?.memory_queues(near), face).map_err(failed)?;
+        let clients = Plan { stack: plan.kernel.clone(), shards: 1, pin: false, ..plan.clone() };
+        let dialer = describe(&clients)?.memory(far.remove(0)).name("usertcp-client");
         let dialer = dialer.start().map_err(failed)?;
         let server = plan.stack.first().map_or(Ipv4Addr::LOCALHOST.into(), |cidr| cidr.address);
         Ok(OwnNetwork::over(stack, Some((dialer, server)), pipe_setup(plan, why)))
@@ -179,7 +180,7 @@ impl OwnNetwork {
 fn launch<R: Recipe>(builder: Builder, face: Face<R>) -> io::Result<Stack> {
     match face {
         Face::Sockets => builder.start(),
-        Face::Native(recipe) => builder.run_native_with(move || recipe.make()),
+        Face::Native(recipe) => builder.run_native_each(move |_| recipe.clone().make()),
     }
 }
 
@@ -204,7 +205,10 @@ fn describe(plan: &Plan) -> Result<Builder, Fault> {
         .algorithm(algorithm)
         .settings(settings)
         .limits(Limits::default())
-        .memory_budget(memory);
+        .memory_budget(memory)
+        .shards(plan.shards)
+        .pin(plan.pin)
+        .busy_poll(plan.busy_poll);
     let builder = match plan.profile {
         WireProfile::Own => builder,
         WireProfile::Linux => builder.linux_manner(),
@@ -254,6 +258,11 @@ fn start_fault(plan: &Plan, error: &io::Error) -> Fault {
 
 fn tun_setup(plan: &Plan, offload: bool) -> Setup {
     let offload = if offload { ", offload" } else { "" };
+    let queues = match plan.shards {
+        1 => String::new(),
+        shards => format!(", {shards} queues"),
+    };
+    let offload = format!("{offload}{queues}");
     let mut steps =
         vec![Step::new("device", format!("TUN {}, mtu {}{offload}", plan.device, plan.mtu))];
     steps.extend(plan.kernel.iter().map(|cidr| Step::new("kernel side", cidr.to_string())));
@@ -379,8 +388,15 @@ impl LiveFacts for OwnFacts {
     async fn snapshot(&self, rows: usize) -> Snapshot {
         let snapshot = self.stack.snapshot();
         let connections = self.stack.connections(rows).await.unwrap_or_default();
-        let asked = self.stack.run(|context| (context.now(), context.connections().len())).await;
-        let (now, total) = asked.unwrap_or_default();
+        let asked = self.stack.run_each(|shard| (shard.now(), shard.connections().len())).await;
+        let asked = asked.unwrap_or_default();
+        // Shards have one clock.
+        let now = asked.iter().map(|(now, _)| *now).max().unwrap_or_default();
+        let total: usize = asked.iter().map(|(_, count)| count).sum();
+        let shards = match self.stack.shards() {
+            1 => Vec::new(),
+            _ => self.stack.snapshots().iter().map(shard_row).collect(),
+        };
         Snapshot {
             uptime: self.start.elapsed(),
             counters: facts::counts(&snapshot.counters),
@@ -390,15 +406,27 @@ impl LiveFacts for OwnFacts {
                 peak_octets: snapshot.memory.peak_octets as u64,
                 budget_octets: snapshot.memory.budget_octets as u64,
             },
+            shards,
             connections_total: total as u64,
             connections: connections.iter().map(|connection| row(now, connection)).collect(),
         }
     }
 }
 
+fn shard_row(snapshot: &usertcp::Snapshot) -> ShardRow {
+    ShardRow {
+        connections: snapshot.connections as u64,
+        packets_in: snapshot.counters.packets_in,
+        packets_out: snapshot.counters.packets_out,
+        steered_in: snapshot.counters.steered_in,
+        steered_out: snapshot.counters.steered_out,
+    }
+}
+
 fn row(now: usertcp::Instant, connection: &usertcp::ConnectionRow) -> ConnectionRow {
     let micros = |span: usertcp::Span| span.as_micros();
-    let id = format!("{}.{}", connection.id.slot, connection.id.generation);
+    let (shard, id) = (connection.shard, connection.id);
+    let id = format!("{shard}.{}.{}", id.slot, id.generation);
     let (state, local, remote) = (connection.state.label(), connection.local, connection.remote);
     let Some(info) = &connection.info else {
         return ConnectionRow {

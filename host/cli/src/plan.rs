@@ -5,6 +5,7 @@ use crate::cidr::Cidr;
 use crate::fault::Fault;
 use crate::options::{Congestion, DeviceChoice, DeviceKind, Ecn, NetworkArgs, WireProfile};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 use usertcp::AuthKey;
 
 /// A stack and its device, as wanted.
@@ -36,6 +37,12 @@ pub struct Plan {
     pub auth: Vec<AuthKey>,
     /// Octets for packets, in all.
     pub memory_octets: u64,
+    /// Threads that share the connections.
+    pub shards: u16,
+    /// Whether each stays on a core of its own.
+    pub pin: bool,
+    /// How long they look for packets before they sleep.
+    pub busy_poll: Duration,
 }
 
 impl Plan {
@@ -76,6 +83,9 @@ impl Plan {
             rate_octets_per_second: options.rate,
             auth: options.auth.clone(),
             memory_octets: options.memory,
+            shards: options.shards,
+            pin: options.pin,
+            busy_poll: Duration::from_micros(options.busy_poll),
         })
     }
 }

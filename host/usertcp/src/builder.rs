@@ -2,40 +2,66 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
+use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
-use crate::runtime::launch::{self, Parts};
+use crate::plan::Plan;
+use crate::runtime::commands::lock;
+use crate::runtime::launch::{self, Parts, Seat};
+use crate::runtime::mesh::mesh;
+use crate::runtime::pin::pin;
 use crate::runtime::worker::{Control, Manners};
 use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::stack::Stack;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::Queue;
-use usertcp_device_linux::packet::{self, Packet, PacketConfig};
-use usertcp_device_linux::tun::{OpenError, Tun, TunConfig};
-use usertcp_device_linux::xdp::{self, Take, Xdp, XdpConfig};
+use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
+use usertcp_device_linux::checksum;
+use usertcp_device_linux::packet::PacketConfig;
+use usertcp_device_linux::tun::TunConfig;
+use usertcp_device_linux::xdp::{Take, XdpConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
 use usertcp_tcp::Settings;
 
-/// Makes the device's queue, on the stack's thread.
+/// Makes a queue of the device, on its shard's thread.
 type MakeQueue = Box<dyn FnOnce() -> io::Result<Box<dyn Queue>> + Send>;
+/// Opens the device: a queue for each shard.
+type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Send>;
 
 /// Where packets come from and go to.
-enum Device {
+enum Source {
     None,
-    Tun(TunConfig),
     Packet(PacketConfig),
     Xdp(XdpConfig),
-    Memory(ThreadPipe),
+    Memory(Vec<ThreadPipe>),
     Queue(MakeQueue),
+    Device(OpenQueues),
+}
+
+/// Who is told of events.
+enum Observers<O> {
+    /// One, for a stack of one shard.
+    One(O),
+    /// One for each shard.
+    Each(Box<dyn Fn(usize) -> O + Send>),
+}
+
+/// What a local stack is made of.
+#[cfg(feature = "local")]
+pub(crate) struct Local {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) clock: crate::runtime::clock::Clock,
+    pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
+    pub(crate) device: DeviceFacts,
+    pub(crate) manners: Manners,
 }
 
 /// Describes a stack. Everything but a device and an address has a default.
@@ -44,7 +70,7 @@ enum Device {
 /// the types of what is started.
 pub struct Builder<C = AnyController, O = ()> {
     name: String,
-    device: Device,
+    device: Source,
     addresses: Vec<Cidr>,
     gateways: Vec<IpAddr>,
     seed: Option<[u8; 32]>,
@@ -52,7 +78,9 @@ pub struct Builder<C = AnyController, O = ()> {
     memory: PoolConfig,
     profile: Profile<C>,
     auth: Vec<AuthKey>,
-    observer: O,
+    observers: Observers<O>,
+    shards: u16,
+    pin: bool,
     busy_poll: Span,
     linger: Span,
 }
@@ -61,7 +89,7 @@ impl Builder<AnyController, ()> {
     pub(crate) fn new() -> Self {
         Builder {
             name: "usertcp".into(),
-            device: Device::None,
+            device: Source::None,
             addresses: Vec::new(),
             gateways: Vec::new(),
             seed: None,
@@ -69,7 +97,9 @@ impl Builder<AnyController, ()> {
             memory: PoolConfig::default(),
             profile: Profile::default(),
             auth: Vec::new(),
-            observer: (),
+            observers: Observers::Each(Box::new(|_| ())),
+            shards: 1,
+            pin: false,
             busy_poll: Span::ZERO,
             linger: Span::from_millis(500),
         }
@@ -107,6 +137,24 @@ where
         self
     }
 
+    /// Runs over a TUN interface, where the kernel's own programs are the peers. Its `addresses`
+    /// are the kernel's side. Each shard has a queue, whatever its `queues` says.
+    #[must_use]
+    pub fn tun(self, config: TunConfig) -> Self {
+        self.device(config)
+    }
+
+    /// Runs over a device that opens a queue for each shard.
+    #[must_use]
+    pub fn device<D>(mut self, device: D) -> Self
+    where
+        D: Device + Send + 'static,
+        io::Error: From<D::Error>,
+    {
+        self.device = Source::Device(Box::new(move |rule| queues_of(device, rule)));
+        self
+    }
+
     /// On an Ethernet: who carries packets to other networks than those of the stack's addresses. The
     /// first of each family counts.
     #[must_use]
@@ -115,50 +163,48 @@ where
         self
     }
 
-    /// Runs over a TUN interface, where the kernel's own programs are the peers. Its `addresses`
-    /// are the kernel's side. One queue is used.
-    #[must_use]
-    pub fn tun(mut self, config: TunConfig) -> Self {
-        self.device = Device::Tun(TunConfig { queues: 1, ..config });
-        self
-    }
-
     /// Runs over packet sockets on an Ethernet interface, beside the kernel's own stack, whose peers are
     /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
-    /// must be none of the kernel's. One socket is used.
+    /// must be none of the kernel's. For a stack of one shard: answers of neighbours reach one socket.
     #[must_use]
     pub fn packet(mut self, config: PacketConfig) -> Self {
-        self.device = Device::Packet(PacketConfig { queues: 1, ..config });
+        self.device = Source::Packet(config);
         self
     }
 
     /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
     /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
-    /// stack's addresses, which must not be the kernel's. One queue is used. The packet memory is
-    /// registered with the kernel, and takes its room at once.
+    /// stack's addresses, which must be none of the kernel's. For a stack of one shard: answers of neighbours
+    /// reach one queue. The packet memory is registered with the kernel, and takes its room at once.
     #[must_use]
     pub fn xdp(mut self, config: XdpConfig) -> Self {
-        self.device = Device::Xdp(XdpConfig { queues: 1, ..config });
+        self.device = Source::Xdp(config);
         self
     }
 
     /// Runs over one end of a pipe, at whose other end is another stack of this process.
     #[must_use]
-    pub fn memory(mut self, end: ThreadPipe) -> Self {
-        self.device = Device::Memory(end);
+    pub fn memory(self, end: ThreadPipe) -> Self {
+        self.memory_queues(vec![end])
+    }
+
+    /// The same with a queue for each shard.
+    #[must_use]
+    pub fn memory_queues(mut self, ends: Vec<ThreadPipe>) -> Self {
+        self.device = Source::Memory(ends);
         self
     }
 
     /// Runs over any queue. `make` is called on the stack's thread, where the queue stays. A queue
     /// without a wait handle is asked for packets only when something else wakes the stack: give
-    /// it a handle, or [`Builder::busy_poll`].
+    /// it a handle, or [`Builder::busy_poll`]. For a stack of one shard; see [`Builder::device`].
     #[must_use]
     pub fn queue<Q: Queue + 'static>(
         mut self,
         make: impl FnOnce() -> io::Result<Q> + Send + 'static,
     ) -> Self {
         let make: MakeQueue = Box::new(move || Ok(Box::new(make()?)));
-        self.device = Device::Queue(make);
+        self.device = Source::Queue(make);
         self
     }
 
@@ -178,17 +224,34 @@ where
             limits: self.limits,
             memory: self.memory,
             auth: self.auth,
-            observer: self.observer,
+            observers: self.observers,
+            shards: self.shards,
+            pin: self.pin,
             busy_poll: self.busy_poll,
             linger: self.linger,
         }
     }
 
-    /// Has `observer` told every event of every connection, on the stack's thread.
+    /// Has `observer` told every event of every connection, on the stack's thread. For a stack of one
+    /// shard; see [`Builder::observer_each`].
     #[must_use]
     pub fn observer<P: Observer + Send + 'static>(self, observer: P) -> Builder<C, P> {
+        self.observers(Observers::One(observer))
+    }
+
+    /// Has an observer for each shard told every event of its connections, on its thread. `make` is called with
+    /// the shard's index.
+    #[must_use]
+    pub fn observer_each<P: Observer + Send + 'static>(
+        self,
+        make: impl Fn(usize) -> P + Send + 'static,
+    ) -> Builder<C, P> {
+        self.observers(Observers::Each(Box::new(make)))
+    }
+
+    fn observers<P>(self, observers: Observers<P>) -> Builder<C, P> {
         Builder {
-            observer,
+            observers,
             name: self.name,
             device: self.device,
             addresses: self.addresses,
@@ -198,6 +261,8 @@ where
             memory: self.memory,
             auth: self.auth,
             profile: self.profile,
+            shards: self.shards,
+            pin: self.pin,
             busy_poll: self.busy_poll,
             linger: self.linger,
         }
@@ -222,7 +287,7 @@ where
 
     /// Protects connections by a key (TCP-AO, RFC 5925, or the MD5 option, RFC 2385). Keys can be added
     /// and taken away later: [`Context::add_auth_key`](crate::Context::add_auth_key), through
-    /// [`Stack::run`].
+    /// [`Stack::run`], or [`Stack::run_each`] with several shards.
     #[must_use]
     pub fn auth_key(mut self, key: AuthKey) -> Self {
         self.auth.push(key);
@@ -233,6 +298,30 @@ where
     #[must_use]
     pub fn rate_limit(mut self, octets_per_second: u64) -> Self {
         self.profile.settings.rate_limit = Rate::from_octets_per_second(octets_per_second);
+        self
+    }
+
+    /// Divides the stack's connections among `count` shards, each with a thread and a queue of the
+    /// device. Default: one. A connection stays at one shard for its life; which one, is a keyed hash
+    /// of its addresses and ports. Where the device delivers a packet to another shard's queue, it
+    /// crosses one ring.
+    ///
+    /// Listeners listen at all shards, and streams do not tell where they are. [`Builder::memory_budget`] and
+    /// the bounds of [`Builder::limits`] that count connections, half-open and TIME-WAIT records, fragments and
+    /// unasked answers are those of the whole stack, and divided evenly: as the hash is even but not exact, one
+    /// shard's part may be used up a little before another's. Backlogs of listeners are divided likewise.
+    /// What is remembered of hosts (paths, cookies they gave us) is remembered by each shard.
+    #[must_use]
+    pub fn shards(mut self, count: u16) -> Self {
+        self.shards = count;
+        self
+    }
+
+    /// Keeps each shard's thread on a core of its own, as far as there are enough that the process may use.
+    /// Default: off, the system moves threads as it likes.
+    #[must_use]
+    pub fn pin(mut self, pin: bool) -> Self {
+        self.pin = pin;
         self
     }
 
@@ -273,7 +362,7 @@ where
         self
     }
 
-    /// Names the thread. Default: `usertcp`.
+    /// Names the thread; several get a number behind it. Default: `usertcp`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -284,20 +373,29 @@ where
     /// [`TcpStream`](crate::TcpStream).
     ///
     /// # Errors
-    /// `InvalidInput` without a device or an address, or with keys that exclude each other; what the device says, with an
-    /// [`OpenError`] inside for TUN; what the system says when it has no thread or entropy left.
+    /// `InvalidInput` without a device or an address, with keys that exclude each other, or with more or
+    /// fewer queues than shards; what the device says, with an [`OpenError`](crate::OpenError) inside for TUN; what the system says when it has no thread or entropy left.
     pub fn start(self) -> io::Result<Stack> {
-        let control = launch::control()?;
-        let bell = Arc::clone(&control.doorbell);
-        let hub = Arc::new(Hub::new(bell, self.memory.octets, &self.limits));
-        let shared = Arc::clone(&hub);
-        self.launch(control, Some(hub), move |super_segments| Driver::new(shared, super_segments))
+        let controls = launch::controls(usize::from(self.shards))?;
+        let octets = self.memory.octets / controls.len().max(1);
+        let hub = |control: &Arc<Control>| {
+            Arc::new(Hub::new(Arc::clone(&control.doorbell), octets, &self.limits))
+        };
+        let hubs: Vec<_> = controls.iter().map(hub).collect();
+        let drivers = hubs.clone();
+        let driver = move |index: usize, super_segments| {
+            let hub = drivers.get(index).map(Arc::clone);
+            let hub = hub.ok_or_else(|| missing("there is no such shard"))?;
+            Ok(Driver::new(hub, super_segments))
+        };
+        self.launch(controls, hubs.into_iter().map(Some).collect(), driver)
     }
 
-    /// Starts the stack with `handler` on its thread.
+    /// Starts the stack with `handler` on its thread. For a stack of one shard; see
+    /// [`Builder::run_native_each`].
     ///
     /// # Errors
-    /// As [`Builder::start`].
+    /// As [`Builder::start`]; `InvalidInput` with several shards.
     pub fn run_native<H: Handler + Send>(self, handler: H) -> io::Result<Stack> {
         self.run_native_with(move || handler)
     }
@@ -305,127 +403,207 @@ where
     /// The same with a handler that is made on the stack's thread and need not be `Send`.
     ///
     /// # Errors
-    /// As [`Builder::start`].
+    /// As [`Builder::run_native`].
     pub fn run_native_with<H: Handler>(
         self,
         make: impl FnOnce() -> H + Send + 'static,
     ) -> io::Result<Stack> {
-        self.launch(launch::control()?, None, move |_| make())
+        if self.shards > 1 {
+            return Err(missing("several shards need a handler each"));
+        }
+        let controls = launch::controls(usize::from(self.shards))?;
+        let make = Mutex::new(Some(make));
+        self.launch(controls, vec![None], move |_, _| {
+            let make = lock(&make).take();
+            make.map(|make| make()).ok_or_else(|| missing("several shards need a handler each"))
+        })
+    }
+
+    /// Starts the stack with a handler for each shard, made by `make` on its thread, with the shard's index.
+    ///
+    /// A listener listens at its shard only: each handler is to make its own, and gets the connections that
+    /// are its shard's. A connection that a handler opens without a local port is its shard's.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub fn run_native_each<H: Handler>(
+        self,
+        make: impl Fn(usize) -> H + Send + Sync + 'static,
+    ) -> io::Result<Stack> {
+        let controls = launch::controls(usize::from(self.shards))?;
+        let hubs = controls.iter().map(|_| None).collect();
+        self.launch(controls, hubs, move |index, _| Ok(make(index)))
+    }
+
+    /// Makes the stack for tasks of this thread: inside of a current-thread Tokio runtime whose I/O is
+    /// enabled. The driver is to be spawned there (`tokio::task::spawn_local`).
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    ///
+    /// # Panics
+    /// Outside of a runtime, as Tokio's sockets do.
+    #[cfg(feature = "local")]
+    pub fn start_local(self) -> io::Result<(crate::LocalStack, crate::LocalDriver)> {
+        if self.shards > 1 {
+            return Err(missing("a local stack is one shard: start one in each thread"));
+        }
+        let manners = self.manners();
+        let controls = launch::controls(1)?;
+        let mut seats = self.seats(controls, vec![None], |_, _| Ok(()))?;
+        let seat = seats.pop().ok_or_else(|| missing("a stack has 1 to 256 shards"))?;
+        let Parts { engine, device, .. } = (seat.make)(&seat.control)?;
+        let Control { clock, doorbell, .. } = &*seat.control;
+        let (clock, doorbell) = (*clock, Arc::clone(doorbell));
+        crate::LocalStack::start(Local { engine, clock, doorbell, device, manners })
+    }
+
+    fn manners(&self) -> Manners {
+        Manners { busy_poll: self.busy_poll, linger: self.linger }
     }
 
     fn launch<H: Handler>(
         self,
-        control: Arc<Control>,
-        hub: Option<Arc<Hub>>,
-        handler: impl FnOnce(bool) -> H + Send + 'static,
+        controls: Vec<Arc<Control>>,
+        hubs: Vec<Option<Arc<Hub>>>,
+        handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
     ) -> io::Result<Stack> {
+        let manners = self.manners();
+        launch::launch(self.seats(controls, hubs, handler)?, manners)
+    }
+
+    /// What each shard is to be made of, on its own thread.
+    fn seats<H: 'static>(
+        self,
+        controls: Vec<Arc<Control>>,
+        hubs: Vec<Option<Arc<Hub>>>,
+        handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
+    ) -> io::Result<Vec<Seat<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>>> {
         if self.addresses.is_empty() {
             return Err(missing("a stack needs at least one address"));
+        }
+        if !(1..=MOST_SHARDS).contains(&self.shards) {
+            return Err(missing("a stack has 1 to 256 shards"));
         }
         let seed = match self.seed {
             Some(seed) => seed,
             None => entropy()?,
         };
-        let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
-        let name = self.name.clone();
-        launch::launch(name, control, hub, manners, move |control| {
-            let mut queue = open(self.device, &self.addresses, control)?;
-            let device = queue.facts();
-            let mut config = ShardConfig::new(self.addresses, seed, device);
-            config.gateways = self.gateways;
-            config.limits = self.limits;
-            config.pool = self.memory;
-            let mut shard = Shard::new(config, self.observer, control.clock.now())
-                .map_err(|_| missing("the seed must not be all zeros"))?;
-            queue.bind(shard.pool()).map_err(io::Error::other)?;
-            for key in self.auth {
-                let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-                shard.add_auth_key(key).map_err(refused)?;
+        let plan = Plan::new(seed, self.shards, &self.limits, &self.memory)?;
+        let queues = open(self.device, &self.addresses, &plan.rule, &controls)?;
+        let ports = match self.shards {
+            1 => vec![None],
+            _ => {
+                let bells: Vec<_> = controls.iter().map(|c| Arc::clone(&c.doorbell)).collect();
+                mesh(&bells).into_iter().map(Some).collect()
             }
-            let handler = handler(device.segmentation_offload && device.checksum_offload);
-            let engine = Box::new(Machine { shard, queue, profile: self.profile });
-            Ok(Parts { engine, device, handler })
-        })
+        };
+        let mut observers = observers_of(self.observers, self.shards)?.into_iter();
+        let handler = Arc::new(handler);
+        let (addresses, gateways, keys, profile, pinned) =
+            (self.addresses, self.gateways, self.auth, self.profile, self.pin);
+        let mut seats = Vec::new();
+        let rings = queues.into_iter().zip(ports);
+        for (index, ((control, hub), (queue, port))) in
+            controls.into_iter().zip(hubs).zip(rings).enumerate()
+        {
+            let observer = observers.next().ok_or_else(|| missing("an observer for each shard"))?;
+            let (config, fast_open) = plan.of(index, addresses.clone());
+            let (keys, handler, gateways) = (keys.clone(), Arc::clone(&handler), gateways.clone());
+            let make = move |control: &Control| {
+                if pinned {
+                    pin(index)?;
+                }
+                let mut queue = queue()?;
+                let device = queue.facts();
+                let checksum = checksum::engine();
+                let config = ShardConfig { device, checksum, gateways, ..config };
+                let mut shard = Shard::new(config, observer, control.clock.now())
+                    .map_err(|_| missing("the seed must not be all zeros"))?;
+                queue.bind(shard.pool()).map_err(io::Error::other)?;
+                shard.set_fast_open_keys(fast_open, None);
+                for key in keys {
+                    let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+                    shard.add_auth_key(key).map_err(refused)?;
+                }
+                let handler =
+                    handler(index, device.segmentation_offload && device.checksum_offload)?;
+                let engine = Box::new(Machine { shard, queue, port, profile });
+                Ok(Parts { engine, device, handler })
+            };
+            let name = match self.shards {
+                1 => self.name.clone(),
+                _ => format!("{}-{index}", self.name),
+            };
+            seats.push(Seat { name, control, hub, make });
+        }
+        Ok(seats)
     }
 }
 
-fn open(device: Device, addresses: &[Cidr], control: &Control) -> io::Result<Box<dyn Queue>> {
-    match device {
-        Device::None => Err(missing("a stack needs a device")),
-        Device::Memory(end) => {
-            end.attach(&control.doorbell);
-            Ok(Box::new(end))
+/// As many as a TUN device has queues.
+const MOST_SHARDS: u16 = 256;
+
+fn observers_of<O>(observers: Observers<O>, shards: u16) -> io::Result<Vec<O>> {
+    match observers {
+        Observers::One(observer) if shards == 1 => Ok(vec![observer]),
+        Observers::One(_) => Err(missing("several shards need an observer each")),
+        Observers::Each(make) => Ok((0..usize::from(shards)).map(make).collect()),
+    }
+}
+
+/// Opens a device: how the queue of each shard is made, on that shard's thread.
+fn queues_of<D>(device: D, rule: &SteerRule) -> io::Result<Vec<MakeQueue>>
+where
+    D: Device,
+    io::Error: From<D::Error>,
+{
+    let make =
+        |handle: D::Handle| -> MakeQueue { Box::new(move || Ok(Box::new(handle.into_queue()))) };
+    Ok(device.open(rule)?.into_iter().map(make).collect())
+}
+
+fn open(
+    source: Source,
+    addresses: &[Cidr],
+    rule: &SteerRule,
+    controls: &[Arc<Control>],
+) -> io::Result<Vec<MakeQueue>> {
+    let queues: Vec<MakeQueue> = match source {
+        Source::None => return Err(missing("a stack needs a device")),
+        Source::Memory(ends) => {
+            let make = |(end, control): (ThreadPipe, &Arc<Control>)| -> MakeQueue {
+                end.attach(&control.doorbell);
+                Box::new(move || Ok(Box::new(end)))
+            };
+            if ends.len() == controls.len() {
+                ends.into_iter().zip(controls).map(make).collect()
+            } else {
+                Vec::new()
+            }
         }
-        Device::Queue(make) => make(),
-        Device::Packet(mut config) => {
+        Source::Queue(make) => vec![make],
+        Source::Packet(mut config) => {
             if config.addresses.is_empty() {
                 config.addresses = addresses.iter().map(Cidr::address).collect();
             }
-            let device = Packet::open(&config).map_err(packet_error)?;
-            let handle = device.handles.into_iter().next();
-            let handle = handle.ok_or_else(|| io::Error::other("the device has no queue"))?;
-            Ok(Box::new(handle.into_queue()))
+            queues_of(config, rule)?
         }
-        Device::Tun(config) => {
-            let tun = Tun::open(&config).map_err(open_error)?;
-            let handle = tun.handles.into_iter().next();
-            let handle = handle.ok_or_else(|| io::Error::other("the device has no queue"))?;
-            Ok(Box::new(handle.into_queue()))
-        }
-        Device::Xdp(mut config) => {
+        Source::Xdp(mut config) => {
             if config.take == Take::Addresses(Vec::new()) {
-                config.take =
-                    Take::Addresses(addresses.iter().map(|cidr| cidr.address()).collect());
+                config.take = Take::Addresses(addresses.iter().map(Cidr::address).collect());
             }
-            let xdp = Xdp::open(&config).map_err(xdp_error)?;
-            let handle = xdp.handles.into_iter().next();
-            let handle = handle.ok_or_else(|| io::Error::other("the device has no queue"))?;
-            Ok(Box::new(handle.into_queue()))
+            queues_of(config, rule)?
         }
+        Source::Device(open) => open(rule)?,
+    };
+    if queues.len() != controls.len() {
+        return Err(missing("the device needs as many queues as the stack has shards"));
     }
+    Ok(queues)
 }
 
-fn xdp_error(error: xdp::OpenError) -> io::Error {
-    use xdp::OpenError;
-    let kind = match &error {
-        OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
-        OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
-        OpenError::ProgramTaken { .. } | OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
-        OpenError::BadConfig { .. } | OpenError::NotEthernet { .. } => io::ErrorKind::InvalidInput,
-        OpenError::Down { .. } => io::ErrorKind::NetworkDown,
-        OpenError::TooMuchMemory { .. } => io::ErrorKind::OutOfMemory,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
-}
-
-fn open_error(error: OpenError) -> io::Error {
-    let kind = match &error {
-        OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
-        OpenError::NoTunDevice { .. } => io::ErrorKind::NotFound,
-        OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
-        OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
-        OpenError::NameTaken { .. } | OpenError::RouteTaken { .. } => io::ErrorKind::AlreadyExists,
-        OpenError::BadName { .. } | OpenError::BadConfig { .. } => io::ErrorKind::InvalidInput,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
-}
-
-fn packet_error(error: packet::OpenError) -> io::Error {
-    use packet::OpenError;
-    let kind = match &error {
-        OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
-        OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
-        OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
-        OpenError::Down { .. } => io::ErrorKind::NetworkDown,
-        OpenError::NotEthernet { .. } | OpenError::BadConfig { .. } => io::ErrorKind::InvalidInput,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
-}
-
-fn missing(what: &'static str) -> io::Error {
+pub(crate) fn missing(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 

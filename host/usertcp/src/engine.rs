@@ -18,15 +18,16 @@ pub(crate) mod fake;
 pub(crate) mod shard;
 
 pub use usertcp_stack::{
-    ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent, Turn,
+    Arrival, ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent,
+    Turn,
 };
 
 /// A shard with its device queue.
 pub(crate) trait Engine {
     /// One bounded round of work.
     fn turn(&mut self, now: Instant) -> Turn;
-    /// The first part of a turn alone: takes what came; whether there is more.
-    fn receive(&mut self, now: Instant) -> bool;
+    /// The first part of a turn alone: takes what came.
+    fn receive(&mut self, now: Instant) -> Arrival;
     /// The last part of a turn alone: sends what there is to send.
     fn flush(&mut self, now: Instant) -> Turn;
     /// What happened.
@@ -68,6 +69,10 @@ pub(crate) trait Engine {
     fn send_room(&self, conn: ConnId) -> usize;
     fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>>;
     fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>>;
+    /// Octets a read would find now.
+    fn readable_octets(&self, conn: ConnId) -> usize;
+    /// Whether a read would find something: octets, the end, or an error.
+    fn is_readable(&self, conn: ConnId) -> bool;
     fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()>;
     fn close(&mut self, now: Instant, conn: ConnId);
     fn abort(&mut self, now: Instant, conn: ConnId);

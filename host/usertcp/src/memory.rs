@@ -34,11 +34,14 @@ impl Default for PipeConfig {
     }
 }
 
-/// One end of a pipe: a device for [`Builder::memory`](crate::Builder::memory).
+/// One queue of an end of a pipe: a device for [`Builder::memory`](crate::Builder::memory).
 #[derive(Debug)]
 pub struct ThreadPipe {
     inward: Arc<Lane>,
-    outward: Arc<Lane>,
+    /// One for each queue at the other end; packets go to them in turn.
+    outward: Vec<Arc<Lane>>,
+    /// Which is next.
+    turn: usize,
     config: PipeConfig,
     /// Taken from the lane, and not given to the stack yet.
     arrived: VecDeque<Flat>,
@@ -46,14 +49,24 @@ pub struct ThreadPipe {
 
 /// The two ends of a pipe.
 pub fn pair(config: PipeConfig) -> (ThreadPipe, ThreadPipe) {
-    let (one, other) = (Arc::new(Lane::default()), Arc::new(Lane::default()));
-    let end = |inward: &Arc<Lane>, outward: &Arc<Lane>| ThreadPipe {
-        inward: Arc::clone(inward),
-        outward: Arc::clone(outward),
-        config,
-        arrived: VecDeque::new(),
+    let lanes = (Arc::new(Lane::default()), Arc::new(Lane::default()));
+    let end = |inward: &Arc<Lane>, outward: &Arc<Lane>| {
+        ThreadPipe::new(Arc::clone(inward), vec![Arc::clone(outward)], config)
     };
-    (end(&one, &other), end(&other, &one))
+    (end(&lanes.0, &lanes.1), end(&lanes.1, &lanes.0))
+}
+
+/// The two ends of a pipe with several queues, `queues.0` at one and `queues.1` at the other: for
+/// [`Builder::memory_queues`](crate::Builder::memory_queues). It knows nothing of flows: packets go to the
+/// other end's queues in turn, whatever they are of, so that most arrive at a shard they do not belong to.
+pub fn pair_of(config: PipeConfig, queues: (usize, usize)) -> (Vec<ThreadPipe>, Vec<ThreadPipe>) {
+    let lanes = |count: usize| (0..count).map(|_| Arc::default()).collect::<Vec<Arc<Lane>>>();
+    let (near, far) = (lanes(queues.0), lanes(queues.1));
+    let end = |inward: &[Arc<Lane>], outward: &[Arc<Lane>]| {
+        let queue = |lane: &Arc<Lane>| ThreadPipe::new(Arc::clone(lane), outward.to_vec(), config);
+        inward.iter().map(queue).collect()
+    };
+    (end(&near, &far), end(&far, &near))
 }
 
 /// One direction.
@@ -61,7 +74,7 @@ pub fn pair(config: PipeConfig) -> (ThreadPipe, ThreadPipe) {
 struct Lane {
     packets: Mutex<Packets>,
     receiver: OnceLock<Arc<Doorbell>>,
-    sender: OnceLock<Arc<Doorbell>>,
+    senders: Mutex<Vec<Arc<Doorbell>>>,
 }
 
 #[derive(Debug, Default)]
@@ -88,10 +101,16 @@ impl Packets {
 }
 
 impl ThreadPipe {
+    fn new(inward: Arc<Lane>, outward: Vec<Arc<Lane>>, config: PipeConfig) -> ThreadPipe {
+        ThreadPipe { inward, outward, turn: 0, config, arrived: VecDeque::new() }
+    }
+
     /// Tells the pipe whom to wake at this end.
     pub(crate) fn attach(&self, doorbell: &Arc<Doorbell>) {
         let _ = self.inward.receiver.set(Arc::clone(doorbell));
-        let _ = self.outward.sender.set(Arc::clone(doorbell));
+        for lane in &self.outward {
+            lock(&lane.senders).push(Arc::clone(doorbell));
+        }
     }
 
     /// Takes what waits in the lane, all at once.
@@ -102,8 +121,10 @@ impl ThreadPipe {
             packets.octets = 0;
             std::mem::take(&mut packets.refused)
         };
-        if let (true, Some(sender)) = (refused, self.inward.sender.get()) {
-            sender.ring();
+        if refused {
+            // Copies: no thread rings with a lock in its hand.
+            let senders = lock(&self.inward.senders).clone();
+            senders.iter().for_each(|sender| sender.ring());
         }
     }
 }
@@ -138,8 +159,10 @@ impl Queue for ThreadPipe {
         let mut count = 0;
         while let Some(room) = self.room(from) {
             let mut octets = 0;
-            let mut flats = VecDeque::with_capacity(from.len().min(room.0));
-            while flats.len() < room.0 && octets < room.1 {
+            // Several lanes take turns, packet by packet.
+            let most = if self.outward.len() > 1 { 1 } else { room.0 };
+            let mut flats = VecDeque::with_capacity(from.len().min(most));
+            while flats.len() < most && octets < room.1 {
                 let Some(packet) = from.pop() else { break };
                 let mut flat = vec![0; packet.len()];
                 packet.octets.copy_to(0, &mut flat);
@@ -148,6 +171,7 @@ impl Queue for ThreadPipe {
             }
             count += flats.len();
             self.hand_over(flats, octets);
+            self.turn = (self.turn + 1) % self.outward.len();
         }
         count
     }
@@ -165,7 +189,7 @@ impl ThreadPipe {
         if from.is_empty() {
             return None;
         }
-        let mut packets = lock(&self.outward.packets);
+        let mut packets = lock(&self.outward.get(self.turn)?.packets);
         if packets.is_full() {
             packets.refused = true;
             return None;
@@ -175,15 +199,16 @@ impl ThreadPipe {
     }
 
     fn hand_over(&self, mut flats: VecDeque<Flat>, octets: usize) {
+        let Some(lane) = self.outward.get(self.turn) else { return };
         {
-            let mut packets = lock(&self.outward.packets);
+            let mut packets = lock(&lane.packets);
             if packets.closed {
                 return;
             }
             packets.octets += octets;
             packets.waiting.append(&mut flats);
         }
-        if let Some(receiver) = self.outward.receiver.get() {
+        if let Some(receiver) = lane.receiver.get() {
             receiver.ring();
         }
     }
@@ -199,7 +224,7 @@ impl ThreadPipe {
 }
 
 /// A copy in frames: one, if there is one large enough, and else several.
-fn frames(pool: &FramePool, octets: &[u8]) -> Option<Chain> {
+pub(crate) fn frames(pool: &FramePool, octets: &[u8]) -> Option<Chain> {
     let mut chain = Chain::default();
     if let Some(slice) = pool.copy_of(octets, 0) {
         chain.push_back(slice);

@@ -13,10 +13,10 @@ use usertcp_base::{ConnId, Counters, Instant, Span};
 use usertcp_frame::PoolStats;
 use usertcp_tcp::{Info, StateName};
 
-/// A stack's figures at one moment.
+/// A stack's figures, or a shard's, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// What the shard counted since its start.
+    /// What was counted since the start.
     pub counters: Counters,
     /// Memory for packets and queues.
     pub memory: PoolStats,
@@ -24,10 +24,41 @@ pub struct Snapshot {
     pub connections: usize,
 }
 
+impl Snapshot {
+    /// The figures of a stack, of those of its shards.
+    pub(crate) fn sum(shards: impl IntoIterator<Item = Snapshot>) -> Snapshot {
+        let mut sum = Snapshot::default();
+        for shard in shards {
+            sum.counters.add(&shard.counters);
+            sum.memory = add(sum.memory, shard.memory);
+            sum.connections += shard.connections;
+        }
+        sum
+    }
+}
+
+fn add(one: PoolStats, other: PoolStats) -> PoolStats {
+    PoolStats {
+        budget_octets: one.budget_octets + other.budget_octets,
+        used_octets: one.used_octets + other.used_octets,
+        peak_octets: one.peak_octets + other.peak_octets,
+        small_out: one.small_out + other.small_out,
+        reserve: one.reserve + other.reserve,
+        reserve_out: one.reserve_out + other.reserve_out,
+        full_out: one.full_out + other.full_out,
+        large_out: one.large_out + other.large_out,
+        lent: one.lent + other.lent,
+        octets_copied: one.octets_copied.wrapping_add(other.octets_copied),
+        refused: one.refused.wrapping_add(other.refused),
+    }
+}
+
 /// One connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionRow {
-    /// Its handle.
+    /// The shard that has it.
+    pub shard: usize,
+    /// Its handle there.
     pub id: ConnId,
     /// Our end.
     pub local: SocketAddr,
@@ -39,12 +70,19 @@ pub struct ConnectionRow {
     pub info: Option<Info>,
 }
 
-/// All connections of the stack behind `context`, at most `most`.
-pub(crate) fn rows(context: &Context<'_>, most: usize) -> Vec<ConnectionRow> {
+/// The figures of this moment.
+#[cfg(feature = "local")]
+pub(crate) fn snapshot(engine: &dyn Engine) -> Snapshot {
+    let counters = engine.counters().clone();
+    Snapshot { counters, memory: engine.pool().stats(), connections: engine.live() }
+}
+
+/// All connections of the shard behind `context`, at most `most`.
+pub(crate) fn rows(context: &Context<'_>, shard: usize, most: usize) -> Vec<ConnectionRow> {
     let ids = context.connections().into_iter();
     let row = |id| {
         let ConnInfo { local, remote, state, figures } = context.info(id)?;
-        Some(ConnectionRow { id, local, remote, state, info: figures })
+        Some(ConnectionRow { shard, id, local, remote, state, info: figures })
     };
     ids.filter_map(row).take(most).collect()
 }

@@ -93,13 +93,18 @@ impl Default for ListenOptions {
 pub struct ConnectOptions {
     /// The local address; `None`: the one that suits.
     pub local_address: Option<IpAddr>,
-    /// The local port; `None`: one that is free.
+    /// The local port; `None`: one that is free. Of several shards, it decides which one's the connection is:
+    /// [`TcpStream::connect_with`](crate::TcpStream::connect_with) goes there, [`Context::connect`] fails
+    /// elsewhere.
     pub local_port: Option<u16>,
     /// What the connection starts with; `None`: the stack's defaults.
     pub settings: Option<Settings>,
 }
 
 /// What a handler may do. It lives for one call of the handler.
+///
+/// In a stack of several shards it is one shard's: its connections, listeners, keys, counters and pool
+/// are that shard's, and nothing of another can be reached through it.
 ///
 /// A connection is named by its [`ConnId`], from [`Context::accept`] or [`Context::connect`] until
 /// [`Context::close`] or [`Context::abort`]; both are due even after
@@ -178,8 +183,8 @@ impl Context<'_> {
     /// Begins to open a connection. [`ShardEvent::Connected`] or [`ShardEvent::Closed`] follows.
     ///
     /// # Errors
-    /// `AddrNotAvailable` when no address of the stack reaches there; `AddrInUse` when no port is
-    /// free; `InvalidInput` when nobody can be at `remote`; `OutOfMemory` at a limit.
+    /// `AddrNotAvailable` when no address of the stack reaches there, or when the connection would be another
+    /// shard's; `AddrInUse` when no port is free; `InvalidInput` when nobody can be at `remote`; `OutOfMemory` at a limit.
     pub fn connect(&mut self, remote: SocketAddr, options: &ConnectOptions) -> io::Result<ConnId> {
         self.state.acted = true;
         let conn = self.engine.connect(self.now, remote, options)?;
@@ -205,7 +210,8 @@ impl Context<'_> {
         Ok((conn, taken))
     }
 
-    /// A new key for the Fast Open cookies of the whole stack. Cookies made with the present one are
+    /// A new key for the Fast Open cookies of the stack (of several shards, to be given to each:
+    /// [`Stack::run_each`](crate::Stack::run_each)). Cookies made with the present one are
     /// good until the next change. Without a call the key is the stack's own secret.
     pub fn rotate_fast_open_key(&mut self, key: SharedKey) {
         self.engine.rotate_fast_open_key(key);
@@ -265,6 +271,16 @@ impl Context<'_> {
         self.engine.read_slice(self.now, conn)
     }
 
+    /// Octets a read would find now.
+    pub fn readable_octets(&self, conn: ConnId) -> usize {
+        self.engine.readable_octets(conn)
+    }
+
+    /// Whether a read would find something: octets, the end, or an error.
+    pub fn is_readable(&self, conn: ConnId) -> bool {
+        self.engine.is_readable(conn)
+    }
+
     /// Sends FIN after everything written. Reading goes on.
     ///
     /// # Errors
@@ -294,7 +310,7 @@ impl Context<'_> {
         self.engine.info(self.now, conn)
     }
 
-    /// All connections of the stack, in any state.
+    /// All connections of the shard, in any state.
     pub fn connections(&self) -> Vec<ConnId> {
         self.engine.connections()
     }

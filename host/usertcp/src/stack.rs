@@ -11,8 +11,10 @@ use crate::runtime::reply::{Answer, question, wait};
 use crate::runtime::worker::Control;
 use crate::sockets::error;
 use crate::sockets::hub::Hub;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::atomic::Ordering;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use usertcp_base::Counters;
@@ -32,9 +34,23 @@ pub struct Stack {
 
 #[derive(Debug)]
 struct Inner {
+    shards: Vec<Held>,
+    device: DeviceFacts,
+    /// Where the next open without a local port goes.
+    turn: AtomicUsize,
+}
+
+/// A worker that runs.
+pub(crate) struct Seated {
+    pub(crate) control: Arc<Control>,
+    pub(crate) hub: Option<Arc<Hub>>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Held {
     control: Arc<Control>,
     hub: Option<Arc<Hub>>,
-    device: DeviceFacts,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -44,29 +60,38 @@ impl Stack {
         Builder::new()
     }
 
-    pub(crate) fn new(
-        control: Arc<Control>,
-        hub: Option<Arc<Hub>>,
-        device: DeviceFacts,
-        thread: JoinHandle<()>,
-    ) -> Stack {
-        let thread = Mutex::new(Some(thread));
-        Stack { inner: Arc::new(Inner { control, hub, device, thread }) }
+    /// Of at least one worker.
+    pub(crate) fn new(seated: Vec<Seated>, device: DeviceFacts) -> Stack {
+        let held = |Seated { control, hub, thread }| Held {
+            control,
+            hub,
+            thread: Mutex::new(Some(thread)),
+        };
+        let shards = seated.into_iter().map(held).collect();
+        Stack { inner: Arc::new(Inner { shards, device, turn: AtomicUsize::new(0) }) }
+    }
+
+    /// How many shards it has, each with a thread of its own: see
+    /// [`Builder::shards`](crate::Builder::shards).
+    pub fn shards(&self) -> usize {
+        self.inner.shards.len()
     }
 
     /// Ends the stack: open streams are sent FIN, and reset when their peers take longer than the
-    /// linger time. Blocks until the thread has ended. Further calls do nothing.
+    /// linger time. Blocks until the threads have ended. Further calls do nothing.
     pub fn shutdown(&self) {
         self.inner.stop();
     }
 
-    /// Gets [`Handler::on_wake`](crate::Handler::on_wake) called.
+    /// Gets [`Handler::on_wake`](crate::Handler::on_wake) called, on every shard.
     pub fn wake(&self) {
-        self.inner.control.wake.store(true, Ordering::Release);
-        self.inner.control.doorbell.ring();
+        for shard in &self.inner.shards {
+            shard.control.wake.store(true, Ordering::Release);
+            shard.control.doorbell.ring();
+        }
     }
 
-    /// Runs `call` on the stack's thread.
+    /// Runs `call` on the stack's thread; of several, on the first shard's.
     ///
     /// # Errors
     /// `ConnectionAborted` when the stack was shut down.
@@ -74,10 +99,39 @@ impl Stack {
         &self,
         call: impl FnOnce(&mut Context<'_>) -> T + Send + 'static,
     ) -> io::Result<T> {
-        self.ask(call).await.ok_or_else(error::stack_gone)
+        self.ask(0, call)?.await.ok_or_else(error::stack_gone)
     }
 
-    /// The same, waiting with the calling thread. Not for a handler: the thread would wait for
+    /// Runs `call` on the thread of the shard at `index`: a [`Context`] knows the connections of one shard.
+    ///
+    /// # Errors
+    /// As [`Stack::run`]; `InvalidInput` when there is no such shard.
+    pub async fn run_on<T: Send + 'static>(
+        &self,
+        index: usize,
+        call: impl FnOnce(&mut Context<'_>) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        self.ask(index, call)?.await.ok_or_else(error::stack_gone)
+    }
+
+    /// Runs `call` on every shard's thread. What each returned, in their order.
+    ///
+    /// # Errors
+    /// As [`Stack::run`].
+    pub async fn run_each<T: Send + 'static>(
+        &self,
+        call: impl Fn(&mut Context<'_>) -> T + Clone + Send + 'static,
+    ) -> io::Result<Vec<T>> {
+        let asked = (0..self.shards()).map(|index| self.ask(index, call.clone()));
+        let asked = asked.collect::<io::Result<Vec<_>>>()?;
+        let mut results = Vec::with_capacity(asked.len());
+        for answer in asked {
+            results.push(answer.await.ok_or_else(error::stack_gone)?);
+        }
+        Ok(results)
+    }
+
+    /// [`Stack::run`], waiting with the calling thread. Not for a handler: the thread would wait for
     /// itself.
     ///
     /// # Errors
@@ -86,7 +140,18 @@ impl Stack {
         &self,
         call: impl FnOnce(&mut Context<'_>) -> T + Send + 'static,
     ) -> io::Result<T> {
-        wait(self.ask(call)).ok_or_else(error::stack_gone)
+        wait(self.ask(0, call)?).ok_or_else(error::stack_gone)
+    }
+
+    /// [`Stack::run_each`], waiting with the calling thread. Not for a handler.
+    ///
+    /// # Errors
+    /// As [`Stack::run`].
+    pub fn run_each_blocking<T: Send + 'static>(
+        &self,
+        call: impl Fn(&mut Context<'_>) -> T + Clone + Send + 'static,
+    ) -> io::Result<Vec<T>> {
+        wait(self.run_each(call))
     }
 
     /// All connections, half-open ones and those in TIME-WAIT too; at most `most`.
@@ -94,17 +159,27 @@ impl Stack {
     /// # Errors
     /// As [`Stack::run`].
     pub async fn connections(&self, most: usize) -> io::Result<Vec<ConnectionRow>> {
-        self.run(move |context| metrics::rows(context, most)).await
+        let mut all = Vec::new();
+        for index in 0..self.shards() {
+            let left = most - all.len();
+            all.extend(self.run_on(index, move |shard| metrics::rows(shard, index, left)).await?);
+        }
+        Ok(all)
     }
 
-    /// What the stack counted since its start; at most 50 ms old.
+    /// What the stack counted since its start, all shards together; at most 50 ms old.
     pub fn counters(&self) -> Counters {
         self.snapshot().counters
     }
 
-    /// Counters and memory; at most 50 ms old.
+    /// Counters and memory, of all shards together; at most 50 ms old.
     pub fn snapshot(&self) -> Snapshot {
-        self.inner.control.published.read()
+        Snapshot::sum(self.inner.shards.iter().map(|shard| shard.control.published.read()))
+    }
+
+    /// The same of each shard.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        self.inner.shards.iter().map(|shard| shard.control.published.read()).collect()
     }
 
     /// What the device can do, its MTU among it.
@@ -112,44 +187,80 @@ impl Stack {
         self.inner.device
     }
 
-    /// Whether the stack's thread is still there.
+    /// Whether the stack's threads are all still there.
     pub fn is_running(&self) -> bool {
-        lock(&self.inner.thread).as_ref().is_some_and(|thread| !thread.is_finished())
+        let runs =
+            |shard: &Held| lock(&shard.thread).as_ref().is_some_and(|thread| !thread.is_finished());
+        self.inner.shards.iter().all(runs)
     }
 
-    /// Where sockets reach the worker.
+    /// Where sockets reach the workers, in the order of shards.
+    pub(crate) fn hubs(&self) -> io::Result<Vec<&Arc<Hub>>> {
+        let hubs: Option<Vec<_>> =
+            self.inner.shards.iter().map(|shard| shard.hub.as_ref()).collect();
+        hubs.ok_or_else(not_for_sockets)
+    }
+
+    /// Where to open a connection: at each shard in turn.
     pub(crate) fn hub(&self) -> io::Result<&Arc<Hub>> {
-        self.inner.hub.as_ref().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this stack runs a native handler; sockets need one made by Builder::start",
-            )
-        })
+        let turn = match self.shards() {
+            1 => 0,
+            shards => self.inner.turn.fetch_add(1, Ordering::Relaxed) % shards,
+        };
+        self.hub_at(turn)
+    }
+
+    /// Where to open connections to `remote` that are to have what is remembered of it: always the same shard.
+    pub(crate) fn hub_for(&self, remote: SocketAddr) -> io::Result<&Arc<Hub>> {
+        let mut hasher = DefaultHasher::new();
+        remote.ip().hash(&mut hasher);
+        self.hub_at((hasher.finish() % self.shards() as u64) as usize)
+    }
+
+    /// Where sockets reach the shard at `index`.
+    pub(crate) fn hub_at(&self, index: usize) -> io::Result<&Arc<Hub>> {
+        self.inner.shards.get(index).and_then(|s| s.hub.as_ref()).ok_or_else(not_for_sockets)
     }
 
     fn ask<T: Send + 'static>(
         &self,
+        index: usize,
         call: impl FnOnce(&mut Context<'_>) -> T + Send + 'static,
-    ) -> Answer<T> {
+    ) -> io::Result<Answer<T>> {
+        let shard = self.inner.shards.get(index);
+        let shard = shard.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the stack has no such shard")
+        })?;
         let (reply, answer) = question();
         let call = Box::new(move |context: &mut Context<'_>| {
             drop(reply.send(call(context)));
         });
         // If nobody takes it, the reply is dropped with it, which is an answer.
-        let _ = self.inner.control.calls.push(call);
-        answer
+        let _ = shard.control.calls.push(call);
+        Ok(answer)
     }
+}
+
+fn not_for_sockets() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this stack runs a native handler; sockets need one made by Builder::start",
+    )
 }
 
 impl Inner {
     fn stop(&self) {
-        self.control.stop.store(true, Ordering::Release);
-        self.control.doorbell.ring();
-        let Some(thread) = lock(&self.thread).take() else { return };
-        // The last handle may go in a handler, or in a waker the worker calls.
-        if thread.thread().id() != std::thread::current().id() {
-            // A panic of the thread was printed when it happened.
-            let _ = thread.join();
+        for shard in &self.shards {
+            shard.control.stop.store(true, Ordering::Release);
+            shard.control.doorbell.ring();
+        }
+        for shard in &self.shards {
+            let Some(thread) = lock(&shard.thread).take() else { continue };
+            // The last handle may go in a handler, or in a waker the worker calls.
+            if thread.thread().id() != std::thread::current().id() {
+                // A panic of the thread was printed when it happened.
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -7,17 +7,28 @@ use common::*;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as KernelListener, TcpStream as KernelStream};
 use std::time::Duration;
-use usertcp::{Stack, TcpListener, TcpStream, TunConfig};
+use usertcp::{
+    Builder, Device, OpenError, Stack, SteerRule, TcpListener, TcpStream, Tun, TunConfig, TunHandle,
+};
 
 /// The stack at .2, the kernel at .1 of a network of this test's own; `None` without permission.
 fn stack(name: &str, network: u8) -> Option<Stack> {
+    let (builder, tun) = described(name, network);
+    started(builder.tun(tun))
+}
+
+fn described(name: &str, network: u8) -> (Builder, TunConfig) {
     let address = |host: u8| format!("10.211.{network}.{host}/24");
     let tun = TunConfig {
         name: name.into(),
         addresses: vec![address(1).parse().unwrap()],
         ..TunConfig::default()
     };
-    match Stack::builder().address(address(2).parse().unwrap()).tun(tun).start() {
+    (Stack::builder().address(address(2).parse().unwrap()), tun)
+}
+
+fn started(builder: Builder) -> Option<Stack> {
+    match builder.start() {
         Ok(stack) => Some(stack),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => skipped(&error),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => skipped(&error),
@@ -77,4 +88,88 @@ async fn we_connect_to_the_kernel() {
     assert_eq!(receive(&mut stream).await.0, 0);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(stack.snapshot().connections, 0);
+}
+
+/// A device that leaves it to the kernel by which queue a flow comes.
+struct Unsteered(TunConfig);
+
+impl Device for Unsteered {
+    type Handle = TunHandle;
+    type Error = OpenError;
+    fn open(self, rule: &SteerRule) -> Result<Vec<TunHandle>, OpenError> {
+        Ok(Tun::open(&TunConfig { queues: rule.shards(), ..self.0 })?.handles)
+    }
+}
+
+/// Streams both ways between the kernel and two shards; what each counted.
+async fn two_shards_serve(stack: Stack, network: u8) -> Vec<usertcp::Snapshot> {
+    const STREAMS: usize = 48;
+    let listener = TcpListener::bind(&stack, "0.0.0.0:7".parse().unwrap()).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(echo(stream));
+        }
+    });
+    let at = SocketAddr::from(([10, 211, network, 2], 7));
+    let clients = (0..STREAMS).map(|seed| {
+        tokio::spawn(async move {
+            let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+            let (mut reader, mut writer) = stream.into_split();
+            let sent = tokio::spawn(async move { send(&mut writer, 300_000, seed as u64).await });
+            assert_eq!(receive(&mut reader).await, sent.await.unwrap());
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    // Opens of our own meanwhile.
+    let kernel = KernelListener::bind(SocketAddr::from(([10, 211, network, 1], 0))).unwrap();
+    let at = kernel.local_addr().unwrap();
+    let sink = tokio::task::spawn_blocking(move || {
+        for _ in 0..STREAMS {
+            let (mut stream, _) = kernel.accept().unwrap();
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).unwrap();
+            stream.write_all(&all).unwrap();
+        }
+    });
+    for seed in 0..STREAMS {
+        let mut stream = TcpStream::connect(&stack, at).await.unwrap();
+        let sum = send(&mut stream, 20_000, seed as u64).await;
+        assert_eq!(receive(&mut stream).await, sum);
+    }
+    for client in clients {
+        tokio::time::timeout(PATIENCE, client).await.expect("stuck").unwrap();
+    }
+    sink.await.unwrap();
+    stack.shutdown();
+    let shards = stack.snapshots();
+    for (index, shard) in shards.iter().enumerate() {
+        let counters = &shard.counters;
+        println!(
+            "shard {index}: {} packets in, {} of them by the other queue; {} accepted, {} opened",
+            counters.packets_in, counters.steered_in, counters.passive_opens, counters.active_opens
+        );
+        assert!(counters.passive_opens > 8 && counters.active_opens == STREAMS as u64 / 2);
+        assert_eq!(counters.resets_out, 0);
+    }
+    assert_eq!(stack.counters().passive_opens, STREAMS as u64);
+    shards
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kernel_leads_flows_to_their_shards() {
+    let (builder, tun) = described("utcptest2", 79);
+    let Some(stack) = started(builder.shards(2).tun(tun)) else { return };
+    let shards = two_shards_serve(stack, 79).await;
+    // ICMP of version 6 and such may come by any.
+    let steered: u64 = shards.iter().map(|shard| shard.counters.steered_in).sum();
+    assert_eq!(steered, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shards_pass_on_what_the_kernel_leads_elsewhere() {
+    let (builder, tun) = described("utcptest3", 80);
+    let Some(stack) = started(builder.shards(2).device(Unsteered(tun))) else { return };
+    let shards = two_shards_serve(stack, 80).await;
+    let steered: u64 = shards.iter().map(|shard| shard.counters.steered_in).sum();
+    assert!(steered > 0);
 }

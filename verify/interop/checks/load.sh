@@ -98,3 +98,27 @@ check_small_memory() {
     rm -r "$work/small" "$work/small.bin"
     echo "10 uploads of 32 MiB at once, equal"
 }
+
+# Two shards behind two queues: both serve, and packets come by the right one.
+check_shards() {
+    ours_only
+    need wrk
+    start shards serve "$site" --shards 2 --dev utcp5 --addr 10.81.0.2/24 --addr fd81::2/64 \
+        --peer 10.81.0.1/24 --peer fd81::1/64
+    trap 'kill $shards_pid' EXIT
+    local base=http://10.81.0.2 told shards packets steered
+    await "$base/hello.txt" "$shards_pid" || fail "$(cat "$work/shards.log")"
+    told=$(wrk -t1 -c50 -d1s "$base/hello.txt")
+    ! grep -qE 'Socket errors|Non-2xx' <<<"$told" || fail "$told"
+    seq 40 | xargs -P 8 -I{} curl -sS --max-time 60 -o "$work/shards.{}" "http://[fd81::2]/data.bin"
+    local copy
+    for copy in "$work"/shards.*[0-9]; do cmp "$copy" "$site/data.bin" || fail "$copy differs"; done
+    ping -c 2 -i 0.2 -s 5000 10.81.0.2 >/dev/null || fail "no answer to a ping in fragments"
+    sleep 0.2 # the figures are published twenty times a second
+    shards=$(fetch "$base/_usertcp/metrics")
+    packets=$(awk '/^usertcp_shard_packets_in_total/ { print $2 }' <<<"$shards")
+    equal "$(awk '$1 > 200' <<<"$packets" | wc -l)" 2 "shards that carry load ($packets)"
+    steered=$(awk '/^usertcp_shard_steered_in_total/ { sum += $2 } END { print sum }' <<<"$shards")
+    echo "packets of each shard:" $packets, "$steered of them by the other's queue;" \
+        "$(awk '/Requests\/sec/ { printf "%d requests/s", $2 }' <<<"$told")"
+}

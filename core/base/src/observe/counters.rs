@@ -58,6 +58,10 @@ pub struct Counters {
     pub icmp_errors_out: u64,
     /// Turns that stopped at a budget with work left.
     pub turns_cut: u64,
+    /// Packets that arrived here and were handed to the shard they belong to.
+    pub steered_out: u64,
+    /// Packets other shards handed to this one.
+    pub steered_in: u64,
     /// Packets dropped, by reason.
     pub drops: [u64; DropReason::COUNT],
 }
@@ -91,6 +95,8 @@ impl Default for Counters {
             echo_replies: 0,
             icmp_errors_out: 0,
             turns_cut: 0,
+            steered_out: 0,
+            steered_in: 0,
             drops: [0; DropReason::COUNT],
         }
     }
@@ -109,5 +115,25 @@ impl Counters {
     /// Packets dropped in all.
     pub fn dropped_total(&self) -> u64 {
         self.drops.iter().fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+    /// Adds what another shard counted.
+    pub fn add(&mut self, other: &Counters) {
+        // Taken apart by name, so that no counter is forgotten.
+        macro_rules! sum {
+            ($($name:ident)*) => {
+                let Counters { $($name,)* drops } = other;
+                $(self.$name = self.$name.wrapping_add(*$name);)*
+                for (sum, count) in self.drops.iter_mut().zip(drops) {
+                    *sum = sum.wrapping_add(*count);
+                }
+            };
+        }
+        sum! {
+            packets_in packets_out segments_in segments_out payload_octets_in payload_octets_out
+            segments_retransmitted timeouts tail_probes spurious_retransmissions resets_out
+            resets_in challenge_acks cookies_out cookies_accepted fast_opens_in
+            fast_open_cookies_invalid fast_opens_out fast_opens_failed passive_opens active_opens
+            closes octets_copied echo_replies icmp_errors_out turns_cut steered_out steered_in
+        }
     }
 }

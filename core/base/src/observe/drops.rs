@@ -149,6 +149,8 @@ drop_reasons! {
     IcmpLimited = "icmp_limited",
     /// No frame for something that had to be sent; it is tried again where the protocol says so.
     PoolEmpty = "pool_empty",
+    /// It belongs to another shard, whose ring is full.
+    SteerFull = "steer_full",
     /// The device refused a packet for good.
     DeviceRefused = "device_refused",
 }

@@ -137,6 +137,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let remote = usertcp_ip::remote_address(to.remote);
         let flow = |local_port| FlowKey { remote, local, remote_port: to.remote_port, local_port };
         if let Some(port) = to.local_port {
+            if let Some(owner) = self.owner_elsewhere(&flow(port)) {
+                return Err(ConnectError::Elsewhere(owner));
+            }
             let taken = port == 0 || self.table.find(&flow(port)).is_some();
             return if taken { Err(ConnectError::InUse) } else { Ok(flow(port)) };
         }
@@ -150,8 +153,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<u16> {
         let to = Destination { local, remote: flow.remote, remote_port: flow.remote_port };
         let (table, listeners) = (&self.table, &self.listeners);
+        // Of several shards, the one whose flow it is must open it: its answers go there.
+        let seat = self.seat.zip(self.ip.local(local));
+        let remote = usertcp_ip::ip_address(flow.remote);
+        let elsewhere = |port| {
+            seat.is_some_and(|(seat, local)| {
+                seat.owner(remote, flow.remote_port, local, port) != seat.index
+            })
+        };
         self.ports.choose(&to, &mut self.common.prng, |port| {
-            listeners.uses_port(local, port)
+            elsewhere(port)
+                || listeners.uses_port(local, port)
                 || table.find(&FlowKey { local_port: port, ..*flow }).is_some()
         })
     }

@@ -17,5 +17,6 @@ mod peer_window;
 mod scarce;
 mod signals;
 mod slow_peers;
+mod steering;
 mod strays;
 mod time_wait;

@@ -59,6 +59,22 @@ impl OpenError {
     }
 }
 
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> io::Error {
+        let kind = match &error {
+            OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
+            OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
+            OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
+            OpenError::Down { .. } => io::ErrorKind::NetworkDown,
+            OpenError::NotEthernet { .. } | OpenError::BadConfig { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            OpenError::System { .. } => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,7 +9,7 @@ use super::sys::{self, Membership};
 use crate::tun::address::Netlink;
 use std::fs::File;
 use std::net::{IpAddr, Ipv6Addr};
-use usertcp_device::{DeviceFacts, Medium};
+use usertcp_device::{Device, DeviceFacts, Medium, QueueHandle, SteerRule};
 
 /// ARPHRD_ETHER.
 const ETHERNET: u16 = 1;
@@ -86,9 +86,24 @@ pub struct PacketHandle {
     facts: DeviceFacts,
 }
 
-impl PacketHandle {
-    /// The queue, to stay on this thread.
-    pub fn into_queue(self) -> PacketQueue {
+impl Device for PacketConfig {
+    type Handle = PacketHandle;
+    type Error = OpenError;
+
+    fn open(self, rule: &SteerRule) -> Result<Vec<PacketHandle>, OpenError> {
+        if rule.shards() > 1 {
+            return Err(OpenError::BadConfig {
+                what: "the number of shards: answers of neighbours reach one socket only",
+            });
+        }
+        Ok(Packet::open(&PacketConfig { queues: 1, ..self })?.handles)
+    }
+}
+
+impl QueueHandle for PacketHandle {
+    type Queue = PacketQueue;
+
+    fn into_queue(self) -> PacketQueue {
         PacketQueue::new(self.socket, self.facts)
     }
 }

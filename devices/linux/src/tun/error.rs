@@ -70,6 +70,23 @@ impl OpenError {
     }
 }
 
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> io::Error {
+        let kind = match &error {
+            OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
+            OpenError::NoTunDevice { .. } => io::ErrorKind::NotFound,
+            OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
+            OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
+            OpenError::NameTaken { .. } | OpenError::RouteTaken { .. } => {
+                io::ErrorKind::AlreadyExists
+            }
+            OpenError::BadName { .. } | OpenError::BadConfig { .. } => io::ErrorKind::InvalidInput,
+            OpenError::System { .. } => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,9 +8,10 @@ use super::error::OpenError;
 use super::queue::TunQueue;
 use super::sys::{self, Offloads};
 use crate::offload::HEADER_OCTETS;
+use crate::steer;
 use std::fs::File;
 use std::io;
-use usertcp_device::{DeviceFacts, Medium};
+use usertcp_device::{Device, DeviceFacts, Medium, QueueHandle, SteerRule};
 
 /// What device to open, and how to set it up.
 #[derive(Clone, Debug)]
@@ -82,6 +83,30 @@ impl TunHandle {
     }
 }
 
+impl QueueHandle for TunHandle {
+    type Queue = TunQueue;
+    fn into_queue(self) -> TunQueue {
+        TunHandle::into_queue(self)
+    }
+}
+
+impl Device for TunConfig {
+    type Handle = TunHandle;
+    type Error = OpenError;
+
+    /// As [`Tun::open`], with as many queues as there are shards, whatever [`TunConfig::queues`] says, and the
+    /// rule in front of them where the kernel lets us ([`Tun::steer`]).
+    fn open(self, rule: &SteerRule) -> Result<Vec<TunHandle>, OpenError> {
+        let tun = Tun::open(&TunConfig { queues: rule.shards(), ..self })?;
+        if rule.shards() > 1 {
+            // Without it the kernel leads a flow to where it was last answered from, if it remembers: it
+            // forgets after a few seconds, and at a few thousand flows. The shards pass on the rest.
+            let _ = tun.steer(rule);
+        }
+        Ok(tun.handles)
+    }
+}
+
 impl Tun {
     /// Opens or attaches the device, sets it up, and brings it up.
     ///
@@ -102,6 +127,16 @@ impl Tun {
         }
         let handles = files.into_iter().map(|file| TunHandle { file, facts }).collect();
         Ok(Tun { name: config.name.clone(), index: link.index, facts, handles })
+    }
+
+    /// Has the kernel lead each flow to the queue at the index that `rule` says, by a program. Packets of
+    /// no flow, and fragments, come by the first.
+    ///
+    /// # Errors
+    /// The kernel's: it has no such programs, or not for this user (`CAP_BPF`).
+    pub fn steer(&self, rule: &SteerRule) -> io::Result<()> {
+        let Some(TunHandle { file, .. }) = self.handles.first() else { return Ok(()) };
+        sys::set_steering(file, &steer::program(rule))
     }
 }
 

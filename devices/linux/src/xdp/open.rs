@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use usertcp_device::{DeviceFacts, Medium};
+use usertcp_device::{Device, DeviceFacts, Medium, QueueHandle, SteerRule};
 
 /// How often, and after which pause, a queue in use is tried again.
 const BUSY_TRIES: u32 = 50;
@@ -94,6 +94,28 @@ impl XdpHandle {
     /// The queue, to stay on this thread. It moves packets once it is bound to the shard's pool.
     pub fn into_queue(self) -> XdpQueue {
         XdpQueue::new(self.socket, self.attachment, self.place, self.facts, self.settings)
+    }
+}
+
+impl Device for XdpConfig {
+    type Handle = XdpHandle;
+    type Error = OpenError;
+
+    fn open(self, rule: &SteerRule) -> Result<Vec<XdpHandle>, OpenError> {
+        if rule.shards() > 1 {
+            return Err(OpenError::BadConfig {
+                what: "the number of shards: answers of neighbours reach one queue only",
+            });
+        }
+        Ok(Xdp::open(&XdpConfig { queues: 1, ..self })?.handles)
+    }
+}
+
+impl QueueHandle for XdpHandle {
+    type Queue = XdpQueue;
+
+    fn into_queue(self) -> XdpQueue {
+        XdpHandle::into_queue(self)
     }
 }
 

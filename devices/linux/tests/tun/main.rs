@@ -5,4 +5,5 @@
 mod common;
 mod opening;
 mod packets;
+mod steering;
 mod transfer;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::options::{Command, Congestion, DeviceKind, Ecn};
 use crate::plan::Plan;
+use std::time::Duration;
 
 fn read_words(words: &str) -> Usage {
     read(std::iter::once("usertcp").chain(words.split_whitespace()).map(OsString::from))
@@ -38,6 +39,7 @@ fn defaults_are_those_of_the_readme() {
     assert_eq!((plan.mtu, plan.congestion), (1500, Congestion::Cubic));
     assert_eq!(plan.ecn, Ecn::Accept);
     assert_eq!((plan.rate_octets_per_second, plan.memory_octets), (None, 256 << 20));
+    assert_eq!((plan.shards, plan.pin, plan.busy_poll), (1, false, Duration::ZERO));
     let Command::Services(services) = cli("services").command else { panic!() };
     assert_eq!(services.base_port, 5001);
 }
@@ -53,7 +55,8 @@ fn accurate_ecn_has_two_words() {
 #[test]
 fn options_are_taken() {
     let cli = cli("connect fd77::1 7 --dev t1 --addr 10.9.0.2/24 --addr fd09::2/64 \
-         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json");
+         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json \
+         --shards 2 --pin --busy-poll 50");
     let Command::Connect(connect) = &cli.command else { panic!() };
     assert_eq!((connect.host.as_str(), connect.port), ("fd77::1", 7));
     let plan = Plan::from_options(&connect.network).unwrap();
@@ -63,6 +66,7 @@ fn options_are_taken() {
     assert_eq!((plan.congestion, plan.ecn), (Congestion::Reno, Ecn::Ask));
     assert_eq!(plan.rate_octets_per_second, Some(1_250_000));
     assert_eq!(plan.memory_octets, 1 << 30);
+    assert_eq!((plan.shards, plan.pin, plan.busy_poll), (2, true, Duration::from_micros(50)));
     assert!(connect.network.json);
 }
 

@@ -85,9 +85,56 @@ fn connect_talks_to_the_echo_service() {
     assert_eq!(terminate(child), 0);
 }
 
+/// Over TUN, or, without permission, over a pipe that is published on the loopback.
+#[test]
+fn two_shards_answer() {
+    let base = free_port().clamp(1024, 60_000);
+    let words = format!(
+        "services --base-port {base} --shards 2 --pin --busy-poll 20 --dev utcpshards --addr 10.213.7.2/24 \
+         --json"
+    );
+    let (child, mut output, line) = started(&mut usertcp(&words));
+    let start: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let places = start["places"].as_array().unwrap();
+    let echo = places.iter().find(|place| place["what"] == "echo").unwrap();
+    let echo = echo["detail"].as_str().unwrap().to_owned();
+    let clients: Vec<_> = (0..24)
+        .map(|_| {
+            let echo = echo.clone();
+            std::thread::spawn(move || {
+                let content = noise(200_000);
+                let mut stream = std::net::TcpStream::connect(echo).unwrap();
+                let mut writer = stream.try_clone().unwrap();
+                let sent = content.clone();
+                let sender = std::thread::spawn(move || {
+                    writer.write_all(&sent).unwrap();
+                    writer.shutdown(std::net::Shutdown::Write).unwrap();
+                });
+                let mut back = Vec::new();
+                stream.read_to_end(&mut back).unwrap();
+                sender.join().unwrap();
+                assert!(back == content);
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    assert_eq!(terminate(child), 0);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    let stop: serde_json::Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!(stop["connections"], 24);
+    assert_eq!((&stop["octets_in"], &stop["octets_out"]), (&4_800_000.into(), &4_800_000.into()));
+}
+
 #[test]
 fn faults_are_two_lines_and_an_exit_code() {
     for (words, code, start) in [
+        ("serve --shards 0", 2, "error: --shards 0: that is not a number of shards\nhelp: "),
+        (
+            "serve --busy-poll 1s",
+            2,
+            "error: --busy-poll 1s: that is not a time to poll for\nhelp: ",
+        ),
         ("serve --rate fast", 2, "error: --rate fast: it does not start with a number\nhelp: "),
         ("serve /none --kernel-sockets 127.0.0.1 --port 1024", 1, "error: directory /none: "),
         ("connect 127.0.0.1 1 --kernel-sockets 127.0.0.1", 1, "error: connecting to 127.0.0.1:1: "),

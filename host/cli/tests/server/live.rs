@@ -10,6 +10,7 @@ fn facts() -> Snapshot {
         counters: vec![Count { name: "packets_in", help: "Packets received", value: 7 }],
         drops: vec![Count { name: "paws_old", help: "", value: 3 }],
         memory: Memory { used_octets: 1, peak_octets: 2, budget_octets: 3 },
+        shards: Vec::new(),
         connections_total: 12,
         connections: vec![ConnectionRow {
             id: "4.1".into(),

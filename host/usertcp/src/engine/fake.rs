@@ -3,7 +3,7 @@
 //! For tests of what lies above a shard. It keeps to the same promises and makes the most of
 //! their limits: little room, events as seldom as they may come.
 
-use crate::engine::{ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
+use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use std::collections::{HashMap, VecDeque};
@@ -111,8 +111,8 @@ impl Engine for Fake {
         }
         Turn { next: None, more: false, device_full: false, received: 0, sent: 0 }
     }
-    fn receive(&mut self, now: Instant) -> bool {
-        self.turn(now).more
+    fn receive(&mut self, now: Instant) -> Arrival {
+        Arrival { more: self.turn(now).more, received: 0 }
     }
     fn flush(&mut self, now: Instant) -> Turn {
         self.turn(now)
@@ -229,6 +229,13 @@ impl Engine for Fake {
             self.events.push_back(ShardEvent::Writable(peer));
         }
         Ok(Read::Data(slice))
+    }
+    fn readable_octets(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |state| state.received.len())
+    }
+    fn is_readable(&self, conn: ConnId) -> bool {
+        let state = self.conns.get(&conn);
+        state.is_none_or(|state| !state.received.is_empty() || state.peer_shut)
     }
     fn shutdown_write(&mut self, _: Instant, conn: ConnId) -> io::Result<()> {
         self.conn(conn)?;

@@ -2,9 +2,10 @@
 //!
 //! Owns: the shard's answers and refusals in the terms of `std::io`. Must not know: threads.
 
-use crate::engine::{ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
+use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use crate::runtime::mesh::Port;
 use crate::sockets::error;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ use usertcp_tcp::{Settings, WriteEnd};
 pub(crate) struct Machine<C, O, Q> {
     pub(crate) shard: Shard<C, O>,
     pub(crate) queue: Q,
+    /// The way to the other shards of the stack; `None`: it has one.
+    pub(crate) port: Option<Port>,
     pub(crate) profile: Profile<C>,
 }
 
@@ -42,6 +45,27 @@ impl<C: CongestionController, O: Observer, Q: Queue> Machine<C, O, Q> {
     }
 }
 
+/// With the local port asked for, the connection would belong to another shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elsewhere {
+    pub(crate) shard: u16,
+}
+
+impl std::fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "with that local port the connection belongs to shard {}", self.shard)
+    }
+}
+
+impl std::error::Error for Elsewhere {}
+
+impl Elsewhere {
+    /// Whether that is what `error` says.
+    pub(crate) fn of(error: &io::Error) -> Option<Elsewhere> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
 fn not_connected(refusal: ConnectError) -> io::Error {
     match refusal {
         ConnectError::Remote => {
@@ -51,6 +75,9 @@ fn not_connected(refusal: ConnectError) -> io::Error {
             refused(ErrorKind::AddrNotAvailable, "no address of the stack reaches there")
         }
         ConnectError::InUse => refused(ErrorKind::AddrInUse, "no local port is free"),
+        ConnectError::Elsewhere(shard) => {
+            io::Error::new(ErrorKind::AddrNotAvailable, Elsewhere { shard })
+        }
         ConnectError::Limit => {
             refused(ErrorKind::OutOfMemory, "the stack has as many connections as it may")
         }
@@ -59,10 +86,16 @@ fn not_connected(refusal: ConnectError) -> io::Error {
 
 impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q> {
     fn turn(&mut self, now: Instant) -> Turn {
-        self.shard.turn(now, &mut self.queue)
+        let arrival = self.receive(now);
+        let flushed = self.shard.flush(now, &mut self.queue);
+        Turn { more: arrival.more | flushed.more, received: arrival.received, ..flushed }
     }
-    fn receive(&mut self, now: Instant) -> bool {
-        self.shard.receive(now, &mut self.queue).more
+    fn receive(&mut self, now: Instant) -> Arrival {
+        let Some(port) = &mut self.port else { return self.shard.receive(now, &mut self.queue) };
+        let taken = port.take(now, &mut self.shard);
+        let arrival = self.shard.receive(now, &mut self.queue);
+        port.give(now, &mut self.shard);
+        Arrival { more: arrival.more | taken.more, received: arrival.received + taken.packets }
     }
     fn flush(&mut self, now: Instant) -> Turn {
         self.shard.flush(now, &mut self.queue)
@@ -152,6 +185,13 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     }
     fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>> {
         self.shard.read_slice(now, conn).map_err(failed)
+    }
+    fn readable_octets(&self, conn: ConnId) -> usize {
+        self.shard.readable_octets(conn).map_or(0, |(octets, _)| octets as usize)
+    }
+    fn is_readable(&self, conn: ConnId) -> bool {
+        // A handle that is stale makes a read fail.
+        self.shard.is_readable(conn).unwrap_or(true)
     }
     fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()> {
         self.shard.shutdown_write(now, conn).map_err(failed)

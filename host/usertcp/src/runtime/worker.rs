@@ -3,16 +3,17 @@
 //! Owns: the order of a round (turn, events, commands), when to sleep and for how long, the end.
 //! Must not know: sockets; what a handler does.
 
-use crate::engine::Engine;
-use crate::engine::ShardEvent;
+use crate::engine::{Arrival, Engine, ShardEvent};
 use crate::metrics::Published;
 use crate::native::{Context, ContextState, Handler};
 use crate::runtime::clock::Clock;
 use crate::runtime::commands::Inbox;
 use crate::runtime::doorbell::Doorbell;
+use crate::runtime::mates::Mates;
 use crate::runtime::wait::Waiter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ThreadId;
 use usertcp_base::{Instant, Span};
 
 /// Something for the worker to do.
@@ -26,6 +27,8 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     pub(crate) published: Published,
     pub(crate) clock: Clock,
+    /// The workers of the same stack, this one among them.
+    pub(crate) mates: Arc<Mates>,
 }
 
 impl std::fmt::Debug for Control {
@@ -62,6 +65,10 @@ pub(crate) struct Worker<H: Handler> {
     calls: Vec<Call>,
     /// When the wait for closing connections ends.
     stopping: Option<Instant>,
+    /// The mates know that it is done.
+    left: bool,
+    /// The one thread that ever touches its connections.
+    thread: ThreadId,
     /// When something last happened.
     active: Instant,
     idle_rounds: u32,
@@ -93,6 +100,8 @@ impl<H: Handler> Worker<H> {
             context: ContextState::default(),
             calls: Vec::new(),
             stopping: None,
+            left: false,
+            thread: std::thread::current().id(),
             active,
             idle_rounds: 0,
         }
@@ -127,9 +136,11 @@ impl<H: Handler> Worker<H> {
     }
 
     fn round(&mut self, rung: bool) -> Round {
+        // The compiler sees to it (a shard is not `Send`); this is for whoever makes it so.
+        debug_assert_eq!(std::thread::current().id(), self.thread);
         let now = self.control.clock.now();
-        let more = self.engine.receive(now);
-        let mut happened = self.events(now);
+        let Arrival { more, received } = self.engine.receive(now);
+        let mut happened = self.events(now) | (received > 0);
         let due = self.context.wake_at.is_some_and(|at| at <= now);
         if rung || due {
             happened |= self.commands(now, due);
@@ -231,8 +242,18 @@ impl<H: Handler> Worker<H> {
         self.with_handler(now, |handler, context| handler.on_stop(context));
     }
 
-    fn is_over(&self, now: Instant) -> bool {
-        self.stopping.is_some_and(|end| self.engine.live() == 0 || now >= end)
+    fn is_over(&mut self, now: Instant) -> bool {
+        let Some(end) = self.stopping else { return false };
+        if self.engine.live() == 0 {
+            self.leave();
+        }
+        self.control.mates.are_done() || now >= end
+    }
+
+    fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.control.mates.leave();
+        }
     }
 
     /// Resets what did not close in time, and sends the last packets.
@@ -256,6 +277,7 @@ impl<H: Handler> Worker<H> {
 impl<H: Handler> Drop for Worker<H> {
     /// Also when a handler panicked: who waits for an answer learns that there will be none.
     fn drop(&mut self) {
+        self.leave();
         drop(self.control.calls.close());
     }
 }

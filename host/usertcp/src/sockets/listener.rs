@@ -1,6 +1,6 @@
 //! Passive opens on other threads.
 //!
-//! Owns: [`TcpListener`], and the pool of accepted streams it shares with the worker.
+//! Owns: [`TcpListener`], and the pool of accepted streams it shares with each worker.
 //! Must not know: how streams move data.
 
 use crate::native::{ListenAt, ListenOptions};
@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use usertcp_base::ListenerId;
@@ -132,7 +133,11 @@ impl Pool {
 ///
 /// Dropping it ends the listening, and resets what was not accepted. Accepted streams live on.
 pub struct TcpListener {
-    pool: Arc<Pool>,
+    /// One for each shard of the stack.
+    pools: Vec<Arc<Pool>>,
+    local: SocketAddr,
+    /// The shard that is asked first.
+    turn: AtomicUsize,
 }
 
 impl TcpListener {
@@ -179,14 +184,33 @@ impl TcpListener {
         shown: SocketAddr,
         options: ListenOptions,
     ) -> io::Result<TcpListener> {
-        let (reply, answer) = question::<io::Result<TcpListener>>();
-        let call = Task::Call(Box::new(move |driver, context| {
-            let pool = driver.listen(context, at, shown, &options);
-            // An answer that nobody waits for is dropped here, and the listener with it.
-            drop(reply.send(pool.map(|pool| TcpListener { pool })));
-        }));
-        stack.hub()?.inbox.push(call).map_err(|_| error::stack_gone())?;
-        answer.await.unwrap_or_else(|| Err(error::stack_gone()))
+        let hubs = stack.hubs()?;
+        let backlog = options.backlog.div_ceil(hubs.len() as u32);
+        let options = ListenOptions { backlog, ..options };
+        let mut listener =
+            TcpListener { pools: Vec::new(), local: shown, turn: AtomicUsize::new(0) };
+        let mut at = at;
+        // The first shard chooses the port, if there is one to choose, and refuses it to who comes second:
+        // all ask it first.
+        for hub in hubs {
+            let (reply, answer) = question::<io::Result<TcpListener>>();
+            let call = Task::Call(Box::new(move |driver, context| {
+                let pool = driver.listen(context, at, shown, &options);
+                // An answer that nobody waits for is dropped here, and the listener with it.
+                drop(reply.send(pool.map(TcpListener::of)));
+            }));
+            hub.inbox.push(call).map_err(|_| error::stack_gone())?;
+            let mut one = answer.await.unwrap_or_else(|| Err(error::stack_gone()))?;
+            listener.local = one.local;
+            at.port = at.port.map(|_| one.local.port());
+            listener.pools.append(&mut one.pools);
+        }
+        Ok(listener)
+    }
+
+    fn of(pool: Arc<Pool>) -> TcpListener {
+        let local = pool.local;
+        TcpListener { pools: vec![pool], local, turn: AtomicUsize::new(0) }
     }
 
     /// The next connection, and the peer's address. May be dropped at any time: no connection is
@@ -206,11 +230,21 @@ impl TcpListener {
         &self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.pool.poll(context).map_ok(|handle| {
-            let stream = TcpStream::new(handle);
-            let peer = stream.peer();
-            (stream, peer)
-        })
+        // Another first each time, so that no shard's connections wait for those of others.
+        let count = self.pools.len();
+        let first = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
+        let (behind, ahead) = self.pools.split_at(first);
+        for pool in ahead.iter().chain(behind) {
+            // One that has none remembers whom to wake; more than is needed is woken for nothing.
+            if let Poll::Ready(handle) = pool.poll(context) {
+                return Poll::Ready(handle.map(|handle| {
+                    let stream = TcpStream::new(handle);
+                    let peer = stream.peer();
+                    (stream, peer)
+                }));
+            }
+        }
+        Poll::Pending
     }
 
     /// Where it listens; port zero when it listens at every port.
@@ -218,18 +252,18 @@ impl TcpListener {
     /// # Errors
     /// None; the signature is that of every other listener.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.pool.local)
+        Ok(self.local)
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.pool.release();
+        self.pools.iter().for_each(Pool::release);
     }
 }
 
 impl std::fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TcpListener").field("local", &self.pool.local).finish_non_exhaustive()
+        f.debug_struct("TcpListener").field("local", &self.local).finish_non_exhaustive()
     }
 }

@@ -3,13 +3,15 @@
 //! Owns: [`TcpStream`], its options, and what dropping it means.
 //! Must not know: the worker; everything goes through the stream's cell.
 
+use crate::engine::shard::Elsewhere;
 use crate::engine::{ConnInfo, FirstData};
 use crate::native::ConnectOptions;
-use crate::runtime::reply::question;
+use crate::runtime::reply::{Answer, question};
 use crate::sockets::cell::{Cell, Release};
 use crate::sockets::driver::Attempt;
 use crate::sockets::error;
 use crate::sockets::hub::{Hub, Task, Ticket};
+use crate::sockets::options::stream_options;
 use crate::sockets::transfer::Scatter;
 use crate::stack::Stack;
 use std::future::poll_fn;
@@ -19,10 +21,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use usertcp_base::{Rate, Span};
-use usertcp_tcp::{KeepAlive, Settings, UserTimeoutOption};
+use usertcp_tcp::Settings;
 
 /// The application's end of a cell: dropping it lets the connection go.
 pub(crate) struct Handle {
@@ -83,6 +83,29 @@ impl Drop for GiveUp {
     }
 }
 
+/// The stream that `call`, given to `hub`, answers with.
+async fn answered(
+    hub: Arc<Hub>,
+    ticket: Ticket,
+    call: Task,
+    answer: Answer<io::Result<Handle>>,
+) -> io::Result<TcpStream> {
+    hub.inbox.push(call).map_err(|_| error::stack_gone())?;
+    let mut give_up = GiveUp { hub, ticket: Some(ticket) };
+    let handle = answer.await;
+    give_up.ticket = None;
+    handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)
+}
+
+/// The shard that must open the connection, if that is why another did not: its local port was given,
+/// and decides.
+fn elsewhere(stack: &Stack, error: io::Error) -> Result<Arc<Hub>, io::Error> {
+    match Elsewhere::of(&error) {
+        Some(Elsewhere { shard }) => stack.hub_at(usize::from(shard)).map(Arc::clone),
+        None => Err(error),
+    }
+}
+
 impl TcpStream {
     pub(crate) fn new(handle: Handle) -> TcpStream {
         TcpStream { handle }
@@ -109,17 +132,19 @@ impl TcpStream {
         remote: SocketAddr,
         options: ConnectOptions,
     ) -> io::Result<TcpStream> {
-        let hub = Arc::clone(stack.hub()?);
-        let ticket = hub.ticket();
-        let (reply, answer) = question();
-        let call = Task::Call(Box::new(move |driver, context| {
-            driver.connect(context, remote, &options, ticket, reply);
-        }));
-        hub.inbox.push(call).map_err(|_| error::stack_gone())?;
-        let mut give_up = GiveUp { hub, ticket: Some(ticket) };
-        let handle = answer.await;
-        give_up.ticket = None;
-        handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)
+        let at_shard = |hub: Arc<Hub>| async move {
+            let ticket = hub.ticket();
+            let (reply, answer) = question();
+            let call = Task::Call(Box::new(move |driver, context| {
+                driver.connect(context, remote, &options, ticket, reply);
+            }));
+            answered(hub, ticket, call, answer).await
+        };
+        match at_shard(Arc::clone(stack.hub()?)).await.map_err(|error| elsewhere(stack, error)) {
+            Ok(stream) => Ok(stream),
+            Err(Ok(owner)) => at_shard(owner).await,
+            Err(Err(error)) => Err(error),
+        }
     }
 
     /// The same with data that goes with the SYN if the peer gave the stack a cookie on an earlier
@@ -135,21 +160,27 @@ impl TcpStream {
         options: ConnectOptions,
         data: &[u8],
     ) -> io::Result<(TcpStream, usize)> {
-        let hub = Arc::clone(stack.hub()?);
-        let ticket = hub.ticket();
-        let (reply, answer) = question();
         let taken = Arc::new(AtomicUsize::new(0));
-        let (told, data) = (Arc::clone(&taken), data.to_vec());
-        let call = Task::Call(Box::new(move |driver, context| {
-            let first = FirstData { octets: &data, without_cookie: false };
-            let attempt = Attempt { ticket, reply };
-            driver.connect_with_data(context, remote, &options, first, &told, attempt);
-        }));
-        hub.inbox.push(call).map_err(|_| error::stack_gone())?;
-        let mut give_up = GiveUp { hub, ticket: Some(ticket) };
-        let handle = answer.await;
-        give_up.ticket = None;
-        let stream = handle.unwrap_or_else(|| Err(error::stack_gone())).map(TcpStream::new)?;
+        let at_shard = |hub: Arc<Hub>| {
+            let (told, data) = (Arc::clone(&taken), data.to_vec());
+            async move {
+                let ticket = hub.ticket();
+                let (reply, answer) = question();
+                let call = Task::Call(Box::new(move |driver, context| {
+                    let first = FirstData { octets: &data, without_cookie: false };
+                    let attempt = Attempt { ticket, reply };
+                    driver.connect_with_data(context, remote, &options, first, &told, attempt);
+                }));
+                answered(hub, ticket, call, answer).await
+            }
+        };
+        // One peer's connections open at one shard: it is the one that remembers the peer's cookie.
+        let hub = stack.hub_for(remote)?;
+        let stream = match at_shard(Arc::clone(hub)).await.map_err(|e| elsewhere(stack, e)) {
+            Ok(stream) => stream,
+            Err(Ok(owner)) => at_shard(owner).await?,
+            Err(Err(error)) => return Err(error),
+        };
         Ok((stream, taken.load(Ordering::Acquire)))
     }
 
@@ -246,96 +277,7 @@ impl TcpStream {
         self.cell().change(change)
     }
 
-    /// Whether small segments are sent at once.
-    ///
-    /// # Errors
-    /// None; the signature is that of every other stream.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(self.settings().no_delay)
-    }
-
-    /// Sends small segments at once (Nagle's algorithm off).
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set_settings(|settings| settings.no_delay = nodelay)
-    }
-
-    /// Holds back the last, partial segment of what is written, up to 200 ms; `false`
-    /// sends it at once, as a shutdown of the writing half does.
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
-        self.set_settings(|settings| settings.cork = cork)
-    }
-
-    /// Probes an idle peer, or does not.
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_keepalive(&self, keep_alive: Option<KeepAlive>) -> io::Result<()> {
-        let keep_alive = match keep_alive {
-            Some(keep_alive) => KeepAlive { enabled: true, ..keep_alive },
-            None => KeepAlive { enabled: false, ..KeepAlive::default() },
-        };
-        self.set_settings(|settings| settings.keep_alive = keep_alive)
-    }
-
-    /// How long sent data may stay unacknowledged before the connection ends with `TimedOut`
-    /// (RFC 9293 §3.9.1, the user timeout). `None`: for ever. From then on the peer's user-timeout
-    /// option does not change it (RFC 5482 §3.1).
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.set_settings(|settings| {
-            settings.give_up = timeout.map(span);
-            if matches!(settings.user_timeout_option, UserTimeoutOption::Follow { .. }) {
-                settings.user_timeout_option = UserTimeoutOption::Advise;
-            }
-        })
-    }
-
-    /// Whether the user timeout is told to the peer, and the peer's followed (RFC 5482).
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_user_timeout_option(&self, option: UserTimeoutOption) -> io::Result<()> {
-        self.set_settings(|settings| settings.user_timeout_option = option)
-    }
-
-    /// Bounds the rate of sending, in payload octets per second. `None`: no bound.
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_rate_limit(&self, octets_per_second: Option<u64>) -> io::Result<()> {
-        let rate = octets_per_second.map_or(Rate::UNLIMITED, Rate::from_octets_per_second);
-        self.set_settings(|settings| settings.rate_limit = rate)
-    }
-
-    /// Marks packets with a differentiated services code point, 0 to 63.
-    ///
-    /// # Errors
-    /// `InvalidInput` above 63; the connection's end, if it is over.
-    pub fn set_dscp(&self, dscp: u8) -> io::Result<()> {
-        if dscp > 63 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a code point has six bits"));
-        }
-        self.set_settings(|settings| settings.dscp = dscp)
-    }
-
-    /// Sets the TTL, or hop limit, of packets.
-    ///
-    /// # Errors
-    /// `InvalidInput` for zero; the connection's end, if it is over.
-    pub fn set_hop_limit(&self, hops: u8) -> io::Result<()> {
-        if hops == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no packet gets far with 0"));
-        }
-        self.set_settings(|settings| settings.hop_limit = hops)
-    }
+    stream_options!();
 
     /// What the connection tells about itself: state, windows, round trips, what limits it.
     ///
@@ -376,10 +318,6 @@ impl TcpStream {
     pub async fn shutdown_write(&self) -> io::Result<()> {
         poll_fn(|context| self.cell().poll_shut(context.waker())).await
     }
-}
-
-fn span(duration: Duration) -> Span {
-    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn ready_or_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {

@@ -2,8 +2,8 @@
 
 use crate::Stack;
 use crate::engine::fake::Fake;
-use crate::runtime::launch::{self, Parts};
-use crate::runtime::worker::Manners;
+use crate::runtime::launch::{self, Parts, Seat};
+use crate::runtime::worker::{Control, Manners};
 use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::{TcpListener, TcpStream};
@@ -16,16 +16,17 @@ use usertcp_base::{Limits, Span};
 use usertcp_device::{DeviceFacts, Medium};
 
 fn stack(octets: usize) -> Stack {
-    let control = launch::control().unwrap();
+    let control = launch::controls(1).unwrap().remove(0);
     let hub = Arc::new(Hub::new(Arc::clone(&control.doorbell), octets, &Limits::default()));
     let driver_hub = Arc::clone(&hub);
     let manners = Manners { busy_poll: Span::ZERO, linger: Span::from_millis(200) };
-    launch::launch("fake".into(), control, Some(hub), manners, move |_| {
+    let make = move |_: &Control| {
         let device = DeviceFacts::offloading(Medium::Ip, 1500);
         let handler = Driver::new(driver_hub, true);
         Ok(Parts { engine: Box::new(Fake::new(octets)), device, handler })
-    })
-    .unwrap()
+    };
+    let seat = Seat { name: "fake".into(), control, hub: Some(hub), make };
+    launch::launch(vec![seat], manners).unwrap()
 }
 
 fn at(port: u16) -> SocketAddr {

@@ -77,7 +77,7 @@ pub async fn run_natively(plan: &Plan, args: &ServicesArgs) -> Result<(), Fault>
         outcome: Arc::clone(&outcome),
     };
     let network = OwnNetwork::start(plan, Face::Native(recipe), Fallback::Pipe)?;
-    let told = network.stack().run(|_| ()).await;
+    let told = network.stack().run_each(|_| ()).await;
     told.map_err(|error| Fault::io("starting the stack", &error, "start it again"))?;
     let listened = outcome.lock().ok().and_then(|mut place| place.take());
     if let Some(Err(error)) = listened {

@@ -19,6 +19,30 @@ pub struct Services {
     connections: Vec<Option<Connection>>,
     /// The pattern of chargen, in one frame that all connections share.
     pattern: Option<FrameSlice>,
+    /// Counted since the last turn: several shards share the totals, which are told once a turn.
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    streams: u64,
+    octets_in: u64,
+    octets_out: u64,
+}
+
+impl Tally {
+    fn tell(&mut self, totals: &Transferred) {
+        let Tally { streams, octets_in, octets_out } = std::mem::take(self);
+        for (total, count) in [
+            (&totals.streams, streams),
+            (&totals.octets_in, octets_in),
+            (&totals.octets_out, octets_out),
+        ] {
+            if count > 0 {
+                total.fetch_add(count, Relaxed);
+            }
+        }
+    }
 }
 
 struct Connection {
@@ -45,7 +69,13 @@ pub struct Recipe {
 impl crate::own::Recipe for Recipe {
     type Handler = Services;
     fn make(self) -> Services {
-        Services { recipe: self, listeners: Vec::new(), connections: Vec::new(), pattern: None }
+        Services {
+            recipe: self,
+            listeners: Vec::new(),
+            connections: Vec::new(),
+            pattern: None,
+            tally: Tally::default(),
+        }
     }
 }
 
@@ -54,7 +84,7 @@ impl Services {
         let found = self.listeners.iter().find(|(id, _)| *id == listener);
         let Some((_, service)) = found.copied() else { return };
         while let Some(conn) = context.accept(listener) {
-            self.recipe.transferred.streams.fetch_add(1, Relaxed);
+            self.tally.streams += 1;
             let slot = conn.slot as usize;
             if self.connections.len() <= slot {
                 self.connections.resize_with(slot + 1, || None);
@@ -85,7 +115,12 @@ impl Services {
     }
 
     /// Discard and both echoes; whether the connection is done with.
-    fn answer(&self, context: &mut Context<'_>, conn: ConnId, connection: &mut Connection) -> bool {
+    fn answer(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: ConnId,
+        connection: &mut Connection,
+    ) -> bool {
         loop {
             if !connection.pending.is_empty() {
                 let chain = std::mem::take(&mut connection.pending);
@@ -93,7 +128,7 @@ impl Services {
                 match context.write_chain(conn, chain) {
                     Err(_) => return true,
                     Ok(rest) if rest.is_empty() => {
-                        self.recipe.transferred.octets_out.fetch_add(octets, Relaxed);
+                        self.tally.octets_out += octets;
                         connection.answered = true;
                     }
                     Ok(rest) => {
@@ -109,7 +144,7 @@ impl Services {
                 Err(_) | Ok(Read::End) => return true,
                 Ok(Read::Nothing) => return false,
                 Ok(Read::Data(slice)) => {
-                    self.recipe.transferred.octets_in.fetch_add(slice.len() as u64, Relaxed);
+                    self.tally.octets_in += slice.len() as u64;
                     if connection.service != Service::Discard {
                         connection.pending = Chain::from(slice);
                     }
@@ -132,7 +167,7 @@ impl Services {
             match context.write_chain(conn, Chain::from(pattern.clone())) {
                 Err(_) => return true,
                 Ok(rest) if rest.is_empty() => {
-                    self.recipe.transferred.octets_out.fetch_add(pattern.len() as u64, Relaxed);
+                    self.tally.octets_out += pattern.len() as u64;
                 }
                 Ok(_) => return false,
             }
@@ -183,11 +218,22 @@ impl Handler for Services {
             _ => {}
         }
     }
+
+    fn on_turn(&mut self, _: &mut Context<'_>) {
+        self.tally.tell(&self.recipe.transferred);
+    }
+
+    fn on_stop(&mut self, context: &mut Context<'_>) {
+        self.tally.tell(&self.recipe.transferred);
+        context.shutdown_all();
+    }
 }
 
 fn set(outcome: &Mutex<Option<io::Result<()>>>, value: io::Result<()>) {
     // A poisoned lock would mean that this thread panicked here before.
-    if let Ok(mut place) = outcome.lock() {
+    if let Ok(mut place) = outcome.lock()
+        && !matches!(*place, Some(Err(_)))
+    {
         *place = Some(value);
     }
 }

@@ -2,7 +2,7 @@
 //! Must not know: who asks. Format: Prometheus text exposition 0.0.4.
 
 use super::super::tally::Totals;
-use crate::facts::Snapshot;
+use crate::facts::{ShardRow, Snapshot};
 use std::fmt::{Display, Write};
 
 /// All metrics as text.
@@ -21,6 +21,7 @@ pub fn text(stack: &Snapshot, http: &Totals) -> String {
     for count in &stack.drops {
         sample(&mut out, "drops_total", &label("reason", count.name), count.value);
     }
+    shards(&mut out, &stack.shards);
     for (name, help, value) in [
         ("memory_used_octets", "Octets of packet memory in use", stack.memory.used_octets),
         (
@@ -51,6 +52,30 @@ pub fn text(stack: &Snapshot, http: &Totals) -> String {
     out
 }
 
+/// What each of several shards did.
+fn shards(out: &mut String, shards: &[ShardRow]) {
+    if shards.is_empty() {
+        return;
+    }
+    type Figure = (&'static str, &'static str, fn(&ShardRow) -> u64);
+    let figures: [Figure; 4] = [
+        ("shard_packets_in_total", "Packets received, by shard", |shard| shard.packets_in),
+        ("shard_packets_out_total", "Packets sent, by shard", |shard| shard.packets_out),
+        ("shard_steered_in_total", "Packets from other shards", |shard| shard.steered_in),
+        ("shard_steered_out_total", "Packets to other shards", |shard| shard.steered_out),
+    ];
+    for (name, help, figure) in figures {
+        family(out, name, "counter", help);
+        for (index, shard) in shards.iter().enumerate() {
+            sample(out, name, &label("shard", &index.to_string()), figure(shard));
+        }
+    }
+    family(out, "shard_connections", "gauge", "Connections open, by shard");
+    for (index, shard) in shards.iter().enumerate() {
+        sample(out, "shard_connections", &label("shard", &index.to_string()), shard.connections);
+    }
+}
+
 /// Names and values of our labels are plain words: nothing to escape.
 fn label(name: &str, value: &str) -> String {
     format!("{{{name}=\"{value}\"}}")
@@ -77,6 +102,7 @@ mod tests {
             uptime: Duration::from_millis(61_005),
             counters: counts(&usertcp_base::Counters { packets_in: 7, ..Default::default() }),
             drops: vec![Count { name: "paws_old", help: "", value: 3 }],
+            shards: vec![ShardRow::default(), ShardRow { steered_in: 4, ..ShardRow::default() }],
             ..Snapshot::default()
         };
         let http = Totals { requests: 5, answers: [0, 0, 4, 0, 1, 0], ..Totals::default() };
@@ -88,6 +114,8 @@ mod tests {
             "usertcp_http_requests_total 5",
             "usertcp_http_answers_total{class=\"4xx\"} 1",
             "# TYPE usertcp_connections gauge",
+            "usertcp_shard_steered_in_total{shard=\"1\"} 4",
+            "usertcp_shard_connections{shard=\"0\"} 0",
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
         }
