@@ -101,15 +101,14 @@ impl From<OpenError> for io::Error {
         let kind = match &error {
             OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
             OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
-            OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
             OpenError::ProgramTaken { .. } | OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
+            OpenError::BadConfig { .. } | OpenError::NotEthernet { .. } => {
+                io::ErrorKind::InvalidInput
+            }
             OpenError::Down { .. } => io::ErrorKind::NetworkDown,
+            OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
             OpenError::TooMuchMemory { .. } => io::ErrorKind::OutOfMemory,
-            OpenError::BadConfig { .. }
-            | OpenError::NotEthernet { .. }
-            | OpenError::NoQueue { .. }
-            | OpenError::MtuTooLarge { .. } => io::ErrorKind::InvalidInput,
-            OpenError::System { .. } => io::ErrorKind::Other,
+            _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }

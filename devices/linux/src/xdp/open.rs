@@ -90,13 +90,6 @@ pub struct XdpHandle {
     settings: Settings,
 }
 
-impl XdpHandle {
-    /// The queue, to stay on this thread. It moves packets once it is bound to the shard's pool.
-    pub fn into_queue(self) -> XdpQueue {
-        XdpQueue::new(self.socket, self.attachment, self.place, self.facts, self.settings)
-    }
-}
-
 impl Device for XdpConfig {
     type Handle = XdpHandle;
     type Error = OpenError;
@@ -114,8 +107,9 @@ impl Device for XdpConfig {
 impl QueueHandle for XdpHandle {
     type Queue = XdpQueue;
 
+    /// It moves packets once it is bound to the shard's pool.
     fn into_queue(self) -> XdpQueue {
-        XdpHandle::into_queue(self)
+        XdpQueue::new(self.socket, self.attachment, self.place, self.facts, self.settings)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use usertcp_device::{Packet, Queue, RxBatch, TxBatch};
+use usertcp_device::{Packet, Queue, QueueHandle as _, RxBatch, TxBatch};
 use usertcp_device_linux::xdp::{Take, Xdp, XdpConfig, XdpQueue, check_permission};
 use usertcp_frame::{FramePool, PoolConfig};
 

@@ -1,6 +1,6 @@
 //! Opening and binding: what is set up, what each failure is called, what is left behind.
 use crate::common::*;
-use usertcp_device::{Medium, Queue};
+use usertcp_device::{Medium, Queue, QueueHandle as _};
 use usertcp_device_linux::xdp::{OpenError, Take, Xdp, XdpConfig, XdpMode, check_permission};
 
 #[test]
