@@ -22,6 +22,8 @@ fn beside_the_kernel<F: Future<Output = ()>>(
         return;
     }
     let thread = std::thread::spawn(move || {
+        // The safe name of what only a thread with shared memory or files must be careful with.
+        #[allow(deprecated)]
         rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
         for words in [
             "link add kern0 type veth peer name ours0",
@@ -42,7 +44,7 @@ fn beside_the_kernel<F: Future<Output = ()>>(
             .unwrap();
         runtime.block_on(async {
             let stack = Stack::builder().addresses(addresses).xdp(config).start().unwrap();
-            tokio::time::timeout(PATIENCE, test(stack)).await.expect("stuck");
+            tokio::time::timeout(PATIENCE, test(stack)).await.unwrap();
         });
     });
     if let Err(panic) = thread.join() {
