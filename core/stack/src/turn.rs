@@ -51,6 +51,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.shed(now);
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
+        if self.link.is_some() {
+            self.link_burst(now);
+        }
         if self.seat.is_some() {
             self.steer(now);
         }
