@@ -63,13 +63,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(&flow));
         let opening = &opening;
         let settings = self.common.shelf.share(&profile.settings);
-        let hot = self.table.hot.insert_with(|_| {
-            let mut env = self.common.env(now, id);
-            let mut tcb = Tcb::new(&mut env, opening, &settings, &path, profile.controller);
-            tcb.adopt_unsent(last.written);
-            tcb
-        });
-        let Some(hot) = hot else {
+        let mut tcb =
+            Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
+        tcb.adopt_unsent(last.written);
+        let Some(hot) = self.table.hot.insert(tcb) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
         };
