@@ -20,7 +20,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets arrived. All of `packets` are taken.
     pub fn handle_frames(&mut self, now: Instant, packets: &mut RxBatch) {
         while let Some(mut packet) = packets.pop() {
-            self.handle_packet(now, &mut packet);
+            if self.link.is_none() || self.link_input(now, &mut packet) {
+                self.handle_packet(now, &mut packet);
+            }
         }
     }
 
@@ -28,9 +30,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        if self.link.is_some() && !self.link_input(now, packet) {
-            return;
-        }
         let taken = self.read_network(packet).is_some_and(|network| {
             self.handle_usual(now, packet, &network) || self.handle_plain(now, packet, &network)
         });

@@ -59,6 +59,16 @@ impl<C> Table<C> {
         self.anchors.id_at(index)
     }
 
+    /// The hash of a flow, and the record that probably has it.
+    #[inline]
+    pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
+        self.demux.hash_of(flow)
+    }
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.demux.guess(hash)
+    }
+
     /// Whether another anchor can be had at nobody's cost.
     pub(crate) fn has_free(&self) -> bool {
         self.anchors.len() < self.anchors.capacity()

@@ -2,7 +2,7 @@
 //! Owns: what happens to which packet, by a generator that repeats itself for the same seed.
 //! Must not know: time; delay is the simulator's.
 
-use crate::api::{DeviceFacts, Queue, WaitHandle};
+use crate::api::{BindError, DeviceFacts, Queue, WaitHandle};
 use crate::batch::{RxBatch, TxBatch};
 use usertcp_base::Prng;
 use usertcp_frame::{ChecksumState, Class, FramePool, Packet};
@@ -174,6 +174,10 @@ impl<Q: Queue> Queue for Fault<Q> {
         self.inner.facts()
     }
 
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        self.inner.bind(pool)
+    }
+
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
         if self.flush()
             && let Some(late) = self.overdue(TRANSMIT)
@@ -215,6 +219,10 @@ impl<Q: Queue> Queue for Fault<Q> {
 
     fn wait_handle(&self) -> Option<WaitHandle> {
         self.inner.wait_handle()
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.inner.has_waiting()
     }
 }
 

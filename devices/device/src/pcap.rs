@@ -3,7 +3,7 @@
 //! Implements: draft-ietf-opsawg-pcapng §4.1 (section header), §4.2 (interface description), §4.3
 //! (enhanced packet).
 
-use crate::api::{DeviceFacts, Medium, Queue, WaitHandle};
+use crate::api::{BindError, DeviceFacts, Medium, Queue, WaitHandle};
 use crate::batch::{RxBatch, TxBatch};
 use alloc::vec::Vec;
 use usertcp_base::Instant;
@@ -66,6 +66,10 @@ impl<Q: Queue, S: FnMut(&[u8])> Queue for Pcap<Q, S> {
         self.inner.facts()
     }
 
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        self.inner.bind(pool)
+    }
+
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
         let before = into.len();
         let count = self.inner.receive(pool, into);
@@ -87,6 +91,10 @@ impl<Q: Queue, S: FnMut(&[u8])> Queue for Pcap<Q, S> {
 
     fn wait_handle(&self) -> Option<WaitHandle> {
         self.inner.wait_handle()
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.inner.has_waiting()
     }
 }
 

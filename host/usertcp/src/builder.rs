@@ -2,7 +2,6 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
-use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
@@ -21,10 +20,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
+use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
 use usertcp_device_linux::checksum;
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
+use usertcp_device_linux::xdp::{Take, XdpConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
@@ -39,10 +39,14 @@ type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Sen
 enum Source {
     None,
     Packet(PacketConfig),
+    Xdp(XdpConfig),
     Memory(Vec<ThreadPipe>),
     Queue(MakeQueue),
     Device(OpenQueues),
 }
+
+/// What each worker is to be made of.
+type Seats<F> = Vec<Seat<F>>;
 
 /// Who is told of events.
 enum Observers<O> {
@@ -55,10 +59,10 @@ enum Observers<O> {
 /// What a local stack is made of.
 #[cfg(feature = "local")]
 pub(crate) struct Local {
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) engine: Box<dyn crate::engine::Engine>,
     pub(crate) clock: crate::runtime::clock::Clock,
     pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
-    pub(crate) device: DeviceFacts,
+    pub(crate) device: usertcp_device::DeviceFacts,
     pub(crate) manners: Manners,
 }
 
@@ -163,10 +167,20 @@ where
 
     /// Runs over packet sockets on an Ethernet interface, beside the kernel's own stack, whose peers are
     /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
-    /// must be none of the kernel's. For a stack of one shard: answers of neighbours reach one socket.
+    /// must be none of the kernel's. Each shard has a socket, and with several one more for neighbours.
     #[must_use]
     pub fn packet(mut self, config: PacketConfig) -> Self {
         self.device = Source::Packet(config);
+        self
+    }
+
+    /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
+    /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
+    /// stack's addresses, which must be none of the kernel's. For a stack of one shard: answers of neighbours
+    /// reach one queue. The packet memory is registered with the kernel, and takes its room at once.
+    #[must_use]
+    pub fn xdp(mut self, config: XdpConfig) -> Self {
+        self.device = Source::Xdp(config);
         self
     }
 
@@ -466,7 +480,7 @@ where
         controls: Vec<Arc<Control>>,
         hubs: Vec<Option<Arc<Hub>>>,
         handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
-    ) -> io::Result<Vec<Seat<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>>> {
+    ) -> io::Result<Seats<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>> {
         if self.addresses.is_empty() {
             return Err(missing("a stack needs at least one address"));
         }
@@ -502,12 +516,13 @@ where
                 if pinned {
                     pin(index)?;
                 }
-                let queue = queue()?;
+                let mut queue = queue()?;
                 let device = queue.facts();
                 let checksum = checksum::engine();
                 let config = ShardConfig { device, checksum, gateways, ..config };
                 let mut shard = Shard::new(config, observer, control.clock.now())
                     .map_err(|_| missing("the seed must not be all zeros"))?;
+                queue.bind(shard.pool()).map_err(io::Error::other)?;
                 shard.set_fast_open_keys(fast_open, None);
                 for key in keys {
                     let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
@@ -573,6 +588,12 @@ fn open(
         Source::Packet(mut config) => {
             if config.addresses.is_empty() {
                 config.addresses = addresses.iter().map(Cidr::address).collect();
+            }
+            queues_of(config, rule)?
+        }
+        Source::Xdp(mut config) => {
+            if config.take == Take::Addresses(Vec::new()) {
+                config.take = Take::Addresses(addresses.iter().map(Cidr::address).collect());
             }
             queues_of(config, rule)?
         }

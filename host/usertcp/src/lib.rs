@@ -10,6 +10,9 @@
 //! * A [`Handler`] runs on the stack's own thread and is told events: no task, no lock and no
 //!   buffer per connection.
 //!
+//! Two features need a Tokio runtime and are on by default: `local`, the streams of one thread, and
+//! `relay`, which wakes the tasks of a runtime in batches. Without them only Tokio's traits are used.
+//!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
 //! use tokio::io::AsyncWriteExt;
@@ -67,6 +70,7 @@ pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Medium, Queue, QueueHandle, SteerRule};
 pub use usertcp_device_linux::packet::PacketConfig;
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, Tun, TunConfig, TunHandle};
+pub use usertcp_device_linux::xdp::{self, XdpConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{

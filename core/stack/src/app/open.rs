@@ -136,6 +136,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             None => self.ip.source_for(to.remote),
         };
         let local = local.ok_or(ConnectError::Local)?;
+        if self.link.as_ref().is_some_and(|link| !link.reaches(to.remote)) {
+            return Err(ConnectError::Local);
+        }
         let remote = usertcp_ip::remote_address(to.remote);
         let flow = |local_port| FlowKey { remote, local, remote_port: to.remote_port, local_port };
         if let Some(port) = to.local_port {

@@ -99,8 +99,8 @@ struct ProgramLoad {
     flags: u32,
 }
 
-/// Has the kernel choose the queue of each packet for us by `program`, which it keeps.
-pub(super) fn set_steering(file: &File, program: &[Instruction]) -> io::Result<()> {
+/// Gives the kernel a program that chooses a queue for each packet.
+pub(crate) fn load_steering(program: &[Instruction]) -> io::Result<OwnedFd> {
     let license = c"Dual MIT/GPL";
     let load = ProgramLoad {
         kind: SOCKET_FILTER,
@@ -123,7 +123,12 @@ pub(super) fn set_steering(file: &File, program: &[Instruction]) -> io::Result<(
     check(descriptor)?;
     // Not safely: a number becomes an owner.
     // SAFETY: the kernel has just made it for us, and nobody else knows it.
-    let loaded = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Has the kernel choose the queue of each packet for us by `program`, which it keeps.
+pub(super) fn set_steering(file: &File, program: &[Instruction]) -> io::Result<()> {
+    let loaded = load_steering(program)?;
     let number = loaded.as_raw_fd();
     // Not safely: std has no ioctl.
     // SAFETY: the descriptor is open; TUNSETSTEERINGEBPF reads one int, which lives on. The device

@@ -52,6 +52,8 @@ fn write(mut way: Way, count: u32) -> u32 {
         if packet(&pool, u32::MAX - 1).is_some_and(|packet| way.send(packet)) {
             break;
         }
+        // The ring is full: of what it was not told of before, its reader may be asleep.
+        way.tell();
         std::thread::yield_now();
     }
     way.tell();
