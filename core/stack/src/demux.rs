@@ -71,6 +71,12 @@ impl Demux {
         }
     }
 
+    /// The same for a key that is known to be in no record.
+    pub fn insert_fresh(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) {
+        let hash = &self.hash;
+        self.table.insert_unique(hash.of(key), index, |other| hash.of(&key_of(*other)));
+    }
+
     /// Removes `index`, which was entered under `key`; false when it was not there.
     pub fn remove(&mut self, key: &FlowKey, index: u32) -> bool {
         match self.table.find_entry(self.hash.of(key), |other| *other == index) {

@@ -11,6 +11,9 @@ mod arrive;
 mod send;
 
 pub(crate) use ahead::{AHEAD, CROWD};
+pub(crate) use arrive::Network;
+pub(crate) use send::Envelope;
+
 use usertcp_base::{LocalIndex, RemoteAddr};
 
 /// The local address of the last packet: nearly always that of the next one.

@@ -73,6 +73,21 @@ impl<C: CongestionController> Tcb<C> {
         near ^ far ^ ends ^ times ^ self.recovery.touch()
     }
 
+    /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,
+    /// whatever else the segment does: nothing is lost, marked or probed.
+    #[inline]
+    pub(crate) fn acknowledges_plainly(&self) -> bool {
+        #[cfg(test)]
+        if self.prediction == Prediction::Forbidden {
+            return false;
+        }
+        self.timestamps.is_on()
+            && self.recovery.is_plain()
+            && !self.ecn.is_agreed()
+            && self.persist.why() == Persisting::Off
+            && !self.mtu.is_searching()
+    }
+
     /// Established; timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
     fn is_plain(&self) -> bool {
         let settings = &self.settings;
