@@ -19,7 +19,7 @@ use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom};
+use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, UsualOutgoing};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
@@ -30,6 +30,8 @@ const HEADROOM: usize = 40 + 16;
 pub(crate) const COPIED_OCTETS: usize = 128;
 /// Largest payload of a super-segment: an IP packet has at most 65,535 octets, headers included.
 const SUPER_SEGMENT_OCTETS: u32 = 65_535 - 120;
+/// Full packets that one decision makes where the device does not cut: 64 KiB of small ones at most.
+const CUT_PACKETS: u32 = 16;
 /// Packets that may wait outside a batch: replies made while packets arrive.
 const OUTBOX: usize = 1024;
 
@@ -111,10 +113,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let flow = anchor.flow;
         let Some(hot) = anchor.body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
+        let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let tcb = self.table.hot.at_mut(hot)?;
-        match tcb.poll_usual(&mut self.common.env(now, id), &room) {
+        match tcb.poll_usual(&mut self.common.env(now, id), &to_cut) {
             Given::Segment(segment) => {
                 self.turn_over(now, id, segment.last);
+                if segment.gso_octets.is_some() && !self.common.super_segments {
+                    self.put_cut(now, id, batch, &flow, segment, frame);
+                    return None;
+                }
                 let packet = match self.auth.is_idle() {
                     true => self.pack_usual(&flow, segment, frame),
                     false => {
@@ -176,6 +183,45 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return 0;
         }
         self.device.largest_packet_octets.saturating_sub(120).min(SUPER_SEGMENT_OCTETS)
+    }
+
+    /// The same of segments of the usual shape. Where the device does not cut, [`Shard::put_cut`] does: one
+    /// decision for many packets all the same.
+    fn largest_to_cut(&self, room: &SendRoom) -> u32 {
+        let cut =
+            !self.common.super_segments && self.auth.is_idle() && !self.common.pool.is_tight();
+        if cut { u32::from(self.device.mtu) * CUT_PACKETS } else { room.largest_payload_octets }
+    }
+
+    /// Cuts a super-segment into packets. What finds no room in the batch goes by the outbox.
+    fn put_cut(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        batch: &mut TxBatch,
+        flow: &FlowKey,
+        whole: UsualOutgoing,
+        frame: Frame,
+    ) {
+        let each = usize::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
+        let UsualOutgoing { mut seq, push, mut payload, .. } = whole;
+        let mut frame = Some(frame);
+        while !payload.is_empty() {
+            // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
+            let Some(frame) = frame.take().or_else(|| self.common.pool.take_control(HEADROOM))
+            else {
+                return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
+            };
+            let part = payload.split_to(each);
+            let after = seq + part.len() as u32;
+            let push = push && payload.is_empty();
+            let segment = UsualOutgoing { seq, push, payload: part, gso_octets: None, ..whole };
+            seq = after;
+            match self.pack_usual(flow, segment, frame) {
+                Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
+                packet => self.put_or_count(now, id, batch, packet),
+            }
+        }
     }
 
     /// Sends a segment without payload.

@@ -24,15 +24,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.handle_packet(now, &mut packet);
             }
         }
+        self.handle_gathered(now);
     }
 
+    /// One packet. It may be gathered with those before it: [`Shard::handle_gathered`] follows the last.
     #[inline]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        let taken = self.read_network(packet).is_some_and(|network| {
-            self.handle_usual(now, packet, &network) || self.handle_plain(now, packet, &network)
-        });
+        let network = self.read_network(packet);
+        if let Some(network) = &network
+            && self.handle_usual(now, packet, network)
+        {
+            return;
+        }
+        // What was gathered came before.
+        self.handle_gathered(now);
+        let taken = network.is_some_and(|network| self.handle_plain(now, packet, &network));
         if !taken {
             self.handle_any(now, core::mem::take(packet));
         }

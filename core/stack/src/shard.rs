@@ -22,7 +22,7 @@ use crate::ports::Ports;
 use crate::ready::ReadyList;
 use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
-use crate::usual::LastLocal;
+use crate::usual::{Gathered, LastLocal};
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -52,6 +52,8 @@ pub struct Shard<C, O> {
     /// What is below IP, on an Ethernet.
     pub(crate) link: Option<Box<Link>>,
     pub(crate) last_local: LastLocal,
+    /// Data of one flow that arrived in several packets of this burst.
+    pub(crate) gathered: Option<Gathered>,
     pub(crate) device: DeviceFacts,
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
@@ -141,6 +143,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ip,
             link,
             last_local: LastLocal::default(),
+            gathered: None,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             fast_open_keys: Keys::new(&secrets),

@@ -161,6 +161,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             _ => self.handle_packet(now, &mut packet),
         }
+        self.handle_gathered(now);
     }
 
     /// A packet for another shard that could not be handed over: its ring is full, or it is gone.

@@ -65,6 +65,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.handle_packet(now, packet);
             }
         }
+        self.handle_gathered(now);
         burst.clear();
         self.rx = burst;
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);

@@ -15,11 +15,12 @@ use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
 
 /// A packet read.
-struct Read {
-    flow: FlowKey,
-    header: TcpHeader,
-    header_octets: usize,
-    ecn: Ecn,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    pub(super) flow: FlowKey,
+    pub(super) header: TcpHeader,
+    pub(super) header_octets: usize,
+    pub(super) ecn: Ecn,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -32,15 +33,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         network: &Network,
     ) -> bool {
         let Some(read) = read_usual(self.common.checksum, packet, network) else { return false };
-        let Some(id) = self.table.find(&read.flow) else { return false };
-        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return false };
-        let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
+        if self.gather(now, packet, &read) {
+            return true;
+        }
+        if self.table.find(&read.flow).is_none() {
+            return false;
+        }
         let mut payload = core::mem::take(&mut packet.octets);
         payload.advance(read.header_octets);
         let wire_segments = match packet.offload.gso {
             Some(Gso { segment_octets, .. }) => segments_in(payload.len(), segment_octets),
             None => 1,
         };
+        self.handle_read(now, &read, payload, wire_segments)
+    }
+
+    /// Gives a segment that was read, or several in one, to its connection. False: there is none.
+    #[inline]
+    pub(super) fn handle_read(
+        &mut self,
+        now: Instant,
+        read: &Read,
+        mut payload: Chain,
+        wire_segments: u16,
+    ) -> bool {
+        let Some(id) = self.table.find(&read.flow) else { return false };
+        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return false };
+        let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
         let counters = &mut self.common.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
         counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
@@ -53,7 +72,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             self.apply_usual(now, id, &effects);
         } else {
-            self.deliver(now, id, &read.flow, &mut as_segment(&read, &segment, payload));
+            self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
         }
         true
     }

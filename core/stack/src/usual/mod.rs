@@ -8,10 +8,12 @@
 
 mod ahead;
 mod arrive;
+mod gather;
 mod send;
 
 pub(crate) use ahead::{AHEAD, CROWD};
 pub(crate) use arrive::Network;
+pub(crate) use gather::Gathered;
 pub(crate) use send::Envelope;
 
 use usertcp_base::{LocalIndex, RemoteAddr};

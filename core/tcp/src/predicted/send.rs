@@ -112,7 +112,10 @@ impl<C: CongestionController> Tcb<C> {
             return Given::Unusual;
         }
         let Ok(paced) = self.pace(env.now, allowance, &budget) else { return Given::Unusual };
-        let largest = paced.max(mss.min(allowance)).min(room.largest_payload_octets.max(mss));
+        // What is paced leaves a segment at a time where the device does not cut: the wire sees no burst.
+        let unpaced = budget.rate.is_unlimited() && self.settings.rate_limit.is_unlimited();
+        let room = if env.super_segments || unpaced { room.largest_payload_octets } else { 0 };
+        let largest = paced.max(mss.min(allowance)).min(room.max(mss));
         let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
         self.release = Instant::FAR;
         let seq = self.snd.nxt;

@@ -60,6 +60,12 @@ impl Record {
     fn is_unmarked(&self) -> bool {
         self.marks & !Marks::APPLICATION_LIMITED == 0
     }
+    /// Cuts off and returns what lies before `ack`, which lies inside; `None` when that is less than the
+    /// first segment.
+    fn take_units(&mut self, ack: Seq) -> Option<Record> {
+        let octets = ack.since(self.seq);
+        (octets >= self.first_unit()).then(|| self.cut_front(octets))
+    }
     fn unit(&self) -> u32 {
         u32::from(self.mss).max(1)
     }
@@ -198,37 +204,50 @@ impl Records {
             }
         }
     }
-    /// Takes out the records up to `ack`: how many, the first of them and the last. `None`, and
-    /// nothing is taken, when `ack` is the end of none, or when one of them was ever marked: then more
-    /// follows than that they arrived.
+    /// Takes out what lies before `ack`: the first of the records and the last, or the front of it that
+    /// was acknowledged. `None`, and nothing is taken, when that is less than a segment, or when one of
+    /// them was ever marked: then more follows than that they arrived.
     pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<(Record, Record)> {
         match self {
             Records::Few { len, records } => {
                 let [first, second] = *records;
-                if *len >= 1 && first.is_unmarked() && first.end() == ack {
+                if *len == 0 || !first.is_unmarked() {
+                    return None;
+                }
+                if first.end() == ack {
                     records[0] = second;
                     *len -= 1;
                     return Some((first, first));
                 }
-                let both = *len == 2 && first.is_unmarked() && second.is_unmarked();
-                (both && second.end() == ack).then(|| {
+                if first.end().after(ack) {
+                    let part = records[0].take_units(ack)?;
+                    return Some((part, part));
+                }
+                if *len == 1 || !second.is_unmarked() || ack.after(second.end()) {
+                    return None;
+                }
+                if second.end() == ack {
                     *len = 0;
-                    (first, second)
-                })
+                    return Some((first, second));
+                }
+                let part = records[1].take_units(ack)?;
+                records[0] = records[1];
+                *len = 1;
+                Some((first, part))
             }
             Records::Many(queue) => {
                 let mut count = 0;
                 let last = loop {
-                    let record = queue.get(count).filter(|record| record.is_unmarked())?;
+                    let record = queue.get_mut(count).filter(|record| record.is_unmarked())?;
+                    if record.end().after(ack) {
+                        break record.take_units(ack)?;
+                    }
                     count += 1;
                     if record.end() == ack {
                         break *record;
                     }
-                    if record.end().after(ack) {
-                        return None;
-                    }
                 };
-                let first = *queue.front()?;
+                let first = if count == 0 { last } else { *queue.front()? };
                 queue.drain(..count);
                 if queue.is_empty() {
                     *self = Records::new();

@@ -1,0 +1,85 @@
+//! Packets of a burst that continue each other become one segment.
+//!
+//! Owns: which packets continue which, and the segment that grows of them.
+//! Must not know: connections. To a connection the segment is one that a device had merged.
+//! Implements: what receive offload does (GRO), where no device did it.
+
+use super::arrive::Read;
+use crate::shard::Shard;
+use usertcp_base::{Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_frame::{Chain, Packet};
+
+/// Shorter payloads are not waited for: they are questions and answers, and the last of a stream.
+const LEAST_OCTETS: usize = 512;
+/// What a device merges at most.
+const MOST_OCTETS: usize = 65_535;
+
+/// A segment that may grow.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    read: Read,
+    payload: Chain,
+    packets: u16,
+}
+
+impl Gathered {
+    /// Whether a segment of `octets` payload continues this one and says nothing new but data.
+    fn is_continued_by(&self, next: &Read, octets: usize) -> bool {
+        let (one, other) = (&self.read.header, &next.header);
+        other.seq == one.seq + self.payload.len() as u32
+            && other.ack == one.ack
+            && other.window == one.window
+            && other.value == one.value
+            && other.echo == one.echo
+            && next.ecn == self.read.ecn
+            && next.flow == self.read.flow
+            && self.payload.len() + octets <= MOST_OCTETS
+    }
+}
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Adds `packet` to what was gathered, or begins with it; what does not continue it is handled
+    /// first. False: the packet is to be handled by itself, and nothing is gathered any more.
+    #[inline]
+    pub(super) fn gather(&mut self, now: Instant, packet: &mut Packet, read: &Read) -> bool {
+        let octets = packet.octets.len() - read.header_octets;
+        let alone = octets < LEAST_OCTETS || packet.offload.gso.is_some();
+        let Some(gathered) = &mut self.gathered else {
+            return !alone && !read.header.push && self.begin(packet, read);
+        };
+        if packet.offload.gso.is_none() && octets > 0 && gathered.is_continued_by(read, octets) {
+            let mut payload = core::mem::take(&mut packet.octets);
+            payload.advance(read.header_octets);
+            gathered.payload.append(payload);
+            gathered.packets = gathered.packets.saturating_add(1);
+            gathered.read.header.push = read.header.push;
+            if read.header.push || alone {
+                self.handle_gathered(now);
+            }
+            return true;
+        }
+        self.handle_gathered(now);
+        !alone && !read.header.push && self.begin(packet, read)
+    }
+
+    fn begin(&mut self, packet: &mut Packet, read: &Read) -> bool {
+        // For strangers each packet counts.
+        if self.table.find(&read.flow).is_none() {
+            return false;
+        }
+        let mut payload = core::mem::take(&mut packet.octets);
+        payload.advance(read.header_octets);
+        self.gathered = Some(Gathered { read: *read, payload, packets: 1 });
+        true
+    }
+
+    /// Gives what was gathered to its connection.
+    #[inline]
+    pub(crate) fn handle_gathered(&mut self, now: Instant) {
+        if let Some(Gathered { read, payload, packets }) = self.gathered.take() {
+            // The connection may have ended by a packet before: then nobody misses it.
+            let _ = self.handle_read(now, &read, payload, packets);
+        }
+    }
+}
