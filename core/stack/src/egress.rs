@@ -115,13 +115,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let tcb = self.table.hot.at_mut(hot)?;
-        match tcb.poll_usual(&mut self.common.env(now, id), &to_cut) {
-            Given::Segment(segment) => {
-                self.turn_over(now, id, segment.last);
+        match tcb.poll_to_cut(&mut self.common.env(now, id), &to_cut) {
+            Given::Segment(mut segment) => {
                 if segment.gso_octets.is_some() && !self.common.super_segments {
-                    self.put_cut(now, id, batch, &flow, segment, frame);
+                    self.turn_over(now, id, segment.last);
+                    self.put_cut(now, (id, hot), batch, &flow, segment, frame);
                     return None;
                 }
+                segment.payload = tcb.sent(segment.seq, segment.octets);
+                self.turn_over(now, id, segment.last);
                 let packet = match self.auth.is_idle() {
                     true => self.pack_usual(&flow, segment, frame),
                     false => {
@@ -197,26 +199,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn put_cut(
         &mut self,
         now: Instant,
-        id: ConnId,
+        (id, hot): (ConnId, u32),
         batch: &mut TxBatch,
         flow: &FlowKey,
         whole: UsualOutgoing,
         frame: Frame,
     ) {
-        let each = usize::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
-        let UsualOutgoing { mut seq, push, mut payload, .. } = whole;
+        let each = u32::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
+        let UsualOutgoing { mut seq, mut octets, push, .. } = whole;
         let mut frame = Some(frame);
-        while !payload.is_empty() {
+        while octets > 0 {
             // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
             let Some(frame) = frame.take().or_else(|| self.common.pool.take_control(HEADROOM))
             else {
                 return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
             };
-            let part = payload.split_to(each);
-            let after = seq + part.len() as u32;
-            let push = push && payload.is_empty();
-            let segment = UsualOutgoing { seq, push, payload: part, gso_octets: None, ..whole };
-            seq = after;
+            let Some(tcb) = self.table.hot.at(hot) else { return };
+            let part = octets.min(each);
+            let (payload, push) = (tcb.sent(seq, part), push && part == octets);
+            let gso_octets = None;
+            let segment = UsualOutgoing { seq, octets: part, push, payload, gso_octets, ..whole };
+            (seq, octets) = (seq + part, octets - part);
             match self.pack_usual(flow, segment, frame) {
                 Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
                 packet => self.put_or_count(now, id, batch, packet),

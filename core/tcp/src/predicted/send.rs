@@ -30,6 +30,8 @@ pub struct UsualOutgoing {
     pub dscp: u8,
     /// TTL or hop limit.
     pub hop_limit: u8,
+    /// Octets of payload.
+    pub octets: u32,
     /// Payload, shared with the retransmission queue.
     pub payload: Chain,
     /// When the payload is more than one segment: octets of payload per wire segment.
@@ -68,6 +70,26 @@ impl<C: CongestionController> Tcb<C> {
     /// [`Tcb::poll_segment`] that has to be asked.
     #[inline]
     pub fn poll_usual<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
+        let mut given = self.poll_to_cut(env, room);
+        if let Given::Segment(segment) = &mut given {
+            segment.payload = self.sent(segment.seq, segment.octets);
+        }
+        given
+    }
+
+    /// The octets from `seq` on, which were sent and are not acknowledged, as they lie in the queue.
+    #[inline]
+    pub fn sent(&self, seq: Seq, octets: u32) -> Chain {
+        match octets {
+            0 => Chain::new(),
+            octets => self.queue.slice(seq.since(self.snd.una) as usize, octets as usize),
+        }
+    }
+
+    /// As [`Tcb::poll_usual`], without the payload: the caller fetches it by [`Tcb::sent`], in the pieces
+    /// that its device takes.
+    #[inline]
+    pub fn poll_to_cut<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
         if !self.is_predicted() {
             return Given::Unusual;
         }
@@ -82,7 +104,7 @@ impl<C: CongestionController> Tcb<C> {
             self.switch(env, Limiter::Application);
             return Given::Nothing;
         }
-        let mut outgoing = self.usual(env.now, self.snd.nxt, Chain::new(), 0);
+        let mut outgoing = self.usual(env.now, self.snd.nxt, 0);
         outgoing.last = self.gives_no_more(env);
         Given::Segment(outgoing)
     }
@@ -139,8 +161,7 @@ impl<C: CongestionController> Tcb<C> {
             first_after_idle: outstanding == 0,
         });
         env.observe(&Event::Sent { seq, octets });
-        let payload = self.queue.slice(seq.since(self.snd.una) as usize, octets as usize);
-        let mut outgoing = self.usual(env.now, seq, payload, octets);
+        let mut outgoing = self.usual(env.now, seq, octets);
         outgoing.push = last;
         outgoing.gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
         self.switch(env, Limiter::Sending);
@@ -175,7 +196,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
-    fn usual(&mut self, now: Instant, seq: Seq, payload: Chain, octets: u32) -> UsualOutgoing {
+    fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let ack = self.receiver.nxt();
         let window = self.announce_window();
         self.timestamps.on_ack_sent(ack);
@@ -189,7 +210,8 @@ impl<C: CongestionController> Tcb<C> {
             echo: self.timestamps.recent(),
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,
-            payload,
+            octets,
+            payload: Chain::new(),
             gso_octets: None,
             last: false,
         }
