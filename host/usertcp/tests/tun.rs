@@ -1,5 +1,5 @@
 //! A stack over TUN, with the kernel's own TCP as its peer. Needs root.
-#![allow(clippy::unwrap_used)] // helpers of tests are not tests to the lint
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are not tests to the lint
 
 mod common;
 
