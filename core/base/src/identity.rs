@@ -19,8 +19,22 @@ pub struct ListenerId(pub u32);
 pub struct LocalIndex(pub u16);
 
 /// A remote address as the network below writes it (IPv4 as `::ffff:a.b.c.d`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct RemoteAddr(pub [u8; 16]);
+
+impl PartialEq for RemoteAddr {
+    /// As one number: comparing octets would be a call.
+    #[inline]
+    fn eq(&self, other: &RemoteAddr) -> bool {
+        u128::from_ne_bytes(self.0) == u128::from_ne_bytes(other.0)
+    }
+}
+
+impl core::hash::Hash for RemoteAddr {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 /// What tells one connection from another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

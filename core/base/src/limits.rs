@@ -65,6 +65,13 @@ pub struct Limits {
     /// How long a peer may keep its window closed before its connection may be ended for memory that
     /// others need (RFC 6429 §4).
     pub zero_window_grace: Span,
+    /// Stations of an Ethernet that are remembered; beyond it the least useful one makes room.
+    pub neighbours: u32,
+    /// Of these, stations that are looked for at one time; beyond it the oldest search ends, so that
+    /// a flood from addresses nobody has cannot push out neighbours (RFC 6583 §4).
+    pub neighbours_unresolved: u32,
+    /// Packets that wait for one station's answer; beyond it the oldest is dropped (RFC 4861 §7.2.2).
+    pub neighbour_packets: u8,
     /// Remote hosts whose path is remembered between connections; 0 remembers none (9040-2).
     pub hosts: u32,
     /// Deadlines expired per turn: what keeps one turn short.
@@ -104,6 +111,9 @@ impl Default for Limits {
             fragment_octets_per_source: 256 << 10,
             fragment_lifetime: Span::from_secs(60),
             zero_window_grace: Span::from_secs(10),
+            neighbours: 1024,
+            neighbours_unresolved: 256,
+            neighbour_packets: 4,
             hosts: 65_536,
             deadlines_per_turn: 1024,
             transmits_per_turn: 512,

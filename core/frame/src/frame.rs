@@ -81,6 +81,16 @@ impl Frame {
         let old = core::mem::replace(&mut self.start, start);
         self.handle.bytes_mut(start, old)
     }
+    /// Makes `front` octets of headroom and `back` octets of tailroom part of the frame, and gives all
+    /// of it to be written. `None`: there are not so many, and nothing changed.
+    #[inline]
+    pub fn widen(&mut self, front: usize, back: usize) -> Option<&mut [u8]> {
+        let start = self.start.checked_sub(u32::try_from(front).ok()?)?;
+        let end = self.end.checked_add(u32::try_from(back).ok()?)?;
+        let octets = self.handle.open(start, end)?;
+        (self.start, self.end) = (start, end);
+        Some(octets)
+    }
     /// Appends what fits of `octets`, and tells how many fitted. They are copied, and counted.
     #[inline]
     pub fn extend(&mut self, octets: &[u8]) -> usize {

@@ -365,6 +365,12 @@ impl Handle {
         Some(unsafe { slice::from_raw_parts_mut(self.data().add(start).as_ptr(), len) })
     }
 
+    /// Puts the filled mark at `to` and gives octets `from..to` to write; `None` as in `bytes_mut`.
+    #[inline]
+    pub(crate) fn open(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
+        if self.set_filled(to) { self.bytes_mut(from, to) } else { None }
+    }
+
     /// Puts the filled mark at `to`, when no other reference exists and the frame reaches so far.
     #[inline]
     pub(crate) fn set_filled(&mut self, to: u32) -> bool {

@@ -150,7 +150,8 @@ impl FrameSlice {
         adjacent
     }
     #[inline]
-    pub(crate) fn count_copied(&self, octets: usize) {
+    /// Counts octets that were copied out of here by someone else.
+    pub fn count_copied(&self, octets: usize) {
         self.handle.count_copied(octets);
     }
 }

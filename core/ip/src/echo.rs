@@ -10,7 +10,7 @@ use usertcp_wire::{icmp, icmpv4, icmpv6};
 
 use crate::envelope::{Envelope, LONGEST_OCTETS, Part};
 use crate::input::Arrival;
-use crate::{Input, Ip};
+use crate::{Input, Ip, LINK_HEADROOM};
 
 impl Ip {
     /// Answers the request whose ICMP header `octets` begins with. The reply is as long as the
@@ -83,7 +83,8 @@ fn whole(
 ) -> Result<Packet, DropReason> {
     let header = envelope.header(octets.len(), Part::Whole).ok_or(DropReason::IcmpMalformed)?;
     if answer_in_place(arrival, &mut octets, &header).is_none() {
-        let mut frame = pool.take_control(LONGEST_OCTETS).ok_or(DropReason::PoolEmpty)?;
+        let mut frame =
+            pool.take_control(LONGEST_OCTETS + LINK_HEADROOM).ok_or(DropReason::PoolEmpty)?;
         put_answer(&mut frame, arrival, &octets);
         let place = frame.push_front(header.len()).ok_or(DropReason::PoolEmpty)?;
         place.copy_from_slice(&header);
@@ -114,7 +115,7 @@ fn fragment(
 ) -> Option<Packet> {
     let header = envelope.header(len, part)?;
     let Part::Fragment { offset, .. } = part else { return None };
-    let mut frame = pool.take_control(LONGEST_OCTETS)?;
+    let mut frame = pool.take_control(LONGEST_OCTETS + LINK_HEADROOM)?;
     // The first one carries the ICMP header, changed, beside its IP header.
     let skip = if offset == 0 { put_answer(&mut frame, arrival, octets) } else { 0 };
     frame.push_front(header.len())?.copy_from_slice(&header);

@@ -29,6 +29,7 @@ mod echo;
 mod envelope;
 mod input;
 mod ip;
+mod link;
 mod output;
 mod reassembly;
 mod refusal;
@@ -38,6 +39,7 @@ pub use address::{Cidr, CidrError, ip_address, remote_address};
 pub use bucket::TokenBucket;
 pub use input::{Input, TcpInput};
 pub use ip::{Ip, IpConfig, IpStats};
+pub use link::{LINK_HEADROOM, Link, LinkConfig, LinkInput, LinkOutput, LinkStats, Reachability};
 pub use output::{NotWritten, Outgoing};
 pub use signal::{PathSignal, SignalKind};
 

@@ -18,7 +18,7 @@ use usertcp_wire::{checksum, icmp, icmpv4, icmpv6};
 
 use crate::envelope::{Envelope, Part};
 use crate::input::Arrival;
-use crate::{Input, Ip};
+use crate::{Input, Ip, LINK_HEADROOM};
 
 const UDP: u8 = 17;
 /// IPv6: nothing follows (RFC 8200 §4.7).
@@ -75,7 +75,9 @@ impl Ip {
         let quoted = octets.copy_to(0, quote.get_mut(..wanted).unwrap_or_default());
         let quote = quote.get(..quoted).unwrap_or_default();
 
-        let mut frame = pool.take_control(envelope.header_octets()).ok_or(DropReason::PoolEmpty)?;
+        let mut frame = pool
+            .take_control(envelope.header_octets() + LINK_HEADROOM)
+            .ok_or(DropReason::PoolEmpty)?;
         let spare = frame.spare_mut();
         let udp = arrival.protocol == UDP;
         let len = match (envelope.source, envelope.destination) {

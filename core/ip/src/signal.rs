@@ -7,6 +7,7 @@
 //! (plateaus), RFC 8201 §4, IC-5, IC-6, IC-7, IC-11.
 
 use usertcp_base::{DropReason, FlowKey, Seq};
+use usertcp_frame::Packet;
 use usertcp_wire::icmp::{self, Problem, Quote};
 
 use crate::input::Arrival;
@@ -56,6 +57,26 @@ const LEAST_MTU_V4: u16 = 68;
 const PLATEAUS: [u16; 10] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
 
 impl Ip {
+    /// The news that a packet of ours found no neighbour to carry it, as a router would send it:
+    /// "host unreachable" (RFC 1122 §2.3.2.2, RFC 4861 §7.2.2). `None`: it was no segment of TCP.
+    pub fn no_neighbour(&self, packet: &Packet) -> Option<PathSignal> {
+        const HOST_V4: u8 = 1;
+        const ADDRESS_V6: u8 = 3;
+        let front = packet.octets.front()?;
+        let (quote, code) = match front.first()? >> 4 {
+            4 => (icmp::quote_v4(front).ok()?, HOST_V4),
+            _ => (icmp::quote_v6(front).ok()?, ADDRESS_V6),
+        };
+        let flow = FlowKey {
+            remote: remote_address(quote.destination),
+            local: self.local_index(quote.source)?,
+            remote_port: quote.destination_port,
+            local_port: quote.source_port,
+        };
+        let kind = SignalKind::Unreachable { hard: false, code };
+        Some(PathSignal { flow, seq: quote.seq, kind })
+    }
+
     /// Errors: `IcmpMalformed` (too little quoted), `IcmpIgnored` (not about TCP, or an MTU that
     /// cannot be), `IcmpUnmatched` (the quoted packet is not from the address it was sent to).
     pub(crate) fn signal(

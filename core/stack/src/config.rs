@@ -15,12 +15,15 @@ use usertcp_device::DeviceFacts;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_tcp::Settings;
+use usertcp_wire::checksum;
 
 /// How a shard starts. No number of the protocol is here: those are in [`Limits`].
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// Our addresses, each with the length of its network's prefix.
     pub addresses: Vec<Cidr>,
+    /// Ethernet only: who carries packets to other networks, the first of each family.
+    pub gateways: Vec<IpAddr>,
     /// Entropy. All zeros is refused: it means that there was none (AT-19).
     pub seed: [u8; 32],
     /// Every bound.
@@ -37,6 +40,8 @@ pub struct ShardConfig {
     pub transmit_batch: u16,
     /// Its place among several shards of one stack; `None`: it is the only one.
     pub seat: Option<Seat>,
+    /// How checksums of long payloads are computed.
+    pub checksum: checksum::Engine,
 }
 
 impl ShardConfig {
@@ -44,6 +49,7 @@ impl ShardConfig {
     pub fn new(addresses: Vec<Cidr>, seed: [u8; 32], device: DeviceFacts) -> ShardConfig {
         ShardConfig {
             addresses,
+            gateways: Vec::new(),
             seed,
             limits: Limits::default(),
             pool: PoolConfig::default(),
@@ -52,6 +58,7 @@ impl ShardConfig {
             receive_batch: 256,
             transmit_batch: 256,
             seat: None,
+            checksum: checksum::Engine::PORTABLE,
         }
     }
 }

@@ -19,6 +19,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.ip.expire(now);
             self.count_network_drops(now);
         }
+        self.link_deadline(now);
         self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {

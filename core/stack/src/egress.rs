@@ -19,7 +19,7 @@ use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
 use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom};
-use usertcp_wire::checksum::Running;
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
@@ -70,9 +70,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same; false when no frame was left for a header.
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.link_frames(batch);
         while !batch.is_full() {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
-            self.put(batch, packet);
+            self.put(now, batch, packet);
         }
         let mut budget = self.common.limits.transmits_per_turn;
         let mut spare = None;
@@ -89,7 +90,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    fn put(&mut self, batch: &mut TxBatch, packet: Packet) {
+    fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
+        if self.link.is_some() && !self.link_output(now, &mut packet) {
+            return;
+        }
         let counters = &mut self.common.counters;
         counters.packets_out = counters.packets_out.wrapping_add(1);
         let pushed = batch.push(packet);
@@ -156,7 +160,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         packet: Option<Packet>,
     ) {
         match packet {
-            Some(packet) => self.put(batch, packet),
+            Some(packet) => self.put(now, batch, packet),
             None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
         }
     }
@@ -206,7 +210,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let checksum = if offloaded || signs {
             EmitChecksum::Partial(pseudo)
         } else {
-            EmitChecksum::Full(sum_of(pseudo, &payload))
+            EmitChecksum::Full(sum_of(self.common.checksum, pseudo, &payload))
         };
         self.count_out(&payload);
         let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| match signed
@@ -256,10 +260,10 @@ pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {
     if ip_octets == 20 { GsoKind::Tcp4 } else { GsoKind::Tcp6 }
 }
 
-pub(crate) fn sum_of(pseudo: u32, payload: &Chain) -> u32 {
+fn sum_of(engine: Engine, pseudo: u32, payload: &Chain) -> u32 {
     let mut sum = Running::from_partial(pseudo);
     for slice in payload.slices() {
-        sum.add(slice);
+        sum.add_by(engine, slice);
     }
     sum.partial()
 }

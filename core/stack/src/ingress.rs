@@ -13,7 +13,7 @@ use usertcp_device::RxBatch;
 use usertcp_frame::Packet;
 use usertcp_ip::{Input, TcpInput};
 use usertcp_tcp::{Reply, Segment, TimeWaitOutcome};
-use usertcp_wire::checksum::Running;
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -28,13 +28,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
+        if self.link.is_some() && !self.link_input(now, packet) {
+            return;
+        }
         if !self.handle_usual(now, packet) {
             self.handle_any(now, core::mem::take(packet));
         }
     }
 
     /// A packet of whatever shape.
-    fn handle_any(&mut self, now: Instant, packet: Packet) {
+    pub(crate) fn handle_any(&mut self, now: Instant, packet: Packet) {
         let input = self.ip.input(now, packet, &self.common.pool);
         self.handle_input(now, input);
     }
@@ -57,7 +60,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn handle_tcp(&mut self, now: Instant, input: TcpInput) {
-        let (flow, segment) = match read(&input) {
+        let (flow, segment) = match read(self.common.checksum, &input) {
             Ok((header, options, header_octets)) => {
                 let flow = FlowKey {
                     remote: input.remote,
@@ -192,11 +195,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 /// Checks the checksum and reads the header.
-fn read(input: &TcpInput) -> Result<(tcp::Header, tcp::Options, usize), DropReason> {
+fn read(
+    engine: Engine,
+    input: &TcpInput,
+) -> Result<(tcp::Header, tcp::Options, usize), DropReason> {
     if !input.checksum_verified {
         let mut sum = Running::from_partial(input.partial_sum);
         for slice in input.octets.slices() {
-            sum.add(slice);
+            sum.add_by(engine, slice);
         }
         if sum.finish() != 0 {
             return Err(DropReason::TcpChecksum);

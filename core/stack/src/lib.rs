@@ -26,6 +26,7 @@ mod host_cache;
 mod ingress;
 pub mod isn;
 mod lifecycle;
+mod link;
 pub mod listener;
 mod memory;
 pub mod net;
@@ -48,7 +49,7 @@ pub use fast_open::{FastOpenListen, FirstData};
 pub use gate::Decision;
 pub use listener::Gate;
 pub use shard::{Shard, Usage};
-pub use steer::Seat;
+pub use steer::{Seat, Steered};
 pub use turn::{Arrival, Turn};
 pub use usertcp_auth::{
     Algorithm as AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,

@@ -112,8 +112,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Files the connection's own deadline.
     pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
         let Some(anchor) = self.table.anchors.get(id) else { return };
+        let links = anchor.links;
         let deadline = match &anchor.body {
-            Body::Hot(hot) => self.table.hot.at(*hot).and_then(|tcb| tcb.next_deadline(now)),
+            Body::Hot(hot) => {
+                let deadline = self.table.hot.at(*hot).and_then(|tcb| tcb.next_deadline(now));
+                match deadline {
+                    Some(deadline) if self.table.wakes_by(&links, deadline) => return,
+                    deadline => deadline,
+                }
+            }
             Body::Early(early, hot) => {
                 let paced = self.table.hot.at(*hot).and_then(|tcb| tcb.early_deadline());
                 let again = early.handshake.deadline(now);

@@ -41,14 +41,13 @@ impl ReadyList {
     }
 
     /// Adds `index` at the end; nothing when it is a member already.
+    #[inline]
     pub fn push(&mut self, index: u32) {
-        if self.contains(index) {
-            return;
+        match self.member.get_mut(word(index)) {
+            Some(bits) if *bits & bit(index) != 0 => return,
+            Some(bits) => *bits |= bit(index),
+            None => self.grow(index),
         }
-        if self.member.len() <= word(index) {
-            self.member.resize(word(index) + 1, 0);
-        }
-        self.set(index);
         self.members += 1;
         if self.queue.len() > 2 * self.members as usize + SLACK {
             self.sweep();
@@ -57,14 +56,24 @@ impl ReadyList {
     }
 
     /// Takes the first member out.
+    #[inline]
     pub fn pop(&mut self) -> Option<u32> {
         while let Some(index) = self.queue.pop_front() {
-            if self.contains(index) {
-                self.remove(index);
+            if let Some(bits) = self.member.get_mut(word(index))
+                && *bits & bit(index) != 0
+            {
+                *bits &= !bit(index);
+                self.members -= 1;
                 return Some(index);
             }
         }
         None
+    }
+
+    #[cold]
+    fn grow(&mut self, index: u32) {
+        self.member.resize(word(index) + 1, 0);
+        self.set(index);
     }
 
     /// Takes `index` out, wherever it stands; nothing when it is no member.

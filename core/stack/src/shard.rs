@@ -15,6 +15,7 @@ use crate::events::{Events, ShardEvent};
 use crate::fast_open::cache::CookieCache;
 use crate::fast_open::keys::Keys;
 use crate::host_cache::HostCache;
+use crate::link;
 use crate::listener::Listeners;
 use crate::memory::Shedding;
 use crate::ports::Ports;
@@ -23,6 +24,7 @@ use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
 use crate::usual::LastLocal;
 use crate::watch::Watch;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use usertcp_auth::Auth;
@@ -30,8 +32,9 @@ use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observe
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::FramePool;
-use usertcp_ip::{Cidr, Ip, IpConfig};
+use usertcp_ip::{Cidr, Ip, IpConfig, Link};
 use usertcp_tcp::{Env, SettingsShelf};
+use usertcp_wire::checksum;
 
 /// One core's connections, over one device queue.
 ///
@@ -46,6 +49,8 @@ pub struct Shard<C, O> {
     pub(crate) listeners: Listeners<Profile<C>>,
     pub(crate) common: Common<O>,
     pub(crate) ip: Ip,
+    /// What is below IP, on an Ethernet.
+    pub(crate) link: Option<Box<Link>>,
     pub(crate) last_local: LastLocal,
     pub(crate) device: DeviceFacts,
     pub(crate) secrets: Secrets,
@@ -90,6 +95,8 @@ pub(crate) struct Common<O> {
     /// Settings of connections, shared by equals.
     pub shelf: SettingsShelf,
     pub super_segments: bool,
+    /// Sums payload.
+    pub checksum: checksum::Engine,
 }
 
 impl<O: Observer> Common<O> {
@@ -118,6 +125,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A shard without listeners or connections, whose time begins at `now`.
     pub fn new(config: ShardConfig, observer: O, now: Instant) -> Result<Shard<C, O>, StartError> {
         let secrets = Secrets::from_seed(config.seed).ok_or(StartError::NoEntropy)?;
+        let link = link::open(&config, &secrets, now);
         let limits = config.limits;
         let device = config.device;
         let broadcasts = config.addresses.iter().filter_map(Cidr::broadcast).collect();
@@ -131,6 +139,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             table: Table::new(&secrets, &limits, now),
             listeners: Listeners::new(secrets.clone(), &limits),
             ip,
+            link,
             last_local: LastLocal::default(),
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
@@ -156,6 +165,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 pool: FramePool::new(&config.pool),
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
+                checksum: config.checksum,
                 limits,
             },
             device,
@@ -171,9 +181,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (table, network) = (self.table.next_deadline(), self.ip.next_deadline());
-        let others = [network, self.memory_retry, self.watch.next_deadline()];
-        others.into_iter().chain([table]).flatten().min()
+        let earlier = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let link = self.link.as_ref().and_then(|link| link.next_deadline());
+        let network = earlier(earlier(self.ip.next_deadline(), link), self.memory_retry);
+        earlier(earlier(self.table.next_deadline(), network), self.watch.next_deadline())
     }
 
     /// What was counted since the start.
@@ -204,6 +218,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The network below.
     pub fn ip(&self) -> &Ip {
         &self.ip
+    }
+
+    /// The Ethernet below that, when the device is one.
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_deref()
     }
 
     /// How full the tables are.

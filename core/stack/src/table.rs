@@ -8,7 +8,7 @@
 use crate::anchor::{Anchor, Body, Owner};
 use crate::demux::Demux;
 use crate::slab::Slab;
-use crate::wheel::Wheel;
+use crate::wheel::{Wheel, WheelLinks};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
 use usertcp_tcp::{Tcb, TimeWait};
@@ -161,6 +161,12 @@ impl<C> Table<C> {
     /// TIME-WAIT records.
     pub(crate) fn time_waits(&self) -> u32 {
         self.time_waits
+    }
+
+    /// Whether a record with these links is woken by `deadline` already.
+    #[inline]
+    pub(crate) fn wakes_by(&self, links: &WheelLinks, deadline: Instant) -> bool {
+        self.wheel.wakes_by(links, deadline)
     }
 
     /// Wakes a record not later than `deadline`.

@@ -74,7 +74,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let sent = queue.transmit(&mut batch);
         let device_full = !batch.is_empty();
         self.tx = batch;
-        let waiting = !self.transmit.is_empty() || !self.outbox.is_empty();
+        let waiting =
+            !self.transmit.is_empty() || !self.outbox.is_empty() || self.link_has_frames();
         // Without a frame for a header another try at once would find none either.
         let more = waiting && !device_full && served;
         Turn { next: self.next_deadline(), more, device_full, received: 0, sent }

@@ -125,6 +125,12 @@ impl Wheel {
         self.link(index, wanted, records);
     }
 
+    /// Whether a record with these links wakes by `deadline` already: then nothing is to be done.
+    #[inline]
+    pub fn wakes_by(&self, links: &WheelLinks, deadline: Instant) -> bool {
+        links.is_linked() && self.widen(links.deadline) <= tick_after(deadline)
+    }
+
     /// Forgets `index`; nothing when it does not wait.
     pub fn cancel(&mut self, index: u32, records: &mut impl Links) {
         if records.links(index).is_linked() {

@@ -4,7 +4,7 @@
 
 use crate::effects::{Effects, Then};
 use crate::env::Env;
-use crate::halves::{RecvHalf, SendHalf, StateName};
+use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::info::Info;
 use crate::recv::autotune::{Bounds, Resized};
 use crate::settings::Settings;
@@ -78,7 +78,9 @@ impl<C: CongestionController> Tcb<C> {
                 effects.transmit = true;
             }
         }
-        self.end_if_over(env, &mut effects);
+        if self.halves != Halves::OPEN {
+            self.end_if_over(env, &mut effects);
+        }
         effects
     }
 

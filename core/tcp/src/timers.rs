@@ -18,6 +18,7 @@ const SUSPECT_AFTER: u8 = 3;
 
 impl<C: CongestionController> Tcb<C> {
     /// When to come back: the earliest of everything that waits for time.
+    #[inline]
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let mut earliest = self.release.min(self.rare.linger());
         let mut wait_for = |deadline: Option<Instant>| {

@@ -71,7 +71,7 @@ pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     let whole = u16::from_be_bytes([f0, f1]) & 0x3FFF == 0;
     let total = u16::from_be_bytes([l0, l1]);
     let usual = version == 0x45 && whole && protocol == crate::tcp::PROTOCOL;
-    if !usual || sum_of(octets) != 0xFFFF {
+    if !usual || checksum::sum(octets) != 0xFFFF {
         return None;
     }
     Some(IpHeader {
@@ -158,36 +158,25 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
 }
 
 /// Writes an IPv4 header with its checksum, "don't fragment" set.
+///
+/// Like the others it is put together in registers and stored in whole words: what is stored in small
+/// parts cannot be read back as a whole before it has reached the cache.
 #[inline]
 pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
-    let [l0, l1] = header.payload_octets.wrapping_add(IPV4_OCTETS as u16).to_be_bytes();
-    let service = header.dscp << 2 | header.ecn.bits();
-    let [s0, s1, s2, s3] = header.source;
-    let [d0, d1, d2, d3] = header.destination;
-    *out = [
-        0x45,
-        service,
-        l0,
-        l1,
-        0,
-        0,
-        0x40,
-        0,
-        header.hop_limit,
-        crate::tcp::PROTOCOL,
-        0,
-        0, //
-        s0,
-        s1,
-        s2,
-        s3,
-        d0,
-        d1,
-        d2,
-        d3,
-    ];
-    let [c0, c1] = (!sum_of(out)).to_be_bytes();
-    (out[10], out[11]) = (c0, c1);
+    let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
+    let service = u64::from(header.dscp << 2 | header.ecn.bits());
+    let first = 0x45 << 56 | service << 48 | total << 32 | 0x4000;
+    let lifetime = u64::from(header.hop_limit) << 56 | u64::from(crate::tcp::PROTOCOL) << 48;
+    let second = lifetime | u64::from(u32::from_be_bytes(header.source));
+    let destination = u64::from(u32::from_be_bytes(header.destination));
+    let mut sum = checksum::Running::default();
+    sum.add_words([first.to_be(), second.to_be(), destination.to_be()]);
+    let second = second | u64::from(sum.finish()) << 32;
+    let (words, last) = out.as_chunks_mut::<8>();
+    if let [one, two] = words {
+        (*one, *two) = (first.to_be_bytes(), second.to_be_bytes());
+    }
+    last.copy_from_slice(&header.destination);
 }
 
 /// Writes an IPv6 header.
@@ -204,44 +193,32 @@ pub fn write_ipv6(out: &mut [u8; IPV6_OCTETS], header: &IpHeader<[u8; 16]>, flow
     destination.copy_from_slice(&header.destination);
 }
 
-/// Writes a TCP header. `partial`: the sum of pseudo-header and payload; `Full` completes the checksum,
-/// `Partial` (the pseudo-header's alone) leaves that to a device.
+/// Writes a TCP header. `sum`: of pseudo-header and payload, when the checksum is to be completed
+/// here; of the pseudo-header alone for a device that completes it.
 #[inline]
 pub fn write_tcp(
     out: &mut [u8; TCP_OCTETS],
     header: &TcpHeader,
-    checksum_field: crate::tcp::EmitChecksum,
+    mut sum: checksum::Running,
+    complete: bool,
 ) {
-    let [s0, s1] = header.source_port.to_be_bytes();
-    let [d0, d1] = header.destination_port.to_be_bytes();
-    let [q0, q1, q2, q3] = header.seq.0.to_be_bytes();
-    let [a0, a1, a2, a3] = header.ack.0.to_be_bytes();
-    let [f0, f1] = (OFFSET_ACK | if header.push { PSH } else { 0 }).to_be_bytes();
-    let [w0, w1] = header.window.0.to_be_bytes();
-    let [o0, o1, o2, o3] = TIMESTAMPS.to_be_bytes();
-    let [v0, v1, v2, v3] = header.value.to_be_bytes();
-    let [e0, e1, e2, e3] = header.echo.to_be_bytes();
-    *out = [
-        s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, f0, f1, w0, w1, 0, 0, 0, 0, //
-        o0, o1, o2, o3, v0, v1, v2, v3, e0, e1, e2, e3,
-    ];
-    let field = match checksum_field {
-        crate::tcp::EmitChecksum::Full(partial) => {
-            !checksum::fold(u32::from(sum_of(out)) + u32::from(checksum::fold(partial)))
-        }
-        crate::tcp::EmitChecksum::Partial(pseudo) => checksum::fold(pseudo),
+    let ports = u64::from(header.source_port) << 48 | u64::from(header.destination_port) << 32;
+    let flags = u64::from(OFFSET_ACK | if header.push { PSH } else { 0 });
+    let first = ports | u64::from(header.seq.0);
+    let second = u64::from(header.ack.0) << 32 | flags << 16 | u64::from(header.window.0);
+    let third = u64::from(TIMESTAMPS);
+    let fourth = u64::from(header.value) << 32 | u64::from(header.echo);
+    let field = if complete {
+        sum.add_words([first.to_be(), second.to_be(), third.to_be(), fourth.to_be()]);
+        sum.finish()
+    } else {
+        !sum.finish()
     };
-    let [c0, c1] = field.to_be_bytes();
-    (out[16], out[17]) = (c0, c1);
-}
-
-/// The folded sum of a header, whose length is known when this is compiled: no loop remains.
-#[inline]
-fn sum_of<const OCTETS: usize>(octets: &[u8; OCTETS]) -> u16 {
-    let (words, _) = octets.as_chunks::<4>();
-    let total = words.iter().fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
-    let once = (total & 0xFFFF_FFFF) + (total >> 32);
-    u16::from_be(checksum::fold(((once & 0xFFFF) + (once >> 16)) as u32))
+    let third = third | u64::from(field) << 48;
+    let (words, _) = out.as_chunks_mut::<8>();
+    for (to, word) in words.iter_mut().zip([first, second, third, fourth]) {
+        *to = word.to_be_bytes();
+    }
 }
 
 #[cfg(test)]

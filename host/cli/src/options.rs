@@ -134,18 +134,25 @@ pub struct ConnectArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct NetworkArgs {
-    /// Name of the TUN device
-    #[arg(long, default_value = "utcp0", value_name = "NAME", value_parser = parse_device)]
-    pub dev: String,
+    /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET)
+    /// [default: tun:utcp0]
+    #[arg(long, value_name = "KIND:NAME", value_parser = DeviceChoice::parse)]
+    pub device: Option<DeviceChoice>,
+    /// The same as --device tun:NAME
+    #[arg(long, value_name = "NAME", value_parser = parse_device)]
+    pub dev: Option<String>,
     /// The stack's address; repeatable [default: 10.77.0.2/24 and fd77::2/64]
     #[arg(long, value_name = "CIDR")]
     pub addr: Vec<Cidr>,
     /// The kernel's address on the device; repeatable [default: the first other host of --addr]
     #[arg(long, value_name = "CIDR")]
     pub peer: Vec<Cidr>,
-    /// Largest packet on the device, in octets
-    #[arg(long, default_value_t = 1500, value_name = "OCTETS", value_parser = parse_mtu)]
-    pub mtu: u16,
+    /// Who carries packets to other networks, on an Ethernet; one of each family
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Vec<IpAddr>,
+    /// Largest packet on the device, in octets [default: 1500; an Ethernet's own]
+    #[arg(long, value_name = "OCTETS", value_parser = parse_mtu)]
+    pub mtu: Option<u16>,
     /// Congestion control: reno or cubic
     #[arg(
         long,
@@ -199,6 +206,43 @@ pub struct NetworkArgs {
     /// Use the kernel's TCP on this address instead of the stack, to compare the two
     #[arg(long, value_name = "ADDRESS", hide = true)]
     pub kernel_sockets: Option<IpAddr>,
+}
+
+/// What carries packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceKind {
+    /// A TUN device, at whose other end is the kernel
+    Tun,
+    /// Packet sockets on an Ethernet interface
+    Packet,
+}
+
+/// A device as it is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceChoice {
+    /// Which kind.
+    pub kind: DeviceKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl DeviceChoice {
+    /// Reads `KIND:NAME`.
+    pub fn parse(text: &str) -> Result<DeviceChoice, Fault> {
+        const REMEDY: &str = "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0";
+        let (kind, name) = text
+            .split_once(':')
+            .ok_or_else(|| Fault::usage("that names no kind of device", REMEDY))?;
+        let kind = match kind {
+            "tun" => DeviceKind::Tun,
+            "packet" => DeviceKind::Packet,
+            _ => {
+                let what = format!("there is no kind of device \"{kind}\"");
+                return Err(Fault::usage(what, REMEDY));
+            }
+        };
+        Ok(DeviceChoice { kind, name: parse_device(name)? })
+    }
 }
 
 /// Which congestion controller.

@@ -5,7 +5,7 @@ use crate::bridge;
 use crate::facts::{self, ConnectionRow, LiveFacts, Memory, ShardRow, Snapshot};
 use crate::fault::Fault;
 use crate::network::{Acceptor, FastOpen, Network, Setup, Step};
-use crate::options::{Congestion, Ecn, WireProfile};
+use crate::options::{Congestion, DeviceKind, Ecn, WireProfile};
 use crate::plan::Plan;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +15,7 @@ use usertcp::{
     Algorithm, Builder, ConnectOptions, EcnMode, FastOpenListen, Handler, ListenOptions, Settings,
     Stack, TcpListener, TcpStream, TunConfig,
 };
+use usertcp::{DeviceFacts, Medium, PacketConfig};
 use usertcp::{Limits, memory};
 
 /// A running stack of ours, and the one at the other end of the pipe when there is no device.
@@ -73,6 +74,9 @@ impl OwnNetwork {
         face: Face<R>,
         fallback: Fallback,
     ) -> Result<OwnNetwork, Fault> {
+        if plan.kind == DeviceKind::Packet {
+            return OwnNetwork::over_packet(plan, face);
+        }
         let tun = TunConfig {
             name: plan.device.clone(),
             mtu: plan.mtu,
@@ -93,6 +97,21 @@ impl OwnNetwork {
             }
             Err(error) => Err(start_fault(plan, &error)),
         }
+    }
+
+    fn over_packet<R: Recipe>(plan: &Plan, face: Face<R>) -> Result<OwnNetwork, Fault> {
+        let config = PacketConfig {
+            interface: plan.device.clone(),
+            mtu: plan.mtu,
+            ..PacketConfig::default()
+        };
+        let mut builder = describe(plan)?.packet(config);
+        for gateway in &plan.gateways {
+            builder = builder.gateway(*gateway);
+        }
+        let stack = launch(builder, face).map_err(|error| start_fault(plan, &error))?;
+        let setup = packet_setup(plan, stack.device());
+        Ok(OwnNetwork::over(stack, None, setup))
     }
 
     fn over_pipe<R: Recipe>(
@@ -199,7 +218,9 @@ fn start_fault(plan: &Plan, error: &io::Error) -> Fault {
         io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists => {
             "stop the program that has the device, or choose another with --dev"
         }
-        io::ErrorKind::AddrInUse => "choose other addresses with --addr and --peer",
+        io::ErrorKind::AddrInUse if plan.kind == DeviceKind::Tun => {
+            "choose other addresses with --addr and --peer"
+        }
         _ => remedy,
     };
     Fault::run(what, remedy)
@@ -218,6 +239,24 @@ fn tun_setup(plan: &Plan, offload: bool) -> Setup {
     steps.extend(plan.stack.iter().map(|cidr| Step::new("stack", cidr.to_string())));
     Setup {
         summary: format!("TUN {}, mtu {}{offload}", plan.device, plan.mtu),
+        steps,
+        addresses: plan.stack.iter().map(|cidr| cidr.address).collect(),
+        notice: None,
+    }
+}
+
+fn packet_setup(plan: &Plan, device: DeviceFacts) -> Setup {
+    let summary = format!("AF_PACKET {}, mtu {}, offload", plan.device, device.mtu);
+    let mut steps = vec![Step::new("device", summary.clone())];
+    if let Medium::Ethernet { mac } = device.medium {
+        let [a, b, c, d, e, f] = mac;
+        let text = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        steps.push(Step::new("link address", text));
+    }
+    steps.extend(plan.gateways.iter().map(|gateway| Step::new("gateway", gateway.to_string())));
+    steps.extend(plan.stack.iter().map(|cidr| Step::new("stack", cidr.to_string())));
+    Setup {
+        summary,
         steps,
         addresses: plan.stack.iter().map(|cidr| cidr.address).collect(),
         notice: None,

@@ -3,7 +3,7 @@
 
 use crate::cidr::Cidr;
 use crate::fault::Fault;
-use crate::options::{Congestion, Ecn, NetworkArgs, WireProfile};
+use crate::options::{Congestion, DeviceChoice, DeviceKind, Ecn, NetworkArgs, WireProfile};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use usertcp::AuthKey;
@@ -11,13 +11,17 @@ use usertcp::AuthKey;
 /// A stack and its device, as wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// Name of the TUN device.
+    /// What kind of device.
+    pub kind: DeviceKind,
+    /// Name of the device.
     pub device: String,
     /// The stack's addresses.
     pub stack: Vec<Cidr>,
-    /// The kernel's addresses on the device.
+    /// The kernel's addresses on the device; none on an Ethernet.
     pub kernel: Vec<Cidr>,
-    /// Largest packet, in octets.
+    /// Who carries packets to other networks; none on a TUN device.
+    pub gateways: Vec<IpAddr>,
+    /// Largest packet, in octets; on an Ethernet at most.
     pub mtu: u16,
     /// Congestion control of new streams.
     pub congestion: Congestion,
@@ -42,18 +46,34 @@ pub struct Plan {
 impl Plan {
     /// The plan the options describe, or why there is none.
     pub fn from_options(options: &NetworkArgs) -> Result<Plan, Fault> {
-        let (stack, kernel) = addresses(&options.addr, &options.peer)?;
-        if options.mtu < 1280 && stack.iter().any(|cidr| cidr.address.is_ipv6()) {
+        let DeviceChoice { kind, name } = device(options)?;
+        let (stack, kernel) = match kind {
+            DeviceKind::Tun if !options.gateway.is_empty() => {
+                return Err(Fault::usage(
+                    "--gateway: behind a TUN device is the kernel, and nobody else",
+                    "leave --gateway out, or choose an Ethernet: --device packet:INTERFACE",
+                ));
+            }
+            DeviceKind::Tun => addresses(&options.addr, &options.peer)?,
+            DeviceKind::Packet => (on_ethernet(options)?, Vec::new()),
+        };
+        let mtu = options.mtu.unwrap_or(match kind {
+            DeviceKind::Tun => 1500,
+            DeviceKind::Packet => u16::MAX,
+        });
+        if mtu < 1280 && stack.iter().any(|cidr| cidr.address.is_ipv6()) {
             return Err(Fault::usage(
-                format!("--mtu {}: IPv6 needs at least 1280", options.mtu),
+                format!("--mtu {mtu}: IPv6 needs at least 1280"),
                 "use --mtu 1280 or more, or give only an IPv4 --addr",
             ));
         }
         Ok(Plan {
-            device: options.dev.clone(),
+            kind,
+            device: name,
             stack,
             kernel,
-            mtu: options.mtu,
+            gateways: options.gateway.clone(),
+            mtu,
             congestion: options.cc,
             ecn: options.ecn,
             profile: options.profile,
@@ -65,6 +85,49 @@ impl Plan {
             busy_poll: Duration::from_micros(options.busy_poll),
         })
     }
+}
+
+/// The device asked for, by either option.
+fn device(options: &NetworkArgs) -> Result<DeviceChoice, Fault> {
+    match (&options.device, &options.dev) {
+        (Some(_), Some(_)) => Err(Fault::usage(
+            "--device and --dev name two devices",
+            "give only --device; --dev NAME is --device tun:NAME",
+        )),
+        (Some(choice), None) => Ok(choice.clone()),
+        (None, dev) => {
+            let name = dev.clone().unwrap_or_else(|| "utcp0".into());
+            Ok(DeviceChoice { kind: DeviceKind::Tun, name })
+        }
+    }
+}
+
+/// The stack's addresses on an Ethernet: nobody can guess them.
+fn on_ethernet(options: &NetworkArgs) -> Result<Vec<Cidr>, Fault> {
+    if !options.peer.is_empty() {
+        return Err(Fault::usage(
+            "--peer: on an Ethernet the kernel's addresses are its own affair",
+            "leave --peer out; --addr says which network the stack is on",
+        ));
+    }
+    if options.addr.is_empty() {
+        return Err(Fault::usage(
+            "an Ethernet needs an address for the stack",
+            "give --addr ADDRESS/BITS: one of that network which no host has, this one included",
+        ));
+    }
+    if let Some(twice) = repeated(&options.addr) {
+        return Err(Fault::usage(format!("{twice} was given twice"), "give each address once"));
+    }
+    for gateway in &options.gateway {
+        if let Some(own) = options.addr.iter().find(|cidr| cidr.address == *gateway) {
+            return Err(Fault::usage(
+                format!("--gateway {gateway}: that is the stack itself"),
+                format!("give the address of a router of {own}"),
+            ));
+        }
+    }
+    Ok(options.addr.clone())
 }
 
 /// Both sides' addresses: as given, and the other side's worked out where only one was.

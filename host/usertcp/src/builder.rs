@@ -15,11 +15,13 @@ use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::stack::Stack;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
+use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
@@ -28,8 +30,8 @@ use usertcp_tcp::Settings;
 
 /// Makes a queue of the device, on its shard's thread.
 type MakeQueue = Box<dyn FnOnce() -> io::Result<Box<dyn Queue>> + Send>;
-/// Opens the device: a queue for each shard.
-type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Send>;
+/// Opens the device for a stack of these addresses: a queue for each shard.
+type OpenQueues = Box<dyn FnOnce(&SteerRule, &[Cidr]) -> io::Result<Vec<MakeQueue>> + Send>;
 
 /// Where packets come from and go to.
 enum Source {
@@ -55,6 +57,7 @@ pub struct Builder<C = AnyController, O = ()> {
     name: String,
     device: Source,
     addresses: Vec<Cidr>,
+    gateways: Vec<IpAddr>,
     seed: Option<[u8; 32]>,
     limits: Limits,
     memory: PoolConfig,
@@ -73,6 +76,7 @@ impl Builder<AnyController, ()> {
             name: "usertcp".into(),
             device: Source::None,
             addresses: Vec::new(),
+            gateways: Vec::new(),
             seed: None,
             limits: Limits::default(),
             memory: PoolConfig::default(),
@@ -118,6 +122,14 @@ where
         self
     }
 
+    /// On an Ethernet: who carries packets to other networks than those of the stack's addresses. The
+    /// first of each family counts.
+    #[must_use]
+    pub fn gateway(mut self, gateway: IpAddr) -> Self {
+        self.gateways.push(gateway);
+        self
+    }
+
     /// Runs over a TUN interface, where the kernel's own programs are the peers. Its `addresses`
     /// are the kernel's side. Each shard has a queue, whatever its `queues` says.
     #[must_use]
@@ -132,11 +144,20 @@ where
         D: Device + Send + 'static,
         io::Error: From<D::Error>,
     {
-        self.device = Source::Device(Box::new(move |rule| {
-            let make = |handle: D::Handle| -> MakeQueue {
-                Box::new(move || Ok(Box::new(handle.into_queue())))
-            };
-            Ok(device.open(rule)?.into_iter().map(make).collect())
+        self.device = Source::Device(Box::new(move |rule, _| queues_of(device, rule)));
+        self
+    }
+
+    /// Runs over packet sockets on an Ethernet interface, beside the kernel's own stack, whose peers are
+    /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
+    /// must be none of the kernel's. Each shard has a socket, whatever its `queues` says.
+    #[must_use]
+    pub fn packet(mut self, mut config: PacketConfig) -> Self {
+        self.device = Source::Device(Box::new(move |rule, addresses| {
+            if config.addresses.is_empty() {
+                config.addresses = addresses.iter().map(Cidr::address).collect();
+            }
+            queues_of(config, rule)
         }));
         self
     }
@@ -178,6 +199,7 @@ where
             name: self.name,
             device: self.device,
             addresses: self.addresses,
+            gateways: self.gateways,
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
@@ -213,6 +235,7 @@ where
             name: self.name,
             device: self.device,
             addresses: self.addresses,
+            gateways: self.gateways,
             seed: self.seed,
             limits: self.limits,
             memory: self.memory,
@@ -410,7 +433,7 @@ where
         };
         let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let plan = Plan::new(seed, self.shards, &self.limits, &self.memory)?;
-        let queues = open(self.device, &plan.rule, &controls)?;
+        let queues = open(self.device, &plan.rule, &self.addresses, &controls)?;
         let ports = match self.shards {
             1 => vec![None],
             _ => {
@@ -420,15 +443,15 @@ where
         };
         let mut observers = observers_of(self.observers, self.shards)?.into_iter();
         let handler = Arc::new(handler);
-        let (addresses, keys, profile, pinned) =
-            (self.addresses, self.auth, self.profile, self.pin);
+        let (keys, profile, pinned) = (self.auth, self.profile, self.pin);
         let mut seats = Vec::new();
         let rings = queues.into_iter().zip(ports);
         for (index, ((control, hub), (queue, port))) in
             controls.into_iter().zip(hubs).zip(rings).enumerate()
         {
             let observer = observers.next().ok_or_else(|| missing("an observer for each shard"))?;
-            let (config, fast_open) = plan.of(index, addresses.clone());
+            let (mut config, fast_open) = plan.of(index, self.addresses.clone());
+            config.gateways = self.gateways.clone();
             let (keys, handler) = (keys.clone(), Arc::clone(&handler));
             let make = move |control: &Control| {
                 if pinned {
@@ -436,7 +459,8 @@ where
                 }
                 let queue = queue()?;
                 let device = queue.facts();
-                let config = ShardConfig { device, ..config };
+                let checksum = usertcp_device_linux::checksum::engine();
+                let config = ShardConfig { device, checksum, ..config };
                 let mut shard = Shard::new(config, observer, control.clock.now())
                     .map_err(|_| missing("the seed must not be all zeros"))?;
                 shard.set_fast_open_keys(fast_open, None);
@@ -470,7 +494,22 @@ fn observers_of<O>(observers: Observers<O>, shards: u16) -> io::Result<Vec<O>> {
     }
 }
 
-fn open(source: Source, rule: &SteerRule, controls: &[Arc<Control>]) -> io::Result<Vec<MakeQueue>> {
+fn queues_of<D>(device: D, rule: &SteerRule) -> io::Result<Vec<MakeQueue>>
+where
+    D: Device,
+    io::Error: From<D::Error>,
+{
+    let make =
+        |handle: D::Handle| -> MakeQueue { Box::new(move || Ok(Box::new(handle.into_queue()))) };
+    Ok(device.open(rule)?.into_iter().map(make).collect())
+}
+
+fn open(
+    source: Source,
+    rule: &SteerRule,
+    addresses: &[Cidr],
+    controls: &[Arc<Control>],
+) -> io::Result<Vec<MakeQueue>> {
     let queues: Vec<MakeQueue> = match source {
         Source::None => return Err(missing("a stack needs a device")),
         Source::Memory(ends) => {
@@ -485,7 +524,7 @@ fn open(source: Source, rule: &SteerRule, controls: &[Arc<Control>]) -> io::Resu
             }
         }
         Source::Queue(make) => vec![make],
-        Source::Device(open) => open(rule)?,
+        Source::Device(open) => open(rule, addresses)?,
     };
     if queues.len() != controls.len() {
         return Err(missing("the device needs as many queues as the stack has shards"));

@@ -16,8 +16,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/perf_event.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -25,10 +26,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,7 +45,7 @@ enum { BUCKETS = 2048, EVENTS = 1024, DIAL_BATCH = 128, HEAD = 16 };
 // One side at one moment.
 struct snapshot {
     double time, user, system;
-    uint64_t ops, bytes, calls, errors;
+    uint64_t ops, bytes, acked, calls, errors;
     long switches;
 };
 
@@ -60,7 +63,7 @@ struct shared {
 static struct shared *shared;
 static enum mode mode = RR;
 static int conns = 1, port = 5003, message = 64, buffer_octets = 131072;
-static int server_cpu = -1, client_cpu = -1, with_server = 1, with_client = 1, peer_pid;
+static int server_cpu = -1, client_cpu = -1, with_server = 1, with_client = 1, peer_pid, count_calls;
 static double seconds = 5, warm_seconds = 1, wait_seconds;
 static const char *address = "127.0.0.1", *server_ns, *client_ns, *control;
 
@@ -104,6 +107,8 @@ static void enter(const char *ns) {
 static void set_up_stream(int fd) {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    int room = 2 * message;  // a large message is written at once, as a small one is
+    if (message > 4096) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     if (control && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, strlen(control))) die(control);
 }
 
@@ -119,9 +124,12 @@ static int socket_error(int fd) {
     return error;
 }
 
+static uint64_t acknowledged(void);
+
 static void take(struct snapshot *into) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
+    if (mode == BULK) mine.acked = acknowledged();
     *into = mine;
     into->time = nanos() * 1e-9;
     into->user = timeval(usage.ru_utime);
@@ -194,6 +202,17 @@ static void server(void) {
 struct conn { int fd, got; uint64_t since; };
 static struct conn *table;
 static int epoll;
+
+// Octets of bulk that the other side has acknowledged: what a foreign server received.
+static uint64_t acknowledged(void) {
+    uint64_t sum = 0;
+    for (int i = 0; table && i < conns; i++) {
+        struct tcp_info info = {0};
+        socklen_t size = sizeof info;
+        if (!getsockopt(table[i].fd, IPPROTO_TCP, TCP_INFO, &info, &size)) sum += info.tcpi_bytes_acked;
+    }
+    return sum;
+}
 
 static int dial(void) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -410,6 +429,36 @@ static void peer_usage(int pid, double *cpu, long *switches) {
     closedir(tasks);
 }
 
+// Counters of the system calls of each thread of a process; without tracefs there are none.
+static int counters[64], counted;
+
+static void start_counting(int pid) {
+    int id = -1;
+    FILE *file = fopen("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", "r");
+    if (!file) file = fopen("/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id", "r");
+    if (!file || fscanf(file, "%d", &id) != 1) id = -1;
+    if (file) fclose(file);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = id < 0 ? 0 : opendir(path);
+    struct perf_event_attr event = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof event, .config = id};
+    for (struct dirent *task; tasks && (task = readdir(tasks)) && counted < 64;) {
+        if (task->d_name[0] == '.') continue;
+        int fd = syscall(SYS_perf_event_open, &event, atoi(task->d_name), -1, -1, 0);
+        if (fd >= 0) counters[counted++] = fd;
+    }
+    if (tasks) closedir(tasks);
+}
+
+static double calls_so_far(void) {
+    double sum = 0;
+    for (int i = 0; i < counted; i++) {
+        uint64_t calls;
+        if (read(counters[i], &calls, sizeof calls) == sizeof calls) sum += calls;
+    }
+    return sum;
+}
+
 static double machine_busy(void) {  // CPU seconds of all CPUs since boot
     double user, nice, system, idle, wait, irq, soft;
     FILE *file = fopen("/proc/stat", "r");
@@ -459,10 +508,10 @@ static double cpu_between(const struct snapshot *at) {
     return at[1].user + at[1].system - at[0].user - at[0].system;
 }
 
-static void report(double busy, double peer_cpu, long peer_switches) {
+static void report(double busy, double peer_cpu, long peer_switches, double peer_calls) {
     const struct snapshot *s = shared->server.at, *c = shared->client.at, *far = with_client ? c : s;
-    const struct snapshot *bytes_at = mode == BULK && with_server ? s : c;
-    double time = far[1].time - far[0].time, bytes = bytes_at[1].bytes - bytes_at[0].bytes;
+    double time = far[1].time - far[0].time, bytes = c[1].bytes - c[0].bytes;
+    if (mode == BULK) bytes = with_server ? s[1].bytes - s[0].bytes : c[1].acked - c[0].acked;
     double ops = far[1].ops - far[0].ops;
     double server_cpu_s = with_server ? cpu_between(s) : peer_cpu, client_cpu_s = cpu_between(c);
     long switches = with_server ? s[1].switches - s[0].switches : peer_switches;
@@ -470,17 +519,19 @@ static void report(double busy, double peer_cpu, long peer_switches) {
            bytes, ops, (double)(c[1].errors - c[0].errors + s[1].errors - s[0].errors));
     printf("server_cpu=%.4f client_cpu=%.4f busy=%.3f server_switches=%ld client_calls=%.0f ", server_cpu_s,
            client_cpu_s, busy, switches, (double)(c[1].calls - c[0].calls));
+    if (counted) printf("server_calls=%.0f ", peer_calls);
+    else if (with_server) printf("server_calls=%.0f ", (double)(s[1].calls - s[0].calls));
     printf("p50=%.1f p99=%.1f p999=%.1f\n", percentile(.5), percentile(.99), percentile(.999));
 }
 
 static void options(int count, char **words) {
-    enum { SNS = 256, CNS, SCPU, CCPU, ROLE, PEER, WARM_S, WAIT_S, MESSAGE, CONTROL };
+    enum { SNS = 256, CNS, SCPU, CCPU, ROLE, PEER, WARM_S, WAIT_S, MESSAGE, CONTROL, CALLS };
     static const struct option names[] = {
         {"mode", 1, 0, 'm'}, {"conns", 1, 0, 'n'}, {"secs", 1, 0, 't'}, {"port", 1, 0, 'p'},
         {"addr", 1, 0, 'a'}, {"buf", 1, 0, 'b'}, {"sns", 1, 0, SNS}, {"cns", 1, 0, CNS},
         {"scpu", 1, 0, SCPU}, {"ccpu", 1, 0, CCPU}, {"role", 1, 0, ROLE}, {"peer-pid", 1, 0, PEER},
         {"warm", 1, 0, WARM_S}, {"wait", 1, 0, WAIT_S}, {"msg", 1, 0, MESSAGE},
-        {"cc", 1, 0, CONTROL}, {0}};
+        {"cc", 1, 0, CONTROL}, {"count-calls", 0, 0, CALLS}, {0}};
     for (int o; (o = getopt_long(count, words, "m:n:t:p:a:b:", names, 0)) != -1;) switch (o) {
         case 'm':
             for (mode = 0; mode < MODES && strcmp(optarg, mode_names[mode]);) mode++;
@@ -500,6 +551,7 @@ static void options(int count, char **words) {
         case WARM_S: warm_seconds = atof(optarg); break;
         case WAIT_S: wait_seconds = atof(optarg); break;
         case CONTROL: control = optarg; break;
+        case CALLS: count_calls = 1; break;
         case MESSAGE: message = atoi(optarg); break;
         default: exit(2);
     }
@@ -519,24 +571,27 @@ int main(int count, char **words) {
     request = malloc(message);
     if (!buffer || !request || shared == MAP_FAILED) die("memory");
     memset(buffer, 'x', buffer_octets);
-    memset(request, 'x', message);
+    for (int i = 0; i < message; i++) request[i] = (i * 0x9E3779B1u) >> 24;  // so that a moved octet is seen
 
     if (with_server) start(0, server, &shared->server.ready);
     if (with_client) start(1, client, &shared->client.ready);
     shared->phase = WARM;
     pass(warm_seconds);
-    double cpu[2] = {0};
+    if (peer_pid && count_calls) start_counting(peer_pid);
+    double cpu[2] = {0}, calls = 0;
     long switches[2] = {0};
     if (peer_pid) peer_usage(peer_pid, &cpu[0], &switches[0]);
+    calls = calls_so_far();
     double busy = machine_busy();
     shared->phase = MEASURE;
     pass(seconds);
     if (peer_pid) peer_usage(peer_pid, &cpu[1], &switches[1]);
     busy = machine_busy() - busy;
+    calls = calls_so_far() - calls;
     shared->phase = STOP;
     for (int i = 0; i < 3000; i++) {
         if ((!with_server || shared->server.done) && (!with_client || shared->client.done)) {
-            report(busy, cpu[1] - cpu[0], switches[1] - switches[0]);
+            report(busy, cpu[1] - cpu[0], switches[1] - switches[0], calls);
             end_children();
             return 0;
         }

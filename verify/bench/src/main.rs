@@ -3,23 +3,28 @@
 //! Owns: the command line and the exit code. Must not know: how anything is measured.
 //!
 //! ```text
-//! cargo run --release -p usertcp-bench -- speed     Gbit/s, requests per second, beside the kernel
+//! cargo run --release -p usertcp-bench              us and the peers in one run, with ratios and targets
+//! cargo run --release -p usertcp-bench -- speed     over TUN, beside the kernel
 //! cargo run --release -p usertcp-bench -- memory    octets per idle connection, embryo, TIME-WAIT
 //! cargo run --release -p usertcp-bench -- core      the stack alone, both ends on one core
+//! cargo run --release -p usertcp-bench -- instructions     of a request, a packet, a connection
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! cargo run --release -p usertcp-bench -- shards    what a second core adds
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
 #![allow(clippy::float_arithmetic)]
 
+mod contest;
 mod core;
+mod instructions;
 mod json;
 mod machine;
 mod memory;
 mod micro;
 mod options;
+mod run;
 mod shards;
-mod speed;
+mod smoltcp_peer;
 mod stats;
 mod table;
 
@@ -47,9 +52,15 @@ fn main() -> ExitCode {
             print!("{}", options::HELP);
             Ok(Outcome::Done)
         }
-        Ok(Command::Speed(options)) => speed::run(&options),
+        Ok(Command::List) => {
+            print!("{}", contest::list());
+            Ok(Outcome::Done)
+        }
+        Ok(Command::Compare(options)) => contest::run(&options),
+        Ok(Command::Peer(options)) => smoltcp_peer::run(&options),
         Ok(Command::Memory(options)) => memory::run(&options),
         Ok(Command::Core(options)) => core::run(&options),
+        Ok(Command::Instructions(options)) => instructions::run(&options),
         Ok(Command::Micro) => Ok(micro::run()),
     };
     match outcome {

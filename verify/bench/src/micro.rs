@@ -27,9 +27,12 @@ pub fn run() -> Outcome {
             .map_or_else(String::new, |octets| format!("{:.1}", octets as f64 / spread.median));
         table.push(vec![name, spread.text(), rate]);
     };
-    for octets in [64, 1448, 65_536] {
+    let engine = usertcp_device_linux::checksum::engine();
+    for octets in [64, 84, 256, 1448, 65_536] {
         let data = vec![0x5A; octets];
         let mut target = vec![0; octets];
+        let vectors = time(|| engine.sum(black_box(&data)));
+        line(format!("the host's engine, {octets} octets"), Some(octets), vectors);
         let sum = time(|| checksum::sum(black_box(&data)));
         line(format!("checksum::sum, {octets} octets"), Some(octets), sum);
         let copy = time(|| checksum::copy_and_sum(black_box(&mut target), black_box(&data)));

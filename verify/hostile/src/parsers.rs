@@ -7,14 +7,15 @@ use crate::forge::{self, Part};
 use core::net::IpAddr;
 use usertcp_base::{DropReason, Ecn, Instant, Limits, Secrets, Span};
 use usertcp_frame::{Chain, Class, FramePool, Packet, PoolConfig};
-use usertcp_ip::{Cidr, Input, Ip, IpConfig};
+use usertcp_ip::{Cidr, Input, Ip, IpConfig, Link, LinkConfig};
 use usertcp_wire::tcp::{self, EmitChecksum};
-use usertcp_wire::{icmp, icmpv4, icmpv6, ipv4, ipv6};
+use usertcp_wire::{arp, checksum, ethernet, icmp, icmpv4, icmpv6, ipv4, ipv6, ndp};
 
 /// Every parser over the same bytes, then the bytes as packets and fragments for the IP layer.
 pub fn run(bytes: &[u8]) {
     headers(bytes);
     network(&mut Choice::new(bytes));
+    link(bytes);
 }
 
 /// Each header parser alone: no panic, and what it claims lies within what there was.
@@ -44,6 +45,65 @@ pub fn headers(bytes: &[u8]) {
         }
     }
     let _ = (icmp::quote_v4(bytes), icmp::quote_v6(bytes));
+    let _ = (ethernet::parse(bytes), arp::parse(bytes), ndp::is_discovery(bytes));
+    if let Ok(packet) = ndp::parse(bytes) {
+        let mut out = [0; ndp::LONGEST_OCTETS];
+        let count = ndp::emit(&mut out, &packet);
+        assert_eq!(ndp::parse(&out[..count]), Ok(packet));
+    }
+}
+
+/// The link layer: the bytes as a frame for us, as ARP, as neighbour discovery with a sum that is
+/// right, and as a packet to send.
+fn link(bytes: &[u8]) {
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    let pool = FramePool::new(&PoolConfig { octets: 1 << 20, ..PoolConfig::default() });
+    let Some(secrets) = Secrets::from_seed([3; 32]) else { return };
+    let addresses =
+        [Cidr::new(ours(false), 8), Cidr::new(ours(true), 64)].into_iter().flatten().collect();
+    let limits = Limits { neighbours: 4, neighbours_unresolved: 2, ..Limits::default() };
+    let config =
+        LinkConfig { mac: MAC, addresses, gateways: vec![theirs(true, 9)], limits, secrets };
+    let mut link = Link::new(config, START);
+    for (number, fixed) in [
+        (0x0800, &[][..]),
+        (0x86DD, &[]),
+        (0x0806, &[0, 1, 8, 0, 6, 4, 0]),
+        (0x86DD, &[0x60, 0, 0, 0, 0, 32, 58, 255]),
+    ] {
+        let mut frame = MAC.to_vec();
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        frame.extend(u16::to_be_bytes(number));
+        frame.extend(fixed.iter().chain(bytes).take(400));
+        if number == 0x86DD && !fixed.is_empty() {
+            seal(&mut frame[14..]);
+        }
+        let Some(octets) = pool.copy_of(&frame, 0) else { continue };
+        let _ = link.input(START, &mut Packet::plain(octets.into()), &pool);
+    }
+    if let Some(octets) = pool.copy_of(&bytes[..bytes.len().min(400)], 16) {
+        let _ = link.output(START, &mut Packet::plain(octets.into()), &pool);
+    }
+    let stats = link.stats();
+    assert!(stats.neighbours <= 4 && stats.incomplete <= 2, "{stats:?}");
+    for second in 1..10 {
+        link.expire(START + Span::from_secs(second), &pool);
+    }
+    while link.poll_frame().is_some() || link.poll_unreachable().is_some() {}
+    assert_eq!((pool.stats().used_octets, link.next_deadline()), (0, None));
+}
+
+/// Makes the ICMP checksum of an IPv6 packet with a payload of 32 octets right.
+fn seal(packet: &mut [u8]) {
+    let Some((fixed, [kind, code, high, low, rest @ ..])) = packet.split_at_mut_checked(40) else {
+        return;
+    };
+    let Some(rest) = rest.get(..28) else { return };
+    let address = |at: usize| fixed[at..at + 16].try_into().unwrap_or_default();
+    let pseudo = checksum::pseudo_v6(address(8), address(24), icmpv6::PROTOCOL, 32);
+    let first = checksum::sum(&[*kind, *code]);
+    let field = checksum::finish(pseudo + first + checksum::sum(rest));
+    [*high, *low] = field.to_be_bytes();
 }
 
 /// What was parsed, emitted, parses to the same where emission keeps it.

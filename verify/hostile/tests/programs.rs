@@ -71,9 +71,11 @@ fn programs_reach_what_lies_behind_the_first_checks() {
         .iter()
         .filter(|reason| reasons[**reason as usize] == 0)
         .map(|reason| reason.label())
+        // Programs run on a device without a link.
+        .filter(|label| !label.starts_with("link_") && !label.starts_with("neighbour_"))
         .collect();
     assert!(sums.iter().all(|sum| *sum > 0), "{sums:?}");
-    assert!(never.len() <= 10, "never dropped for: {never:?}");
+    assert!(never.len() <= 9, "never dropped for: {never:?}");
 }
 
 #[test]

@@ -21,8 +21,24 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
-    /// The link frame is shorter than its headers, or of an unknown kind.
+    /// The link frame is shorter than its headers, or its ARP is none of Ethernet and IPv4.
     LinkMalformed = "link_malformed",
+    /// The link frame is for another station.
+    LinkNotOurs = "link_not_ours",
+    /// The link frame has a VLAN tag: it is of another network.
+    LinkVlan = "link_vlan",
+    /// The link frame carries neither IP nor ARP.
+    LinkKind = "link_kind",
+    /// ARP or neighbour discovery that breaks its rules, or comes from an address no neighbour has.
+    NeighbourMalformed = "neighbour_malformed",
+    /// ARP or neighbour discovery that is not about us or someone we know.
+    NeighbourIgnored = "neighbour_ignored",
+    /// Another station says that it has an address of ours (RFC 5227 §2.4).
+    NeighbourConflict = "neighbour_conflict",
+    /// Waited for a neighbour's address, and too many did.
+    NeighbourQueue = "neighbour_queue",
+    /// The neighbour did not answer, or there is no gateway.
+    NeighbourUnreachable = "neighbour_unreachable",
     /// Neither IPv4 nor IPv6.
     IpVersion = "ip_version",
     /// Lengths of the IP header do not fit the packet.

@@ -202,7 +202,7 @@ fn number(address: IpAddr) -> u128 {
     u128::from_be_bytes(remote_address(address).0)
 }
 
-fn is_link_local(address: IpAddr) -> bool {
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

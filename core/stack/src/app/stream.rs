@@ -7,6 +7,7 @@
 use crate::anchor::Body;
 use crate::app::{ConnError, Read, Refused};
 use crate::shard::Shard;
+use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, FrameSlice};
@@ -95,7 +96,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         out: &mut [u8],
     ) -> Result<Read<usize>, ConnError> {
-        let Some(hot) = self.readable(id)? else { return Ok(Read::Nothing) };
+        let Some((hot, ended)) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
         let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
         let found = match outcome {
@@ -103,19 +104,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             ReadOutcome::Nothing => Read::Nothing,
             ReadOutcome::End => Read::End,
         };
-        self.after_read(now, id, found, effects)
+        self.after_read(now, id, ended, found, effects)
     }
 
     /// Copies received octets out from `offset` on, and leaves them to be read again. Nothing at all
     /// is no sign of the end.
     pub fn peek(&self, id: ConnId, offset: usize, out: &mut [u8]) -> Result<usize, ConnError> {
-        let hot = self.readable(id)?.and_then(|hot| self.table.hot.at(hot));
+        let hot = self.readable(id)?.and_then(|(hot, _)| self.table.hot.at(hot));
         Ok(hot.map_or(0, |tcb| tcb.peek(offset, out)))
     }
 
     /// Takes received octets as they lie in their frame.
     pub fn read_slice(&mut self, now: Instant, id: ConnId) -> Result<Read<FrameSlice>, ConnError> {
-        let Some(hot) = self.readable(id)? else { return Ok(Read::Nothing) };
+        let Some((hot, ended)) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
         let (outcome, effects) = tcb.read_slice(&mut self.common.env(now, id));
         let found = match outcome {
@@ -123,13 +124,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Err(ReadOutcome::End) => Read::End,
             Err(_) => Read::Nothing,
         };
-        self.after_read(now, id, found, effects)
+        self.after_read(now, id, ended, found, effects)
     }
 
-    /// The TCB to read from; `None` while the connection is being opened.
-    fn readable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
+    /// The TCB to read from, and why the connection is over if it is; `None` while it is being opened.
+    #[inline]
+    fn readable(&self, id: ConnId) -> Result<Option<(u32, Option<CloseReason>)>, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => Ok(Some(*hot)),
+            Body::Hot(hot) | Body::Early(_, hot) => Ok(Some((*hot, None))),
+            Body::Ended(reason, Some(hot)) => Ok(Some((*hot, Some(*reason)))),
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             _ => Ok(None),
         }
@@ -139,14 +142,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         now: Instant,
         id: ConnId,
+        ended: Option<CloseReason>,
         found: Read<T>,
         effects: Effects,
     ) -> Result<Read<T>, ConnError> {
-        if let Some(Body::Ended(reason, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body)
-        {
+        if let Some(reason) = ended {
             // What an ended connection's TCB still brings about reaches nobody.
             return match found {
-                Read::Nothing => Err(ConnError::Ended(*reason)),
+                Read::Nothing => Err(ConnError::Ended(reason)),
                 found => Ok(found),
             };
         }
@@ -181,7 +184,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Octets that can be read now, and how many of those to come are urgent (MUST-33).
     pub fn readable_octets(&self, id: ConnId) -> Result<(u32, u32), ConnError> {
-        let hot = self.readable(id)?.and_then(|hot| self.table.hot.at(hot));
+        let hot = self.readable(id)?.and_then(|(hot, _)| self.table.hot.at(hot));
         Ok(hot.map_or((0, 0), |tcb| (tcb.readable_octets(), tcb.urgent_octets())))
     }
 }

@@ -25,8 +25,12 @@ fn packet(pool: &FramePool, octets: &[u8], piece: usize) -> Packet {
     Packet::plain(chain)
 }
 
+fn packet_of(octets: &[u8]) -> Packet {
+    packet(&pool(), octets, 2000)
+}
+
 fn place_whole(octets: &[u8]) -> Place {
-    place(&RULE, &packet(&pool(), octets, 2000))
+    place(&RULE, &packet(&pool(), octets, 2000), false)
 }
 
 fn v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
@@ -145,6 +149,26 @@ fn what_is_of_no_flow_stays() {
     }
 }
 
+#[test]
+fn on_an_ethernet_what_is_behind_the_header_counts() {
+    let frame = |kind: [u8; 2], packet: &[u8]| {
+        let octets = [&[2; 12][..], &kind, packet].concat();
+        place(&RULE, &packet_of(&octets), true)
+    };
+    assert_eq!(frame([8, 0], &v4(PEER, OURS, 6, &segment(4000, 80))), owner(PEER, OURS));
+    let six = v6(PEER_6, OURS_6, 6, &segment(4000, 80));
+    assert_eq!(frame([0x86, 0xDD], &six), owner(PEER_6, OURS_6));
+    // With a VLAN's tag it is of another network.
+    assert_eq!(frame([0x81, 0], &six), Place::Anywhere);
+    // Each shard asks about its neighbours by itself; any may answer.
+    let arp = |operation: u8| [&[0, 1, 8, 0, 6, 4, 0, operation][..], &[2; 20]].concat();
+    assert_eq!(frame([8, 6], &arp(2)), Place::Everywhere);
+    assert_eq!(frame([8, 6], &arp(1)), Place::Anywhere);
+    let discovery = |kind: u8| v6(PEER_6, OURS_6, 58, &[&[kind, 0][..], &[0; 22]].concat());
+    assert_eq!(frame([0x86, 0xDD], &discovery(136)), Place::Everywhere);
+    assert_eq!(frame([0x86, 0xDD], &discovery(135)), Place::Anywhere);
+}
+
 proptest! {
     /// However a packet lies in its frames, its place is the same; and no octets make it panic.
     #[test]
@@ -153,17 +177,23 @@ proptest! {
         mut octets in prop::collection::vec(any::<u8>(), 0..400),
         next in prop::sample::select(vec![1u8, 6, 44, 58, 60]),
         piece in 1usize..300,
+        ethernet: bool,
     ) {
-        if let Some(first) = octets.first_mut() {
+        if ethernet {
+            let kind = match version { 0x45 => [8, 0], 0x60 => [0x86, 0xDD], _ => [8, 6] };
+            octets.splice(0..0, [&[2; 12][..], &kind].concat());
+        }
+        let link_octets = if ethernet { 14 } else { 0 };
+        if let Some(first) = octets.get_mut(link_octets) {
             *first = version;
         }
         let at = if version == 0x60 { 6 } else { 9 };
-        if let Some(protocol) = octets.get_mut(at) {
+        if let Some(protocol) = octets.get_mut(link_octets + at) {
             *protocol = next;
         }
         let pool = pool();
-        let whole = place(&RULE, &packet(&pool, &octets, 1000));
-        let split = place(&RULE, &packet(&pool, &octets, piece));
+        let whole = place(&RULE, &packet(&pool, &octets, 1000), ethernet);
+        let split = place(&RULE, &packet(&pool, &octets, piece), ethernet);
         // A chain of headers longer than the layer below accepts has no place of its own.
         if octets.len() <= HEAD_OCTETS {
             prop_assert_eq!(whole, split);

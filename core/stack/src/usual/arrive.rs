@@ -10,7 +10,7 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
 use usertcp_tcp::{Effects, Segment, UsualSegment};
-use usertcp_wire::checksum::{self, Running};
+use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
 
@@ -83,19 +83,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             remote = remote_address(IpAddr::V4(header.source.into()));
             local = self.local_of(remote_address(IpAddr::V4(header.destination.into())))?;
             let octets = u32::from(payload_octets);
-            pseudo = checksum::pseudo_v4(header.source, header.destination, tcp::PROTOCOL, octets);
+            pseudo = Running::pseudo_v4(header.source, header.destination, tcp::PROTOCOL, octets);
         } else {
             let header = usual::read_ipv6(front.first_chunk()?)?;
             (ip, payload_octets, ecn) = (IPV6_OCTETS, header.payload_octets, header.ecn);
             remote = RemoteAddr(header.source);
             local = self.local_of(RemoteAddr(header.destination))?;
             let octets = u32::from(payload_octets);
-            pseudo = checksum::pseudo_v6(header.source, header.destination, tcp::PROTOCOL, octets);
+            pseudo = Running::pseudo_v6(header.source, header.destination, tcp::PROTOCOL, octets);
         }
         let header = usual::read_tcp(front.get(ip..)?.first_chunk::<TCP_OCTETS>()?)?;
         // Padding of a link, or a packet cut short, is not usual; nor are keys.
         let whole = packet.octets.len() == ip + usize::from(payload_octets);
-        if !whole || !self.auth.is_idle() || !is_intact(packet, ip, pseudo) {
+        if !whole || !self.auth.is_idle() || !is_intact(self.common.checksum, packet, ip, pseudo) {
             return None;
         }
         let (remote_port, local_port) = (header.source_port, header.destination_port);
@@ -115,14 +115,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
 /// The checksum is right, or the device vouches for it.
 #[inline]
-fn is_intact(packet: &Packet, ip_octets: usize, pseudo: u32) -> bool {
+fn is_intact(engine: Engine, packet: &Packet, ip_octets: usize, mut sum: Running) -> bool {
     if !matches!(packet.offload.checksum, ChecksumState::Unverified) {
         return true;
     }
-    let mut sum = Running::from_partial(pseudo);
     let mut skip = ip_octets;
     for slice in packet.octets.slices() {
-        sum.add(slice.get(skip..).unwrap_or_default());
+        sum.add_by(engine, slice.get(skip..).unwrap_or_default());
         skip = 0;
     }
     sum.finish() == 0

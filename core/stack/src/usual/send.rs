@@ -1,6 +1,6 @@
 //! A segment of the usual shape leaves.
 
-use crate::egress::{COPIED_OCTETS, gso_kind, sum_of};
+use crate::egress::{COPIED_OCTETS, gso_kind};
 use crate::shard::Shard;
 use core::net::IpAddr;
 use usertcp_base::{Ecn, FlowKey, Observer};
@@ -8,8 +8,8 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
 use usertcp_ip::{DEFAULT_TTL, ip_address};
 use usertcp_tcp::UsualOutgoing;
-use usertcp_wire::checksum;
-use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
+use usertcp_wire::checksum::Running;
+use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -39,30 +39,35 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let hop_limit = if segment.hop_limit == 0 { DEFAULT_TTL } else { segment.hop_limit };
         let (dscp, ecn) = (segment.dscp, Ecn::NotCapable);
         let offloaded = self.device.checksum_offload;
-        let field = |pseudo| match offloaded {
-            true => EmitChecksum::Partial(pseudo),
-            false => EmitChecksum::Full(sum_of(pseudo, &payload)),
+        let engine = self.common.checksum;
+        let with_payload = |mut pseudo: Running| {
+            if !offloaded {
+                payload.slices().for_each(|slice| pseudo.add_by(engine, slice));
+            }
+            pseudo
         };
         let length = u32::from(payload_octets);
-        let out = frame.spare_mut().first_chunk_mut::<TCP_OCTETS>()?;
         let ip_octets = match (self.ip.local(flow.local)?, ip_address(flow.remote)) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
-                let pseudo = checksum::pseudo_v4(source, destination, tcp::PROTOCOL, length);
-                usual::write_tcp(out, &header, field(pseudo));
-                frame.advance_len(TCP_OCTETS);
+                let pseudo = Running::pseudo_v4(source, destination, tcp::PROTOCOL, length);
+                let sum = with_payload(pseudo);
+                let out = frame.widen(IPV4_OCTETS, TCP_OCTETS)?;
+                let (front, back) = out.split_first_chunk_mut()?;
                 let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
-                usual::write_ipv4(frame.push_front(IPV4_OCTETS)?.first_chunk_mut()?, &ip);
+                usual::write_ipv4(front, &ip);
+                usual::write_tcp(back.first_chunk_mut()?, &header, sum, !offloaded);
                 IPV4_OCTETS
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
-                let pseudo = checksum::pseudo_v6(source, destination, tcp::PROTOCOL, length);
-                usual::write_tcp(out, &header, field(pseudo));
-                frame.advance_len(TCP_OCTETS);
+                let pseudo = Running::pseudo_v6(source, destination, tcp::PROTOCOL, length);
+                let sum = with_payload(pseudo);
+                let out = frame.widen(IPV6_OCTETS, TCP_OCTETS)?;
+                let (front, back) = out.split_first_chunk_mut()?;
                 let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
-                let label = self.ip.flow_label(flow, 0);
-                usual::write_ipv6(frame.push_front(IPV6_OCTETS)?.first_chunk_mut()?, &ip, label);
+                usual::write_ipv6(front, &ip, self.ip.flow_label(flow, 0));
+                usual::write_tcp(back.first_chunk_mut()?, &header, sum, !offloaded);
                 IPV6_OCTETS
             }
             _ => return None,

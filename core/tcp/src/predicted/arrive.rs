@@ -65,7 +65,8 @@ impl<C: CongestionController> Tcb<C> {
         payload: &mut Chain,
     ) -> Option<Effects> {
         let octets = u32::try_from(payload.len()).ok()?;
-        if !self.is_predicted() || !self.expects(env, segment, payload, octets) {
+        let charge = if octets > 0 { payload.charge() } else { 0 };
+        if !self.is_predicted() || !self.expects(env, segment, octets, charge) {
             return None;
         }
         let now = env.now;
@@ -82,7 +83,7 @@ impl<C: CongestionController> Tcb<C> {
             self.heard(now, segment);
         }
         if octets > 0 {
-            self.take_expected(now, segment, core::mem::take(payload), octets);
+            self.take_expected(now, segment, core::mem::take(payload), charge);
         }
         let idle = self.stopwatches.running() == Limiter::Application;
         Some(Effects {
@@ -99,8 +100,8 @@ impl<C: CongestionController> Tcb<C> {
         &self,
         env: &Env<'_, O>,
         segment: &UsualSegment,
-        payload: &Chain,
         octets: u32,
+        charge: u32,
     ) -> bool {
         let (una, nxt, rcv_nxt) = (self.snd.una, self.snd.nxt, self.receiver.nxt());
         let advances = segment.ack != una;
@@ -116,7 +117,7 @@ impl<C: CongestionController> Tcb<C> {
             && (octets == 0
                 || self.advertise.window(rcv_nxt).octets() >= octets
                     && !env.pool.is_tight()
-                    && self.receiver.has_room(payload, self.autotune.buffer()))
+                    && self.receiver.has_room(charge, self.autotune.buffer()))
     }
 
     /// Whether no later segment has told of the window (RFC 9293: WL1, WL2).
@@ -149,8 +150,8 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Octets of the peer.
     #[inline]
-    fn take_expected(&mut self, now: Instant, segment: &UsualSegment, payload: Chain, octets: u32) {
-        let charge = payload.charge();
+    fn take_expected(&mut self, now: Instant, segment: &UsualSegment, payload: Chain, charge: u32) {
+        let octets = payload.len() as u32;
         self.advertise.on_arrival(octets, charge);
         self.receiver.take_next(payload, octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));

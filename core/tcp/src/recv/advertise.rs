@@ -66,6 +66,10 @@ impl Advertise {
         if octets == 0 {
             return;
         }
+        // The dearest there is, again: small segments, of which there are many.
+        if u32::from(self.cost) == WORST && charge / 4 >= octets {
+            return;
+        }
         let cost = u64::from(charge) * u64::from(PAR) / u64::from(octets);
         let cost = cost.clamp(u64::from(PAR), u64::from(WORST)) as u32;
         let old = u32::from(self.cost);
@@ -95,11 +99,18 @@ impl Advertise {
     /// `receiver` refuses data before memory suffers.
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
-        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
-        let field = if fresh >= offered.saturating_add(smallest_step(holding.buffer, mss)) {
+        let least = offered.saturating_add(smallest_step(holding.buffer, mss));
+        // The buffer is all there can be: mostly it is offered already.
+        let fresh = if holding.buffer < least {
+            0
+        } else {
+            self.scale.octets(self.scale.field(self.space(holding)))
+        };
+        let field = if fresh >= least {
             self.scale.field(fresh)
         } else {
-            WireWindow(offered.div_ceil(1 << self.scale.shift()).min(0xFFFF) as u16)
+            let unit = (1u32 << self.scale.shift()) - 1;
+            WireWindow((offered.saturating_add(unit) >> self.scale.shift()).min(0xFFFF) as u16)
         };
         self.edge = self.edge.latest(nxt + self.scale.octets(field));
         field
@@ -114,6 +125,11 @@ impl Advertise {
     #[must_use]
     pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
         let offered = self.edge.since(nxt);
+        // It cannot grow beyond the buffer: mostly that is too little, without a division.
+        let most = holding.buffer.saturating_sub(offered);
+        if most < holding.buffer / 4 && offered >= u32::from(mss) * 2 {
+            return false;
+        }
         let fresh = self.scale.octets(self.scale.field(self.space(holding)));
         let growth = fresh.saturating_sub(offered);
         if growth == 0 || growth < smallest_step(holding.buffer, mss) {

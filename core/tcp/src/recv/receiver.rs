@@ -117,11 +117,11 @@ impl Receiver {
             && self.sack.is_none()
             && !self.urgent.is_active()
     }
-    /// Whether `chain` fits without anything being moved, the buffer being so large.
+    /// Whether `charge` real octets fit without anything being moved, the buffer being so large.
     #[inline]
-    pub(crate) fn has_room(&self, chain: &Chain, buffer: u32) -> bool {
+    pub(crate) fn has_room(&self, charge: u32, buffer: u32) -> bool {
         let most = buffer.saturating_mul(CHARGE_PER_OCTET);
-        self.queue_charge.saturating_add(chain.charge()) <= most
+        self.queue_charge.saturating_add(charge) <= most
     }
     /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
     /// ones, the next in order.
@@ -290,6 +290,18 @@ impl Receiver {
 
     /// Copies out what is next, and forgets it.
     pub fn read(&mut self, out: &mut [u8]) -> usize {
+        if self.queue.slice_count() == 1
+            && let Some(only) = self.queue.front()
+            && let Some(target) = out.get_mut(..only.len())
+        {
+            target.copy_from_slice(only);
+            let octets = only.len();
+            only.count_copied(octets);
+            self.queue = Chain::new();
+            self.queue_charge = 0;
+            self.urgent.on_read(self.read_at());
+            return octets;
+        }
         let copied = self.queue.copy_to(0, out);
         let mut left = copied;
         while left > 0 {

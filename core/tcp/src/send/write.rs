@@ -30,7 +30,7 @@ impl<C: CongestionController> Tcb<C> {
         if self.settings.send_buffer_octets > 0 && !pool.is_tight() {
             return self.settings.send_buffer_octets.min(limits.send_buffer_octets);
         }
-        let window = self.controller.budget().window_octets;
+        let window = self.controller.window_octets();
         let most = limits.send_buffer_octets;
         let least = limits.send_buffer_start_octets.min(most);
         let wanted = window.saturating_mul(2).clamp(least, most);
@@ -52,23 +52,55 @@ impl<C: CongestionController> Tcb<C> {
     pub fn write<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
         let room = self.send_room(env.limits, env.pool) as usize;
         let wanted = octets.len().min(room);
-        let mut taken = self.queue.extend_back(octets.get(..wanted).unwrap_or(&[]));
+        let mss = self.send_mss() as usize;
+        let (fresh, all) = (self.queue.is_empty(), octets.get(..wanted).unwrap_or(&[]));
+        let mut taken = if fresh { 0 } else { self.extend_last(env, all) };
+        // Where segments leave one by one a frame holds one, so that a packet is at most two slices:
+        // what belongs to the segment begun in the last frame comes first.
+        let mut limit = if env.super_segments { wanted } else { mss - self.begun_octets(mss) };
         while taken < wanted {
             let rest = octets.get(taken..wanted).unwrap_or(&[]);
-            let Some(mut frame) = env.pool.take(self.class_for(env, rest.len()), HEADROOM_OCTETS)
+            let part = rest.get(..limit.min(rest.len())).unwrap_or(rest);
+            let Some(mut frame) = env.pool.take(self.class_for(env, part.len()), HEADROOM_OCTETS)
             else {
                 break;
             };
-            let limit = if env.super_segments { rest.len() } else { self.send_mss() as usize };
-            let copied = frame.extend(rest.get(..limit.min(rest.len())).unwrap_or(rest));
+            let copied = frame.extend(part);
             if copied == 0 {
                 break;
             }
             self.queue.push_back(frame.into_slice());
             taken += copied;
+            if !env.super_segments {
+                limit = mss;
+            }
         }
         self.wants.write |= taken < octets.len();
         taken
+    }
+
+    /// Octets at the end of the queue that the next ones share a segment with; less than `mss`.
+    fn begun_octets(&self, mss: usize) -> usize {
+        let last = self.queue.back().map_or(0, |last| last.len());
+        let begun = last.min(self.unsent_octets() as usize);
+        if begun < mss { begun } else { 0 }
+    }
+
+    /// Octets that go into the frame written last.
+    fn extend_last<O: Observer>(&mut self, env: &Env<'_, O>, octets: &[u8]) -> usize {
+        let Some(last) = self.queue.back() else { return 0 };
+        let mss = self.send_mss() as usize;
+        let begun = self.begun_octets(mss);
+        let room = match env.super_segments {
+            true => octets.len(),
+            // A segment of its own begins, and a frame of its own unless that would be waste.
+            false if begun == 0 && last.len() > mss / 4 => 0,
+            false => mss - begun,
+        };
+        match octets.get(..room.min(octets.len())) {
+            Some([]) | None => 0,
+            Some(octets) => self.queue.extend_back(octets),
+        }
     }
 
     /// The same, and what the application says of the end of these octets.

@@ -111,18 +111,14 @@ pub const fn finish(partial: u32) -> u16 {
 /// The partial sum of the pseudo-header of IPv4. `len` is the transport header and data, octets.
 #[inline]
 pub const fn pseudo_v4(source: [u8; 4], destination: [u8; 4], protocol: u8, len: u32) -> u32 {
-    let [a, b, c, d] = source;
-    let [e, f, g, h] = destination;
-    let words = word(a, b) + word(c, d) + word(e, f) + word(g, h);
-    fold(words + protocol as u32 + (len >> 16) + (len & 0xFFFF)) as u32
+    Running::pseudo_v4(source, destination, protocol, len).partial()
 }
 
 /// The partial sum of the pseudo-header of IPv6 (RFC 8200 §8.1). `destination` is the final one,
 /// `protocol` the upper layer's next-header value, `len` its header and data in octets.
 #[inline]
 pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> u32 {
-    let addresses = sum(&source) + sum(&destination);
-    u32::from(fold(addresses + u32::from(protocol) + (len >> 16) + (len & 0xFFFF)))
+    Running::pseudo_v6(source, destination, protocol, len).partial()
 }
 
 /// A checksum field after one 16-bit word under it changed from `old` to `new` (RFC 1624 §3,
@@ -132,10 +128,10 @@ pub const fn updated(field: u16, old: u16, new: u16) -> u16 {
     !fold(!field as u32 + !old as u32 + new as u32)
 }
 
-/// A sum over a run of pieces, whatever their lengths.
+/// A sum over a run of pieces, whatever their lengths. Nothing is folded before the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Running {
-    /// Partial sums added up: 2^48 of them before it could overflow.
+    /// Words in the machine's order, with end-around carry.
     total: u64,
     odd: bool,
 }
@@ -144,41 +140,87 @@ impl Running {
     /// Starts from a partial sum of an even number of octets, such as a pseudo-header.
     #[inline]
     pub const fn from_partial(partial: u32) -> Running {
-        Running { total: partial as u64, odd: false }
+        Running { total: to_native(fold(partial)), odd: false }
+    }
+    /// Starts from the pseudo-header of IPv4, as [`pseudo_v4`].
+    #[inline]
+    pub const fn pseudo_v4(
+        source: [u8; 4],
+        destination: [u8; 4],
+        protocol: u8,
+        len: u32,
+    ) -> Running {
+        let addresses = u32::from_ne_bytes(source) as u64 + u32::from_ne_bytes(destination) as u64;
+        Running { total: addresses + protocol_and_len(protocol, len), odd: false }
+    }
+    /// Starts from the pseudo-header of IPv6, as [`pseudo_v6`].
+    #[inline]
+    pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> Running {
+        let mut sum = Running { total: protocol_and_len(protocol, len), odd: false };
+        sum.add(&source);
+        sum.add(&destination);
+        sum
     }
     /// Adds the next piece.
     #[inline]
     pub fn add(&mut self, piece: &[u8]) {
-        self.add_partial(sum(piece), piece.len());
+        let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
+        self.add_native(words, piece.len());
     }
-    /// Adds the next piece, summed by `engine`.
+    /// Adds the next piece, summed by `engine` when it is long.
     #[inline]
     pub fn add_by(&mut self, engine: Engine, piece: &[u8]) {
-        self.add_partial(engine.sum(piece), piece.len());
+        if piece.len() < LONG {
+            self.add_native(words::sum(piece), piece.len());
+        } else {
+            self.add_partial((engine.long)(piece), piece.len());
+        }
     }
     /// Adds a piece of `len` octets whose partial sum is known.
     #[inline]
     pub const fn add_partial(&mut self, partial: u32, len: usize) {
-        let folded = if self.odd { fold(partial).swap_bytes() as u32 } else { partial };
-        self.total = self.total.wrapping_add(folded as u64);
-        self.odd ^= len % 2 == 1;
+        self.add_native(to_native(fold(partial)), len);
     }
     /// The partial sum so far.
     #[inline]
     pub const fn partial(self) -> u32 {
-        let half = (self.total.wrapping_add(self.total.rotate_left(32)) >> 32) as u32;
-        fold(half) as u32
+        from_native(self.total)
     }
     /// The checksum field for what was added.
     #[inline]
     pub const fn finish(self) -> u16 {
         !(self.partial() as u16)
     }
+
+    /// Adds words that begin at an even offset of the whole, whatever was added before. They are in
+    /// the machine's order.
+    #[inline]
+    pub(crate) fn add_words<const N: usize>(&mut self, words: [u64; N]) {
+        let total = u128::from(self.total);
+        let add = |sum: u128, word: u64| sum.wrapping_add(u128::from(word));
+        self.total = words::end_around(words.into_iter().fold(total, add));
+    }
+
+    /// Octets at odd offsets change places with their neighbours: the whole sum is turned by one.
+    #[inline]
+    const fn add_native(&mut self, words: u64, len: usize) {
+        let words = if self.odd { words.rotate_left(8) } else { words };
+        let (sum, carry) = self.total.overflowing_add(words);
+        self.total = sum.wrapping_add(carry as u64);
+        self.odd ^= len % 2 == 1;
+    }
 }
 
+/// The end of both pseudo-headers: some zeros, the protocol, the length.
 #[inline]
-const fn word(high: u8, low: u8) -> u32 {
-    u16::from_be_bytes([high, low]) as u32
+const fn protocol_and_len(protocol: u8, len: u32) -> u64 {
+    (len.to_be() as u64) + ((protocol as u32).to_be() as u64)
+}
+
+/// A folded sum as a word of the machine.
+#[inline]
+const fn to_native(folded: u16) -> u64 {
+    folded.to_be() as u64
 }
 
 /// Folds a sum of words in the machine's order and turns it into network order: one's-complement

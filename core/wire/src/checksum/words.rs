@@ -9,12 +9,15 @@
 /// The sum of up to a few hundred octets.
 #[inline]
 pub(super) fn sum(bytes: &[u8]) -> u64 {
-    let (blocks, rest) = bytes.as_chunks::<32>();
+    let (blocks, mut rest) = bytes.as_chunks::<64>();
     let mut total: u128 = 0;
     for block in blocks {
         total = total.wrapping_add(word_sum(block));
     }
-    let mut rest = rest;
+    if let Some((block, after)) = rest.split_first_chunk::<32>() {
+        total = total.wrapping_add(word_sum(block));
+        rest = after;
+    }
     if let Some((block, after)) = rest.split_first_chunk::<16>() {
         total = total.wrapping_add(word_sum(block));
         rest = after;
@@ -68,7 +71,7 @@ fn odd_word(bytes: &[u8], odd: &[u8]) -> u64 {
 
 /// End-around carry from 128 bits into 64: the upper half counts carries, far from overflowing.
 #[inline(always)]
-fn end_around(total: u128) -> u64 {
+pub(super) fn end_around(total: u128) -> u64 {
     let (sum, carry) = (total as u64).overflowing_add((total >> 64) as u64);
     sum.wrapping_add(u64::from(carry))
 }

@@ -44,7 +44,7 @@ proptest! {
     ) {
         let field = if full { EmitChecksum::Full(partial) } else { EmitChecksum::Partial(partial) };
         let mut ours = [0; TCP_OCTETS];
-        write_tcp(&mut ours, &header, field);
+        write_tcp(&mut ours, &header, checksum::Running::from_partial(partial), full);
         let general = tcp::Header {
             source_port: header.source_port,
             destination_port: header.destination_port,
@@ -63,11 +63,34 @@ proptest! {
         prop_assert_eq!(tcp::parse(&ours, 100), Ok((general, options, TCP_OCTETS)));
     }
 
+    #[test]
+    fn the_checksum_of_a_segment_is_right_whatever_its_length(
+        header in header(),
+        payload in prop::collection::vec(any::<u8>(), 0..300),
+        addresses in any::<[[u8; 4]; 2]>(),
+    ) {
+        let [source, destination] = addresses;
+        let length = (TCP_OCTETS + payload.len()) as u32;
+        let pseudo = checksum::Running::pseudo_v4(source, destination, tcp::PROTOCOL, length);
+        let mut sum = pseudo;
+        sum.add(&payload);
+        let mut octets = [0; TCP_OCTETS];
+        write_tcp(&mut octets, &header, sum, true);
+        let mut whole = pseudo;
+        whole.add(&octets);
+        whole.add(&payload);
+        prop_assert_eq!(whole.finish(), 0);
+        prop_assert_eq!(
+            pseudo.partial(),
+            checksum::pseudo_v4(source, destination, tcp::PROTOCOL, length)
+        );
+    }
+
     // Whatever is read, the general reader reads it the same way; and any change of shape is seen.
     #[test]
     fn other_shapes_are_not_read(header in header(), at in 0..TCP_OCTETS, bit in 0..8u32) {
         let mut octets = [0; TCP_OCTETS];
-        write_tcp(&mut octets, &header, EmitChecksum::Partial(0));
+        write_tcp(&mut octets, &header, checksum::Running::default(), false);
         octets[at] ^= 1 << bit;
         let general = tcp::parse(&octets, TCP_OCTETS);
         match (read_tcp(&octets), general) {

@@ -1,5 +1,5 @@
 //! Interfaces, addresses and routes, by netlink.
-//! Owns: one synchronous conversation with the kernel. Must not know: TUN.
+//! Owns: one synchronous conversation with the kernel. Must not know: devices.
 
 use super::cidr::Cidr;
 use netlink_packet_core::{
@@ -20,25 +20,25 @@ use std::io;
 use std::net::IpAddr;
 
 /// A conversation about the interfaces of this thread's network namespace.
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     socket: Socket,
     sequence: u32,
 }
 
 /// An interface as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Link {
-    pub(super) index: u32,
-    pub(super) mtu: u32,
-    pub(super) queue_length_packets: u32,
-    pub(super) up: bool,
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) mtu: u32,
+    pub(crate) queue_length_packets: u32,
+    pub(crate) up: bool,
 }
 
 /// What the kernel answers to one request, before it says that this was all.
 type Answers = Vec<RouteNetlinkMessage>;
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Netlink> {
+    pub(crate) fn open() -> io::Result<Netlink> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -46,7 +46,7 @@ impl Netlink {
     }
 
     /// The interface of that name; `None` when there is none.
-    pub(super) fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+    pub(crate) fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::IfName(name.into()));
         let answers = match self.ask(RouteNetlinkMessage::GetLink(request), 0) {
@@ -61,7 +61,7 @@ impl Netlink {
     }
 
     /// Sets MTU and queue length, and brings the interface up.
-    pub(super) fn set_up(&mut self, index: u32, mtu: u32, queue_length: u32) -> io::Result<()> {
+    pub(crate) fn set_up(&mut self, index: u32, mtu: u32, queue_length: u32) -> io::Result<()> {
         let mut request = LinkMessage::default();
         request.header.index = index;
         request.header.flags = LinkFlags::Up;
@@ -75,7 +75,7 @@ impl Netlink {
     ///
     /// Nobody on a TUN device could object to an IPv6 address, so it need not wait for objections
     /// (RFC 4862 §5.4).
-    pub(super) fn add_address(&mut self, index: u32, cidr: Cidr) -> io::Result<()> {
+    pub(crate) fn add_address(&mut self, index: u32, cidr: Cidr) -> io::Result<()> {
         let mut request = AddressMessage::default();
         request.header.family = family(cidr.address);
         request.header.prefix_len = cidr.prefix_bits;
@@ -91,7 +91,7 @@ impl Netlink {
     }
 
     /// All addresses of all interfaces: index, address, prefix.
-    pub(super) fn addresses(&mut self) -> io::Result<Vec<(u32, Cidr)>> {
+    pub(crate) fn addresses(&mut self) -> io::Result<Vec<(u32, Cidr)>> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let answers = self.ask(request, NLM_F_DUMP)?;
         Ok(answers.iter().filter_map(read_address).collect())
@@ -99,7 +99,7 @@ impl Netlink {
 
     /// Sends packets to a network out of the interface. `AlreadyExists`: there is such a route,
     /// of this interface or another.
-    pub(super) fn add_route(&mut self, index: u32, network: Cidr) -> io::Result<()> {
+    pub(crate) fn add_route(&mut self, index: u32, network: Cidr) -> io::Result<()> {
         let network = network.network();
         let mut request = RouteMessage::default();
         request.header.address_family = family(network.address);
@@ -115,7 +115,7 @@ impl Netlink {
     }
 
     /// Whether the interface has a route to exactly this network.
-    pub(super) fn has_route(&mut self, index: u32, network: Cidr) -> io::Result<bool> {
+    pub(crate) fn has_route(&mut self, index: u32, network: Cidr) -> io::Result<bool> {
         let network = network.network();
         let mut request = RouteMessage::default();
         request.header.address_family = family(network.address);

@@ -15,13 +15,12 @@
 //! ```
 //!
 //! Where to look: what is set up and in what order in `open`, addresses and routes in `address`,
-//! reading and writing in `queue`, the 10 octets in front of each packet in `offload`, the
-//! system calls in `sys`.
+//! reading and writing in `queue`, the 10 octets in front of each packet in `crate::offload`, where
+//! they land in `crate::landing`, the system calls in `sys`.
 
-mod address;
+pub(crate) mod address;
 mod cidr;
 mod error;
-mod offload;
 mod open;
 mod queue;
 mod sys;

@@ -5,9 +5,9 @@
 use super::address::{Link, Netlink};
 use super::cidr::Cidr;
 use super::error::OpenError;
-use super::offload::HEADER_OCTETS;
 use super::queue::TunQueue;
 use super::sys::{self, Offloads};
+use crate::offload::HEADER_OCTETS;
 use crate::steer;
 use std::fs::File;
 use std::io;

@@ -1,24 +1,17 @@
 //! One queue of a TUN device: reading and writing packets.
-//! Owns: the frames the next packet is read into, where a packet's octets end up.
+//! Owns: what is read and written, one call a packet.
 //! Must not know: how the device was set up.
 
-use super::offload::{self, HEADER_OCTETS};
+use crate::landing::{Landing, SCRATCH_OCTETS, copy_when_short};
+use crate::offload::{self, HEADER_OCTETS};
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsRawFd;
 use usertcp_device::{DeviceFacts, Packet, Queue, RxBatch, TxBatch, WaitHandle};
-use usertcp_frame::{Chain, Class, Frame, FramePool};
+use usertcp_frame::FramePool;
 
-/// Packets up to this many octets move to a small frame: acknowledgements, above all. The copy
-/// costs what taking another full frame would, and leaves the full one warm for the next packet.
-const SMALL_PACKET_OCTETS: usize = 128;
-/// A large frame less full than this gives its octets to full frames instead: it occupies 66 KiB
-/// for as long as they wait.
-const LARGE_WORTH_OCTETS: usize = FramePool::data_octets(Class::Large) / 4;
 /// More slices than this are gathered by a copy before they are written.
 const MOST_SLICES: usize = 40;
-/// Room for the longest packet there is, for when the pool has no frames to read into.
-const SCRATCH_OCTETS: usize = FramePool::data_octets(Class::Large);
 
 /// What a queue did, since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,9 +41,7 @@ pub struct TunStats {
 pub struct TunQueue {
     file: File,
     facts: DeviceFacts,
-    /// Kept between reads: most packets use neither up.
-    full: Option<Frame>,
-    large: Option<Frame>,
+    landing: Landing,
     scratch: Box<[u8]>,
     stats: TunStats,
 }
@@ -67,7 +58,7 @@ impl TunQueue {
     pub(super) fn new(file: File, facts: DeviceFacts) -> TunQueue {
         // Zeroed pages: no memory until it is used.
         let scratch = vec![0; SCRATCH_OCTETS].into_boxed_slice();
-        TunQueue { file, facts, full: None, large: None, scratch, stats: TunStats::default() }
+        TunQueue { file, facts, landing: Landing::default(), scratch, stats: TunStats::default() }
     }
     /// What the queue did.
     pub fn stats(&self) -> TunStats {
@@ -76,28 +67,22 @@ impl TunQueue {
 
     /// Reads one packet.
     fn receive_one(&mut self, pool: &FramePool) -> Result<Packet, Nothing> {
-        if self.full.is_none() {
-            self.full = pool.take(Class::Full, 0);
-        }
-        if self.large.is_none() {
-            self.large = pool.take(Class::Large, 0);
-        }
-        let (Some(full), Some(large)) = (&mut self.full, &mut self.large) else {
+        let Some([full, large]) = self.landing.prepare(pool) else {
             return self.receive_by_detour(pool);
         };
         let mut header = [0; HEADER_OCTETS];
-        let room = full.tailroom() + large.tailroom();
+        let room = full.len() + large.len();
         let read = self.file.read_vectored(&mut [
             IoSliceMut::new(&mut header),
-            IoSliceMut::new(full.spare_mut()),
-            IoSliceMut::new(large.spare_mut()),
+            IoSliceMut::new(full),
+            IoSliceMut::new(large),
         ]);
         let octets = self.octets_read(read, room)?;
         let Some(offload) = offload::decode(&header) else {
             self.stats.unreadable += 1;
             return Err(Nothing::Dropped);
         };
-        match self.gather(pool, octets) {
+        match self.landing.gather(pool, octets, &mut self.stats.tail_octets_copied) {
             Some(octets) => Ok(Packet { offload, octets }),
             None => {
                 self.stats.no_frame += 1;
@@ -124,37 +109,6 @@ impl TunQueue {
         Ok(octets)
     }
 
-    /// Makes a chain of the `octets` that lie in the full frame and, if they are more than that,
-    /// in the large one. What it does not need stays for the next packet.
-    fn gather(&mut self, pool: &FramePool, octets: usize) -> Option<Chain> {
-        if octets <= SMALL_PACKET_OCTETS
-            && let Some(mut small) = pool.take(Class::Small, 0)
-        {
-            let source = self.full.as_mut()?.spare_mut();
-            small.extend(source.get(..octets)?);
-            return Some(small.into_slice().into());
-        }
-        let mut full = self.full.take()?;
-        let tail = octets.saturating_sub(full.tailroom());
-        full.advance_len(octets);
-        let mut chain = Chain::from(full.into_slice());
-        if tail == 0 {
-            return Some(chain);
-        }
-        if tail < LARGE_WORTH_OCTETS {
-            let source = self.large.as_mut()?.spare_mut().get(..tail)?;
-            if let Some(copy) = copy_to_full_frames(pool, source) {
-                self.stats.tail_octets_copied += tail as u64;
-                chain.append(copy);
-                return Some(chain);
-            }
-        }
-        let mut large = self.large.take()?;
-        large.advance_len(tail);
-        chain.push_back(large.into_slice());
-        Some(chain)
-    }
-
     /// Reads one packet when the pool has not the frames to read into: small packets must come
     /// through even then, as an acknowledgement may be what frees memory.
     #[cold]
@@ -170,8 +124,7 @@ impl TunQueue {
         };
         self.stats.detours += 1;
         let source = self.scratch.get(..octets).unwrap_or_default();
-        let chain = copy_to_full_frames(pool, source).or_else(|| copy_to_reserve(pool, source));
-        match chain {
+        match copy_when_short(pool, source) {
             Some(octets) => Ok(Packet { offload, octets }),
             None => {
                 self.stats.no_frame += 1;
@@ -228,29 +181,6 @@ impl TunQueue {
         let octets = self.scratch.get(..count).unwrap_or_default();
         (&self.file).write_vectored(&[IoSlice::new(header), IoSlice::new(octets)])
     }
-}
-
-/// A copy in full frames, and a small one where the rest fits. `None`: the pool has not so many.
-fn copy_to_full_frames(pool: &FramePool, mut octets: &[u8]) -> Option<Chain> {
-    let mut chain = Chain::new();
-    while !octets.is_empty() {
-        let (part, rest) = octets.split_at(octets.len().min(FramePool::data_octets(Class::Full)));
-        chain.push_back(pool.copy_of(part, 0)?);
-        octets = rest;
-    }
-    Some(chain)
-}
-
-/// A copy in a frame of the reserve, of which half is left to segments we must send.
-fn copy_to_reserve(pool: &FramePool, octets: &[u8]) -> Option<Chain> {
-    let stats = pool.stats();
-    if octets.len() > FramePool::data_octets(Class::Small) || stats.reserve_out * 2 >= stats.reserve
-    {
-        return None;
-    }
-    let mut frame = pool.take_control(0)?;
-    frame.extend(octets);
-    Some(frame.into_slice().into())
 }
 
 impl Queue for TunQueue {

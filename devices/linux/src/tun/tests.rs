@@ -1,5 +1,6 @@
 //! Tests that need no device.
 use super::*;
+use crate::offload;
 use std::io;
 use usertcp_device::{ChecksumState, Gso, GsoKind, Offload};
 

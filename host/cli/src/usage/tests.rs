@@ -1,5 +1,5 @@
 use super::*;
-use crate::options::{Command, Congestion, Ecn};
+use crate::options::{Command, Congestion, DeviceKind, Ecn};
 use crate::plan::Plan;
 use std::time::Duration;
 
@@ -71,6 +71,21 @@ fn options_are_taken() {
 }
 
 #[test]
+fn devices_are_chosen_by_kind_and_name() {
+    let plan = |words: &str| Plan::from_options(cli(words).command.network().unwrap()).unwrap();
+    let tun = plan("serve --device tun:t3");
+    assert_eq!((tun.kind, tun.device.as_str()), (DeviceKind::Tun, "t3"));
+    assert_eq!(tun, plan("serve --dev t3"));
+    let packet = plan(
+        "services --device packet:eth0 --addr 10.9.0.2/24 --addr fd09::2/64 --gateway 10.9.0.1 \
+         --gateway fe80::1",
+    );
+    assert_eq!((packet.kind, packet.device.as_str()), (DeviceKind::Packet, "eth0"));
+    assert_eq!((packet.kernel.len(), packet.stack.len(), packet.gateways.len()), (0, 2, 2));
+    assert_eq!(packet.mtu, u16::MAX, "the interface's");
+}
+
+#[test]
 fn one_side_gives_the_other() {
     for (words, stack, kernel) in [
         ("serve --addr 10.9.0.2/24", "10.9.0.2/24", "10.9.0.1/24"),
@@ -106,6 +121,46 @@ fn every_error_says_what_and_what_to_do() {
             "serve --addr 10.77.0.2",
             "--addr 10.77.0.2: there is no prefix length",
             "write 10.77.0.2/24",
+        ),
+        (
+            "serve --device xtp:eth0",
+            "--device xtp:eth0: there is no kind of device \"xtp\"",
+            "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0",
+        ),
+        (
+            "serve --device eth0",
+            "--device eth0: that names no kind of device",
+            "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0",
+        ),
+        (
+            "serve --device packet:a/b",
+            "--device packet:a/b: no device can have that name",
+            "use 1 to 15 letters, digits, '-', '_' or '.', such as utcp1",
+        ),
+        (
+            "serve --device tun:t1 --dev t2",
+            "--device and --dev name two devices",
+            "give only --device; --dev NAME is --device tun:NAME",
+        ),
+        (
+            "serve --device packet:eth0",
+            "an Ethernet needs an address for the stack",
+            "give --addr ADDRESS/BITS: one of that network which no host has, this one included",
+        ),
+        (
+            "serve --device packet:eth0 --addr 10.9.0.2/24 --peer 10.9.0.1/24",
+            "--peer: on an Ethernet the kernel's addresses are its own affair",
+            "leave --peer out; --addr says which network the stack is on",
+        ),
+        (
+            "serve --device packet:eth0 --addr 10.9.0.2/24 --gateway 10.9.0.2",
+            "--gateway 10.9.0.2: that is the stack itself",
+            "give the address of a router of 10.9.0.2/24",
+        ),
+        (
+            "serve --gateway 10.9.0.1",
+            "--gateway: behind a TUN device is the kernel, and nobody else",
+            "leave --gateway out, or choose an Ethernet: --device packet:INTERFACE",
         ),
         ("serve --rate 10", "--rate 10: there is no unit", "write 10mbit or 10MB"),
         ("serve --cc bbr", "--cc bbr: there is no such choice", "use one of: reno, cubic"),

@@ -17,7 +17,7 @@ use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::{Offload, Packet};
 use usertcp_frame::{Chain, FramePool, Lent};
-use usertcp_stack::Shard;
+use usertcp_stack::{Shard, Steered};
 
 /// Packets a ring holds: several bursts of a device.
 const RING_PACKETS: usize = 1024;
@@ -48,6 +48,8 @@ pub(crate) struct Taken {
 
 /// A packet between two threads.
 struct Parcel {
+    /// As it came from the device, the header of its link included.
+    is_frame: bool,
     offload: Offload,
     octets: Octets,
 }
@@ -92,7 +94,7 @@ impl Port {
                 let Ok(parcel) = ring.pop() else { break };
                 taken.packets += 1;
                 match parcel.unpack(shard.pool()) {
-                    Some(packet) => shard.handle_steered(now, packet),
+                    Some(steered) => shard.handle_steered(now, steered),
                     None => shard.drop_steered(now),
                 }
             }
@@ -108,10 +110,10 @@ impl Port {
         O: Observer,
     {
         let mut any = false;
-        while let Some((owner, packet)) = shard.poll_elsewhere() {
+        while let Some((owner, steered)) = shard.poll_elsewhere() {
             any = true;
             let way = self.outward.get_mut(usize::from(owner)).and_then(Option::as_mut);
-            if !way.is_some_and(|way| way.send(packet)) {
+            if !way.is_some_and(|way| way.send(steered)) {
                 shard.drop_elsewhere(now);
             }
         }
@@ -123,9 +125,9 @@ impl Port {
 
 impl Way {
     /// Whether there was room.
-    fn send(&mut self, packet: Packet) -> bool {
+    fn send(&mut self, steered: Steered) -> bool {
         // Asked first: a packet that does not fit need not be lent.
-        let sent = !self.ring.is_full() && self.ring.push(Parcel::new(packet)).is_ok();
+        let sent = !self.ring.is_full() && self.ring.push(Parcel::new(steered)).is_ok();
         self.news |= sent;
         sent
     }
@@ -139,7 +141,11 @@ impl Way {
 }
 
 impl Parcel {
-    fn new(packet: Packet) -> Parcel {
+    fn new(steered: Steered) -> Parcel {
+        let (is_frame, packet) = match steered {
+            Steered::Frame(packet) => (true, packet),
+            Steered::Datagram(packet) => (false, packet),
+        };
         let Packet { offload, mut octets } = packet;
         let octets = match (octets.slice_count(), octets.pop_front()) {
             (1, Some(only)) => Octets::One(only.lend()),
@@ -148,11 +154,11 @@ impl Parcel {
                 Octets::More(first.into_iter().chain(rest).map(|slice| slice.lend()).collect())
             }
         };
-        Parcel { offload, octets }
+        Parcel { is_frame, offload, octets }
     }
 
     /// In frames of the shard it belongs to. `None`: it has none.
-    fn unpack(self, pool: &FramePool) -> Option<Packet> {
+    fn unpack(self, pool: &FramePool) -> Option<Steered> {
         let slices = match &self.octets {
             Octets::One(only) => std::slice::from_ref(only),
             Octets::More(slices) => slices,
@@ -161,7 +167,8 @@ impl Parcel {
         for slice in slices {
             octets.append(frames(pool, slice)?);
         }
-        Some(Packet { offload: self.offload, octets })
+        let packet = Packet { offload: self.offload, octets };
+        Some(if self.is_frame { Steered::Frame(packet) } else { Steered::Datagram(packet) })
     }
 }
 

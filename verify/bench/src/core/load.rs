@@ -1,38 +1,77 @@
 //! A client and a server application on two shards. Owns: what they do on each event.
 //! Must not know: how long they are let run, or what is made of the counts.
 
-use super::wire::{WireEnd, wire};
+use super::pattern::Pattern;
+use super::workload::Workload;
 use core::net::{IpAddr, Ipv4Addr};
 use std::time;
 use usertcp_base::{ConnId, Instant, Limits, ListenerId};
 use usertcp_cc::AnyController;
-use usertcp_device::DeviceFacts;
-use usertcp_frame::PoolConfig;
+use usertcp_device::{DeviceFacts, PipeEnd, pipe};
+use usertcp_frame::{Chain, Class, FrameSlice, PoolConfig};
 use usertcp_ip::Cidr;
 use usertcp_stack::{Connect, Listen, Profile, Read, Shard, ShardConfig, ShardEvent};
 
 /// What the two do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The client sends without end.
+    /// The client sends without end; every octet is copied in by the writer and out by the reader.
     Bulk,
+    /// The client sends frames of its own without end; the reader takes frames.
+    Lent,
     /// The client sends a message and waits for it to come back, again and again.
     Echo,
     /// The same once per connection; the server closes.
     Short,
 }
 
+impl Kind {
+    /// Whether it is about octets rather than messages.
+    pub fn is_bulk(self) -> bool {
+        matches!(self, Kind::Bulk | Kind::Lent)
+    }
+}
+
+/// How a load is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// What the shards take the time from.
+    pub clock: Clock,
+    /// Every octet is one of a pattern, and looked at where it arrives.
+    pub verify: bool,
+    /// Octets of each send and receive buffer; 0: they size themselves.
+    pub buffer_octets: u32,
+}
+
+/// What the shards take the time from.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The time since then.
+    Real(time::Instant),
+    /// What the work done would take, so that a slow observer does not make timers expire.
+    Virtual,
+}
+
 const PORT: u16 = 80;
 /// Octets of a message.
-pub const MESSAGE: usize = 64;
+const MESSAGE: usize = 64;
 /// Octets the application reads or writes at a time.
-const BUFFER: usize = 128 << 10;
+const BUFFER: usize = 64 << 10;
+/// Octets of a frame that is lent: full segments, so that few are cut.
+const LENT: usize = 45 * 1448;
+/// Messages under way at the same time at most: with more, the wait is longer than the least
+/// retransmission timeout.
+const UNDER_WAY: usize = 10_000;
+/// Connections from one address, of the some 64,000 its ports would allow.
+const PER_ADDRESS: u32 = 50_000;
+/// Packets on their way in one direction at most.
+const WIRE: usize = 1024;
 
 type TheShard = Shard<AnyController, ()>;
 
 struct End {
     shard: TheShard,
-    queue: WireEnd,
+    queue: PipeEnd,
 }
 
 /// Both, running.
@@ -41,9 +80,18 @@ pub struct Load {
     client: End,
     server: End,
     listener: ListenerId,
-    began: time::Instant,
+    profile: Profile<AnyController>,
+    clock: Clock,
     now: Instant,
+    steps: u64,
     buffer: Vec<u8>,
+    lent: Option<FrameSlice>,
+    pattern: Option<Pattern>,
+    /// Whether there are more connections than messages under way: then all of them are here, and
+    /// whose turn it is.
+    in_turns: bool,
+    clients: Vec<ConnId>,
+    next: usize,
     /// Octets the server read.
     pub octets: u64,
     /// Messages the client got back.
@@ -53,40 +101,73 @@ pub struct Load {
 }
 
 impl Load {
-    /// Two shards over a wire that is as `facts` say, and `connections` between them.
-    pub fn start(kind: Kind, connections: u32, facts: DeviceFacts) -> Result<Load, String> {
-        let (near, far) = wire(facts);
-        let client = End::new(1, facts, near)?;
-        let mut server = End::new(2, facts, far)?;
-        let profile = profile();
+    /// Two shards over a wire, and connections between them.
+    pub fn start(workload: &Workload, manner: Manner) -> Result<Load, String> {
+        let Workload { kind, connections, facts, .. } = *workload;
+        let (near, far) = pipe(facts, WIRE);
+        let client = End::new(1, connections, facts, near)?;
+        let mut server = End::new(0, connections, facts, far)?;
+        let mut profile = Profile::default();
+        profile.settings.no_delay = true;
+        profile.settings.send_buffer_octets = manner.buffer_octets;
+        profile.settings.receive_buffer_octets = manner.buffer_octets;
         let listen =
             Listen { local: None, port: Some(PORT), backlog: connections.max(1024), profile };
         let listener = server.shard.listen(&listen).map_err(|error| format!("{error:?}"))?;
+        let pattern = manner.verify.then(Pattern::default);
+        let lent = (kind == Kind::Lent).then(|| lent(&client.shard, pattern.as_ref()));
         let mut load = Load {
             kind,
             client,
             server,
             listener,
-            began: time::Instant::now(),
+            profile,
+            clock: manner.clock,
             now: Instant::ZERO,
+            steps: 0,
             buffer: vec![0x5A; BUFFER],
+            lent: lent.transpose()?,
+            pattern,
+            in_turns: connections as usize > UNDER_WAY,
+            clients: Vec::new(),
+            next: 0,
             octets: 0,
             messages: 0,
             problem: None,
         };
+        load.dial_all(connections)?;
+        Ok(load)
+    }
+
+    fn dial_all(&mut self, connections: u32) -> Result<(), String> {
         for opened in 0..connections {
-            load.connect();
+            self.connect(opened / PER_ADDRESS);
             if opened % 64 == 63 {
-                load.step();
+                self.step();
             }
         }
-        Ok(load)
+        if self.in_turns {
+            while self.clients.len() < connections as usize && self.problem.is_none() {
+                self.step();
+            }
+            for at in 0..UNDER_WAY {
+                self.next = at;
+                self.ask(self.clients[at]);
+            }
+        }
+        self.problem.clone().map_or(Ok(()), Err)
     }
 
     /// A turn of each.
     pub fn step(&mut self) {
-        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.now = Instant::from_micros(micros);
+        self.now = match self.clock {
+            Clock::Real(began) => {
+                Instant::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
+            }
+            // A packet takes half a microsecond; a turn without one is not for nothing either.
+            Clock::Virtual => Instant::from_micros(self.steps + self.packets() / 2),
+        };
+        self.steps += 1;
         let _ = self.client.shard.receive(self.now, &mut self.client.queue);
         while let Some(event) = self.client.shard.poll_event() {
             self.on_client(event);
@@ -111,17 +192,24 @@ impl Load {
         out(&self.client) + out(&self.server)
     }
 
+    /// Octets that were copied on both sides: in and out of frames, and inside the stack.
+    pub fn copied(&self) -> u64 {
+        let copied =
+            |end: &End| end.shard.pool().stats().octets_copied + end.shard.counters().octets_copied;
+        copied(&self.client) + copied(&self.server)
+    }
+
     fn fail(&mut self, what: String) {
         self.problem.get_or_insert(what);
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, address_index: u32) {
         let to = Connect {
-            remote: address(2),
+            remote: address(0, 0),
             remote_port: PORT,
-            local: None,
+            local: Some(address(1, address_index)),
             local_port: None,
-            profile: profile(),
+            profile: self.profile,
         };
         if let Err(error) = self.client.shard.connect(self.now, &to) {
             self.fail(format!("connecting: {error:?}"));
@@ -130,9 +218,17 @@ impl Load {
 
     fn on_client(&mut self, event: ShardEvent) {
         match event {
-            ShardEvent::Connected(conn) | ShardEvent::Writable(conn) => match self.kind {
+            ShardEvent::Connected(conn) => match self.kind {
                 Kind::Bulk => self.fill(conn),
+                Kind::Lent => self.lend(conn),
+                // Whose turn it is is seen when all are there.
+                Kind::Echo if self.in_turns => self.clients.push(conn),
                 Kind::Echo | Kind::Short => self.ask(conn),
+            },
+            ShardEvent::Writable(conn) => match self.kind {
+                Kind::Bulk => self.fill(conn),
+                Kind::Lent => self.lend(conn),
+                Kind::Echo | Kind::Short => {}
             },
             ShardEvent::Readable(conn) => self.on_answer(conn),
             ShardEvent::Closed { conn, reason } if self.kind != Kind::Short => {
@@ -144,19 +240,60 @@ impl Load {
 
     fn fill(&mut self, conn: ConnId) {
         loop {
-            match self.client.shard.write(self.now, conn, &self.buffer) {
+            let octets = match &self.pattern {
+                Some(pattern) => pattern.next(conn, BUFFER),
+                None => &self.buffer,
+            };
+            match self.client.shard.write(self.now, conn, octets) {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(taken) => {
+                    if let Some(pattern) = &mut self.pattern {
+                        pattern.sent(conn, taken);
+                    }
+                }
                 Err(error) => return self.fail(format!("writing: {error:?}")),
             }
         }
     }
 
+    fn lend(&mut self, conn: ConnId) {
+        let Some(frame) = &self.lent else { return };
+        loop {
+            let mut chain = Chain::default();
+            chain.push_back(frame.slice(..));
+            match self.client.shard.write_chain(self.now, conn, chain) {
+                Ok(()) => {}
+                Err(refused) => {
+                    if let Some(error) = refused.error {
+                        self.fail(format!("lending: {error:?}"));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
     fn ask(&mut self, conn: ConnId) {
-        match self.client.shard.write(self.now, conn, &self.buffer[..MESSAGE]) {
+        let octets = match &mut self.pattern {
+            Some(pattern) => {
+                pattern.sent(conn, MESSAGE);
+                pattern.last(conn, MESSAGE)
+            }
+            None => &self.buffer[..MESSAGE],
+        };
+        match self.client.shard.write(self.now, conn, octets) {
             Ok(MESSAGE) => {}
             other => self.fail(format!("asking: {other:?}")),
         }
+    }
+
+    /// The next request, by whoever's turn it is.
+    fn ask_again(&mut self, answered: ConnId) {
+        if !self.in_turns {
+            return self.ask(answered);
+        }
+        self.next = (self.next + 1) % self.clients.len();
+        self.ask(self.clients[self.next]);
     }
 
     fn on_answer(&mut self, conn: ConnId) {
@@ -164,16 +301,25 @@ impl Load {
         loop {
             match self.client.shard.read(self.now, conn, &mut message) {
                 Ok(Read::Data(MESSAGE)) => {
+                    let right =
+                        |pattern: &Pattern| pattern.last(conn, MESSAGE) == &message[..MESSAGE];
+                    if !self.pattern.as_ref().is_none_or(right) {
+                        return self.fail("a wrong answer".into());
+                    }
                     self.messages += 1;
                     if self.kind == Kind::Echo {
-                        self.ask(conn);
+                        self.ask_again(conn);
                     }
                 }
                 Ok(Read::Nothing) => return,
                 Ok(Read::End) if self.kind == Kind::Short => {
+                    if let Some(pattern) = &mut self.pattern {
+                        pattern.forget(conn);
+                    }
                     // The error case is a record that is gone already: nothing is left to close.
                     let _ = self.client.shard.close(self.now, conn);
-                    return self.connect();
+                    self.connect(0);
+                    return;
                 }
                 other => return self.fail(format!("an answer: {other:?}")),
             }
@@ -185,8 +331,43 @@ impl Load {
             ShardEvent::Accepted { .. } => {
                 self.server.shard.accept(self.listener);
             }
-            ShardEvent::Readable(conn) => self.serve(conn),
+            ShardEvent::Readable(conn) => match self.kind {
+                Kind::Bulk => self.drain(conn),
+                Kind::Lent => self.take(conn),
+                Kind::Echo | Kind::Short => self.serve(conn),
+            },
             _ => {}
+        }
+    }
+
+    fn drain(&mut self, conn: ConnId) {
+        loop {
+            match self.server.shard.read(self.now, conn, &mut self.buffer) {
+                Ok(Read::Data(octets)) => {
+                    self.octets += octets as u64;
+                    let arrived = &self.buffer[..octets];
+                    if !self.pattern.as_mut().is_none_or(|pattern| pattern.arrives(conn, arrived)) {
+                        return self.fail("wrong octets arrived".into());
+                    }
+                }
+                Ok(Read::Nothing | Read::End) => return,
+                Err(error) => return self.fail(format!("reading: {error:?}")),
+            }
+        }
+    }
+
+    fn take(&mut self, conn: ConnId) {
+        loop {
+            match self.server.shard.read_slice(self.now, conn) {
+                Ok(Read::Data(slice)) => {
+                    self.octets += slice.len() as u64;
+                    if !self.pattern.as_mut().is_none_or(|pattern| pattern.arrives(conn, &slice)) {
+                        return self.fail("wrong octets arrived".into());
+                    }
+                }
+                Ok(Read::Nothing | Read::End) => return,
+                Err(error) => return self.fail(format!("reading: {error:?}")),
+            }
         }
     }
 
@@ -195,9 +376,6 @@ impl Load {
             match self.server.shard.read(self.now, conn, &mut self.buffer) {
                 Ok(Read::Data(octets)) => {
                     self.octets += octets as u64;
-                    if self.kind == Kind::Bulk {
-                        continue;
-                    }
                     let written = self.server.shard.write(self.now, conn, &self.buffer[..octets]);
                     if written != Ok(octets) {
                         return self.fail(format!("answering: {written:?}"));
@@ -215,25 +393,43 @@ impl Load {
 }
 
 impl End {
-    fn new(host: u8, facts: DeviceFacts, queue: WireEnd) -> Result<End, String> {
-        let cidr = Cidr::new(address(host), 24).map_err(|error| format!("{error:?}"))?;
+    fn new(side: u8, connections: u32, facts: DeviceFacts, queue: PipeEnd) -> Result<End, String> {
+        let count = if side == 0 { 1 } else { connections.div_ceil(PER_ADDRESS) };
+        let cidr =
+            |index| Cidr::new(address(side, index), 16).map_err(|error| format!("{error:?}"));
+        let addresses = (0..count).map(cidr).collect::<Result<Vec<_>, _>>()?;
+        let default = Limits::default();
+        let limits = Limits {
+            embryo_source_share: 1,
+            connections: default.connections.max(connections + 10_000),
+            hot_connections: default.hot_connections.max(connections + 10_000),
+            ..default
+        };
         let config = ShardConfig {
-            limits: Limits { embryo_source_share: 1, ..Limits::default() },
+            limits,
             pool: PoolConfig { octets: 256 << 20, ..PoolConfig::default() },
             ports: 1024..=65_535,
-            ..ShardConfig::new(vec![cidr], [host; 32], facts)
+            checksum: usertcp_device_linux::checksum::engine(),
+            ..ShardConfig::new(addresses, [side + 1; 32], facts)
         };
         let shard = Shard::new(config, (), Instant::ZERO).map_err(|error| format!("{error:?}"))?;
         Ok(End { shard, queue })
     }
 }
 
-fn profile() -> Profile<AnyController> {
-    let mut profile = Profile::default();
-    profile.settings.no_delay = true;
-    profile
+fn address(side: u8, index: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 1 + side, 1 + index as u8))
 }
 
-fn address(host: u8) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))
+/// The frame that is lent again and again.
+fn lent(shard: &TheShard, pattern: Option<&Pattern>) -> Result<FrameSlice, String> {
+    let mut frame = shard.pool().take(Class::Large, 128).ok_or("no frame to lend")?;
+    let octets = match pattern {
+        Some(pattern) => pattern.first(LENT),
+        None => &[0x5A; LENT],
+    };
+    if frame.extend(octets) != LENT {
+        return Err("the frame to lend is too small".into());
+    }
+    Ok(frame.into_slice())
 }

@@ -1,18 +1,30 @@
-//! The global allocator, counted. Owns: live octets and blocks of this process's heap.
+//! The global allocator, counted. Owns: live octets and blocks that each thread has asked for.
 //! Must not know: who asks for memory.
+//!
+//! Each thread counts for itself, so that tests beside each other do not see each other's; what is
+//! freed on another thread than it came from is the other's loss, and may make its count negative.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::Cell;
 
 struct Counting;
-
-static OCTETS: AtomicUsize = AtomicUsize::new(0);
-static BLOCKS: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What the heap holds at one moment.
+#[derive(Clone, Copy)]
+struct Counts {
+    octets: usize,
+    blocks: usize,
+    allocations: usize,
+}
+
+thread_local! {
+    static COUNTS: Cell<Counts> =
+        const { Cell::new(Counts { octets: 0, blocks: 0, allocations: 0 }) };
+}
+
+/// What this thread's heap holds at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heap {
     /// Octets as they were asked for.
@@ -21,23 +33,38 @@ pub struct Heap {
     pub blocks: usize,
 }
 
-/// What the heap holds now.
+/// What this thread's heap holds now.
 pub fn heap() -> Heap {
-    Heap { octets: OCTETS.load(Relaxed), blocks: BLOCKS.load(Relaxed) }
+    let counts = COUNTS.get();
+    Heap { octets: counts.octets, blocks: counts.blocks }
+}
+
+/// How often this thread has asked for memory, growing included.
+pub fn allocations() -> usize {
+    COUNTS.get().allocations
 }
 
 fn add(octets: usize) {
-    OCTETS.fetch_add(octets, Relaxed);
-    BLOCKS.fetch_add(1, Relaxed);
+    let counts = COUNTS.get();
+    COUNTS.set(Counts {
+        octets: counts.octets.wrapping_add(octets),
+        blocks: counts.blocks.wrapping_add(1),
+        allocations: counts.allocations.wrapping_add(1),
+    });
 }
 
 fn subtract(octets: usize) {
-    OCTETS.fetch_sub(octets, Relaxed);
-    BLOCKS.fetch_sub(1, Relaxed);
+    let counts = COUNTS.get();
+    COUNTS.set(Counts {
+        octets: counts.octets.wrapping_sub(octets),
+        blocks: counts.blocks.wrapping_sub(1),
+        ..counts
+    });
 }
 
 // SAFETY: every call goes to the system's allocator with the caller's arguments unchanged, and its
-// answer comes back unchanged; counting touches no memory but two atomics.
+// answer comes back unchanged; counting touches no memory but a cell of this thread that needs neither
+// an allocation nor a destructor.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

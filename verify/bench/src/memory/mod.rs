@@ -8,7 +8,7 @@
 //! at the end of a chunk. What a shard holds is what the heap loses when it is dropped; frames are
 //! counted by the pool.
 
-mod counting;
+pub mod counting;
 mod pair;
 
 use crate::Outcome;
@@ -180,8 +180,7 @@ fn resident_each(count: u32) -> Result<f64, String> {
 mod tests {
     use super::*;
 
-    /// Other tests allocate meanwhile, so this is about what can be wrong by far; the promises are
-    /// kept by the command.
+    /// About what can be wrong by far: the promises are kept by the command, with more records.
     #[test]
     fn idle_records_hold_no_frames_and_no_allocations_of_their_own() {
         for case in &CASES {

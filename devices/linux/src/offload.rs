@@ -1,11 +1,11 @@
-//! The header in front of every packet of a TUN device.
+//! The header in front of every packet of a TUN device or packet socket.
 //! Owns: its ten octets, and what they mean as [`Offload`]. Must not know: reading, writing.
 //! Implements: virtio 1.2 §5.1.6 in its old form (no `num_buffers`, the host's byte order).
 
 use usertcp_device::{ChecksumState, Gso, GsoKind, Offload};
 
 /// Octets of the header.
-pub(super) const HEADER_OCTETS: usize = 10;
+pub(crate) const HEADER_OCTETS: usize = 10;
 
 const NEEDS_CHECKSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
@@ -17,7 +17,7 @@ const GSO_ECN: u8 = 0x80;
 /// The header of a packet received. `None`: a super-packet of a kind we never agreed to.
 ///
 /// A checksum the kernel left unfinished counts as verified: those octets never crossed a wire.
-pub(super) fn decode(header: &[u8; HEADER_OCTETS]) -> Option<Offload> {
+pub(crate) fn decode(header: &[u8; HEADER_OCTETS]) -> Option<Offload> {
     let [flags, gso_type, h0, h1, s0, s1, ..] = *header;
     let segment_octets = u16::from_ne_bytes([s0, s1]);
     let kind = match gso_type & !GSO_ECN {
@@ -35,7 +35,7 @@ pub(super) fn decode(header: &[u8; HEADER_OCTETS]) -> Option<Offload> {
 }
 
 /// The header of a packet to send, of which `first` are the first octets.
-pub(super) fn encode(offload: &Offload, first: &[u8]) -> [u8; HEADER_OCTETS] {
+pub(crate) fn encode(offload: &Offload, first: &[u8]) -> [u8; HEADER_OCTETS] {
     let (flags, start, offset) = match offload.checksum {
         ChecksumState::Partial { start, offset } => (NEEDS_CHECKSUM, start, offset),
         ChecksumState::Unverified | ChecksumState::Verified => (0, 0, 0),
