@@ -5,10 +5,12 @@
 use super::error::OpenError;
 use super::filter;
 use super::queue::PacketQueue;
-use super::sys::{self, Membership};
+use super::sys::{self, Membership, Spread};
+use crate::steer;
 use crate::tun::address::Netlink;
 use std::fs::File;
 use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 use usertcp_device::{Device, DeviceFacts, Medium, QueueHandle, SteerRule};
 
 /// ARPHRD_ETHER.
@@ -105,8 +107,14 @@ impl Device for PacketConfig {
     type Error = OpenError;
 
     /// As [`Packet::open`], with as many sockets as there are shards, whatever [`PacketConfig::queues`] says.
+    /// The kernel leads flows by the rule where it takes a program for that, and else by its own hash.
     fn open(self, rule: &SteerRule) -> Result<Vec<PacketHandle>, OpenError> {
-        Ok(Packet::open(&self.queues(rule.shards()))?.handles)
+        let program = match rule.shards() {
+            1 => None,
+            // Without it the shards pass on what is another's.
+            _ => steer::load(&steer::program(rule)).ok(),
+        };
+        Ok(Packet::open_with(&self.queues(rule.shards()), program.as_ref())?.handles)
     }
 }
 
@@ -116,6 +124,11 @@ impl Packet {
     /// # Errors
     /// See [`OpenError`]; each tells what to do.
     pub fn open(config: &PacketConfig) -> Result<Packet, OpenError> {
+        Packet::open_with(config, None)
+    }
+
+    /// The same with flows spread by `program`.
+    fn open_with(config: &PacketConfig, program: Option<&OwnedFd>) -> Result<Packet, OpenError> {
         if !(1..=256).contains(&config.queues) {
             return Err(OpenError::BadConfig { what: "the number of queues: 1 to 256" });
         }
@@ -135,14 +148,22 @@ impl Packet {
         let mut sockets = Vec::with_capacity(usize::from(config.queues));
         let mut facts = None;
         let mut group = None;
+        let spread = if program.is_some() { Spread::Program } else { Spread::Hash };
         for _ in 0..config.queues {
             let (socket, mac, mtu) = open_one(config, index)?;
             facts = Some(DeviceFacts::offloading(Medium::Ethernet { mac }, mtu));
             if config.queues > 1 {
-                let spread = |error| OpenError::system("spread flows over sockets", error);
-                match group {
-                    None => group = Some(sys::begin_fanout(&socket).map_err(spread)?),
-                    Some(group) => sys::join_fanout(&socket, group).map_err(spread)?,
+                let failed = |error| OpenError::system("spread flows over sockets", error);
+                match (group, program) {
+                    (None, program) => {
+                        group = Some(sys::begin_fanout(&socket, spread).map_err(failed)?);
+                        if let Some(program) = program {
+                            sys::set_spread(&socket, program).map_err(failed)?;
+                        }
+                    }
+                    (Some(group), _) => {
+                        sys::join_fanout(&socket, group, spread).map_err(failed)?;
+                    }
                 }
             }
             sockets.push(socket);

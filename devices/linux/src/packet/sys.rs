@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Messages in one call, at most.
 pub(super) const MOST_MESSAGES: usize = 16;
@@ -21,7 +21,9 @@ const PACKET_VNET_HDR: libc::c_int = 15;
 const PACKET_FANOUT: libc::c_int = 18;
 const PACKET_QDISC_BYPASS: libc::c_int = 20;
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
-const FANOUT_HASH_DEFRAG: u32 = 0x8000;
+const PACKET_FANOUT_DATA: libc::c_int = 22;
+const FANOUT_EBPF: u32 = 7;
+const FANOUT_DEFRAG: u32 = 0x8000;
 const FANOUT_UNIQUE_ID: u32 = 0x2000;
 const SIOCGIFMTU: libc::c_ulong = 0x8921;
 const SIOCGIFFLAGS: libc::c_ulong = 0x8913;
@@ -174,10 +176,25 @@ pub(super) fn join(socket: &File, index: u32, membership: Membership) -> io::Res
     set(socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
-/// Makes the first of several sockets the beginning of a group over which flows are spread by a
-/// hash; the group's number.
-pub(super) fn begin_fanout(socket: &File) -> io::Result<u16> {
-    let wanted = (FANOUT_HASH_DEFRAG | FANOUT_UNIQUE_ID) << 16;
+/// How flows are spread over sockets: both put datagrams together first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Spread {
+    /// By the kernel's hash.
+    Hash,
+    /// By a program.
+    Program,
+}
+
+impl Spread {
+    fn bits(self) -> u32 {
+        FANOUT_DEFRAG | if self == Spread::Program { FANOUT_EBPF } else { 0 }
+    }
+}
+
+/// Makes the first of several sockets the beginning of a group over which flows are spread; the
+/// group's number.
+pub(super) fn begin_fanout(socket: &File, spread: Spread) -> io::Result<u16> {
+    let wanted = (spread.bits() | FANOUT_UNIQUE_ID) << 16;
     set(socket, libc::SOL_PACKET, PACKET_FANOUT, &wanted)?;
     let mut got = 0u32;
     get(socket, PACKET_FANOUT, &mut got)?;
@@ -186,9 +203,15 @@ pub(super) fn begin_fanout(socket: &File) -> io::Result<u16> {
 }
 
 /// Makes a socket one more of the group.
-pub(super) fn join_fanout(socket: &File, group: u16) -> io::Result<()> {
-    let wanted = FANOUT_HASH_DEFRAG << 16 | u32::from(group);
+pub(super) fn join_fanout(socket: &File, group: u16, spread: Spread) -> io::Result<()> {
+    let wanted = spread.bits() << 16 | u32::from(group);
     set(socket, libc::SOL_PACKET, PACKET_FANOUT, &wanted)
+}
+
+/// Has the group spread packets by `program`, which the kernel keeps: it tells which socket, counted in
+/// the order they joined.
+pub(super) fn set_spread(socket: &File, program: &OwnedFd) -> io::Result<()> {
+    set(socket, libc::SOL_PACKET, PACKET_FANOUT_DATA, &program.as_raw_fd())
 }
 
 /// Packets that found no room since the last call.

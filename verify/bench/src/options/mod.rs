@@ -44,6 +44,8 @@ instructions   of each request, packet and connection, by callgrind; needs valgr
   --only REGEX     --json FILE     --top N   the functions that cost most          [0]
 
 micro    nanoseconds of checksums, frames, headers
+
+shards   the request rate of one shard and of several, in turn; `shards help` lists its options
 ";
 
 /// What to do.
