@@ -98,6 +98,12 @@ impl Frame {
         self.end += count as u32;
         count
     }
+    /// Octets from the start of [`FramePool::region`](crate::FramePool::region) to the frame's
+    /// first data octet, headroom included.
+    #[inline]
+    pub fn region_offset(&self) -> usize {
+        self.handle.region_offset()
+    }
     /// Octets of memory the frame takes, header included.
     pub fn charge(&self) -> u32 {
         self.handle.kind().octets() as u32

@@ -125,6 +125,24 @@ impl FramePool {
         class.kind().capacity() as usize
     }
 
+    /// Octets of memory a frame of `class` takes. Frames of a class never overlap and lie at
+    /// multiples of this in their block, and blocks are a multiple of it: so
+    /// [`Frame::region_offset`] divided by it tells frames of one class apart.
+    pub const fn frame_octets(class: Class) -> usize {
+        class.kind().octets()
+    }
+
+    /// The memory all frames lie in, page-aligned, for a device that hands frames to a kernel or
+    /// to hardware: it can be registered once, and frames named by their
+    /// [`Frame::region_offset`].
+    ///
+    /// Reading or writing through it is unsafe code, whoever does it, and sound only so: a handle
+    /// of this pool is kept as long; written is what is held as a [`Frame`], and nobody looks at
+    /// its octets meanwhile; read is what is held as a [`FrameSlice`].
+    pub fn region(&self) -> core::ptr::NonNull<[u8]> {
+        self.raw.region()
+    }
+
     /// The figures now.
     pub fn stats(&self) -> PoolStats {
         let blocks = self.raw.blocks();

@@ -13,6 +13,10 @@
 //!    zero), `home`, which never changes, and the octets its own reference covers.
 //!    At home, on a shelf or in a block, `returned` is zero: nobody has a reference to give up.
 //! 4. The pool is freed by whoever takes away its last reference: see `close`.
+//! 5. `Pool::region` tells where the region is, for a device whose kernel or hardware reads and
+//!    writes frames by itself. Whoever makes that happen does so by unsafe code of their own, and
+//!    answers for it: written are frames held as `Frame` and not looked at meanwhile, read are
+//!    octets held as a slice, and a handle of the pool is kept for as long.
 #![allow(unsafe_code)]
 
 use crate::blocks::{BLOCK_OCTETS, Blocks, HEADER_OCTETS, Kind, MOST_BLOCKS, Place};
@@ -186,6 +190,11 @@ impl Pool {
     pub(crate) fn is(&self, other: &Pool) -> bool {
         self.0 == other.0
     }
+    /// Where all frames lie (rule 5).
+    pub(crate) fn region(&self) -> NonNull<[u8]> {
+        let core = self.core();
+        NonNull::slice_from_raw_parts(core.base, core.blocks.budget_octets())
+    }
 }
 
 impl Clone for Pool {
@@ -331,6 +340,16 @@ impl Handle {
     #[inline]
     pub(crate) fn is(&self, other: &Handle) -> bool {
         self.0 == other.0
+    }
+    /// Whether the frame is one of `pool`.
+    #[inline]
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
+        self.header().home == pool.0
+    }
+    /// Octets from the start of the region to the first data octet.
+    #[inline]
+    pub(crate) fn region_offset(&self) -> usize {
+        self.header().place.octet_offset() + HEADER_OCTETS
     }
     /// The pool's count of octets copied, made larger.
     #[inline]

@@ -135,6 +135,17 @@ impl FrameSlice {
         Lent::new(self.handle.lend(self.offset, end))
     }
 
+    /// Whether its frame is one of `pool`.
+    #[inline]
+    pub fn is_of(&self, pool: &FramePool) -> bool {
+        self.handle.is_of(pool.raw())
+    }
+    /// Octets from the start of the [`region`](FramePool::region) of the frame's pool to the
+    /// first octet of the slice.
+    #[inline]
+    pub fn region_offset(&self) -> usize {
+        self.handle.region_offset() + self.offset as usize
+    }
     /// Whether both are of one frame.
     #[inline]
     pub fn shares_frame(&self, other: &FrameSlice) -> bool {

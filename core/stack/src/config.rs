@@ -38,10 +38,10 @@ pub struct ShardConfig {
     pub receive_batch: u16,
     /// Packets that wait for the device.
     pub transmit_batch: u16,
-    /// Its place among several shards of one stack; `None`: it is the only one.
-    pub seat: Option<Seat>,
     /// How checksums of long payloads are computed.
     pub checksum: checksum::Engine,
+    /// Its place among several shards of one stack; `None`: it is the only one.
+    pub seat: Option<Seat>,
 }
 
 impl ShardConfig {
@@ -57,8 +57,8 @@ impl ShardConfig {
             device,
             receive_batch: 256,
             transmit_batch: 256,
-            seat: None,
             checksum: checksum::Engine::PORTABLE,
+            seat: None,
         }
     }
 }

@@ -115,6 +115,11 @@ impl<C: CongestionController> Tcb<C> {
         self.receiver.renege()
     }
 
+    /// Whether a read would find something: octets, or the end.
+    pub fn is_readable(&self) -> bool {
+        self.receiver.queued() > 0 || self.halves.recv() == RecvHalf::Closed
+    }
+
     /// Octets that can be read now.
     pub fn readable_octets(&self) -> u32 {
         self.receiver.queued()

@@ -3,7 +3,10 @@
 
 use crate::batch::{RxBatch, TxBatch};
 use crate::steer::SteerRule;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
 use usertcp_frame::FramePool;
 
 /// What packets begin with.
@@ -62,10 +65,45 @@ impl DeviceFacts {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WaitHandle(pub i32);
 
+/// Why a queue cannot work with the memory it was given; displayed as the device tells it.
+#[derive(Debug)]
+pub struct BindError(Box<dyn Error + Send + Sync>);
+
+impl BindError {
+    /// With the device's own error inside.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> BindError {
+        BindError(Box::new(error))
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
 /// One queue of a device, used by one thread. It never blocks.
 pub trait Queue {
     /// What the device can do.
     fn facts(&self) -> DeviceFacts;
+
+    /// Agrees on the memory packets lie in, once, before the first packet: `pool` is the one that
+    /// [`Queue::receive`] will be given. A device that reads and writes frames by itself
+    /// registers the pool's region here, and moves no packet before; for others there is nothing
+    /// to do.
+    ///
+    /// # Errors
+    /// The device cannot work with this memory.
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        let _ = pool;
+        Ok(())
+    }
 
     /// Puts packets that wait into `into`, in frames of `pool`, until either is used up. How many.
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize;
@@ -103,9 +141,12 @@ pub trait QueueHandle: Send + 'static {
     fn into_queue(self) -> Self::Queue;
 }
 
-impl<Q: Queue + ?Sized> Queue for alloc::boxed::Box<Q> {
+impl<Q: Queue + ?Sized> Queue for Box<Q> {
     fn facts(&self) -> DeviceFacts {
         (**self).facts()
+    }
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        (**self).bind(pool)
     }
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
         (**self).receive(pool, into)

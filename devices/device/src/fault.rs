@@ -2,7 +2,7 @@
 //! Owns: what happens to which packet, by a generator that repeats itself for the same seed.
 //! Must not know: time; delay is the simulator's.
 
-use crate::api::{DeviceFacts, Queue, WaitHandle};
+use crate::api::{BindError, DeviceFacts, Queue, WaitHandle};
 use crate::batch::{RxBatch, TxBatch};
 use usertcp_base::Prng;
 use usertcp_frame::{ChecksumState, Class, FramePool, Packet};
@@ -172,6 +172,10 @@ impl<Q: Queue> Fault<Q> {
 impl<Q: Queue> Queue for Fault<Q> {
     fn facts(&self) -> DeviceFacts {
         self.inner.facts()
+    }
+
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        self.inner.bind(pool)
     }
 
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {

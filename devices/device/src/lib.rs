@@ -18,7 +18,7 @@ mod pcap;
 mod pipe;
 mod steer;
 
-pub use api::{Device, DeviceFacts, Medium, Queue, QueueHandle, WaitHandle};
+pub use api::{BindError, Device, DeviceFacts, Medium, Queue, QueueHandle, WaitHandle};
 pub use batch::{RxBatch, TxBatch};
 pub use fault::{Fault, FaultConfig, FaultStats, Faults, PATIENCE_CALLS};
 pub use pcap::Pcap;

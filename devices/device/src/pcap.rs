@@ -3,7 +3,7 @@
 //! Implements: draft-ietf-opsawg-pcapng §4.1 (section header), §4.2 (interface description), §4.3
 //! (enhanced packet).
 
-use crate::api::{DeviceFacts, Medium, Queue, WaitHandle};
+use crate::api::{BindError, DeviceFacts, Medium, Queue, WaitHandle};
 use crate::batch::{RxBatch, TxBatch};
 use alloc::vec::Vec;
 use usertcp_base::Instant;
@@ -64,6 +64,10 @@ impl<Q: Queue, S: FnMut(&[u8])> Pcap<Q, S> {
 impl<Q: Queue, S: FnMut(&[u8])> Queue for Pcap<Q, S> {
     fn facts(&self) -> DeviceFacts {
         self.inner.facts()
+    }
+
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        self.inner.bind(pool)
     }
 
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {

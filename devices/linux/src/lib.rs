@@ -10,3 +10,4 @@ mod offload;
 pub mod packet;
 mod steer;
 pub mod tun;
+pub mod xdp;

@@ -134,8 +134,8 @@ pub struct ConnectArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct NetworkArgs {
-    /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET)
-    /// [default: tun:utcp0]
+    /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET), or
+    /// xdp:INTERFACE[:QUEUE], the same past the kernel (AF_XDP) [default: tun:utcp0]
     #[arg(long, value_name = "KIND:NAME", value_parser = DeviceChoice::parse)]
     pub device: Option<DeviceChoice>,
     /// The same as --device tun:NAME
@@ -215,6 +215,8 @@ pub enum DeviceKind {
     Tun,
     /// Packet sockets on an Ethernet interface
     Packet,
+    /// AF_XDP sockets on an Ethernet interface
+    Xdp,
 }
 
 /// A device as it is asked for.
@@ -224,24 +226,39 @@ pub struct DeviceChoice {
     pub kind: DeviceKind,
     /// Its name.
     pub name: String,
+    /// Which of its receive queues (AF_XDP only).
+    pub queue: u32,
 }
+
+/// The highest number of a receive queue.
+const MOST_QUEUE: u32 = 65_535;
 
 impl DeviceChoice {
     /// Reads `KIND:NAME`.
     pub fn parse(text: &str) -> Result<DeviceChoice, Fault> {
-        const REMEDY: &str = "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0";
+        const REMEDY: &str =
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0";
         let (kind, name) = text
             .split_once(':')
             .ok_or_else(|| Fault::usage("that names no kind of device", REMEDY))?;
         let kind = match kind {
             "tun" => DeviceKind::Tun,
             "packet" => DeviceKind::Packet,
+            "xdp" => DeviceKind::Xdp,
             _ => {
                 let what = format!("there is no kind of device \"{kind}\"");
                 return Err(Fault::usage(what, REMEDY));
             }
         };
-        Ok(DeviceChoice { kind, name: parse_device(name)? })
+        let (name, queue) = match name.split_once(':') {
+            Some((name, queue)) if kind == DeviceKind::Xdp => {
+                let queue = queue.parse().ok().filter(|queue| *queue <= MOST_QUEUE);
+                let what = "the queue is a number up to 65535";
+                (name, queue.ok_or_else(|| Fault::usage(what, REMEDY))?)
+            }
+            _ => (name, 0),
+        };
+        Ok(DeviceChoice { kind, name: parse_device(name)?, queue })
     }
 }
 

@@ -15,7 +15,7 @@ use usertcp::{
     Algorithm, Builder, ConnectOptions, EcnMode, FastOpenListen, Handler, ListenOptions, Settings,
     Stack, TcpListener, TcpStream, TunConfig,
 };
-use usertcp::{DeviceFacts, Medium, PacketConfig};
+use usertcp::{DeviceFacts, Medium, PacketConfig, XdpConfig};
 use usertcp::{Limits, memory};
 
 /// A running stack of ours, and the one at the other end of the pipe when there is no device.
@@ -74,8 +74,10 @@ impl OwnNetwork {
         face: Face<R>,
         fallback: Fallback,
     ) -> Result<OwnNetwork, Fault> {
-        if plan.kind == DeviceKind::Packet {
-            return OwnNetwork::over_packet(plan, face);
+        match plan.kind {
+            DeviceKind::Packet => return OwnNetwork::over_packet(plan, face),
+            DeviceKind::Xdp => return OwnNetwork::over_xdp(plan, face),
+            DeviceKind::Tun => {}
         }
         let tun = TunConfig {
             name: plan.device.clone(),
@@ -111,6 +113,34 @@ impl OwnNetwork {
         }
         let stack = launch(builder, face).map_err(|error| start_fault(plan, &error))?;
         let setup = packet_setup(plan, stack.device());
+        Ok(OwnNetwork::over(stack, None, setup))
+    }
+
+    fn over_xdp<R: Recipe>(plan: &Plan, face: Face<R>) -> Result<OwnNetwork, Fault> {
+        let config = XdpConfig {
+            interface: plan.device.clone(),
+            first_queue: plan.queue,
+            mtu: plan.mtu,
+            ..XdpConfig::default()
+        };
+        let told = config.told.clone();
+        let mut builder = describe(plan)?.xdp(config);
+        for gateway in &plan.gateways {
+            builder = builder.gateway(*gateway);
+        }
+        let stack = launch(builder, face).map_err(|error| start_fault(plan, &error))?;
+        let mut setup = packet_setup(plan, stack.device());
+        setup.summary = format!("AF_XDP {}, mtu {}", plan.device, stack.device().mtu);
+        let mode = told.get();
+        let how = mode.map_or(String::new(), |mode| format!("; {mode}"));
+        let summary = format!("{}, queue {}{how}", setup.summary, plan.queue);
+        setup.steps.splice(..1, [Step::new("device", summary)]);
+        if mode.is_some_and(|mode| !mode.native) {
+            setup.notice = Some(
+                "the driver runs no XDP programs: large packets of senders on this machine are lost"
+                    .into(),
+            );
+        }
         Ok(OwnNetwork::over(stack, None, setup))
     }
 

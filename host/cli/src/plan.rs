@@ -15,6 +15,8 @@ pub struct Plan {
     pub kind: DeviceKind,
     /// Name of the device.
     pub device: String,
+    /// Which of its receive queues, with AF_XDP.
+    pub queue: u32,
     /// The stack's addresses.
     pub stack: Vec<Cidr>,
     /// The kernel's addresses on the device; none on an Ethernet.
@@ -46,7 +48,7 @@ pub struct Plan {
 impl Plan {
     /// The plan the options describe, or why there is none.
     pub fn from_options(options: &NetworkArgs) -> Result<Plan, Fault> {
-        let DeviceChoice { kind, name } = device(options)?;
+        let DeviceChoice { kind, name, queue } = device(options)?;
         let (stack, kernel) = match kind {
             DeviceKind::Tun if !options.gateway.is_empty() => {
                 return Err(Fault::usage(
@@ -55,11 +57,11 @@ impl Plan {
                 ));
             }
             DeviceKind::Tun => addresses(&options.addr, &options.peer)?,
-            DeviceKind::Packet => (on_ethernet(options)?, Vec::new()),
+            DeviceKind::Packet | DeviceKind::Xdp => (on_ethernet(options)?, Vec::new()),
         };
         let mtu = options.mtu.unwrap_or(match kind {
             DeviceKind::Tun => 1500,
-            DeviceKind::Packet => u16::MAX,
+            DeviceKind::Packet | DeviceKind::Xdp => u16::MAX,
         });
         if mtu < 1280 && stack.iter().any(|cidr| cidr.address.is_ipv6()) {
             return Err(Fault::usage(
@@ -70,6 +72,7 @@ impl Plan {
         Ok(Plan {
             kind,
             device: name,
+            queue,
             stack,
             kernel,
             gateways: options.gateway.clone(),
@@ -97,7 +100,7 @@ fn device(options: &NetworkArgs) -> Result<DeviceChoice, Fault> {
         (Some(choice), None) => Ok(choice.clone()),
         (None, dev) => {
             let name = dev.clone().unwrap_or_else(|| "utcp0".into());
-            Ok(DeviceChoice { kind: DeviceKind::Tun, name })
+            Ok(DeviceChoice { kind: DeviceKind::Tun, name, queue: 0 })
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
+use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
@@ -20,9 +21,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
+use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
+use usertcp_device_linux::checksum;
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
+use usertcp_device_linux::xdp::{Take, XdpConfig};
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
@@ -30,12 +33,14 @@ use usertcp_tcp::Settings;
 
 /// Makes a queue of the device, on its shard's thread.
 type MakeQueue = Box<dyn FnOnce() -> io::Result<Box<dyn Queue>> + Send>;
-/// Opens the device for a stack of these addresses: a queue for each shard.
-type OpenQueues = Box<dyn FnOnce(&SteerRule, &[Cidr]) -> io::Result<Vec<MakeQueue>> + Send>;
+/// Opens the device: a queue for each shard.
+type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Send>;
 
 /// Where packets come from and go to.
 enum Source {
     None,
+    Packet(PacketConfig),
+    Xdp(XdpConfig),
     Memory(Vec<ThreadPipe>),
     Queue(MakeQueue),
     Device(OpenQueues),
@@ -47,6 +52,16 @@ enum Observers<O> {
     One(O),
     /// One for each shard.
     Each(Box<dyn Fn(usize) -> O + Send>),
+}
+
+/// What a local stack is made of.
+#[cfg(feature = "local")]
+pub(crate) struct Local {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) clock: crate::runtime::clock::Clock,
+    pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
+    pub(crate) device: DeviceFacts,
+    pub(crate) manners: Manners,
 }
 
 /// Describes a stack. Everything but a device and an address has a default.
@@ -122,14 +137,6 @@ where
         self
     }
 
-    /// On an Ethernet: who carries packets to other networks than those of the stack's addresses. The
-    /// first of each family counts.
-    #[must_use]
-    pub fn gateway(mut self, gateway: IpAddr) -> Self {
-        self.gateways.push(gateway);
-        self
-    }
-
     /// Runs over a TUN interface, where the kernel's own programs are the peers. Its `addresses`
     /// are the kernel's side. Each shard has a queue, whatever its `queues` says.
     #[must_use]
@@ -144,7 +151,15 @@ where
         D: Device + Send + 'static,
         io::Error: From<D::Error>,
     {
-        self.device = Source::Device(Box::new(move |rule, _| queues_of(device, rule)));
+        self.device = Source::Device(Box::new(move |rule| queues_of(device, rule)));
+        self
+    }
+
+    /// On an Ethernet: who carries packets to other networks than those of the stack's addresses. The
+    /// first of each family counts.
+    #[must_use]
+    pub fn gateway(mut self, gateway: IpAddr) -> Self {
+        self.gateways.push(gateway);
         self
     }
 
@@ -152,13 +167,18 @@ where
     /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
     /// must be none of the kernel's. Each shard has a socket, whatever its `queues` says.
     #[must_use]
-    pub fn packet(mut self, mut config: PacketConfig) -> Self {
-        self.device = Source::Device(Box::new(move |rule, addresses| {
-            if config.addresses.is_empty() {
-                config.addresses = addresses.iter().map(Cidr::address).collect();
-            }
-            queues_of(config, rule)
-        }));
+    pub fn packet(mut self, config: PacketConfig) -> Self {
+        self.device = Source::Packet(config);
+        self
+    }
+
+    /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
+    /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
+    /// stack's addresses, which must not be the kernel's. Each shard has a queue of the interface, from
+    /// `first_queue` on. The packet memory is registered with the kernel, and takes its room at once.
+    #[must_use]
+    pub fn xdp(mut self, config: XdpConfig) -> Self {
+        self.device = Source::Xdp(config);
         self
     }
 
@@ -415,12 +435,50 @@ where
         self.launch(controls, hubs, move |index, _| Ok(make(index)))
     }
 
+    /// Makes the stack for tasks of this thread: inside of a current-thread Tokio runtime whose I/O is
+    /// enabled. The driver is to be spawned there (`tokio::task::spawn_local`).
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    ///
+    /// # Panics
+    /// Outside of a runtime, as Tokio's sockets do.
+    #[cfg(feature = "local")]
+    pub fn start_local(self) -> io::Result<(crate::LocalStack, crate::LocalDriver)> {
+        if self.shards > 1 {
+            return Err(missing("a local stack is one shard: start one in each thread"));
+        }
+        let manners = self.manners();
+        let controls = launch::controls(1)?;
+        let mut seats = self.seats(controls, vec![None], |_, _| Ok(()))?;
+        let seat = seats.pop().ok_or_else(|| missing("a stack has 1 to 256 shards"))?;
+        let Parts { engine, device, .. } = (seat.make)(&seat.control)?;
+        let Control { clock, doorbell, .. } = &*seat.control;
+        let (clock, doorbell) = (*clock, Arc::clone(doorbell));
+        crate::LocalStack::start(Local { engine, clock, doorbell, device, manners })
+    }
+
+    fn manners(&self) -> Manners {
+        Manners { busy_poll: self.busy_poll, linger: self.linger }
+    }
+
     fn launch<H: Handler>(
         self,
         controls: Vec<Arc<Control>>,
         hubs: Vec<Option<Arc<Hub>>>,
         handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
     ) -> io::Result<Stack> {
+        let manners = self.manners();
+        launch::launch(self.seats(controls, hubs, handler)?, manners)
+    }
+
+    /// What each shard is to be made of, on its own thread.
+    fn seats<H: 'static>(
+        self,
+        controls: Vec<Arc<Control>>,
+        hubs: Vec<Option<Arc<Hub>>>,
+        handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
+    ) -> io::Result<Vec<Seat<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>>> {
         if self.addresses.is_empty() {
             return Err(missing("a stack needs at least one address"));
         }
@@ -431,9 +489,8 @@ where
             Some(seed) => seed,
             None => entropy()?,
         };
-        let manners = Manners { busy_poll: self.busy_poll, linger: self.linger };
         let plan = Plan::new(seed, self.shards, &self.limits, &self.memory)?;
-        let queues = open(self.device, &plan.rule, &self.addresses, &controls)?;
+        let queues = open(self.device, &self.addresses, &plan.rule, &controls)?;
         let ports = match self.shards {
             1 => vec![None],
             _ => {
@@ -443,26 +500,27 @@ where
         };
         let mut observers = observers_of(self.observers, self.shards)?.into_iter();
         let handler = Arc::new(handler);
-        let (keys, profile, pinned) = (self.auth, self.profile, self.pin);
+        let (addresses, gateways, keys, profile, pinned) =
+            (self.addresses, self.gateways, self.auth, self.profile, self.pin);
         let mut seats = Vec::new();
         let rings = queues.into_iter().zip(ports);
         for (index, ((control, hub), (queue, port))) in
             controls.into_iter().zip(hubs).zip(rings).enumerate()
         {
             let observer = observers.next().ok_or_else(|| missing("an observer for each shard"))?;
-            let (mut config, fast_open) = plan.of(index, self.addresses.clone());
-            config.gateways = self.gateways.clone();
-            let (keys, handler) = (keys.clone(), Arc::clone(&handler));
+            let (config, fast_open) = plan.of(index, addresses.clone());
+            let (keys, handler, gateways) = (keys.clone(), Arc::clone(&handler), gateways.clone());
             let make = move |control: &Control| {
                 if pinned {
                     pin(index)?;
                 }
-                let queue = queue()?;
+                let mut queue = queue()?;
                 let device = queue.facts();
-                let checksum = usertcp_device_linux::checksum::engine();
-                let config = ShardConfig { device, checksum, ..config };
+                let checksum = checksum::engine();
+                let config = ShardConfig { device, checksum, gateways, ..config };
                 let mut shard = Shard::new(config, observer, control.clock.now())
                     .map_err(|_| missing("the seed must not be all zeros"))?;
+                queue.bind(shard.pool()).map_err(io::Error::other)?;
                 shard.set_fast_open_keys(fast_open, None);
                 for key in keys {
                     let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
@@ -479,7 +537,7 @@ where
             };
             seats.push(Seat { name, control, hub, make });
         }
-        launch::launch(seats, manners)
+        Ok(seats)
     }
 }
 
@@ -494,6 +552,7 @@ fn observers_of<O>(observers: Observers<O>, shards: u16) -> io::Result<Vec<O>> {
     }
 }
 
+/// Opens a device: how the queue of each shard is made, on that shard's thread.
 fn queues_of<D>(device: D, rule: &SteerRule) -> io::Result<Vec<MakeQueue>>
 where
     D: Device,
@@ -506,8 +565,8 @@ where
 
 fn open(
     source: Source,
-    rule: &SteerRule,
     addresses: &[Cidr],
+    rule: &SteerRule,
     controls: &[Arc<Control>],
 ) -> io::Result<Vec<MakeQueue>> {
     let queues: Vec<MakeQueue> = match source {
@@ -524,7 +583,19 @@ fn open(
             }
         }
         Source::Queue(make) => vec![make],
-        Source::Device(open) => open(rule, addresses)?,
+        Source::Packet(mut config) => {
+            if config.addresses.is_empty() {
+                config.addresses = addresses.iter().map(Cidr::address).collect();
+            }
+            queues_of(config, rule)?
+        }
+        Source::Xdp(mut config) => {
+            if config.take == Take::Addresses(Vec::new()) {
+                config.take = Take::Addresses(addresses.iter().map(Cidr::address).collect());
+            }
+            queues_of(config, rule)?
+        }
+        Source::Device(open) => open(rule)?,
     };
     if queues.len() != controls.len() {
         return Err(missing("the device needs as many queues as the stack has shards"));

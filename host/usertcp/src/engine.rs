@@ -69,6 +69,10 @@ pub(crate) trait Engine {
     fn send_room(&self, conn: ConnId) -> usize;
     fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> io::Result<Read<usize>>;
     fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>>;
+    /// Octets a read would find now.
+    fn readable_octets(&self, conn: ConnId) -> usize;
+    /// Whether a read would find something: octets, the end, or an error.
+    fn is_readable(&self, conn: ConnId) -> bool;
     fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()>;
     fn close(&mut self, now: Instant, conn: ConnId);
     fn abort(&mut self, now: Instant, conn: ConnId);

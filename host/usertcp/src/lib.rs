@@ -1,10 +1,12 @@
 //! A TCP/IP stack in your process.
 //!
-//! Owns: the running stack: its thread, its clock, its device, and the two faces an application
-//! sees. Must not know: protocols; those are the core crates'.
+//! Owns: the running stack: its thread, its clock, its device, and the three faces an
+//! application sees. Must not know: protocols; those are the core crates'.
 //!
 //! * [`TcpListener`] and [`TcpStream`] have Tokio's traits, may be used from any thread, and work
 //!   under any runtime that polls futures.
+//! * [`LocalStream`] and [`LocalListener`] have Tokio's traits too, on the stack's own thread: plain
+//!   calls, for tasks that need not be `Send`.
 //! * A [`Handler`] runs on the stack's own thread and is told events: no task, no lock and no
 //!   buffer per connection.
 //!
@@ -30,6 +32,8 @@
 
 mod builder;
 mod engine;
+#[cfg(feature = "local")]
+mod local;
 pub mod memory;
 mod metrics;
 mod native;
@@ -41,6 +45,11 @@ mod stack;
 pub use builder::Builder;
 pub use engine::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent};
 pub use engine::{FastOpenListen, FirstData};
+#[cfg(feature = "local")]
+pub use local::{
+    LocalDriver, LocalListener, LocalOwnedReadHalf, LocalOwnedWriteHalf, LocalReadHalf,
+    LocalReuniteError, LocalStack, LocalStream, LocalWriteHalf,
+};
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
 pub use sockets::{
@@ -58,6 +67,7 @@ pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Medium, Queue, QueueHandle, SteerRule};
 pub use usertcp_device_linux::packet::PacketConfig;
 pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, Tun, TunConfig, TunHandle};
+pub use usertcp_device_linux::xdp::{self, XdpConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{

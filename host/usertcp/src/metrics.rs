@@ -70,6 +70,13 @@ pub struct ConnectionRow {
     pub info: Option<Info>,
 }
 
+/// The figures of this moment.
+#[cfg(feature = "local")]
+pub(crate) fn snapshot(engine: &dyn Engine) -> Snapshot {
+    let counters = engine.counters().clone();
+    Snapshot { counters, memory: engine.pool().stats(), connections: engine.live() }
+}
+
 /// All connections of the shard behind `context`, at most `most`.
 pub(crate) fn rows(context: &Context<'_>, shard: usize, most: usize) -> Vec<ConnectionRow> {
     let ids = context.connections().into_iter();

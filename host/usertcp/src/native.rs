@@ -271,6 +271,16 @@ impl Context<'_> {
         self.engine.read_slice(self.now, conn)
     }
 
+    /// Octets a read would find now.
+    pub fn readable_octets(&self, conn: ConnId) -> usize {
+        self.engine.readable_octets(conn)
+    }
+
+    /// Whether a read would find something: octets, the end, or an error.
+    pub fn is_readable(&self, conn: ConnId) -> bool {
+        self.engine.is_readable(conn)
+    }
+
     /// Sends FIN after everything written. Reading goes on.
     ///
     /// # Errors

@@ -137,3 +137,30 @@ proptest! {
         assert_all_home(&pool);
     }
 }
+
+#[test]
+fn frames_are_found_in_the_region_by_their_offsets() {
+    let (pool, other) = (pool(4), pool(1));
+    let region = pool.region();
+    assert_eq!(region.len(), pool.stats().budget_octets);
+    assert_eq!(region.cast::<u8>().as_ptr() as usize % 4096, 0);
+    for class in CLASSES {
+        let frames: Vec<_> = (0..3).map(|_| pool.take(class, 10).unwrap()).collect();
+        let stride = FramePool::frame_octets(class);
+        let mut numbers: Vec<_> = frames.iter().map(|f| f.region_offset() / stride).collect();
+        for mut frame in frames {
+            frame.extend(b"abc");
+            let offset = frame.region_offset();
+            assert!(offset + FramePool::data_octets(class) <= region.len());
+            let mut slice = frame.into_slice();
+            slice.advance(1);
+            assert_eq!(slice.region_offset(), offset + 11);
+            let address = region.cast::<u8>().as_ptr() as usize + slice.region_offset();
+            assert_eq!(address, slice.as_ptr() as usize);
+            assert!(slice.is_of(&pool) && !slice.is_of(&other));
+        }
+        numbers.dedup();
+        assert_eq!(numbers.len(), 3, "{class:?}");
+    }
+    assert_all_home(&pool);
+}

@@ -187,6 +187,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let hot = self.readable(id)?.and_then(|(hot, _)| self.table.hot.at(hot));
         Ok(hot.map_or((0, 0), |tcb| (tcb.readable_octets(), tcb.urgent_octets())))
     }
+
+    /// Whether a read would find something: octets, or the end.
+    pub fn is_readable(&self, id: ConnId) -> Result<bool, ConnError> {
+        let hot = self.readable(id)?.and_then(|(hot, _)| self.table.hot.at(hot));
+        Ok(hot.is_some_and(Tcb::is_readable))
+    }
 }
 
 /// Whether our sending side is open; asked only when a write took nothing.

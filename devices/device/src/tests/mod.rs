@@ -217,3 +217,41 @@ fn packets_are_written_down_both_ways() {
     let ways: Vec<_> = blocks[2..].iter().map(|block| word(&trace, block.1 + 52)).collect();
     assert_eq!(ways, [2, 2, 1], "out, out, in; the one not taken is not written");
 }
+
+/// A queue that cares which memory it works with.
+struct Choosy(Option<FramePool>);
+
+impl Queue for Choosy {
+    fn facts(&self) -> DeviceFacts {
+        FACTS
+    }
+    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
+        if self.0.is_some() {
+            return Err(BindError::new(core::fmt::Error));
+        }
+        self.0 = Some(pool.clone());
+        Ok(())
+    }
+    fn receive(&mut self, _pool: &FramePool, _into: &mut RxBatch) -> usize {
+        0
+    }
+    fn transmit(&mut self, _from: &mut TxBatch) -> usize {
+        0
+    }
+    fn wait_handle(&self) -> Option<WaitHandle> {
+        None
+    }
+}
+
+#[test]
+fn wrappers_pass_the_memory_on() {
+    let pool = pool();
+    let fault = Fault::new(Choosy(None), &pool, FaultConfig::default(), Prng::from_seed(1));
+    let mut queue: std::boxed::Box<dyn Queue> =
+        std::boxed::Box::new(Pcap::new(fault, 64, |_: &[u8]| {}));
+    queue.bind(&pool).unwrap();
+    let again = queue.bind(&pool).expect_err("it has its memory");
+    assert!(std::error::Error::source(&again).is_some());
+    // A queue without wishes takes any memory.
+    assert!(pipe(FACTS, 1).0.bind(&pool).is_ok());
+}

@@ -40,6 +40,7 @@ mod queue;
 mod sys;
 
 pub use error::OpenError;
+pub(crate) use open::solicited_node;
 pub use open::{Packet, PacketConfig, PacketHandle};
 pub use queue::{PacketQueue, PacketStats};
 

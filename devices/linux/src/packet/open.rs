@@ -88,17 +88,11 @@ pub struct PacketHandle {
     facts: DeviceFacts,
 }
 
-impl PacketHandle {
-    /// The queue, to stay on this thread.
-    pub fn into_queue(self) -> PacketQueue {
-        PacketQueue::new(self.socket, self.facts)
-    }
-}
-
 impl QueueHandle for PacketHandle {
     type Queue = PacketQueue;
+
     fn into_queue(self) -> PacketQueue {
-        PacketHandle::into_queue(self)
+        PacketQueue::new(self.socket, self.facts)
     }
 }
 
@@ -240,7 +234,7 @@ fn memberships(config: &PacketConfig, own: [u8; 6]) -> Vec<Membership> {
 }
 
 /// Where neighbours are asked for this address (RFC 4291 §2.7.1, RFC 2464 §7).
-fn solicited_node(address: Ipv6Addr) -> [u8; 6] {
+pub(crate) fn solicited_node(address: Ipv6Addr) -> [u8; 6] {
     let [.., a, b, c] = address.octets();
     [0x33, 0x33, 0xFF, a, b, c]
 }

@@ -83,6 +83,9 @@ fn devices_are_chosen_by_kind_and_name() {
     assert_eq!((packet.kind, packet.device.as_str()), (DeviceKind::Packet, "eth0"));
     assert_eq!((packet.kernel.len(), packet.stack.len(), packet.gateways.len()), (0, 2, 2));
     assert_eq!(packet.mtu, u16::MAX, "the interface's");
+    let xdp = plan("services --device xdp:eth1:3 --addr 10.9.0.2/24 --mtu 1400");
+    assert_eq!((xdp.kind, xdp.device.as_str(), xdp.queue), (DeviceKind::Xdp, "eth1", 3));
+    assert_eq!((xdp.mtu, plan("services --device xdp:eth1 --addr 10.9.0.2/24").queue), (1400, 0));
 }
 
 #[test]
@@ -125,16 +128,26 @@ fn every_error_says_what_and_what_to_do() {
         (
             "serve --device xtp:eth0",
             "--device xtp:eth0: there is no kind of device \"xtp\"",
-            "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0",
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0",
         ),
         (
             "serve --device eth0",
             "--device eth0: that names no kind of device",
-            "use one of: tun:NAME, packet:INTERFACE; such as packet:eth0",
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0",
         ),
         (
             "serve --device packet:a/b",
             "--device packet:a/b: no device can have that name",
+            "use 1 to 15 letters, digits, '-', '_' or '.', such as utcp1",
+        ),
+        (
+            "serve --device xdp:eth0:x --addr 10.9.0.2/24",
+            "--device xdp:eth0:x: the queue is a number up to 65535",
+            "use one of: tun:NAME, packet:INTERFACE, xdp:INTERFACE[:QUEUE]; such as packet:eth0",
+        ),
+        (
+            "serve --device packet:eth0:1",
+            "--device packet:eth0:1: no device can have that name",
             "use 1 to 15 letters, digits, '-', '_' or '.', such as utcp1",
         ),
         (

@@ -230,6 +230,13 @@ impl Engine for Fake {
         }
         Ok(Read::Data(slice))
     }
+    fn readable_octets(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |state| state.received.len())
+    }
+    fn is_readable(&self, conn: ConnId) -> bool {
+        let state = self.conns.get(&conn);
+        state.is_none_or(|state| !state.received.is_empty() || state.peer_shut)
+    }
     fn shutdown_write(&mut self, _: Instant, conn: ConnId) -> io::Result<()> {
         self.conn(conn)?;
         self.fin(conn);

@@ -186,6 +186,13 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn read_slice(&mut self, now: Instant, conn: ConnId) -> io::Result<Read<FrameSlice>> {
         self.shard.read_slice(now, conn).map_err(failed)
     }
+    fn readable_octets(&self, conn: ConnId) -> usize {
+        self.shard.readable_octets(conn).map_or(0, |(octets, _)| octets as usize)
+    }
+    fn is_readable(&self, conn: ConnId) -> bool {
+        // A handle that is stale makes a read fail.
+        self.shard.is_readable(conn).unwrap_or(true)
+    }
     fn shutdown_write(&mut self, now: Instant, conn: ConnId) -> io::Result<()> {
         self.shard.shutdown_write(now, conn).map_err(failed)
     }

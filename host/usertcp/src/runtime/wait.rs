@@ -56,7 +56,7 @@ impl Waiter {
 /// Not safe code, because the device trait, which must do without an operating system, gives a bare
 /// number.
 #[allow(unsafe_code)]
-fn borrow<'a>(device: RawFd) -> BorrowedFd<'a> {
+pub(crate) fn borrow<'a>(device: RawFd) -> BorrowedFd<'a> {
     // SAFETY: the number comes from the queue's `wait_handle`, which promises that it stays open as
     // long as the queue; the worker owns the queue and drops it after its last sleep. Were that
     // promise broken, `poll` would report an error for a number that is not open: memory is safe

@@ -17,13 +17,14 @@ pub(crate) mod error;
 pub(crate) mod hub;
 mod inbound;
 mod listener;
+pub(crate) mod options;
 mod outbound;
 mod owned;
 mod split;
 mod stash;
 mod stream;
 mod transfer;
-mod wakers;
+pub(crate) mod wakers;
 
 pub use error::Ended;
 pub use listener::TcpListener;

@@ -11,6 +11,7 @@ use crate::sockets::cell::{Cell, Release};
 use crate::sockets::driver::Attempt;
 use crate::sockets::error;
 use crate::sockets::hub::{Hub, Task, Ticket};
+use crate::sockets::options::stream_options;
 use crate::sockets::transfer::Scatter;
 use crate::stack::Stack;
 use std::future::poll_fn;
@@ -20,10 +21,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use usertcp_base::{Rate, Span};
-use usertcp_tcp::{KeepAlive, Settings, UserTimeoutOption};
+use usertcp_tcp::Settings;
 
 /// The application's end of a cell: dropping it lets the connection go.
 pub(crate) struct Handle {
@@ -278,96 +277,7 @@ impl TcpStream {
         self.cell().change(change)
     }
 
-    /// Whether small segments are sent at once.
-    ///
-    /// # Errors
-    /// None; the signature is that of every other stream.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(self.settings().no_delay)
-    }
-
-    /// Sends small segments at once (Nagle's algorithm off).
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set_settings(|settings| settings.no_delay = nodelay)
-    }
-
-    /// Holds back the last, partial segment of what is written, up to 200 ms; `false`
-    /// sends it at once, as a shutdown of the writing half does.
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
-        self.set_settings(|settings| settings.cork = cork)
-    }
-
-    /// Probes an idle peer, or does not.
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_keepalive(&self, keep_alive: Option<KeepAlive>) -> io::Result<()> {
-        let keep_alive = match keep_alive {
-            Some(keep_alive) => KeepAlive { enabled: true, ..keep_alive },
-            None => KeepAlive { enabled: false, ..KeepAlive::default() },
-        };
-        self.set_settings(|settings| settings.keep_alive = keep_alive)
-    }
-
-    /// How long sent data may stay unacknowledged before the connection ends with `TimedOut`
-    /// (RFC 9293 §3.9.1, the user timeout). `None`: for ever. From then on the peer's user-timeout
-    /// option does not change it (RFC 5482 §3.1).
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.set_settings(|settings| {
-            settings.give_up = timeout.map(span);
-            if matches!(settings.user_timeout_option, UserTimeoutOption::Follow { .. }) {
-                settings.user_timeout_option = UserTimeoutOption::Advise;
-            }
-        })
-    }
-
-    /// Whether the user timeout is told to the peer, and the peer's followed (RFC 5482).
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_user_timeout_option(&self, option: UserTimeoutOption) -> io::Result<()> {
-        self.set_settings(|settings| settings.user_timeout_option = option)
-    }
-
-    /// Bounds the rate of sending, in payload octets per second. `None`: no bound.
-    ///
-    /// # Errors
-    /// The connection's end, if it is over.
-    pub fn set_rate_limit(&self, octets_per_second: Option<u64>) -> io::Result<()> {
-        let rate = octets_per_second.map_or(Rate::UNLIMITED, Rate::from_octets_per_second);
-        self.set_settings(|settings| settings.rate_limit = rate)
-    }
-
-    /// Marks packets with a differentiated services code point, 0 to 63.
-    ///
-    /// # Errors
-    /// `InvalidInput` above 63; the connection's end, if it is over.
-    pub fn set_dscp(&self, dscp: u8) -> io::Result<()> {
-        if dscp > 63 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a code point has six bits"));
-        }
-        self.set_settings(|settings| settings.dscp = dscp)
-    }
-
-    /// Sets the TTL, or hop limit, of packets.
-    ///
-    /// # Errors
-    /// `InvalidInput` for zero; the connection's end, if it is over.
-    pub fn set_hop_limit(&self, hops: u8) -> io::Result<()> {
-        if hops == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no packet gets far with 0"));
-        }
-        self.set_settings(|settings| settings.hop_limit = hops)
-    }
+    stream_options!();
 
     /// What the connection tells about itself: state, windows, round trips, what limits it.
     ///
@@ -408,10 +318,6 @@ impl TcpStream {
     pub async fn shutdown_write(&self) -> io::Result<()> {
         poll_fn(|context| self.cell().poll_shut(context.waker())).await
     }
-}
-
-fn span(duration: Duration) -> Span {
-    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn ready_or_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {

@@ -190,7 +190,8 @@ impl Posix {
         opened: Result<ConnId, ConnectError>,
     ) -> Result<(), Errno> {
         let conn = opened.map_err(|error| match error {
-            ConnectError::InUse => Errno::EADDRNOTAVAIL,
+            // A script's stack has one shard: nothing is elsewhere.
+            ConnectError::InUse | ConnectError::Elsewhere(_) => Errno::EADDRNOTAVAIL,
             ConnectError::Local => Errno::ENETUNREACH,
             ConnectError::Remote => Errno::EINVAL,
             ConnectError::Limit => Errno::ENOBUFS,
