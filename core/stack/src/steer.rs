@@ -16,7 +16,7 @@
 
 use crate::shard::Shard;
 use alloc::collections::VecDeque;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use usertcp_base::{DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::{FlowEnd, SteerRule};
@@ -68,13 +68,22 @@ pub enum Place {
 pub fn place(rule: &SteerRule, packet: &Packet, on_ethernet: bool) -> Place {
     let octets = &packet.octets;
     let Some(front) = octets.front() else { return Place::Anywhere };
-    let mut copy = [0; HEAD_OCTETS];
-    let head: &[u8] = if front.len() >= HEAD_OCTETS.min(octets.len()) {
-        front
+    if front.len() >= HEAD_OCTETS.min(octets.len()) {
+        place_by_head(rule, front, octets, on_ethernet)
     } else {
-        let count = octets.copy_to(0, &mut copy);
-        copy.get(..count).unwrap_or_default()
-    };
+        place_of_pieces(rule, octets, on_ethernet)
+    }
+}
+
+/// Where a packet belongs whose headers lie in several slices.
+#[cold]
+fn place_of_pieces(rule: &SteerRule, octets: &Chain, on_ethernet: bool) -> Place {
+    let mut head = [0; HEAD_OCTETS];
+    let count = octets.copy_to(0, &mut head);
+    place_by_head(rule, head.get(..count).unwrap_or_default(), octets, on_ethernet)
+}
+
+fn place_by_head(rule: &SteerRule, head: &[u8], octets: &Chain, on_ethernet: bool) -> Place {
     let place = match on_ethernet {
         true => place_of_frame(rule, head, octets),
         false => place_of_packet(rule, head, Rest { octets, from: 0 }),
@@ -117,6 +126,57 @@ fn place_of_packet(rule: &SteerRule, head: &[u8], rest: Rest<'_>) -> Option<Plac
 }
 
 fn place_of_v4(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place> {
+    usual_v4(rule, head).or_else(|| any_v4(rule, head, octets))
+}
+
+/// Whole, of TCP, and without options: all but a few packets.
+#[inline]
+fn usual_v4(rule: &SteerRule, head: &[u8]) -> Option<Place> {
+    let [
+        0x45,
+        _,
+        _,
+        _,
+        _,
+        _,
+        fragment,
+        0,
+        _,
+        tcp::PROTOCOL,
+        _,
+        _,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+        p0,
+        p1,
+        q0,
+        q1,
+        ..,
+    ] = *head
+    else {
+        return None;
+    };
+    if fragment & 0x3F != 0 {
+        return None;
+    }
+    let source = FlowEnd {
+        address: Ipv4Addr::new(s0, s1, s2, s3).into(),
+        port: u16::from_be_bytes([p0, p1]),
+    };
+    let destination = FlowEnd {
+        address: Ipv4Addr::new(d0, d1, d2, d3).into(),
+        port: u16::from_be_bytes([q0, q1]),
+    };
+    Some(Place::Flow(rule.owner(source, destination)))
+}
+
+fn any_v4(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place> {
     let (header, header_octets) = ipv4::parse_unverified(head).ok()?;
     let (source, destination) = (header.source.into(), header.destination.into());
     if header.is_fragment() {

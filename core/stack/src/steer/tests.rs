@@ -1,7 +1,7 @@
 use super::*;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::Ipv6Addr;
 use proptest::prelude::*;
 use usertcp_base::Ecn;
 use usertcp_frame::PoolConfig;
@@ -170,6 +170,26 @@ fn on_an_ethernet_what_is_behind_the_header_counts() {
 }
 
 proptest! {
+    /// The short way says what the long one does, where it says anything.
+    #[test]
+    fn the_usual_packets_go_where_any_would(
+        mut octets in prop::collection::vec(any::<u8>(), 20..60),
+        usual: bool,
+        fragment in prop::sample::select(vec![0u8, 0x40, 0x20, 0x80, 1]),
+    ) {
+        octets[0] = 0x45;
+        if usual {
+            (octets[6], octets[7], octets[9]) = (fragment, 0, 6);
+        }
+        let length = octets.len() as u16;
+        octets[2..4].copy_from_slice(&length.to_be_bytes());
+        let packet = packet_of(&octets);
+        let rest = Rest { octets: &packet.octets, from: 0 };
+        if let Some(place) = usual_v4(&RULE, &octets) {
+            prop_assert_eq!(Some(place), any_v4(&RULE, &octets, rest));
+        }
+    }
+
     /// However a packet lies in its frames, its place is the same; and no octets make it panic.
     #[test]
     fn the_place_does_not_depend_on_slices(

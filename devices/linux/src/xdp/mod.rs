@@ -2,7 +2,7 @@
 //! kernel's stack, while the kernel keeps what is not ours.
 //!
 //! ```no_run
-//! use usertcp_device::Queue;
+//! use usertcp_device::{Queue, QueueHandle};
 //! use usertcp_device_linux::xdp::{Take, Xdp, XdpConfig};
 //! use usertcp_frame::{FramePool, PoolConfig};
 //! let xdp = Xdp::open(&XdpConfig {
