@@ -40,6 +40,7 @@ CHECKS=(
     parallel_500 wrk h2load churn small_memory shards
     connect_kernel_echo connect_v6 connect_own_echo md5
     fast_open_served fast_open_kernel
+    packet packet_shards packet_gateway packet_refused
     wire_download wire_upload wire_wrk
     fault_device_busy fault_bad_cidr fault_unknown_option fault_no_directory fault_refused
     nothing_left stop

@@ -1,7 +1,6 @@
 //! Randomness, public and secret kept apart.
 //! Owns: `Secrets` (keyed hashes), `SharedKey` (one that hosts may have in common) and `Prng` (jitter). Must not know: where entropy comes from.
 
-use core::hash::Hasher;
 use siphasher::sip::{SipHasher13, SipHasher24};
 
 /// What a secret is for. Each purpose has a key of its own, so that what one reveals tells
@@ -10,10 +9,8 @@ use siphasher::sip::{SipHasher13, SipHasher24};
 pub enum Purpose {
     /// The demultiplexer's hash.
     Demux,
-    /// Initial sequence numbers (RFC 6528).
+    /// Initial sequence numbers (RFC 6528), and timestamp offsets (RFC 7323 §7.1).
     InitialSequence,
-    /// Timestamp offsets (RFC 7323 §7.1).
-    TimestampOffset,
     /// SYN cookies (RFC 4987).
     Cookie,
     /// Ephemeral ports (RFC 6056).
@@ -54,17 +51,13 @@ impl Secrets {
     /// A keyed hash of `message` (SipHash-2-4), for anything an outsider might want to predict.
     pub fn hash(&self, purpose: Purpose, message: &[u8]) -> u64 {
         let (a, b) = self.keys(purpose);
-        let mut hasher = SipHasher24::new_with_keys(a, b);
-        hasher.write(message);
-        hasher.finish()
+        SipHasher24::new_with_keys(a, b).hash(message)
     }
 
     /// A faster keyed hash (SipHash-1-3) whose output never leaves the shard.
     pub fn hash_internal(&self, purpose: Purpose, message: &[u8]) -> u64 {
         let (a, b) = self.keys(purpose);
-        let mut hasher = SipHasher13::new_with_keys(a, b);
-        hasher.write(message);
-        hasher.finish()
+        SipHasher13::new_with_keys(a, b).hash(message)
     }
 
     /// A generator of public randomness, seeded from here.
@@ -105,9 +98,7 @@ impl SharedKey {
 
     /// SipHash-2-4 of `message`.
     pub fn hash(&self, message: &[u8]) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
-        hasher.write(message);
-        hasher.finish()
+        SipHasher24::new_with_keys(self.key.0, self.key.1).hash(message)
     }
 }
 

@@ -46,11 +46,12 @@ impl Kind {
     pub(crate) const fn capacity(self) -> u32 {
         (self.octets() - HEADER_OCTETS) as u32
     }
-    /// Most frames on the shelf. As many as come and go in one turn; a large one is a whole block.
+    /// Most frames on the shelf: about as many as come and go while a window of data passes. A large
+    /// one is a whole block.
     const fn shelf(self) -> u32 {
         match self {
-            Kind::Small | Kind::Full => 256,
-            Kind::Large => 4,
+            Kind::Small | Kind::Full => 2048,
+            Kind::Large => 16,
             Kind::Reserve => 0,
         }
     }

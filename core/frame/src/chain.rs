@@ -63,20 +63,12 @@ impl Chain {
         match &self.store {
             Store::Inline([None, _]) => 0,
             Store::Inline([Some(only), None]) => only.charge(),
-            _ => self.charge_of_all(),
-        }
-    }
-
-    fn charge_of_all(&self) -> u32 {
-        let mut total = 0u32;
-        let mut before: Option<&FrameSlice> = None;
-        for slice in self.slices() {
-            if !before.is_some_and(|before| before.shares_frame(slice)) {
-                total = total.saturating_add(slice.charge());
+            Store::Inline([Some(first), Some(second)]) if first.shares_frame(second) => {
+                first.charge()
             }
-            before = Some(slice);
+            Store::Inline([Some(first), Some(second)]) => first.charge() + second.charge(),
+            Store::Spilled(spill) => u32::try_from(spill.charge()).unwrap_or(u32::MAX),
         }
-        total
     }
 
     /// Puts a slice behind all others. An empty one is dropped.
@@ -109,11 +101,7 @@ impl Chain {
                     self.spill().push_back(slice);
                 }
             }
-            Store::Spilled(spill) => {
-                if !spill.back_mut().is_some_and(|back| back.join(&slice)) {
-                    spill.push_back(slice);
-                }
-            }
+            Store::Spilled(spill) => spill.push_back(slice),
         }
     }
 
@@ -191,8 +179,16 @@ impl Chain {
         SliceMut::new(self, End::Back)
     }
     /// Appends what fits of `octets` in place behind the last slice, and tells how many fitted.
+    #[inline]
     pub fn extend_back(&mut self, octets: &[u8]) -> usize {
-        self.back_mut().map_or(0, |mut back| back.try_extend(octets))
+        let back = match &mut self.store {
+            Store::Inline([None, _]) => None,
+            Store::Inline([Some(only), None]) | Store::Inline([_, Some(only)]) => Some(only),
+            Store::Spilled(spill) => spill.back_mut(),
+        };
+        let extended = back.map_or(0, |back| back.try_extend(octets));
+        self.octets += extended;
+        extended
     }
 
     /// Drops the first `n` octets; at most all.
@@ -292,6 +288,11 @@ impl Chain {
 
     #[inline(never)]
     fn slice_across(&self, offset: usize, len: usize) -> Chain {
+        if let Store::Spilled(spill) = &self.store
+            && let Some(part) = spill.part(offset, len)
+        {
+            return Chain::from(part);
+        }
         let mut part = Chain::new();
         self.for_each_part(offset, len, |slice, from, to| part.push_back(slice.slice(from..to)));
         part
@@ -343,7 +344,9 @@ impl Chain {
     pub fn append(&mut self, other: Chain) {
         if self.is_empty() {
             *self = other;
-        } else if !other.is_empty() {
+        } else if let Store::Inline([Some(only), None]) = other.store {
+            self.push_behind(only);
+        } else {
             self.append_to_some(other);
         }
     }
@@ -457,6 +460,19 @@ pub struct SliceMut<'a> {
     chain: &'a mut Chain,
     end: End,
     len_before: usize,
+    /// What it added to the charge of a long chain.
+    charge_before: u64,
+}
+
+impl End {
+    /// What the slice there adds to the charge of a long chain.
+    fn charge(self, chain: &Chain) -> u64 {
+        match (&chain.store, self) {
+            (Store::Inline(_), _) => 0,
+            (Store::Spilled(spill), End::Front) => spill.front_charge(),
+            (Store::Spilled(spill), End::Back) => spill.back_charge(),
+        }
+    }
 }
 
 impl<'a> SliceMut<'a> {
@@ -464,7 +480,8 @@ impl<'a> SliceMut<'a> {
     fn new(chain: &'a mut Chain, end: End) -> Option<SliceMut<'a>> {
         let slice = if end == End::Front { chain.front() } else { chain.back() };
         let len_before = slice?.len();
-        Some(SliceMut { chain, end, len_before })
+        let charge_before = end.charge(chain);
+        Some(SliceMut { chain, end, len_before, charge_before })
     }
 }
 
@@ -495,10 +512,12 @@ impl Drop for SliceMut<'_> {
         let len = self.len();
         let (before, chain) = (self.len_before, &mut *self.chain);
         chain.octets = chain.octets.wrapping_add(len).wrapping_sub(before);
-        if self.end == End::Front
-            && let Store::Spilled(spill) = &mut chain.store
-        {
-            spill.front_moved((len as u64).wrapping_sub(before as u64));
+        let charge = self.end.charge(chain);
+        if let Store::Spilled(spill) = &mut chain.store {
+            spill.recharge(self.charge_before, charge);
+            if self.end == End::Front {
+                spill.front_moved((len as u64).wrapping_sub(before as u64));
+            }
         }
         if len == 0 {
             // Emptied: it must not stay. Its octets are off the count already.

@@ -1,5 +1,5 @@
 //! The long form of a chain: slices in a ring on the heap, findable by offset.
-//! Owns: the position of each slice in the stream of octets, the cursor.
+//! Owns: the position of each slice in the stream of octets, the cursor, the sum of charges.
 //! Must not know: the short form (`chain`).
 
 use crate::slice::FrameSlice;
@@ -17,6 +17,8 @@ pub(crate) struct Spill {
     entries: VecDeque<Entry>,
     /// Index last found: the next search mostly ends there or one further.
     cursor: Cell<usize>,
+    /// Octets of memory the frames take; slices of one frame behind each other count once.
+    charge: u64,
 }
 
 impl Drop for Spill {
@@ -28,7 +30,7 @@ impl Drop for Spill {
 
 impl Spill {
     pub(crate) fn new() -> Spill {
-        Spill { entries: VecDeque::with_capacity(8), cursor: Cell::new(0) }
+        Spill { entries: VecDeque::with_capacity(8), cursor: Cell::new(0), charge: 0 }
     }
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -43,29 +45,85 @@ impl Spill {
         self.entries.back_mut().map(|entry| &mut entry.slice)
     }
 
+    /// Puts a slice behind the others, or makes the last one longer when it goes on there.
+    #[inline]
     pub(crate) fn push_back(&mut self, slice: FrameSlice) {
-        let position = match self.entries.back() {
-            Some(last) => last.position.wrapping_add(last.slice.len() as u64),
-            None => 0,
+        let position = match self.entries.back_mut() {
+            Some(last) => {
+                if last.slice.join(&slice) {
+                    return;
+                }
+                self.charge += beside(&slice, Some(&last.slice));
+                last.position.wrapping_add(last.slice.len() as u64)
+            }
+            None => {
+                self.charge += beside(&slice, None);
+                0
+            }
         };
         self.entries.push_back(Entry { position, slice });
     }
     pub(crate) fn push_front(&mut self, slice: FrameSlice) {
         let position = self.front_position().wrapping_sub(slice.len() as u64);
+        self.charge += beside(&slice, self.get(0));
         self.entries.push_front(Entry { position, slice });
     }
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<FrameSlice> {
         self.cursor.set(self.cursor.get().saturating_sub(1));
-        self.entries.pop_front().map(|entry| entry.slice)
+        let slice = self.entries.pop_front()?.slice;
+        self.charge -= beside(&slice, self.get(0));
+        Some(slice)
     }
     pub(crate) fn pop_back(&mut self) -> Option<FrameSlice> {
-        self.entries.pop_back().map(|entry| entry.slice)
+        let slice = self.entries.pop_back()?.slice;
+        self.charge -= beside(&slice, self.entries.back().map(|entry| &entry.slice));
+        Some(slice)
+    }
+    /// Octets of memory the frames take.
+    pub(crate) fn charge(&self) -> u64 {
+        self.charge
+    }
+    /// What the first slice adds to the charge.
+    pub(crate) fn front_charge(&self) -> u64 {
+        self.get(0).map_or(0, |front| beside(front, self.get(1)))
+    }
+    /// What the last slice adds to the charge.
+    pub(crate) fn back_charge(&self) -> u64 {
+        let last = self.len().wrapping_sub(1);
+        self.get(last).map_or(0, |back| beside(back, self.get(last.wrapping_sub(1))))
+    }
+    /// A slice at an end became another frame's: what it added before, and what it adds now.
+    pub(crate) fn recharge(&mut self, before: u64, now: u64) {
+        self.charge = self.charge + now - before;
     }
     /// The front slice grew by this many octets in front (or, wrapping, shrank).
     pub(crate) fn front_moved(&mut self, octets: u64) {
         if let Some(entry) = self.entries.front_mut() {
             entry.position = entry.position.wrapping_sub(octets);
         }
+    }
+
+    /// The octets from `offset` on, `len` of them or as many as there are, when they lie in one slice
+    /// that is at the cursor or one further.
+    #[inline]
+    pub(crate) fn part(&self, offset: usize, len: usize) -> Option<FrameSlice> {
+        let (wanted, front) = (offset as u64, self.front_position());
+        let mut index = self.cursor.get();
+        let mut entry = self.entries.get(index)?;
+        let mut inside = wanted.wrapping_sub(entry.position.wrapping_sub(front));
+        if inside >= entry.slice.len() as u64 {
+            index += 1;
+            entry = self.entries.get(index)?;
+            inside = wanted.wrapping_sub(entry.position.wrapping_sub(front));
+        }
+        let there = (entry.slice.len() as u64).checked_sub(inside)?;
+        if there == 0 || there < len as u64 && index + 1 < self.entries.len() {
+            return None;
+        }
+        self.cursor.set(index);
+        let from = inside as usize;
+        Some(entry.slice.slice(from..from.saturating_add(len)))
     }
 
     /// Index of the slice that holds octet `offset`, and the octet's place in it. `None`: beyond
@@ -101,5 +159,14 @@ impl Spill {
     }
     fn front_position(&self) -> u64 {
         self.entries.front().map_or(0, |entry| entry.position)
+    }
+}
+
+/// What a slice adds to the charge of a chain where `neighbour` is the next one.
+#[inline]
+fn beside(slice: &FrameSlice, neighbour: Option<&FrameSlice>) -> u64 {
+    match neighbour {
+        Some(neighbour) if neighbour.shares_frame(slice) => 0,
+        _ => u64::from(slice.charge()),
     }
 }

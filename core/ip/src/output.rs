@@ -8,6 +8,7 @@
 use core::net::IpAddr;
 use usertcp_base::{Ecn, FlowKey, Purpose};
 use usertcp_frame::FrameSlice;
+use usertcp_wire::usual::{self, IPV4_OCTETS};
 use usertcp_wire::{checksum, ipv4, ipv6, tcp};
 
 use crate::address::is_v4;
@@ -61,21 +62,22 @@ impl Ip {
         let ttl = if outgoing.ttl == 0 { DEFAULT_TTL } else { outgoing.ttl };
         match (local, ip_address(flow.remote)) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let total = tcp_octets.saturating_add(ipv4::HEADER_OCTETS as u32);
-                let octets = ipv4::emit(&ipv4::Header {
-                    dscp: outgoing.dscp,
+                let most = u32::from(u16::MAX) - ipv4::HEADER_OCTETS as u32;
+                if tcp_octets > most {
+                    return Err(NotWritten::Length);
+                }
+                // Without options, not to be cut: the usual shape, always.
+                let place = header.push_front(IPV4_OCTETS).and_then(|it| it.first_chunk_mut());
+                let written = usual::IpHeader {
+                    payload_octets: tcp_octets as u16,
                     ecn: outgoing.ecn,
-                    total_octets: u16::try_from(total).map_err(|_| NotWritten::Length)?,
-                    identification: 0,
-                    dont_fragment: true,
-                    more_fragments: false,
-                    fragment_offset: 0,
-                    ttl,
-                    protocol: tcp::PROTOCOL,
-                    source,
-                    destination,
-                });
-                put(header, &octets)
+                    dscp: outgoing.dscp,
+                    hop_limit: ttl,
+                    source: source.octets(),
+                    destination: destination.octets(),
+                };
+                usual::write_ipv4(place.ok_or(NotWritten::Headroom)?, &written);
+                Ok(())
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let octets = ipv6::emit(&ipv6::Header {

@@ -141,7 +141,8 @@ pub enum ListenError {
 pub enum ConnectError {
     /// Nobody can be at that address: unspecified, multicast, broadcast (MUST-46); or port zero.
     Remote,
-    /// The local address is not ours, or of the other family; or no address of ours reaches there.
+    /// The local address is not ours, or of the other family; or no address of ours reaches there, or
+    /// no gateway.
     Local,
     /// The four-tuple is in use, or no port is free.
     InUse,

@@ -41,6 +41,18 @@ impl Demux {
         self.table.find(self.hash.of(key), |index| is_of(*index)).copied()
     }
 
+    /// The hash of `key`.
+    #[inline]
+    pub fn hash_of(&self, key: &FlowKey) -> u64 {
+        self.hash.of(key)
+    }
+
+    /// The first record whose key may have this hash, by the fingerprint alone.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        self.table.find(hash, |_| true).copied()
+    }
+
     /// Enters `index` under `key`; false when another record has that key already.
     #[must_use]
     pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
@@ -57,6 +69,12 @@ impl Demux {
                 true
             }
         }
+    }
+
+    /// The same for a key that is known to be in no record.
+    pub fn insert_fresh(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) {
+        let hash = &self.hash;
+        self.table.insert_unique(hash.of(key), index, |other| hash.of(&key_of(*other)));
     }
 
     /// Removes `index`, which was entered under `key`; false when it was not there.

@@ -12,6 +12,7 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
+use crate::usual::Envelope;
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -20,6 +21,7 @@ use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offlo
 use usertcp_ip::Outgoing as IpOutgoing;
 use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom};
 use usertcp_wire::checksum::{Engine, Running};
+use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
@@ -115,7 +117,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.turn_over(now, id, segment.last);
                 let packet = match self.auth.is_idle() {
                     true => self.pack_usual(&flow, segment, frame),
-                    false => self.pack(&flow, segment.into(), frame),
+                    false => {
+                        let Outgoing { reply, payload, gso_octets, .. } = segment.into();
+                        self.pack(&flow, &reply, payload, gso_octets, frame)
+                    }
                 };
                 self.put_or_count(now, id, batch, packet);
                 return None;
@@ -128,7 +133,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let tcb = self.table.hot.at_mut(hot)?;
         let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
-        let PollSegment::Segment(segment) = outcome else {
+        let PollSegment::Segment(Outgoing { reply, payload, gso_octets, last }) = outcome else {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
                 && let Some(anchor) = self.table.anchors.get_mut(id)
             {
@@ -137,8 +142,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.rearm(now, id);
             return Some(frame);
         };
-        self.turn_over(now, id, segment.last);
-        let packet = self.pack(&flow, segment, frame);
+        self.turn_over(now, id, last);
+        let packet = self.pack(&flow, &reply, payload, gso_octets, frame);
         self.put_or_count(now, id, batch, packet);
         None
     }
@@ -175,13 +180,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Sends a segment without payload.
     pub(crate) fn send_reply(&mut self, now: Instant, flow: &FlowKey, reply: &Reply) {
-        self.send_at_once(now, flow, reply.clone().without_payload());
+        self.send_at_once(now, flow, reply, Chain::new());
     }
 
     /// Sends a segment that no connection gives out by itself.
-    pub(crate) fn send_at_once(&mut self, now: Instant, flow: &FlowKey, segment: Outgoing) {
+    pub(crate) fn send_at_once(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        reply: &Reply,
+        payload: Chain,
+    ) {
         let packet = match self.common.pool.take_control(HEADROOM) {
-            Some(frame) => self.pack(flow, segment, frame),
+            Some(frame) => self.pack(flow, reply, payload, None, frame),
             None => None,
         };
         match packet {
@@ -194,8 +205,43 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Makes a packet of a segment. `frame` is for the headers.
-    fn pack(&mut self, flow: &FlowKey, segment: Outgoing, frame: Frame) -> Option<Packet> {
-        let Outgoing { mut reply, payload, gso_octets, .. } = segment;
+    fn pack(
+        &mut self,
+        flow: &FlowKey,
+        reply: &Reply,
+        payload: Chain,
+        gso_octets: Option<u16>,
+        frame: Frame,
+    ) -> Option<Packet> {
+        if self.auth.is_idle()
+            && let Some(plain) = Plain::of(reply.header.flags, &reply.options)
+        {
+            let (source_port, destination_port) = (flow.local_port, flow.remote_port);
+            let header = tcp::Header { source_port, destination_port, ..reply.header };
+            let (ecn, dscp, hop_limit) = (reply.ecn, reply.dscp, reply.hop_limit);
+            let envelope = Envelope { ecn, dscp, hop_limit, gso_octets };
+            let octets = plain.header_octets();
+            return self.pack_behind(
+                flow,
+                &envelope,
+                payload,
+                frame,
+                octets,
+                |out, sum, complete| plain.write(out, &header, sum, complete),
+            );
+        }
+        self.pack_any(flow, reply.clone(), payload, gso_octets, frame)
+    }
+
+    /// The same, whatever its options.
+    fn pack_any(
+        &mut self,
+        flow: &FlowKey,
+        mut reply: Reply,
+        payload: Chain,
+        gso_octets: Option<u16>,
+        frame: Frame,
+    ) -> Option<Packet> {
         reply.header.source_port = flow.local_port;
         reply.header.destination_port = flow.remote_port;
         let signs = self.reserve_auth(flow, &mut reply);

@@ -9,7 +9,7 @@ use crate::anchor::{Body, Owner, waits_at};
 use crate::config::Profile;
 use crate::cookies;
 use crate::fast_open::SynAnswer;
-use crate::isn;
+use crate::isn::Numbers;
 use crate::lifecycle::LastStep;
 use crate::listener::Gate;
 use crate::shard::Shard;
@@ -27,7 +27,7 @@ struct Answer<C> {
     profile: Profile<C>,
     path: PathFacts,
     offer: Offer,
-    timestamp_offset: u32,
+    numbers: Numbers,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -38,7 +38,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        syn: Segment,
+        syn: &mut Segment,
         above: Option<Seq>,
     ) {
         let Some(answers) = self.listeners.get(listener) else { return };
@@ -71,13 +71,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        syn: Segment,
+        syn: &mut Segment,
         above: Option<Seq>,
     ) {
-        match self.fast_open_answer(now, flow, listener, &syn) {
-            SynAnswer::Ordinary => self.open_embryo(now, flow, listener, &syn, above, None),
+        match self.fast_open_answer(now, flow, listener, syn) {
+            SynAnswer::Ordinary => self.open_embryo(now, flow, listener, syn, above, None),
             SynAnswer::WithCookie(cookie) => {
-                self.open_embryo(now, flow, listener, &syn, above, Some(cookie));
+                self.open_embryo(now, flow, listener, syn, above, Some(cookie));
             }
             SynAnswer::Accept(cookie) => {
                 self.open_early(now, flow, listener, syn, above, cookie);
@@ -85,12 +85,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn answer(&self, flow: &FlowKey, listener: ListenerId) -> Option<Answer<C>> {
+    fn answer(&self, now: Instant, flow: &FlowKey, listener: ListenerId) -> Option<Answer<C>> {
         let profile = *self.listeners.get(listener)?.settings();
         let path = self.path_facts(flow);
         let offer = self.offer(&profile.settings, flow, &path);
-        let timestamp_offset = isn::timestamp_offset(&self.secrets, flow);
-        Some(Answer { profile, path, offer, timestamp_offset })
+        let numbers = Numbers::of(&self.secrets, flow, now);
+        Some(Answer { profile, path, offer, numbers })
     }
 
     fn open_embryo(
@@ -107,7 +107,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // Not kept: the SYN-ACK is sent again without it (RFC 7413 §4.2.1).
         reply.options.fast_open = cookie;
         let deadline = handshake.deadline(now);
-        match self.table.insert(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+        match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.table.arm(id, Some(deadline));
@@ -129,8 +129,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &Segment,
         above: Option<Seq>,
     ) -> Option<(Handshake, Reply)> {
-        let answer = self.answer(flow, listener)?;
-        let mut iss = isn::initial_sequence(&self.secrets, flow, now);
+        let answer = self.answer(now, flow, listener)?;
+        let mut iss = answer.numbers.initial_sequence;
         if let Some(above) = above
             && !iss.after(above)
         {
@@ -141,7 +141,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             now,
             syn,
             iss,
-            answer.timestamp_offset,
+            answer.numbers.timestamp_offset,
             &answer.offer,
             &answer.path,
             &self.common.limits,
@@ -156,9 +156,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        mut syn: Segment,
+        syn: &mut Segment,
     ) {
-        let Some(answer) = self.answer(flow, listener) else { return };
+        let Some(answer) = self.answer(now, flow, listener) else { return };
         let ecn = asked_ecn(syn.header.flags, &answer.offer);
         let options = &mut syn.options;
         let stamped = answer.offer.timestamps && options.timestamps.is_some();
@@ -180,13 +180,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 ecn: ecn == EcnLevel::Classic,
             }),
         };
-        let clock = timestamp_clock(now, answer.timestamp_offset);
+        let clock = timestamp_clock(now, answer.numbers.timestamp_offset);
         let issued = self.cookies.issue(now, flow, syn.header.seq, &offered, clock);
         let handshake = Handshake::passive(
             now,
-            &syn,
+            syn,
             issued.seq,
-            answer.timestamp_offset,
+            answer.numbers.timestamp_offset,
             &answer.offer,
             &answer.path,
             &self.common.limits,
@@ -207,7 +207,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        segment: Segment,
+        segment: &mut Segment,
     ) -> Option<DropReason> {
         if !self.cookies.active(now) {
             return Some(DropReason::NoConnection);
@@ -223,7 +223,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(offered) = self.cookies.redeem(now, flow, &presented, accurate) else {
             return Some(DropReason::CookieInvalid);
         };
-        let answer = self.answer(flow, listener)?;
+        let answer = self.answer(now, flow, listener)?;
         let with = offered.with_timestamps;
         let peer_scale = with.and_then(|with| with.scale);
         let agreed = Agreed {
@@ -234,12 +234,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             receive_scale: if peer_scale.is_some() { answer.offer.scale } else { Scale::NONE },
             sack: with.is_some_and(|with| with.sack_permitted),
             timestamps: timestamps.map(|timestamps| AgreedTimestamps {
-                offset: answer.timestamp_offset,
+                offset: answer.numbers.timestamp_offset,
                 recent: timestamps.value,
             }),
             ecn: match with {
                 _ if offered.accurate_ecn => {
-                    EcnAgreed::Accurate(AccurateStart::of_third_segment(&segment))
+                    EcnAgreed::Accurate(AccurateStart::of_third_segment(segment))
                 }
                 Some(with) if with.ecn && level != EcnLevel::Nothing => EcnAgreed::Both,
                 _ => EcnAgreed::Off,
@@ -266,7 +266,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         listener: ListenerId,
         opening: &Opening,
         profile: &Profile<C>,
-        segment: Segment,
+        segment: &mut Segment,
     ) {
         if let Err(reason) = self.room_behind(listener) {
             return self.common.drop_packet(None, now, reason);
@@ -302,7 +302,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         id: ConnId,
         flow: &FlowKey,
-        mut segment: Segment,
+        segment: &mut Segment,
     ) {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let Body::Embryo(_, listener) = &anchor.body else { return };
@@ -315,7 +315,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let Body::Embryo(handshake, _) = &mut anchor.body else { return };
         let limits = &self.common.limits;
-        let outcome = handshake.handle_segment(now, &mut segment, &profile.settings, &path, limits);
+        let outcome = handshake.handle_segment(now, segment, &profile.settings, &path, limits);
         match outcome {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
@@ -353,7 +353,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         listener: ListenerId,
         opening: &Opening,
         profile: &Profile<C>,
-        segment: Segment,
+        segment: &mut Segment,
     ) {
         let counters = &mut self.common.counters;
         counters.passive_opens = counters.passive_opens.wrapping_add(1);

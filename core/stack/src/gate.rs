@@ -53,11 +53,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        mut syn: Segment,
+        syn: &Segment,
     ) {
         // Data on a SYN is sent again by the peer (E-5).
-        syn.payload = Chain::new();
-        let body = Body::Asked(Box::new(syn), listener);
+        let body = Body::Asked(Box::new(copy(syn)), listener);
         match self.table.insert(flow, Owner::Gate(listener), body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
@@ -94,7 +93,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Result<(), ConnError> {
         let anchor = self.table.anchors.get_mut(id).ok_or(ConnError::Stale)?;
         let flow = anchor.flow;
-        let (syn, listener) = match &anchor.body {
+        let (mut syn, listener) = match &anchor.body {
             Body::Asked(syn, listener) => (copy(syn), *listener),
             _ => return Err(ConnError::Stale),
         };
@@ -106,7 +105,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Decision::Cookie => {
                 self.discard(id);
-                self.send_cookie(now, &flow, listener, syn);
+                self.send_cookie(now, &flow, listener, &mut syn);
             }
             Decision::Accept => self.answer_asked(now, id, &flow, listener, &syn),
         }

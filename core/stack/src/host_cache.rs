@@ -78,6 +78,9 @@ impl HostCache {
 
     /// What a new connection of `flow` may begin with.
     pub(crate) fn find(&self, now: Instant, flow: &FlowKey) -> Option<HostFacts> {
+        if self.sets.is_empty() {
+            return None;
+        }
         let host = Host { remote: flow.remote, local: flow.local };
         let set = self.sets.get(self.place(&host))?;
         let entry = set.iter().find(|entry| entry.host == host)?;

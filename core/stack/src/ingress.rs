@@ -7,10 +7,10 @@
 use crate::anchor::Body;
 use crate::replies::{self, Heard, Reset, Stray};
 use crate::shard::Shard;
-use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, Ecn, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::RxBatch;
-use usertcp_frame::Packet;
+use usertcp_frame::{Chain, Packet};
 use usertcp_ip::{Input, TcpInput};
 use usertcp_tcp::{Reply, Segment, TimeWaitOutcome};
 use usertcp_wire::checksum::{Engine, Running};
@@ -20,7 +20,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets arrived. All of `packets` are taken.
     pub fn handle_frames(&mut self, now: Instant, packets: &mut RxBatch) {
         while let Some(mut packet) = packets.pop() {
-            self.handle_packet(now, &mut packet);
+            if self.link.is_none() || self.link_input(now, &mut packet) {
+                self.handle_packet(now, &mut packet);
+            }
         }
     }
 
@@ -28,10 +30,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        if self.link.is_some() && !self.link_input(now, packet) {
-            return;
-        }
-        if !self.handle_usual(now, packet) {
+        let taken = self.read_network(packet).is_some_and(|network| {
+            self.handle_usual(now, packet, &network) || self.handle_plain(now, packet, &network)
+        });
+        if !taken {
             self.handle_any(now, core::mem::take(packet));
         }
     }
@@ -60,7 +62,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn handle_tcp(&mut self, now: Instant, input: TcpInput) {
-        let (flow, segment) = match read(self.common.checksum, &input) {
+        let (flow, mut segment) = match read(self.common.checksum, &input) {
             Ok((header, options, header_octets)) => {
                 let flow = FlowKey {
                     remote: input.remote,
@@ -73,33 +75,43 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 {
                     return self.common.drop_packet(None, now, reason);
                 }
-                (flow, into_segment(input, header, options, header_octets))
+                let TcpInput { octets, ecn, gso_octets, .. } = input;
+                (flow, into_segment(octets, header, options, header_octets, ecn, gso_octets))
             }
             Err(reason) => return self.common.drop_packet(None, now, reason),
         };
         if self.is_land(&flow) {
             return self.common.drop_packet(None, now, DropReason::TcpLand);
         }
+        self.count_in(&segment);
+        match self.table.find(&flow) {
+            Some(id) => self.deliver(now, id, &flow, &mut segment),
+            None => self.handle_stray(now, &flow, &mut segment),
+        }
+    }
+
+    pub(crate) fn count_in(&mut self, segment: &Segment) {
         let counters = &mut self.common.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(segment.wire_segments));
         counters.payload_octets_in =
             counters.payload_octets_in.wrapping_add(segment.payload.len() as u64);
-        match self.table.find(&flow) {
-            Some(id) => self.deliver(now, id, &flow, segment),
-            None => self.handle_stray(now, &flow, segment),
-        }
     }
 
     /// AT-15: a segment from our own address and port, or from or to port zero.
     fn is_land(&self, flow: &FlowKey) -> bool {
-        flow.remote_port == 0
-            || flow.local_port == 0
+        !is_port_pair(flow)
             || flow.remote_port == flow.local_port
                 && self.ip.local(flow.local).map(usertcp_ip::remote_address) == Some(flow.remote)
     }
 
     /// A segment of a connection.
-    pub(crate) fn deliver(&mut self, now: Instant, id: ConnId, flow: &FlowKey, segment: Segment) {
+    pub(crate) fn deliver(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        segment: &mut Segment,
+    ) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         match &mut anchor.body {
             Body::Hot(hot) => {
@@ -109,10 +121,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Body::Early(..) => self.deliver_early(now, id, flow, segment),
             Body::Embryo(..) => self.deliver_embryo(now, id, flow, segment),
-            Body::Asked(..) => self.deliver_asked(now, id, &segment),
+            Body::Asked(..) => self.deliver_asked(now, id, segment),
             Body::Opening(..) => self.deliver_opening(now, id, flow, segment),
             Body::TimeWait(record, _) => {
-                let outcome = record.handle_segment(now, &segment);
+                let outcome = record.handle_segment(now, segment);
                 self.after_time_wait(now, id, flow, segment, outcome);
             }
             // Not in the demultiplexer.
@@ -125,7 +137,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         id: ConnId,
         flow: &FlowKey,
-        segment: Segment,
+        segment: &mut Segment,
         outcome: TimeWaitOutcome,
     ) {
         match outcome {
@@ -155,8 +167,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A segment of no connection: for a listener, or for nobody.
-    fn handle_stray(&mut self, now: Instant, flow: &FlowKey, segment: Segment) {
-        let stray = stray(&segment);
+    pub(crate) fn handle_stray(&mut self, now: Instant, flow: &FlowKey, segment: &mut Segment) {
+        let stray = stray(segment);
         let Some(listener) = self.listeners.find(flow.local, flow.local_port) else {
             self.common.drop_packet(None, now, DropReason::NoConnection);
             return self.reset_stray(now, flow, replies::closed(&stray));
@@ -217,19 +229,28 @@ pub(crate) fn segments_in(payload_octets: usize, segment_octets: u16) -> u16 {
     payload_octets.div_ceil(usize::from(segment_octets.max(1))).clamp(1, 65_535) as u16
 }
 
-fn into_segment(
-    input: TcpInput,
+/// Neither port is zero.
+pub(crate) fn is_port_pair(flow: &FlowKey) -> bool {
+    flow.remote_port != 0 && flow.local_port != 0
+}
+
+/// `octets`: from the first of the `header_octets` on that are no payload.
+#[inline]
+pub(crate) fn into_segment(
+    octets: Chain,
     header: tcp::Header,
     options: tcp::Options,
     header_octets: usize,
+    ecn: Ecn,
+    gso_octets: Option<u16>,
 ) -> Segment {
-    let mut payload = input.octets;
+    let mut payload = octets;
     payload.advance(header_octets);
-    let wire_segments = match input.gso_octets {
+    let wire_segments = match gso_octets {
         Some(octets) => segments_in(payload.len(), octets),
         None => 1,
     };
-    Segment { header, options, payload, ecn: input.ecn, wire_segments }
+    Segment { header, options, payload, ecn, wire_segments }
 }
 
 pub(crate) fn stray(segment: &Segment) -> Stray {

@@ -25,9 +25,9 @@ const LEAST_GAP: Span = Span::from_micros(1);
 const QUEUED_GAP: Span = Span::from_millis(1);
 
 /// What a connection begins with.
-pub(crate) struct LastStep {
+pub(crate) struct LastStep<'a> {
     /// The segment that completed its handshake.
-    pub segment: Segment,
+    pub segment: &'a mut Segment,
     /// What was written before, and is not acknowledged.
     pub written: Chain,
 }
@@ -51,7 +51,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         owner: Owner,
         opening: &Opening,
         profile: &Profile<C>,
-        last: LastStep,
+        last: LastStep<'_>,
     ) {
         let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
         let mut path = self.path_facts(&flow);
@@ -76,7 +76,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
         let Some(tcb) = self.table.hot.get_mut(hot) else { return };
-        let mut effects = tcb.handle_segment(&mut self.common.env(now, id), last.segment);
+        let mut env = self.common.env(now, id);
+        let mut effects = match opening.owes_ack {
+            true => tcb.handle_rest_of_syn(&mut env, last.segment),
+            false => tcb.handle_segment(&mut env, last.segment),
+        };
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
@@ -258,7 +262,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         id: ConnId,
         flow: &FlowKey,
-        mut segment: Segment,
+        segment: &mut Segment,
     ) {
         let path = self.path_facts(flow);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
@@ -267,7 +271,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let owner = anchor.owner;
         let outcome = opening.handshake.handle_segment(
             now,
-            &mut segment,
+            segment,
             &profile.settings,
             &path,
             &self.common.limits,
@@ -296,7 +300,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
-                let written = self.learn_from_answer(now, id, flow, &segment, &opening);
+                let written = self.learn_from_answer(now, id, flow, segment, &opening);
                 let last = LastStep { segment, written };
                 self.establish(now, id, owner, &opening, &profile, last);
                 if owner == Owner::Nobody {

@@ -11,7 +11,7 @@ use crate::shard::Shard;
 use alloc::boxed::Box;
 use usertcp_base::{DropReason, Instant, Observer, Secrets};
 use usertcp_cc::CongestionController;
-use usertcp_device::{Medium, TxBatch};
+use usertcp_device::{Medium, RxBatch, TxBatch};
 use usertcp_frame::Packet;
 use usertcp_ip::{Link, LinkConfig, LinkInput, LinkOutput};
 
@@ -32,12 +32,40 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Makes a frame that arrived the IP packet in it. False: it was no such, or is gone.
     pub(crate) fn link_input(&mut self, now: Instant, frame: &mut Packet) -> bool {
         let Some(link) = &mut self.link else { return true };
-        match link.input(now, frame, &self.common.pool) {
-            LinkInput::Network => true,
-            LinkInput::Consumed => false,
-            LinkInput::Drop(reason) => {
-                self.common.drop_packet(None, now, reason);
-                false
+        let dropped = match link.input(now, frame, &self.common.pool) {
+            LinkInput::Network => return true,
+            LinkInput::Consumed => None,
+            LinkInput::Drop(reason) => Some(reason),
+        };
+        // The others are counted where they are handled.
+        let counters = &mut self.common.counters;
+        counters.packets_in = counters.packets_in.wrapping_add(1);
+        if let Some(reason) = dropped {
+            self.common.drop_packet(None, now, reason);
+        }
+        false
+    }
+
+    /// The same for all that were just received.
+    pub(crate) fn link_burst(&mut self, now: Instant) {
+        let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
+        let mut gone = 0;
+        for frame in burst.iter_mut() {
+            if !self.link_input(now, frame) {
+                *frame = Packet::default();
+                gone += 1;
+            }
+        }
+        self.rx = burst;
+        if gone == 0 {
+            return;
+        }
+        for _ in 0..self.rx.len() {
+            if let Some(packet) = self.rx.pop()
+                && !packet.is_empty()
+            {
+                // There is room: it was in the batch a moment ago.
+                let _ = self.rx.push(packet);
             }
         }
     }

@@ -147,7 +147,7 @@ impl<S> Listeners<S> {
     /// than its share (AT-39). The count by source is a table of fixed size with a keyed hash: two
     /// sources may share a counter and get cookies earlier, nobody gets more.
     pub fn add_embryo(&mut self, id: ListenerId, source: &RemoteAddr) -> Result<(), EmbryoRefused> {
-        let bucket = self.bucket(source);
+        let bucket = self.source_bucket(source);
         let (embryo_limit, source_limit) = (self.embryo_limit, self.source_limit);
         let Some(listener) = self.listeners.get_mut(&id) else {
             return Err(EmbryoRefused::Listener);
@@ -155,8 +155,10 @@ impl<S> Listeners<S> {
         if listener.embryos >= embryo_limit {
             return Err(EmbryoRefused::Listener);
         }
-        let sources = listener.sources.get_or_insert_with(|| Box::new([0; SOURCES]));
-        if let Some(count) = sources.get_mut(bucket) {
+        if let Some(bucket) = bucket
+            && let Some(count) =
+                listener.sources.get_or_insert_with(|| Box::new([0; SOURCES])).get_mut(bucket)
+        {
             if u32::from(*count) >= source_limit {
                 return Err(EmbryoRefused::Source);
             }
@@ -168,20 +170,23 @@ impl<S> Listeners<S> {
 
     /// A half-open record of `id` from `source` is one no more.
     pub fn remove_embryo(&mut self, id: ListenerId, source: &RemoteAddr) {
-        let bucket = self.bucket(source);
+        let bucket = self.source_bucket(source);
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         listener.embryos = listener.embryos.saturating_sub(1);
-        if let Some(count) = listener.sources.as_mut().and_then(|all| all.get_mut(bucket)) {
+        if let Some(sources) = &mut listener.sources
+            && let Some(count) = bucket.and_then(|bucket| sources.get_mut(bucket))
+        {
             *count = count.saturating_sub(1);
-        }
-        if listener.embryos == 0 {
-            listener.sources = None;
         }
     }
 
-    fn bucket(&self, source: &RemoteAddr) -> usize {
+    /// The counter of a source; `None` when a source may have as many as there are.
+    fn source_bucket(&self, source: &RemoteAddr) -> Option<usize> {
+        if self.source_limit == u32::MAX {
+            return None;
+        }
         let hash = self.secrets.hash_internal(Purpose::Demux, &source_group(source));
-        hash as usize % SOURCES
+        Some(hash as usize % SOURCES)
     }
 }
 

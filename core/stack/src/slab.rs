@@ -74,10 +74,11 @@ impl<T> Slab<T> {
         let slot = self.free;
         let entry = self.entry_mut(slot)?;
         let id = ConnId { slot, generation: entry.generation };
-        let Slot::Free { next } = mem::replace(&mut entry.slot, Slot::Used(make(id))) else {
+        let Slot::Free { next } = entry.slot else {
             debug_assert!(false, "the free list holds free slots");
             return None;
         };
+        entry.slot = Slot::Used(make(id));
         self.free = next;
         self.used += 1;
         Some(id)
@@ -103,6 +104,22 @@ impl<T> Slab<T> {
             Slot::Used(record) => Some(record),
             Slot::Free { .. } => None,
         }
+    }
+
+    /// Ends the record at `index` where it is; false when there is none. Its handle is stale from now
+    /// on.
+    pub fn discard(&mut self, index: u32) -> bool {
+        let free = self.free;
+        match self.entry_mut(index) {
+            Some(entry) if matches!(entry.slot, Slot::Used(_)) => {
+                entry.generation = entry.generation.wrapping_add(1);
+                entry.slot = Slot::Free { next: free };
+            }
+            _ => return false,
+        }
+        self.free = index;
+        self.used -= 1;
+        true
     }
 
     /// The record of `id`, unless `id` is stale.

@@ -59,6 +59,16 @@ impl<C> Table<C> {
         self.anchors.id_at(index)
     }
 
+    /// The hash of a flow, and the record that probably has it.
+    #[inline]
+    pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
+        self.demux.hash_of(flow)
+    }
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.demux.guess(hash)
+    }
+
     /// Whether another anchor can be had at nobody's cost.
     pub(crate) fn has_free(&self) -> bool {
         self.anchors.len() < self.anchors.capacity()
@@ -87,14 +97,24 @@ impl<C> Table<C> {
         if self.find(flow).is_some() {
             return Err(Full::Taken);
         }
+        self.insert_fresh(flow, owner, body)
+    }
+
+    /// The same for a flow that is known to have no record.
+    pub(crate) fn insert_fresh(
+        &mut self,
+        flow: &FlowKey,
+        owner: Owner,
+        body: Body<C>,
+    ) -> Result<(ConnId, Option<ConnId>), Full> {
+        debug_assert!(self.find(flow).is_none(), "not looked up");
         let mut evicted = None;
         if self.anchors.len() == self.anchors.capacity() {
             evicted = self.evict();
         }
         let anchor = Anchor::new(*flow, owner, body);
         let id = self.anchors.insert(anchor).ok_or(Full::Anchors)?;
-        let fresh = self.demux.insert(flow, id.slot, |index| flow_of(&self.anchors, index));
-        debug_assert!(fresh, "looked up just now");
+        self.demux.insert_fresh(flow, id.slot, |index| flow_of(&self.anchors, index));
         Ok((id, evicted))
     }
 
@@ -104,9 +124,7 @@ impl<C> Table<C> {
         let anchor = self.anchors.remove(id)?;
         match anchor.body {
             Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
-                if let Some(hot) = self.hot.id_at(hot) {
-                    self.hot.remove(hot);
-                }
+                self.hot.discard(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
             _ => {}
@@ -132,10 +150,8 @@ impl<C> Table<C> {
         let anchor = self.anchors.get_mut(id)?;
         anchor.owner = Owner::Nobody;
         let old = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until));
-        if let Body::Hot(hot) = old
-            && let Some(hot) = self.hot.id_at(hot)
-        {
-            self.hot.remove(hot);
+        if let Body::Hot(hot) = old {
+            self.hot.discard(hot);
         }
         self.time_waits += 1;
         if self.waiting.len() > 2 * self.time_waits as usize + SLACK {

@@ -4,6 +4,7 @@
 //! Must not know: who calls, how it sleeps.
 
 use crate::shard::Shard;
+use crate::usual::{AHEAD, CROWD};
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::{Queue, RxBatch};
@@ -50,12 +51,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.shed(now);
         let received = queue.receive(&self.common.pool, &mut self.rx);
         let mut more = self.rx.is_full();
+        if self.link.is_some() {
+            self.link_burst(now);
+        }
         if self.seat.is_some() {
             self.steer(now);
         }
         let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
-        for packet in burst.iter_mut() {
-            self.handle_packet(now, packet);
+        if received > 1 && self.table.hot.len() >= CROWD {
+            self.handle_crowd(now, &mut burst);
+        } else {
+            for packet in burst.iter_mut() {
+                self.handle_packet(now, packet);
+            }
         }
         burst.clear();
         self.rx = burst;
@@ -65,6 +73,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             counters.turns_cut = counters.turns_cut.wrapping_add(1);
         }
         Arrival { more, received }
+    }
+
+    /// A burst while there are more connections than the caches hold: memory is waited for once for
+    /// several packets.
+    fn handle_crowd(&mut self, now: Instant, burst: &mut RxBatch) {
+        let mut from = 0;
+        while from < burst.len() {
+            self.look_ahead(burst.iter().skip(from).take(AHEAD));
+            for packet in burst.iter_mut().skip(from).take(AHEAD) {
+                self.handle_packet(now, packet);
+            }
+            from += AHEAD;
+        }
     }
 
     /// The last part of a turn: gives the device what there is to send.

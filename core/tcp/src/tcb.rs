@@ -184,6 +184,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         tcb.answer_handshake_mark(env, &agreed.ecn);
         env.observe(&Event::Opened { active: opening.active });
+        tcb.predict();
         tcb
     }
 

@@ -95,6 +95,7 @@ impl<C: CongestionController> Tcb<C> {
             return self.abandon(env, reason);
         }
         self.settle(env, &mut effects);
+        self.predict();
         effects
     }
 

@@ -50,6 +50,11 @@ impl UserTimeout {
         }
     }
 
+    /// Whether the option is to go along with a segment.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.owed
+    }
+
     /// The field to put into the segment that leaves now, if `room` is there.
     pub(crate) fn take_option(&mut self, settings: &Settings, room: bool) -> Option<u16> {
         if !self.owed || !room {

@@ -61,6 +61,45 @@ pub struct TcpHeader {
     pub echo: u32,
 }
 
+/// Who sent a packet that seems to be of the usual shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Addresses {
+    /// By IPv4.
+    V4 {
+        /// Its source address.
+        source: [u8; 4],
+        /// Source and destination port.
+        ports: (u16, u16),
+    },
+    /// By IPv6.
+    V6 {
+        /// Its source address.
+        source: [u8; 16],
+        /// Source and destination port.
+        ports: (u16, u16),
+    },
+}
+
+/// Where a packet seems to come from; nothing of it is checked.
+#[inline]
+pub fn addresses(packet: &[u8]) -> Option<Addresses> {
+    let ports_at = |at: usize| {
+        let [a, b, c, d] = *packet.get(at..)?.first_chunk()?;
+        Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+    };
+    match packet.first()? {
+        0x45 => {
+            let source = *packet.get(12..)?.first_chunk()?;
+            Some(Addresses::V4 { source, ports: ports_at(IPV4_OCTETS)? })
+        }
+        0x60..=0x6F => {
+            let source = *packet.get(8..)?.first_chunk()?;
+            Some(Addresses::V6 { source, ports: ports_at(IPV6_OCTETS)? })
+        }
+        _ => None,
+    }
+}
+
 /// Reads an IPv4 header in front of TCP. `None`: it is of another shape, or its checksum is wrong.
 #[inline]
 pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {

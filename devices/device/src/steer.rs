@@ -51,8 +51,7 @@ impl SteerRule {
     pub fn owner(&self, one: FlowEnd, other: FlowEnd) -> u16 {
         let sum = self.end(one).wrapping_add(self.end(other));
         // The upper half of the hash as a fraction of one, times the number of shards.
-        let fraction = mix(sum ^ self.key[1]) >> 32;
-        ((fraction * u64::from(self.shards)) >> 32) as u16
+        (((mix(sum ^ self.key[1]) >> 32) * u64::from(self.shards)) >> 32) as u16
     }
 
     /// The shard that puts datagrams between two hosts together, if they come in fragments: only the
@@ -65,7 +64,7 @@ impl SteerRule {
     fn end(&self, end: FlowEnd) -> u64 {
         let port = u64::from(end.port);
         match end.address {
-            IpAddr::V4(address) => mix(u64::from(address.to_bits()) ^ (port << 32) ^ self.key[0]),
+            IpAddr::V4(address) => mix(u64::from(address.to_bits()) ^ port << 32 ^ self.key[0]),
             IpAddr::V6(address) => {
                 // A step for each word: who has a whole network may choose address and port.
                 let bits = address.to_bits();
@@ -89,7 +88,7 @@ const fn mix(mut bits: u64) -> u64 {
     bits = bits.wrapping_mul(FIRST);
     bits ^= bits >> 29;
     bits = bits.wrapping_mul(SECOND);
-    bits ^ (bits >> 32)
+    bits ^ bits >> 32
 }
 
 #[cfg(test)]

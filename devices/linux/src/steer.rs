@@ -1,13 +1,11 @@
 //! The steering rule as a program of the kernel, to be put in front of a device's queues.
 //!
-//! Owns: the instructions (eBPF of the socket filter kind). Must not know: which device runs it.
+//! Owns: the instructions (eBPF of the socket filter kind). Must not know: how a program is loaded, which
+//! device runs it.
 //!
 //! It computes [`SteerRule::owner`] of TCP packets without IPv6 extension headers, and tells queue 0 for all
 //! else, whole or in fragments: the shards pass on what is another's.
 
-mod load;
-
-pub(crate) use load::load;
 use usertcp_device::SteerRule;
 
 /// One instruction: operation, registers, jump distance, constant.
@@ -59,10 +57,7 @@ const WORD: u8 = 9;
 const FIRST: u64 = 0xBF58_476D_1CE4_E5B9;
 const SECOND: u64 = 0x94D0_49BB_1331_11EB;
 
-/// Where loads count from: the IP header, whatever is in front of it (`SKF_NET_OFF`).
-const NETWORK: i32 = -0x10_0000;
-
-/// The program.
+/// The program for packets that begin with their IP header.
 pub(crate) fn program(rule: &SteerRule) -> Vec<Instruction> {
     let mut program = Program { instructions: Vec::new(), to_none: Vec::new() };
     let key = rule.key();
@@ -103,7 +98,7 @@ impl Program {
         self.constant(op::SHIFT_LEFT, RESULT, 2);
         self.register(op::MOVE, WORD, RESULT);
         // Both ports, behind the header.
-        self.push(op::LOAD_INDIRECT_32, 0, WORD, NETWORK);
+        self.push(op::LOAD_INDIRECT_32, 0, WORD, 0);
         self.register(op::MOVE, SCRATCH, RESULT);
         self.constant(op::SHIFT_RIGHT, SCRATCH, 16);
         self.constant(op::SHIFT_LEFT, SCRATCH, 32);
@@ -185,7 +180,7 @@ impl Program {
 
     /// Octets of the packet, in the result. A packet that is too short ends the program with 0.
     fn load(&mut self, code: u8, at: i32) {
-        self.push(code, 0, 0, NETWORK + at);
+        self.push(code, 0, 0, at);
     }
 
     fn register(&mut self, code: u8, to: u8, from: u8) {

@@ -256,13 +256,16 @@ fn start_fault(plan: &Plan, error: &io::Error) -> Fault {
     Fault::run(what, remedy)
 }
 
-fn tun_setup(plan: &Plan, offload: bool) -> Setup {
-    let offload = if offload { ", offload" } else { "" };
-    let queues = match plan.shards {
+fn queues(plan: &Plan) -> String {
+    match plan.shards {
         1 => String::new(),
         shards => format!(", {shards} queues"),
-    };
-    let offload = format!("{offload}{queues}");
+    }
+}
+
+fn tun_setup(plan: &Plan, offload: bool) -> Setup {
+    let offload = if offload { ", offload" } else { "" };
+    let offload = format!("{offload}{}", queues(plan));
     let mut steps =
         vec![Step::new("device", format!("TUN {}, mtu {}{offload}", plan.device, plan.mtu))];
     steps.extend(plan.kernel.iter().map(|cidr| Step::new("kernel side", cidr.to_string())));
@@ -276,7 +279,8 @@ fn tun_setup(plan: &Plan, offload: bool) -> Setup {
 }
 
 fn packet_setup(plan: &Plan, device: DeviceFacts) -> Setup {
-    let summary = format!("AF_PACKET {}, mtu {}, offload", plan.device, device.mtu);
+    let queues = queues(plan);
+    let summary = format!("AF_PACKET {}, mtu {}, offload{queues}", plan.device, device.mtu);
     let mut steps = vec![Step::new("device", summary.clone())];
     if let Medium::Ethernet { mac } = device.medium {
         let [a, b, c, d, e, f] = mac;

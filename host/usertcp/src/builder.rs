@@ -165,7 +165,7 @@ where
 
     /// Runs over packet sockets on an Ethernet interface, beside the kernel's own stack, whose peers are
     /// the hosts of that network. `config.addresses` may be left empty: they are the stack's, which
-    /// must be none of the kernel's. Each shard has a socket, whatever its `queues` says.
+    /// must be none of the kernel's. Each shard has a socket, and with several one more for neighbours.
     #[must_use]
     pub fn packet(mut self, config: PacketConfig) -> Self {
         self.device = Source::Packet(config);

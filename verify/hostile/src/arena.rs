@@ -179,7 +179,7 @@ fn entropy(wrapping: bool) -> [u8; 32] {
                 chunk.copy_from_slice(&prng.next_u64().to_le_bytes());
             }
             let Some(secrets) = Secrets::from_seed(seed) else { continue };
-            if isn::initial_sequence(&secrets, &flow, START).0 > u32::MAX - 4000 {
+            if isn::Numbers::of(&secrets, &flow, START).initial_sequence.0 > u32::MAX - 4000 {
                 return seed;
             }
         }

@@ -286,7 +286,7 @@ impl Scenario {
                 chunk.copy_from_slice(&prng.next_u64().to_le_bytes());
             }
             let Some(secrets) = Secrets::from_seed(seed) else { continue };
-            let first = isn::initial_sequence(&secrets, &flow, START);
+            let first = isn::Numbers::of(&secrets, &flow, START).initial_sequence;
             if !self.wrapping || first.0 > u32::MAX - (64 << 10) {
                 return seed;
             }

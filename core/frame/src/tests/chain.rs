@@ -111,6 +111,15 @@ enum Step {
     ExtendBack(usize),
     SplitTo(usize),
     AppendClone(usize),
+    CompactFront,
+    CompactBack,
+}
+
+/// The charge by its definition.
+fn charge_of(chain: &Chain) -> u32 {
+    let slices: Vec<_> = chain.slices().collect();
+    let repeated = |at: usize| at > 0 && slices[at - 1].shares_frame(slices[at]);
+    (0..slices.len()).filter(|at| !repeated(*at)).map(|at| slices[at].charge()).sum()
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -127,6 +136,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => n.clone().prop_map(Step::ExtendBack),
         1 => n.prop_map(Step::SplitTo),
         1 => (0..500usize).prop_map(Step::AppendClone),
+        1 => Just(Step::CompactFront),
+        1 => Just(Step::CompactBack),
     ]
 }
 
@@ -186,6 +197,12 @@ fn apply(step: Step, seed: u8, pool: &FramePool, chain: &mut Chain, model: &mut 
             model.extend_from_within(n.min(model.len())..(2 * n).min(model.len()));
             chain.append(part.clone());
         }
+        Step::CompactFront => {
+            chain.front_mut().map(|mut front| front.compact(pool, 0));
+        }
+        Step::CompactBack => {
+            chain.back_mut().map(|mut back| back.compact(pool, 0));
+        }
     }
 }
 
@@ -199,6 +216,7 @@ proptest! {
             prop_assert_eq!(chain.len(), model.len());
             prop_assert_eq!(chain.to_vec(), &model[..]);
             prop_assert_eq!(chain.slices().len(), chain.slice_count());
+            prop_assert_eq!(chain.charge(), charge_of(&chain));
             prop_assert!(chain.slices().all(|slice| !slice.is_empty()));
         }
         drop(chain);

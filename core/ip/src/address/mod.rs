@@ -144,6 +144,10 @@ pub(crate) struct AddressTable {
     sorted: Vec<(u128, LocalIndex)>,
     /// Directed broadcasts of our networks.
     broadcasts: Vec<Ipv4Addr>,
+    /// Our IPv4 addresses, sorted, and their indices.
+    four: Vec<(u32, LocalIndex)>,
+    /// What no IPv4 packet may come from: our own addresses and all broadcasts, sorted.
+    no_sources: Vec<u32>,
 }
 
 impl AddressTable {
@@ -158,12 +162,53 @@ impl AddressTable {
             .collect();
         sorted.sort_unstable();
         sorted.dedup_by_key(|(number, _)| *number);
-        let broadcasts = addresses.iter().filter_map(Cidr::broadcast).collect();
-        AddressTable { entries: addresses, sorted, broadcasts }
+        let broadcasts: Vec<_> = addresses.iter().filter_map(Cidr::broadcast).collect();
+        let mut table = AddressTable {
+            entries: addresses,
+            sorted,
+            broadcasts,
+            four: Vec::new(),
+            no_sources: Vec::new(),
+        };
+        table.index_four();
+        table
+    }
+
+    /// Fills what is looked up for every IPv4 packet.
+    fn index_four(&mut self) {
+        let bits = |address| match address {
+            IpAddr::V4(address) => Some(Ipv4Addr::to_bits(address)),
+            IpAddr::V6(_) => None,
+        };
+        let indexed = self.entries.iter().filter_map(|cidr| {
+            let address = cidr.address;
+            Some((bits(address)?, self.index(address)?))
+        });
+        self.four = indexed.collect();
+        self.four.sort_unstable();
+        self.four.dedup();
+        let broadcasts = self.broadcasts.iter().copied().chain([Ipv4Addr::BROADCAST]);
+        let ours = self.four.iter().map(|(address, _)| *address);
+        self.no_sources = broadcasts.map(Ipv4Addr::to_bits).chain(ours).collect();
+        self.no_sources.sort_unstable();
     }
 
     pub(crate) fn address(&self, index: LocalIndex) -> Option<IpAddr> {
         self.entries.get(usize::from(index.0)).map(Cidr::address)
+    }
+
+    /// As [`AddressTable::index`].
+    #[inline]
+    pub(crate) fn index_v4(&self, address: Ipv4Addr) -> Option<LocalIndex> {
+        let bits = address.to_bits();
+        let at = self.four.binary_search_by_key(&bits, |(address, _)| *address).ok()?;
+        self.four.get(at).map(|(_, index)| *index)
+    }
+
+    /// Whether an address is no other host's: one of ours, or a broadcast.
+    #[inline]
+    pub(crate) fn is_no_source_v4(&self, address: Ipv4Addr) -> bool {
+        self.no_sources.binary_search(&address.to_bits()).is_ok()
     }
 
     pub(crate) fn index(&self, address: IpAddr) -> Option<LocalIndex> {

@@ -5,6 +5,7 @@
 //! (`reassembly`), how an answer is built (`echo`, `refusal`).
 //! Implements: RFC 1122 §3.2.1 (I-1), RFC 8200 §3, H-3, H-5 in the refusal to answer.
 
+mod usual;
 mod v4;
 mod v6;
 
@@ -91,7 +92,16 @@ pub(crate) struct Fragment {
 impl Ip {
     /// Takes a packet at `now`. `pool` serves answers and, rarely, headers that are not in one
     /// piece. Never panics, whatever the packet.
-    pub fn input(&mut self, now: Instant, packet: Packet, pool: &FramePool) -> Input {
+    pub fn input(&mut self, now: Instant, mut packet: Packet, pool: &FramePool) -> Input {
+        match self.usual(&mut packet) {
+            Some(input) => Input::Tcp(input),
+            None => self.input_of_any(now, packet, pool),
+        }
+    }
+
+    /// The same for a packet of any shape.
+    #[inline(never)]
+    pub(crate) fn input_of_any(&mut self, now: Instant, packet: Packet, pool: &FramePool) -> Input {
         self.arrive(now, packet, pool).unwrap_or_else(Input::Drop)
     }
 
@@ -118,6 +128,15 @@ impl Ip {
                 self.keep(now, &header.arrival, fragment, octets, pool)
             }
         }
+    }
+
+    /// Whether a packet may come from `source`: one host that is not ourselves has it.
+    pub fn may_be_source(&self, source: IpAddr) -> bool {
+        let martian = match source {
+            IpAddr::V4(source) => self.is_martian_v4(source),
+            IpAddr::V6(source) => v6::is_martian(source),
+        };
+        !martian && self.addresses.index(source).is_none()
     }
 
     /// A whole packet, from its IP header on (or, put together, from its payload on).

@@ -45,7 +45,7 @@ impl Ip {
     }
 
     /// Networks 0 and 127, groups, class E, the limited and our directed broadcasts.
-    fn is_martian_v4(&self, source: Ipv4Addr) -> bool {
+    pub(super) fn is_martian_v4(&self, source: Ipv4Addr) -> bool {
         let [network, ..] = source.octets();
         matches!(network, 0 | 127 | 224..) || self.addresses.is_broadcast(source)
     }

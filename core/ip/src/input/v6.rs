@@ -51,7 +51,7 @@ impl Ip {
 }
 
 /// Unspecified, loopback, groups; and the mapped form, which flow keys use for IPv4.
-fn is_martian(source: Ipv6Addr) -> bool {
+pub(super) fn is_martian(source: Ipv6Addr) -> bool {
     source.is_unspecified()
         || source.is_loopback()
         || source.is_multicast()

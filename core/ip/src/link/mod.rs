@@ -187,6 +187,9 @@ impl Link {
             return LinkInput::Drop(DropReason::IpBroadcast);
         }
         packet.octets.advance(HEADER_OCTETS);
+        if packet.octets.is_empty() {
+            return LinkInput::Drop(DropReason::LinkMalformed);
+        }
         packet.offload = without_header(packet.offload);
         LinkInput::Network
     }
@@ -233,6 +236,11 @@ impl Link {
             self.solicit(neighbour, source, None, pool);
         }
         LinkOutput::Waits
+    }
+
+    /// Whether there is a way to `destination`: it is of our networks, or there is a gateway.
+    pub fn reaches(&self, destination: IpAddr) -> bool {
+        self.next_hop(destination).is_some()
     }
 
     /// The station that carries a packet to `destination` (RFC 1122 §3.3.1.1, RFC 4861 §5.2).

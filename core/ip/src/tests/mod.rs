@@ -8,6 +8,7 @@ mod limits;
 mod output;
 mod refusals;
 mod signals;
+mod usual;
 
 use crate::*;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

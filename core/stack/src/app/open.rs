@@ -8,7 +8,7 @@ use crate::anchor::{Body, Opening, Owner, waits_at};
 use crate::app::ListenerInfo;
 use crate::config::{Connect, ConnectError, Listen, ListenError};
 use crate::fast_open::Attempt;
-use crate::isn;
+use crate::isn::Numbers;
 use crate::listener::Binding;
 use crate::net;
 use crate::ports::Destination;
@@ -102,12 +102,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let settings = &to.profile.settings;
         let path = self.path_facts(&flow);
         let offer = self.offer(settings, &flow, &path);
-        let iss = isn::initial_sequence(&self.secrets, &flow, now);
-        let offset = isn::timestamp_offset(&self.secrets, &flow);
+        let numbers = Numbers::of(&self.secrets, &flow, now);
+        let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
         let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
-        let mut syn = handshake.synchronise(now, settings).without_payload();
-        syn.reply.options.fast_open = attempt.option;
-        syn.payload = attempt.queue.slice(0, usize::from(syn_octets));
+        let mut syn = handshake.synchronise(now, settings);
+        syn.options.fast_open = attempt.option;
+        let payload = attempt.queue.slice(0, usize::from(syn_octets));
         let soft_errors = SoftErrors::new(now);
         let profile = to.profile;
         let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
@@ -117,7 +117,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
-        self.send_at_once(now, &flow, syn);
+        self.send_at_once(now, &flow, &syn, payload);
         self.rearm(now, id);
         Ok(id)
     }
@@ -134,6 +134,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             None => self.ip.source_for(to.remote),
         };
         let local = local.ok_or(ConnectError::Local)?;
+        if self.link.as_ref().is_some_and(|link| !link.reaches(to.remote)) {
+            return Err(ConnectError::Local);
+        }
         let remote = usertcp_ip::remote_address(to.remote);
         let flow = |local_port| FlowKey { remote, local, remote_port: to.remote_port, local_port };
         if let Some(port) = to.local_port {

@@ -116,11 +116,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        mut syn: Segment,
+        syn: &mut Segment,
         above: Option<Seq>,
         cookie: Option<Cookie>,
     ) {
-        let begun = self.begin_passive(now, flow, listener, &syn, above);
+        let begun = self.begin_passive(now, flow, listener, syn, above);
         let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
         else {
             return;
@@ -146,7 +146,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn begin_early(&mut self, now: Instant, id: ConnId, beginning: Beginning<'_>, syn: Segment) {
+    fn begin_early(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        beginning: Beginning<'_>,
+        syn: &mut Segment,
+    ) {
         let Beginning { flow, listener, handshake, reply } = beginning;
         let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
         else {
@@ -158,7 +164,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut env = self.common.env(now, id);
         let mut tcb = Tcb::new(&mut env, &opening, &settings, &path, profile.controller);
         let wanted = syn.payload.len();
-        let (taken, effects) = tcb.take_syn_data(&mut env, syn.payload);
+        let (taken, effects) = tcb.take_syn_data(&mut env, core::mem::take(&mut syn.payload));
         let hot = if taken == wanted { self.table.hot.insert(tcb) } else { None };
         let Some(hot) = hot else {
             // As if the SYN had been lost: the next one is without data.
@@ -191,7 +197,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         id: ConnId,
         flow: &FlowKey,
-        mut segment: Segment,
+        segment: &mut Segment,
     ) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let Body::Early(early, hot) = &mut anchor.body else { return };
@@ -199,7 +205,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(tcb) = self.table.hot.at(hot) else { return };
         let (settings, nxt) = (*tcb.settings(), tcb.snd_nxt());
         let handshake = &mut early.handshake;
-        match handshake.handle_fast_open_segment(now, &mut segment, &settings, nxt) {
+        match handshake.handle_fast_open_segment(now, segment, &settings, nxt) {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
             HandshakeOutcome::Challenge(_, reason) => {

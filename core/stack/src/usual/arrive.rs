@@ -5,7 +5,7 @@ use crate::events::Pending;
 use crate::ingress::segments_in;
 use crate::shard::Shard;
 use core::net::IpAddr;
-use usertcp_base::{ConnId, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
+use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
@@ -19,19 +19,22 @@ struct Read {
     flow: FlowKey,
     header: TcpHeader,
     header_octets: usize,
-    ecn: usertcp_base::Ecn,
+    ecn: Ecn,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Takes `packet` if it is of the usual shape and for a connection with a TCB. False: nothing has
-    /// changed.
+    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed.
     #[inline]
-    pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
-        let Some(read) = self.read_usual(packet) else { return false };
+    pub(crate) fn handle_usual(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet,
+        network: &Network,
+    ) -> bool {
+        let Some(read) = read_usual(self.common.checksum, packet, network) else { return false };
         let Some(id) = self.table.find(&read.flow) else { return false };
         let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return false };
-        let Body::Hot(hot) = anchor.body else { return false };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return false };
+        let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
         let mut payload = core::mem::take(&mut packet.octets);
         payload.advance(read.header_octets);
         let wire_segments = match packet.offload.gso {
@@ -44,11 +47,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let TcpHeader { seq, ack, window, push, value, echo, .. } = read.header;
         let ecn = read.ecn;
         let segment = UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments };
-        let mut env = self.common.env(now, id);
-        if let Some(effects) = tcb.handle_usual(&mut env, &segment, &mut payload) {
+        if let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot))
+            && let Some(effects) =
+                tcb.handle_usual(&mut self.common.env(now, id), &segment, &mut payload)
+        {
             self.apply_usual(now, id, &effects);
         } else {
-            self.deliver(now, id, &read.flow, as_segment(&read, &segment, payload));
+            self.deliver(now, id, &read.flow, &mut as_segment(&read, &segment, payload));
         }
         true
     }
@@ -72,35 +77,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
+    /// to look at (padding of a link, a packet cut short, keys).
     #[inline]
-    fn read_usual(&mut self, packet: &Packet) -> Option<Read> {
-        let front: &[u8] = packet.octets.front()?;
-        let (ip, payload_octets, ecn, remote, local, pseudo);
-        if let Some((header, _)) = front.split_first_chunk::<IPV4_OCTETS>()
-            && let Some(header) = usual::read_ipv4(header)
-        {
-            (ip, payload_octets, ecn) = (IPV4_OCTETS, header.payload_octets, header.ecn);
-            remote = remote_address(IpAddr::V4(header.source.into()));
-            local = self.local_of(remote_address(IpAddr::V4(header.destination.into())))?;
-            let octets = u32::from(payload_octets);
-            pseudo = Running::pseudo_v4(header.source, header.destination, tcp::PROTOCOL, octets);
-        } else {
-            let header = usual::read_ipv6(front.first_chunk()?)?;
-            (ip, payload_octets, ecn) = (IPV6_OCTETS, header.payload_octets, header.ecn);
-            remote = RemoteAddr(header.source);
-            local = self.local_of(RemoteAddr(header.destination))?;
-            let octets = u32::from(payload_octets);
-            pseudo = Running::pseudo_v6(header.source, header.destination, tcp::PROTOCOL, octets);
-        }
-        let header = usual::read_tcp(front.get(ip..)?.first_chunk::<TCP_OCTETS>()?)?;
-        // Padding of a link, or a packet cut short, is not usual; nor are keys.
-        let whole = packet.octets.len() == ip + usize::from(payload_octets);
-        if !whole || !self.auth.is_idle() || !is_intact(self.common.checksum, packet, ip, pseudo) {
-            return None;
-        }
-        let (remote_port, local_port) = (header.source_port, header.destination_port);
-        let flow = FlowKey { remote, local, remote_port, local_port };
-        Some(Read { flow, header, header_octets: ip + TCP_OCTETS, ecn })
+    pub(crate) fn read_network(&mut self, packet: &Packet) -> Option<Network> {
+        let mut network = Network::read(packet.octets.front()?)?;
+        network.local = self.local_of(network.destination)?;
+        let octets = network.header_octets + usize::from(network.payload_octets);
+        (packet.octets.len() == octets && self.auth.is_idle()).then_some(network)
     }
 
     #[inline]
@@ -113,18 +97,88 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// The checksum is right, or the device vouches for it.
 #[inline]
-fn is_intact(engine: Engine, packet: &Packet, ip_octets: usize, mut sum: Running) -> bool {
-    if !matches!(packet.offload.checksum, ChecksumState::Unverified) {
-        return true;
+fn read_usual(engine: Engine, packet: &Packet, network: &Network) -> Option<Read> {
+    let tcp = packet.octets.front()?.get(network.header_octets..)?;
+    let header = usual::read_tcp(tcp.first_chunk::<TCP_OCTETS>()?)?;
+    if !network.is_intact(engine, packet) {
+        return None;
     }
-    let mut skip = ip_octets;
-    for slice in packet.octets.slices() {
-        sum.add_by(engine, slice.get(skip..).unwrap_or_default());
-        skip = 0;
+    let flow = network.flow(header.source_port, header.destination_port);
+    let header_octets = network.header_octets + TCP_OCTETS;
+    Some(Read { flow, header, header_octets, ecn: network.ecn })
+}
+
+/// What the IP header says, in one form for both versions.
+pub(crate) struct Network {
+    pub source: RemoteAddr,
+    destination: RemoteAddr,
+    local: LocalIndex,
+    pub header_octets: usize,
+    pub payload_octets: u16,
+    pub ecn: Ecn,
+    /// The sum of the pseudo-header.
+    pseudo: Running,
+}
+
+impl Network {
+    /// Reads a header of the usual shape.
+    #[inline]
+    fn read(front: &[u8]) -> Option<Network> {
+        if let Some((header, _)) = front.split_first_chunk::<IPV4_OCTETS>()
+            && let Some(header) = usual::read_ipv4(header)
+        {
+            let octets = u32::from(header.payload_octets);
+            let (source, destination) = (header.source, header.destination);
+            return Some(Network {
+                source: remote_address(IpAddr::V4(source.into())),
+                destination: remote_address(IpAddr::V4(destination.into())),
+                local: LocalIndex::default(),
+                header_octets: IPV4_OCTETS,
+                payload_octets: header.payload_octets,
+                ecn: header.ecn,
+                pseudo: Running::pseudo_v4(source, destination, tcp::PROTOCOL, octets),
+            });
+        }
+        let header = usual::read_ipv6(front.first_chunk()?)?;
+        let octets = u32::from(header.payload_octets);
+        let (source, destination) = (header.source, header.destination);
+        Some(Network {
+            source: RemoteAddr(source),
+            destination: RemoteAddr(destination),
+            local: LocalIndex::default(),
+            header_octets: IPV6_OCTETS,
+            payload_octets: header.payload_octets,
+            ecn: header.ecn,
+            pseudo: Running::pseudo_v6(source, destination, tcp::PROTOCOL, octets),
+        })
     }
-    sum.finish() == 0
+
+    /// The flow, with the ports of the packet.
+    #[inline]
+    pub(crate) fn flow(&self, source_port: u16, destination_port: u16) -> FlowKey {
+        FlowKey {
+            remote: self.source,
+            local: self.local,
+            remote_port: source_port,
+            local_port: destination_port,
+        }
+    }
+
+    /// The checksum is right, or the device vouches for it.
+    #[inline]
+    pub(crate) fn is_intact(&self, engine: Engine, packet: &Packet) -> bool {
+        if !matches!(packet.offload.checksum, ChecksumState::Unverified) {
+            return true;
+        }
+        let mut sum = self.pseudo;
+        let mut skip = self.header_octets;
+        for slice in packet.octets.slices() {
+            sum.add_by(engine, slice.get(skip..).unwrap_or_default());
+            skip = 0;
+        }
+        sum.finish() == 0
+    }
 }
 
 /// The same segment in the form that can be anything.

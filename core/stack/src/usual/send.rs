@@ -12,6 +12,18 @@ use usertcp_wire::checksum::Running;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
 
+/// What the IP header and the device are told of a segment.
+pub(crate) struct Envelope {
+    /// The mark.
+    pub ecn: Ecn,
+    /// Differentiated services code point.
+    pub dscp: u8,
+    /// TTL or hop limit; zero is the default.
+    pub hop_limit: u8,
+    /// When the payload is more than one segment: octets of payload per wire segment.
+    pub gso_octets: Option<u16>,
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Makes a packet of a segment; `frame` is for the headers. `None`: it cannot be written, which
     /// only a device that lies about its sizes brings about.
@@ -20,7 +32,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         flow: &FlowKey,
         segment: UsualOutgoing,
-        mut frame: Frame,
+        frame: Frame,
     ) -> Option<Packet> {
         let UsualOutgoing { seq, ack, window, push, value, echo, payload, gso_octets, .. } =
             segment;
@@ -34,10 +46,36 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             value,
             echo,
         };
+        let envelope = Envelope {
+            ecn: Ecn::NotCapable,
+            dscp: segment.dscp,
+            hop_limit: segment.hop_limit,
+            gso_octets,
+        };
+        self.pack_behind(flow, &envelope, payload, frame, TCP_OCTETS, |out, sum, complete| {
+            let Some(out) = out.first_chunk_mut() else { return false };
+            usual::write_tcp(out, &header, sum, complete);
+            true
+        })
+    }
+
+    /// Makes a packet of payload and the header of `tcp_octets` that `write` writes; `frame` is for the
+    /// headers. `write` is given the sum of all else, and whether the checksum is to be completed. The
+    /// connection has no keys.
+    #[inline]
+    pub(crate) fn pack_behind(
+        &mut self,
+        flow: &FlowKey,
+        envelope: &Envelope,
+        payload: Chain,
+        mut frame: Frame,
+        tcp_octets: usize,
+        write: impl Fn(&mut [u8], Running, bool) -> bool,
+    ) -> Option<Packet> {
         let octets = payload.len();
-        let payload_octets = u16::try_from(TCP_OCTETS + octets).ok()?;
-        let hop_limit = if segment.hop_limit == 0 { DEFAULT_TTL } else { segment.hop_limit };
-        let (dscp, ecn) = (segment.dscp, Ecn::NotCapable);
+        let payload_octets = u16::try_from(tcp_octets + octets).ok()?;
+        let hop_limit = if envelope.hop_limit == 0 { DEFAULT_TTL } else { envelope.hop_limit };
+        let (dscp, ecn) = (envelope.dscp, envelope.ecn);
         let offloaded = self.device.checksum_offload;
         let engine = self.common.checksum;
         let with_payload = |mut pseudo: Running| {
@@ -52,22 +90,26 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let (source, destination) = (source.octets(), destination.octets());
                 let pseudo = Running::pseudo_v4(source, destination, tcp::PROTOCOL, length);
                 let sum = with_payload(pseudo);
-                let out = frame.widen(IPV4_OCTETS, TCP_OCTETS)?;
+                let out = frame.widen(IPV4_OCTETS, tcp_octets)?;
                 let (front, back) = out.split_first_chunk_mut()?;
                 let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
                 usual::write_ipv4(front, &ip);
-                usual::write_tcp(back.first_chunk_mut()?, &header, sum, !offloaded);
+                if !write(back, sum, !offloaded) {
+                    return None;
+                }
                 IPV4_OCTETS
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
                 let pseudo = Running::pseudo_v6(source, destination, tcp::PROTOCOL, length);
                 let sum = with_payload(pseudo);
-                let out = frame.widen(IPV6_OCTETS, TCP_OCTETS)?;
+                let out = frame.widen(IPV6_OCTETS, tcp_octets)?;
                 let (front, back) = out.split_first_chunk_mut()?;
                 let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
                 usual::write_ipv6(front, &ip, self.ip.flow_label(flow, 0));
-                usual::write_tcp(back.first_chunk_mut()?, &header, sum, !offloaded);
+                if !write(back, sum, !offloaded) {
+                    return None;
+                }
                 IPV6_OCTETS
             }
             _ => return None,
@@ -78,9 +120,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
             false => ChecksumState::Unverified,
         };
-        let gso =
-            gso_octets.map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
-        let header_octets = ip_octets + TCP_OCTETS as u16;
+        let gso = envelope
+            .gso_octets
+            .map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
+        let header_octets = ip_octets + tcp_octets as u16;
         Some(Packet { offload: Offload { checksum, gso, header_octets }, octets })
     }
 

@@ -3,10 +3,10 @@
 use crate::pair::*;
 use core::net::{IpAddr, Ipv6Addr};
 use usertcp_base::{DropReason, Instant, Limits, Span};
-use usertcp_device::{DeviceFacts, Medium, PipeEnd, Queue, RxBatch, TxBatch, pipe};
+use usertcp_device::{DeviceFacts, Medium, PipeEnd, Queue, RxBatch, SteerRule, TxBatch, pipe};
 use usertcp_frame::{Chain, FramePool, Packet, PoolConfig};
 use usertcp_ip::{Cidr, Reachability};
-use usertcp_stack::{Shard, ShardConfig};
+use usertcp_stack::{ConnectError, Seat, Shard, ShardConfig};
 
 fn mac(host: u8) -> [u8; 6] {
     [2, 0, 0, 0, 0, host]
@@ -127,6 +127,9 @@ fn peers_of_other_networks_are_reached_by_the_gateway() {
     pair.server.shard = Shard::new(gateway, (), Instant::ZERO).unwrap();
     (pair.client.queue, pair.server.queue) = (near, far);
     let listener = pair.listen(8);
+    let elsewhere = to("2001:db8:7::7".parse().unwrap(), SERVER_PORT);
+    let refused = pair.client.shard.connect(pair.now, &elsewhere);
+    assert_eq!(refused.unwrap_err(), ConnectError::Local, "no gateway of that family");
     let client = pair.client.shard.connect(pair.now, &to(far_away, SERVER_PORT)).unwrap();
     pair.settle();
     let server = pair.server.shard.accept(listener).expect("a connection waits");
@@ -134,6 +137,40 @@ fn peers_of_other_networks_are_reached_by_the_gateway() {
     let link = pair.client.shard.link().unwrap();
     assert_eq!(link.neighbour(address(2)), Some((Reachability::Reachable, mac(2))));
     assert_eq!(link.neighbour(far_away), None);
+}
+
+/// A frame is taken apart before it is led to its shard: what goes on is a packet.
+#[test]
+fn frames_for_another_shard_go_on_without_their_header() {
+    let rule = SteerRule::new([3, 5], 2);
+    let (mut near, far) = pipe(facts(2, false), 64);
+    let seat = Some(Seat { rule, index: 0 });
+    let mut server = Server::new(ShardConfig { seat, ..shard_config(2, false) }, far);
+    server.turn();
+    drain(&mut near);
+    let (mut here, mut elsewhere) = (0, 0);
+    for port in 0..64u16 {
+        let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        let sum = usertcp_wire::checksum::finish(usertcp_wire::checksum::sum(&packet));
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet.extend([9, port as u8, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 1, 0, 0, 0, 0, 0]);
+        let header = [&mac(2)[..], &mac(1), &[0x08, 0x00]].concat();
+        send(&mut near, &[&header[..], &packet].concat());
+        let before = server.shard.counters().packets_in;
+        server.turn();
+        match server.shard.poll_elsewhere() {
+            Some((owner, led)) => {
+                assert_eq!((owner, led.octets.to_vec()), (1, packet));
+                assert_eq!(server.shard.counters().packets_in, before);
+                elsewhere += 1;
+            }
+            None => {
+                assert_eq!(server.shard.counters().packets_in, before + 1);
+                here += 1;
+            }
+        }
+    }
+    assert!(here > 8 && elsewhere > 8, "{here} {elsewhere}");
 }
 
 #[test]

@@ -38,9 +38,31 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.note_heard(env, segment);
         let window_changed = self.take_window(env.now, segment);
+        if self.digest_plain(env, segment) {
+            self.advance(env, ack, effects);
+            return Continue(());
+        }
         let outcome = self.digest(env, segment, window_changed);
         self.after_ack(env, ack, &outcome, effects);
         Continue(())
+    }
+
+    /// [`Self::digest`] and the report of what came of it, in one piece, where nothing unusual can come
+    /// of it. False: nothing has changed.
+    fn digest_plain<O: Observer>(&mut self, env: &mut Env<'_, O>, segment: &Segment) -> bool {
+        let ack = segment.header.ack;
+        let advanced = ack.since(self.snd.una);
+        if advanced == 0 || !segment.options.sack.is_empty() || !self.acknowledges_plainly() {
+            return false;
+        }
+        let mss = self.send_mss();
+        let (recovery, controller) = (&mut self.recovery, &mut self.controller);
+        let Some(plain) = recovery.on_plain_ack(env.now, ack, mss, controller, env.prng) else {
+            return false;
+        };
+        env.observe(&Event::Acknowledged(advanced));
+        env.observe(&Event::RoundTrip(plain.rtt));
+        true
     }
 
     fn send_space(&self) -> SendSpace {
@@ -162,6 +184,11 @@ impl<C: CongestionController> Tcb<C> {
         if outcome.spurious && self.mtu.on_spurious() {
             self.segment_changed(env, self.mtu.segment_octets());
         }
+        self.advance(env, ack, effects);
+    }
+
+    /// SND.UNA moves to `ack`, and what was acknowledged leaves the queue.
+    fn advance<O: Observer>(&mut self, env: &mut Env<'_, O>, ack: Seq, effects: &mut Effects) {
         let fin_seq = self.fin_seq();
         let fin_sent = self.fin_sent();
         let advanced = ack.since(self.snd.una);

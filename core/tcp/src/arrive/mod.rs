@@ -27,23 +27,41 @@ use usertcp_wire::tcp::Flags;
 pub(crate) type Step<T = ()> = ControlFlow<(), T>;
 
 impl<C: CongestionController> Tcb<C> {
-    /// A segment for this connection arrived.
+    /// A segment for this connection arrived. Its payload is taken.
     pub fn handle_segment<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
-        mut segment: Segment,
+        segment: &mut Segment,
     ) -> Effects {
-        if let Some(usual) = UsualSegment::of(&segment)
+        if let Some(usual) = UsualSegment::of(segment)
             && let Some(effects) = self.handle_usual(env, &usual, &mut segment.payload)
         {
             return effects;
         }
         self.unpredict();
         let mut effects = Effects::default();
-        let _ = self.steps(env, &mut segment, &mut effects);
+        let _ = self.steps(env, segment, &mut effects);
         self.settle(env, &mut effects);
         self.predict();
         effects
+    }
+
+    /// What a SYN that completed the handshake brought beside itself. Mostly nothing: what it says of
+    /// window and timestamps [`Tcb::new`] was told.
+    pub fn handle_rest_of_syn<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &mut Segment,
+    ) -> Effects {
+        let nothing = segment.payload.is_empty()
+            && segment.header.flags == Flags::ACK
+            && segment.options.user_timeout.is_none()
+            && !self.ecn.is_agreed();
+        if !nothing {
+            return self.handle_segment(env, segment);
+        }
+        (self.snd.wl1, self.snd.wl2) = (segment.header.seq, segment.header.ack);
+        Effects { transmit: true, ..Effects::default() }
     }
 
     fn steps<O: Observer>(

@@ -60,6 +60,34 @@ impl<C: CongestionController> Tcb<C> {
         plain
     }
 
+    /// Reads a little of every part that an expected segment needs, so that the whole TCB is on its way
+    /// from memory. The sum means nothing.
+    #[inline]
+    pub fn touch(&self) -> u32 {
+        let near = self.snd.una.0 ^ self.receiver.nxt().0 ^ self.queue.len() as u32;
+        let far = self.controller.window_octets()
+            ^ self.advertise.edge().0
+            ^ self.settings.hop_limit as u32;
+        let ends = self.autotune.buffer() ^ self.stopwatches.running() as u32;
+        let times = self.last_heard.stamp().0 ^ self.timestamps.recent() ^ self.prediction as u32;
+        near ^ far ^ ends ^ times ^ self.recovery.touch()
+    }
+
+    /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,
+    /// whatever else the segment does: nothing is lost, marked or probed.
+    #[inline]
+    pub(crate) fn acknowledges_plainly(&self) -> bool {
+        #[cfg(test)]
+        if self.prediction == Prediction::Forbidden {
+            return false;
+        }
+        self.timestamps.is_on()
+            && self.recovery.is_plain()
+            && !self.ecn.is_agreed()
+            && self.persist.why() == Persisting::Off
+            && !self.mtu.is_searching()
+    }
+
     /// Established; timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
     fn is_plain(&self) -> bool {
         let settings = &self.settings;

@@ -18,6 +18,13 @@ pub(crate) struct PlainAck {
 }
 
 impl Recovery {
+    /// For `Tcb::touch`.
+    pub(crate) fn touch(&self) -> u32 {
+        let board = self.board.una().0 ^ self.board.sums().sacked;
+        let path = self.rtt.rto_micros() ^ self.rack.fack().0 ^ self.delivery.peak();
+        board ^ path ^ self.counters.timeouts ^ self.recover.0 ^ self.timer.expiries() as u32
+    }
+
     /// Whether the next acknowledgement can be a plain one.
     pub(crate) fn is_plain(&self) -> bool {
         self.sack

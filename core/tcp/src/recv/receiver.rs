@@ -117,6 +117,10 @@ impl Receiver {
             && self.sack.is_none()
             && !self.urgent.is_active()
     }
+    /// Whether an acknowledgement has no blocks to tell of.
+    pub(crate) fn has_no_report(&self) -> bool {
+        self.held.is_empty() && self.sack.is_none()
+    }
     /// Whether `charge` real octets fit without anything being moved, the buffer being so large.
     #[inline]
     pub(crate) fn has_room(&self, charge: u32, buffer: u32) -> bool {

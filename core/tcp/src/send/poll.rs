@@ -9,6 +9,7 @@ use crate::pace::Verdict;
 use crate::predicted::Given;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
+use crate::send::probe::Persisting;
 use crate::settings::{Manner, TIMESTAMP_OCTETS};
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Rate, Seq, Span, TICK_SHIFT, WireWindow};
@@ -68,9 +69,30 @@ impl<C: CongestionController> Tcb<C> {
             Given::Nothing => return PollSegment::Blocked(Limiter::Application),
             Given::Unusual => self.unpredict(),
         }
-        let outcome = self.poll_by_steps(env, room);
+        let mut outcome = self.poll_by_steps(env, room);
+        if let PollSegment::Segment(outgoing) = &mut outcome
+            && outgoing.reply.header.flags.contains(Flags::FIN)
+        {
+            outgoing.last = self.is_all_sent(env);
+        }
         self.predict();
         outcome
+    }
+
+    /// A FIN left, and nothing can follow it but what an event brings about. Notes, as the poll that
+    /// finds nothing does, that it is the application that is waited for.
+    fn is_all_sent<O: Observer>(&mut self, env: &mut Env<'_, O>) -> bool {
+        let quiet = self.unsent_octets() == 0
+            && self.recovery.is_plain()
+            && self.persist.why() == Persisting::Off
+            && self.snd.wnd > 0
+            && !self.ecn.is_agreed()
+            && !self.owed.anything()
+            && !self.acks.is_due();
+        if quiet {
+            self.limited(env, Limiter::Application);
+        }
+        quiet
     }
 
     /// The same, whatever the connection is at.
@@ -483,6 +505,9 @@ impl<C: CongestionController> Tcb<C> {
         let mut options = Options::default();
         if let Some(echo) = self.timestamps.echo() {
             options.timestamps = Some(Timestamps { value: self.timestamp_value(now), echo });
+        }
+        if !self.ecn.is_agreed() && self.receiver.has_no_report() && !self.user_timeout.is_owed() {
+            return options;
         }
         let most = self.segment_payload_octets();
         let left = self.send_mss().saturating_sub(octets.min(most));

@@ -235,11 +235,11 @@ impl Bench {
         f(&mut self.tcb, &mut env)
     }
 
-    fn arrive(&mut self, segment: Segment) -> Vec<Out> {
+    fn arrive(&mut self, mut segment: Segment) -> Vec<Out> {
         if self.ended.is_some() {
             return Vec::new();
         }
-        let effects = self.call(|tcb, env| tcb.handle_segment(env, segment));
+        let effects = self.call(|tcb, env| tcb.handle_segment(env, &mut segment));
         self.take(effects)
     }
 

@@ -191,14 +191,14 @@ impl Pair {
             log: Log::default(),
         };
         pair.ends[0].tcb = Some(pair.born(&first, &settings));
-        let effects = pair.call(0, |tcb, env| tcb.handle_segment(env, answer));
+        let effects = pair.call(0, |tcb, env| tcb.handle_segment(env, &mut answer));
         pair.settle(0, effects, false);
         let at = pair.flying.pop().expect("the last acknowledgement");
         let mut last = arrived(at.segment);
         let limits = pair.limits.clone();
         let second = opened(passive.handle_segment(now, &mut last, &settings, &PATH, &limits));
         pair.ends[1].tcb = Some(pair.born(&second, &settings));
-        let effects = pair.call(1, |tcb, env| tcb.handle_segment(env, last));
+        let effects = pair.call(1, |tcb, env| tcb.handle_segment(env, &mut last));
         pair.settle(1, effects, true);
         pair
     }
@@ -322,9 +322,9 @@ impl Pair {
                     let index = self.flying.iter().position(|f| f.order == order).unwrap();
                     let flight = self.flying.swap_remove(index);
                     if self.ends[flight.to].ended.is_none() {
-                        let segment = arrived(flight.segment);
+                        let mut segment = arrived(flight.segment);
                         let effects =
-                            self.call(flight.to, |tcb, env| tcb.handle_segment(env, segment));
+                            self.call(flight.to, |tcb, env| tcb.handle_segment(env, &mut segment));
                         self.settle(flight.to, effects, true);
                     }
                 }

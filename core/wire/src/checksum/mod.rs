@@ -9,15 +9,10 @@
 //! words. Every function here returns it folded (at most 0xFFFF), so up to 65,537 of them may be
 //! added with plain `+` before the next fold.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod words;
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(target_arch = "x86_64")]
-pub use avx2::sum_avx2;
 
 /// From this length on a machine's vector instructions pay for the call.
 const LONG: usize = 256;

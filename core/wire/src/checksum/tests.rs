@@ -58,31 +58,6 @@ fn long_copies_are_summed_whole() {
     }
 }
 
-/// Any length around the blocks of the loops, at any alignment, and one past where sums of 32 bits
-/// would overflow; octets of all ones, which carry most.
-#[cfg(target_arch = "x86_64")]
-#[test]
-#[allow(unsafe_code)]
-fn vectors_give_the_same_sums() {
-    if !std::is_x86_feature_detected!("avx2") {
-        return;
-    }
-    // SAFETY: the machine has just said that it has AVX2.
-    let engine = Engine::new(|bytes| unsafe { sum_avx2(bytes) });
-    let mixed: Vec<u8> = (0..2000).map(|at| (at * 31 / 7) as u8).collect();
-    for start in 0..17 {
-        for len in (0..700).chain([1447, 1448, 1449]) {
-            let part = &mixed[start..start + len];
-            assert_eq!(engine.sum(part), u32::from(naive(part)), "{start} {len}");
-        }
-    }
-    let ones = vec![0xFF; (4 << 20) + 99];
-    assert_eq!(engine.sum(&ones), u32::from(naive(&ones)));
-    let mut target = vec![0; mixed.len()];
-    assert_eq!(engine.copy_and_sum(&mut target, &mixed), u32::from(naive(&mixed)));
-    assert!(target == mixed);
-}
-
 proptest! {
     #[test]
     fn sum_is_the_naive_sum(bytes in prop::collection::vec(any::<u8>(), 0..800), skip in 0usize..9) {

@@ -43,12 +43,6 @@ pub(super) fn sum_long(bytes: &[u8]) -> u64 {
     end_around(total.wrapping_add(u128::from(sum(rest))))
 }
 
-/// The sum in at most 33 bits.
-#[inline(always)]
-pub(super) const fn folded_once(total: u64) -> u64 {
-    (total & 0xFFFF_FFFF) + (total >> 32)
-}
-
 #[inline(always)]
 fn word_sum<const N: usize>(block: &[u8; N]) -> u128 {
     let (words, _) = block.as_chunks::<8>();

@@ -28,6 +28,8 @@ const HAD_VLAN_TAG: u32 = -0x1000i32 as u32 + 48;
 
 /// Offsets in an Ethernet frame.
 const KIND: u32 = 12;
+const NEXT_HEADER_V6: u32 = 14 + 6;
+const ICMP_TYPE_V6: u32 = 14 + 40;
 const DESTINATION_V4: u32 = 14 + 16;
 const DESTINATION_V6: u32 = 14 + 24;
 /// With more addresses of a family than this, frames for others are refused by the stack alone.
@@ -52,14 +54,47 @@ fn refuse() -> Instruction {
     step(RETURN, 0)
 }
 
+/// What a socket is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// Everything that is ours: it is the only one.
+    All,
+    /// Packets. What is about neighbours comes by another socket.
+    Packets,
+    /// What is about neighbours: every shard must hear it.
+    Neighbours,
+}
+
 /// The program for our `addresses`.
-pub(super) fn program(addresses: &[IpAddr]) -> Vec<Instruction> {
-    let four = for_v4(addresses);
-    let six = for_v6(addresses);
+pub(super) fn program(addresses: &[IpAddr], purpose: Purpose) -> Vec<Instruction> {
+    const SOLICITATION: u32 = 135;
+    const ADVERTISEMENT: u32 = 136;
+    const ICMP: u32 = 58;
+    let (arp, four, six) = match purpose {
+        Purpose::All => (accept(), for_v4(addresses), for_v6(addresses)),
+        Purpose::Packets => (refuse(), for_v4(addresses), for_v6(addresses)),
+        Purpose::Neighbours => (accept(), vec![refuse()], Vec::new()),
+    };
+    let is_neighbours = if purpose == Purpose::Neighbours { accept() } else { refuse() };
+    let six = match purpose {
+        Purpose::All => six,
+        Purpose::Packets | Purpose::Neighbours => {
+            let mut block = vec![step(LOAD_OCTET, NEXT_HEADER_V6), only_if(ICMP, 5)];
+            block.push(step(LOAD_OCTET, ICMP_TYPE_V6));
+            for kind in [SOLICITATION, ADVERTISEMENT] {
+                block.extend([only_if(kind, 1), is_neighbours]);
+            }
+            if purpose == Purpose::Neighbours {
+                block.push(refuse());
+            }
+            block.extend(six);
+            block
+        }
+    };
     // Without a tag, over the refusal.
     let untagged = Instruction { if_true: 1, ..step(EQUAL, 0) };
     let mut program = vec![step(LOAD, HAD_VLAN_TAG), untagged, refuse(), step(LOAD_HALF, KIND)];
-    for (kind, block) in [(0x0806, vec![accept()]), (0x0800, four), (0x86DD, six)] {
+    for (kind, block) in [(0x0806, vec![arp]), (0x0800, four), (0x86DD, six)] {
         program.push(only_if(kind, block.len()));
         program.extend(block);
     }

@@ -1,7 +1,6 @@
 //! AF_PACKET: Ethernet frames of any interface, beside the kernel's own stack, with offloads.
 //!
 //! ```no_run
-//! use usertcp_device::QueueHandle;
 //! use usertcp_device_linux::packet::{Packet, PacketConfig};
 //! let device = Packet::open(&PacketConfig {
 //!     interface: "eth0".into(),

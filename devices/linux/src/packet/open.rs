@@ -3,11 +3,12 @@
 //! Must not know: how packets are read.
 
 use super::error::OpenError;
-use super::filter;
-use super::queue::PacketQueue;
-use super::sys::{self, Membership, Spread};
+use super::filter::{self, Purpose};
+use super::queue::{PacketQueue, Sockets};
+use super::sys::{self, Membership};
 use crate::steer;
 use crate::tun::address::Netlink;
+use crate::tun::sys::load_steering;
 use std::fs::File;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::OwnedFd;
@@ -31,9 +32,8 @@ pub struct PacketConfig {
     pub mtu: u16,
     /// Our own address on the link; by default the interface's.
     pub mac: Option<[u8; 6]>,
-    /// Sockets, 1 to 256: one per shard. The kernel spreads flows over them by a hash of addresses and
-    /// ports (PACKET_FANOUT). Answers about neighbours reach one of them only: the shards of a stack hand
-    /// them on.
+    /// Queues, 1 to 256: one per shard. The kernel spreads flows over them (PACKET_FANOUT). With several,
+    /// each has a second socket for ARP and neighbour discovery, which every shard must hear.
     pub queues: u16,
     /// Receive every frame of the wire, also those for other stations.
     pub promiscuous: bool,
@@ -84,31 +84,35 @@ pub struct Packet {
 /// A queue that no thread uses yet.
 #[derive(Debug)]
 pub struct PacketHandle {
-    socket: File,
+    sockets: Sockets,
     facts: DeviceFacts,
-}
-
-impl QueueHandle for PacketHandle {
-    type Queue = PacketQueue;
-
-    fn into_queue(self) -> PacketQueue {
-        PacketQueue::new(self.socket, self.facts)
-    }
 }
 
 impl Device for PacketConfig {
     type Handle = PacketHandle;
     type Error = OpenError;
 
-    /// As [`Packet::open`], with as many sockets as there are shards, whatever [`PacketConfig::queues`] says.
-    /// The kernel leads flows by the rule where it takes a program for that, and else by its own hash.
+    /// As [`Packet::open`], with as many queues as there are shards, whatever [`PacketConfig::queues`] says,
+    /// and the rule in front of them where the kernel takes it as a program; else its own hash, and
+    /// the shards pass on what is another's.
     fn open(self, rule: &SteerRule) -> Result<Vec<PacketHandle>, OpenError> {
-        let program = match rule.shards() {
-            1 => None,
-            // Without it the shards pass on what is another's.
-            _ => steer::load(&steer::program(rule)).ok(),
-        };
-        Ok(Packet::open_with(&self.queues(rule.shards()), program.as_ref())?.handles)
+        let program = (rule.shards() > 1).then(|| load_steering(&steer::program(rule)).ok());
+        let config = PacketConfig { queues: rule.shards(), ..self };
+        Ok(open(&config, program.flatten().as_ref())?.handles)
+    }
+}
+
+impl PacketHandle {
+    /// The queue, to stay on this thread.
+    pub fn into_queue(self) -> PacketQueue {
+        PacketQueue::new(self.sockets, self.facts)
+    }
+}
+
+impl QueueHandle for PacketHandle {
+    type Queue = PacketQueue;
+    fn into_queue(self) -> PacketQueue {
+        PacketHandle::into_queue(self)
     }
 }
 
@@ -118,54 +122,69 @@ impl Packet {
     /// # Errors
     /// See [`OpenError`]; each tells what to do.
     pub fn open(config: &PacketConfig) -> Result<Packet, OpenError> {
-        Packet::open_with(config, None)
+        open(config, None)
     }
+}
 
-    /// The same with flows spread by `program`.
-    fn open_with(config: &PacketConfig, program: Option<&OwnedFd>) -> Result<Packet, OpenError> {
-        if !(1..=256).contains(&config.queues) {
-            return Err(OpenError::BadConfig { what: "the number of queues: 1 to 256" });
-        }
-        if config.mac.is_some_and(|mac| mac[0] & 1 == 1 || mac == [0; 6]) {
-            return Err(OpenError::BadConfig { what: "the link address: that of one station" });
-        }
-        let with_v6 = config.addresses.iter().any(IpAddr::is_ipv6);
-        if config.mtu < 68 || with_v6 && config.mtu < 1280 {
-            return Err(OpenError::BadConfig {
-                what: "the MTU: 68 or more, 1280 or more with IPv6",
-            });
-        }
-        let name = &config.interface;
-        let index = sys::interface_index(name)
-            .ok_or_else(|| OpenError::NoInterface { name: name.clone() })?;
-        check_addresses(config)?;
-        let mut sockets = Vec::with_capacity(usize::from(config.queues));
-        let mut facts = None;
-        let mut group = None;
-        let spread = if program.is_some() { Spread::Program } else { Spread::Hash };
-        for _ in 0..config.queues {
-            let (socket, mac, mtu) = open_one(config, index)?;
-            facts = Some(DeviceFacts::offloading(Medium::Ethernet { mac }, mtu));
-            if config.queues > 1 {
-                let failed = |error| OpenError::system("spread flows over sockets", error);
-                match (group, program) {
-                    (None, program) => {
-                        group = Some(sys::begin_fanout(&socket, spread).map_err(failed)?);
-                        if let Some(program) = program {
-                            sys::set_spread(&socket, program).map_err(failed)?;
-                        }
-                    }
-                    (Some(group), _) => {
-                        sys::join_fanout(&socket, group, spread).map_err(failed)?;
-                    }
-                }
+fn open(config: &PacketConfig, program: Option<&OwnedFd>) -> Result<Packet, OpenError> {
+    check_config(config)?;
+    let name = &config.interface;
+    let index =
+        sys::interface_index(name).ok_or_else(|| OpenError::NoInterface { name: name.clone() })?;
+    check_addresses(config)?;
+    let several = config.queues > 1;
+    let purpose = if several { Purpose::Packets } else { Purpose::All };
+    let mut handles = Vec::with_capacity(usize::from(config.queues));
+    let mut fanout = None;
+    for _ in 0..config.queues {
+        let (packets, mac, mtu) = open_one(config, index, purpose)?;
+        if several {
+            let spread = |error| OpenError::system("spread flows over sockets", error);
+            match fanout {
+                None => fanout = Some(sys::begin_fanout(&packets, program).map_err(spread)?),
+                Some(fanout) => sys::join_fanout(&packets, fanout).map_err(spread)?,
             }
-            sockets.push(socket);
         }
-        let facts = facts.ok_or(OpenError::BadConfig { what: "the number of queues" })?;
-        let handles = sockets.into_iter().map(|socket| PacketHandle { socket, facts }).collect();
-        Ok(Packet { name: name.clone(), index, facts, handles })
+        let neighbours = match several {
+            true => Some(open_for_neighbours(config, index, &packets)?),
+            false => None,
+        };
+        let facts = DeviceFacts::offloading(Medium::Ethernet { mac }, mtu);
+        handles.push(PacketHandle { sockets: Sockets { packets, neighbours }, facts });
     }
+    let facts = handles.first().map(|handle| handle.facts);
+    let facts = facts.ok_or(OpenError::BadConfig { what: "the number of queues" })?;
+    Ok(Packet { name: name.clone(), index, facts, handles })
+}
+
+fn check_config(config: &PacketConfig) -> Result<(), OpenError> {
+    let what = match config {
+        PacketConfig { queues, .. } if !(1..=256).contains(queues) => {
+            "the number of queues: 1 to 256"
+        }
+        PacketConfig { mac: Some(mac), .. } if mac[0] & 1 == 1 || *mac == [0; 6] => {
+            "the link address: that of one station"
+        }
+        PacketConfig { mtu, addresses, .. }
+            if *mtu < 68 || addresses.iter().any(IpAddr::is_ipv6) && *mtu < 1280 =>
+        {
+            "the MTU: 68 or more, 1280 or more with IPv6"
+        }
+        _ => return Ok(()),
+    };
+    Err(OpenError::BadConfig { what })
+}
+
+/// A socket for what every shard must hear, and what to wait for then.
+fn open_for_neighbours(
+    config: &PacketConfig,
+    index: u32,
+    packets: &File,
+) -> Result<(File, OwnedFd), OpenError> {
+    let (socket, ..) = open_one(config, index, Purpose::Neighbours)?;
+    let both = sys::wait_for_both(packets, &socket)
+        .map_err(|error| OpenError::system("wait for two sockets", error))?;
+    Ok((socket, both))
 }
 
 /// To a segment for an address of its own the kernel answers itself.
@@ -181,7 +200,11 @@ fn check_addresses(config: &PacketConfig) -> Result<(), OpenError> {
 }
 
 /// A socket that receives, our address on the link and the MTU.
-fn open_one(config: &PacketConfig, index: u32) -> Result<(File, [u8; 6], u16), OpenError> {
+fn open_one(
+    config: &PacketConfig,
+    index: u32,
+    purpose: Purpose,
+) -> Result<(File, [u8; 6], u16), OpenError> {
     const READ: &str = "read the interface's settings";
     let step = |step| move |error| OpenError::system(step, error);
     let name = &config.interface;
@@ -196,7 +219,7 @@ fn open_one(config: &PacketConfig, index: u32) -> Result<(File, [u8; 6], u16), O
         sys::bypass_queueing(&socket).map_err(step("bypass the queueing discipline"))?;
     }
     sys::set_buffers(&socket, config.buffer_octets).map_err(step("enlarge the buffers"))?;
-    let program = filter::program(&config.addresses);
+    let program = filter::program(&config.addresses, purpose);
     sys::attach_filter(&socket, &program).map_err(step("choose frames by a filter"))?;
     // The last step: from here on packets come.
     sys::bind(&socket, index).map_err(step("receive from the interface"))?;

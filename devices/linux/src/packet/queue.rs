@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use usertcp_device::{DeviceFacts, Packet, Queue, RxBatch, TxBatch, WaitHandle};
 use usertcp_frame::FramePool;
 
@@ -56,10 +56,25 @@ struct Place {
     landing: Landing,
 }
 
-/// A packet socket. Closed when dropped.
+/// What a queue is made of.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) packets: File,
+    /// With several queues: where every one hears of neighbours, and what to wait for then.
+    pub(super) neighbours: Option<(File, OwnedFd)>,
+}
+
+/// Which of the sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Which {
+    Packets,
+    Neighbours,
+}
+
+/// A packet socket, or two. Closed when dropped.
 #[derive(Debug)]
 pub struct PacketQueue {
-    socket: File,
+    sockets: Sockets,
     facts: DeviceFacts,
     places: Vec<Place>,
     /// Packets to ask for next: twice what came last, so that what is there comes in few calls, and
@@ -71,6 +86,16 @@ pub struct PacketQueue {
     overflowed: Cell<u64>,
 }
 
+impl Sockets {
+    /// The packets' when there is no other.
+    fn of(&self, which: Which) -> &File {
+        match (which, &self.neighbours) {
+            (Which::Neighbours, Some((socket, _))) => socket,
+            _ => &self.packets,
+        }
+    }
+}
+
 /// What a packet to send is made of.
 enum Prepared {
     /// So many parts of a call.
@@ -80,12 +105,12 @@ enum Prepared {
 }
 
 impl PacketQueue {
-    pub(super) fn new(socket: File, facts: DeviceFacts) -> PacketQueue {
+    pub(super) fn new(sockets: Sockets, facts: DeviceFacts) -> PacketQueue {
         // Zeroed pages: no memory until it is used.
         let scratch = vec![0; SCRATCH_OCTETS].into_boxed_slice();
         let places = (0..MOST_MESSAGES).map(|_| Place::default()).collect();
         PacketQueue {
-            socket,
+            sockets,
             facts,
             places,
             wanted: LEAST_MESSAGES,
@@ -97,17 +122,26 @@ impl PacketQueue {
 
     /// What the queue did. Asks the kernel for its part.
     pub fn stats(&self) -> PacketStats {
-        let more = sys::take_drops(&self.socket).unwrap_or(0);
+        let more = sys::take_drops(&self.sockets.packets).unwrap_or(0);
         self.overflowed.set(self.overflowed.get() + u64::from(more));
         PacketStats { overflowed: self.overflowed.get(), ..self.stats }
     }
 
     /// Receives up to `room` packets by one call. Whether more may wait.
-    fn receive_some(&mut self, pool: &FramePool, room: usize, into: &mut RxBatch) -> bool {
-        let wanted = self.wanted.min(room).min(MOST_MESSAGES);
-        let (asked, received) = self.ask(pool, wanted);
+    fn receive_some(
+        &mut self,
+        which: Which,
+        pool: &FramePool,
+        room: usize,
+        into: &mut RxBatch,
+    ) -> bool {
+        let wanted = match which {
+            Which::Packets => self.wanted.min(room).min(MOST_MESSAGES),
+            Which::Neighbours => LEAST_MESSAGES.min(room),
+        };
+        let (asked, received) = self.ask(which, pool, wanted);
         if asked == 0 {
-            return self.receive_by_detour(pool, into);
+            return self.receive_by_detour(which, pool, into);
         }
         let Some(lengths) = self.received(received) else { return false };
         let count = lengths.len();
@@ -117,13 +151,16 @@ impl PacketQueue {
                 drop(into.push(packet));
             }
         }
-        self.wanted = (2 * count).clamp(LEAST_MESSAGES, MOST_MESSAGES);
+        if which == Which::Packets {
+            self.wanted = (2 * count).clamp(LEAST_MESSAGES, MOST_MESSAGES);
+        }
         count == asked
     }
 
     /// Asks for up to `wanted` packets: for how many there were frames, and what came.
     fn ask(
         &mut self,
+        which: Which,
         pool: &FramePool,
         wanted: usize,
     ) -> (usize, io::Result<ArrayVec<usize, MOST_MESSAGES>>) {
@@ -137,7 +174,7 @@ impl PacketQueue {
             return (0, Ok(ArrayVec::new()));
         }
         self.stats.receive_calls += 1;
-        (parts.len(), sys::receive_many(&self.socket, &mut parts))
+        (parts.len(), sys::receive_many(self.sockets.of(which), &mut parts))
     }
 
     /// The result of a call, errors counted.
@@ -179,11 +216,10 @@ impl PacketQueue {
     /// Reads one packet when the pool has not the frames to read into: small packets must come
     /// through even then, as an acknowledgement may be what frees memory.
     #[cold]
-    fn receive_by_detour(&mut self, pool: &FramePool, into: &mut RxBatch) -> bool {
+    fn receive_by_detour(&mut self, which: Which, pool: &FramePool, into: &mut RxBatch) -> bool {
         let mut header = [0; HEADER_OCTETS];
         self.stats.receive_calls += 1;
-        let read = self
-            .socket
+        let read = (&mut self.sockets.of(which))
             .read_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(&mut self.scratch)]);
         let Some(length) = self.received(read) else { return false };
         let octets = length.saturating_sub(HEADER_OCTETS);
@@ -224,7 +260,7 @@ impl PacketQueue {
             }
         }
         self.stats.send_calls += 1;
-        sys::send_many(&self.socket, &parts, &counts)
+        sys::send_many(&self.sockets.packets, &parts, &counts)
     }
 
     #[cold]
@@ -236,7 +272,9 @@ impl PacketQueue {
         self.stats.send_calls += 1;
         let count = packet.octets.copy_to(0, &mut self.scratch);
         let octets = self.scratch.get(..count).unwrap_or_default();
-        (&self.socket).write_vectored(&[IoSlice::new(header), IoSlice::new(octets)]).map(|_| 1)
+        (&self.sockets.packets)
+            .write_vectored(&[IoSlice::new(header), IoSlice::new(octets)])
+            .map(|_| 1)
     }
 }
 
@@ -268,9 +306,13 @@ impl Queue for PacketQueue {
         // As many calls as there was room, also when packets are dropped: a turn must end.
         for _ in 0..into.room() {
             let room = into.room();
-            if room == 0 || !self.receive_some(pool, room, into) {
+            if room == 0 || !self.receive_some(Which::Packets, pool, room, into) {
                 break;
             }
+        }
+        if self.sockets.neighbours.is_some() && into.room() > 0 {
+            // The rest keeps the descriptor readable.
+            self.receive_some(Which::Neighbours, pool, into.room(), into);
         }
         into.len() - before
     }
@@ -301,6 +343,9 @@ impl Queue for PacketQueue {
     }
 
     fn wait_handle(&self) -> Option<WaitHandle> {
-        Some(WaitHandle(self.socket.as_raw_fd()))
+        Some(WaitHandle(match &self.sockets {
+            Sockets { neighbours: Some((_, both)), .. } => both.as_raw_fd(),
+            Sockets { packets, .. } => packets.as_raw_fd(),
+        }))
     }
 }

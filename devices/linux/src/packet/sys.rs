@@ -22,8 +22,9 @@ const PACKET_FANOUT: libc::c_int = 18;
 const PACKET_QDISC_BYPASS: libc::c_int = 20;
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 const PACKET_FANOUT_DATA: libc::c_int = 22;
-const FANOUT_EBPF: u32 = 7;
-const FANOUT_DEFRAG: u32 = 0x8000;
+const FANOUT_HASH: u32 = 0;
+const FANOUT_PROGRAM: u32 = 7;
+const FANOUT_DEFRAGMENT: u32 = 0x8000;
 const FANOUT_UNIQUE_ID: u32 = 0x2000;
 const SIOCGIFMTU: libc::c_ulong = 0x8921;
 const SIOCGIFFLAGS: libc::c_ulong = 0x8913;
@@ -176,42 +177,55 @@ pub(super) fn join(socket: &File, index: u32, membership: Membership) -> io::Res
     set(socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
-/// How flows are spread over sockets: both put datagrams together first.
+/// A group of sockets over which flows are spread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Spread {
-    /// By the kernel's hash.
-    Hash,
-    /// By a program.
-    Program,
+pub(super) struct Fanout {
+    number: u16,
+    mode: u32,
 }
 
-impl Spread {
-    fn bits(self) -> u32 {
-        FANOUT_DEFRAG | if self == Spread::Program { FANOUT_EBPF } else { 0 }
+/// Makes the first of several sockets the beginning of a group: the kernel spreads flows by `program`
+/// (without fragments: it tells where a packet's first octets lead), or by a hash of its own.
+pub(super) fn begin_fanout(socket: &File, program: Option<&OwnedFd>) -> io::Result<Fanout> {
+    let mode = FANOUT_DEFRAGMENT
+        | match program {
+            Some(_) => FANOUT_PROGRAM,
+            None => FANOUT_HASH,
+        };
+    set(socket, libc::SOL_PACKET, PACKET_FANOUT, &((mode | FANOUT_UNIQUE_ID) << 16))?;
+    if let Some(program) = program {
+        set(socket, libc::SOL_PACKET, PACKET_FANOUT_DATA, &program.as_raw_fd())?;
     }
-}
-
-/// Makes the first of several sockets the beginning of a group over which flows are spread; the
-/// group's number.
-pub(super) fn begin_fanout(socket: &File, spread: Spread) -> io::Result<u16> {
-    let wanted = (spread.bits() | FANOUT_UNIQUE_ID) << 16;
-    set(socket, libc::SOL_PACKET, PACKET_FANOUT, &wanted)?;
     let mut got = 0u32;
     get(socket, PACKET_FANOUT, &mut got)?;
     // The number is the lower half.
-    Ok((got & 0xFFFF) as u16)
+    Ok(Fanout { number: (got & 0xFFFF) as u16, mode })
 }
 
 /// Makes a socket one more of the group.
-pub(super) fn join_fanout(socket: &File, group: u16, spread: Spread) -> io::Result<()> {
-    let wanted = spread.bits() << 16 | u32::from(group);
+pub(super) fn join_fanout(socket: &File, fanout: Fanout) -> io::Result<()> {
+    let wanted = fanout.mode << 16 | u32::from(fanout.number);
     set(socket, libc::SOL_PACKET, PACKET_FANOUT, &wanted)
 }
 
-/// Has the group spread packets by `program`, which the kernel keeps: it tells which socket, counted in
-/// the order they joined.
-pub(super) fn set_spread(socket: &File, program: &OwnedFd) -> io::Result<()> {
-    set(socket, libc::SOL_PACKET, PACKET_FANOUT_DATA, &program.as_raw_fd())
+/// One descriptor to wait for both: it polls readable when either does.
+pub(super) fn wait_for_both(one: &File, other: &File) -> io::Result<OwnedFd> {
+    // Not safely: std has no epoll.
+    // SAFETY: no memory is passed.
+    let descriptor = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    check(descriptor)?;
+    // SAFETY: the descriptor was just made, and nobody else has it.
+    let both = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    for socket in [one, other] {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        let add = libc::EPOLL_CTL_ADD;
+        // Not safely: std has no epoll.
+        // SAFETY: the call reads one event, which lives on.
+        check(unsafe {
+            libc::epoll_ctl(both.as_raw_fd(), add, socket.as_raw_fd(), &raw mut event)
+        })?;
+    }
+    Ok(both)
 }
 
 /// Packets that found no room since the last call.

@@ -1,5 +1,5 @@
 //! Tests that need no device.
-use super::filter::{Instruction, program};
+use super::filter::{Instruction, Purpose, program};
 use super::*;
 use std::io;
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
 
 #[test]
 fn the_filter_passes_what_is_for_us_and_what_neighbours_ask() {
-    let program = program(&addresses(&OURS));
+    let program = program(&addresses(&OURS), Purpose::All);
     let to = |kind, text: &str| frame(kind, Some(text.parse().unwrap()));
     for ours in OURS {
         let kind = if ours.contains(':') { 0x86DD } else { 0x0800 };
@@ -71,6 +71,33 @@ fn the_filter_passes_what_is_for_us_and_what_neighbours_ask() {
     assert!(!accepts(&program, &[0; 13], false), "less than a header");
 }
 
+/// With several queues what is about neighbours comes by one socket, and all else by the other.
+#[test]
+fn two_filters_share_what_one_would_pass() {
+    let ours = addresses(&OURS);
+    let programs = [Purpose::All, Purpose::Packets, Purpose::Neighbours];
+    let programs = programs.map(|purpose| program(&ours, purpose));
+    let passed = |frame: &[u8]| programs.each_ref().map(|program| accepts(program, frame, false));
+    let mut six = frame(0x86DD, Some(ours[1]));
+    assert_eq!(passed(&frame(0x0806, None)), [true, false, true], "ARP");
+    assert_eq!(passed(&frame(0x0800, Some(ours[0]))), [true, true, false], "IPv4");
+    assert_eq!(passed(&six), [true, true, false], "IPv6");
+    six[20] = 58;
+    for (kind, expected) in [
+        (128, [true, true, false]),
+        (135, [true, false, true]),
+        (136, [true, false, true]),
+        (137, [true, true, false]),
+    ] {
+        six[54] = kind;
+        assert_eq!(passed(&six), expected, "ICMP {kind}");
+    }
+    let mut group = frame(0x86DD, Some("ff02::1:ff00:2".parse().unwrap()));
+    (group[20], group[54]) = (58, 135);
+    assert_eq!(passed(&group), [true, false, true], "a solicitation");
+    assert_eq!(passed(&frame(0x0800, Some("192.0.2.1".parse().unwrap()))), [false; 3]);
+}
+
 #[test]
 fn with_many_addresses_or_none_the_filter_still_ends() {
     let many: Vec<IpAddr> = (0..17)
@@ -78,16 +105,16 @@ fn with_many_addresses_or_none_the_filter_still_ends() {
         .map(|text| text.parse().unwrap())
         .collect();
     for count in 0..=many.len() {
-        let program = program(&many[..count]);
+        let program = program(&many[..count], Purpose::All);
         for to in &many[..count] {
             let kind = if to.is_ipv4() { 0x0800 } else { 0x86DD };
             assert!(accepts(&program, &frame(kind, Some(*to)), false), "{to} of {count}");
         }
     }
-    let program = program(&many);
+    let program = program(&many, Purpose::All);
     let stranger = frame(0x0800, Some("192.0.2.1".parse().unwrap()));
     assert!(accepts(&program, &stranger, false), "left to the stack");
-    assert!(!accepts(&super::filter::program(&[]), &stranger, false));
+    assert!(!accepts(&super::filter::program(&[], Purpose::All), &stranger, false));
 }
 
 #[test]

@@ -12,16 +12,15 @@ fn run(program: &[Instruction], packet: &[u8]) -> u64 {
         let (to, from) = (usize::from(registers & 15), usize::from(registers >> 4));
         let value = constant as i64 as u64;
         at += 1;
-        let octets = |from: u64, count: usize| {
-            let from = from.wrapping_sub(NETWORK as i64 as u64) as usize;
+        let octets = |from: usize, count: usize| {
             let octets = packet.get(from..from + count)?;
             Some(octets.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet)))
         };
         let loaded = match code {
-            op::LOAD_ABSOLUTE_8 => octets(value, 1),
-            op::LOAD_ABSOLUTE_16 => octets(value, 2),
-            op::LOAD_ABSOLUTE_32 => octets(value, 4),
-            op::LOAD_INDIRECT_32 => octets(r[from].wrapping_add(value), 4),
+            op::LOAD_ABSOLUTE_8 => octets(value as usize, 1),
+            op::LOAD_ABSOLUTE_16 => octets(value as usize, 2),
+            op::LOAD_ABSOLUTE_32 => octets(value as usize, 4),
+            op::LOAD_INDIRECT_32 => octets((r[from] + value) as usize, 4),
             _ => Some(r[0]),
         };
         let Some(loaded) = loaded else { return 0 };

@@ -23,7 +23,7 @@ mod cidr;
 mod error;
 mod open;
 mod queue;
-mod sys;
+pub(crate) mod sys;
 
 pub use cidr::{Cidr, CidrError};
 pub use error::OpenError;

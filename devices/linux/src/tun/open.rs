@@ -136,7 +136,7 @@ impl Tun {
     /// The kernel's: it has no such programs, or not for this user (`CAP_BPF`).
     pub fn steer(&self, rule: &SteerRule) -> io::Result<()> {
         let Some(TunHandle { file, .. }) = self.handles.first() else { return Ok(()) };
-        sys::set_steering(file, &steer::load(&steer::program(rule))?)
+        sys::set_steering(file, &steer::program(rule))
     }
 }
 

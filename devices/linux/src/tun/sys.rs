@@ -3,9 +3,10 @@
 //! Reading and writing are plain vectored I/O on a [`File`].
 #![allow(unsafe_code)]
 
+use crate::steer::Instruction;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// Where the kernel's TUN driver is reached.
@@ -80,11 +81,58 @@ pub(super) fn set_offloads(file: &File, wanted: Offloads) -> io::Result<Offloads
 
 /// `_IOR('T', 224, int)`: the kernel's headers have it, the `libc` crate has not.
 const TUNSETSTEERINGEBPF: libc::c_ulong = 0x8004_54E0;
-/// Has the kernel choose the queue of each packet by `program`, which it keeps.
-pub(super) fn set_steering(file: &File, program: &OwnedFd) -> io::Result<()> {
-    let number = program.as_raw_fd();
+/// `bpf(2)`: load a program; the kind that looks at packets and does not change them.
+const PROGRAM_LOAD: libc::c_int = 5;
+const SOCKET_FILTER: u32 = 1;
+
+/// The part of `union bpf_attr` that loading a program needs.
+#[repr(C)]
+struct ProgramLoad {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_octets: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+}
+
+/// Gives the kernel a program that chooses a queue for each packet.
+pub(crate) fn load_steering(program: &[Instruction]) -> io::Result<OwnedFd> {
+    let license = c"Dual MIT/GPL";
+    let load = ProgramLoad {
+        kind: SOCKET_FILTER,
+        count: program.len() as u32,
+        instructions: program.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        log_level: 0,
+        log_octets: 0,
+        log: 0,
+        kernel_version: 0,
+        flags: 0,
+    };
+    // Not safely: std has no bpf.
+    // SAFETY: BPF_PROG_LOAD reads one `bpf_attr`, of which the size given is initialised, `count`
+    // instructions, which are `struct bpf_insn` by layout, and a string with its end; all live on.
+    let loaded = unsafe {
+        libc::syscall(libc::SYS_bpf, PROGRAM_LOAD, &raw const load, size_of::<ProgramLoad>())
+    };
+    let descriptor = libc::c_int::try_from(loaded).unwrap_or(-1);
+    check(descriptor)?;
+    // Not safely: a number becomes an owner.
+    // SAFETY: the kernel has just made it for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Has the kernel choose the queue of each packet for us by `program`, which it keeps.
+pub(super) fn set_steering(file: &File, program: &[Instruction]) -> io::Result<()> {
+    let loaded = load_steering(program)?;
+    let number = loaded.as_raw_fd();
     // Not safely: std has no ioctl.
-    // SAFETY: the descriptor is open; TUNSETSTEERINGEBPF reads one int, which lives on.
+    // SAFETY: the descriptor is open; TUNSETSTEERINGEBPF reads one int, which lives on. The device
+    // keeps the program by itself.
     check(unsafe { libc::ioctl(file.as_raw_fd(), TUNSETSTEERINGEBPF, &raw const number) })
 }
 

@@ -4,17 +4,19 @@
 //! ```text
 //! namespace t:  kbench client, kernel TCP ── TUN t0, 10.8.0.1 ── 10.8.0.2 usertcp services, or a peer
 //! namespaces a, b:  a: kbench client, 10.9.0.1 ── veth ── 10.9.0.2, kernel TCP, kbench server :b
+//! namespaces c, p:  c: kbench client, 10.7.0.1 ── veth ── no address, usertcp services on 10.7.0.2 :p
 //! ```
 //! The server is on CPU 0, the client on CPU 1. The kernel is made to use CUBIC: its default on some
 //! machines is BBR, which is slower on links without loss.
 
 use super::native::{Kbench, last_lines, succeed};
-use super::workload::{Load, Workload};
+use super::workload::{Load, Place, Workload};
 use crate::options::Contender;
 use crate::run::Run;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const PREFIX: &str = "utcpbench";
 
@@ -47,6 +49,9 @@ pub struct Lab {
     tun: Namespace,
     client: Namespace,
     server: Namespace,
+    far_client: Namespace,
+    /// Where the kernel has no address, so that it answers nothing.
+    bare: Namespace,
 }
 
 /// The programs that serve on a TUN device.
@@ -74,15 +79,36 @@ impl Lab {
     /// Makes the namespaces.
     pub fn set_up(kbench: Kbench, servers: Servers) -> Result<Lab, String> {
         sweep();
-        let (tun, client, server) =
-            (Namespace::create("t")?, Namespace::create("a")?, Namespace::create("b")?);
-        let (a, b) = (client.name.as_str(), server.name.as_str());
-        ip(&format!("link add va netns {a} type veth peer name vb netns {b}"))?;
-        for (namespace, device, address) in [(a, "va", "10.9.0.1/24"), (b, "vb", "10.9.0.2/24")] {
-            ip(&format!("-n {namespace} addr add {address} dev {device}"))?;
-            ip(&format!("-n {namespace} link set {device} up"))?;
+        let lab = Lab {
+            kbench,
+            servers,
+            tun: Namespace::create("t")?,
+            client: Namespace::create("a")?,
+            server: Namespace::create("b")?,
+            far_client: Namespace::create("c")?,
+            bare: Namespace::create("p")?,
+        };
+        join(&lab.client, ("va", Some("10.9.0.1/24")), &lab.server, ("vb", Some("10.9.0.2/24")))?;
+        join(&lab.far_client, ("vc", Some("10.7.0.1/24")), &lab.bare, ("vp", None))?;
+        Ok(lab)
+    }
+
+    /// Whether the command knows the device of `place`.
+    pub fn knows(&self, place: Place) -> bool {
+        let device = format!("{}:", place.name());
+        let output = Command::new(&self.servers.usertcp)
+            .args(["services", "--help"])
+            .stdin(Stdio::null())
+            .output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&device))
+    }
+
+    /// The client's namespace, and the address that ours has.
+    fn site(&self, place: Place) -> (&Namespace, &'static str) {
+        match place {
+            Place::Packet | Place::Xdp => (&self.far_client, "10.7.0.2"),
+            Place::Memory | Place::Tun => (&self.tun, "10.8.0.2"),
         }
-        Ok(Lab { kbench, servers, tun, client, server })
     }
 
     /// The name of the namespace for runs on the loopback device.
@@ -105,7 +131,9 @@ impl Lab {
         }
         // A fresh one for each run: what the last one left behind is no part of this one.
         let mut server = self.start(workload, contender)?;
-        self.drive(&mut kbench, &mut server)
+        let run = self.drive(workload, &mut kbench, &mut server)?;
+        let copies = (contender == Contender::Usertcp).then(|| server.copies_of_an_octet());
+        Ok(Run { copied: copies.flatten().map(|copies| copies * run.octets), ..run })
     }
 
     /// Ours, sending back large messages on several connections: every octet is looked at.
@@ -113,7 +141,7 @@ impl Lab {
         let mut kbench = self.kbench(workload, window);
         kbench.args(["-m", "rr", "-p", "5003", "-n", "8", "--msg", "100000"]);
         let mut server = self.start(workload, Contender::Usertcp)?;
-        self.drive(&mut kbench, &mut server)
+        self.drive(workload, &mut kbench, &mut server)
     }
 
     /// The same as [`Lab::run`] of ours, with its system calls counted, which slows it down.
@@ -121,7 +149,7 @@ impl Lab {
         let mut kbench = self.kbench(workload, window);
         kbench.arg("--count-calls");
         let mut server = self.start(workload, Contender::Usertcp)?;
-        self.drive(&mut kbench, &mut server)
+        self.drive(workload, &mut kbench, &mut server)
     }
 
     fn kbench(&self, workload: &Workload, window: Window) -> Command {
@@ -134,8 +162,14 @@ impl Lab {
         kbench
     }
 
-    fn drive(&self, kbench: &mut Command, server: &mut Services) -> Result<Run, String> {
-        kbench.args(["--role", "client", "--cns", &self.tun.name, "-a", "10.8.0.2"]);
+    fn drive(
+        &self,
+        workload: &Workload,
+        kbench: &mut Command,
+        server: &mut Services<'_>,
+    ) -> Result<Run, String> {
+        let (namespace, address) = self.site(workload.place);
+        kbench.args(["--role", "client", "--cns", &namespace.name, "-a", address]);
         kbench.args(["--wait", "5", "--peer-pid", &server.process.id().to_string()]);
         let line = succeed(kbench, "kbench");
         line.and_then(|line| Run::parse(&line)).map_err(|problem| server.blame(problem))
@@ -162,14 +196,27 @@ impl Lab {
 
     fn command(&self, workload: &Workload, contender: Contender) -> Result<Command, String> {
         // `ip`, `setpriv` and `taskset` each become the next: the process started is the server.
+        let namespace = match workload.place {
+            Place::Packet | Place::Xdp => &self.bare,
+            Place::Memory | Place::Tun => &self.tun,
+        };
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.tun.name, "setpriv", "--pdeathsig", "KILL"]);
+        command.args(["netns", "exec", &namespace.name, "setpriv", "--pdeathsig", "KILL"]);
         command.args(["taskset", "-c", "0"]);
         let servers = &self.servers;
         match contender {
             Contender::Usertcp => {
-                command.arg(&servers.usertcp).args(["services", "--dev", "t0"]);
-                command.args(["--addr", "10.8.0.2/24", "--peer", "10.8.0.1/24"]);
+                command.arg(&servers.usertcp).args(["services", "--json"]);
+                match workload.place {
+                    Place::Packet | Place::Xdp => {
+                        let device = format!("{}:vp", workload.place.name());
+                        command.args(["--device", &device, "--addr", "10.7.0.2/24"]);
+                    }
+                    Place::Memory | Place::Tun => {
+                        command.args(["--dev", "t0", "--addr", "10.8.0.2/24"]);
+                        command.args(["--peer", "10.8.0.1/24"]);
+                    }
+                }
             }
             Contender::Smoltcp => {
                 let sockets = workload.connections.max(128).to_string();
@@ -235,6 +282,31 @@ impl Services<'_> {
     }
 }
 
+impl Services<'_> {
+    /// Ends ours as a user would, and reads what it says then.
+    fn copies_of_an_octet(&mut self) -> Option<f64> {
+        let id = self.process.id().to_string();
+        succeed(Command::new("kill").args(["-INT", &id]), "kill").ok()?;
+        for _ in 0..200 {
+            if self.process.try_wait().ok()?.is_some() {
+                return copies(&std::fs::read_to_string(&self.log).ok()?);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+}
+
+/// How often an octet was copied, by the event that the command ends with.
+fn copies(log: &str) -> Option<f64> {
+    let stopped = log.lines().rfind(|line| line.contains("\"stopped\""))?;
+    let value = |name: &str| -> Option<f64> {
+        let (_, rest) = stopped.split_once(&format!("\"{name}\":"))?;
+        rest.split([',', '}']).next()?.trim().parse().ok()
+    };
+    Some(value("octets_copied")? / value("octets_in")?.max(value("octets_out")?))
+}
+
 impl Drop for Services<'_> {
     fn drop(&mut self) {
         // Nothing is left to do about an error here: the process is gone or cannot be ended.
@@ -276,6 +348,24 @@ impl Drop for Namespace {
     }
 }
 
+/// A veth pair between two namespaces, each end's name with its address.
+fn join(
+    one: &Namespace,
+    (device, address): (&str, Option<&str>),
+    other: &Namespace,
+    (far_device, far_address): (&str, Option<&str>),
+) -> Result<(), String> {
+    let (near, far) = (&one.name, &other.name);
+    ip(&format!("link add {device} netns {near} type veth peer name {far_device} netns {far}"))?;
+    for (namespace, device, address) in [(near, device, address), (far, far_device, far_address)] {
+        if let Some(address) = address {
+            ip(&format!("-n {namespace} addr add {address} dev {device}"))?;
+        }
+        ip(&format!("-n {namespace} link set {device} up"))?;
+    }
+    Ok(())
+}
+
 /// Removes what a bench that was killed has left.
 fn sweep() {
     let Ok(names) = ip("netns list") else { return };
@@ -291,4 +381,17 @@ fn sweep() {
 
 fn ip(words: &str) -> Result<String, String> {
     succeed(Command::new("ip").args(words.split(' ')), &format!("ip {words}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copies;
+
+    #[test]
+    fn copies_are_of_the_octets_that_passed() {
+        let log = "{\"event\":\"started\"}\n{\"connections\":1,\"event\":\"stopped\",\
+            \"octets_copied\":300,\"octets_in\":200,\"octets_out\":100,\"seconds\":1}\n";
+        assert_eq!(copies(log), Some(1.5));
+        assert_eq!(copies("{\"event\":\"stopped\",\"octets_in\":1,\"octets_out\":0}"), None);
+    }
 }

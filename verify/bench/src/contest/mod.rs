@@ -74,12 +74,12 @@ impl Bench<'_> {
         let mut chosen = chosen(options)?;
         let mut against = options.against.clone();
         let own = std::env::current_exe().map_err(|error| format!("current program: {error}"))?;
-        let has = |place| move |one: &&Workload| one.place == place;
+        let over_device = |one: &&Workload| one.place != Place::Memory;
         let obstacle = lab::obstacle();
         if let Some(reason) = &obstacle {
-            if chosen.iter().any(has(Place::Tun)) {
-                println!("SKIPPED: all over TUN: {reason}");
-                chosen.retain(|one| one.place != Place::Tun);
+            if chosen.iter().any(over_device) {
+                println!("SKIPPED: all over a device: {reason}");
+                chosen.retain(|one| one.place == Place::Memory);
             }
             if against.contains(&Contender::Kernel) {
                 println!("SKIPPED: kernel: {reason}");
@@ -102,7 +102,7 @@ impl Bench<'_> {
             Some(kbench) => {
                 let usertcp = match &options.usertcp {
                     Some(path) => path.clone(),
-                    None if chosen.iter().any(has(Place::Tun)) => native::build_usertcp()?,
+                    None if chosen.iter().any(over_device) => native::build_usertcp()?,
                     None => own.clone(),
                 };
                 let servers = Servers { usertcp, own: own.clone(), lwip: lwip.clone(), tunlim };
@@ -110,6 +110,19 @@ impl Bench<'_> {
             }
             None => None,
         };
+        if let Some(lab) = &lab {
+            for place in Place::DEVICES {
+                let here = |one: &&&Workload| one.place == place;
+                let count = chosen.iter().filter(here).count();
+                if count > 0 && !lab.knows(place) {
+                    println!(
+                        "SKIPPED: {count} over {}: the command has no such device",
+                        place.name()
+                    );
+                    chosen.retain(|one| one.place != place);
+                }
+            }
+        }
         let programs = Programs { own, lwip };
         let (samples, problems) = (Vec::new(), Vec::new());
         Ok(Bench { options, chosen, against, programs, lab, samples, problems })
@@ -117,11 +130,6 @@ impl Bench<'_> {
 
     fn window(&self) -> Window {
         Window { warm_seconds: self.options.warm_seconds, seconds: self.options.seconds }
-    }
-
-    fn over_device(&self) -> Option<(&Lab, &'static Workload)> {
-        let workload = self.chosen.iter().find(|one| one.place == Place::Tun)?;
-        Some((self.lab.as_ref()?, workload))
     }
 
     /// Before anything is timed: whether the octets are right.
@@ -132,14 +140,15 @@ impl Bench<'_> {
             self.programs.verify(workload).map_err(wrong)?;
             stop_if_interrupted()?;
         }
-        if let Some((lab, workload)) = self.over_device() {
-            progress("looking at every octet: over TUN");
+        for place in Place::DEVICES {
+            let first = self.chosen.iter().find(|one| one.place == place);
+            let (Some(lab), Some(workload)) = (&self.lab, first) else { continue };
+            progress(&format!("looking at every octet: over {}", place.name()));
             let window = Window { warm_seconds: 0.0, seconds: 0.3 };
-            let run = lab
-                .verify(workload, window)
-                .map_err(|problem| format!("large messages over TUN, verified: {problem}"))?;
+            let wrong = |problem: String| format!("over {}, verified: {problem}", place.name());
+            let run = lab.verify(workload, window).map_err(wrong)?;
             if run.operations < 1.0 || run.errors > 0.0 {
-                return Err("large messages over TUN do not come back".into());
+                return Err(wrong("large messages do not come back".into()));
             }
         }
         Ok(())
@@ -169,7 +178,8 @@ impl Bench<'_> {
     }
 
     fn measure(&self, workload: &Workload, contender: Contender) -> Result<Run, String> {
-        if !self.options.smoke {
+        // What is in memory is told by CPU time, which others disturb little.
+        if !self.options.smoke && workload.place != Place::Memory {
             machine::wait_for_quiet(Duration::from_millis(600));
         }
         let run = match workload.place {
@@ -178,7 +188,7 @@ impl Bench<'_> {
                 let seconds = if self.options.smoke { 0.05 } else { self.options.seconds };
                 self.programs.run(self.lab.as_ref(), workload, contender, seconds)?
             }
-            Place::Tun => {
+            Place::Tun | Place::Packet | Place::Xdp => {
                 let lab = self.lab.as_ref().ok_or("there is no laboratory")?;
                 lab.run(workload, contender, self.window())?
             }
@@ -189,7 +199,7 @@ impl Bench<'_> {
     /// System calls of ours, in runs of their own: counting slows down.
     fn count_calls(&mut self) -> Result<(), String> {
         let Some(lab) = &self.lab else { return Ok(()) };
-        let counted = |one: &&&Workload| one.place == Place::Tun && !one.load.is_bulk();
+        let counted = |one: &&&Workload| one.place != Place::Memory && !one.load.is_bulk();
         for workload in self.chosen.iter().filter(counted) {
             progress(&format!("counting system calls: {}", workload.key));
             let window = Window { seconds: self.options.seconds.min(0.5), ..self.window() };

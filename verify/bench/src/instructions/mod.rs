@@ -21,6 +21,8 @@ use std::process::{Command, Stdio};
 struct Case {
     /// Of `core`.
     key: &'static str,
+    /// smoltcp's words for it: load, MTU, connections.
+    smoltcp: [&'static str; 3],
     /// What one operation is.
     unit: &'static str,
     operations: u64,
@@ -30,24 +32,32 @@ struct Case {
 }
 
 const CASES: [Case; 8] = [
-    case("echo-1", "round trip", 2000, Some(2000.0), false),
-    case("echo-100", "round trip", 2000, Some(2000.0), false),
-    case("short-1", "connection", 500, Some(8000.0), false),
-    case("short-64", "connection", 640, Some(8000.0), false),
-    case("bulk-1500", "1,448 octets", 8000, Some(800.0), true),
-    case("bulk-lent", "1,448 octets", 8000, Some(800.0), true),
-    case("bulk-64k", "1,448 octets", 40_000, None, true),
-    case("bulk-super", "1,448 octets", 40_000, None, true),
+    case("echo-1", ["echo", "1500", "1"], "round trip", 2000, Some(2000.0), false),
+    case("echo-100", ["echo", "1500", "100"], "round trip", 2000, Some(2000.0), false),
+    case("short-1", ["short", "1500", "1"], "connection", 500, Some(8000.0), false),
+    case("short-64", ["short", "1500", "64"], "connection", 640, Some(8000.0), false),
+    case("bulk-1500", ["bulk", "1500", "1"], "1,448 octets", 8000, Some(800.0), true),
+    case("bulk-lent", ["bulk", "1500", "1"], "1,448 octets", 8000, Some(800.0), true),
+    case("bulk-64k", ["bulk", "65535", "1"], "1,448 octets", 40_000, None, true),
+    case("bulk-super", ["bulk", "65535", "1"], "1,448 octets", 40_000, None, true),
 ];
 
 const fn case(
     key: &'static str,
+    smoltcp: [&'static str; 3],
     unit: &'static str,
     operations: u64,
     bound: Option<f64>,
     without_copies: bool,
 ) -> Case {
-    Case { key, unit, operations, bound, without_copies }
+    Case { key, smoltcp, unit, operations, bound, without_copies }
+}
+
+/// Whose instructions are counted.
+#[derive(Clone, Copy)]
+enum Who {
+    Usertcp,
+    Smoltcp,
 }
 
 /// What one operation costs.
@@ -64,9 +74,9 @@ impl Case {
         if self.without_copies { cost.all - cost.copies } else { cost.all }
     }
 
-    fn measure(&self, top: usize) -> Result<Cost, String> {
-        let (few_done, few) = self.run(self.operations)?;
-        let (many_done, many) = self.run(2 * self.operations)?;
+    fn measure(&self, who: Who, top: usize) -> Result<Cost, String> {
+        let (few_done, few) = self.run(who, self.operations)?;
+        let (many_done, many) = self.run(who, 2 * self.operations)?;
         if many_done <= few_done {
             return Err(format!("{}: {few_done} operations, then {many_done}", self.key));
         }
@@ -80,15 +90,23 @@ impl Case {
     }
 
     /// Operations done, and what callgrind counted.
-    fn run(&self, operations: u64) -> Result<(u64, Profile), String> {
+    fn run(&self, who: Who, operations: u64) -> Result<(u64, Profile), String> {
         let own = std::env::current_exe().map_err(|error| format!("current program: {error}"))?;
         let file = std::env::temp_dir().join(format!("callgrind-{}.out", std::process::id()));
-        let output = Command::new("valgrind")
-            .args(["-q", "--tool=callgrind", "--dump-instr=no"])
-            .arg(format!("--callgrind-out-file={}", file.display()))
-            .arg(own)
-            .args(["core", "--only", &format!("^{}$", self.key)])
-            .args(["--operations", &operations.to_string()])
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["-q", "--tool=callgrind", "--dump-instr=no"]);
+        valgrind.arg(format!("--callgrind-out-file={}", file.display())).arg(own);
+        match who {
+            Who::Usertcp => {
+                valgrind.args(["core", "--only", &format!("^{}$", self.key)]);
+                valgrind.args(["--operations", &operations.to_string()]);
+            }
+            Who::Smoltcp => {
+                valgrind.args(["peer-smoltcp", "memory"]).args(self.smoltcp);
+                valgrind.arg(format!("{operations}ops"));
+            }
+        }
+        let output = valgrind
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("valgrind cannot be started: {error}"))?;
@@ -117,14 +135,23 @@ pub fn run(options: &InstructionOptions) -> Result<Outcome, String> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Ok(Outcome::Skipped("instructions: needs the program valgrind".into()));
     }
-    let header =
-        ["workload", "of each", "instructions", "of them copies", "without", "asked", "reached"];
+    let header = [
+        "workload",
+        "of each",
+        "instructions",
+        "of them copies",
+        "without",
+        "asked",
+        "reached",
+        if options.smoltcp { "smoltcp, as asked" } else { "" },
+    ];
     let mut table = Table::new(&header, 2);
     let mut lines = Vec::new();
     let mut tops = String::new();
     let chosen = |one: &&Case| options.only.as_ref().is_none_or(|only| only.is_match(one.key));
     for case in CASES.iter().filter(chosen) {
-        let cost = case.measure(options.top)?;
+        let cost = case.measure(Who::Usertcp, options.top)?;
+        let smoltcp = options.smoltcp.then(|| case.measure(Who::Smoltcp, 0)).transpose()?;
         let judged = case.judged(&cost);
         let reached = match case.bound {
             Some(bound) if judged <= bound => "yes",
@@ -140,11 +167,13 @@ pub fn run(options: &InstructionOptions) -> Result<Outcome, String> {
             short(cost.all - cost.copies),
             case.bound.map_or(String::new(), |bound| format!("≤ {}{what}", short(bound))),
             reached.into(),
+            smoltcp.as_ref().map_or(String::new(), |cost| short(case.judged(cost))),
         ]);
         lines.push(Json::Object(vec![
             ("workload", Json::text(case.key)),
             ("instructions", cost.all.into()),
             ("copies", cost.copies.into()),
+            ("smoltcp", smoltcp.map_or(Json::Number(f64::NAN), |cost| cost.all.into())),
             ("reached", Json::text(reached)),
         ]));
         if options.top > 0 {

@@ -89,8 +89,8 @@ pub enum PeerOptions {
         mtu: usize,
         /// How many.
         connections: usize,
-        /// Measured time.
-        seconds: f64,
+        /// For how long, or how much.
+        amount: Amount,
     },
     /// A server on a TUN device.
     Tun {
@@ -99,6 +99,25 @@ pub enum PeerOptions {
         /// Sockets that wait on each of the two small ports.
         sockets: usize,
     },
+}
+
+/// How much a peer does.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Amount {
+    /// Measured time.
+    Seconds(f64),
+    /// So many requests, packets or connections, and no more.
+    Operations(u64),
+}
+
+impl FromStr for Amount {
+    type Err = ();
+    fn from_str(word: &str) -> Result<Amount, ()> {
+        match word.strip_suffix("ops") {
+            Some(count) => count.parse().map(Amount::Operations).map_err(|_| ()),
+            None => word.parse().map(Amount::Seconds).map_err(|_| ()),
+        }
+    }
 }
 
 /// What the two ends of a peer do.
@@ -174,17 +193,17 @@ pub fn compare(
     Ok(options)
 }
 
-/// Reads `peer-smoltcp memory LOAD MTU CONNECTIONS SECONDS` and `peer-smoltcp tun DEVICE SOCKETS`.
+/// Reads `peer-smoltcp memory LOAD MTU CONNECTIONS AMOUNT` and `peer-smoltcp tun DEVICE SOCKETS`.
 pub fn peer(words: impl Iterator<Item = String>) -> Result<PeerOptions, String> {
     let words: Vec<String> = words.collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let read = || -> Option<PeerOptions> {
         Some(match words[..] {
-            ["memory", load, mtu, connections, seconds] => PeerOptions::Memory {
+            ["memory", load, mtu, connections, amount] => PeerOptions::Memory {
                 load: load.parse().ok()?,
                 mtu: mtu.parse().ok()?,
                 connections: connections.parse().ok()?,
-                seconds: seconds.parse().ok()?,
+                amount: amount.parse().ok()?,
             },
             ["tun", device, sockets] => {
                 PeerOptions::Tun { device: device.into(), sockets: sockets.parse().ok()? }
@@ -193,7 +212,8 @@ pub fn peer(words: impl Iterator<Item = String>) -> Result<PeerOptions, String> 
         })
     };
     read().ok_or_else(|| {
-        "peer-smoltcp memory bulk|echo|short MTU CONNECTIONS SECONDS, or peer-smoltcp tun DEVICE SOCKETS"
+        "peer-smoltcp memory bulk|echo|short MTU CONNECTIONS SECONDS|COUNTops, \
+         or peer-smoltcp tun DEVICE SOCKETS"
             .into()
     })
 }

@@ -3,7 +3,7 @@
 
 mod compare;
 
-pub use compare::{CompareOptions, Contender, PeerLoad, PeerOptions};
+pub use compare::{Amount, CompareOptions, Contender, PeerLoad, PeerOptions};
 use regex_lite::Regex;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -42,6 +42,7 @@ core     two stacks on one core, no system between them
 
 instructions   of each request, packet and connection, by callgrind; needs valgrind
   --only REGEX     --json FILE     --top N   the functions that cost most          [0]
+  --smoltcp        smoltcp's too
 
 micro    nanoseconds of checksums, frames, headers
 
@@ -104,6 +105,8 @@ pub struct InstructionOptions {
     pub json: Option<PathBuf>,
     /// How many functions to name.
     pub top: usize,
+    /// Whether smoltcp is counted too.
+    pub smoltcp: bool,
 }
 
 /// Reads the command line.
@@ -178,11 +181,12 @@ fn core(mut words: impl Iterator<Item = String>) -> Result<CoreOptions, String> 
 }
 
 fn instructions(mut words: impl Iterator<Item = String>) -> Result<InstructionOptions, String> {
-    let mut options = InstructionOptions { only: None, json: None, top: 0 };
+    let mut options = InstructionOptions { only: None, json: None, top: 0, smoltcp: false };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--only" => options.only = Some(value(&word, &mut words)?),
             "--json" => options.json = Some(value(&word, &mut words)?),
+            "--smoltcp" => options.smoltcp = true,
             "--top" => options.top = value(&word, &mut words)?,
             _ => return Err(format!("instructions has no option {word}")),
         }

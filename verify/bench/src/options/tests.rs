@@ -59,9 +59,13 @@ fn a_peer_is_told_what_to_do() {
     let Ok(Command::Peer(options)) = read_line("peer-smoltcp memory echo 1500 100 0.5") else {
         panic!("not understood")
     };
-    let wanted =
-        PeerOptions::Memory { load: PeerLoad::Echo, mtu: 1500, connections: 100, seconds: 0.5 };
-    assert_eq!(options, wanted);
+    let memory =
+        |amount| PeerOptions::Memory { load: PeerLoad::Echo, mtu: 1500, connections: 100, amount };
+    assert_eq!(options, memory(Amount::Seconds(0.5)));
+    let Ok(Command::Peer(options)) = read_line("peer-smoltcp memory echo 1500 100 7ops") else {
+        panic!("not understood")
+    };
+    assert_eq!(options, memory(Amount::Operations(7)));
 }
 
 #[test]
@@ -76,6 +80,7 @@ fn wrong_words_are_told() {
         "--against gvisor",
         "--seconds 0",
         "peer-smoltcp memory walk 1500 1 1",
+        "peer-smoltcp memory echo 1500 1 fewops",
         "micro --fast",
         "instructions --top",
         "instructions --fast",

@@ -84,7 +84,25 @@ pub fn run(kind: PeerLoad, mtu: usize, connections: usize, seconds: f64) -> Resu
     })
 }
 
+/// Does so many operations and no more; how many it was.
+pub fn run_fixed(
+    kind: PeerLoad,
+    mtu: usize,
+    connections: usize,
+    count: u64,
+) -> Result<u64, String> {
+    let mut load = Load::start(kind, mtu, connections)?;
+    while load.operations() < count {
+        load.turn()?;
+    }
+    Ok(load.operations())
+}
+
 impl Load {
+    fn operations(&self) -> u64 {
+        if self.kind == PeerLoad::Bulk { self.octets / 1448 } else { self.messages }
+    }
+
     fn start(kind: PeerLoad, mtu: usize, connections: usize) -> Result<Load, String> {
         let octets = if kind == PeerLoad::Bulk { BULK_BUFFER } else { SMALL_BUFFER };
         let slots = if mtu > 9000 { 24 } else { 256 }.max(2 * connections + 64);
@@ -255,6 +273,14 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fixed_work_is_all_done() {
+        for kind in [PeerLoad::Bulk, PeerLoad::Echo, PeerLoad::Short] {
+            let done = run_fixed(kind, 1500, 2, 500).unwrap();
+            assert!((500..600).contains(&done), "{kind:?}: {done}");
+        }
+    }
 
     #[test]
     fn it_moves_octets_and_messages() {

@@ -9,7 +9,7 @@ mod ring;
 mod tun;
 
 use crate::Outcome;
-use crate::options::PeerOptions;
+use crate::options::{Amount, PeerOptions};
 use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp::{Socket, SocketBuffer};
@@ -19,8 +19,16 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 /// Runs what is asked for.
 pub fn run(options: &PeerOptions) -> Result<Outcome, String> {
     match options {
-        PeerOptions::Memory { load, mtu, connections, seconds } => {
-            println!("{}", memory::run(*load, *mtu, *connections, *seconds)?.line());
+        PeerOptions::Memory { load, mtu, connections, amount } => {
+            match amount {
+                Amount::Seconds(seconds) => {
+                    println!("{}", memory::run(*load, *mtu, *connections, *seconds)?.line());
+                }
+                Amount::Operations(count) => {
+                    let done = memory::run_fixed(*load, *mtu, *connections, *count)?;
+                    println!("operations={done}");
+                }
+            }
             Ok(Outcome::Done)
         }
         PeerOptions::Tun { device, sockets } => tun::run(device, *sockets),

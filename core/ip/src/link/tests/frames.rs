@@ -27,6 +27,7 @@ fn other_frames_are_dropped_each_for_its_reason() {
             frame(OTHER_MAC, PEER_MAC, Kind::Ipv4, &four),
             DropReason::LinkNotOurs,
         ),
+        ("a header alone", frame(OUR_MAC, PEER_MAC, Kind::Ipv4, &[]), DropReason::LinkMalformed),
         ("a VLAN's", frame(OUR_MAC, PEER_MAC, Kind::Vlan, &four), DropReason::LinkVlan),
         ("LLDP", frame(OUR_MAC, PEER_MAC, Kind::Other(0x88CC), &four), DropReason::LinkKind),
         (

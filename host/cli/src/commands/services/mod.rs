@@ -94,7 +94,11 @@ pub async fn run_natively(plan: &Plan, args: &ServicesArgs) -> Result<(), Fault>
     let reporter = report_start(&network, args, places);
     let began = Instant::now();
     stop.await;
-    report_stop(&reporter, &transferred, began);
+    let copied = network.stack().run_each(|context| {
+        context.pool().stats().octets_copied + context.counters().octets_copied
+    });
+    let copied = copied.await.ok().map(|shards| shards.iter().sum());
+    report_stop(&reporter, &transferred, began, copied);
     network.stop().await;
     Ok(())
 }
@@ -121,7 +125,7 @@ pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fau
             return Err(Fault::io("accepting connections", &error, "start it again"));
         }
     }
-    report_stop(&reporter, &transferred, began);
+    report_stop(&reporter, &transferred, began, None);
     Ok(())
 }
 
@@ -137,7 +141,13 @@ fn report_start<N: Network>(network: &N, args: &ServicesArgs, places: Vec<Step>)
     reporter
 }
 
-fn report_stop(reporter: &Reporter, transferred: &Transferred, began: Instant) {
+/// `copied`: payload octets that the stack copied, the device's own copies left out.
+fn report_stop(
+    reporter: &Reporter,
+    transferred: &Transferred,
+    began: Instant,
+    copied: Option<u64>,
+) {
     let (streams, into, out) = (
         transferred.streams.load(Relaxed),
         transferred.octets_in.load(Relaxed),
@@ -151,11 +161,12 @@ fn report_stop(reporter: &Reporter, transferred: &Transferred, began: Instant) {
         octets(into)
     );
     let seconds = began.elapsed().as_secs();
-    reporter.event(
-        "stopped",
-        &text,
-        json!({ "seconds": seconds, "connections": streams, "octets_out": out, "octets_in": into }),
-    );
+    let mut figures =
+        json!({ "seconds": seconds, "connections": streams, "octets_out": out, "octets_in": into });
+    if let Some(copied) = copied {
+        figures["octets_copied"] = copied.into();
+    }
+    reporter.event("stopped", &text, figures);
 }
 
 /// Accepts until the listener fails, and tells why.

@@ -1,0 +1,42 @@
+//! What is refused, and what an open device says of itself.
+use crate::common::*;
+use usertcp_device::{DeviceFacts, Medium, Queue};
+use usertcp_device_linux::packet::{OpenError, Packet, PacketConfig};
+
+#[test]
+fn an_ethernet_says_what_it_can() {
+    with_kernel(|_| {
+        let device = Packet::open(&config()).unwrap();
+        let facts = DeviceFacts::offloading(Medium::Ethernet { mac: OUR_MAC }, 1500);
+        assert_eq!((device.facts, device.name.as_str(), device.handles.len()), (facts, "b0", 1));
+        run("link set b0 mtu 9000");
+        assert_eq!(Packet::open(&config()).unwrap().facts.mtu, 9000);
+        let less = PacketConfig { mtu: 1400, ..config() };
+        assert_eq!(Packet::open(&less).unwrap().facts.mtu, 1400);
+        let own = PacketConfig { mac: Some([2, 0, 0, 0, 0, 7]), ..config() };
+        let queue = open(&own);
+        assert_eq!(queue.facts().medium, Medium::Ethernet { mac: [2, 0, 0, 0, 0, 7] });
+        assert!(queue.wait_handle().is_some());
+    });
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    with_kernel(|_| {
+        run("link set lo up");
+        let refusal = |config: &PacketConfig| Packet::open(config).unwrap_err();
+        let on = |interface: &str| PacketConfig { interface: interface.into(), ..config() };
+        assert!(matches!(refusal(&on("lo")), OpenError::NotEthernet { .. }));
+        assert!(matches!(refusal(&on("nosuch")), OpenError::NoInterface { .. }));
+        run("addr add 10.9.0.2/24 dev b0");
+        let error = refusal(&config());
+        let ours = |address: &std::net::IpAddr| *address == std::net::IpAddr::from(OURS);
+        assert!(
+            matches!(&error, OpenError::AddressInUse { address, .. } if ours(address)),
+            "{error}"
+        );
+        run("addr flush dev b0");
+        run("link set b0 down");
+        assert!(matches!(refusal(&config()), OpenError::Down { .. }));
+    });
+}
