@@ -174,8 +174,8 @@ where
 
     /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
     /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
-    /// stack's addresses, which must not be the kernel's. Each shard has a queue of the interface, from
-    /// `first_queue` on. The packet memory is registered with the kernel, and takes its room at once.
+    /// stack's addresses, which must not be the kernel's. For a stack of one shard. The packet memory is
+    /// registered with the kernel, and takes its room at once.
     #[must_use]
     pub fn xdp(mut self, config: XdpConfig) -> Self {
         self.device = Source::Xdp(config);

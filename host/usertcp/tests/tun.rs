@@ -198,26 +198,6 @@ fn ip(words: &str) {
 }
 
 #[test]
-fn two_shards_serve_by_two_xdp_queues() {
-    in_namespace(|| async {
-        ip("link set lo up");
-        ip(
-            "link add near numrxqueues 2 numtxqueues 2 type veth peer name far numrxqueues 2 numtxqueues 2",
-        );
-        ip("address add 10.211.82.1/24 dev near");
-        ip("link set near up");
-        ip("link set far up");
-        let config = usertcp::XdpConfig { interface: "far".into(), ..Default::default() };
-        let builder = Stack::builder().address("10.211.82.2/24".parse().unwrap());
-        let Some(stack) = started(builder.shards(2).xdp(config)) else { return };
-        // The interface spreads flows by a hash of its own: half of them cross a ring.
-        let shards = two_shards_serve(stack, 82).await;
-        let steered: u64 = shards.iter().map(|shard| shard.counters.steered_in).sum();
-        assert!(steered > 0);
-    });
-}
-
-#[test]
 fn two_shards_serve_an_ethernet() {
     in_namespace(|| async {
         ip("link set lo up");

@@ -94,10 +94,13 @@ impl Device for XdpConfig {
     type Handle = XdpHandle;
     type Error = OpenError;
 
-    /// As [`Xdp::open`], with as many queues as there are shards, whatever [`XdpConfig::queues`] says. Flows come
-    /// by the queue of the device's choice: the shards pass on what is another's.
     fn open(self, rule: &SteerRule) -> Result<Vec<XdpHandle>, OpenError> {
-        Ok(Xdp::open(&XdpConfig { queues: rule.shards(), ..self })?.handles)
+        if rule.shards() > 1 {
+            return Err(OpenError::BadConfig {
+                what: "the number of shards: answers of neighbours reach one queue only",
+            });
+        }
+        Ok(Xdp::open(&XdpConfig { queues: 1, ..self })?.handles)
     }
 }
 
