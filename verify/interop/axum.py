@@ -2,7 +2,7 @@
 """One axum program on kernel sockets and on usertcp, under wrk, in the same run.
 
 Usage: axum.py [--rounds 5] [--seconds 2] [--connections 64] [--server-cpus 0] [--client-cpus 1]
-               [--program PATH] [--smoke] [WAY...]
+               [--program PATH] [--json FILE] [--realtime] [--smoke] [WAY...]
 
 Ways: kernel-send, kernel-local (kernel sockets over veth), remote, local (usertcp over TUN).
 Every round starts each way's server anew and gives it wrk's load; ways are interleaved. Printed: medians
@@ -69,8 +69,8 @@ def run(way, options, counting):
     server_space, client_space = (PREFIX + "b", PREFIX + "a") if kernel else (PREFIX + "t",) * 2
     address = "10.9.0.2:80" if kernel else "10.8.0.2:80"
     arguments = [way, address] + ([] if kernel else ["t0", "10.8.0.1/24"])
-    server = subprocess.Popen(["ip", "netns", "exec", server_space, "setpriv", "--pdeathsig", "KILL", "taskset",
-                               "-c", options.server_cpus, options.program, *arguments])
+    server = subprocess.Popen(["ip", "netns", "exec", server_space, "setpriv", "--pdeathsig", "KILL",
+                               *options.priority, "taskset", "-c", options.server_cpus, options.program, *arguments])
     try:
         for _ in range(100):
             time.sleep(0.05)
@@ -87,7 +87,7 @@ def run(way, options, counting):
             counter = subprocess.Popen(["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", str(server.pid)],
                                        stderr=subprocess.PIPE, text=True)
             time.sleep(0.3)
-        wrk = ["ip", "netns", "exec", client_space, "taskset", "-c", options.client_cpus, "wrk", "-t1",
+        wrk = ["ip", "netns", "exec", client_space, *options.priority, "taskset", "-c", options.client_cpus, "wrk", "-t1",
                f"-c{options.connections}"]
         before = tasks_of(server.pid)
         told = subprocess.run([*wrk, f"-d{options.seconds}s", f"http://{address}/"], capture_output=True, text=True)
@@ -124,11 +124,13 @@ def main():
     parser.add_argument("--client-cpus", default="1")
     parser.add_argument("--program", default=os.path.join(TARGET, "release/examples/axum_hello"))
     parser.add_argument("--json")
+    parser.add_argument("--realtime", action="store_true", help="run both at real-time priority: other work is going on")
     parser.add_argument("--smoke", action="store_true", help="one short round, no claims")
     parser.add_argument("ways", nargs="*", default=WAYS)
     options = parser.parse_args()
     if options.smoke:
         options.rounds, options.seconds = 1, 1
+    options.priority = ["chrt", "--fifo", "1"] if options.realtime else []
     missing = [tool for tool in ["wrk", "ip", "taskset", "setpriv", "curl"] if not shutil.which(tool)]
     if os.geteuid() != 0 or missing or not os.path.exists("/dev/net/tun"):
         print(f"SKIPPED: needs root, /dev/net/tun and the programs {missing}")
@@ -143,7 +145,8 @@ def main():
         calls = {way: run(way, options, True)["calls"] if counting else float("nan") for way in options.ways}
     median = lambda way, key: statistics.median(row[key] for row in rows[way])
     print(f"wrk -t1 -c{options.connections} -d{options.seconds}s, {options.rounds} rounds interleaved, server on CPU "
-          f"{options.server_cpus}, wrk on CPU {options.client_cpus}; medians")
+          f"{options.server_cpus}, wrk on CPU {options.client_cpus}"
+          f"{', real-time priority' if options.realtime else ''}; medians")
     print(f"{'way':14}{'requests/s':>12}{'server busy':>13}{'CPU us/req':>12}{'switches/req':>14}{'calls/req':>11}")
     for way in options.ways:
         print(f"{way:14}{median(way, 'rate'):12.0f}{median(way, 'busy'):13.2f}{median(way, 'cpu_us'):12.2f}"

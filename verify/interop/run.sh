@@ -42,6 +42,7 @@ CHECKS=(
     fast_open_served fast_open_kernel
     packet packet_shards packet_gateway packet_refused
     wire_download wire_upload wire_wrk
+    xdp xdp_refused
     fault_device_busy fault_bad_cidr fault_unknown_option fault_no_directory fault_refused
     nothing_left stop
     without_permission fault_port_in_use

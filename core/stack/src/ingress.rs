@@ -39,7 +39,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A packet of whatever shape.
-    pub(crate) fn handle_any(&mut self, now: Instant, packet: Packet) {
+    fn handle_any(&mut self, now: Instant, packet: Packet) {
         let input = self.ip.input(now, packet, &self.common.pool);
         self.handle_input(now, input);
     }

@@ -50,7 +50,7 @@ pub use fast_open::{FastOpenListen, FirstData};
 pub use gate::Decision;
 pub use listener::Gate;
 pub use shard::{Shard, Usage};
-pub use steer::{Seat, Steered};
+pub use steer::Seat;
 pub use turn::{Arrival, Turn};
 pub use usertcp_auth::{
     Algorithm as AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,

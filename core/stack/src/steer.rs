@@ -8,23 +8,21 @@
 //!
 //! A flow has one owner for ever: the rule is a function of its four-tuple. An ICMP error belongs to the
 //! owner of the flow it quotes. Fragments of a datagram do not all tell the ports, so they meet at a
-//! shard chosen by the addresses alone; whole, the datagram goes on to its owner. On an Ethernet, answers about
-//! neighbours go to all, for each asks by itself. Everything else (echo requests, what is malformed or for nobody) is
-//! handled where it arrives.
+//! shard chosen by the addresses alone; whole, the datagram goes on to its owner. Everything else
+//! (echo requests, what is malformed or for nobody) is handled where it arrives.
 //!
 //! A stack of one shard has no [`Seat`], and none of this runs.
 
 use crate::shard::Shard;
 use alloc::collections::VecDeque;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 use usertcp_base::{DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::{FlowEnd, SteerRule};
 use usertcp_frame::{Chain, FramePool, Packet};
 use usertcp_ip::{Input, TcpInput, ip_address};
-use usertcp_wire::ethernet::{self, Kind};
 use usertcp_wire::icmp::{self, Message};
-use usertcp_wire::{arp, icmpv4, icmpv6, ipv4, ipv6, ndp, tcp};
+use usertcp_wire::{icmpv4, icmpv6, ipv4, ipv6, tcp};
 
 /// As much of a packet as its owner can depend on: a header chain longer than that is not accepted by
 /// the network layer either.
@@ -59,124 +57,30 @@ pub enum Place {
     Fragment(u16),
     /// Where it arrived: it is of no flow.
     Anywhere,
-    /// At all of them.
-    Everywhere,
 }
 
-/// Where `packet`, received, is to be handled, when it begins with its IP header, or, `on_ethernet`, with one
-/// of that link. Never panics, whatever the packet.
-pub fn place(rule: &SteerRule, packet: &Packet, on_ethernet: bool) -> Place {
+/// Where `packet`, received, is to be handled. Never panics, whatever the packet.
+pub fn place(rule: &SteerRule, packet: &Packet) -> Place {
     let octets = &packet.octets;
     let Some(front) = octets.front() else { return Place::Anywhere };
     if front.len() >= HEAD_OCTETS.min(octets.len()) {
-        place_by_head(rule, front, octets, on_ethernet)
-    } else {
-        place_of_pieces(rule, octets, on_ethernet)
+        return place_of(rule, front, octets);
     }
-}
-
-/// Where a packet belongs whose headers lie in several slices.
-#[cold]
-fn place_of_pieces(rule: &SteerRule, octets: &Chain, on_ethernet: bool) -> Place {
     let mut head = [0; HEAD_OCTETS];
     let count = octets.copy_to(0, &mut head);
-    place_by_head(rule, head.get(..count).unwrap_or_default(), octets, on_ethernet)
+    place_of(rule, head.get(..count).unwrap_or_default(), octets)
 }
 
-fn place_by_head(rule: &SteerRule, head: &[u8], octets: &Chain, on_ethernet: bool) -> Place {
-    let place = match on_ethernet {
-        true => place_of_frame(rule, head, octets),
-        false => place_of_packet(rule, head, Rest { octets, from: 0 }),
+fn place_of(rule: &SteerRule, head: &[u8], octets: &Chain) -> Place {
+    let place = match head.first().map(|octet| octet >> 4) {
+        Some(4) => place_of_v4(rule, head, octets),
+        Some(6) => place_of_v6(rule, head, octets),
+        _ => None,
     };
     place.unwrap_or(Place::Anywhere)
 }
 
-/// The octets behind the head, and how many of them the link's header has.
-#[derive(Clone, Copy)]
-struct Rest<'a> {
-    octets: &'a Chain,
-    from: usize,
-}
-
-fn place_of_frame(rule: &SteerRule, head: &[u8], octets: &Chain) -> Option<Place> {
-    let kind = ethernet::parse(head).ok()?.kind;
-    let packet = head.get(ethernet::HEADER_OCTETS..)?;
-    match kind {
-        Kind::Arp => {
-            let reply = arp::parse(packet).ok()?.operation == arp::Operation::Reply;
-            reply.then_some(Place::Everywhere)
-        }
-        Kind::Ipv6 if ndp::is_discovery(packet) => {
-            let advertises = packet.get(ipv6::HEADER_OCTETS) == Some(&ndp::ADVERTISEMENT);
-            advertises.then_some(Place::Everywhere)
-        }
-        Kind::Ipv4 | Kind::Ipv6 => {
-            place_of_packet(rule, packet, Rest { octets, from: ethernet::HEADER_OCTETS })
-        }
-        Kind::Vlan | Kind::Other(_) => None,
-    }
-}
-
-fn place_of_packet(rule: &SteerRule, head: &[u8], rest: Rest<'_>) -> Option<Place> {
-    match head.first().map(|octet| octet >> 4) {
-        Some(4) => place_of_v4(rule, head, rest),
-        Some(6) => place_of_v6(rule, head, rest),
-        _ => None,
-    }
-}
-
-fn place_of_v4(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place> {
-    usual_v4(rule, head).or_else(|| any_v4(rule, head, octets))
-}
-
-/// Whole, of TCP, and without options: all but a few packets.
-#[inline]
-fn usual_v4(rule: &SteerRule, head: &[u8]) -> Option<Place> {
-    let [
-        0x45,
-        _,
-        _,
-        _,
-        _,
-        _,
-        fragment,
-        0,
-        _,
-        tcp::PROTOCOL,
-        _,
-        _,
-        s0,
-        s1,
-        s2,
-        s3,
-        d0,
-        d1,
-        d2,
-        d3,
-        p0,
-        p1,
-        q0,
-        q1,
-        ..,
-    ] = *head
-    else {
-        return None;
-    };
-    if fragment & 0x3F != 0 {
-        return None;
-    }
-    let source = FlowEnd {
-        address: Ipv4Addr::new(s0, s1, s2, s3).into(),
-        port: u16::from_be_bytes([p0, p1]),
-    };
-    let destination = FlowEnd {
-        address: Ipv4Addr::new(d0, d1, d2, d3).into(),
-        port: u16::from_be_bytes([q0, q1]),
-    };
-    Some(Place::Flow(rule.owner(source, destination)))
-}
-
-fn any_v4(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place> {
+fn place_of_v4(rule: &SteerRule, head: &[u8], octets: &Chain) -> Option<Place> {
     let (header, header_octets) = ipv4::parse_unverified(head).ok()?;
     let (source, destination) = (header.source.into(), header.destination.into());
     if header.is_fragment() {
@@ -192,7 +96,7 @@ fn any_v4(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place> {
     }
 }
 
-fn place_of_v6(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place> {
+fn place_of_v6(rule: &SteerRule, head: &[u8], octets: &Chain) -> Option<Place> {
     let header = ipv6::parse_unverified(head).ok()?;
     let (source, destination) = (header.source.into(), header.destination.into());
     let upper = ipv6::walk(header.next_header, head.get(ipv6::HEADER_OCTETS..)?).ok()?;
@@ -213,11 +117,11 @@ fn place_of_v6(rule: &SteerRule, head: &[u8], octets: Rest<'_>) -> Option<Place>
 fn flow(
     rule: &SteerRule,
     (source, destination): (IpAddr, IpAddr),
-    Rest { octets, from }: Rest<'_>,
+    octets: &Chain,
     header_octets: usize,
 ) -> Option<Place> {
     let mut ports = [0; 4];
-    if octets.copy_to(from + header_octets, &mut ports) < ports.len() {
+    if octets.copy_to(header_octets, &mut ports) < ports.len() {
         return None;
     }
     let [s0, s1, d0, d1] = ports;
@@ -232,17 +136,8 @@ fn quoted(rule: &SteerRule, quote: &icmp::Quote) -> Option<Place> {
     Some(Place::Flow(rule.owner(source, destination)))
 }
 
-/// A packet between shards.
-#[derive(Debug)]
-pub enum Steered {
-    /// As it came from the device.
-    Frame(Packet),
-    /// Put together from fragments: it begins with its IP header, whatever the device's link.
-    Datagram(Packet),
-}
-
 /// Packets on their way to other shards.
-pub(crate) type Elsewhere = VecDeque<(u16, Steered)>;
+pub(crate) type Elsewhere = VecDeque<(u16, Packet)>;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// This shard's place among several; `None`: it is the only one.
@@ -252,24 +147,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A packet that arrived here and belongs to another shard, and which. Drain it after every
     /// `receive` or `handle_*`.
-    pub fn poll_elsewhere(&mut self) -> Option<(u16, Steered)> {
+    pub fn poll_elsewhere(&mut self) -> Option<(u16, Packet)> {
         self.elsewhere.pop_front()
     }
 
     /// A packet from another shard's [`Shard::poll_elsewhere`].
-    pub fn handle_steered(&mut self, now: Instant, steered: Steered) {
+    pub fn handle_steered(&mut self, now: Instant, mut packet: Packet) {
         let counters = &mut self.common.counters;
         counters.steered_in = counters.steered_in.wrapping_add(1);
-        match steered {
-            Steered::Frame(packet) if matches!(self.place(&packet), Place::Fragment(_)) => {
+        match self.seat {
+            Some(Seat { rule, .. }) if matches!(place(&rule, &packet), Place::Fragment(_)) => {
                 self.handle_fragment(now, packet);
             }
-            Steered::Frame(mut packet) => self.handle_packet(now, &mut packet),
-            Steered::Datagram(packet) => {
-                let counters = &mut self.common.counters;
-                counters.packets_in = counters.packets_in.wrapping_add(1);
-                self.handle_any(now, packet);
-            }
+            _ => self.handle_packet(now, &mut packet),
         }
     }
 
@@ -285,20 +175,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.common.drop_packet(None, now, DropReason::PoolEmpty);
     }
 
-    fn place(&self, packet: &Packet) -> Place {
-        match &self.seat {
-            Some(seat) => place(&seat.rule, packet, self.link.is_some()),
-            None => Place::Anywhere,
-        }
-    }
-
     /// Takes what belongs elsewhere out of the packets just received, and fragments.
     pub(crate) fn steer(&mut self, now: Instant) {
         let Some(seat) = self.seat else { return };
-        let stays = |packet: &Packet| match self.place(packet) {
+        let stays = |packet: &Packet| match place(&seat.rule, packet) {
             Place::Flow(owner) => owner == seat.index,
+            Place::Fragment(_) => false,
             Place::Anywhere => true,
-            Place::Fragment(_) | Place::Everywhere => false,
         };
         // The usual burst, where the device follows the rule: nothing moves.
         if self.rx.iter().all(stays) {
@@ -306,29 +189,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         for _ in 0..self.rx.len() {
             let Some(packet) = self.rx.pop() else { return };
-            match self.place(&packet) {
+            match place(&seat.rule, &packet) {
                 Place::Flow(owner) | Place::Fragment(owner) if owner != seat.index => {
-                    self.send_elsewhere(now, owner, Steered::Frame(packet));
+                    self.send_elsewhere(now, owner, packet);
                 }
                 Place::Fragment(_) => self.handle_fragment(now, packet),
-                Place::Everywhere => {
-                    for owner in (0..seat.rule.shards()).filter(|owner| *owner != seat.index) {
-                        self.send_elsewhere(now, owner, Steered::Frame(packet.clone()));
-                    }
-                    self.keep(packet);
+                Place::Flow(_) | Place::Anywhere => {
+                    // There is room: it was in the batch a moment ago.
+                    let _ = self.rx.push(packet);
                 }
-                Place::Flow(_) | Place::Anywhere => self.keep(packet),
             }
         }
     }
 
-    fn keep(&mut self, packet: Packet) {
-        // There is room: it was in the batch a moment ago.
-        let kept = self.rx.push(packet);
-        debug_assert!(kept.is_ok());
-    }
-
-    fn send_elsewhere(&mut self, now: Instant, owner: u16, packet: Steered) {
+    fn send_elsewhere(&mut self, now: Instant, owner: u16, packet: Packet) {
         if self.elsewhere.len() >= MOST_ELSEWHERE {
             return self.common.drop_packet(None, now, DropReason::SteerFull);
         }
@@ -339,23 +213,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A fragment that is kept here. The datagram it completes may belong elsewhere.
     fn handle_fragment(&mut self, now: Instant, mut packet: Packet) {
+        let Some(seat) = self.seat else { return self.handle_packet(now, &mut packet) };
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        if self.link.is_some() && !self.link_input(now, &mut packet) {
-            return;
-        }
         let input = self.ip.input(now, packet, &self.common.pool);
-        let (Input::Tcp(segment), Some(seat)) = (&input, self.seat) else {
-            return self.handle_input(now, input);
-        };
-        let Some(packet) = rebuild(segment, self.ip.local(segment.local), &self.common.pool) else {
-            return self.common.drop_packet(None, now, DropReason::PoolEmpty);
-        };
-        match place(&seat.rule, &packet, false) {
-            Place::Flow(owner) if owner != seat.index => {
-                self.send_elsewhere(now, owner, Steered::Datagram(packet));
+        let Input::Tcp(segment) = input else { return self.handle_input(now, input) };
+        let whole = rebuild(&segment, self.ip.local(segment.local), &self.common.pool);
+        match whole.map(|packet| (place(&seat.rule, &packet), packet)) {
+            Some((Place::Flow(owner), packet)) if owner != seat.index => {
+                self.send_elsewhere(now, owner, packet);
             }
-            _ => self.handle_input(now, input),
+            Some(_) => self.handle_input(now, Input::Tcp(segment)),
+            None => self.common.drop_packet(None, now, DropReason::PoolEmpty),
         }
     }
 

@@ -114,6 +114,12 @@ pub trait Queue {
 
     /// What to sleep on until packets wait. `None`: nothing, ask again.
     fn wait_handle(&self) -> Option<WaitHandle>;
+
+    /// Whether packets are known to wait, as far as that can be told without a system call: then
+    /// it is no use to sleep. A device that would have to ask says no.
+    fn has_waiting(&self) -> bool {
+        false
+    }
 }
 
 /// A device that opens several queues, one for each shard of a stack.
@@ -156,5 +162,8 @@ impl<Q: Queue + ?Sized> Queue for Box<Q> {
     }
     fn wait_handle(&self) -> Option<WaitHandle> {
         (**self).wait_handle()
+    }
+    fn has_waiting(&self) -> bool {
+        (**self).has_waiting()
     }
 }

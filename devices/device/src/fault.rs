@@ -220,6 +220,10 @@ impl<Q: Queue> Queue for Fault<Q> {
     fn wait_handle(&self) -> Option<WaitHandle> {
         self.inner.wait_handle()
     }
+
+    fn has_waiting(&self) -> bool {
+        self.inner.has_waiting()
+    }
 }
 
 /// Puts the ones' complement sum of everything from `start` on at `start + offset`, where the

@@ -92,6 +92,10 @@ impl<Q: Queue, S: FnMut(&[u8])> Queue for Pcap<Q, S> {
     fn wait_handle(&self) -> Option<WaitHandle> {
         self.inner.wait_handle()
     }
+
+    fn has_waiting(&self) -> bool {
+        self.inner.has_waiting()
+    }
 }
 
 /// One enhanced packet block.

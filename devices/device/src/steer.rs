@@ -64,7 +64,7 @@ impl SteerRule {
     fn end(&self, end: FlowEnd) -> u64 {
         let port = u64::from(end.port);
         match end.address {
-            IpAddr::V4(address) => mix(u64::from(address.to_bits()) ^ port << 32 ^ self.key[0]),
+            IpAddr::V4(address) => mix(u64::from(address.to_bits()) ^ (port << 32) ^ self.key[0]),
             IpAddr::V6(address) => {
                 // A step for each word: who has a whole network may choose address and port.
                 let bits = address.to_bits();
@@ -88,7 +88,7 @@ const fn mix(mut bits: u64) -> u64 {
     bits = bits.wrapping_mul(FIRST);
     bits ^= bits >> 29;
     bits = bits.wrapping_mul(SECOND);
-    bits ^ bits >> 32
+    bits ^ (bits >> 32)
 }
 
 #[cfg(test)]

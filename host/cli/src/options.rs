@@ -135,7 +135,7 @@ pub struct ConnectArgs {
 #[command(next_help_heading = "Stack")]
 pub struct NetworkArgs {
     /// What packets come by: tun:NAME, or packet:INTERFACE, an Ethernet of this host (AF_PACKET), or
-    /// xdp:INTERFACE[:QUEUE], the same past the kernel (AF_XDP) [default: tun:utcp0]
+    /// xdp:INTERFACE (or xdp:INTERFACE:QUEUE), the same past the kernel (AF_XDP) [default: tun:utcp0]
     #[arg(long, value_name = "KIND:NAME", value_parser = DeviceChoice::parse)]
     pub device: Option<DeviceChoice>,
     /// The same as --device tun:NAME

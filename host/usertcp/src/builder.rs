@@ -2,7 +2,6 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
-use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
@@ -21,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, DeviceFacts, Queue, QueueHandle, SteerRule};
+use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
 use usertcp_device_linux::checksum;
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
@@ -46,6 +45,9 @@ enum Source {
     Device(OpenQueues),
 }
 
+/// What each worker is to be made of.
+type Seats<F> = Vec<Seat<F>>;
+
 /// Who is told of events.
 enum Observers<O> {
     /// One, for a stack of one shard.
@@ -57,10 +59,10 @@ enum Observers<O> {
 /// What a local stack is made of.
 #[cfg(feature = "local")]
 pub(crate) struct Local {
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) engine: Box<dyn crate::engine::Engine>,
     pub(crate) clock: crate::runtime::clock::Clock,
     pub(crate) doorbell: Arc<crate::runtime::doorbell::Doorbell>,
-    pub(crate) device: DeviceFacts,
+    pub(crate) device: usertcp_device::DeviceFacts,
     pub(crate) manners: Manners,
 }
 
@@ -174,8 +176,8 @@ where
 
     /// Runs over AF_XDP on an Ethernet interface: packets to and from the stack's addresses pass by
     /// the kernel, in the stack's own frames. `config.take` may be left empty: then it is the
-    /// stack's addresses, which must not be the kernel's. For a stack of one shard. The packet memory is
-    /// registered with the kernel, and takes its room at once.
+    /// stack's addresses, which must be none of the kernel's. For a stack of one shard: answers of neighbours
+    /// reach one queue. The packet memory is registered with the kernel, and takes its room at once.
     #[must_use]
     pub fn xdp(mut self, config: XdpConfig) -> Self {
         self.device = Source::Xdp(config);
@@ -478,7 +480,7 @@ where
         controls: Vec<Arc<Control>>,
         hubs: Vec<Option<Arc<Hub>>>,
         handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
-    ) -> io::Result<Vec<Seat<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>>> {
+    ) -> io::Result<Seats<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>> {
         if self.addresses.is_empty() {
             return Err(missing("a stack needs at least one address"));
         }

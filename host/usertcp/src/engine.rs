@@ -34,6 +34,8 @@ pub(crate) trait Engine {
     fn poll_event(&mut self) -> Option<ShardEvent>;
     /// What becomes readable when packets wait.
     fn wait_handle(&self) -> Option<i32>;
+    /// Whether packets wait, where that costs nothing to know.
+    fn has_waiting(&self) -> bool;
 
     fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId>;
     fn unlisten(&mut self, now: Instant, listener: ListenerId);

@@ -10,6 +10,9 @@
 //! * A [`Handler`] runs on the stack's own thread and is told events: no task, no lock and no
 //!   buffer per connection.
 //!
+//! Two features need a Tokio runtime and are on by default: `local`, the streams of one thread, and
+//! `relay`, which wakes the tasks of a runtime in batches. Without them only Tokio's traits are used.
+//!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
 //! use tokio::io::AsyncWriteExt;

@@ -139,6 +139,11 @@ impl Context<'_> {
         self.state.wake_at = Some(self.state.wake_at.map_or(at, |other| other.min(at)));
     }
 
+    /// Takes back every request to be woken.
+    pub(crate) fn sleep_freely(&mut self) {
+        self.state.wake_at = None;
+    }
+
     /// Listens.
     ///
     /// # Errors

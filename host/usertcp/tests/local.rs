@@ -306,6 +306,29 @@ fn a_connect_that_is_given_up_leaves_nothing() {
 }
 
 #[test]
+fn the_first_data_goes_with_the_handshake() {
+    run(async {
+        let two = two();
+        let options = ListenOptions { fast_open: Some(Default::default()), ..Default::default() };
+        let listener = LocalListener::bind_with(&two.right, at(80), options).unwrap();
+        for _ in 0..2 {
+            let first = b"first of all";
+            let near = LocalStream::connect_with_data(&two.left, at(80), Default::default(), first);
+            let (near, far) = tokio::join!(near, listener.accept());
+            let ((mut near, taken), (mut far, _)) = (near.unwrap(), far.unwrap());
+            near.write_all(&first[taken..]).await.unwrap();
+            near.shutdown().await.unwrap();
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, first);
+        }
+        // The first brought a cookie, the second used it.
+        assert_eq!(two.left.counters().fast_opens_out, 1);
+        assert_eq!(two.right.counters().fast_opens_in, 1);
+    });
+}
+
+#[test]
 fn data_unread_makes_it_a_reset() {
     run(async {
         let (_two, mut near, far) = joined().await;

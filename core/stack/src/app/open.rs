@@ -87,7 +87,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.open(now, flow, to, Attempt::default(), 0)
     }
 
-    /// The same for a chosen flow, with what `attempt` says and `syn_octets` of its data on the SYN.
+    /// The same for a flow of [`Shard::choose_flow`], with what `attempt` says and `syn_octets` of its data on the SYN.
     pub(crate) fn open(
         &mut self,
         now: Instant,
@@ -112,8 +112,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let profile = to.profile;
         let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
         let body = Body::Opening(Box::new(opening));
-        let (id, evicted) =
-            self.table.insert(&flow, Owner::Application, body).map_err(|_| ConnectError::InUse)?;
+        let (id, evicted) = self
+            .table
+            .insert_fresh(&flow, Owner::Application, body)
+            .map_err(|_| ConnectError::InUse)?;
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);

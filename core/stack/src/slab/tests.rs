@@ -66,7 +66,12 @@ proptest! {
                 }
             } else if let Some(id) = model.keys().nth(usize::from(value) % model.len().max(1)) {
                 let id = *id;
-                prop_assert_eq!(slab.remove(id), model.remove(&id));
+                let record = model.remove(&id);
+                if value % 2 == 0 {
+                    prop_assert_eq!(slab.remove(id), record);
+                } else {
+                    prop_assert!(slab.discard(id.slot) && !slab.discard(id.slot));
+                }
                 stale.push(id);
             }
             prop_assert_eq!(slab.len() as usize, model.len());

@@ -1,7 +1,7 @@
 use super::*;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::Ipv6Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use usertcp_base::Ecn;
 use usertcp_frame::PoolConfig;
@@ -25,12 +25,8 @@ fn packet(pool: &FramePool, octets: &[u8], piece: usize) -> Packet {
     Packet::plain(chain)
 }
 
-fn packet_of(octets: &[u8]) -> Packet {
-    packet(&pool(), octets, 2000)
-}
-
 fn place_whole(octets: &[u8]) -> Place {
-    place(&RULE, &packet(&pool(), octets, 2000), false)
+    place(&RULE, &packet(&pool(), octets, 2000))
 }
 
 fn v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
@@ -149,47 +145,7 @@ fn what_is_of_no_flow_stays() {
     }
 }
 
-#[test]
-fn on_an_ethernet_what_is_behind_the_header_counts() {
-    let frame = |kind: [u8; 2], packet: &[u8]| {
-        let octets = [&[2; 12][..], &kind, packet].concat();
-        place(&RULE, &packet_of(&octets), true)
-    };
-    assert_eq!(frame([8, 0], &v4(PEER, OURS, 6, &segment(4000, 80))), owner(PEER, OURS));
-    let six = v6(PEER_6, OURS_6, 6, &segment(4000, 80));
-    assert_eq!(frame([0x86, 0xDD], &six), owner(PEER_6, OURS_6));
-    // With a VLAN's tag it is of another network.
-    assert_eq!(frame([0x81, 0], &six), Place::Anywhere);
-    // Each shard asks about its neighbours by itself; any may answer.
-    let arp = |operation: u8| [&[0, 1, 8, 0, 6, 4, 0, operation][..], &[2; 20]].concat();
-    assert_eq!(frame([8, 6], &arp(2)), Place::Everywhere);
-    assert_eq!(frame([8, 6], &arp(1)), Place::Anywhere);
-    let discovery = |kind: u8| v6(PEER_6, OURS_6, 58, &[&[kind, 0][..], &[0; 22]].concat());
-    assert_eq!(frame([0x86, 0xDD], &discovery(136)), Place::Everywhere);
-    assert_eq!(frame([0x86, 0xDD], &discovery(135)), Place::Anywhere);
-}
-
 proptest! {
-    /// The short way says what the long one does, where it says anything.
-    #[test]
-    fn the_usual_packets_go_where_any_would(
-        mut octets in prop::collection::vec(any::<u8>(), 20..60),
-        usual: bool,
-        fragment in prop::sample::select(vec![0u8, 0x40, 0x20, 0x80, 1]),
-    ) {
-        octets[0] = 0x45;
-        if usual {
-            (octets[6], octets[7], octets[9]) = (fragment, 0, 6);
-        }
-        let length = octets.len() as u16;
-        octets[2..4].copy_from_slice(&length.to_be_bytes());
-        let packet = packet_of(&octets);
-        let rest = Rest { octets: &packet.octets, from: 0 };
-        if let Some(place) = usual_v4(&RULE, &octets) {
-            prop_assert_eq!(Some(place), any_v4(&RULE, &octets, rest));
-        }
-    }
-
     /// However a packet lies in its frames, its place is the same; and no octets make it panic.
     #[test]
     fn the_place_does_not_depend_on_slices(
@@ -197,23 +153,17 @@ proptest! {
         mut octets in prop::collection::vec(any::<u8>(), 0..400),
         next in prop::sample::select(vec![1u8, 6, 44, 58, 60]),
         piece in 1usize..300,
-        ethernet: bool,
     ) {
-        if ethernet {
-            let kind = match version { 0x45 => [8, 0], 0x60 => [0x86, 0xDD], _ => [8, 6] };
-            octets.splice(0..0, [&[2; 12][..], &kind].concat());
-        }
-        let link_octets = if ethernet { 14 } else { 0 };
-        if let Some(first) = octets.get_mut(link_octets) {
+        if let Some(first) = octets.first_mut() {
             *first = version;
         }
         let at = if version == 0x60 { 6 } else { 9 };
-        if let Some(protocol) = octets.get_mut(link_octets + at) {
+        if let Some(protocol) = octets.get_mut(at) {
             *protocol = next;
         }
         let pool = pool();
-        let whole = place(&RULE, &packet(&pool, &octets, 1000), ethernet);
-        let split = place(&RULE, &packet(&pool, &octets, piece), ethernet);
+        let whole = place(&RULE, &packet(&pool, &octets, 1000));
+        let split = place(&RULE, &packet(&pool, &octets, piece));
         // A chain of headers longer than the layer below accepts has no place of its own.
         if octets.len() <= HEAD_OCTETS {
             prop_assert_eq!(whole, split);

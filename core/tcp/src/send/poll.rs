@@ -88,6 +88,7 @@ impl<C: CongestionController> Tcb<C> {
             && self.snd.wnd > 0
             && !self.ecn.is_agreed()
             && !self.owed.anything()
+            && !self.wants.write
             && !self.acks.is_due();
         if quiet {
             self.limited(env, Limiter::Application);
@@ -105,7 +106,9 @@ impl<C: CongestionController> Tcb<C> {
             return PollSegment::Segment(probe);
         }
         self.release = Instant::FAR;
-        let data = match self.poll_retransmission(env, room) {
+        let again =
+            if self.recovery.is_plain() { None } else { self.poll_retransmission(env, room) };
+        let data = match again {
             Some(data) => data,
             None => self.poll_new_data(env, room),
         };

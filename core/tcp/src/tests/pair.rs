@@ -146,6 +146,11 @@ fn octet(index: u64) -> u8 {
 
 impl Pair {
     fn new(seed: u64, weather: Weather, options: u8) -> Pair {
+        Pair::opened(seed, weather, options, true)
+    }
+
+    /// `steps`: what a SYN-ACK brings beside its SYN takes all the steps of any segment.
+    fn opened(seed: u64, weather: Weather, options: u8, steps: bool) -> Pair {
         let (timestamps, sack, scaling) = (options & 1 != 0, options & 2 != 0, options & 4 != 0);
         let mut settings =
             Settings { timestamps, sack, window_scaling: scaling, ..Settings::default() };
@@ -191,7 +196,10 @@ impl Pair {
             log: Log::default(),
         };
         pair.ends[0].tcb = Some(pair.born(&first, &settings));
-        let effects = pair.call(0, |tcb, env| tcb.handle_segment(env, &mut answer));
+        let effects = pair.call(0, |tcb, env| match steps {
+            true => tcb.handle_segment(env, &mut answer),
+            false => tcb.handle_rest_of_syn(env, &mut answer),
+        });
         pair.settle(0, effects, false);
         let at = pair.flying.pop().expect("the last acknowledgement");
         let mut last = arrived(at.segment);
@@ -497,7 +505,7 @@ proptest! {
             loss: loss * bad, doubling: doubling * bad, reordering: reordering * bad, delay
         };
         let run = |forbid: bool| {
-            let mut pair = Pair::new(seed, weather, options);
+            let mut pair = Pair::opened(seed, weather, options, forbid);
             pair.log.lines = Some(Vec::new());
             if forbid {
                 for who in [0, 1] {

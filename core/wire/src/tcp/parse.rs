@@ -10,6 +10,9 @@ use super::{
 };
 use usertcp_base::{DropReason, Seq, WireWindow};
 
+/// MSS, SACK-permitted, timestamps, a NOP and window scale.
+const SYN_OPTION_OCTETS: usize = 20;
+
 /// Parses the header at the front of `bytes`. `segment_octets` is the length of the whole
 /// segment, which may go on in other slices; the header itself must lie within `bytes`.
 ///
@@ -38,6 +41,20 @@ pub fn parse(bytes: &[u8], segment_octets: usize) -> Result<(Header, Options, us
         && let Some(fields) = exact(fields)
     {
         let options = Options { timestamps: Some(timestamps(fields)), ..Options::default() };
+        return Ok((header, options, header_octets));
+    }
+    // What nearly every SYN carries: the layout of `emit`.
+    if header.flags.contains(Flags::SYN)
+        && let Some([2, 4, m0, m1, 4, 2, 8, 10, fields @ .., 1, 3, 3, shift]) =
+            exact::<SYN_OPTION_OCTETS>(area)
+    {
+        let options = Options {
+            mss: Some(u16::from_be_bytes([*m0, *m1])),
+            sack_permitted: true,
+            timestamps: Some(timestamps(fields)),
+            scale: Some(*shift),
+            ..Options::default()
+        };
         return Ok((header, options, header_octets));
     }
     let mut options = Options::default();

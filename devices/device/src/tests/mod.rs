@@ -241,6 +241,9 @@ impl Queue for Choosy {
     fn wait_handle(&self) -> Option<WaitHandle> {
         None
     }
+    fn has_waiting(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 #[test]
@@ -249,7 +252,9 @@ fn wrappers_pass_the_memory_on() {
     let fault = Fault::new(Choosy(None), &pool, FaultConfig::default(), Prng::from_seed(1));
     let mut queue: std::boxed::Box<dyn Queue> =
         std::boxed::Box::new(Pcap::new(fault, 64, |_: &[u8]| {}));
+    assert!(!queue.has_waiting());
     queue.bind(&pool).unwrap();
+    assert!(queue.has_waiting());
     let again = queue.bind(&pool).expect_err("it has its memory");
     assert!(std::error::Error::source(&again).is_some());
     // A queue without wishes takes any memory.

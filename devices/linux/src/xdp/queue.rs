@@ -573,4 +573,8 @@ impl Queue for XdpQueue {
             State::Useless => None,
         }
     }
+
+    fn has_waiting(&self) -> bool {
+        matches!(&self.state, State::Bound(bound) if bound.receive.has_entries())
+    }
 }

@@ -166,6 +166,11 @@ impl<M: Memory> Consumer<M> {
         Consumer { memory, size, next, written: next }
     }
 
+    /// Whether there is an entry to take.
+    pub(super) fn has_entries(&self) -> bool {
+        self.next != self.written || self.memory.producer().load(Acquire) != self.next
+    }
+
     /// Takes the next entry. The kernel may use its place when it is released.
     pub(super) fn pop<E: Entry>(&mut self) -> Option<E> {
         if self.next == self.written {

@@ -186,6 +186,7 @@ fn packets_wait_in_the_ring_until_they_are_read_and_the_rest_is_counted() {
         for _ in 0..PACKETS {
             socket.send_to(&[0; 64], SocketAddr::from((OURS, 7))).unwrap();
         }
+        assert!(queue.has_waiting());
         let (mut batch, mut datagrams) = (RxBatch::new(64), 0);
         while queue.receive(&pool, &mut batch) > 0 {
             assert!(batch.len() <= 64);
@@ -194,6 +195,7 @@ fn packets_wait_in_the_ring_until_they_are_read_and_the_rest_is_counted() {
             }
         }
         assert!((2000..=2048).contains(&datagrams), "{datagrams}");
+        assert!(!queue.has_waiting());
         // The ring is as usable as before.
         socket.send_to(b"again", SocketAddr::from((OURS, 7))).unwrap();
         wait_for(&mut queue, &pool, |frame| is(frame, UDP) && &frame[42..47] == b"again");

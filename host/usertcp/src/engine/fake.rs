@@ -123,6 +123,9 @@ impl Engine for Fake {
     fn wait_handle(&self) -> Option<i32> {
         None
     }
+    fn has_waiting(&self) -> bool {
+        false
+    }
     fn listen(&mut self, at: ListenAt, _: &ListenOptions) -> io::Result<ListenerId> {
         let port = at.port.unwrap_or(0);
         if self.listeners.values().any(|(other, _)| *other == port) {

@@ -106,6 +106,9 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn wait_handle(&self) -> Option<i32> {
         self.queue.wait_handle().map(|handle| handle.0)
     }
+    fn has_waiting(&self) -> bool {
+        self.queue.has_waiting()
+    }
 
     fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId> {
         let listen = Listen {

@@ -2,10 +2,10 @@
 //!
 //! Owns: [`LocalStream`], its options, and what dropping it means. Must not know: how octets move.
 
-use crate::engine::ConnInfo;
+use crate::engine::{ConnInfo, FirstData};
 use crate::local::connection::Connection;
 use crate::local::stack::LocalStack;
-use crate::local::state::Shared;
+use crate::local::state::{Shared, State};
 use crate::native::ConnectOptions;
 use crate::sockets::error;
 use crate::sockets::options::stream_options;
@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use usertcp_base::ConnId;
+use usertcp_base::{ConnId, Instant};
 use usertcp_frame::{Chain, FrameSlice};
 use usertcp_tcp::Settings;
 
@@ -103,18 +103,49 @@ impl LocalStream {
         remote: SocketAddr,
         options: ConnectOptions,
     ) -> io::Result<LocalStream> {
+        let opened = LocalStream::open(stack, |state, now| {
+            state.engine.connect(now, remote, &options).map(|id| (id, 0))
+        });
+        opened.await.map(|(stream, _)| stream)
+    }
+
+    /// The same with data that goes with the SYN if the peer gave the stack a cookie on an earlier
+    /// occasion (TCP Fast Open, RFC 7413); else it is asked for one, and the data follows the handshake.
+    /// How many octets of it were taken: write the rest. A peer that accepts fast opens may see the data
+    /// twice, in two connections: for requests that may be repeated only.
+    ///
+    /// # Errors
+    /// As [`LocalStream::connect_with`].
+    pub async fn connect_with_data(
+        stack: &LocalStack,
+        remote: SocketAddr,
+        options: ConnectOptions,
+        data: &[u8],
+    ) -> io::Result<(LocalStream, usize)> {
+        let opened = LocalStream::open(stack, |state, now| {
+            let first = FirstData { octets: data, without_cookie: false };
+            state.engine.connect_with(now, remote, &options, first)
+        });
+        opened.await
+    }
+
+    async fn open(
+        stack: &LocalStack,
+        begin: impl FnOnce(&mut State, Instant) -> io::Result<(ConnId, usize)>,
+    ) -> io::Result<(LocalStream, usize)> {
         let shared = Rc::clone(stack.shared());
-        let id = shared.call(|state, now| {
+        let (id, taken) = shared.call(|state, now| {
             if state.is_over() {
                 return Err(error::stack_gone());
             }
-            let id = state.engine.connect(now, remote, &options)?;
+            let (id, taken) = begin(state, now)?;
             state.acted = true;
             state.adopt(id, false);
-            Ok(id)
+            Ok((id, taken))
         })?;
         let mut attempt = Attempt { shared, id: Some(id) };
-        poll_fn(|context| attempt.poll(context)).await
+        let stream = poll_fn(|context| attempt.poll(context)).await?;
+        Ok((stream, taken))
     }
 
     /// The peer's address.

@@ -35,22 +35,32 @@ impl<T> Inbox<T> {
 
     /// Puts one thing in and rings. `Err`: nobody takes it any more.
     pub(crate) fn push(&self, thing: T) -> Result<(), T> {
-        {
-            let mut queue = lock(&self.queue);
-            if queue.closed {
-                return Err(thing);
-            }
-            queue.waiting.push(thing);
-            self.filled.store(true, Ordering::Release);
-        }
+        self.put(thing)?;
         self.doorbell.ring();
         Ok(())
+    }
+
+    /// Puts one thing in. Somebody is to ring.
+    pub(crate) fn put(&self, thing: T) -> Result<(), T> {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return Err(thing);
+        }
+        queue.waiting.push(thing);
+        self.filled.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Whether something waits.
+    #[cfg(feature = "relay")]
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::SeqCst)
     }
 
     /// Exchanges what waits with `empty`.
     pub(crate) fn take(&self, empty: &mut Vec<T>) {
         debug_assert!(empty.is_empty());
-        if self.filled.load(Ordering::Acquire) {
+        if self.filled.load(Ordering::SeqCst) {
             let mut queue = lock(&self.queue);
             self.filled.store(false, Ordering::Relaxed);
             std::mem::swap(&mut queue.waiting, empty);

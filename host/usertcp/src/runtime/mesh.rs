@@ -17,7 +17,7 @@ use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::{Offload, Packet};
 use usertcp_frame::{Chain, FramePool, Lent};
-use usertcp_stack::{Shard, Steered};
+use usertcp_stack::Shard;
 
 /// Packets a ring holds: several bursts of a device.
 const RING_PACKETS: usize = 1024;
@@ -48,8 +48,6 @@ pub(crate) struct Taken {
 
 /// A packet between two threads.
 struct Parcel {
-    /// As it came from the device, the header of its link included.
-    is_frame: bool,
     offload: Offload,
     octets: Octets,
 }
@@ -94,7 +92,7 @@ impl Port {
                 let Ok(parcel) = ring.pop() else { break };
                 taken.packets += 1;
                 match parcel.unpack(shard.pool()) {
-                    Some(steered) => shard.handle_steered(now, steered),
+                    Some(packet) => shard.handle_steered(now, packet),
                     None => shard.drop_steered(now),
                 }
             }
@@ -110,10 +108,10 @@ impl Port {
         O: Observer,
     {
         let mut any = false;
-        while let Some((owner, steered)) = shard.poll_elsewhere() {
+        while let Some((owner, packet)) = shard.poll_elsewhere() {
             any = true;
             let way = self.outward.get_mut(usize::from(owner)).and_then(Option::as_mut);
-            if !way.is_some_and(|way| way.send(steered)) {
+            if !way.is_some_and(|way| way.send(packet)) {
                 shard.drop_elsewhere(now);
             }
         }
@@ -125,9 +123,9 @@ impl Port {
 
 impl Way {
     /// Whether there was room.
-    fn send(&mut self, steered: Steered) -> bool {
+    fn send(&mut self, packet: Packet) -> bool {
         // Asked first: a packet that does not fit need not be lent.
-        let sent = !self.ring.is_full() && self.ring.push(Parcel::new(steered)).is_ok();
+        let sent = !self.ring.is_full() && self.ring.push(Parcel::new(packet)).is_ok();
         self.news |= sent;
         sent
     }
@@ -141,11 +139,7 @@ impl Way {
 }
 
 impl Parcel {
-    fn new(steered: Steered) -> Parcel {
-        let (is_frame, packet) = match steered {
-            Steered::Frame(packet) => (true, packet),
-            Steered::Datagram(packet) => (false, packet),
-        };
+    fn new(packet: Packet) -> Parcel {
         let Packet { offload, mut octets } = packet;
         let octets = match (octets.slice_count(), octets.pop_front()) {
             (1, Some(only)) => Octets::One(only.lend()),
@@ -154,11 +148,11 @@ impl Parcel {
                 Octets::More(first.into_iter().chain(rest).map(|slice| slice.lend()).collect())
             }
         };
-        Parcel { is_frame, offload, octets }
+        Parcel { offload, octets }
     }
 
     /// In frames of the shard it belongs to. `None`: it has none.
-    fn unpack(self, pool: &FramePool) -> Option<Steered> {
+    fn unpack(self, pool: &FramePool) -> Option<Packet> {
         let slices = match &self.octets {
             Octets::One(only) => std::slice::from_ref(only),
             Octets::More(slices) => slices,
@@ -167,8 +161,7 @@ impl Parcel {
         for slice in slices {
             octets.append(frames(pool, slice)?);
         }
-        let packet = Packet { offload: self.offload, octets };
-        Some(if self.is_frame { Steered::Frame(packet) } else { Steered::Datagram(packet) })
+        Some(Packet { offload: self.offload, octets })
     }
 }
 

@@ -149,10 +149,10 @@ impl<H: Handler> Worker<H> {
         self.with_handler(now, |handler, context| handler.on_turn(context));
         happened |= std::mem::take(&mut self.context.acted);
         // The handler acted before anything leaves: its answers carry the acknowledgements, and
-        // what it has read keeps the window open. The device is not asked again: if it has more,
-        // the sleep ends as it begins.
+        // what it has read keeps the window open. The device is not asked again, unless it knows
+        // without a system call: if it has more, the sleep ends as it begins.
         let turn = self.engine.flush(now);
-        let again = more | turn.more | self.events(now);
+        let again = more | turn.more | self.events(now) | self.engine.has_waiting();
         self.control.published.offer(now, &*self.engine);
         let next = if turn.device_full || self.lacks_frames() {
             let soon = now + RETRY;

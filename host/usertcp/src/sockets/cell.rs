@@ -10,10 +10,10 @@
 
 use crate::runtime::commands::lock;
 use crate::sockets::error;
-use crate::sockets::hub::{Hub, Task};
+use crate::sockets::hub::Hub;
 use crate::sockets::inbound::{Inbound, InboundLimits, Piece};
 use crate::sockets::outbound::{Outbound, Parcel, Shut};
-use crate::sockets::wakers::Wakers;
+use crate::sockets::relay::{self, Found, Roundup, Via, Waiting};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -45,11 +45,20 @@ pub(crate) struct State {
     /// The reader has made room for what was held back.
     resume: bool,
     end: Option<CloseReason>,
-    readers: Wakers,
-    writers: Wakers,
+    readers: Waiting,
+    writers: Waiting,
     /// The cell is in the worker's inbox.
     announced: bool,
     released: Option<Release>,
+}
+
+/// How soon the worker is to look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Haste {
+    /// With the answers of the other tasks it had woken.
+    Soon,
+    /// At once: there is much to send, which it can do while the writer goes on.
+    Now,
 }
 
 /// How the application let go.
@@ -87,8 +96,8 @@ impl Cell {
             settings_changed: false,
             resume: false,
             end: None,
-            readers: Wakers::default(),
-            writers: Wakers::default(),
+            readers: Waiting::default(),
+            writers: Waiting::default(),
             announced: false,
             released: None,
         };
@@ -102,12 +111,19 @@ impl Cell {
 
     /// Tells the worker, if `state` says that it has not been told. Consumes the guard: the inbox
     /// has a lock of its own, and no thread holds two.
-    pub(crate) fn announce(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    pub(crate) fn announce(self: &Arc<Self>, state: MutexGuard<'_, State>) {
+        self.announce_as(state, Haste::Soon);
+    }
+
+    /// The same, with what can wait told apart from what cannot.
+    pub(crate) fn announce_as(self: &Arc<Self>, mut state: MutexGuard<'_, State>, haste: Haste) {
         let first = !std::mem::replace(&mut state.announced, true);
         drop(state);
         if first {
-            // A closed inbox means that the worker is gone, and has said so in every cell.
-            let _ = self.hub.inbox.push(Task::Stream(Arc::clone(self)));
+            self.hub.announce(self, haste);
+        } else if haste == Haste::Now {
+            // It may have been told that it can wait.
+            self.hub.doorbell.ring();
         }
     }
 
@@ -128,17 +144,17 @@ impl Cell {
     }
 
     /// The connection has room for `octets` beyond all that was collected.
-    pub(crate) fn grant(&self, octets: usize, shut_done: bool) {
-        let woken = {
+    pub(crate) fn grant(&self, octets: usize, shut_done: bool, woken: &mut Roundup) {
+        let writers = {
             let mut state = self.lock();
             state.outbound.grant(octets);
             if shut_done {
                 state.outbound.shut = Shut::Done;
             }
             let of_use = shut_done || state.outbound.credit() > 0;
-            if of_use { state.writers.take() } else { Wakers::default() }
+            if of_use { state.writers.take() } else { Waiting::default() }
         };
-        woken.wake();
+        woken.add(writers);
     }
 
     /// Octets that may be lent to the reader.
@@ -155,8 +171,9 @@ impl Cell {
         pieces: &mut Vec<Piece>,
         rest: Rest,
         limits: &InboundLimits,
+        woken: &mut Roundup,
     ) -> bool {
-        let (woken, resumes) = {
+        let (readers, resumes) = {
             let mut state = self.lock();
             if state.takes_data() {
                 state.inbound.append(pieces.drain(..));
@@ -165,27 +182,48 @@ impl Cell {
             }
             let news = !state.inbound.is_empty() || state.inbound.finished;
             let resumes = state.inbound.resumes(limits);
-            (if news { state.readers.take() } else { Wakers::default() }, resumes)
+            (if news { state.readers.take() } else { Waiting::default() }, resumes)
         };
         // What nobody will read goes home.
         pieces.clear();
-        woken.wake();
+        woken.add(readers);
         resumes
     }
 
     /// The connection is over.
-    pub(crate) fn end(&self, reason: CloseReason) {
+    pub(crate) fn end(&self, reason: CloseReason, woken: &mut Roundup) {
         let (readers, writers) = {
             let mut state = self.lock();
             state.end.get_or_insert(reason);
             state.outbound.shut = Shut::Done;
             (state.readers.take(), state.writers.take())
         };
-        readers.wake();
-        writers.wake();
+        woken.add(readers);
+        woken.add(writers);
     }
 
     // The application's side.
+
+    /// Lets the task behind `waker` wait, and gives the lock back.
+    pub(crate) fn wait(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        waker: Option<&Waker>,
+        of: impl FnOnce(&mut State) -> &mut Waiting,
+    ) {
+        let Some(waker) = waker else { return };
+        let found = relay::find(self.hub.serial, waker);
+        let via = match found {
+            Found::Known(via) => via,
+            Found::Unknown => Via::default(),
+        };
+        let crowd = of(&mut state).add(waker, via);
+        drop(state);
+        crowd.wake();
+        if matches!(found, Found::Unknown) {
+            relay::engage(&self.hub);
+        }
+    }
 
     /// How the connection ended, if it did.
     pub(crate) fn ended(&self) -> Option<CloseReason> {
@@ -228,14 +266,12 @@ impl Cell {
             (_, Some(CloseReason::Normal)) | (Shut::Done, None) => Poll::Ready(Ok(())),
             (_, Some(reason)) => Poll::Ready(Err(error::ended(reason))),
             (Shut::Asked, None) => {
-                let crowd = state.writers.add(waker);
-                drop(state);
-                crowd.wake();
+                self.wait(state, Some(waker), State::writers);
                 Poll::Pending
             }
             (Shut::No, None) => {
                 state.outbound.shut = Shut::Asked;
-                let crowd = state.writers.add(waker);
+                let crowd = state.writers.add(waker, Via::default());
                 self.announce(state);
                 crowd.wake();
                 Poll::Pending
@@ -300,24 +336,22 @@ impl State {
         self.resume |= resumes;
         resumes
     }
-    /// Waits for something to read. What is returned is to be woken once the lock is gone.
-    #[must_use]
-    pub(crate) fn await_read(&mut self, waker: &Waker) -> Wakers {
-        self.readers.add(waker)
+    /// Who waits for something to read.
+    pub(crate) fn readers(&mut self) -> &mut Waiting {
+        &mut self.readers
     }
-    /// Waits for credit.
-    #[must_use]
-    pub(crate) fn await_write(&mut self, waker: &Waker) -> Wakers {
-        self.writers.add(waker)
+    /// Who waits for credit.
+    pub(crate) fn writers(&mut self) -> &mut Waiting {
+        &mut self.writers
     }
     /// Takes the readers that wait: a borrowed piece came back.
     #[must_use]
-    pub(crate) fn take_readers(&mut self) -> Wakers {
+    pub(crate) fn take_readers(&mut self) -> Waiting {
         self.readers.take()
     }
     /// The same for writers: credit was given back.
     #[must_use]
-    pub(crate) fn take_writers(&mut self) -> Wakers {
+    pub(crate) fn take_writers(&mut self) -> Waiting {
         self.writers.take()
     }
 }

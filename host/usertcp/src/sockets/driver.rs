@@ -14,6 +14,7 @@ use crate::sockets::hub::{Hub, Task, Ticket};
 use crate::sockets::inbound::Piece;
 use crate::sockets::listener::Pool;
 use crate::sockets::outbound::Parcel;
+use crate::sockets::relay::Roundup;
 use crate::sockets::stream::Handle;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -46,6 +47,8 @@ pub(crate) struct Driver {
     tasks: Vec<Task>,
     parcels: VecDeque<Parcel>,
     pieces: Vec<Piece>,
+    /// Who is to be woken at the end of the round.
+    woken: Roundup,
 }
 
 /// A connection's cell, and what waits for room in the connection.
@@ -76,6 +79,7 @@ impl Driver {
             tasks: Vec::new(),
             parcels: VecDeque::new(),
             pieces: Vec::new(),
+            woken: Roundup::default(),
         }
     }
 
@@ -192,7 +196,7 @@ impl Driver {
         while pool.has_room() {
             let Some(conn) = context.accept(pool.listener) else { return };
             match self.adopt(context, conn) {
-                Some(handle) => pool.put(handle),
+                Some(handle) => pool.put(handle, &mut self.woken),
                 None => context.abort(conn),
             }
         }
@@ -201,8 +205,7 @@ impl Driver {
     // Moving data.
 
     fn entry(&mut self, conn: ConnId) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(conn.slot as usize)?.as_mut()?;
-        (entry.cell.conn == conn).then_some(entry)
+        entry_of(&mut self.entries, conn)
     }
 
     /// Lends what the connection has received. `all`: whatever the bounds; it is over.
@@ -219,7 +222,7 @@ impl Driver {
             if rest == Rest::Nothing && self.pieces.is_empty() {
                 return;
             }
-            if !cell.deliver(&mut self.pieces, rest, &limits) {
+            if !cell.deliver(&mut self.pieces, rest, &limits, &mut self.woken) {
                 return;
             }
         }
@@ -272,7 +275,7 @@ impl Driver {
 
     fn give_up(&mut self, context: &mut Context<'_>, conn: ConnId, reason: CloseReason) {
         if let Some(entry) = self.drop_entry(conn) {
-            entry.cell.end(reason);
+            entry.cell.end(reason, &mut self.woken);
         }
         context.abort(conn);
     }
@@ -332,12 +335,13 @@ impl Driver {
     fn grant(&mut self, context: &mut Context<'_>, conn: ConnId, shut_done: bool) {
         let room = context.send_room(conn);
         let tight = context.pool().is_tight();
-        let Some(entry) = self.entry(conn) else { return };
+        let Driver { entries, woken, .. } = self;
+        let Some(entry) = entry_of(entries, conn) else { return };
         // While memory is short nobody gets ahead: what is left of it is for answers, without which
         // those who wait for them would hold theirs for ever.
         let most = if tight { room } else { room + AHEAD_OCTETS };
         let octets = most.saturating_sub(entry.ahead.len());
-        entry.cell.grant(octets, shut_done);
+        entry.cell.grant(octets, shut_done, woken);
         if octets == 0 && entry.ahead.is_empty() {
             // Nothing was refused yet, so nothing would tell of room. There is none: this octet
             // stays here.
@@ -368,7 +372,7 @@ impl Driver {
         }
         self.pull(context, conn, true);
         if let Some(entry) = self.drop_entry(conn) {
-            entry.cell.end(reason);
+            entry.cell.end(reason, &mut self.woken);
         }
         context.close(conn);
     }
@@ -399,6 +403,11 @@ impl Driver {
     }
 }
 
+fn entry_of(entries: &mut [Option<Entry>], conn: ConnId) -> Option<&mut Entry> {
+    let entry = entries.get_mut(conn.slot as usize)?.as_mut()?;
+    (entry.cell.conn == conn).then_some(entry)
+}
+
 impl Handler for Driver {
     fn on_start(&mut self, context: &mut Context<'_>) {
         self.fill_stash(context);
@@ -425,9 +434,13 @@ impl Handler for Driver {
     }
 
     fn on_turn(&mut self, context: &mut Context<'_>) {
+        context.sleep_freely();
         self.work(context);
         self.heed_memory(context);
         self.fill_stash(context);
+        if let Some(patience) = self.woken.send(&self.hub.relays, context.now()) {
+            context.wake_after(patience);
+        }
     }
 
     fn on_stop(&mut self, context: &mut Context<'_>) {
@@ -453,12 +466,14 @@ impl Driver {
         drop(self.hub.inbox.close());
         self.opening.clear();
         for pool in self.listeners.values() {
-            pool.end();
+            pool.end(&mut self.woken);
         }
         for entry in self.entries.iter().flatten() {
-            entry.cell.end(CloseReason::Aborted);
+            entry.cell.end(CloseReason::Aborted, &mut self.woken);
         }
         self.hub.stash.close().wake();
+        self.woken.wake_all();
+        self.hub.relays.close();
     }
 }
 

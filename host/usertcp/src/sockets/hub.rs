@@ -6,10 +6,11 @@
 use crate::native::Context;
 use crate::runtime::commands::Inbox;
 use crate::runtime::doorbell::Doorbell;
-use crate::sockets::cell::Cell;
+use crate::sockets::cell::{Cell, Haste};
 use crate::sockets::driver::Driver;
 use crate::sockets::inbound::InboundLimits;
 use crate::sockets::listener::Pool;
+use crate::sockets::relay::Relays;
 use crate::sockets::stash::{Stash, StashSize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,8 +41,13 @@ pub(crate) struct Hub {
     pub(crate) stash: Stash,
     pub(crate) doorbell: Arc<Doorbell>,
     pub(crate) inbound_limits: InboundLimits,
+    pub(crate) relays: Relays,
+    /// No other hub of this process has it.
+    pub(crate) serial: u64,
     tickets: AtomicU64,
 }
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 impl Hub {
     /// For a stack with this much memory.
@@ -55,7 +61,26 @@ impl Hub {
             stash: Stash::new(StashSize::for_budget(pool_octets)),
             doorbell,
             inbound_limits: InboundLimits { octets, charge: octets * 2 },
+            relays: Relays::default(),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             tickets: AtomicU64::new(0),
+        }
+    }
+
+    /// Puts a cell into the inbox. The worker is rung, now or by the relay that is at it. A closed inbox
+    /// means that the worker is gone, and has said so in every cell.
+    pub(crate) fn announce(&self, cell: &Arc<Cell>, haste: Haste) {
+        let taken = self.inbox.put(Task::Stream(Arc::clone(cell))).is_ok();
+        if taken && (haste == Haste::Now || !self.relays.ring_can_wait()) {
+            self.doorbell.ring();
+        }
+    }
+
+    /// A relay closed its batch.
+    #[cfg(feature = "relay")]
+    pub(crate) fn ring_if_filled(&self) {
+        if self.inbox.is_filled() {
+            self.doorbell.ring();
         }
     }
 

@@ -8,8 +8,8 @@ use crate::runtime::commands::lock;
 use crate::runtime::reply::question;
 use crate::sockets::error;
 use crate::sockets::hub::{Hub, Task};
+use crate::sockets::relay::{self, Found, Roundup, Via, Waiting};
 use crate::sockets::stream::{Handle, TcpStream};
-use crate::sockets::wakers::Wakers;
 use crate::stack::Stack;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -35,7 +35,7 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct State {
     ready: VecDeque<Handle>,
-    waiting: Wakers,
+    waiting: Waiting,
     /// The worker stopped at `READY`: the shard may hold more.
     held_back: bool,
     /// It is in the worker's inbox.
@@ -68,8 +68,8 @@ impl Pool {
     }
 
     /// Puts one.
-    pub(crate) fn put(&self, handle: Handle) {
-        let woken = {
+    pub(crate) fn put(&self, handle: Handle, woken: &mut Roundup) {
+        let waiting = {
             let mut state = lock(&self.state);
             if state.released {
                 drop(state);
@@ -79,17 +79,17 @@ impl Pool {
             state.ready.push_back(handle);
             state.waiting.take()
         };
-        woken.wake();
+        woken.add(waiting);
     }
 
     /// No more will come.
-    pub(crate) fn end(&self) {
-        let woken = {
+    pub(crate) fn end(&self, woken: &mut Roundup) {
+        let waiting = {
             let mut state = lock(&self.state);
             state.ended = true;
             state.waiting.take()
         };
-        woken.wake();
+        woken.add(waiting);
     }
 
     // The application's side.
@@ -100,9 +100,17 @@ impl Pool {
             if state.ended {
                 return Poll::Ready(Err(error::stack_gone()));
             }
-            let crowd = state.waiting.add(context.waker());
+            let found = relay::find(self.hub.serial, context.waker());
+            let via = match found {
+                Found::Known(via) => via,
+                Found::Unknown => Via::default(),
+            };
+            let crowd = state.waiting.add(context.waker(), via);
             drop(state);
             crowd.wake();
+            if matches!(found, Found::Unknown) {
+                relay::engage(&self.hub);
+            }
             return Poll::Pending;
         };
         let wants = state.held_back && state.ready.len() <= READY / 2 && !state.announced;

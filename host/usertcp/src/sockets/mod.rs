@@ -20,6 +20,7 @@ mod listener;
 pub(crate) mod options;
 mod outbound;
 mod owned;
+mod relay;
 mod split;
 mod stash;
 mod stream;

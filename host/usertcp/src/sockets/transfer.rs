@@ -3,11 +3,12 @@
 //! Owns: the reading and writing side of [`Cell`], as the application calls it: the one copy that a
 //! foreign buffer costs, and the ways without one. Must not know: traits of any runtime.
 
-use crate::sockets::cell::{Cell, State};
+use crate::sockets::cell::{Cell, Haste, State};
 use crate::sockets::inbound::Piece;
 use crate::sockets::outbound::Parcel;
+use crate::sockets::relay::Waiting;
 use crate::sockets::stash::{BULK_OCTETS, Order};
-use crate::sockets::wakers::Wakers;
+
 use arrayvec::ArrayVec;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, MutexGuard};
@@ -31,18 +32,8 @@ const WRITE_MOST: usize = 256 << 10;
 /// of a microsecond.
 const APPEND_MOST: usize = 8 << 10;
 
-/// Adds a waker, if there is one, and gives the lock back.
-fn wait(
-    mut state: MutexGuard<'_, State>,
-    waker: Option<&Waker>,
-    add: impl FnOnce(&mut State, &Waker) -> Wakers,
-) {
-    let crowd = waker.map(|waker| add(&mut state, waker));
-    drop(state);
-    if let Some(crowd) = crowd {
-        crowd.wake();
-    }
-}
+/// So many octets are worth the worker's attention at once.
+const MUCH_OCTETS: usize = 8 << 10;
 
 impl Cell {
     /// Copies what there is into `sink`. Ready with `false`: the end of the stream.
@@ -87,7 +78,7 @@ impl Cell {
             if let Some(end) = end {
                 return Poll::Ready(end.map(|()| false));
             }
-            wait(state, waker, State::await_read);
+            self.wait(state, waker, State::readers);
             return Poll::Pending;
         }
         let mut taken = 0;
@@ -99,7 +90,7 @@ impl Cell {
         state.inbound.borrowed = octets.is_some_and(|octets| taken > octets);
         state.totals.0 += octets.map_or(taken, |octets| taken.min(octets)) as u64;
         if state.made_room(&self.hub.inbound_limits) {
-            self.announce(state);
+            self.announce_as(state, Haste::Now);
         }
         Poll::Ready(Ok(true))
     }
@@ -110,7 +101,7 @@ impl Cell {
             let mut state = self.lock();
             state.inbound.borrowed = false;
             if state.is_released() {
-                (Some(piece), Wakers::default())
+                (Some(piece), Waiting::default())
             } else {
                 state.inbound.restore(piece);
                 (None, state.take_readers())
@@ -136,7 +127,7 @@ impl Cell {
         if data || state.read_end().is_some() {
             return Poll::Ready(());
         }
-        wait(state, Some(waker), State::await_read);
+        self.wait(state, Some(waker), State::readers);
         Poll::Pending
     }
 
@@ -147,7 +138,7 @@ impl Cell {
             return Poll::Ready(());
         }
         if state.outbound.credit() == 0 {
-            wait(state, Some(waker), State::await_write);
+            self.wait(state, Some(waker), State::writers);
             return Poll::Pending;
         }
         drop(state);
@@ -174,7 +165,7 @@ impl Cell {
         }
         let credit = state.outbound.credit();
         if credit == 0 {
-            wait(state, waker, State::await_write);
+            self.wait(state, waker, State::writers);
             return Poll::Pending;
         }
         let octets = total.min(credit).min(WRITE_MOST);
@@ -242,7 +233,8 @@ impl Cell {
 
     fn written(self: &Arc<Self>, mut state: MutexGuard<'_, State>, octets: usize) {
         state.totals.1 += octets as u64;
-        self.announce(state);
+        let much = state.outbound.queued() >= MUCH_OCTETS;
+        self.announce_as(state, if much { Haste::Now } else { Haste::Soon });
     }
 
     /// Hands over a parcel as it is. It may be longer than the credit, of which there must be some.
@@ -256,7 +248,7 @@ impl Cell {
             return Poll::Ready(Err(error));
         }
         if state.outbound.credit() == 0 {
-            wait(state, Some(waker), State::await_write);
+            self.wait(state, Some(waker), State::writers);
             return Poll::Pending;
         }
         if let Some(parcel) = parcel.take()

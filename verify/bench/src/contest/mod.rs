@@ -8,6 +8,7 @@
 
 mod figure;
 mod lab;
+mod markdown;
 mod memory;
 mod native;
 mod report;
@@ -52,6 +53,10 @@ pub fn run(options: &CompareOptions) -> Result<Outcome, String> {
     drop(lab);
     progress("");
     print!("{}", report::text(options, &samples));
+    if let Some(path) = &options.markdown {
+        std::fs::write(path, markdown::table(&samples))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     if let Some(path) = &options.json {
         let text = format!("{}\n", report::json(options, &samples));
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;

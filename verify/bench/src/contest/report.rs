@@ -15,7 +15,8 @@ use crate::table::Table;
 /// Cores used by others above which a run is called disturbed.
 const FOREIGN_CORES: f64 = 0.2;
 
-fn measured(samples: &[Sample]) -> impl Iterator<Item = &'static Workload> {
+/// The workloads that were run.
+pub fn measured(samples: &[Sample]) -> impl Iterator<Item = &'static Workload> {
     ALL.iter().filter(|one| samples.iter().any(|sample| std::ptr::eq(sample.workload, *one)))
 }
 
@@ -116,7 +117,8 @@ fn targets(samples: &[Sample]) -> Table {
     table
 }
 
-fn reached(verdict: &Verdict) -> &'static str {
+/// Whether a target is reached, in a word.
+pub fn reached(verdict: &Verdict) -> &'static str {
     match verdict.is_reached() {
         Some(true) => "yes",
         Some(false) => "NO",

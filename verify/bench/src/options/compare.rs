@@ -20,6 +20,8 @@ pub struct CompareOptions {
     pub warm_seconds: f64,
     /// Where to write JSON.
     pub json: Option<PathBuf>,
+    /// Where to write the table of SPECIFICATION.md.
+    pub markdown: Option<PathBuf>,
     /// The command to measure, if not the workspace's.
     pub usertcp: Option<PathBuf>,
     /// Where lwIP's source is, if not to be fetched.
@@ -155,6 +157,7 @@ pub fn compare(
         seconds: if speed { 2.0 } else { 1.0 },
         warm_seconds: if speed { 0.5 } else { 0.3 },
         json: None,
+        markdown: None,
         usertcp: None,
         lwip: None,
         smoke: false,
@@ -167,6 +170,7 @@ pub fn compare(
             "--only" => options.workloads.push(value(&word, &mut words)?),
             "--against" => options.against = value::<Peers>(&word, &mut words)?.0,
             "--json" => options.json = Some(value(&word, &mut words)?),
+            "--markdown" => options.markdown = Some(value(&word, &mut words)?),
             "--usertcp" => options.usertcp = Some(value(&word, &mut words)?),
             "--lwip" => options.lwip = Some(value(&word, &mut words)?),
             "--smoke" => options.smoke = true,

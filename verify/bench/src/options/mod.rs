@@ -20,7 +20,8 @@ all); without any, every workload is run. What is over a device needs root.
   --rounds N       rounds, each measures every workload on all, in turn         [5]
   --seconds S      measured time of one run                                     [1]
   --warm S         time before it                                               [0.3]
-  --json FILE      write every run and the table as JSON
+  --json FILE      write every run and the targets as JSON
+  --markdown FILE  write the table of SPECIFICATION.md
   --usertcp FILE   measure this program over devices instead of building the workspace's
   --lwip DIR       lwIP's source, if it is not to be fetched from the distribution
   --smoke          each workload once for 0.3 s; fails only if octets do not flow, or wrong ones

@@ -78,6 +78,7 @@ fn a_consumer_reads_what_was_shown_and_gives_places_back_at_once() {
         let kernel = Shared::new(8, start);
         let mut ring = Consumer::new::<Descriptor>(kernel.clone());
         assert_eq!(ring.pop::<Descriptor>(), None);
+        assert!(!ring.has_entries());
         let values: Vec<_> = (0..3_u32)
             .map(|n| Descriptor { address: u64::from(n) << 48 | 7, octets: n + 60, more: n == 1 })
             .collect();
@@ -86,8 +87,11 @@ fn a_consumer_reads_what_was_shown_and_gives_places_back_at_once() {
             value.write(&kernel.words()[place..place + 2]);
         }
         kernel.producer().store(start.wrapping_add(2), SeqCst);
+        assert!(ring.has_entries());
         assert_eq!(ring.pop::<Descriptor>(), Some(values[0]));
+        assert!(ring.has_entries());
         assert_eq!(ring.pop::<Descriptor>(), Some(values[1]));
+        assert!(!ring.has_entries());
         assert_eq!(ring.pop::<Descriptor>(), None, "the third is not shown yet");
         assert_eq!(kernel.consumer().load(SeqCst), start, "places are ours until released");
         ring.release();
