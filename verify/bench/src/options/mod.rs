@@ -46,6 +46,8 @@ instructions   of each request, packet and connection, by callgrind; needs valgr
   --smoltcp        smoltcp's too
 
 micro    nanoseconds of checksums, frames, headers
+
+shards   the request rate of one shard and of several, in turn; `shards help` lists its options
 ";
 
 /// What to do.
