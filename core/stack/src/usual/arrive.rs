@@ -36,29 +36,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.gather(now, packet, &read) {
             return true;
         }
-        if self.table.find(&read.flow).is_none() {
-            return false;
-        }
+        let Some(id) = self.table.find(&read.flow) else { return false };
         let mut payload = core::mem::take(&mut packet.octets);
         payload.advance(read.header_octets);
         let wire_segments = match packet.offload.gso {
             Some(Gso { segment_octets, .. }) => segments_in(payload.len(), segment_octets),
             None => 1,
         };
-        self.handle_read(now, &read, payload, wire_segments)
+        self.handle_read(now, id, &read, payload, wire_segments);
+        true
     }
 
-    /// Gives a segment that was read, or several in one, to its connection. False: there is none.
+    /// Gives a segment that was read, or several in one, to its connection.
     #[inline]
     pub(super) fn handle_read(
         &mut self,
         now: Instant,
+        id: ConnId,
         read: &Read,
         mut payload: Chain,
         wire_segments: u16,
-    ) -> bool {
-        let Some(id) = self.table.find(&read.flow) else { return false };
-        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return false };
+    ) {
+        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
         let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
         let counters = &mut self.common.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
@@ -74,7 +73,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } else {
             self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
         }
-        true
     }
 
     /// What `apply` does where nothing ends.

@@ -77,9 +77,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Gives what was gathered to its connection.
     #[inline]
     pub(crate) fn handle_gathered(&mut self, now: Instant) {
-        if let Some(Gathered { read, payload, packets }) = self.gathered.take() {
-            // The connection may have ended by a packet before: then nobody misses it.
-            let _ = self.handle_read(now, &read, payload, packets);
+        // The connection may have ended by a packet before: then nobody misses it.
+        if let Some(Gathered { read, payload, packets }) = self.gathered.take()
+            && let Some(id) = self.table.find(&read.flow)
+        {
+            self.handle_read(now, id, &read, payload, packets);
         }
     }
 }
