@@ -1,52 +1,33 @@
-//! Namespaces, veth pairs, frames by hand, waiting.
-#![allow(unsafe_code)]
+//! Hosts and cables between them, frames by hand, waiting.
 
-use std::io::Write;
-use std::process::Command;
+#[path = "../common/mod.rs"]
+mod shared;
+
+pub use shared::*;
+
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use usertcp_device::{Packet as Octets, Queue, RxBatch, TxBatch};
+use usertcp_device::{Packet as Octets, Queue, RxBatch};
 use usertcp_device_linux::packet::{OpenError, Packet, PacketConfig, PacketQueue};
-use usertcp_frame::{FramePool, PoolConfig};
+use usertcp_frame::FramePool;
 
-pub const KERNEL: [u8; 4] = [10, 9, 0, 1];
-pub const OURS: [u8; 4] = [10, 9, 0, 2];
 pub const KERNEL_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
-pub const ICMP: u8 = 1;
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
 
 /// Whether these tests cannot run here; then it says so.
 pub fn skipped() -> bool {
     let config = PacketConfig { interface: "lo".into(), ..PacketConfig::default() };
     let Err(error @ OpenError::NoPermission { .. }) = Packet::open(&config) else { return false };
-    let what = error.to_string();
-    // Past the capture of output: a test that did not run must be seen.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {}", what.lines().next().unwrap_or(""));
+    say_skipped(&error);
     true
 }
 
 /// Runs `test` on a thread with a network namespace of its own.
 pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    if skipped() {
-        return;
+    if !skipped() {
+        in_new_namespace(test);
     }
-    let thread = std::thread::spawn(|| {
-        enter_namespace();
-        test();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn enter_namespace() {
-    // Not safely: std knows no namespaces.
-    // SAFETY: it changes this thread's namespace and nothing in memory.
-    let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    assert_eq!(result, 0, "unshare: {}", std::io::Error::last_os_error());
 }
 
 /// Another host: a thread in a namespace of its own, which does what it is told, in order.
@@ -62,10 +43,8 @@ impl Host {
         let (tell, told) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
         let (say, number) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            enter_namespace();
-            // Not safely: std does not tell a thread's number.
-            // SAFETY: no memory is passed.
-            say.send(unsafe { libc::gettid() }).unwrap();
+            leave_namespace();
+            say.send(thread_number()).unwrap();
             told.iter().for_each(|act| act());
         });
         Host { number: number.recv().unwrap(), tell, thread }
@@ -144,37 +123,13 @@ pub fn open(config: &PacketConfig) -> PacketQueue {
     device.handles.remove(0).into_queue()
 }
 
-pub fn pool() -> FramePool {
-    FramePool::new(&PoolConfig { octets: 32 << 20, reserve_small: 64 })
-}
-
-/// What `ip` must be able to do, and prints.
-pub fn run(arguments: &str) -> String {
-    let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "ip {arguments}: {text}");
-    text
-}
-
-/// The first frame that `wanted` accepts, or a panic after two seconds. Others are dropped: the
-/// kernel speaks of itself on a new interface.
+/// The first frame that `wanted` accepts, or a panic after two seconds.
 pub fn wait_for(
     queue: &mut PacketQueue,
     pool: &FramePool,
-    mut wanted: impl FnMut(&[u8]) -> bool,
+    wanted: impl FnMut(&[u8]) -> bool,
 ) -> Octets {
-    let deadline = Instant::now() + Duration::from_secs(2);
-    let mut batch = RxBatch::new(1);
-    while Instant::now() < deadline {
-        queue.receive(pool, &mut batch);
-        if let Some(packet) = batch.pop()
-            && wanted(&packet.octets.to_vec())
-        {
-            return packet;
-        }
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    panic!("the frame did not come");
+    first(queue, pool, wanted).unwrap_or_else(|| panic!("the frame did not come"))
 }
 
 /// Everything that comes within a moment.
@@ -185,34 +140,12 @@ pub fn all(queue: &mut PacketQueue, pool: &FramePool) -> Vec<Vec<u8>> {
     std::iter::from_fn(|| batch.pop()).map(|packet| packet.octets.to_vec()).collect()
 }
 
-pub fn send(queue: &mut PacketQueue, packet: Octets) -> usize {
-    let mut batch = TxBatch::new(1);
-    batch.push(packet).unwrap();
-    queue.transmit(&mut batch)
-}
-
 /// Whether it is an IPv4 frame of that protocol.
 pub fn is(frame: &[u8], protocol: u8) -> bool {
-    frame.get(12..15) == Some(&[8, 0, 0x45]) && frame.get(23) == Some(&protocol)
-}
-
-/// The ones' complement sum of `octets`, not inverted.
-pub fn sum(octets: &[u8]) -> u16 {
-    let words = octets
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])));
-    let sum: u32 = words.sum();
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    ((sum & 0xFFFF) + (sum >> 16)) as u16
+    frame.get(12..14) == Some(&[8, 0]) && is_ipv4(&frame[14..], protocol)
 }
 
 /// An IPv4 frame from us to the kernel.
 pub fn frame(protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let [l0, l1] = (20 + payload.len() as u16).to_be_bytes();
-    let mut packet = vec![0x45, 0, l0, l1, 0, 0, 0x40, 0, 64, protocol, 0, 0];
-    packet.extend(OURS.iter().chain(&KERNEL));
-    let checksum = !sum(&packet);
-    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
-    packet.extend(payload);
-    [&KERNEL_MAC[..], &OUR_MAC, &[8, 0], &packet].concat()
+    [&KERNEL_MAC[..], &OUR_MAC, &[8, 0], &ipv4(protocol, payload)].concat()
 }

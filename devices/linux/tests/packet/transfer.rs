@@ -1,41 +1,13 @@
 //! Bulk data between two kernels, with our queues as the wire between their cables: super-packets in
 //! both directions, octet by octet.
+use crate::common::bulk::{receiver, sender, wire};
 use crate::common::*;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
-use usertcp_device::{ChecksumState, Packet as Octets, Queue, RxBatch, TxBatch};
-use usertcp_device_linux::packet::{PacketConfig, PacketQueue};
+use std::net::SocketAddr;
+use std::time::Instant;
+use usertcp_device::{ChecksumState, Packet as Octets};
+use usertcp_device_linux::packet::PacketConfig;
 
 const OCTETS: usize = 32 << 20;
-
-/// What the sender writes at `at`.
-fn octet(at: usize) -> u8 {
-    (at.wrapping_mul(0x9E37_79B9) >> 13) as u8
-}
-
-fn sender(to: SocketAddr) {
-    // The other host may not listen yet.
-    let mut stream = loop {
-        match TcpStream::connect(to) {
-            Ok(stream) => break stream,
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    };
-    let octets: Vec<u8> = (0..OCTETS).map(octet).collect();
-    stream.write_all(&octets).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "the receiver is content");
-}
-
-fn receiver(at: SocketAddr) {
-    let listener = TcpListener::bind(at).unwrap();
-    let (mut stream, _) = listener.accept().unwrap();
-    let mut octets = Vec::with_capacity(OCTETS);
-    stream.read_to_end(&mut octets).unwrap();
-    assert_eq!(octets.len(), OCTETS);
-    assert!(octets.iter().enumerate().all(|(at, value)| *value == octet(at)));
-}
 
 /// What one kernel left unfinished the other may finish: both sum the same pseudo header. From
 /// another cable, to the host there.
@@ -52,33 +24,6 @@ fn onward(mut packet: Octets) -> Octets {
     front.bytes_mut().unwrap()[..12].copy_from_slice(&[KERNEL_MAC, OUR_MAC].concat());
     drop(front);
     packet
-}
-
-/// Moves packets between the two until both hosts are done. The longest packet.
-fn wire(queues: &mut [PacketQueue; 2], done: impl Fn() -> bool) -> usize {
-    let pool = pool();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut longest = 0;
-    let mut incoming = RxBatch::new(64);
-    let mut outgoing = [TxBatch::new(256), TxBatch::new(256)];
-    while !done() {
-        assert!(Instant::now() < deadline, "the transfer hangs");
-        let mut moved = 0;
-        for from in 0..2 {
-            if outgoing[1 - from].room() >= 64 {
-                moved += queues[from].receive(&pool, &mut incoming);
-            }
-            while let Some(packet) = incoming.pop() {
-                longest = longest.max(packet.len());
-                outgoing[1 - from].push(onward(packet)).unwrap();
-            }
-            queues[1 - from].transmit(&mut outgoing[1 - from]);
-        }
-        if moved == 0 {
-            std::thread::sleep(Duration::from_micros(50));
-        }
-    }
-    longest
 }
 
 fn transfer(near: &'static str, far: &'static str, bypass_queueing: bool) {
@@ -104,11 +49,13 @@ fn transfer(near: &'static str, far: &'static str, bypass_queueing: bool) {
         };
         let mut queues = [queue("b0", far), queue("c0", near)];
         let listen = SocketAddr::new(address(far), 5001);
-        hosts[0].tell(move || sender(listen));
-        hosts[1].tell(move || receiver(listen));
+        hosts[0].tell(move || sender(listen, OCTETS));
+        hosts[1].tell(move || receiver(listen, OCTETS));
         let threads = hosts.map(Host::end);
         let start = Instant::now();
-        let longest = wire(&mut queues, || threads.iter().all(|thread| thread.is_finished()));
+        let longest = wire(&pool(), &mut queues, onward, || {
+            threads.iter().all(|thread| thread.is_finished())
+        });
         let mebibytes = OCTETS >> 20;
         println!("{mebibytes} MiB in {:?}: {:?}", start.elapsed(), queues[0].stats());
         for thread in threads {

@@ -14,7 +14,7 @@ fn the_kernels_connection_attempt_arrives() {
             let to = SocketAddr::from((OURS, 80));
             TcpStream::connect_timeout(&to, Duration::from_millis(300)).is_err()
         });
-        let packet = wait_for(&mut queue, &pool, |octets| is(octets, TCP));
+        let packet = wait_for(&mut queue, &pool, |octets| is_ipv4(octets, TCP));
         let octets = packet.octets.to_vec();
         assert_eq!((&octets[16..20], &octets[22..24]), (&OURS[..], &[0, 80][..]));
         assert_eq!(octets[33] & 0x3F, 2, "a SYN");
@@ -34,7 +34,7 @@ fn an_echo_request_by_hand_is_answered_by_the_kernel() {
         echo[2..4].copy_from_slice(&checksum.to_be_bytes());
         let request = pool.copy_of(&ipv4(ICMP, &echo), 0).unwrap();
         assert_eq!(send(&mut queue, Packet::plain(request.into())), 1);
-        let reply = wait_for(&mut queue, &pool, |octets| is(octets, ICMP));
+        let reply = wait_for(&mut queue, &pool, |octets| is_ipv4(octets, ICMP));
         let octets = reply.octets.to_vec();
         assert_eq!((octets[20], &octets[24..]), (0, &echo[4..]));
         assert_eq!(sum(&octets[20..]), 0xFFFF);
@@ -65,7 +65,7 @@ fn datagrams_come_back_with_a_checksum_the_kernel_completed() {
         for len in [1, 100, 101, 1000, 1472] {
             let message = vec![len as u8; len];
             socket.send_to(&message, SocketAddr::from((OURS, 7))).unwrap();
-            let packet = wait_for(&mut queue, &pool, |octets| is(octets, UDP));
+            let packet = wait_for(&mut queue, &pool, |octets| is_ipv4(octets, UDP));
             assert_eq!(
                 (packet.len(), packet.offload.checksum),
                 (28 + len, ChecksumState::Verified)
@@ -95,7 +95,7 @@ fn packets_wait_in_the_kernel_until_they_are_read() {
         while queue.receive(&pool, &mut batch) > 0 {
             assert!(batch.len() <= 64);
             while let Some(packet) = batch.pop() {
-                datagrams += usize::from(is(&packet.octets.to_vec(), UDP));
+                datagrams += usize::from(is_ipv4(&packet.octets.to_vec(), UDP));
             }
         }
         assert_eq!(datagrams, PACKETS);
@@ -148,7 +148,7 @@ fn small_packets_come_through_when_the_pool_is_empty() {
         send(1000);
         send(8000);
         send(100);
-        let packet = wait_for(&mut queue, &pool, |octets| is(octets, UDP));
+        let packet = wait_for(&mut queue, &pool, |octets| is_ipv4(octets, UDP));
         assert_eq!((packet.len(), pool.stats().reserve_out), (128, 1));
         let kept: Vec<_> = (0..200)
             .filter_map(|_| {

@@ -8,7 +8,7 @@ use usertcp_frame::{Class, FramePool, PoolConfig};
 
 fn datagram(message: &[u8]) -> Vec<u8> {
     let [l0, l1] = (8 + message.len() as u16).to_be_bytes();
-    ipv4(UDP, &[&[0, 7, 0, 7, l0, l1, 0, 0], message].concat())
+    frame(UDP, &[&[0, 7, 0, 7, l0, l1, 0, 0], message].concat())
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_queue_is_bound_once_and_moves_nothing_before() {
         assert_eq!(queue.mode(), None);
         let waiting = queue.wait_handle();
         let packet =
-            usertcp_device::Packet::plain(pool.copy_of(&ipv4(ICMP, &[0; 8]), 0).unwrap().into());
+            usertcp_device::Packet::plain(pool.copy_of(&frame(ICMP, &[0; 8]), 0).unwrap().into());
         assert_eq!(send(&mut queue, packet), 0);
         queue.bind(&pool).unwrap();
         assert_eq!(queue.wait_handle(), waiting);

@@ -77,7 +77,7 @@ fn an_echo_request_by_hand_is_answered_by_the_kernel() {
         echo.extend((0..1400).map(|at| at as u8));
         let checksum = !sum(&echo);
         echo[2..4].copy_from_slice(&checksum.to_be_bytes());
-        let request = pool.copy_of(&ipv4(ICMP, &echo), 0).unwrap();
+        let request = pool.copy_of(&frame(ICMP, &echo), 0).unwrap();
         assert_eq!(send(&mut queue, Packet::plain(request.into())), 1);
         let reply = wait_for(&mut queue, &pool, |octets| is(octets, ICMP));
         let octets = reply.octets.to_vec();
@@ -128,7 +128,7 @@ fn many_slices_make_one_packet() {
         for slices in [1, 2, 15, 16, 100] {
             let message: Vec<u8> = (0..10 * slices).map(|at| at as u8).collect();
             let [l0, l1] = (8 + message.len() as u16).to_be_bytes();
-            let frame = ipv4(UDP, &[&[0, 7, 0, 7, l0, l1, 0, 0], &message[..]].concat());
+            let frame = frame(UDP, &[&[0, 7, 0, 7, l0, l1, 0, 0], &message[..]].concat());
             let mut packet = Packet::plain(pool.copy_of(&frame[..42], 0).unwrap().into());
             for part in message.chunks(10) {
                 packet.octets.push_back(pool.copy_of(part, 0).unwrap());
@@ -163,7 +163,7 @@ fn packets_longer_than_a_buffer_pass_both_ways_in_parts() {
         assert_eq!(&packet.octets.to_vec()[42..], message);
         // And back, from one large frame.
         let [l0, l1] = (8 + message.len() as u16).to_be_bytes();
-        let frame = ipv4(UDP, &[&[0, 7, 0, 7, l0, l1, 0, 0], &message[..]].concat());
+        let frame = frame(UDP, &[&[0, 7, 0, 7, l0, l1, 0, 0], &message[..]].concat());
         let copied = pool.stats().octets_copied;
         let large = pool.copy_of(&frame, 0).unwrap();
         assert_eq!(large.charge(), 67_584);
