@@ -89,7 +89,7 @@ impl Plain {
 /// Kind and length of the MSS.
 const MSS: u32 = 0x0204_0000;
 /// Two NOPs, kind and length of the timestamps.
-const STAMPS: u32 = 0x0101_080A;
+pub(crate) const STAMPS: u32 = 0x0101_080A;
 /// SACK-permitted, kind and length of the timestamps.
 const SACK_PERMITTED_STAMPS: u32 = 0x0402_080A;
 /// A NOP, kind and length of the window scale.
@@ -104,9 +104,9 @@ fn fixed_part(header: &Header, header_octets: usize) -> [u64; 2] {
     [ports | u64::from(header.seq.0), second]
 }
 
-/// Writes the words of a header, the checksum among them.
+/// Writes the words of a header, the checksum among them; false when `out` is too short for them.
 #[inline]
-fn put<const WORDS: usize>(
+pub(crate) fn put<const WORDS: usize>(
     out: &mut [u8],
     mut words: [u64; WORDS],
     mut sum: Running,

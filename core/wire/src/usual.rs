@@ -8,6 +8,7 @@
 //! Implements: RFC 791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 7323 appendix A.
 
 use crate::checksum;
+use crate::plain::{self, STAMPS};
 use usertcp_base::{Ecn, Seq, WireWindow};
 
 /// Octets of the IPv4 header.
@@ -17,8 +18,6 @@ pub const IPV6_OCTETS: usize = 40;
 /// Octets of the TCP header.
 pub const TCP_OCTETS: usize = 32;
 
-/// NOP, NOP, timestamps of ten octets.
-const TIMESTAMPS: u32 = 0x0101_080A;
 /// A data offset of eight words, ACK.
 const OFFSET_ACK: u16 = 0x8010;
 const PSH: u16 = 8;
@@ -180,7 +179,7 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
         e3,
     ] = *octets;
     let flags = u16::from_be_bytes([f0, f1]);
-    let usual = flags & !PSH == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == TIMESTAMPS;
+    let usual = flags & !PSH == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == STAMPS;
     if !usual {
         return None;
     }
@@ -238,26 +237,17 @@ pub fn write_ipv6(out: &mut [u8; IPV6_OCTETS], header: &IpHeader<[u8; 16]>, flow
 pub fn write_tcp(
     out: &mut [u8; TCP_OCTETS],
     header: &TcpHeader,
-    mut sum: checksum::Running,
+    sum: checksum::Running,
     complete: bool,
 ) {
     let ports = u64::from(header.source_port) << 48 | u64::from(header.destination_port) << 32;
     let flags = u64::from(OFFSET_ACK | if header.push { PSH } else { 0 });
     let first = ports | u64::from(header.seq.0);
     let second = u64::from(header.ack.0) << 32 | flags << 16 | u64::from(header.window.0);
-    let third = u64::from(TIMESTAMPS);
+    let third = u64::from(STAMPS);
     let fourth = u64::from(header.value) << 32 | u64::from(header.echo);
-    let field = if complete {
-        sum.add_words([first.to_be(), second.to_be(), third.to_be(), fourth.to_be()]);
-        sum.finish()
-    } else {
-        !sum.finish()
-    };
-    let third = third | u64::from(field) << 48;
-    let (words, _) = out.as_chunks_mut::<8>();
-    for (to, word) in words.iter_mut().zip([first, second, third, fourth]) {
-        *to = word.to_be_bytes();
-    }
+    // There is room for four words.
+    let _ = plain::put(out, [first, second, third, fourth], sum, complete);
 }
 
 #[cfg(test)]
