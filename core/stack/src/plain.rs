@@ -3,7 +3,7 @@
 //!
 //! Owns: the short way from such a packet to its connection, or to a listener.
 //! Must not know: any rule. Whatever is not as expected goes the way of `ip` and `ingress`, which know
-//! all; they count what is dropped, too.
+//! all; they count what is dropped, too. A test holds this way and that of `usual` against theirs.
 //! Implements: what those two implement.
 
 use crate::ingress::{into_segment, is_port_pair};

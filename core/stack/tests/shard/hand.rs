@@ -125,9 +125,15 @@ impl Hand {
 
     /// What the shard answers to a packet.
     pub fn give_octets(&mut self, octets: &[u8]) -> Vec<Wire> {
+        self.give_front(octets, octets.len())
+    }
+
+    /// The same, the packet being the first so many octets of what is in its frame.
+    pub fn give_front(&mut self, octets: &[u8], packet_octets: usize) -> Vec<Wire> {
         let mut batch = RxBatch::new(1);
-        let slice = self.pool.copy_of(octets, 0).unwrap();
-        batch.push(Packet::plain(Chain::from(slice))).unwrap();
+        let mut chain = Chain::from(self.pool.copy_of(octets, 0).unwrap());
+        chain.truncate(packet_octets);
+        batch.push(Packet::plain(chain)).unwrap();
         self.shard.handle_frames(self.now, &mut batch);
         self.sent()
     }

@@ -15,6 +15,7 @@ mod handshake;
 mod pair;
 mod peer_window;
 mod scarce;
+mod short_way;
 mod signals;
 mod slow_peers;
 mod steering;
