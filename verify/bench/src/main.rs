@@ -22,6 +22,8 @@ mod machine;
 mod memory;
 mod micro;
 mod options;
+#[allow(dead_code)] // idle and pacing draw with it
+mod plot;
 mod run;
 mod shards;
 mod smoltcp_peer;
