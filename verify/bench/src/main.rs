@@ -16,6 +16,7 @@
 
 mod contest;
 mod core;
+mod idle;
 mod instructions;
 mod json;
 mod machine;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
     let outcome = match options::read(std::env::args().skip(1)) {
         _ if std::env::args().nth(1).as_deref() == Some("shards") => {
             shards::run(std::env::args().skip(2))
+        }
+        _ if std::env::args().nth(1).as_deref() == Some("idle") => {
+            idle::run(std::env::args().skip(2))
         }
         Err(problem) => {
             eprintln!("error: {problem}\nhelp: `usertcp-bench help` lists the options");
