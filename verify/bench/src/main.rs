@@ -23,7 +23,6 @@ mod machine;
 mod memory;
 mod micro;
 mod options;
-#[allow(dead_code)] // idle and pacing draw with it
 mod plot;
 mod run;
 mod shards;

@@ -28,13 +28,23 @@ const AFTER_TIME_WAIT: Span = Span::from_secs(61);
 /// Unanswered probes that end a connection.
 const PROBES: u8 = 2;
 
+/// When connections open, and so when they were heard last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opening {
+    /// At the rate asked for.
+    InTurn,
+    /// All at one moment of virtual time: the hardest for keep-alive.
+    Together,
+}
+
 /// Measures, and says so on the standard output.
 pub fn run(options: &Options, role: Role) -> Result<(), String> {
     machine::catch_interrupt();
     let (family, count) = (options.families[0], options.connections[0]);
     let mut figures = Figures::default();
     let result = match role {
-        Role::KeepAlive => keep_alive(options, family, count, &mut figures),
+        Role::KeepAlive => keep_alive(options, Opening::InTurn, family, count, &mut figures),
+        Role::Together => keep_alive(options, Opening::Together, family, count, &mut figures),
         _ => idle(options, family, count, &mut figures),
     };
     if machine::interrupted() {
@@ -56,7 +66,7 @@ fn idle(
     settle_in(family)?;
     let before = Held::now();
     let mut site = Site::new(family, count, None, peers)?;
-    let opened = open(&mut site, count, options.rate, figures)?;
+    let opened = open(&mut site, count, |burst| gap(burst, options.rate), figures)?;
     fall_asleep(&mut site)?;
     let held = Held::now().since(&before);
     let each = |octets: u64| octets as f64 / f64::from(opened.max(1));
@@ -92,7 +102,12 @@ fn settle_in(family: Family) -> Result<(), String> {
 }
 
 /// Opens all connections. How many it did.
-fn open(site: &mut Site, count: u32, rate: u32, figures: &mut Figures) -> Result<u32, String> {
+fn open(
+    site: &mut Site,
+    count: u32,
+    gap: impl Fn(u32) -> Span,
+    figures: &mut Figures,
+) -> Result<u32, String> {
     let mut progress = Progress::new(&format!("opening {count}"), u64::from(count));
     let (began, cpu) = (Clock::now(), site.cpu_nanos);
     let mut opened = 0;
@@ -100,7 +115,7 @@ fn open(site: &mut Site, count: u32, rate: u32, figures: &mut Figures) -> Result
         let burst = BURST.min(count - opened);
         open_burst(site, opened, burst)?;
         opened += burst;
-        site.now = site.now + gap(burst, rate);
+        site.now = site.now + gap(burst);
         progress.at(u64::from(opened));
     }
     progress.end(u64::from(opened));
@@ -233,6 +248,7 @@ fn close(site: &mut Site, opened: u32, before: &Held, figures: &mut Figures) -> 
 
 fn keep_alive(
     options: &Options,
+    opening: Opening,
     family: Family,
     count: u32,
     figures: &mut Figures,
@@ -241,13 +257,16 @@ fn keep_alive(
     let length = interval.saturating_mul(u64::from(options.intervals));
     let setting = KeepAlive { enabled: true, idle: interval, interval, probes: PROBES };
     let mut peers = Peers::new(family, count, 0, true);
-    let opening = gap(1, options.rate).saturating_mul(u64::from(count));
-    let all = opening.saturating_add(length).saturating_add(interval.saturating_mul(2));
+    let gap = |burst| match opening {
+        Opening::InTurn => gap(burst, options.rate),
+        Opening::Together => Span::ZERO,
+    };
+    let all = gap(count).saturating_add(length).saturating_add(interval.saturating_mul(2));
     let mut site = {
         peers.expect_probes(usertcp_base::Instant::ZERO, count, interval, all);
         Site::new(family, count, Some(setting), peers)?
     };
-    let opened = open(&mut site, count, options.rate, figures)?;
+    let opened = open(&mut site, count, gap, figures)?;
     if machine::interrupted() {
         return Ok(());
     }
@@ -336,11 +355,13 @@ mod tests {
     #[test]
     fn every_peer_is_probed_and_the_dead_are_found() {
         let options = Options { keep_alive_s: 10, ..Options::default() };
-        let mut figures = Figures::default();
-        keep_alive(&options, Family::V4, 5000, &mut figures).unwrap();
-        assert_eq!(figures.get("dead_reported"), figures.get("dead"));
-        assert!(figures.get("dead").unwrap() > 0.0);
-        // Four intervals; a peer that is dead is probed no more after two probes, so at least three each.
-        assert!(figures.get("probes").unwrap() >= 3.0 * 5000.0, "{figures:?}");
+        for opening in [Opening::InTurn, Opening::Together] {
+            let mut figures = Figures::default();
+            keep_alive(&options, opening, Family::V4, 5000, &mut figures).unwrap();
+            assert_eq!(figures.get("dead_reported"), figures.get("dead"));
+            assert!(figures.get("dead").unwrap() > 0.0);
+            // Four intervals of those who answer.
+            assert!(figures.get("probes").unwrap() >= 3.0 * 5000.0, "{figures:?}");
+        }
     }
 }

@@ -43,17 +43,20 @@ pub enum Peer {
 pub enum Role {
     /// Memory, requests, closing.
     Idle,
-    /// Keep-alive, closing.
+    /// Keep-alive.
     KeepAlive,
+    /// The same after all connections opened at one moment.
+    Together,
     /// Kernel sockets.
     Kernel,
     /// smoltcp.
     Smoltcp,
 }
 
-const ROLES: [(&str, Role); 4] = [
+const ROLES: [(&str, Role); 5] = [
     ("idle", Role::Idle),
     ("keep-alive", Role::KeepAlive),
+    ("together", Role::Together),
     ("kernel", Role::Kernel),
     ("smoltcp", Role::Smoltcp),
 ];

@@ -61,7 +61,7 @@ pub fn write(segment: &Segment<'_>, out: &mut [u8; LARGEST]) -> usize {
     tcp[2..4].copy_from_slice(&segment.local.1.to_be_bytes());
     tcp[4..8].copy_from_slice(&segment.seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&segment.ack.to_be_bytes());
-    tcp[12] = ((20 + options_octets) / 4 << 4) as u8;
+    tcp[12] = (((20 + options_octets) / 4) << 4) as u8;
     tcp[13] = segment.flags;
     tcp[14..20].copy_from_slice(&[0x72, 0x10, 0, 0, 0, 0]); // a window, no checksum yet
     let (value, echo) = (segment.timestamps.0.to_be_bytes(), segment.timestamps.1.to_be_bytes());

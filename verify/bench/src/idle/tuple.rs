@@ -81,28 +81,32 @@ impl Shuffle {
 
     /// The number at `place`, which is below the count.
     pub fn at(&self, place: u32) -> u32 {
-        self.walk(place, [0, 1, 2, 3], |left, right, mixed| (right, left ^ mixed(right)))
+        self.walk(place, |order, mut left, mut right| {
+            for round in 0..ROUNDS {
+                (left, right) = (right, left ^ order.mixed(round, right));
+            }
+            (left, right)
+        })
     }
 
     /// Where `number` stands.
     pub fn place_of(&self, number: u32) -> u32 {
-        self.walk(number, [3, 2, 1, 0], |left, right, mixed| (right ^ mixed(left), left))
+        self.walk(number, |order, mut left, mut right| {
+            for round in (0..ROUNDS).rev() {
+                (left, right) = (right ^ order.mixed(round, left), left);
+            }
+            (left, right)
+        })
     }
 
-    fn walk(
-        &self,
-        mut value: u32,
-        rounds: [u64; ROUNDS as usize],
-        step: fn(u32, u32, &dyn Fn(u32) -> u32) -> (u32, u32),
-    ) -> u32 {
-        let mask = (1u32 << self.half_bits) - 1;
+    fn mixed(&self, round: u64, half: u32) -> u32 {
+        mix(self.seed ^ round << 40 ^ u64::from(half)) as u32 & ((1 << self.half_bits) - 1)
+    }
+
+    fn walk(&self, mut value: u32, step: fn(&Shuffle, u32, u32) -> (u32, u32)) -> u32 {
         loop {
-            let (mut left, mut right) = (value >> self.half_bits, value & mask);
-            for round in rounds {
-                let mixed =
-                    |half: u32| mix(self.seed ^ round << 40 ^ u64::from(half)) as u32 & mask;
-                (left, right) = step(left, right, &mixed);
-            }
+            let halves = (value >> self.half_bits, value & ((1 << self.half_bits) - 1));
+            let (left, right) = step(self, halves.0, halves.1);
             value = left << self.half_bits | right;
             if value < self.count {
                 return value;

@@ -62,16 +62,17 @@ fn a_peer_opens_asks_answers_a_probe_and_closes_with_the_right_numbers() {
 
 #[test]
 fn what_is_wrong_is_noticed() {
-    let wrong: [(&str, fn(u32) -> Segment<'static>); 4] = [
-        ("another SYN", |n| sent(n, (1, iss(n)), SYN | ACK, &[])),
-        ("wrong reply", |n| sent(n, (1, 1), ACK, b"something")),
-        ("was reset", |n| sent(n, (1, 1), RST, &[])),
-        ("nobody", |_| Segment { local: (Family::V4.server(), 9), ..sent(0, (1, 1), ACK, &[]) }),
+    let nobody = Segment { local: (Family::V4.server(), 9), ..sent(0, (1, 1), ACK, &[]) };
+    let wrong = [
+        ("another SYN", sent(2, (1, iss(2)), SYN | ACK, &[])),
+        ("wrong reply", sent(2, (1, 1), ACK, b"something")),
+        ("was reset", sent(2, (1, 1), RST, &[])),
+        ("nobody", nobody),
     ];
     for (words, segment) in wrong {
         let mut peers = Peers::new(Family::V4, 10, 10, false);
         let mut out = [0; LARGEST];
-        assert!(answer(&mut peers, &segment(2), &mut out).is_none());
+        assert!(answer(&mut peers, &segment, &mut out).is_none());
         let problem = peers.problem.unwrap();
         assert!(problem.contains(words), "{problem}");
     }
