@@ -10,6 +10,7 @@
 //! cargo run --release -p usertcp-bench -- instructions     of a request, a packet, a connection
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! cargo run --release -p usertcp-bench -- shards    what a second core adds
+//! cargo run --release -p usertcp-bench -- idle      what idle connections cost, however many
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
 #![allow(clippy::float_arithmetic)]

@@ -2,7 +2,7 @@
 //! Must not know: other sizes, tables.
 
 use super::figures::Figures;
-use super::held::{Held, wait_nanos};
+use super::held::{Held, available_octets, wait_nanos};
 use super::options::{Options, Role};
 use super::peers::Peers;
 use super::progress::Progress;
@@ -25,6 +25,9 @@ const SLEEP_S: u64 = 30;
 const RESTLESS_S: u64 = 5;
 /// Longer than TIME-WAIT.
 const AFTER_TIME_WAIT: Span = Span::from_secs(61);
+/// Octets that are left to the rest of the machine, and connections between looks at them.
+const LEAVE_OCTETS: u64 = 2 << 30;
+const LOOK_EVERY: u32 = 1 << 16;
 /// Unanswered probes that end a connection.
 const PROBES: u8 = 2;
 
@@ -81,6 +84,9 @@ fn idle(
     figures.set("pool_octets", pool.peak_octets as f64);
     figures.set("tcbs", f64::from(usage.tcbs));
     figures.set("timers", f64::from(usage.timers));
+    if opened < count && !machine::interrupted() {
+        return Err(format!("the machine has no memory for more than {opened} of {count}"));
+    }
     if options.touch > 0 && !machine::interrupted() {
         touch(&mut site, options, figures)?;
     }
@@ -110,8 +116,14 @@ fn open(
 ) -> Result<u32, String> {
     let mut progress = Progress::new(&format!("opening {count}"), u64::from(count));
     let (began, cpu) = (Clock::now(), site.cpu_nanos);
+    // Where a table grows, a turn is long.
+    site.turns = Some(Turns { cpu: Quantiles::new(), wall: Quantiles::new() });
     let mut opened = 0;
     while opened < count && !machine::interrupted() {
+        if opened.is_multiple_of(LOOK_EVERY) && available_octets() < LEAVE_OCTETS {
+            figures.set("memory_short", 1.0);
+            break;
+        }
         let burst = BURST.min(count - opened);
         open_burst(site, opened, burst)?;
         opened += burst;
@@ -128,6 +140,10 @@ fn open(
     }
     figures.set("opened", f64::from(opened));
     figures.set("open_seconds", began.elapsed().as_secs_f64());
+    if let Some(turns) = site.turns.take() {
+        figures.set("open_turn_p999_us", turns.cpu.at(999_000) as f64 / 1e3);
+        figures.set("open_turn_max_us", turns.cpu.max() as f64 / 1e3);
+    }
     figures.set("open_cpu_us", (site.cpu_nanos - cpu) as f64 / 1e3 / f64::from(opened.max(1)));
     Ok(opened)
 }
@@ -269,6 +285,9 @@ fn keep_alive(
     let opened = open(&mut site, count, gap, figures)?;
     if machine::interrupted() {
         return Ok(());
+    }
+    if opened < count {
+        return Err(format!("the machine has no memory for more than {opened} of {count}"));
     }
     let probes = |site: &Site| site.peers.probed().map_or(0, |probed| probed.probes);
     let (cpu, began, first) = (site.cpu_nanos, site.now, probes(&site));

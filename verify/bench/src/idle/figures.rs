@@ -8,6 +8,8 @@ const NAMES: &[&str] = &[
     "opened",
     "open_seconds",
     "open_cpu_us",
+    "open_turn_p999_us",
+    "open_turn_max_us",
     "resident_each",
     "heap_each",
     "huge_each",
@@ -43,6 +45,7 @@ const NAMES: &[&str] = &[
     "heap_after_each",
     "slab_each",
     "user_each",
+    "memory_short",
     "interrupted",
 ];
 

@@ -165,6 +165,7 @@ impl Report {
             "one wait, ns",
             "awake, 1000",
             "to open",
+            "longest turn of that",
             "to close",
         ];
         let mut table = Table::new(&header, 2);
@@ -181,6 +182,7 @@ impl Report {
                 get("memory_wait_ns"),
                 get("request_warm_us"),
                 get("open_cpu_us"),
+                get("open_turn_max_us"),
                 get("close_cpu_us"),
             ];
             cells.extend(values.map(text));

@@ -146,10 +146,10 @@ impl Site {
         Ok(())
     }
 
-    /// Lets the shard and the peers answer each other until nothing moves.
+    /// Lets the shard and the peers answer each other until nothing moves at this moment.
     pub fn settle(&mut self) -> Result<(), String> {
         loop {
-            self.work()?;
+            let more = self.turn()?;
             let mut octets = [0; LARGEST];
             let mut packet = [0; 2048];
             while let Some(sent) = self.wire.outgoing.pop_front() {
@@ -161,33 +161,26 @@ impl Site {
             if let Some(problem) = self.peers.problem.take() {
                 return Err(problem);
             }
-            if self.wire.incoming.is_empty() {
+            if !more && self.wire.incoming.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    /// The shard's turns, until it has nothing to do at this moment.
-    fn work(&mut self) -> Result<(), String> {
-        let mut cpu = cpu_nanos();
-        let began = cpu;
-        loop {
-            let wall = self.turns.is_some().then(time::Instant::now);
-            let arrival = self.shard.receive(self.now, &mut self.wire);
-            self.serve()?;
-            let flushed = self.shard.flush(self.now, &mut self.wire);
-            if let (Some(turns), Some(wall)) = (&mut self.turns, wall) {
-                turns.wall.add(wall.elapsed().as_nanos() as u64);
-                let after = cpu_nanos();
-                turns.cpu.add(after - cpu);
-                cpu = after;
-            }
-            if !(arrival.more || flushed.more) && self.wire.incoming.is_empty() {
-                break;
-            }
+    /// One turn. Whether a budget was used up.
+    fn turn(&mut self) -> Result<bool, String> {
+        let wall = self.turns.is_some().then(time::Instant::now);
+        let began = cpu_nanos();
+        let arrival = self.shard.receive(self.now, &mut self.wire);
+        self.serve()?;
+        let flushed = self.shard.flush(self.now, &mut self.wire);
+        let taken = cpu_nanos() - began;
+        self.cpu_nanos += taken;
+        if let (Some(turns), Some(wall)) = (&mut self.turns, wall) {
+            turns.wall.add(wall.elapsed().as_nanos() as u64);
+            turns.cpu.add(taken);
         }
-        self.cpu_nanos += cpu_nanos() - began;
-        Ok(())
+        Ok(arrival.more || flushed.more)
     }
 
     /// The application.

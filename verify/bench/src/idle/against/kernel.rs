@@ -7,7 +7,7 @@
 //! the kernel does for the other end on loopback.
 
 use crate::idle::figures::Figures;
-use crate::idle::held::Held;
+use crate::idle::held::{Held, available_octets};
 use crate::idle::peers::{MESSAGE, reply};
 use crate::idle::site::cpu_nanos;
 use crate::idle::tuple::Shuffle;
@@ -35,6 +35,8 @@ const CACHES: [&str; 10] = [
 const BURST: u32 = 256;
 /// Files that a process needs for itself.
 const SPARE: u64 = 200;
+/// What both ends of a connection may take, with all that comes with them.
+const BOTH_ENDS_OCTETS: u64 = 12_000;
 /// Connections that a listener's queue holds.
 const BACKLOG_BURST: u32 = 64;
 
@@ -58,6 +60,9 @@ fn slab_sum(text: &str) -> u64 {
 
 /// Memory of `count` connections, per end, and the cost of requests to them.
 pub fn run(count: u32, requests: u32) -> Result<Figures, String> {
+    if available_octets() < u64::from(count) * BOTH_ENDS_OCTETS + (2 << 30) {
+        return Err(format!("the machine has no memory for {count} connections of the kernel"));
+    }
     own_network()?;
     let each = ((machine::file_limit().min(20_000) - SPARE) / 2) as u32;
     let before = slab_octets()?;
