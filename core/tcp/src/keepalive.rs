@@ -80,7 +80,7 @@ fn spread(last_heard: Instant, una: Seq, idle: Span) -> Span {
     let mixed = (moment ^ una.0.rotate_left(16)).wrapping_mul(0x9E37_79B1);
     let part = u64::from((mixed ^ mixed >> 15).wrapping_mul(0x85EB_CA77) >> 16);
     let most = idle.as_micros().min(u64::from(u32::MAX) << 12) / SPREAD;
-    Span::from_micros((most * part >> 16).saturating_add(1024))
+    Span::from_micros(((most * part) >> 16).saturating_add(1024))
 }
 
 #[cfg(test)]

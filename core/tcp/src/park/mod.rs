@@ -66,8 +66,13 @@ impl<C: CongestionController> Tcb<C> {
             && self.acks.need(Instant::ZERO) == AckNeed::None
     }
 
+    /// Whether it can become a record: quiet, and like others.
+    pub fn is_parkable(&self) -> bool {
+        self.is_quiet() && !self.ecn.is_personal()
+    }
+
     /// When the last segment with data, or the last one of the peer, passed.
-    fn last_active(&self, now: Instant) -> Instant {
+    pub fn last_active(&self, now: Instant) -> Instant {
         self.last_heard.max(self.last_sent.instant_near(now).min(now))
     }
 

@@ -8,6 +8,7 @@
 
 use super::record::{MOST_MOULDS, Parked};
 use crate::info::Stopwatches;
+use crate::settings::Settings;
 use crate::tcb::Tcb;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
@@ -60,7 +61,7 @@ impl<C: CongestionController> Moulds<C> {
     /// changed that can be seen.
     #[must_use]
     pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
-        if !tcb.is_quiet() || tcb.ecn.is_personal() || self.places.len() > MOST_MOULDS as usize {
+        if !tcb.is_parkable() || self.places.len() > MOST_MOULDS as usize {
             return None;
         }
         tcb.forget_flight(now);
@@ -132,6 +133,16 @@ impl<C: CongestionController> Moulds<C> {
         }
         *place = None;
         self.free.push(index);
+    }
+
+    /// The settings of a record's connection.
+    pub fn settings(&self, parked: &Parked) -> &Settings {
+        &self.of(parked).tcb.settings
+    }
+
+    /// The TCB of a record, to ask it for what time does not change.
+    pub fn look(&self, parked: &Parked) -> Tcb<C> {
+        self.copy(Instant::ZERO, parked, 0)
     }
 
     /// The mould of a record.
