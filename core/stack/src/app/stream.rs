@@ -28,7 +28,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &[u8],
         end: WriteEnd,
     ) -> Result<usize, ConnError> {
-        let Some(hot) = self.to_write(now, id)? else { return Ok(0) };
+        let Some(hot) = self.awake_to_write(now, id)? else { return Ok(0) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
         let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
         if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
@@ -48,7 +48,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Appends frames the application filled, without a copy: all of them, or none and they come
     /// back.
     pub fn write_chain(&mut self, now: Instant, id: ConnId, octets: Chain) -> Result<(), Refused> {
-        let hot = match self.to_write(now, id) {
+        let hot = match self.awake_to_write(now, id) {
             Ok(Some(hot)) => hot,
             Ok(None) => return Err(Refused { octets, error: None }),
             Err(error) => return Err(Refused { octets, error: Some(error) }),
@@ -87,7 +87,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same after an idle connection got its TCB back.
-    fn to_write(&mut self, now: Instant, id: ConnId) -> Result<Option<u32>, ConnError> {
+    fn awake_to_write(&mut self, now: Instant, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
             Body::Parked(_) => {
                 let hot = self.awake(now, id);
