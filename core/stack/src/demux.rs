@@ -35,10 +35,15 @@ impl Demux {
         self.table.is_empty()
     }
 
-    /// The record of `key`; `is_of` tells whether the record at an index has it.
+    /// The record of `key`, as `look` has it: `None` when the record at an index is another's.
     #[inline]
-    pub fn find(&self, key: &FlowKey, is_of: impl Fn(u32) -> bool) -> Option<u32> {
-        self.table.find(self.hash.of(key), |index| is_of(*index)).copied()
+    pub fn find<R>(&self, key: &FlowKey, look: impl Fn(u32) -> Option<R>) -> Option<R> {
+        let mut found = None;
+        self.table.find(self.hash.of(key), |index| {
+            found = look(*index);
+            found.is_some()
+        });
+        found
     }
 
     /// The hash of `key`.

@@ -109,9 +109,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
         let index = self.transmit.pop()?;
         let id = self.table.anchors.id_at(index)?;
-        let anchor = self.table.anchors.get_mut(id)?;
-        let flow = anchor.flow;
-        let Some(hot) = anchor.body.hot() else { return Some(frame) };
+        let flow = self.table.anchors.flow_at(index)?;
+        let Some(hot) = self.table.anchors.at(index)?.body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let tcb = self.table.hot.at_mut(hot)?;

@@ -7,9 +7,8 @@
 //! not by arrivals; one that was told is told again only when the connection reports it anew. That
 //! makes each unblocking change one event (DESIGN §10, no lost wake-ups).
 
-use crate::anchor::{Anchor, Owner};
+use crate::anchor::{Anchor, Anchors, Owner};
 use crate::ready::ReadyList;
-use crate::slab::Slab;
 use alloc::collections::VecDeque;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, ListenerId};
@@ -99,8 +98,8 @@ pub(crate) struct Events {
 
 impl Events {
     /// Adds notices for the record at `index`. A connection nobody holds has nobody to be told.
-    pub(crate) fn add<C>(&mut self, index: u32, anchor: &mut Anchor<C>, notices: Pending) {
-        if !notices.is_empty() && anchor.owner != Owner::Nobody {
+    pub(crate) fn add(&mut self, index: u32, anchor: &mut Anchor, notices: Pending) {
+        if !notices.is_empty() && anchor.is_held() {
             anchor.pending = anchor.pending.and(notices);
             self.ready.push(index);
         }
@@ -117,7 +116,7 @@ impl Events {
     }
 
     /// The next event. Ends come last, so nothing is told of a connection after its end.
-    pub(crate) fn poll<C>(&mut self, anchors: &mut Slab<Anchor<C>>) -> Option<ShardEvent> {
+    pub(crate) fn poll(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         while let Some(index) = self.ready.pop() {
             let Some(conn) = anchors.id_at(index) else { continue };
             let Some(anchor) = anchors.at_mut(index) else { continue };
@@ -125,7 +124,7 @@ impl Events {
             if !anchor.pending.is_empty() {
                 self.ready.push(index);
             }
-            if let Some(event) = event(notice, conn, anchor.owner) {
+            if let Some(event) = event(notice, conn, anchor.owner()) {
                 return Some(event);
             }
         }

@@ -5,21 +5,27 @@
 //! Must not know: segments, or what a deadline is for.
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
 
-use crate::anchor::{Anchor, Body, Owner};
+use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::demux::Demux;
+use crate::fast_open::EarlyConnection;
 use crate::slab::Slab;
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
-use usertcp_tcp::{Tcb, TimeWait};
+use usertcp_tcp::{Segment, Tcb, TimeWait};
 
 /// Dead entries of the TIME-WAIT queue that are tolerated before it is swept.
 const SLACK: usize = 64;
 
 /// The connections.
 pub(crate) struct Table<C> {
-    pub anchors: Slab<Anchor<C>>,
-    pub hot: Slab<Tcb<C>>,
+    pub anchors: Anchors,
+    /// TCBs, each with the index of its record.
+    pub hot: Slab<Tcb<C>, u32>,
+    /// What bodies have that is larger than a body.
+    pub openings: Slab<Opening<C>>,
+    pub early: Slab<EarlyConnection>,
+    pub asked: Slab<Segment>,
     demux: Demux,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
@@ -42,6 +48,9 @@ impl<C> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
+            openings: Slab::new(limits.connections),
+            early: Slab::new(limits.connections),
+            asked: Slab::new(limits.connections),
             demux: Demux::new(secrets.clone(), limits.connections),
             wheel: Wheel::new(now),
             waiting: VecDeque::new(),
@@ -52,11 +61,7 @@ impl<C> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        let anchors = &self.anchors;
-        let index = self
-            .demux
-            .find(flow, |index| anchors.at(index).is_some_and(|anchor| anchor.flow == *flow))?;
-        self.anchors.id_at(index)
+        self.demux.find(flow, |index| self.anchors.id_of(index, flow))
     }
 
     /// The hash of a flow, and the record that probably has it.
@@ -92,7 +97,7 @@ impl<C> Table<C> {
         &mut self,
         flow: &FlowKey,
         owner: Owner,
-        body: Body<C>,
+        body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
         if self.find(flow).is_some() {
             return Err(Full::Taken);
@@ -105,23 +110,22 @@ impl<C> Table<C> {
         &mut self,
         flow: &FlowKey,
         owner: Owner,
-        body: Body<C>,
+        body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
         debug_assert!(self.find(flow).is_none(), "not looked up");
         let mut evicted = None;
         if self.anchors.len() == self.anchors.capacity() {
             evicted = self.evict();
         }
-        let anchor = Anchor::new(*flow, owner, body);
-        let id = self.anchors.insert(anchor).ok_or(Full::Anchors)?;
+        let id = self.anchors.add(flow, owner, body).ok_or(Full::Anchors)?;
         self.demux.insert_fresh(flow, id.slot, |index| flow_of(&self.anchors, index));
         Ok((id, evicted))
     }
 
     /// Takes a record out of everything, its TCB too.
-    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Anchor<C>> {
+    pub(crate) fn remove(&mut self, id: ConnId) {
         self.retire(id);
-        let anchor = self.anchors.remove(id)?;
+        let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
             Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 self.hot.discard(hot);
@@ -129,13 +133,30 @@ impl<C> Table<C> {
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
             _ => {}
         }
+        self.let_go(id);
+        self.anchors.discard(id.slot);
+    }
+
+    /// Another body for a record. What the old one had beside it goes, but for its TCB.
+    pub(crate) fn set_body(&mut self, id: ConnId, body: Body) -> Option<&mut Anchor> {
+        self.let_go(id);
+        let anchor = self.anchors.get_mut(id)?;
+        anchor.body = body;
         Some(anchor)
+    }
+
+    fn let_go(&mut self, id: ConnId) {
+        match self.anchors.get(id).map(|anchor| &anchor.body) {
+            Some(Body::Opening(opening)) => drop(self.openings.discard(*opening)),
+            Some(Body::Early(early, _)) => drop(self.early.discard(*early)),
+            Some(Body::Asked(syn, _)) => drop(self.asked.discard(*syn)),
+            _ => {}
+        }
     }
 
     /// Segments and time do not reach a record any more; the application still may.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        let Some(anchor) = self.anchors.get(id) else { return };
-        let flow = anchor.flow;
+        let Some(flow) = self.anchors.flow(id) else { return };
         self.demux.remove(&flow, id.slot);
         self.wheel.cancel(id.slot, &mut self.anchors);
     }
@@ -147,12 +168,10 @@ impl<C> Table<C> {
         record: TimeWait,
         until: Instant,
     ) -> Option<ConnId> {
-        let anchor = self.anchors.get_mut(id)?;
-        anchor.owner = Owner::Nobody;
-        let old = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until));
-        if let Body::Hot(hot) = old {
+        if let Body::Hot(hot) = self.anchors.get(id)?.body {
             self.hot.discard(hot);
         }
+        self.set_body(id, Body::TimeWait(record, until.into()))?.set_owner(Owner::Nobody);
         self.time_waits += 1;
         if self.waiting.len() > 2 * self.time_waits as usize + SLACK {
             let anchors = &self.anchors;
@@ -211,10 +230,10 @@ impl<C> Table<C> {
     }
 }
 
-fn flow_of<C>(anchors: &Slab<Anchor<C>>, index: u32) -> FlowKey {
-    anchors.at(index).map(|anchor| anchor.flow).unwrap_or_default()
+fn flow_of(anchors: &Anchors, index: u32) -> FlowKey {
+    anchors.flow_at(index).unwrap_or_default()
 }
 
-fn is_time_wait<C>(anchors: &Slab<Anchor<C>>, id: ConnId) -> bool {
+fn is_time_wait(anchors: &Anchors, id: ConnId) -> bool {
     matches!(anchors.get(id), Some(Anchor { body: Body::TimeWait(..), .. }))
 }
