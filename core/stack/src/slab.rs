@@ -22,18 +22,22 @@ use chunks::ChunkSet;
 use core::mem;
 use usertcp_base::ConnId;
 
-/// A chunk has no more octets than this,
-const CHUNK_OCTETS: usize = 768 << 10;
-/// and no more records, as a power of two. Our tests have small ones, so that many come and go.
-const CHUNK_SHIFT: u32 = if cfg!(test) { 3 } else { 13 };
+/// A chunk has no more octets than this, where there may be millions of records,
+const CHUNK_OCTETS: usize = 384 << 10;
+/// and than this, where there are few at a time.
+pub(crate) const FEW: usize = 32 << 10;
+/// It has no more records than this, as a power of two. Our tests have small ones, so that many come and
+/// go.
+const CHUNK_SHIFT: u32 = if cfg!(test) { 3 } else { 12 };
 /// The end of the free list.
 const NONE: u32 = u32::MAX;
 /// The top bit of an index belongs to the wheel.
 const INDICES: u64 = 1 << 31;
 
-/// A slab of records with generations. `W` is what a wide record has more than a narrow one.
+/// A slab of records with generations, in chunks of at most `OCTETS`. `W` is what a wide record has more
+/// than a narrow one.
 #[derive(Debug)]
-pub struct Slab<T, W = ()> {
+pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
     /// Those that were given back are empty.
     chunks: Vec<Chunk<T, W>>,
     states: Vec<ChunkState>,
@@ -85,13 +89,13 @@ enum Slot<T> {
     Used(T),
 }
 
-impl<T, W> Slab<T, W> {
+impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Records of a chunk, as a power of two.
-    const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>());
+    const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
     const CHUNK: usize = 1 << Self::SHIFT;
 
     /// A slab for at most `capacity` records. Nothing is allocated yet.
-    pub fn new(capacity: u32) -> Slab<T, W> {
+    pub fn new(capacity: u32) -> Self {
         Slab {
             chunks: Vec::new(),
             states: Vec::new(),
@@ -370,10 +374,10 @@ impl<T, W> Slab<T, W> {
     }
 }
 
-/// As many records of `octets` as a chunk holds, as a power of two.
-const fn chunk_shift(octets: usize) -> u32 {
+/// As many records of `octets` as a chunk of at most `most` holds, as a power of two.
+const fn chunk_shift(octets: usize, most: usize) -> u32 {
     let mut shift = CHUNK_SHIFT;
-    while shift > 0 && octets << shift > CHUNK_OCTETS {
+    while shift > 0 && octets << shift > most {
         shift -= 1;
     }
     shift

@@ -8,7 +8,7 @@
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
-use crate::slab::Slab;
+use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
@@ -23,9 +23,9 @@ pub(crate) struct Table<C> {
     /// TCBs, each with the index of its record.
     pub hot: Slab<Tcb<C>, u32>,
     /// What bodies have that is larger than a body.
-    pub openings: Slab<Opening<C>>,
-    pub early: Slab<EarlyConnection>,
-    pub asked: Slab<Segment>,
+    pub openings: Slab<Opening<C>, (), FEW>,
+    pub early: Slab<EarlyConnection, (), FEW>,
+    pub asked: Slab<Segment, (), FEW>,
     demux: Demux,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
@@ -51,7 +51,7 @@ impl<C> Table<C> {
             openings: Slab::new(limits.connections),
             early: Slab::new(limits.connections),
             asked: Slab::new(limits.connections),
-            demux: Demux::new(secrets.clone(), limits.connections),
+            demux: Demux::new(secrets),
             wheel: Wheel::new(now),
             waiting: VecDeque::new(),
             time_waits: 0,
@@ -157,7 +157,7 @@ impl<C> Table<C> {
     /// Segments and time do not reach a record any more; the application still may.
     pub(crate) fn retire(&mut self, id: ConnId) {
         let Some(flow) = self.anchors.flow(id) else { return };
-        self.demux.remove(&flow, id.slot);
+        self.demux.remove(&flow, id.slot, |index| flow_of(&self.anchors, index));
         self.wheel.cancel(id.slot, &mut self.anchors);
     }
 

@@ -1,0 +1,303 @@
+//! One part of the demultiplexer: a table of some hundred entries.
+//!
+//! Owns: buckets of twelve entries, each a cache line: a search costs one wait for memory, nearly always.
+//! Must not know: keys. An entry is an index and a *place*, 32 bits of its key's hash.
+//!
+//! A bucket is sixteen words: twelve indices, twelve octets of fingerprints, and a note. What its home
+//! bucket has no room for is *displaced* to the next one that has, and every bucket passed on the way
+//! counts it in its note: a search ends at the first bucket that nothing has passed. A place times the
+//! number of buckets is home bucket and fingerprint, so while that number stays between two powers of two
+//! an entry's place can be told from where it is, and a part gets more or fewer buckets without a look at
+//! its records. Growing by a sixteenth, it is nearly always full to between eighty-five and ninety-two
+//! hundredths.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// Entries of a bucket.
+const SLOTS: usize = 12;
+/// Words of a bucket.
+const WORDS: usize = 16;
+/// The first word of fingerprints, and the note: how many entries have passed, and from bit
+/// [`DISPLACED`] on which of the bucket's own are displaced.
+const TAGS: usize = 12;
+const NOTE: usize = 15;
+const PASSED: u32 = 0xFFFF;
+const DISPLACED: u32 = 16;
+/// Words that let the first bucket begin with a cache line.
+const SLACK: usize = 12;
+/// No entry.
+const NONE: u32 = u32::MAX;
+/// Entries for which there is one bucket: at most, and what it is when there were too few.
+const MOST: u32 = 11;
+const FEWEST: u32 = 9;
+const FEWER: u32 = 10;
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    words: Box<[u32]>,
+    entries: u32,
+}
+
+type Bucket = [u32; WORDS];
+
+/// Where a place is at home.
+struct Home {
+    bucket: usize,
+    tag: u8,
+}
+
+impl Part {
+    /// A part with room for so many entries, and a few more.
+    pub(super) fn for_entries(entries: u32) -> Part {
+        Part::of(entries.div_ceil(FEWER).max(1) as usize)
+    }
+
+    fn of(buckets: usize) -> Part {
+        let words = vec![NONE; buckets * WORDS + SLACK].into_boxed_slice();
+        let mut part = Part { words, entries: 0 };
+        for bucket in 0..buckets {
+            if let Some([.., first, second, third, note]) = part.bucket_mut(bucket) {
+                (*first, *second, *third, *note) = (0, 0, 0, 0);
+            }
+        }
+        part
+    }
+
+    /// Entries.
+    pub(super) fn len(&self) -> u32 {
+        self.entries
+    }
+
+    /// All indices.
+    pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
+        let buckets = (0..self.buckets()).filter_map(|bucket| self.bucket(bucket));
+        buckets.flat_map(|bucket| bucket.iter().take(SLOTS)).copied().filter(|index| *index != NONE)
+    }
+
+    /// How many buckets there must be before another entry comes.
+    #[inline]
+    pub(super) fn wants_more(&self) -> Option<usize> {
+        let buckets = self.buckets();
+        let full = self.entries >= buckets as u32 * MOST;
+        full.then(|| buckets + (buckets / 16).max(1))
+    }
+
+    /// How many buckets are enough, if that is fewer.
+    #[inline]
+    pub(super) fn wants_less(&self) -> Option<usize> {
+        let buckets = self.buckets();
+        let enough = (self.entries.div_ceil(FEWER) as usize).max(1);
+        (self.entries < buckets as u32 * FEWEST && enough < buckets).then_some(enough)
+    }
+
+    /// What `look` says first of entries that may have this place; `None` when it says nothing of any.
+    #[inline]
+    pub(super) fn find<R>(&self, place: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        let buckets = self.buckets();
+        let Home { bucket: mut at, tag } = Home::of(place, buckets)?;
+        for _ in 0..buckets {
+            let bucket = self.bucket(at)?;
+            let mut matches = matches(bucket, tag);
+            while let Some(slot) = next_match(&mut matches) {
+                let index = bucket[slot % WORDS];
+                if index != NONE
+                    && let Some(found) = look(index)
+                {
+                    return Some(found);
+                }
+            }
+            if bucket[NOTE] & PASSED == 0 {
+                return None;
+            }
+            at = after(at, buckets);
+        }
+        None
+    }
+
+    /// Adds an entry. There is room.
+    pub(super) fn insert(&mut self, place: u32, index: u32) {
+        let buckets = self.buckets();
+        let Some(Home { bucket: home, tag }) = Home::of(place, buckets) else { return };
+        let mut at = home;
+        for _ in 0..buckets {
+            let Some(bucket) = self.bucket_mut(at) else { return };
+            let free = bucket.iter().take(SLOTS).position(|index| *index == NONE);
+            if let Some(slot) = free {
+                bucket[slot] = index;
+                set_tag(bucket, slot, tag);
+                bucket[NOTE] |= u32::from(at != home) << (DISPLACED + slot as u32);
+                self.entries += 1;
+                return;
+            }
+            // So many that the count ends are counted for ever; that costs searches time.
+            if bucket[NOTE] & PASSED != PASSED {
+                bucket[NOTE] += 1;
+            }
+            at = after(at, buckets);
+        }
+        debug_assert!(false, "there was room");
+    }
+
+    /// Buckets for so many entries, if there are too few.
+    pub(super) fn make_room(&mut self, entries: u32, place_of: impl Fn(u32) -> u32) {
+        let buckets = entries.div_ceil(FEWER).max(1) as usize;
+        if buckets > self.buckets() {
+            self.resize(buckets, place_of);
+        }
+    }
+
+    /// Takes an entry out; false when there is none.
+    pub(super) fn remove(&mut self, place: u32, index: u32) -> bool {
+        let buckets = self.buckets();
+        let Some(Home { bucket: home, tag }) = Home::of(place, buckets) else { return false };
+        let mut at = home;
+        for _ in 0..buckets {
+            let Some(bucket) = self.bucket_mut(at) else { return false };
+            let mut matches = matches(bucket, tag);
+            while let Some(slot) = next_match(&mut matches) {
+                if bucket[slot % WORDS] == index {
+                    bucket[slot % WORDS] = NONE;
+                    set_tag(bucket, slot, 0);
+                    bucket[NOTE] &= !(1 << (DISPLACED + slot as u32));
+                    self.entries -= 1;
+                    self.forget_passing(home, at);
+                    return true;
+                }
+            }
+            if bucket[NOTE] & PASSED == 0 {
+                return false;
+            }
+            at = after(at, buckets);
+        }
+        false
+    }
+
+    /// An entry that had been displaced from one bucket to another is gone.
+    fn forget_passing(&mut self, from: usize, to: usize) {
+        let buckets = self.buckets();
+        let mut at = from;
+        while at != to {
+            let Some(bucket) = self.bucket_mut(at) else { return };
+            let passed = bucket[NOTE] & PASSED;
+            if passed != 0 && passed != PASSED {
+                bucket[NOTE] -= 1;
+            }
+            at = after(at, buckets);
+        }
+    }
+
+    /// Another number of buckets, enough for its entries. `place_of` tells the place of an entry where it
+    /// cannot be told from here.
+    pub(super) fn resize(&mut self, buckets: usize, place_of: impl Fn(u32) -> u32) {
+        let old = self.buckets();
+        let mut new = Part::of(buckets);
+        let told = old > 0 && old.ilog2() == buckets.ilog2();
+        for at in 0..old {
+            let Some(bucket) = self.bucket(at) else { return };
+            let entries = bucket.iter().take(SLOTS).enumerate();
+            for (slot, index) in entries.filter(|(_, index)| **index != NONE) {
+                let displaced = bucket[NOTE] >> (DISPLACED + slot as u32) & 1 == 1;
+                let place = match told && !displaced {
+                    true => Home { bucket: at, tag: tag(bucket, slot) }.place(old),
+                    false => place_of(*index),
+                };
+                new.insert(place, *index);
+            }
+        }
+        *self = new;
+    }
+
+    /// Of the table.
+    #[cfg(test)]
+    pub(super) fn octets(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
+    #[inline]
+    fn buckets(&self) -> usize {
+        self.words.len() / WORDS
+    }
+
+    /// The first word that begins a cache line.
+    #[inline]
+    fn start(&self) -> usize {
+        let line = (self.words.as_ptr() as usize / size_of::<u32>()).wrapping_neg() % WORDS;
+        line.min(SLACK)
+    }
+
+    #[inline]
+    fn bucket(&self, bucket: usize) -> Option<&Bucket> {
+        self.words.get(self.start() + bucket * WORDS..)?.first_chunk()
+    }
+
+    #[inline]
+    fn bucket_mut(&mut self, bucket: usize) -> Option<&mut Bucket> {
+        let start = self.start();
+        self.words.get_mut(start + bucket * WORDS..)?.first_chunk_mut()
+    }
+}
+
+impl Home {
+    /// Of `buckets`, which are between two powers of two: the upper one is that of the bits of a place
+    /// that count, less the eight of the fingerprint.
+    #[inline]
+    fn of(place: u32, buckets: usize) -> Option<Home> {
+        let scale = buckets.checked_ilog2()?.min(24);
+        let product = u64::from(place >> (24 - scale)) * buckets as u64;
+        Some(Home { bucket: (product >> (8 + scale)) as usize, tag: (product >> scale) as u8 })
+    }
+
+    /// The bits of a place that count. Products of two different places are further apart than the bits
+    /// that the fingerprint leaves out.
+    fn place(&self, buckets: usize) -> u32 {
+        let scale = buckets.ilog2().min(24);
+        let product = (self.bucket as u64) << (8 + scale) | u64::from(self.tag) << scale;
+        (product.div_ceil(buckets as u64) << (24 - scale)) as u32
+    }
+}
+
+#[inline]
+fn after(bucket: usize, buckets: usize) -> usize {
+    if bucket + 1 < buckets { bucket + 1 } else { 0 }
+}
+
+/// Slots with this fingerprint: bit `8 n` for the first eight, `8 n + 4` for the other four.
+#[inline]
+fn matches(bucket: &Bucket, tag: u8) -> u64 {
+    let all = u64::from(tag) * 0x0101_0101_0101_0101;
+    let front = u64::from(bucket[TAGS]) | u64::from(bucket[TAGS + 1]) << 32;
+    let back = u64::from(bucket[TAGS + 2]);
+    zeros(front ^ all) >> 7 | (zeros(back ^ all) & 0x8080_8080) >> 3
+}
+
+/// The top bit of every octet that is zero.
+#[inline]
+fn zeros(octets: u64) -> u64 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    !(((octets & LOW) + LOW) | octets | LOW)
+}
+
+#[inline]
+fn next_match(matches: &mut u64) -> Option<usize> {
+    if *matches == 0 {
+        return None;
+    }
+    let bit = matches.trailing_zeros() as usize;
+    *matches &= *matches - 1;
+    Some(bit / 8 + (bit & 4) * 2)
+}
+
+fn tag(bucket: &Bucket, slot: usize) -> u8 {
+    (bucket[TAGS + slot / 4 % 3] >> (slot % 4 * 8)) as u8
+}
+
+fn set_tag(bucket: &mut Bucket, slot: usize, tag: u8) {
+    let word = &mut bucket[TAGS + slot / 4 % 3];
+    let shift = slot % 4 * 8;
+    *word = *word & !(0xFF << shift) | u32::from(tag) << shift;
+}
+
+#[cfg(test)]
+mod tests;
