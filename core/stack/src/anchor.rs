@@ -176,6 +176,17 @@ impl Anchor {
         anchor
     }
 
+    /// The flow, with the annex of the record.
+    #[inline]
+    fn flow(&self, far: Option<&Far>) -> FlowKey {
+        FlowKey {
+            remote: remote(far.copied().unwrap_or(Far::MAPPED), self.near),
+            local: self.local,
+            remote_port: self.remote_port,
+            local_port: self.local_port,
+        }
+    }
+
     /// Who holds the handle.
     pub(crate) fn owner(&self) -> Owner {
         match self.holder {
@@ -220,37 +231,22 @@ impl Anchors {
 
     /// The flow of a connection.
     pub(crate) fn flow(&self, id: ConnId) -> Option<FlowKey> {
-        self.get(id)?;
-        self.flow_at(id.slot)
+        let (known, anchor, far) = self.look_at(id.slot)?;
+        (known == id).then(|| anchor.flow(far))
     }
 
     /// The flow of the record at `index`.
     #[inline]
     pub(crate) fn flow_at(&self, index: u32) -> Option<FlowKey> {
-        let anchor = self.at(index)?;
-        Some(FlowKey {
-            remote: remote(self.far_at(index), anchor.near),
-            local: anchor.local,
-            remote_port: anchor.remote_port,
-            local_port: anchor.local_port,
-        })
+        let (_, anchor, far) = self.look_at(index)?;
+        Some(anchor.flow(far))
     }
 
     /// The handle of the record at `index`, if it is that of `flow`.
     #[inline]
     pub(crate) fn id_of(&self, index: u32, flow: &FlowKey) -> Option<ConnId> {
-        let (id, anchor) = self.with_id(index)?;
-        let is_it = anchor.near == near(&flow.remote)
-            && anchor.remote_port == flow.remote_port
-            && anchor.local_port == flow.local_port
-            && anchor.local == flow.local
-            && self.far_at(index) == far(&flow.remote);
-        is_it.then_some(id)
-    }
-
-    #[inline]
-    fn far_at(&self, index: u32) -> Far {
-        self.annex(index).copied().unwrap_or(Far::MAPPED)
+        let (id, anchor, far) = self.look_at(index)?;
+        (anchor.flow(far) == *flow).then_some(id)
     }
 }
 

@@ -21,6 +21,10 @@ use usertcp_base::{FlowKey, Secrets};
 /// Entries for which there is one part. As turns go round, a part has between half and twice as many.
 const ENTRIES: u32 = 320;
 
+/// With fewer parts than this all of them are small anyway: they get room for twice as many at once, and are
+/// built anew the less often.
+const FEW_PARTS: u32 = 32;
+
 /// The table. Fingerprints are compared first, then the key in the record.
 #[derive(Debug)]
 pub struct Demux {
@@ -96,8 +100,8 @@ impl Demux {
             self.add_part(Part::default());
         }
         let hash = self.hash.of(key);
-        let number = self.number(hash);
-        let more = self.parts.get(number).and_then(Part::wants_more);
+        let (number, roomy) = (self.number(hash), self.count < FEW_PARTS);
+        let more = self.parts.get(number).and_then(|part| part.wants_more(roomy));
         if let Some(buckets) = more {
             self.resize(number, buckets, &key_of);
         }
@@ -121,7 +125,7 @@ impl Demux {
             return false;
         }
         self.entries -= 1;
-        if let Some(buckets) = part.wants_less() {
+        if let Some(buckets) = part.wants_less(self.count < FEW_PARTS) {
             self.resize(number, buckets, &key_of);
             return true;
         }
@@ -162,7 +166,7 @@ impl Demux {
         for index in whole.indices() {
             let hash = self.hash.of(&key_of(index));
             let part = if hash as u32 & bits == last { &mut go } else { &mut stay };
-            if let Some(buckets) = part.wants_more() {
+            if let Some(buckets) = part.wants_more(false) {
                 part.resize(buckets, |index| place(self.hash.of(&key_of(index))));
             }
             part.insert(place(hash), index);

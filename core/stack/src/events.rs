@@ -8,8 +8,8 @@
 //! makes each unblocking change one event (DESIGN §10, no lost wake-ups).
 
 use crate::anchor::{Anchor, Anchors, Owner};
+use crate::fifo::Fifo;
 use crate::ready::ReadyList;
-use alloc::collections::VecDeque;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, ListenerId};
 
@@ -93,7 +93,7 @@ impl Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     ready: ReadyList,
-    closed: VecDeque<(ConnId, CloseReason)>,
+    closed: Fifo<(ConnId, CloseReason)>,
 }
 
 impl Events {
@@ -107,7 +107,7 @@ impl Events {
 
     /// A connection is over.
     pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason) {
-        self.closed.push_back((conn, reason));
+        self.closed.push((conn, reason));
     }
 
     /// The record at `index` goes away, or to another owner who is not to be told.
@@ -128,7 +128,7 @@ impl Events {
                 return Some(event);
             }
         }
-        let (conn, reason) = self.closed.pop_front()?;
+        let (conn, reason) = self.closed.pop()?;
         Some(ShardEvent::Closed { conn, reason })
     }
 }

@@ -21,6 +21,7 @@ mod egress;
 mod embryo;
 mod events;
 mod fast_open;
+mod fifo;
 mod gate;
 mod host_cache;
 mod ingress;

@@ -23,6 +23,7 @@ impl<T> Pieces<T> {
     }
 
     /// Elements.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         match self.pieces.last() {
             Some(last) => (self.pieces.len() - 1) * PIECE + last.len(),

@@ -206,15 +206,23 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// The handle of the record at `index`.
     #[inline]
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
-        self.with_id(index).map(|(id, _)| id)
+        match self.entry(index)? {
+            Entry { generation, slot: Slot::Used(_) } => {
+                Some(ConnId { slot: index, generation: *generation })
+            }
+            _ => None,
+        }
     }
 
-    /// The record at `index`, and its handle.
+    /// The record at `index`, its handle, and what a wide record has beside.
     #[inline]
-    pub fn with_id(&self, index: u32) -> Option<(ConnId, &T)> {
-        match self.entry(index)? {
+    pub fn look_at(&self, index: u32) -> Option<(ConnId, &T, Option<&W>)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get(chunk)?;
+        match chunk.entries.get(place)? {
             Entry { generation, slot: Slot::Used(record) } => {
-                Some((ConnId { slot: index, generation: *generation }, record))
+                let id = ConnId { slot: index, generation: *generation };
+                Some((id, record, chunk.annexes.get(place)))
             }
             _ => None,
         }

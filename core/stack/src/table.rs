@@ -8,13 +8,13 @@
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
+use crate::fifo::Sifted;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
-use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
 use usertcp_tcp::{Segment, Tcb, TimeWait};
 
-/// Dead entries of the TIME-WAIT queue that are tolerated before it is swept.
+/// Dead entries of the TIME-WAIT queue that are tolerated.
 const SLACK: usize = 64;
 
 /// The connections.
@@ -29,7 +29,7 @@ pub(crate) struct Table<C> {
     demux: Demux,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
-    waiting: VecDeque<ConnId>,
+    waiting: Sifted<ConnId>,
     time_waits: u32,
     time_wait_limit: u32,
 }
@@ -53,7 +53,7 @@ impl<C> Table<C> {
             asked: Slab::new(limits.connections),
             demux: Demux::new(secrets),
             wheel: Wheel::new(now),
-            waiting: VecDeque::new(),
+            waiting: Sifted::default(),
             time_waits: 0,
             time_wait_limit: limits.time_wait,
         }
@@ -173,18 +173,16 @@ impl<C> Table<C> {
         }
         self.set_body(id, Body::TimeWait(record, until.into()))?.set_owner(Owner::Nobody);
         self.time_waits += 1;
-        if self.waiting.len() > 2 * self.time_waits as usize + SLACK {
-            let anchors = &self.anchors;
-            self.waiting.retain(|id| is_time_wait(anchors, *id));
-        }
-        self.waiting.push_back(id);
+        let anchors = &self.anchors;
+        let lives = |id: &ConnId| is_time_wait(anchors, *id);
+        self.waiting.push(id, self.time_waits as usize, SLACK, lives);
         self.arm(id, Some(until));
         if self.time_waits > self.time_wait_limit { self.evict() } else { None }
     }
 
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(id) = self.waiting.pop_front() {
+        while let Some(id) = self.waiting.pop() {
             if is_time_wait(&self.anchors, id) {
                 self.remove(id);
                 return Some(id);

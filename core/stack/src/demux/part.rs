@@ -18,11 +18,12 @@ use alloc::vec;
 const SLOTS: usize = 12;
 /// Words of a bucket.
 const WORDS: usize = 16;
-/// The first word of fingerprints, and the note: how many entries have passed, and from bit
-/// [`DISPLACED`] on which of the bucket's own are displaced.
+/// The first word of fingerprints, and the note: how many entries have passed, from bit [`USED`] on how
+/// many slots are used, which are the first ones, from bit [`DISPLACED`] on which of them are displaced.
 const TAGS: usize = 12;
 const NOTE: usize = 15;
-const PASSED: u32 = 0xFFFF;
+const PASSED: u32 = 0xFFF;
+const USED: u32 = 12;
 const DISPLACED: u32 = 16;
 /// Words that let the first bucket begin with a cache line.
 const SLACK: usize = 12;
@@ -73,23 +74,28 @@ impl Part {
     /// All indices.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
         let buckets = (0..self.buckets()).filter_map(|bucket| self.bucket(bucket));
-        buckets.flat_map(|bucket| bucket.iter().take(SLOTS)).copied().filter(|index| *index != NONE)
+        buckets.flat_map(|bucket| bucket.iter().take(used(bucket))).copied()
     }
 
-    /// How many buckets there must be before another entry comes.
+    /// How many buckets there must be before another entry comes: a little more than now, or twice as
+    /// many where room does not matter.
     #[inline]
-    pub(super) fn wants_more(&self) -> Option<usize> {
+    pub(super) fn wants_more(&self, roomy: bool) -> Option<usize> {
         let buckets = self.buckets();
         let full = self.entries >= buckets as u32 * MOST;
-        full.then(|| buckets + (buckets / 16).max(1))
+        full.then(|| buckets + if roomy { buckets } else { buckets / 16 }.max(1))
     }
 
-    /// How many buckets are enough, if that is fewer.
+    /// How many buckets are enough, if that is fewer; much fewer where room does not matter.
     #[inline]
-    pub(super) fn wants_less(&self) -> Option<usize> {
+    pub(super) fn wants_less(&self, roomy: bool) -> Option<usize> {
         let buckets = self.buckets();
+        let many = if roomy { FEWEST / 3 } else { FEWEST };
+        if self.entries >= buckets as u32 * many {
+            return None;
+        }
         let enough = (self.entries.div_ceil(FEWER) as usize).max(1);
-        (self.entries < buckets as u32 * FEWEST && enough < buckets).then_some(enough)
+        (enough < buckets).then_some(enough)
     }
 
     /// What `look` says first of entries that may have this place; `None` when it says nothing of any.
@@ -123,10 +129,11 @@ impl Part {
         let mut at = home;
         for _ in 0..buckets {
             let Some(bucket) = self.bucket_mut(at) else { return };
-            let free = bucket.iter().take(SLOTS).position(|index| *index == NONE);
-            if let Some(slot) = free {
+            let slot = used(bucket);
+            if slot < SLOTS {
                 bucket[slot] = index;
                 set_tag(bucket, slot, tag);
+                bucket[NOTE] += 1 << USED;
                 bucket[NOTE] |= u32::from(at != home) << (DISPLACED + slot as u32);
                 self.entries += 1;
                 return;
@@ -158,9 +165,7 @@ impl Part {
             let mut matches = matches(bucket, tag);
             while let Some(slot) = next_match(&mut matches) {
                 if bucket[slot % WORDS] == index {
-                    bucket[slot % WORDS] = NONE;
-                    set_tag(bucket, slot, 0);
-                    bucket[NOTE] &= !(1 << (DISPLACED + slot as u32));
+                    fill_gap(bucket, slot);
                     self.entries -= 1;
                     self.forget_passing(home, at);
                     return true;
@@ -196,10 +201,8 @@ impl Part {
         let told = old > 0 && old.ilog2() == buckets.ilog2();
         for at in 0..old {
             let Some(bucket) = self.bucket(at) else { return };
-            let entries = bucket.iter().take(SLOTS).enumerate();
-            for (slot, index) in entries.filter(|(_, index)| **index != NONE) {
-                let displaced = bucket[NOTE] >> (DISPLACED + slot as u32) & 1 == 1;
-                let place = match told && !displaced {
+            for (slot, index) in bucket.iter().take(used(bucket)).enumerate() {
+                let place = match told && !is_displaced(bucket, slot) {
                     true => Home { bucket: at, tag: tag(bucket, slot) }.place(old),
                     false => place_of(*index),
                 };
@@ -256,6 +259,30 @@ impl Home {
         let product = (self.bucket as u64) << (8 + scale) | u64::from(self.tag) << scale;
         (product.div_ceil(buckets as u64) << (24 - scale)) as u32
     }
+}
+
+/// Slots that are used.
+#[inline]
+fn used(bucket: &Bucket) -> usize {
+    (bucket[NOTE] >> USED) as usize % WORDS
+}
+
+fn is_displaced(bucket: &Bucket, slot: usize) -> bool {
+    bucket[NOTE] >> (DISPLACED + slot as u32) & 1 == 1
+}
+
+/// The last entry of a bucket comes into the place of one that is gone.
+fn fill_gap(bucket: &mut Bucket, gap: usize) {
+    let last = used(bucket).saturating_sub(1);
+    let (moved, displaced) = (tag(bucket, last), is_displaced(bucket, last));
+    bucket[gap] = bucket[last];
+    set_tag(bucket, gap, moved);
+    bucket[NOTE] &= !(1 << (DISPLACED + gap as u32));
+    bucket[NOTE] |= u32::from(displaced) << (DISPLACED + gap as u32);
+    bucket[last] = NONE;
+    set_tag(bucket, last, 0);
+    bucket[NOTE] &= !(1 << (DISPLACED + last as u32));
+    bucket[NOTE] -= 1 << USED;
 }
 
 #[inline]

@@ -109,7 +109,7 @@ fn it_grows_and_shrinks_without_a_pause_and_gives_its_memory_back() {
         demux.insert_fresh(&key(index), index, key);
         worst = worst.max(demux.moved);
         moved += u64::from(demux.moved);
-        if index >= 10_000 && index % 1000 == 0 {
+        if index >= 20_000 && index % 1000 == 0 {
             let octets = demux.octets() as f64 / f64::from(demux.len());
             assert!((5.7..6.6).contains(&octets), "{octets} for each of {index}");
         }
@@ -123,7 +123,7 @@ fn it_grows_and_shrinks_without_a_pause_and_gives_its_memory_back() {
     for index in 0..count {
         assert!(demux.remove(&key(index), index, key));
         assert!(demux.moved <= MOST_MOVED, "{} moved at once", demux.moved);
-        if index % 1000 == 0 && demux.len() >= 10_000 {
+        if index % 1000 == 0 && demux.len() >= 20_000 {
             let octets = demux.octets() as f64 / f64::from(demux.len());
             assert!(octets < 7.6, "{octets} for each of {}", demux.len());
         }
