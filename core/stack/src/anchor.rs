@@ -18,7 +18,7 @@ use crate::slab::Slab;
 use crate::wheel::{Links, WheelLinks};
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
-use usertcp_tcp::{Effects, Handshake, Signal, SignalKind, SoftErrors, TimeWait};
+use usertcp_tcp::{Effects, Handshake, Parked, Signal, SignalKind, SoftErrors, TimeWait};
 
 /// The record. What every segment looks at comes first, and lies together.
 #[derive(Debug)]
@@ -85,6 +85,8 @@ pub(crate) enum Body {
     /// The same, second, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413), by
     /// its index.
     Early(u32, u32),
+    /// A connection that holds, owes and awaits nothing.
+    Parked(Parked),
     /// TIME-WAIT until the moment given.
     TimeWait(TimeWait, Moment),
     /// Over; the application has not let go yet, and may read what its TCB still holds.

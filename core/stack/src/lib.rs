@@ -31,6 +31,7 @@ mod link;
 pub mod listener;
 mod memory;
 pub mod net;
+mod park;
 mod pieces;
 pub mod plain;
 mod ports;

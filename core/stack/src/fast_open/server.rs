@@ -102,7 +102,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             },
         };
         match accepted {
-            Some(new) if self.room_behind(listener).is_ok() && !self.common.pool.is_tight() => {
+            Some(new)
+                if self.room_behind(now, listener).is_ok() && !self.common.pool.is_tight() =>
+            {
                 SynAnswer::Accept(new)
             }
             _ => SynAnswer::WithCookie(fresh),
@@ -164,7 +166,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut tcb = Tcb::new(&mut env, &opening, &settings, &path, profile.controller);
         let wanted = syn.payload.len();
         let (taken, effects) = tcb.take_syn_data(&mut env, core::mem::take(&mut syn.payload));
-        let hot = if taken == wanted { self.table.hot.insert_wide(tcb, id.slot) } else { None };
+        let hot = if taken == wanted { self.table.insert_hot(id, tcb) } else { None };
         let early = EarlyConnection { handshake, listener };
         let early = hot.and_then(|_| self.table.early.insert(early));
         let (Some(hot), Some(early)) = (hot, early) else {
