@@ -244,11 +244,23 @@ impl Anchors {
         Some(anchor.flow(far))
     }
 
+    /// Of the record at `index`: what is asked first when its connection may send.
+    #[inline]
+    pub(crate) fn flow_and_body(&self, index: u32) -> Option<(ConnId, FlowKey, &Body)> {
+        let (id, anchor, far) = self.look_at(index)?;
+        Some((id, anchor.flow(far), &anchor.body))
+    }
+
     /// The handle of the record at `index`, if it is that of `flow`.
     #[inline]
     pub(crate) fn id_of(&self, index: u32, flow: &FlowKey) -> Option<ConnId> {
-        let (id, anchor, far) = self.look_at(index)?;
-        (anchor.flow(far) == *flow).then_some(id)
+        let (id, anchor, annex) = self.look_at(index)?;
+        let is_it = anchor.near == near(&flow.remote)
+            && anchor.remote_port == flow.remote_port
+            && anchor.local_port == flow.local_port
+            && anchor.local == flow.local
+            && *annex.unwrap_or(&Far::MAPPED) == far(&flow.remote);
+        is_it.then_some(id)
     }
 }
 

@@ -118,13 +118,12 @@ impl Events {
     /// The next event. Ends come last, so nothing is told of a connection after its end.
     pub(crate) fn poll(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         while let Some(index) = self.ready.pop() {
-            let Some(conn) = anchors.id_at(index) else { continue };
-            let Some(anchor) = anchors.at_mut(index) else { continue };
+            let Some((conn, anchor)) = anchors.with_id_mut(index) else { continue };
             let notice = anchor.pending.take_first();
             if !anchor.pending.is_empty() {
                 self.ready.push(index);
             }
-            if let Some(event) = event(notice, conn, anchor.owner()) {
+            if let Some(event) = event(notice, conn, anchor) {
                 return Some(event);
             }
         }
@@ -133,9 +132,9 @@ impl Events {
     }
 }
 
-fn event(notice: Pending, conn: ConnId, owner: Owner) -> Option<ShardEvent> {
+fn event(notice: Pending, conn: ConnId, anchor: &Anchor) -> Option<ShardEvent> {
     Some(match notice {
-        Pending::ACCEPTED => match owner {
+        Pending::ACCEPTED => match anchor.owner() {
             Owner::Listener(listener) => ShardEvent::Accepted { listener, conn },
             Owner::Gate(listener) => ShardEvent::Asked { listener, conn },
             // Accepted before it was told: nothing is left to tell.

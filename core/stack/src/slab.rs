@@ -214,6 +214,17 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
     }
 
+    /// The record at `index`, to change, and its handle.
+    #[inline]
+    pub fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
+        match self.entry_mut(index)? {
+            Entry { generation, slot: Slot::Used(record) } => {
+                Some((ConnId { slot: index, generation: *generation }, record))
+            }
+            _ => None,
+        }
+    }
+
     /// The record at `index`, its handle, and what a wide record has beside.
     #[inline]
     pub fn look_at(&self, index: u32) -> Option<(ConnId, &T, Option<&W>)> {

@@ -39,6 +39,10 @@ const FEWER: u32 = 10;
 pub(super) struct Part {
     words: Box<[u32]>,
     entries: u32,
+    /// The first word that begins a cache line.
+    start: u8,
+    /// The power of two that the number of buckets is not below, 24 at most.
+    scale: u8,
 }
 
 type Bucket = [u32; WORDS];
@@ -57,7 +61,9 @@ impl Part {
 
     fn of(buckets: usize) -> Part {
         let words = vec![NONE; buckets * WORDS + SLACK].into_boxed_slice();
-        let mut part = Part { words, entries: 0 };
+        let line = (words.as_ptr() as usize / size_of::<u32>()).wrapping_neg() % WORDS;
+        let mut part =
+            Part { words, entries: 0, start: line.min(SLACK) as u8, scale: scale(buckets) as u8 };
         for bucket in 0..buckets {
             if let Some([.., first, second, third, note]) = part.bucket_mut(bucket) {
                 (*first, *second, *third, *note) = (0, 0, 0, 0);
@@ -101,23 +107,28 @@ impl Part {
     /// What `look` says first of entries that may have this place; `None` when it says nothing of any.
     #[inline]
     pub(super) fn find<R>(&self, place: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        let home = self.home(place);
+        let bucket = self.bucket(home.bucket)?;
+        if let Some(found) = look_through(bucket, home.tag, &mut look) {
+            return Some(found);
+        }
+        if bucket[NOTE] & PASSED == 0 { None } else { self.find_further(&home, look) }
+    }
+
+    /// What there is in the buckets after the first.
+    #[cold]
+    fn find_further<R>(&self, home: &Home, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
         let buckets = self.buckets();
-        let Home { bucket: mut at, tag } = Home::of(place, buckets)?;
-        for _ in 0..buckets {
+        let mut at = home.bucket;
+        for _ in 1..buckets {
+            at = after(at, buckets);
             let bucket = self.bucket(at)?;
-            let mut matches = matches(bucket, tag);
-            while let Some(slot) = next_match(&mut matches) {
-                let index = bucket[slot % WORDS];
-                if index != NONE
-                    && let Some(found) = look(index)
-                {
-                    return Some(found);
-                }
+            if let Some(found) = look_through(bucket, home.tag, &mut look) {
+                return Some(found);
             }
             if bucket[NOTE] & PASSED == 0 {
                 return None;
             }
-            at = after(at, buckets);
         }
         None
     }
@@ -125,7 +136,7 @@ impl Part {
     /// Adds an entry. There is room.
     pub(super) fn insert(&mut self, place: u32, index: u32) {
         let buckets = self.buckets();
-        let Some(Home { bucket: home, tag }) = Home::of(place, buckets) else { return };
+        let Home { bucket: home, tag } = self.home(place);
         let mut at = home;
         for _ in 0..buckets {
             let Some(bucket) = self.bucket_mut(at) else { return };
@@ -158,7 +169,7 @@ impl Part {
     /// Takes an entry out; false when there is none.
     pub(super) fn remove(&mut self, place: u32, index: u32) -> bool {
         let buckets = self.buckets();
-        let Some(Home { bucket: home, tag }) = Home::of(place, buckets) else { return false };
+        let Home { bucket: home, tag } = self.home(place);
         let mut at = home;
         for _ in 0..buckets {
             let Some(bucket) = self.bucket_mut(at) else { return false };
@@ -198,7 +209,7 @@ impl Part {
     pub(super) fn resize(&mut self, buckets: usize, place_of: impl Fn(u32) -> u32) {
         let old = self.buckets();
         let mut new = Part::of(buckets);
-        let told = old > 0 && old.ilog2() == buckets.ilog2();
+        let told = scale(old) == scale(buckets);
         for at in 0..old {
             let Some(bucket) = self.bucket(at) else { return };
             for (slot, index) in bucket.iter().take(used(bucket)).enumerate() {
@@ -223,22 +234,19 @@ impl Part {
         self.words.len() / WORDS
     }
 
-    /// The first word that begins a cache line.
     #[inline]
-    fn start(&self) -> usize {
-        let line = (self.words.as_ptr() as usize / size_of::<u32>()).wrapping_neg() % WORDS;
-        line.min(SLACK)
+    fn home(&self, place: u32) -> Home {
+        Home::of(place, self.buckets(), u32::from(self.scale))
     }
 
     #[inline]
     fn bucket(&self, bucket: usize) -> Option<&Bucket> {
-        self.words.get(self.start() + bucket * WORDS..)?.first_chunk()
+        self.words.get(usize::from(self.start) + bucket * WORDS..)?.first_chunk()
     }
 
     #[inline]
     fn bucket_mut(&mut self, bucket: usize) -> Option<&mut Bucket> {
-        let start = self.start();
-        self.words.get_mut(start + bucket * WORDS..)?.first_chunk_mut()
+        self.words.get_mut(usize::from(self.start) + bucket * WORDS..)?.first_chunk_mut()
     }
 }
 
@@ -246,16 +254,15 @@ impl Home {
     /// Of `buckets`, which are between two powers of two: the upper one is that of the bits of a place
     /// that count, less the eight of the fingerprint.
     #[inline]
-    fn of(place: u32, buckets: usize) -> Option<Home> {
-        let scale = buckets.checked_ilog2()?.min(24);
+    fn of(place: u32, buckets: usize, scale: u32) -> Home {
         let product = u64::from(place >> (24 - scale)) * buckets as u64;
-        Some(Home { bucket: (product >> (8 + scale)) as usize, tag: (product >> scale) as u8 })
+        Home { bucket: (product >> (8 + scale)) as usize, tag: (product >> scale) as u8 }
     }
 
     /// The bits of a place that count. Products of two different places are further apart than the bits
     /// that the fingerprint leaves out.
     fn place(&self, buckets: usize) -> u32 {
-        let scale = buckets.ilog2().min(24);
+        let scale = scale(buckets);
         let product = (self.bucket as u64) << (8 + scale) | u64::from(self.tag) << scale;
         (product.div_ceil(buckets as u64) << (24 - scale)) as u32
     }
@@ -283,6 +290,25 @@ fn fill_gap(bucket: &mut Bucket, gap: usize) {
     set_tag(bucket, last, 0);
     bucket[NOTE] &= !(1 << (DISPLACED + last as u32));
     bucket[NOTE] -= 1 << USED;
+}
+
+fn scale(buckets: usize) -> u32 {
+    buckets.checked_ilog2().unwrap_or(0).min(24)
+}
+
+/// What `look` says first of the entries of a bucket that have this fingerprint.
+#[inline]
+fn look_through<R>(bucket: &Bucket, tag: u8, look: &mut impl FnMut(u32) -> Option<R>) -> Option<R> {
+    let mut matches = matches(bucket, tag);
+    while let Some(slot) = next_match(&mut matches) {
+        let index = bucket[slot % WORDS];
+        if index != NONE
+            && let Some(found) = look(index)
+        {
+            return Some(found);
+        }
+    }
+    None
 }
 
 #[inline]

@@ -11,7 +11,7 @@ fn the_place_of_an_entry_can_be_told_from_where_it_is() {
         let places =
             (0..1_u32 << bits).step_by(1 + (buckets / 8)).map(|bits_of| bits_of << (32 - bits));
         for place in places {
-            let home = Home::of(place, buckets).unwrap();
+            let home = Home::of(place, buckets, scale(buckets));
             assert!(home.bucket < buckets);
             assert_eq!(home.place(buckets), place, "{buckets}");
         }
