@@ -52,6 +52,7 @@ impl<T> Fifo<T> {
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         match self.ring.pop_front() {
+            None if self.more.is_empty() => None,
             None => self.pop_more(),
             first => first,
         }

@@ -67,6 +67,9 @@ impl ReadyList {
     /// Takes the first member out.
     #[inline]
     pub fn pop(&mut self) -> Option<u32> {
+        if self.members == 0 {
+            return None;
+        }
         while let Some(index) = self.queue.pop() {
             let Some(marks) = self.word(index) else { continue };
             let bits = *marks >> shift(index);

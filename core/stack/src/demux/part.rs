@@ -297,7 +297,7 @@ fn scale(buckets: usize) -> u32 {
 }
 
 /// What `look` says first of the entries of a bucket that have this fingerprint.
-#[inline]
+#[inline(always)]
 fn look_through<R>(bucket: &Bucket, tag: u8, look: &mut impl FnMut(u32) -> Option<R>) -> Option<R> {
     let mut matches = matches(bucket, tag);
     while let Some(slot) = next_match(&mut matches) {
@@ -316,20 +316,18 @@ fn after(bucket: usize, buckets: usize) -> usize {
     if bucket + 1 < buckets { bucket + 1 } else { 0 }
 }
 
-/// Slots with this fingerprint: bit `8 n` for the first eight, `8 n + 4` for the other four.
+/// Slots that may have this fingerprint: bit `8 n` for the first eight, `8 n + 4` for the other four. All
+/// that have it, and sometimes one above such a one.
 #[inline]
 fn matches(bucket: &Bucket, tag: u8) -> u64 {
-    let all = u64::from(tag) * 0x0101_0101_0101_0101;
-    let front = u64::from(bucket[TAGS]) | u64::from(bucket[TAGS + 1]) << 32;
-    let back = u64::from(bucket[TAGS + 2]);
-    zeros(front ^ all) >> 7 | (zeros(back ^ all) & 0x8080_8080) >> 3
-}
-
-/// The top bit of every octet that is zero.
-#[inline]
-fn zeros(octets: u64) -> u64 {
-    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-    !(((octets & LOW) + LOW) | octets | LOW)
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let all = u64::from(tag) * ONES;
+    let front = (u64::from(bucket[TAGS]) | u64::from(bucket[TAGS + 1]) << 32) ^ all;
+    let back = u64::from(bucket[TAGS + 2]) ^ all;
+    // The top bit of octets that are zero.
+    let front = front.wrapping_sub(ONES) & !front & (ONES << 7);
+    let back = back.wrapping_sub(ONES) & !back & 0x8080_8080;
+    front >> 7 | back >> 3
 }
 
 #[inline]

@@ -26,6 +26,7 @@ fn removing_and_adding_does_not_grow_the_queue() {
         list.remove(round % 7);
     }
     assert!(list.is_empty());
+    assert_eq!(list.pop(), None);
     let mut entries = 0;
     while list.queue.pop().is_some() {
         entries += 1;

@@ -19,11 +19,19 @@ fn the_place_of_an_entry_can_be_told_from_where_it_is() {
 }
 
 #[test]
-fn octets_that_are_zero_are_found_and_no_others() {
-    for octets in [0, 1, 0x80, 0x0100, 0x8000_0000_0000_0000, 0x0101_0101_0101_0101, 0x0080_FF00] {
-        let expected = (0..8).filter(|octet| octets >> (8 * octet) & 0xFF == 0_u64);
-        let expected = expected.fold(0, |bits, octet| bits | 0x80 << (8 * octet));
-        assert_eq!(zeros(octets), expected, "{octets:x}");
+fn what_matches_first_is_right_and_nothing_is_missed() {
+    for tags in [[0x0100_0001, 0, 0x8000_FF00], [u32::MAX, 0x0102_0304, 0x0101_0101], [0, 0, 0]] {
+        let mut bucket = [7; WORDS];
+        bucket[TAGS..NOTE].copy_from_slice(&tags);
+        for wanted in [0, 1, 2, 0x80, 0xFF] {
+            let mut found = matches(&bucket, wanted);
+            let found = core::iter::from_fn(|| next_match(&mut found)).collect::<Vec<_>>();
+            let right = (0..SLOTS).filter(|slot| tag(&bucket, *slot) == wanted).collect::<Vec<_>>();
+            assert!(right.iter().all(|slot| found.contains(slot)), "{tags:x?} {wanted}");
+            assert!(found.iter().all(|slot| *slot < SLOTS));
+            assert_eq!(found.is_empty(), right.is_empty());
+            assert!(found.first().is_none_or(|slot| right.contains(slot)));
+        }
     }
 }
 
@@ -31,9 +39,9 @@ fn octets_that_are_zero_are_found_and_no_others() {
 fn every_slot_is_found_by_its_own_tag() {
     for slot in 0..SLOTS {
         let mut bucket = [0; WORDS];
-        (0..SLOTS).for_each(|slot| set_tag(&mut bucket, slot, 100 + slot as u8));
-        assert_eq!(tag(&bucket, slot), 100 + slot as u8);
-        let mut found = matches(&bucket, 100 + slot as u8);
+        (0..SLOTS).for_each(|slot| set_tag(&mut bucket, slot, 100 + 8 * slot as u8));
+        assert_eq!(tag(&bucket, slot), 100 + 8 * slot as u8);
+        let mut found = matches(&bucket, 100 + 8 * slot as u8);
         assert_eq!(next_match(&mut found), Some(slot));
         assert_eq!(next_match(&mut found), None);
     }
