@@ -106,7 +106,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn writable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
             Body::Hot(hot) | Body::Early(_, hot) => Ok(Some(*hot)),
-            Body::Opening(opening) if opening.closed => Err(ConnError::SendClosed),
+            Body::Opening(opening)
+                if self.table.openings.at(*opening).is_some_and(|opening| opening.closed) =>
+            {
+                Err(ConnError::SendClosed)
+            }
             Body::Ended(reason, _) => Err(ConnError::Ended(*reason)),
             _ => Ok(None),
         }
