@@ -346,7 +346,10 @@ fn judge(site: &Site, opened: u32) -> Result<(), String> {
     let (missed, dead) = (site.peers.missed(site.now, opened), dead(site, opened));
     let outside = site.peers.probed().map_or(0, |probed| probed.outside);
     if missed > 0 || outside > 0 {
-        return Err(format!("{missed} peers were not probed in time, {outside} gaps are wrong"));
+        return Err(format!(
+            "{missed} peers were not probed in time, {outside} gaps are wrong: {}",
+            drops(site)
+        ));
     }
     if site.dead_reported != dead {
         return Err(format!("{} of {dead} dead peers were reported", site.dead_reported));
