@@ -13,6 +13,7 @@ mod gate;
 mod hand;
 mod handshake;
 mod pair;
+mod parking;
 mod peer_window;
 mod scarce;
 mod short_way;
