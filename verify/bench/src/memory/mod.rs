@@ -10,14 +10,16 @@
 
 pub mod counting;
 mod pair;
+pub mod storage;
 
 use crate::Outcome;
 use crate::json::Json;
 use crate::machine;
-use crate::options::MemoryOptions;
+use crate::options::{MemoryOptions, Storage};
 use crate::stats::short;
 use crate::table::Table;
 use pair::{BATCH, Pair};
+use usertcp_base::Parking;
 use usertcp_cc::AnyController;
 use usertcp_tcp::{Handshake, Tcb, TimeWait};
 
@@ -29,7 +31,8 @@ struct Case {
     fill: fn(u32) -> Result<Held, String>,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
+    Case { name: "established, idle, parked", promise: 112.0, fill: parked },
     Case { name: "established, idle, accepted", promise: 1024.0, fill: accepted },
     Case { name: "established, idle, connected", promise: 1024.0, fill: connected },
     Case { name: "embryo", promise: 192.0, fill: embryo },
@@ -43,15 +46,22 @@ struct Held {
     frame_octets: usize,
 }
 
+fn parked(count: u32) -> Result<Held, String> {
+    let mut pair = Pair::new(count, count, Parking::AtRest)?;
+    pair.establish(count)?;
+    expect(pair.server.shard.usage().parked, count)?;
+    Ok(held(pair.server))
+}
+
 fn accepted(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, count)?;
+    let mut pair = Pair::new(count, count, Parking::Never)?;
     pair.establish(count)?;
     expect(pair.server.shard.usage().tcbs, count)?;
     Ok(held(pair.server))
 }
 
 fn connected(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, count)?;
+    let mut pair = Pair::new(count, count, Parking::Never)?;
     pair.establish(count)?;
     expect(pair.client.shard.usage().tcbs, count)?;
     Ok(held(pair.client))
@@ -59,7 +69,7 @@ fn connected(count: u32) -> Result<Held, String> {
 
 fn embryo(count: u32) -> Result<Held, String> {
     // An eighth of the records is not for half-open connections.
-    let mut pair = Pair::new(count + count / 7 + 1, BATCH)?;
+    let mut pair = Pair::new(count + count / 7 + 1, BATCH, Parking::Never)?;
     pair.half_open(count)?;
     expect(pair.server.shard.usage().anchors, count)?;
     expect(pair.server.shard.usage().tcbs, 0)?;
@@ -67,7 +77,7 @@ fn embryo(count: u32) -> Result<Held, String> {
 }
 
 fn time_wait(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, BATCH)?;
+    let mut pair = Pair::new(count, BATCH, Parking::Never)?;
     pair.close(count)?;
     expect(pair.client.shard.usage().time_waits, count)?;
     expect(pair.client.shard.usage().tcbs, 0)?;
@@ -113,6 +123,13 @@ fn cost(case: &Case, connections: u32) -> Result<Cost, String> {
 
 /// Measures, prints, and fails if a promise is broken.
 pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
+    match options.storage {
+        Some(Storage::All) => return storage::run(),
+        Some(Storage::Of(width, count)) => {
+            return storage::measure(count, width).map(|()| Outcome::Done);
+        }
+        None => {}
+    }
     let count = options.connections;
     // First of all, while the heap has nothing to give again.
     let resident = resident_each(count)?;
@@ -148,7 +165,7 @@ pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
     println!("usertcp {}: octets of one record, {count} of them\n", machine::revision());
     print!("{}", table.text());
     println!(
-        "\nresident memory grew by {} octets for each established end\nsizes: TCB {}, handshake {}, \
+        "\nresident memory grew by {} octets for each established end with a TCB\nsizes: TCB {}, handshake {}, \
          TIME-WAIT {}, each beside its record",
         short(resident),
         size_of::<Tcb<AnyController>>(),
@@ -169,7 +186,7 @@ pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
 
 /// Resident octets that each end of `count` established connections adds, both ends alike.
 fn resident_each(count: u32) -> Result<f64, String> {
-    let mut pair = Pair::new(count, count)?;
+    let mut pair = Pair::new(count, count, Parking::Never)?;
     let before = machine::resident_octets();
     pair.establish(count)?;
     let grown = machine::resident_octets().saturating_sub(before);

@@ -2,7 +2,7 @@
 //! Must not know: what is measured in that state.
 
 use core::net::{IpAddr, Ipv4Addr};
-use usertcp_base::{ConnId, Instant, Limits, ListenerId, Span};
+use usertcp_base::{ConnId, Instant, Limits, ListenerId, Parking, Span};
 use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, Medium, PipeEnd, Queue, RxBatch, pipe};
 use usertcp_ip::Cidr;
@@ -33,8 +33,9 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Two shards for `connections` records each, `hot` of them with a TCB.
-    pub fn new(connections: u32, hot: u32) -> Result<Pair, String> {
+    /// Two shards for `connections` records each, `hot` of them with a TCB, which they keep or give back as
+    /// `parking` says.
+    pub fn new(connections: u32, hot: u32, parking: Parking) -> Result<Pair, String> {
         let facts = DeviceFacts::plain(Medium::Ip, 1500);
         let (near, far) = pipe(facts, 4096);
         let limits = Limits {
@@ -43,6 +44,7 @@ impl Pair {
             embryos_per_listener: connections,
             embryo_source_share: 1, // all of them
             time_wait: connections,
+            parking,
             ..Limits::default()
         };
         let client = End::new(1, facts, limits.clone(), near)?;
