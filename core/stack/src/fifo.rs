@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_queue_that_nobody_reads_stays_as_long_as_what_lives() {
         let mut queue = Sifted::default();
-        let lives = |entry: &u32| *entry < 100 || *entry % 1000 == 0;
+        let lives = |entry: &u32| *entry < 100 || entry.is_multiple_of(1000);
         for number in 0..100_000 {
             let many = number.min(100) + number / 1000 + 1;
             queue.push(number, many as usize, 8, lives);
