@@ -42,7 +42,15 @@ impl Undo {
     }
     /// The numbers of a connection whose SND.UNA is `by` larger.
     pub(super) fn shift(&mut self, by: u32) {
-        self.marker += by;
+        if self.open {
+            self.marker += by;
+        }
+    }
+    /// Only what may still be undone has a use for a number.
+    pub(super) fn forget_marker(&mut self) {
+        if !self.open {
+            self.marker = Seq(0);
+        }
     }
     pub(super) fn is_open(&self) -> bool {
         self.open

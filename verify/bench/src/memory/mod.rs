@@ -50,6 +50,8 @@ fn parked(count: u32) -> Result<Held, String> {
     let mut pair = Pair::new(count, count, Parking::AtRest)?;
     pair.establish(count)?;
     expect(pair.server.shard.usage().parked, count)?;
+    // All alike: what they have in common is kept once.
+    expect(pair.server.shard.usage().moulds, 1)?;
     Ok(held(pair.server))
 }
 
