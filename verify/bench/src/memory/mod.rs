@@ -19,7 +19,6 @@ use crate::options::{MemoryOptions, Storage};
 use crate::stats::short;
 use crate::table::Table;
 use pair::{BATCH, Pair};
-use usertcp_base::Parking;
 use usertcp_cc::AnyController;
 use usertcp_tcp::{Handshake, Tcb, TimeWait};
 
@@ -31,10 +30,11 @@ struct Case {
     fill: fn(u32) -> Result<Held, String>,
 }
 
-const CASES: [Case; 5] = [
-    Case { name: "established, idle, parked", promise: 112.0, fill: parked },
-    Case { name: "established, idle, accepted", promise: 1024.0, fill: accepted },
-    Case { name: "established, idle, connected", promise: 1024.0, fill: connected },
+const CASES: [Case; 6] = [
+    Case { name: "established, awake, accepted", promise: 1024.0, fill: accepted },
+    Case { name: "established, awake, connected", promise: 1024.0, fill: connected },
+    Case { name: "established, parked, accepted", promise: 128.0, fill: parked_accepted },
+    Case { name: "established, parked, connected", promise: 128.0, fill: parked_connected },
     Case { name: "embryo", promise: 192.0, fill: embryo },
     Case { name: "TIME-WAIT", promise: 128.0, fill: time_wait },
 ];
@@ -46,32 +46,41 @@ struct Held {
     frame_octets: usize,
 }
 
-fn parked(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, count, Parking::AtRest)?;
-    pair.establish(count)?;
-    expect(pair.server.shard.usage().parked, count)?;
-    // All alike: what they have in common is kept once.
-    expect(pair.server.shard.usage().moulds, 1)?;
-    Ok(held(pair.server))
-}
-
 fn accepted(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, count, Parking::Never)?;
+    let mut pair = Pair::new(count, count)?;
     pair.establish(count)?;
     expect(pair.server.shard.usage().tcbs, count)?;
     Ok(held(pair.server))
 }
 
 fn connected(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, count, Parking::Never)?;
+    let mut pair = Pair::new(count, count)?;
     pair.establish(count)?;
     expect(pair.client.shard.usage().tcbs, count)?;
     Ok(held(pair.client))
 }
 
+fn parked_accepted(count: u32) -> Result<Held, String> {
+    // No batch needs more TCBs than the one before.
+    let mut pair = Pair::new(count, BATCH)?;
+    pair.park(count)?;
+    expect(pair.server.shard.usage().anchors, count)?;
+    expect(pair.server.shard.usage().tcbs, 0)?;
+    Ok(held(pair.server))
+}
+
+fn parked_connected(count: u32) -> Result<Held, String> {
+    // No batch needs more TCBs than the one before.
+    let mut pair = Pair::new(count, BATCH)?;
+    pair.park(count)?;
+    expect(pair.client.shard.usage().anchors, count)?;
+    expect(pair.client.shard.usage().tcbs, 0)?;
+    Ok(held(pair.client))
+}
+
 fn embryo(count: u32) -> Result<Held, String> {
     // An eighth of the records is not for half-open connections.
-    let mut pair = Pair::new(count + count / 7 + 1, BATCH, Parking::Never)?;
+    let mut pair = Pair::new(count + count / 7 + 1, BATCH)?;
     pair.half_open(count)?;
     expect(pair.server.shard.usage().anchors, count)?;
     expect(pair.server.shard.usage().tcbs, 0)?;
@@ -79,7 +88,7 @@ fn embryo(count: u32) -> Result<Held, String> {
 }
 
 fn time_wait(count: u32) -> Result<Held, String> {
-    let mut pair = Pair::new(count, BATCH, Parking::Never)?;
+    let mut pair = Pair::new(count, BATCH)?;
     pair.close(count)?;
     expect(pair.client.shard.usage().time_waits, count)?;
     expect(pair.client.shard.usage().tcbs, 0)?;
@@ -167,7 +176,7 @@ pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
     println!("usertcp {}: octets of one record, {count} of them\n", machine::revision());
     print!("{}", table.text());
     println!(
-        "\nresident memory grew by {} octets for each established end with a TCB\nsizes: TCB {}, handshake {}, \
+        "\nresident memory grew by {} octets for each established end\nsizes: TCB {}, handshake {}, \
          TIME-WAIT {}, each beside its record",
         short(resident),
         size_of::<Tcb<AnyController>>(),
@@ -188,7 +197,7 @@ pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
 
 /// Resident octets that each end of `count` established connections adds, both ends alike.
 fn resident_each(count: u32) -> Result<f64, String> {
-    let mut pair = Pair::new(count, count, Parking::Never)?;
+    let mut pair = Pair::new(count, count)?;
     let before = machine::resident_octets();
     pair.establish(count)?;
     let grown = machine::resident_octets().saturating_sub(before);

@@ -2,7 +2,7 @@
 //! Must not know: what is measured in that state.
 
 use core::net::{IpAddr, Ipv4Addr};
-use usertcp_base::{ConnId, Instant, Limits, ListenerId, Parking, Span};
+use usertcp_base::{ConnId, Instant, Limits, ListenerId, Span};
 use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, Medium, PipeEnd, Queue, RxBatch, pipe};
 use usertcp_ip::Cidr;
@@ -33,9 +33,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Two shards for `connections` records each, `hot` of them with a TCB, which they keep or give back as
-    /// `parking` says.
-    pub fn new(connections: u32, hot: u32, parking: Parking) -> Result<Pair, String> {
+    /// Two shards for `connections` records each, `hot` of them with a TCB.
+    pub fn new(connections: u32, hot: u32) -> Result<Pair, String> {
         let facts = DeviceFacts::plain(Medium::Ip, 1500);
         let (near, far) = pipe(facts, 4096);
         let limits = Limits {
@@ -44,7 +43,6 @@ impl Pair {
             embryos_per_listener: connections,
             embryo_source_share: 1, // all of them
             time_wait: connections,
-            parking,
             ..Limits::default()
         };
         let client = End::new(1, facts, limits.clone(), near)?;
@@ -59,10 +57,19 @@ impl Pair {
         Ok(Pair { client, server, now: Instant::ZERO, listener })
     }
 
-    /// `count` connections that carried a message each way and are idle now.
+    /// `count` connections that carried a message each way and have nothing to do now.
     pub fn establish(&mut self, count: u32) -> Result<(), String> {
         self.in_batches(count, |pair, batch| pair.converse(batch).map(drop))?;
-        self.pass(Span::from_secs(1))
+        // Nothing is owed any more, and nobody has been silent for long enough to be parked.
+        self.pass(Span::from_millis(100))
+    }
+
+    /// The same, and then silent for so long that they are parked.
+    pub fn park(&mut self, count: u32) -> Result<(), String> {
+        self.in_batches(count, |pair, batch| {
+            pair.converse(batch)?;
+            pair.pass(Span::from_secs(5))
+        })
     }
 
     /// `count` half-open records at the server: the client never sees an answer.

@@ -80,7 +80,7 @@ impl Tables {
 
     /// One more connection, which has something to send and to tell, once.
     fn add(&mut self, number: u32, width: Width) -> Option<()> {
-        let (address, ports) = (number.wrapping_mul(0x9E37_79B1), number / 50_000 << 16 | 80);
+        let (address, ports) = (number.wrapping_mul(0x9E37_79B1), ((number / 50_000) << 16) | 80);
         let record = Record {
             address,
             ports,
