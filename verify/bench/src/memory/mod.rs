@@ -10,11 +10,12 @@
 
 pub mod counting;
 mod pair;
+pub mod storage;
 
 use crate::Outcome;
 use crate::json::Json;
 use crate::machine;
-use crate::options::MemoryOptions;
+use crate::options::{MemoryOptions, Storage};
 use crate::stats::short;
 use crate::table::Table;
 use pair::{BATCH, Pair};
@@ -133,6 +134,13 @@ fn cost(case: &Case, connections: u32) -> Result<Cost, String> {
 
 /// Measures, prints, and fails if a promise is broken.
 pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
+    match options.storage {
+        Some(Storage::All) => return storage::run(),
+        Some(Storage::Of(width, count)) => {
+            return storage::measure(count, width).map(|()| Outcome::Done);
+        }
+        None => {}
+    }
     let count = options.connections;
     // First of all, while the heap has nothing to give again.
     let resident = resident_each(count)?;
