@@ -34,8 +34,13 @@ pub(crate) enum Owner {
     Listener(ListenerId),
     /// The application is asked whether this listener should answer it.
     Gate(ListenerId),
-    /// The application.
-    Application,
+    /// The application, with the token it gave the connection.
+    Application(u32),
+}
+
+impl Owner {
+    /// The application, which has said nothing of the connection yet.
+    pub(crate) const APPLICATION: Owner = Owner::Application(0);
 }
 
 /// What a connection is at the moment.

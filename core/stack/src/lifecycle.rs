@@ -167,7 +167,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 None
             }
         };
-        if owner == Owner::Application {
+        if let Owner::Application(_) = owner {
             return self.end_held(now, id, &flow, ended.reason, time_wait);
         }
         self.leave_queue(owner);

@@ -4,7 +4,7 @@
 //! Must not know: what a setting does.
 //! Implements: RFC 9293 §3.9.1.6, §3.10.6, §3.9.1.9 (MUST-48).
 
-use crate::anchor::Body;
+use crate::anchor::{Body, Owner};
 use crate::app::{ConnError, ConnInfo};
 use crate::shard::Shard;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -78,6 +78,30 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let (local, remote) = self.endpoints(&anchor.flow);
         Ok(ConnInfo { local, remote, state, figures })
+    }
+
+    /// Keeps a number of the application's own with a connection it holds: one it opened or accepted,
+    /// until it closes the handle. It costs nothing beside the handle's own record, so an application
+    /// that finds its state by it needs no table of connections. False: the application holds no such
+    /// connection.
+    pub fn set_token(&mut self, id: ConnId, token: u32) -> bool {
+        let owner = self.table.anchors.get_mut(id).map(|anchor| &mut anchor.owner);
+        match owner {
+            Some(Owner::Application(kept)) => {
+                *kept = token;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The number the application gave a connection, zero before it gave one; `None`: it holds no such
+    /// connection.
+    pub fn token(&self, id: ConnId) -> Option<u32> {
+        match self.table.anchors.get(id)?.owner {
+            Owner::Application(token) => Some(token),
+            _ => None,
+        }
     }
 
     fn endpoints(&self, flow: &FlowKey) -> (SocketAddr, SocketAddr) {
