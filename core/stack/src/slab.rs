@@ -168,6 +168,12 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The handle of the first record in use at `index` or behind it.
+    pub fn id_from(&self, index: u32) -> Option<ConnId> {
+        let end = u32::try_from(self.chunks.len() * CHUNK).unwrap_or(u32::MAX);
+        (index..end).find_map(|index| self.id_at(index))
+    }
+
     /// All records in use, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
         self.chunks.iter().flatten().zip(0..).filter_map(|(entry, slot)| match &entry.slot {

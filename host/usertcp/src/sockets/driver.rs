@@ -410,6 +410,7 @@ fn entry_of(entries: &mut [Option<Entry>], conn: ConnId) -> Option<&mut Entry> {
 
 impl Handler for Driver {
     fn on_start(&mut self, context: &mut Context<'_>) {
+        context.state.of_sockets = true;
         self.fill_stash(context);
     }
 
