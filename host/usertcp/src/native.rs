@@ -348,7 +348,6 @@ impl Context<'_> {
     }
 
     /// The sockets' own use of tokens.
-    #[allow(dead_code)]
     pub(crate) fn mark(&mut self, conn: ConnId, token: u32) {
         self.engine.set_token(conn, token);
     }
