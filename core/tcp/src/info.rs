@@ -22,6 +22,12 @@ impl Stopwatches {
     pub fn new(now: Instant) -> Stopwatches {
         Stopwatches { ticks: [0; Limiter::COUNT], since: now, running: Limiter::Application }
     }
+    /// Of a connection that was parked: what was before is the application's, "application" running.
+    pub fn resumed(established: Instant, now: Instant) -> Stopwatches {
+        let mut stopwatches = Stopwatches::new(established);
+        stopwatches.settle(now);
+        stopwatches
+    }
     /// Another limiter takes over; whether it is another.
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
         if self.running == limiter {
@@ -43,7 +49,8 @@ impl Stopwatches {
     }
     fn settle(&mut self, now: Instant) {
         // Whole ticks only, so that no part of one is lost or counted twice.
-        let ticks = (now.as_micros() >> TICK_SHIFT) - (self.since.as_micros() >> TICK_SHIFT);
+        let ticks =
+            (now.as_micros() >> TICK_SHIFT).saturating_sub(self.since.as_micros() >> TICK_SHIFT);
         let slot = &mut self.ticks[self.running as usize];
         *slot = slot.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
         self.since = now;

@@ -19,6 +19,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 self.table.hot.at(*hot).map(|tcb| *tcb.settings()).ok_or(ConnError::Stale)
             }
+            Body::Parked(parked) => Ok(*self.table.moulds.settings(parked)),
             Body::Opening(opening) => Ok(opening.profile.settings),
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             Body::Embryo(..) | Body::Asked(..) | Body::TimeWait(..) => Err(ConnError::Stale),
@@ -35,6 +36,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut settings = self.settings(id)?;
         change(&mut settings);
         let shared = self.common.shelf.share(&settings);
+        let _ = self.awake(now, id);
+        self.is_awake(id)?;
         let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
         match &mut anchor.body {
             Body::Hot(hot) | Body::Early(_, hot) => {
@@ -63,6 +66,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 None => (StateName::Closed, None),
             },
+            Body::Parked(parked) => {
+                let figures = self.table.moulds.copy(now, parked, 0).info(now);
+                (figures.state, Some(figures))
+            }
             Body::Early(_, hot) => {
                 let state = StateName::SynReceived;
                 let tcb = self.table.hot.at(*hot);
