@@ -95,6 +95,8 @@ pub(crate) trait Engine {
 
     /// Connections that are established and not over, held by the application or not.
     fn live(&self) -> usize;
+    /// Whether a connection that is idle could be given a TCB without taking another's.
+    fn has_tcb_room(&self) -> bool;
     fn counters(&self) -> &Counters;
     fn pool(&self) -> &FramePool;
 }

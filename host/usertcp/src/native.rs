@@ -357,6 +357,11 @@ impl Context<'_> {
         next_held(&*self.engine, after)
     }
 
+    /// Whether an idle connection could be woken without another being put to sleep for it.
+    pub(crate) fn has_tcb_room(&self) -> bool {
+        self.engine.has_tcb_room()
+    }
+
     /// Sends FIN on every connection the handler holds, after what was written.
     pub fn shutdown_all(&mut self) {
         let mut last = None;

@@ -309,6 +309,9 @@ impl Engine for Fake {
     fn live(&self) -> usize {
         self.conns.values().filter(|state| state.ended.is_none()).count()
     }
+    fn has_tcb_room(&self) -> bool {
+        true
+    }
     fn add_auth_key(&mut self, _: AuthKey) -> Result<KeyHandle, KeyError> {
         Err(KeyError::Unknown)
     }

@@ -227,7 +227,10 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     }
 
     fn live(&self) -> usize {
-        self.shard.usage().tcbs as usize
+        self.shard.synchronised() as usize
+    }
+    fn has_tcb_room(&self) -> bool {
+        self.shard.has_tcb_room()
     }
     fn add_auth_key(&mut self, key: AuthKey) -> Result<KeyHandle, KeyError> {
         self.shard.add_auth_key(key)

@@ -21,6 +21,9 @@ const DUE: u8 = 1 << 7;
 /// Connections visited in one turn while a lot is closed.
 const SWEPT: usize = 1024;
 
+/// How long to wait for TCBs that closing connections have.
+const ROOM_WAIT: Span = Span::from_millis(5);
+
 /// The parked connections of a shard.
 #[derive(Default)]
 pub(crate) struct IdleConns {
@@ -209,6 +212,11 @@ impl Driver {
     pub(crate) fn sweep(&mut self, context: &mut Context<'_>) {
         let Some(mut sweep) = self.idle.sweeps.pop() else { return };
         for _ in 0..SWEPT {
+            // A connection that closes needs a TCB until its peer has answered; without one it is reset.
+            if !context.has_tcb_room() {
+                self.idle.sweeps.push(sweep);
+                return context.wake_after(ROOM_WAIT);
+            }
             sweep.last = context.next_held(sweep.last);
             let Some(conn) = sweep.last else {
                 let dropped = sweep.number.and_then(|n| self.idle.lots.get_mut(usize::from(n)));
