@@ -108,10 +108,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// others. The frame comes back when it was not needed.
     fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
         let index = self.transmit.pop()?;
-        let id = self.table.anchors.id_at(index)?;
-        let anchor = self.table.anchors.get_mut(id)?;
-        let flow = anchor.flow;
-        let Some(hot) = anchor.body.hot() else { return Some(frame) };
+        let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
+        let Some(hot) = body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let tcb = self.table.hot.at_mut(hot)?;

@@ -1,7 +1,8 @@
 //! Peers that are nearly nothing: a device that makes up the packets of as many clients as are wanted.
 //!
 //! Owns: the clients' side of TCP as far as a client needs it whose packets are never lost: SYN, one request,
-//! an acknowledgement for everything, questions when told to. Eight octets a client. Must not know: HTTP,
+//! an acknowledgement for everything, questions when told to; with timestamps, as every client has them today.
+//! Twelve octets a client. Must not know: HTTP,
 //! WebSockets; what is asked and answered is the [`Script`]'s.
 
 use std::collections::{HashMap, VecDeque};
@@ -65,6 +66,8 @@ pub struct Told {
 struct Client {
     next: u32,
     expects: u32,
+    /// The server's last timestamp.
+    recent: u32,
 }
 
 struct Segment {
@@ -92,6 +95,7 @@ pub struct Peers<S> {
     asked: VecDeque<(Instant, u32)>,
     waiting: HashMap<u32, Awaits>,
     out: VecDeque<Segment>,
+    started: Instant,
 }
 
 impl<S: Script> Peers<S> {
@@ -105,6 +109,7 @@ impl<S: Script> Peers<S> {
             asked: VecDeque::new(),
             waiting: HashMap::new(),
             out: VecDeque::new(),
+            started: Instant::now(),
         }
     }
 
@@ -171,8 +176,14 @@ impl<S: Script> Peers<S> {
     /// The packet of a segment, numbered as it leaves.
     fn packet(&mut self, segment: &Segment) -> Option<Vec<u8>> {
         let client = self.clients.get_mut(segment.client as usize)?;
-        let options: &[u8] = if segment.flags & SYN != 0 { &[2, 4, 5, 0xB4] } else { &[] };
-        let mut packet = Vec::with_capacity(44 + segment.payload.len());
+        // MSS, SACK, window scale 7, timestamps.
+        let mut options = match segment.flags & SYN {
+            0 => vec![1, 1, 8, 10],
+            _ => vec![2, 4, 5, 0xB4, 3, 3, 7, 1, 1, 1, 4, 2, 1, 1, 8, 10],
+        };
+        options.extend((self.started.elapsed().as_millis() as u32 + 1).to_be_bytes());
+        options.extend(if segment.flags & ACK == 0 { 0 } else { client.recent }.to_be_bytes());
+        let mut packet = Vec::with_capacity(76 + segment.payload.len());
         let total = 40 + options.len() + segment.payload.len();
         let (address, port) = place(segment.client);
         packet.extend([0x45, 0]);
@@ -197,7 +208,7 @@ impl<S: Script> Peers<S> {
             0,
             0,
         ]);
-        packet.extend(options);
+        packet.extend(&options);
         packet.extend(&segment.payload);
         let counted = u32::from(segment.flags & (SYN | FIN) != 0);
         client.next = client.next.wrapping_add(segment.payload.len() as u32 + counted);
@@ -213,8 +224,10 @@ impl<S: Script> Peers<S> {
         let seq = u32::from_be_bytes(tcp.get(4..8)?.try_into().ok()?);
         let offset = usize::from(tcp.get(12)? >> 4) * 4;
         let (flags, payload) = (*tcp.get(13)?, tcp.get(offset..)?);
+        let time = tcp.get(20..offset).and_then(timestamp);
         let index = (port - FIRST_PORT) * ADDRESSES + (address & (ADDRESSES - 1));
         let client = self.clients.get_mut(index as usize)?;
+        client.recent = time.unwrap_or(client.recent);
         if flags & RST != 0 {
             self.told.wrong.fetch_add(1, Ordering::Relaxed);
             self.waiting.remove(&index);
@@ -297,6 +310,22 @@ impl<S: Script> Queue for Peers<S> {
 
     fn has_waiting(&self) -> bool {
         !self.out.is_empty()
+    }
+}
+
+/// The timestamp among options.
+fn timestamp(mut options: &[u8]) -> Option<u32> {
+    loop {
+        let length = match options {
+            [8, 10, value @ ..] => {
+                return Some(u32::from_be_bytes(value.get(..4)?.try_into().ok()?));
+            }
+            [1, ..] => 1,
+            [0, ..] | [] => return None,
+            [_, length, ..] => usize::from(*length).max(1),
+            [_] => return None,
+        };
+        options = options.get(length..)?;
     }
 }
 
