@@ -42,7 +42,10 @@ impl Undo {
     }
     /// The numbers of a connection whose SND.UNA is `by` larger.
     pub(super) fn shift(&mut self, by: u32) {
-        self.marker += by;
+        // Without an episode there is no number, and connections that park would differ by it.
+        if (Undo { marker: Seq(0), ..*self }) != Undo::default() {
+            self.marker += by;
+        }
     }
     pub(super) fn is_open(&self) -> bool {
         self.open
