@@ -24,6 +24,8 @@ pub struct Demo {
 pub struct Outcome {
     /// Resident memory of the process before the first stream, when all were idle, and after the talk.
     pub resident: [u64; 3],
+    /// The most it had at any time.
+    pub peak: u64,
     pub opening: Duration,
     pub talking: Duration,
     pub answered: u64,
@@ -50,32 +52,22 @@ impl Outcome {
             self.each(demo.count),
         );
         println!(
-            "{} spoken to and answered in {:.2} s, {:.1} us each; {:.1} MB after; {} said twice, {} wrong",
+            "{} spoken to and answered in {:.2} s, {:.1} us each; {:.1} MB after, {:.1} at most; {} said twice, {} wrong",
             self.answered,
             self.talking.as_secs_f64(),
             self.talking.as_secs_f64() * 1e6 / f64::from(demo.talk.max(1)),
             mb(self.resident[2]),
+            mb(self.peak),
             self.repeated,
             self.wrong,
         );
     }
 }
 
-/// A stack for so many streams, whose TCBs are for those that have something to do.
+/// A stack for so many streams.
 pub fn builder(count: u32) -> usertcp::Builder {
-    let limits = Limits {
-        connections: count + 1024,
-        hot_connections: std::env::var("HOT")
-            .ok()
-            .and_then(|h| h.parse().ok())
-            .unwrap_or(count + 1024),
-        parking: if std::env::var("ONCE").is_ok() {
-            usertcp_base::Parking::AtOnce
-        } else {
-            usertcp_base::Parking::AtRest
-        },
-        ..Limits::default()
-    };
+    let limits =
+        Limits { connections: count + 1024, hot_connections: count + 1024, ..Limits::default() };
     let [a, b, c, d] = peers::SERVER.0;
     let address = format!("{a}.{b}.{c}.{d}/8").parse();
     let builder = Stack::builder().limits(limits).memory_budget(64 << 20).linger(Duration::ZERO);
@@ -107,7 +99,8 @@ pub async fn run(
     wait(demo, "parked", stack, || idle.len() as u64, count).await;
     outcome.opening = begun.elapsed();
     // The stack gives control blocks back after a second of silence.
-    tokio::time::sleep(Duration::from_millis(if demo.verbose { 2500 } else { 0 })).await;
+    let rest = Duration::from_millis(if demo.verbose { 2500 } else { 0 });
+    tokio::time::sleep(rest).await;
     outcome.resident[1] = resident_octets();
     let begun = Instant::now();
     let chosen = choose(demo);
@@ -118,7 +111,9 @@ pub async fn run(
         .await;
     outcome.talking = begun.elapsed();
     wait(demo, "parked again", stack, || idle.len() as u64, count).await;
+    tokio::time::sleep(rest).await;
     outcome.resident[2] = resident_octets();
+    outcome.peak = peak_octets();
     outcome.answered = told.answered.load(Ordering::Relaxed);
     outcome.repeated = told.repeated.load(Ordering::Relaxed);
     outcome.wrong = told.wrong.load(Ordering::Relaxed);
@@ -157,6 +152,14 @@ pub fn resident_octets() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
+}
+
+/// The most it was so far.
+fn peak_octets() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// What both examples accept on their command lines.
