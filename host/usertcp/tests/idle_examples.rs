@@ -1,23 +1,19 @@
 //! The examples of idle streams, at a small size, and what their servers make of requests and frames.
 #![allow(clippy::unwrap_used, dead_code)] // helpers of tests are not tests to the lint
 
+#[path = "../examples/million_idle/clients.rs"]
+mod browsers;
+#[path = "../examples/websocket_park/clients.rs"]
+mod chatters;
 mod common;
 #[path = "../examples/websocket_park/frames.rs"]
 mod frames;
+#[path = "../examples/million_idle/server.rs"]
+mod http;
 #[path = "../examples/support/mod.rs"]
 mod support;
-mod http {
-    #[path = "../../examples/million_idle/clients.rs"]
-    pub mod clients;
-    #[path = "../../examples/million_idle/server.rs"]
-    pub mod server;
-}
-mod websocket {
-    #[path = "../../examples/websocket_park/clients.rs"]
-    pub mod clients;
-    #[path = "../../examples/websocket_park/server.rs"]
-    pub mod server;
-}
+#[path = "../examples/websocket_park/server.rs"]
+mod websocket;
 
 use common::*;
 use frames::{Fails, Inbound, Message, frame};
@@ -33,10 +29,10 @@ const DEMO: Demo = Demo { count: 3000, talk: 1000, verbose: false };
 
 #[tokio::test]
 async fn three_thousand_browsers_rest_and_are_answered() {
-    let (stack, told) = demo::stack_with(&DEMO, http::clients::Browsers).unwrap();
+    let (stack, told) = demo::stack_with(&DEMO, browsers::Browsers).unwrap();
     let idle = Arc::new(IdleStreams::new(&stack).unwrap());
     let listener = demo::listen(&stack).await.unwrap();
-    tokio::spawn(http::server::run(listener, Arc::clone(&idle)));
+    tokio::spawn(http::run(listener, Arc::clone(&idle)));
     let run = demo::run(&DEMO, &stack, &told, &idle, 0);
     let outcome = timeout(PATIENCE, run).await.expect("stuck").unwrap();
     assert_eq!((outcome.answered, outcome.wrong, idle.len()), (1000, 0, 3000));
@@ -44,15 +40,15 @@ async fn three_thousand_browsers_rest_and_are_answered() {
 
 #[tokio::test]
 async fn three_thousand_websockets_rest_and_are_answered_and_told() {
-    let (stack, told) = demo::stack_with(&DEMO, websocket::clients::Chatters).unwrap();
-    let clients = Arc::new(websocket::server::Clients::new(IdleStreams::new(&stack).unwrap()));
+    let (stack, told) = demo::stack_with(&DEMO, chatters::Chatters).unwrap();
+    let clients = Arc::new(websocket::Clients::new(IdleStreams::new(&stack).unwrap()));
     let listener = demo::listen(&stack).await.unwrap();
-    tokio::spawn(websocket::server::run(listener, Arc::clone(&clients)));
+    tokio::spawn(websocket::run(listener, Arc::clone(&clients)));
     let run = demo::run(&DEMO, &stack, &told, &clients.idle, 0);
     let outcome = timeout(PATIENCE, run).await.expect("stuck").unwrap();
     assert_eq!((outcome.answered, outcome.wrong, clients.idle.len()), (1000, 0, 3000));
     for number in 0..500 {
-        assert!(clients.push(number, websocket::clients::NEWS).await.unwrap(), "{number}");
+        assert!(clients.push(number, chatters::NEWS).await.unwrap(), "{number}");
     }
     let all_told = async {
         while told.pushed.load(Ordering::Relaxed) < 500 {
@@ -74,7 +70,7 @@ async fn requests_come_in_one_piece_in_many_and_together() {
     let (left, right) = stacks();
     let idle = Arc::new(IdleStreams::new(&right).unwrap());
     let listener = TcpListener::bind(&right, at(80)).await.unwrap();
-    tokio::spawn(http::server::run(listener, Arc::clone(&idle)));
+    tokio::spawn(http::run(listener, Arc::clone(&idle)));
     let mut stream = TcpStream::connect(&left, at(80)).await.unwrap();
     for octet in b"GET /slowly HTTP/1.1\r\nhost: ten\r\n\r\n" {
         stream.write_all(&[*octet]).await.unwrap();
@@ -157,10 +153,10 @@ fn frames_that_break_the_rules_fail_the_connection() {
 #[tokio::test]
 async fn a_websocket_from_handshake_to_close() {
     let (left, right) = stacks();
-    let clients = Arc::new(websocket::server::Clients::new(IdleStreams::new(&right).unwrap()));
+    let clients = Arc::new(websocket::Clients::new(IdleStreams::new(&right).unwrap()));
     let listener = TcpListener::bind(&right, at(80)).await.unwrap();
-    tokio::spawn(websocket::server::run(listener, Arc::clone(&clients)));
-    let request = support::peers::Script::request(&websocket::clients::Chatters, 0);
+    tokio::spawn(websocket::run(listener, Arc::clone(&clients)));
+    let request = support::peers::Script::request(&chatters::Chatters, 0);
     let mut stream = TcpStream::connect(&left, at(80)).await.unwrap();
     // A message behind the request in one segment.
     stream.write_all(&[request.clone(), text("early")].concat()).await.unwrap();
