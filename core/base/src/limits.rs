@@ -132,7 +132,7 @@ impl Default for Limits {
             neighbours_unresolved: 256,
             neighbour_packets: 4,
             hosts: 65_536,
-            deadlines_per_turn: 1024,
+            deadlines_per_turn: 256,
             transmits_per_turn: 512,
         }
     }

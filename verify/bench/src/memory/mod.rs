@@ -29,9 +29,11 @@ struct Case {
     fill: fn(u32) -> Result<Held, String>,
 }
 
-const CASES: [Case; 4] = [
-    Case { name: "established, idle, accepted", promise: 1024.0, fill: accepted },
-    Case { name: "established, idle, connected", promise: 1024.0, fill: connected },
+const CASES: [Case; 6] = [
+    Case { name: "established, awake, accepted", promise: 1024.0, fill: accepted },
+    Case { name: "established, awake, connected", promise: 1024.0, fill: connected },
+    Case { name: "established, parked, accepted", promise: 128.0, fill: parked_accepted },
+    Case { name: "established, parked, connected", promise: 128.0, fill: parked_connected },
     Case { name: "embryo", promise: 192.0, fill: embryo },
     Case { name: "TIME-WAIT", promise: 128.0, fill: time_wait },
 ];
@@ -54,6 +56,24 @@ fn connected(count: u32) -> Result<Held, String> {
     let mut pair = Pair::new(count, count)?;
     pair.establish(count)?;
     expect(pair.client.shard.usage().tcbs, count)?;
+    Ok(held(pair.client))
+}
+
+fn parked_accepted(count: u32) -> Result<Held, String> {
+    // No batch needs more TCBs than the one before.
+    let mut pair = Pair::new(count, BATCH)?;
+    pair.park(count)?;
+    expect(pair.server.shard.usage().anchors, count)?;
+    expect(pair.server.shard.usage().tcbs, 0)?;
+    Ok(held(pair.server))
+}
+
+fn parked_connected(count: u32) -> Result<Held, String> {
+    // No batch needs more TCBs than the one before.
+    let mut pair = Pair::new(count, BATCH)?;
+    pair.park(count)?;
+    expect(pair.client.shard.usage().anchors, count)?;
+    expect(pair.client.shard.usage().tcbs, 0)?;
     Ok(held(pair.client))
 }
 

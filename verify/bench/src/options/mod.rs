@@ -47,6 +47,9 @@ instructions   of each request, packet and connection, by callgrind; needs valgr
 
 micro    nanoseconds of checksums, frames, headers
 
+idle     what idle connections cost, from a thousand to a hundred million: memory, a request to one that
+         slept, keep-alive; beside the kernel, smoltcp, lwIP; plots; `idle help` lists its options
+
 shards   the request rate of one shard and of several, in turn; `shards help` lists its options
 ";
 
