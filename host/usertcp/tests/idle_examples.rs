@@ -1,5 +1,5 @@
 //! The examples of idle streams, at a small size, and what their servers make of requests and frames.
-#![allow(clippy::unwrap_used, dead_code)] // helpers of tests are not tests to the lint
+#![allow(clippy::expect_used, clippy::unwrap_used, dead_code)] // helpers of tests are not tests to the lint
 
 #[path = "../examples/million_idle/clients.rs"]
 mod browsers;

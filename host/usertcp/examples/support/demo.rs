@@ -1,4 +1,5 @@
 //! A server and its clients in one process: opens them, lets them rest, talks to some, says what it takes.
+#![allow(clippy::float_arithmetic)] // for people to read
 
 use super::peers::{self, Script, Told};
 use std::collections::HashSet;

@@ -355,7 +355,7 @@ pub const MOST: u32 = (65_536 - FIRST_PORT) * ADDRESSES;
 
 fn checksum(header: &[u8]) -> u16 {
     let words = header.chunks_exact(2).map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])));
-    let sum = words.fold(0, |sum, word| sum + word);
+    let sum = words.sum::<u32>();
     let folded = (sum & 0xFFFF) + (sum >> 16);
     !((folded & 0xFFFF) + (folded >> 16)) as u16
 }

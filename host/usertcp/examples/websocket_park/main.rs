@@ -7,6 +7,8 @@
 //! The demonstration opens COUNT WebSockets, lets them rest, has messages sent on 100,000 of them, chosen at
 //! random, and checks each answer; then the server speaks to 10,000 clients unasked.
 
+#![allow(clippy::float_arithmetic)] // for people to read
+
 mod clients;
 mod frames;
 mod server;

@@ -76,7 +76,7 @@ pub struct Resumed {
     pub tag: u32,
 }
 
-/// Names a parked stream, until it is back; then it names nothing, and never another stream.
+/// Names a parked stream, whenever it is parked; never another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Parked {
     pub(crate) conn: ConnId,
