@@ -217,6 +217,12 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
     }
 
+    /// The handle of the first record in use at `index` or behind it.
+    pub fn id_from(&self, index: u32) -> Option<ConnId> {
+        let end = u32::try_from(self.chunks.len() << Self::SHIFT).unwrap_or(u32::MAX);
+        (index..end).find_map(|index| self.id_at(index))
+    }
+
     /// The record at `index`, to change, and its handle.
     #[inline]
     pub fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {

@@ -40,6 +40,7 @@ mod local;
 pub mod memory;
 mod metrics;
 mod native;
+mod places;
 mod plan;
 mod runtime;
 mod sockets;
@@ -56,8 +57,9 @@ pub use local::{
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
 pub use sockets::{
-    Ended, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ReadBuffer, ReadHalf,
-    ReuniteError, StreamCounters, TcpListener, TcpStream, WriteBuffer, WriteHalf,
+    Ended, IdleStreams, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ParkError,
+    ParkRefusal, Parked, ReadBuffer, ReadHalf, Resumed, ReuniteError, StreamCounters, TcpListener,
+    TcpStream, WriteBuffer, WriteHalf,
 };
 pub use stack::Stack;
 
