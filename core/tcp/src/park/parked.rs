@@ -9,6 +9,7 @@ use super::{Moulds, Parked, REST_AFTER, REST_AFTER_TIMEOUTS};
 use crate::keepalive::{KeepAliveDue, KeepAliveState};
 use crate::open::timestamp_clock;
 use crate::predicted::UsualSegment;
+use crate::recv::advertise::Advertise;
 use crate::segment::Reply;
 use crate::tcb::Tcb;
 use usertcp_base::{Ecn, Instant, Seq};
@@ -62,7 +63,7 @@ impl<C: CongestionController> Moulds<C> {
 
     /// The deadline of a record may have passed.
     pub fn handle_deadline(
-        &self,
+        &mut self,
         now: Instant,
         parked: &mut Parked,
         timestamp_offset: u32,
@@ -78,13 +79,20 @@ impl<C: CongestionController> Moulds<C> {
         match state.fire(now, parked.last_heard(now), Seq(parked.snd_nxt), &tcb.settings) {
             KeepAliveDue::NotYet => ParkedDue::NotYet,
             KeepAliveDue::GiveUp => ParkedDue::Wake,
-            KeepAliveDue::Probe => match probe(now, tcb, parked, timestamp_offset) {
-                Some(reply) => {
-                    parked.unanswered = state.unanswered();
-                    ParkedDue::Probe(reply)
+            KeepAliveDue::Probe if !is_plain(tcb) => ParkedDue::Wake,
+            KeepAliveDue::Probe => {
+                let (reply, advertise) = probe(now, tcb, parked, timestamp_offset);
+                if let Some(advertise) = advertise {
+                    // It offers more than before: another mould.
+                    let mut tcb = self.copy(now, parked, timestamp_offset);
+                    tcb.advertise = advertise;
+                    let Some(other) = self.park(now, &mut tcb) else { return ParkedDue::Wake };
+                    self.release(parked);
+                    *parked = other;
                 }
-                None => ParkedDue::Wake,
-            },
+                parked.unanswered = state.unanswered();
+                ParkedDue::Probe(reply)
+            }
         }
     }
 
@@ -122,25 +130,19 @@ fn is_plain<C: CongestionController>(tcb: &Tcb<C>) -> bool {
         && tcb.timestamps.last_ack_sent() == Seq(0)
 }
 
-/// The keep-alive probe as the TCB would send it. `None`: the window would change with it.
+/// The keep-alive probe as the TCB would send it, and the window after it if that is another.
 fn probe<C: CongestionController>(
     now: Instant,
     tcb: &Tcb<C>,
     parked: &Parked,
     timestamp_offset: u32,
-) -> Option<Reply> {
-    if !is_plain(tcb) {
-        return None;
-    }
+) -> (Reply, Option<Advertise>) {
     let (scale, nxt) = (tcb.advertise.scale(), Seq(parked.rcv_nxt));
     let mut advertise = tcb.advertise;
     advertise.shift(parked.rcv_nxt);
     advertise.set_edge(advertise.edge() + (u32::from(parked.own_window) << scale.shift()));
     let before = advertise;
     let window = advertise.announce(nxt, &tcb.holding(), tcb.receive_mss());
-    if advertise != before {
-        return None;
-    }
     let mut reply = Reply::new(Flags::ACK, Seq(parked.snd_nxt) - 1, nxt, window);
     if tcb.timestamps.is_on() {
         let value = timestamp_clock(now, timestamp_offset);
@@ -148,5 +150,5 @@ fn probe<C: CongestionController>(
     }
     reply.dscp = tcb.settings.dscp;
     reply.hop_limit = tcb.settings.hop_limit;
-    Some(reply)
+    (reply, (advertise != before).then_some(advertise))
 }

@@ -11,6 +11,7 @@ const NAMES: &[&str] = &[
     "open_turn_p999_us",
     "open_turn_max_us",
     "resident_each",
+    "resident_untrimmed_each",
     "heap_each",
     "huge_each",
     "page_tables_each",
