@@ -113,6 +113,7 @@ impl<O: Observer> Common<O> {
             observer: &mut self.observer,
             pool: &self.pool,
             super_segments: self.super_segments,
+            ceiling: None,
         }
     }
 

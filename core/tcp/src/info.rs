@@ -2,6 +2,7 @@
 
 use crate::halves::StateName;
 use crate::open::OptionPath;
+use crate::pace::Whose;
 use crate::recovery::RecoveryState;
 use usertcp_base::{Instant, Limiter, Rate, Span};
 
@@ -13,14 +14,21 @@ const TICK_SHIFT: u32 = 6;
 pub struct Stopwatches {
     /// Saturating at 76 hours each.
     ticks: [u32; Limiter::COUNT],
-    since: Instant,
+    since: Since,
     running: Limiter,
+    /// Whose rate made the pacer's release time: here, because it takes no room beside the others.
+    pub paced_by: Whose,
 }
 
 impl Stopwatches {
     /// All at zero, "application" running.
     pub fn new(now: Instant) -> Stopwatches {
-        Stopwatches { ticks: [0; Limiter::COUNT], since: now, running: Limiter::Application }
+        Stopwatches {
+            ticks: [0; Limiter::COUNT],
+            since: Since::of(now),
+            running: Limiter::Application,
+            paced_by: Whose::default(),
+        }
     }
     /// Another limiter takes over; whether it is another.
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
@@ -43,10 +51,28 @@ impl Stopwatches {
     }
     fn settle(&mut self, now: Instant) {
         // Whole ticks only, so that no part of one is lost or counted twice.
-        let ticks = (now.as_micros() >> TICK_SHIFT) - (self.since.as_micros() >> TICK_SHIFT);
+        let since = Since::of(now);
+        let ticks = since.ticks().saturating_sub(self.since.ticks());
         let slot = &mut self.ticks[self.running as usize];
         *slot = slot.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
-        self.since = now;
+        self.since = since;
+    }
+}
+
+/// A tick in 48 bits, which last for centuries.
+#[derive(Clone, Copy, Debug)]
+struct Since([u16; 3]);
+
+impl Since {
+    #[inline]
+    fn of(now: Instant) -> Since {
+        let ticks = now.as_micros() >> TICK_SHIFT;
+        Since([ticks as u16, (ticks >> 16) as u16, (ticks >> 32) as u16])
+    }
+    #[inline]
+    fn ticks(self) -> u64 {
+        let [low, middle, high] = self.0;
+        u64::from(high) << 32 | u64::from(middle) << 16 | u64::from(low)
     }
 }
 

@@ -52,6 +52,7 @@ pub use env::Env;
 pub use halves::{Halves, RecvHalf, SendHalf, StateName};
 pub use info::{AccurateInfo, Info, Stopwatches};
 pub use mtu::PathMtu;
+pub use pace::{Ceiling, LATE_NANOS, LEAST_RELEASE_OCTETS, release_octets};
 pub use open::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
     HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
@@ -62,7 +63,7 @@ pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
 pub use settings::{
     EcnLevel, EcnMode, EcnOption, HostFacts, KeepAlive, LearnedPath, LeastProgress, Manner,
-    MtuProbing, PathFacts, Settings, UserTimeoutOption,
+    MtuProbing, PathFacts, Settings, Shares, UserTimeoutOption,
 };
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};
