@@ -25,8 +25,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         while let Some(id) = self.table.pop_due(now, &mut work) {
             self.handle_deadline(now, id);
         }
+        let told = self.tell_of_rates(&mut work);
         let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
-        work > 0 && looked
+        work > 0 && told && looked
+    }
+
+    /// A rate has changed: who waits for it is asked again. Whether all were.
+    fn tell_of_rates(&mut self, work: &mut u32) -> bool {
+        while self.rates.changed_at().is_some() {
+            match self.rates.next_changed(work) {
+                Some(index) => self.transmit.push(index),
+                None => break,
+            }
+        }
+        self.rates.changed_at().is_none()
     }
 
     /// Packets that died in the network layer beside the one it was asked about.

@@ -14,15 +14,17 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::usual::Envelope;
 use alloc::collections::VecDeque;
-use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, UsualOutgoing};
+use usertcp_tcp::{
+    Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing,
+};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
-use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
+use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
 const HEADROOM: usize = 40 + 16;
@@ -114,14 +116,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = anchor.body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
+        let shares = self.shares_of(hot);
+        let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
         let tcb = self.table.hot.at_mut(hot)?;
-        match tcb.poll_to_cut(&mut self.common.env(now, id), &to_cut) {
+        let mut env = self.common.env(now, id);
+        env.ceiling = ceiling;
+        match tcb.poll_to_cut(&mut env, &to_cut) {
             Given::Segment(mut segment) => {
+                let counted = segment.octets > 0;
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.turn_over(now, id, segment.last);
-                    self.put_cut(now, (id, hot), batch, &flow, segment, frame);
+                    let last = segment.last;
+                    let octets = self.put_cut(now, (id, hot), batch, &flow, segment, frame);
+                    if let Some(shares) = &shares {
+                        self.charge_rates(now, (hot, index), shares, octets, last);
+                    }
                     return None;
                 }
+                let last = segment.last;
                 segment.payload = tcb.sent(segment.seq, segment.octets);
                 self.turn_over(now, id, segment.last);
                 let packet = match self.auth.is_idle() {
@@ -131,30 +143,82 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                         self.pack(&flow, &reply, payload, gso_octets, frame)
                     }
                 };
+                if let Some(shares) = &shares {
+                    let octets = if counted { octets_of(packet.as_ref()) } else { 0 };
+                    self.charge_rates(now, (hot, index), shares, octets, last);
+                }
                 self.put_or_count(now, id, batch, packet);
                 return None;
             }
             Given::Nothing => {
+                if let Some(shares) = &shares {
+                    self.wait_for_rates(now, (hot, index), shares);
+                }
                 self.rearm(now, id);
                 return Some(frame);
             }
             Given::Unusual => {}
         }
         let tcb = self.table.hot.at_mut(hot)?;
-        let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
+        let mut env = self.common.env(now, id);
+        env.ceiling = ceiling;
+        let outcome = tcb.poll_segment(&mut env, &room);
         let PollSegment::Segment(Outgoing { reply, payload, gso_octets, last }) = outcome else {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
                 && let Some(anchor) = self.table.anchors.get_mut(id)
             {
                 self.events.add(index, anchor, Pending::WRITABLE);
             }
+            if let Some(shares) = &shares {
+                self.wait_for_rates(now, (hot, index), shares);
+            }
             self.rearm(now, id);
             return Some(frame);
         };
         self.turn_over(now, id, last);
+        let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
         let packet = self.pack(&flow, &reply, payload, gso_octets, frame);
+        if let Some(shares) = &shares {
+            let octets = if counted { octets_of(packet.as_ref()) } else { 0 };
+            self.charge_rates(now, (hot, index), shares, octets, last);
+        }
         self.put_or_count(now, id, batch, packet);
         None
+    }
+
+    /// The rates that a connection shares, where there are any to share.
+    #[inline]
+    fn shares_of(&self, hot: u32) -> Option<Shares> {
+        if self.rates.is_empty() {
+            return None;
+        }
+        self.table.hot.at(hot).map(|tcb| tcb.settings().shares)
+    }
+
+    /// Octets of packets with data left. The last for now: what was promised beyond them goes back.
+    fn charge_rates(
+        &mut self,
+        now: Instant,
+        who: (u32, u32),
+        shares: &Shares,
+        octets: u32,
+        last: bool,
+    ) {
+        if octets > 0 {
+            self.rates.charge(now, who, shares, octets);
+        }
+        let limiter = self.table.hot.at(who.0).map(Tcb::limiter);
+        if last && limiter != Some(Limiter::Sending) {
+            self.rates.leave(who.0);
+        }
+    }
+
+    /// A connection sends nothing more at present: it waits for a rate that is shared, or does without.
+    fn wait_for_rates(&mut self, now: Instant, who: (u32, u32), shares: &Shares) {
+        match self.table.hot.at(who.0).map(Tcb::limiter) {
+            Some(limiter) if limiter.is_shared() => self.rates.wait(now, who, shares, limiter),
+            _ => self.rates.leave(who.0),
+        }
     }
 
     /// The connection had its segment: it goes behind the others, or has nothing left to send.
@@ -195,7 +259,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if cut { u32::from(self.device.mtu) * CUT_PACKETS } else { room.largest_payload_octets }
     }
 
-    /// Cuts a super-segment into packets. What finds no room in the batch goes by the outbox.
+    /// Cuts a super-segment into packets; their octets. What finds no room in the batch goes by the outbox.
     fn put_cut(
         &mut self,
         now: Instant,
@@ -204,27 +268,32 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         flow: &FlowKey,
         whole: UsualOutgoing,
         frame: Frame,
-    ) {
+    ) -> u32 {
         let each = u32::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
         let UsualOutgoing { mut seq, mut octets, push, .. } = whole;
         let mut frame = Some(frame);
+        let mut put_octets = 0;
         while octets > 0 {
             // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
             let Some(frame) = frame.take().or_else(|| self.common.pool.take_control(HEADROOM))
             else {
-                return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
+                self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
+                break;
             };
-            let Some(tcb) = self.table.hot.at(hot) else { return };
+            let Some(tcb) = self.table.hot.at(hot) else { break };
             let part = octets.min(each);
             let (payload, push) = (tcb.sent(seq, part), push && part == octets);
             let gso_octets = None;
             let segment = UsualOutgoing { seq, octets: part, push, payload, gso_octets, ..whole };
             (seq, octets) = (seq + part, octets - part);
-            match self.pack_usual(flow, segment, frame) {
+            let packet = self.pack_usual(flow, segment, frame);
+            put_octets += octets_of(packet.as_ref());
+            match packet {
                 Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
                 packet => self.put_or_count(now, id, batch, packet),
             }
         }
+        put_octets
     }
 
     /// Sends a segment without payload.
@@ -349,6 +418,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload.len() as u64);
     }
+}
+
+/// Octets of the packets that a packet is cut into, from the IP header on.
+fn octets_of(packet: Option<&Packet>) -> u32 {
+    let Some(Packet { offload, octets }) = packet else { return 0 };
+    let header = usize::from(offload.header_octets);
+    let each = offload.gso.map_or(usize::MAX, |gso| usize::from(gso.segment_octets).max(1));
+    let more = octets.len().saturating_sub(header).div_ceil(each).max(1) - 1;
+    u32::try_from(octets.len() + more * header).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {

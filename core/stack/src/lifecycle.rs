@@ -144,6 +144,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
         self.leave_early(now, id, ended.reason == CloseReason::Reset);
+        self.leave_rates(id);
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let (flow, owner) = (anchor.flow, anchor.owner);
         if let Body::Hot(hot) = anchor.body
@@ -238,6 +239,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Removes a record and whatever refers to it, silently.
     pub(crate) fn discard(&mut self, id: ConnId) {
+        self.leave_rates(id);
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
         self.events.forget(id.slot);

@@ -45,8 +45,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Takes a group away. Its members are under its rate no more.
-    pub fn remove_rate_group(&mut self, group: RateGroupId) -> Result<(), RateError> {
-        self.rates.remove(group)
+    pub fn remove_rate_group(
+        &mut self,
+        now: Instant,
+        group: RateGroupId,
+    ) -> Result<(), RateError> {
+        self.rates.remove(now, group)
     }
 
     /// A group's figures.

@@ -98,9 +98,10 @@ impl Group {
     }
 
     /// What a member of this weight is promised at a time: its part of a round among those that wait
-    /// too, and no less than `least_octets` for the one of least weight.
-    pub(super) fn part(&self, weight: u16) -> u32 {
-        let (active, mine) = (self.active + u64::from(weight), u64::from(weight));
+    /// too, and no less than `least_octets` for the one of least weight. `counted`: it is one of them already.
+    pub(super) fn part(&self, weight: u16, counted: bool) -> u32 {
+        let mine = u64::from(weight);
+        let active = self.active + if counted { 0 } else { mine };
         let least_weight = if self.active == 0 { weight } else { self.least_weight.min(weight) };
         let round = self.rate.octets_per_second() / ROUNDS_PER_SECOND;
         let part = round.saturating_mul(mine) / active.max(1);
@@ -108,11 +109,15 @@ impl Group {
         u32::try_from(part.max(least)).unwrap_or(u32::MAX).min(1 << 30)
     }
 
-    /// Promises `octets` to a member; where they begin.
-    pub(super) fn promise(&mut self, now: Instant, weight: u16, octets: u32) -> u64 {
-        let position = self.next(now);
+    /// One more member waits.
+    pub(super) fn enter(&mut self, weight: u16) {
         self.least_weight = if self.active == 0 { weight } else { self.least_weight.min(weight) };
         self.active += u64::from(weight);
+    }
+
+    /// Promises `octets`; where they begin.
+    pub(super) fn promise(&mut self, now: Instant, octets: u32) -> u64 {
+        let position = self.next(now);
         self.promised = position.saturating_add(u64::from(octets));
         position
     }
@@ -122,14 +127,9 @@ impl Group {
         self.promised = self.next(now).saturating_add(u64::from(octets));
     }
 
-    /// A promise is over; what is left of it goes back, what was taken beyond it is taken.
+    /// A member waits no more; what is left of its promise goes back, what it took beyond it is taken.
     pub(super) fn settle(&mut self, weight: u16, left: i64) {
         self.active = self.active.saturating_sub(u64::from(weight));
-        self.give_back(left);
-    }
-
-    /// Octets promised and not wanted; negative: taken beyond what was promised.
-    pub(super) fn give_back(&mut self, left: i64) {
         self.promised = self.promised.saturating_add_signed(left.saturating_neg());
     }
 

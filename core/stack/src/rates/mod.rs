@@ -32,12 +32,24 @@ const GROUPS: usize = u16::MAX as usize;
 struct Ticket {
     /// It may send when the rate comes here.
     position: u64,
-    /// Octets. Negative without a ticket: sent beyond the last one, and to be taken off the next.
+    /// Octets. When they are used up it still counts as one who waits, until it asks for more or says
+    /// that it has nothing to send; what it sent beyond them is taken off the next ticket.
     left: i32,
     /// Zero: there is no ticket.
     weight: u16,
     /// The group.
     slot: u16,
+}
+
+impl Ticket {
+    /// Whether there is a ticket of this group.
+    fn is_of(&self, slot: u16) -> bool {
+        self.weight > 0 && self.slot == slot
+    }
+    /// Whether it lets anything out.
+    fn holds(&self, slot: u16) -> bool {
+        self.is_of(slot) && self.left > 0
+    }
 }
 
 /// The promises to one connection, and its record.
@@ -65,7 +77,7 @@ pub(crate) struct Rates {
     /// How many there are.
     groups: u32,
     /// Members from here on are still to be woken: a rate has changed.
-    changed: Option<usize>,
+    changed: Option<(usize, Instant)>,
 }
 
 /// Why there is no group.
@@ -94,6 +106,15 @@ impl Rates {
         Rates { places, members: Vec::new(), packet_octets, groups: 0, changed: None }
     }
 
+    /// The same, with a rate of the shard's, if it has one.
+    pub(crate) fn open(rate: &Rate, packet_octets: u32, now: Instant) -> Rates {
+        let mut rates = Rates::new(packet_octets);
+        if !rate.is_unlimited() {
+            rates.set_shard_rate(now, *rate);
+        }
+        rates
+    }
+
     /// Whether there is any rate to share.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -117,7 +138,7 @@ impl Rates {
                 self.groups += 1;
             }
         }
-        self.changed = Some(0);
+        self.changed = Some((0, now));
     }
 
     fn make_shard_place(&mut self) {
@@ -167,12 +188,12 @@ impl Rates {
     ) -> Result<(), RateError> {
         let group = self.place(id).and_then(|place| place.group.as_mut()).ok_or(RateError::Stale)?;
         group.set_rate(now, rate);
-        self.changed = Some(0);
+        self.changed = Some((0, now));
         Ok(())
     }
 
     /// Takes a group away: its members are under its rate no more.
-    pub(crate) fn remove(&mut self, id: RateGroupId) -> Result<(), RateError> {
+    pub(crate) fn remove(&mut self, now: Instant, id: RateGroupId) -> Result<(), RateError> {
         let place = self.place(id).ok_or(RateError::Stale)?;
         place.group.take().ok_or(RateError::Stale)?;
         place.generation = place.generation.wrapping_add(1);
@@ -180,10 +201,10 @@ impl Rates {
         for ticket in self.members.iter_mut().flat_map(|member| &mut member.tickets) {
             if ticket.slot == id.slot {
                 // Still to be woken, but to nobody's account.
-                *ticket = Ticket { position: 0, left: 0, ..*ticket };
+                *ticket = Ticket { slot: NOBODY.slot, left: 0, ..*ticket };
             }
         }
-        self.changed = Some(0);
+        self.changed = Some((0, now));
         Ok(())
     }
 
@@ -208,13 +229,14 @@ impl Rates {
             if group.rate().is_unlimited() {
                 continue;
             }
-            let holds = ticket.weight > 0 && ticket.slot == slot;
-            let (position, octets) = if holds {
-                (ticket.position, u32::try_from(ticket.left).unwrap_or(0))
+            let (position, octets) = if ticket.holds(slot) {
+                (ticket.position, ticket.left.unsigned_abs())
             } else if group.is_free(now) {
                 (0, u32::MAX)
             } else {
-                (group.next(now), group.part(weight))
+                let owed = owed(ticket, slot);
+                let part = group.part(weight, ticket.is_of(slot)).saturating_sub(owed);
+                (group.next(now).saturating_add(u64::from(owed)), part)
             };
             if position > group.position(now) {
                 let release = group.moment(position);
@@ -250,10 +272,10 @@ impl Rates {
             let Some((group, slot)) = group_of(places, id) else { continue };
             if !found && group.limiter == limiter {
                 found = true;
-                if ticket.weight == 0 {
+                if !ticket.holds(slot) {
                     issue(group, ticket, (slot, weight), now, most);
                 }
-            } else if ticket.weight > 0 {
+            } else if ticket.holds(slot) {
                 most = most.min(ticket.left);
             }
         }
@@ -276,7 +298,7 @@ impl Rates {
                 continue;
             }
             let held = members.get(hot as usize).and_then(|member| member.tickets.get(stage));
-            let holds = held.is_some_and(|ticket| ticket.weight > 0 && ticket.slot == slot);
+            let holds = held.is_some_and(|ticket| ticket.holds(slot));
             if !holds && group.is_free(now) {
                 group.take(now, octets);
                 continue;
@@ -288,10 +310,7 @@ impl Rates {
             }
             ticket.position = ticket.position.saturating_add(u64::from(octets));
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
-            if ticket.left <= 0 {
-                group.settle(ticket.weight, 0);
-                ticket.weight = 0;
-            } else {
+            if ticket.left > 0 {
                 most = most.min(ticket.left);
             }
         }
@@ -306,15 +325,16 @@ impl Rates {
         }
     }
 
-    /// Whether a change of rates is still to be told.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.changed.is_some()
+    /// Since when a change of rates is to be told.
+    #[inline]
+    pub(crate) fn changed_at(&self) -> Option<Instant> {
+        self.changed.map(|(_, since)| since)
     }
 
     /// The record of one more member that waits, and has to be asked again after a change of a rate;
     /// looks at `work` members at most.
     pub(crate) fn next_changed(&mut self, work: &mut u32) -> Option<u32> {
-        while let Some(at) = self.changed {
+        while let Some((at, since)) = self.changed {
             let Some(member) = self.members.get(at) else {
                 self.changed = None;
                 return None;
@@ -323,7 +343,7 @@ impl Rates {
                 return None;
             }
             *work -= 1;
-            self.changed = Some(at + 1);
+            self.changed = Some((at + 1, since));
             if member.tickets.iter().any(|ticket| ticket.weight > 0) {
                 return Some(member.index);
             }
@@ -375,17 +395,25 @@ fn issue(
     now: Instant,
     most: i32,
 ) {
-    let owed = if ticket.slot == slot { ticket.left.min(0) } else { 0 };
-    let part = i32::try_from(group.part(weight)).unwrap_or(i32::MAX).min(most);
-    // Less than a packet is owed, and a part is more; but to promise nothing would be to wait for ever.
-    let octets = part.saturating_add(owed).max(1);
-    let position = group.promise(now, weight, octets as u32);
-    *ticket = Ticket { position, left: octets, weight, slot };
+    let (owed, counted) = (owed(ticket, slot), ticket.is_of(slot));
+    let most = u32::try_from(most).unwrap_or(0);
+    let part = group.part(weight, counted).min(most).max(owed.saturating_add(1));
+    if !counted {
+        group.enter(weight);
+    }
+    let position = group.promise(now, part).saturating_add(u64::from(owed));
+    let left = i32::try_from(part - owed).unwrap_or(i32::MAX);
+    *ticket = Ticket { position, left, weight, slot };
+}
+
+/// What was sent beyond the last ticket: the first octets of the next one are those.
+fn owed(ticket: &Ticket, slot: u16) -> u32 {
+    if ticket.is_of(slot) { ticket.left.min(0).unsigned_abs() } else { 0 }
 }
 
 /// Takes a ticket back, if there is one, and what is owed.
 fn give_back(places: &mut [Place], ticket: &mut Ticket) {
-    if ticket.weight == 0 && ticket.left == 0 {
+    if ticket.weight == 0 {
         return;
     }
     if let Some(group) = places.get_mut(usize::from(ticket.slot)).and_then(|p| p.group.as_mut()) {
