@@ -19,9 +19,7 @@ use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{
-    Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing,
-};
+use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};

@@ -52,11 +52,11 @@ pub use env::Env;
 pub use halves::{Halves, RecvHalf, SendHalf, StateName};
 pub use info::{AccurateInfo, Info, Stopwatches};
 pub use mtu::PathMtu;
-pub use pace::{Ceiling, LATE_NANOS, LEAST_RELEASE_OCTETS, release_octets};
 pub use open::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
     HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
 };
+pub use pace::{Ceiling, LATE_NANOS, LEAST_RELEASE_OCTETS, release_octets};
 pub use predicted::{Given, UsualOutgoing, UsualSegment};
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};

@@ -41,6 +41,7 @@ pub mod memory;
 mod metrics;
 mod native;
 mod plan;
+mod rates;
 mod runtime;
 mod sockets;
 mod stack;
@@ -55,6 +56,7 @@ pub use local::{
 };
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
+pub use rates::RateGroup;
 pub use sockets::{
     Ended, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ReadBuffer, ReadHalf,
     ReuniteError, StreamCounters, TcpListener, TcpStream, WriteBuffer, WriteHalf,
@@ -64,7 +66,7 @@ pub use stack::Stack;
 pub use usertcp_base::observe::CloseReason;
 pub use usertcp_base::{
     ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate,
-    SharedKey, Span,
+    RateGroupId, SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Medium, Queue, QueueHandle, SteerRule};
@@ -74,9 +76,9 @@ pub use usertcp_device_linux::xdp::{self, XdpConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{
-    AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
+    AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, RateGroupInfo, Scope,
 };
 pub use usertcp_tcp::{
     AccurateInfo, EcnMode, EcnOption, Info, KeepAlive, Manner, OptionPath, RecoveryState, Settings,
-    StateName, UserTimeoutOption, WriteEnd,
+    Shares, StateName, UserTimeoutOption, WriteEnd,
 };

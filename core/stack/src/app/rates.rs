@@ -45,11 +45,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Takes a group away. Its members are under its rate no more.
-    pub fn remove_rate_group(
-        &mut self,
-        now: Instant,
-        group: RateGroupId,
-    ) -> Result<(), RateError> {
+    pub fn remove_rate_group(&mut self, now: Instant, group: RateGroupId) -> Result<(), RateError> {
         self.rates.remove(now, group)
     }
 
@@ -71,7 +67,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if group != RateGroupId::NONE && !self.rates.exists(group) {
             return Err(ConnError::Stale);
         }
-        self.leave_rates(id);
         self.set_option(now, id, |settings| {
             settings.shares.group = group;
             settings.shares.weight = weight.max(1);

@@ -33,7 +33,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         change: impl FnOnce(&mut Settings),
     ) -> Result<(), ConnError> {
         let mut settings = self.settings(id)?;
+        let shares = settings.shares;
         change(&mut settings);
+        if settings.shares != shares {
+            self.leave_rates(id);
+        }
         let shared = self.common.shelf.share(&settings);
         let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
         match &mut anchor.body {

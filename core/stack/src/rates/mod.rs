@@ -186,7 +186,8 @@ impl Rates {
         id: RateGroupId,
         rate: Rate,
     ) -> Result<(), RateError> {
-        let group = self.place(id).and_then(|place| place.group.as_mut()).ok_or(RateError::Stale)?;
+        let group =
+            self.place(id).and_then(|place| place.group.as_mut()).ok_or(RateError::Stale)?;
         group.set_rate(now, rate);
         self.changed = Some((0, now));
         Ok(())
@@ -212,11 +213,7 @@ impl Rates {
         let place = self.places.get(usize::from(id.slot)).filter(|_| id.slot > 0);
         let place = place.filter(|place| place.generation == id.generation);
         let group = place.and_then(|place| place.group.as_ref()).ok_or(RateError::Stale)?;
-        Ok(RateGroupInfo {
-            rate: group.rate(),
-            octets: group.octets,
-            waiting_weight: group.active,
-        })
+        Ok(RateGroupInfo { rate: group.rate(), octets: group.octets, waiting_weight: group.active })
     }
 
     /// What the rates of a connection say of its next release. Nothing is promised by that.

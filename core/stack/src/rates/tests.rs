@@ -16,7 +16,13 @@ struct Line {
 impl Line {
     fn new() -> Line {
         let rates = Rates::new(PACKET);
-        Line { rates, now: Instant::ZERO, members: Vec::new(), log: Vec::new(), limiters: Vec::new() }
+        Line {
+            rates,
+            now: Instant::ZERO,
+            members: Vec::new(),
+            log: Vec::new(),
+            limiters: Vec::new(),
+        }
     }
 
     fn join(&mut self, group: RateGroupId, weight: u16) {
@@ -28,7 +34,8 @@ impl Line {
     fn run(&mut self, span: Span) {
         let end = self.now + span;
         loop {
-            let due = self.members.iter().filter(|member| member.3 > 0).map(|member| member.1).min();
+            let due =
+                self.members.iter().filter(|member| member.3 > 0).map(|member| member.1).min();
             let Some(due) = due.filter(|due| *due < end) else { break };
             self.now = self.now.max(due);
             let mut asked = true;
@@ -113,7 +120,8 @@ fn a_groups_rate_is_met_by_one_and_by_many() {
             assert!(ahead <= most, "{kilobits} {members}: {ahead} ahead, {most}");
             // The first round is by who came first.
             line.run(span);
-            let later = line.sent().iter().zip(&sent).map(|(now, old)| now - old).collect::<Vec<_>>();
+            let later =
+                line.sent().iter().zip(&sent).map(|(now, old)| now - old).collect::<Vec<_>>();
             let fair = later.iter().sum::<u64>() / members;
             let worst = later.iter().map(|one| one.abs_diff(fair)).max().unwrap();
             assert!(worst * 100 <= fair * 3 + 100 * 3000, "{kilobits} {members}: {later:?}");
@@ -131,7 +139,8 @@ fn weights_share_a_rate() {
             line.run(Span::from_micros(8 * 1500 * 1000 * 1000 / kilobits));
             let first = line.sent();
             line.run(Span::from_micros(8 * 1500 * 1000 * 8000 / kilobits));
-            let sent: Vec<u64> = line.sent().iter().zip(first).map(|(now, old)| now - old).collect();
+            let sent: Vec<u64> =
+                line.sent().iter().zip(first).map(|(now, old)| now - old).collect();
             let total: u64 = sent.iter().sum();
             let all: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
             for (sent, weight) in sent.iter().zip(weights) {
@@ -212,7 +221,11 @@ fn the_lowest_of_several_rates_is_the_one_that_limits() {
         assert!(within(total, kilobits * 125 * 4, 10), "{whose:?}: {total}");
         // The wider ones are waited for now and then, when two come at once.
         let named = line.limiters.iter().filter(|limiter| **limiter == whose).count();
-        assert!(named * 10 >= line.limiters.len() * 7, "{whose:?}: {named} of {}", line.limiters.len());
+        assert!(
+            named * 10 >= line.limiters.len() * 7,
+            "{whose:?}: {named} of {}",
+            line.limiters.len()
+        );
     }
 }
 

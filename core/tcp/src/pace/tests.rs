@@ -149,12 +149,9 @@ fn another_limit_holds_at_once() {
         pacer.release_nanos = now.as_micros() * 1000 + limit.nanos_for(2000);
         pacer
     };
-    for (old, new, left_ms) in [
-        (slow, fast, 200),
-        (fast, slow, 2000),
-        (slow, slow, 2000),
-        (slow, Rate::UNLIMITED, 0),
-    ] {
+    for (old, new, left_ms) in
+        [(slow, fast, 200), (fast, slow, 2000), (slow, slow, 2000), (slow, Rate::UNLIMITED, 0)]
+    {
         let mut pacer = waiting(old);
         pacer.on_limit_changed(now, old, new, Whose::Stream);
         assert_eq!(pacer.release(), now + Span::from_millis(left_ms), "{old:?} to {new:?}");

@@ -283,7 +283,8 @@ pub fn judge(left: &[Left], octets_per_second: u64) -> Found {
     for (from, start) in before.iter().enumerate() {
         for (to, end) in before.iter().enumerate().skip(from + 500) {
             let span = left[to].at.since(left[from].at).as_micros() as i64;
-            let difference = (end - start).abs() / (octets_per_second as i64 * span / 100_000).max(1);
+            let difference =
+                (end - start).abs() / (octets_per_second as i64 * span / 100_000).max(1);
             found.off = found.off.max(difference);
             found.windows += 1;
         }
