@@ -23,6 +23,7 @@ use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, Us
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
+use usertcp_wire::usual::TCP_OCTETS;
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
 const HEADROOM: usize = 40 + 16;
@@ -89,7 +90,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.want_memory(now);
                 return false;
             };
-            spare = self.transmit_one(now, batch, frame);
+            spare = match self.rates.is_empty() {
+                true => self.transmit_one::<false>(now, batch, frame),
+                false => self.transmit_one_of_many(now, batch, frame),
+            };
         }
         true
     }
@@ -104,9 +108,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         debug_assert!(pushed.is_ok(), "asked only while there is room");
     }
 
+    /// As [`Shard::transmit_one`], apart from it so that it costs nothing where there is nothing to share.
+    #[inline(never)]
+    fn transmit_one_of_many(
+        &mut self,
+        now: Instant,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) -> Option<Frame> {
+        self.transmit_one::<true>(now, batch, frame)
+    }
+
     /// One segment of the connection whose turn it is. A connection that had one goes behind the
-    /// others. The frame comes back when it was not needed.
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
+    /// others. The frame comes back when it was not needed. `SHARED`: there are rates that connections share.
+    fn transmit_one<const SHARED: bool>(
+        &mut self,
+        now: Instant,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) -> Option<Frame> {
         let index = self.transmit.pop()?;
         let id = self.table.anchors.id_at(index)?;
         let anchor = self.table.anchors.get_mut(id)?;
@@ -114,24 +134,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = anchor.body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
-        let shares = self.shares_of(hot);
+        let shares = if SHARED { self.shares_of(hot) } else { None };
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
         let tcb = self.table.hot.at_mut(hot)?;
         let mut env = self.common.env(now, id);
         env.ceiling = ceiling;
         match tcb.poll_to_cut(&mut env, &to_cut) {
             Given::Segment(mut segment) => {
-                let counted = segment.octets > 0;
+                if let Some(shares) = &shares {
+                    let octets = self.usual_packet_octets(&flow, &segment);
+                    self.charge_rates(now, (hot, index), shares, octets, segment.last);
+                }
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.turn_over(now, id, segment.last);
-                    let last = segment.last;
-                    let octets = self.put_cut(now, (id, hot), batch, &flow, segment, frame);
-                    if let Some(shares) = &shares {
-                        self.charge_rates(now, (hot, index), shares, octets, last);
-                    }
+                    self.put_cut(now, (id, hot), batch, &flow, segment, frame);
                     return None;
                 }
-                let last = segment.last;
+                let tcb = self.table.hot.at(hot)?;
                 segment.payload = tcb.sent(segment.seq, segment.octets);
                 self.turn_over(now, id, segment.last);
                 let packet = match self.auth.is_idle() {
@@ -141,10 +160,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                         self.pack(&flow, &reply, payload, gso_octets, frame)
                     }
                 };
-                if let Some(shares) = &shares {
-                    let octets = if counted { octets_of(packet.as_ref()) } else { 0 };
-                    self.charge_rates(now, (hot, index), shares, octets, last);
-                }
                 self.put_or_count(now, id, batch, packet);
                 return None;
             }
@@ -185,12 +200,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The rates that a connection shares, where there are any to share.
-    #[inline]
     fn shares_of(&self, hot: u32) -> Option<Shares> {
-        if self.rates.is_empty() {
-            return None;
-        }
         self.table.hot.at(hot).map(|tcb| tcb.settings().shares)
+    }
+
+    /// Octets of the packets that a segment of the usual shape becomes; zero without data.
+    fn usual_packet_octets(&self, flow: &FlowKey, segment: &UsualOutgoing) -> u32 {
+        if segment.octets == 0 {
+            return 0;
+        }
+        let each = segment.gso_octets.map_or(segment.octets, u32::from).max(1);
+        let header = u32::from(self.ip.header_octets(flow) + self.auth_option_octets(flow));
+        segment.octets + segment.octets.div_ceil(each) * (header + TCP_OCTETS as u32)
     }
 
     /// Octets of packets with data left. The last for now: what was promised beyond them goes back.
@@ -257,7 +278,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if cut { u32::from(self.device.mtu) * CUT_PACKETS } else { room.largest_payload_octets }
     }
 
-    /// Cuts a super-segment into packets; their octets. What finds no room in the batch goes by the outbox.
+    /// Cuts a super-segment into packets. What finds no room in the batch goes by the outbox.
     fn put_cut(
         &mut self,
         now: Instant,
@@ -266,32 +287,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         flow: &FlowKey,
         whole: UsualOutgoing,
         frame: Frame,
-    ) -> u32 {
+    ) {
         let each = u32::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
         let UsualOutgoing { mut seq, mut octets, push, .. } = whole;
         let mut frame = Some(frame);
-        let mut put_octets = 0;
         while octets > 0 {
             // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
             let Some(frame) = frame.take().or_else(|| self.common.pool.take_control(HEADROOM))
             else {
-                self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
-                break;
+                return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
             };
-            let Some(tcb) = self.table.hot.at(hot) else { break };
+            let Some(tcb) = self.table.hot.at(hot) else { return };
             let part = octets.min(each);
             let (payload, push) = (tcb.sent(seq, part), push && part == octets);
             let gso_octets = None;
             let segment = UsualOutgoing { seq, octets: part, push, payload, gso_octets, ..whole };
             (seq, octets) = (seq + part, octets - part);
-            let packet = self.pack_usual(flow, segment, frame);
-            put_octets += octets_of(packet.as_ref());
-            match packet {
+            match self.pack_usual(flow, segment, frame) {
                 Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
                 packet => self.put_or_count(now, id, batch, packet),
             }
         }
-        put_octets
     }
 
     /// Sends a segment without payload.

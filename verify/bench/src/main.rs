@@ -10,6 +10,7 @@
 //! cargo run --release -p usertcp-bench -- instructions     of a request, a packet, a connection
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! cargo run --release -p usertcp-bench -- shards    what a second core adds
+//! cargo run --release -p usertcp-bench -- pacing    what limits cost and how well they are kept, by streams
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
 #![allow(clippy::float_arithmetic)]
@@ -22,6 +23,8 @@ mod machine;
 mod memory;
 mod micro;
 mod options;
+mod pacing;
+mod plot;
 mod run;
 mod shards;
 mod smoltcp_peer;
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
     let outcome = match options::read(std::env::args().skip(1)) {
         _ if std::env::args().nth(1).as_deref() == Some("shards") => {
             shards::run(std::env::args().skip(2))
+        }
+        _ if std::env::args().nth(1).as_deref() == Some("pacing") => {
+            pacing::run(std::env::args().skip(2))
         }
         Err(problem) => {
             eprintln!("error: {problem}\nhelp: `usertcp-bench help` lists the options");

@@ -47,6 +47,8 @@ instructions   of each request, packet and connection, by callgrind; needs valgr
 
 micro    nanoseconds of checksums, frames, headers
 
+pacing   the cost of limits from 100 to 100,000 streams, and how well they are kept; `pacing help`
+
 shards   the request rate of one shard and of several, in turn; `shards help` lists its options
 ";
 
