@@ -16,7 +16,7 @@ mod time;
 mod window;
 
 pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RateGroupId, RemoteAddr};
-pub use limits::Limits;
+pub use limits::{Limits, Parking};
 pub use observe::{CloseReason, Counters, DropReason, Event, Limiter, Observer, RetransmitCause};
 pub use random::{Prng, Purpose, Secrets, SharedKey};
 pub use rate::Rate;

@@ -2,13 +2,29 @@
 
 use crate::Span;
 
+/// When a connection that holds, owes and awaits nothing gives back its TCB and keeps a small record.
+/// Neither its peer nor its application can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Parking {
+    /// Never.
+    Never,
+    /// After a silence of one second or of four retransmission timeouts, whichever is longer.
+    #[default]
+    AtRest,
+    /// At once: for tests, and where memory is dearer than time.
+    AtOnce,
+}
+
 /// Bounds of one shard. No feature carries a number: numbers live here.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Anchors: connections in any state. A promise made at start: tables are sized by it.
     pub connections: u32,
-    /// TCBs: connections with work at one time.
+    /// TCBs: connections with work at one time. When there are no more, an idle one is parked early; if
+    /// none is idle, a segment for a parked connection is dropped as if it had been lost.
     pub hot_connections: u32,
+    /// When an idle connection gives back its TCB.
+    pub parking: Parking,
     /// Half-open connections per listener; beyond it, cookies (E-31, 4987-1).
     pub embryos_per_listener: u32,
     /// One remote address may hold 1/this of a listener's half-open records (AT-39).
@@ -85,6 +101,7 @@ impl Default for Limits {
         Limits {
             connections: 65_536,
             hot_connections: 65_536,
+            parking: Parking::AtRest,
             embryos_per_listener: 4096,
             embryo_source_share: 16,
             time_wait: 32_768,

@@ -160,7 +160,10 @@ pub struct Snapshot {
 pub struct Residue(pub [u8; 6]);
 
 /// Decides how much may be in flight and how fast it leaves. Told facts, asked for a budget.
-pub trait CongestionController: Sized {
+///
+/// It is a value: connections that are equal in everything but their numbers share one copy while they
+/// are parked.
+pub trait CongestionController: Clone + PartialEq + Sized {
     /// A controller for a new connection.
     fn start(path: &PathStart) -> Self;
     /// A data segment left.

@@ -13,7 +13,7 @@ use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId};
-use usertcp_tcp::{Effects, Handshake, Segment, Signal, SignalKind, SoftErrors, TimeWait};
+use usertcp_tcp::{Effects, Handshake, Parked, Segment, Signal, SignalKind, SoftErrors, TimeWait};
 
 /// The record.
 #[derive(Debug)]
@@ -34,8 +34,13 @@ pub(crate) enum Owner {
     Listener(ListenerId),
     /// The application is asked whether this listener should answer it.
     Gate(ListenerId),
-    /// The application.
-    Application,
+    /// The application, with the token it gave the connection.
+    Application(u32),
+}
+
+impl Owner {
+    /// The application, which has said nothing of the connection yet.
+    pub(crate) const APPLICATION: Owner = Owner::Application(0);
 }
 
 /// What a connection is at the moment.
@@ -51,6 +56,8 @@ pub(crate) enum Body<C> {
     Hot(u32),
     /// The same, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413).
     Early(Box<EarlyConnection>, u32),
+    /// A connection that holds, owes and awaits nothing.
+    Parked(Parked),
     /// TIME-WAIT until the moment given.
     TimeWait(TimeWait, Instant),
     /// Over; the application has not let go yet, and may read what its TCB still holds.
@@ -71,7 +78,7 @@ pub(crate) struct Opening<C> {
 
 /// Half-open, parked, TIME-WAIT: all of them this (BG-5, MSL-1).
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Anchor<()>>() <= 96);
+const _: () = assert!(size_of::<Anchor<()>>() <= 104);
 
 impl<C> Body<C> {
     /// The TCB of a connection that has one and is not over.

@@ -50,14 +50,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn handle_deadline(&mut self, now: Instant, id: ConnId) {
+    pub(crate) fn handle_deadline(&mut self, now: Instant, id: ConnId) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         match &mut anchor.body {
             Body::Hot(hot) => {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
                 self.apply(now, id, effects);
+                let _ = self.park_if_quiet(now, id);
             }
+            Body::Parked(_) => self.parked_deadline(now, id),
             Body::Early(..) => self.early_deadline(now, id),
             Body::Embryo(..) | Body::Opening(..) => self.handshake_deadline(now, id),
             Body::TimeWait(_, until) => {

@@ -268,7 +268,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         profile: &Profile<C>,
         segment: &mut Segment,
     ) {
-        if let Err(reason) = self.room_behind(listener) {
+        if let Err(reason) = self.room_behind(now, listener) {
             return self.common.drop_packet(None, now, reason);
         }
         // The body is replaced at once; until then it holds no TCB.
@@ -285,14 +285,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Whether a connection that completes now has a place: in the accept queue and among the hot.
-    pub(crate) fn room_behind(&self, listener: ListenerId) -> Result<(), DropReason> {
+    pub(crate) fn room_behind(
+        &mut self,
+        now: Instant,
+        listener: ListenerId,
+    ) -> Result<(), DropReason> {
         match self.listeners.get(listener) {
-            None => Err(DropReason::ListenRefused),
-            Some(listener) if listener.is_full() => Err(DropReason::BacklogFull),
-            Some(_) if self.table.hot.len() == self.table.hot.capacity() => {
-                Err(DropReason::ConnectionLimit)
-            }
-            Some(_) => Ok(()),
+            None => return Err(DropReason::ListenRefused),
+            Some(listener) if listener.is_full() => return Err(DropReason::BacklogFull),
+            Some(_) => {}
+        }
+        match self.make_room_for_tcb(now) {
+            true => Ok(()),
+            false => Err(DropReason::ConnectionLimit),
         }
     }
 
@@ -335,7 +340,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             // AT-42: without a place behind it the last acknowledgement is dropped, the record
             // stays, and the peer sends again.
-            HandshakeOutcome::Established(opening) => match self.room_behind(listener) {
+            HandshakeOutcome::Established(opening) => match self.room_behind(now, listener) {
                 Err(reason) => self.common.drop_packet(Some(id), now, reason),
                 Ok(()) => {
                     self.listeners.remove_embryo(listener, &flow.remote);

@@ -140,7 +140,7 @@ fn event(notice: Pending, conn: ConnId, owner: Owner) -> Option<ShardEvent> {
             Owner::Listener(listener) => ShardEvent::Accepted { listener, conn },
             Owner::Gate(listener) => ShardEvent::Asked { listener, conn },
             // Accepted before it was told: nothing is left to tell.
-            Owner::Application | Owner::Nobody => return None,
+            Owner::Application(_) | Owner::Nobody => return None,
         },
         Pending::CONNECTED => ShardEvent::Connected(conn),
         Pending::URGENT => ShardEvent::Urgent(conn),

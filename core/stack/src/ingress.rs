@@ -127,6 +127,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
                 self.apply(now, id, effects);
             }
+            Body::Parked(_) => match self.awake(now, id) {
+                Some(_) => self.deliver(now, id, flow, segment),
+                None => self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit),
+            },
             Body::Early(..) => self.deliver_early(now, id, flow, segment),
             Body::Embryo(..) => self.deliver_embryo(now, id, flow, segment),
             Body::Asked(..) => self.deliver_asked(now, id, segment),

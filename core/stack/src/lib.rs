@@ -30,6 +30,7 @@ mod link;
 pub mod listener;
 mod memory;
 pub mod net;
+mod park;
 pub mod plain;
 mod ports;
 mod rates;

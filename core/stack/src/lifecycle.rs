@@ -66,7 +66,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut tcb =
             Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
         tcb.adopt_unsent(last.written);
-        let Some(hot) = self.table.hot.insert(tcb) else {
+        let Some(hot) = self.table.insert_hot(id, tcb) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
         };
@@ -119,7 +119,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let links = anchor.links;
         let deadline = match &anchor.body {
             Body::Hot(hot) => {
-                let deadline = self.table.hot.at(*hot).and_then(|tcb| tcb.next_deadline(now));
+                let hot = *hot;
+                let own = self.table.hot.at(hot).and_then(|tcb| tcb.next_deadline(now));
+                let park = self.park_deadline(now, hot);
+                let deadline = own.map_or(park, |own| Some(park.map_or(own, |park| park.min(own))));
                 match deadline {
                     Some(deadline) if self.table.wakes_by(&links, deadline) => return,
                     deadline => deadline,
@@ -133,6 +136,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
             Body::Opening(opening) => Some(opening.handshake.deadline(now)),
             Body::TimeWait(_, until) => Some(*until),
+            Body::Parked(parked) => self.table.moulds.deadline(now, parked),
             Body::Ended(..) | Body::Asked(..) => None,
         };
         // What is past already comes back on the next tick: a mistake in a connection costs a
@@ -168,7 +172,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 None
             }
         };
-        if owner == Owner::Application {
+        if let Owner::Application(_) = owner {
             return self.end_held(now, id, &flow, ended.reason, time_wait);
         }
         self.leave_queue(owner);
@@ -298,7 +302,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters.resets_in = counters.resets_in.wrapping_add(1);
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
-            HandshakeOutcome::Established(_) if self.hot_is_full() => {
+            HandshakeOutcome::Established(_) if !self.make_room_for_tcb(now) => {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
@@ -312,10 +316,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
             }
         }
-    }
-
-    fn hot_is_full(&self) -> bool {
-        self.table.hot.len() == self.table.hot.capacity()
     }
 
     /// A challenge acknowledgement for a half-open record. These have no throttle of their own and
@@ -367,6 +367,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Some(effects) => effects,
                 None => return self.common.drop_packet(Some(id), now, unmatched),
             },
+            // Nothing of it is on its way: the network says nothing of it.
+            Body::Parked(_) => return,
             _ => return self.common.drop_packet(Some(id), now, unmatched),
         };
         if effects.ended.is_some() {

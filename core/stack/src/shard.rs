@@ -241,6 +241,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Usage {
             anchors: self.table.anchors.len(),
             tcbs: self.table.hot.len(),
+            parked: self.table.parked(),
+            moulds: self.table.moulds.len(),
             time_waits: self.table.time_waits(),
             timers,
             demux,
@@ -258,6 +260,10 @@ pub struct Usage {
     pub anchors: u32,
     /// TCBs.
     pub tcbs: u32,
+    /// Connections without one because they are idle.
+    pub parked: u32,
+    /// What those have in common, each kept once.
+    pub moulds: u32,
     /// Records in TIME-WAIT.
     pub time_waits: u32,
     /// Records in the timer wheel.

@@ -10,8 +10,10 @@ use crate::demux::Demux;
 use crate::slab::Slab;
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
-use usertcp_tcp::{Tcb, TimeWait};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{Moulds, ParkedDue, Tcb, TimeWait};
 
 /// Dead entries of the TIME-WAIT queue that are tolerated before it is swept.
 const SLACK: usize = 64;
@@ -20,6 +22,13 @@ const SLACK: usize = 64;
 pub(crate) struct Table<C> {
     pub anchors: Slab<Anchor<C>>,
     pub hot: Slab<Tcb<C>>,
+    /// Whose TCB is at an index, as it was told last.
+    owners: Vec<u32>,
+    /// Where the search for a quiet TCB goes on.
+    hand: u32,
+    /// What parked connections have in common.
+    pub moulds: Moulds<C>,
+    parked: u32,
     demux: Demux,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
@@ -37,11 +46,15 @@ pub(crate) enum Full {
     Taken,
 }
 
-impl<C> Table<C> {
+impl<C: CongestionController> Table<C> {
     pub(crate) fn new(secrets: &Secrets, limits: &Limits, now: Instant) -> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
+            owners: Vec::new(),
+            hand: 0,
+            moulds: Moulds::new(),
+            parked: 0,
             demux: Demux::new(secrets.clone(), limits.connections),
             wheel: Wheel::new(now),
             waiting: VecDeque::new(),
@@ -127,6 +140,10 @@ impl<C> Table<C> {
                 self.hot.discard(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
+            Body::Parked(parked) => {
+                self.moulds.release(&parked);
+                self.parked -= 1;
+            }
             _ => {}
         }
         Some(anchor)
@@ -172,6 +189,82 @@ impl<C> Table<C> {
             }
         }
         None
+    }
+
+    /// A TCB for connection `id`; `None` when there is no room.
+    pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
+        let hot = self.hot.insert(tcb)?;
+        let index = hot.slot as usize;
+        if index >= self.owners.len() {
+            self.owners.resize(index + 1, u32::MAX);
+        }
+        if let Some(owner) = self.owners.get_mut(index) {
+            *owner = id.slot;
+        }
+        Some(hot)
+    }
+
+    /// The flow of a record.
+    pub(crate) fn flow(&self, id: ConnId) -> Option<FlowKey> {
+        self.anchors.get(id).map(|anchor| anchor.flow)
+    }
+
+    /// Turns a quiet TCB into a record; false, and it stays: it does not fit.
+    pub(crate) fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
+        let Some(tcb) = self.hot.at_mut(hot) else { return false };
+        let Some(anchor) = self.anchors.get_mut(id) else { return false };
+        let Some(parked) = self.moulds.park(now, tcb) else { return false };
+        anchor.body = Body::Parked(parked);
+        self.hot.discard(hot);
+        self.parked += 1;
+        true
+    }
+
+    /// The TCB of a parked connection comes back: its index.
+    pub(crate) fn activate(&mut self, now: Instant, id: ConnId, offset: u32) -> Option<u32> {
+        let Body::Parked(parked) = self.anchors.get(id)?.body else { return None };
+        if self.hot.len() == self.hot.capacity() {
+            return None;
+        }
+        let tcb = self.moulds.activate(now, &parked, offset);
+        self.parked -= 1;
+        let hot = self.insert_hot(id, tcb)?;
+        self.anchors.get_mut(id)?.body = Body::Hot(hot.slot);
+        Some(hot.slot)
+    }
+
+    /// What the deadline of a parked connection brings.
+    pub(crate) fn parked_due(&mut self, now: Instant, id: ConnId, offset: u32) -> ParkedDue {
+        match self.anchors.get_mut(id).map(|anchor| &mut anchor.body) {
+            Some(Body::Parked(parked)) => self.moulds.handle_deadline(now, parked, offset),
+            _ => ParkedDue::NotYet,
+        }
+    }
+
+    /// Of the next `count` TCBs the one that can be parked and was active longest ago.
+    pub(crate) fn quietest_of(&mut self, now: Instant, count: u32) -> Option<(ConnId, u32)> {
+        let mut best: Option<(Instant, ConnId, u32)> = None;
+        for _ in 0..count.min(self.hot.committed()) {
+            let hot = self.hand;
+            self.hand = if hot + 1 >= self.hot.committed() { 0 } else { hot + 1 };
+            let Some(tcb) = self.hot.at(hot).filter(|tcb| tcb.is_parkable()) else { continue };
+            let Some(owner) = self.owners.get(hot as usize).copied() else { continue };
+            let Some(id) = self.anchors.id_at(owner) else { continue };
+            if !matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(at), .. }) if *at == hot)
+            {
+                continue;
+            }
+            let active = tcb.last_active(now);
+            if best.is_none_or(|(since, ..)| active < since) {
+                best = Some((active, id, hot));
+            }
+        }
+        best.map(|(_, id, hot)| (id, hot))
+    }
+
+    /// Parked connections.
+    pub(crate) fn parked(&self) -> u32 {
+        self.parked
     }
 
     /// TIME-WAIT records.

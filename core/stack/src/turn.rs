@@ -58,7 +58,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.steer(now);
         }
         let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
-        if received > 1 && self.table.hot.len() >= CROWD {
+        if received > 1 && self.table.anchors.len() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
             for packet in burst.iter_mut() {

@@ -40,25 +40,25 @@ enum Cwr {
 }
 
 /// What was agreed, and its state: on the heap, and only when something was.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct EcnState(Option<Box<Both>>);
 
 /// The state of either kind.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Both {
     /// Reductions of the window for marks of the peer's, saturating.
     reductions: u16,
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
     Classic(Classic),
     Accurate(Accurate),
 }
 
 /// Classic ECN.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Classic {
     /// Segments that arrived marked, saturating.
     marks: u16,
@@ -101,6 +101,10 @@ impl EcnState {
         }
     }
 
+    /// Its state is like nobody else's: accurate ECN counts from the initial numbers on.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.accurate_ref().is_some()
+    }
     /// ECN of either kind was agreed on.
     pub(crate) fn is_agreed(&self) -> bool {
         self.0.is_some()

@@ -34,6 +34,12 @@ impl Stopwatches {
             paced_by: Whose::default(),
         }
     }
+    /// Of a connection that was parked: what was before is the application's, "application" running.
+    pub fn resumed(established: Instant, now: Instant) -> Stopwatches {
+        let mut stopwatches = Stopwatches::new(established);
+        stopwatches.settle(now);
+        stopwatches
+    }
     /// Another limiter takes over; whether it is another.
     #[inline]
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {

@@ -28,6 +28,7 @@ mod keepalive;
 mod mtu;
 mod open;
 pub mod pace;
+mod park;
 mod predicted;
 mod rare;
 pub mod recovery;
@@ -57,6 +58,7 @@ pub use open::{
     HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
 };
 pub use pace::{Ceiling, LATE_NANOS, LEAST_RELEASE_OCTETS, release_octets};
+pub use park::{Moulds, Parked, ParkedArrival, ParkedDue};
 pub use predicted::{Given, UsualOutgoing, UsualSegment};
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};

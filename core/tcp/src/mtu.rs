@@ -27,7 +27,7 @@ const BASE_DOUBTED: (u8, u8) = (3, 5);
 const PATIENCE: u8 = 2;
 
 /// The sizes of segments both ways, and the search for a larger one while it goes on.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathMtu {
     /// Exists while the size is below what interface and peer allow, or a claim waits.
     search: Option<Box<Search>>,

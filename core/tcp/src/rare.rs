@@ -21,7 +21,7 @@ struct Parts {
 }
 
 /// The box.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Rare(Option<Box<Parts>>);
 
 impl Rare {

@@ -29,7 +29,7 @@ pub enum SignalKind {
 
 /// Soft errors are told ten times a second at most (IC-12): whoever can guess a sequence number in
 /// flight could otherwise keep the application busy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SoftErrors {
     last: Tick,
 }
@@ -41,6 +41,10 @@ impl SoftErrors {
     /// None was told yet.
     pub fn new(now: Instant) -> SoftErrors {
         SoftErrors { last: Tick(now.tick().0.wrapping_sub(GAP_TICKS + 1)) }
+    }
+    /// Whether one was told of late.
+    pub(crate) fn is_recent(&self, now: Instant) -> bool {
+        now.tick().distance_from(self.last).is_some_and(|ticks| ticks <= GAP_TICKS)
     }
     /// Whether the one that comes now is told.
     #[must_use]

@@ -83,7 +83,7 @@ pub struct Tcb<C> {
 }
 
 /// Segments that must be sent although there may be no data to carry them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Owed {
     /// A window or keep-alive probe.
     pub probe: bool,
@@ -101,7 +101,7 @@ impl Owed {
 }
 
 /// What the application was told to wait for, or did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Wants {
     /// A write found no room: tell when there is.
     pub write: bool,

@@ -34,6 +34,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         wait_for(self.give_up_deadline());
         wait_for(self.persist_deadline());
+        wait_for(self.rest_deadline(now));
         (earliest != Instant::FAR).then_some(earliest)
     }
 
@@ -48,7 +49,7 @@ impl<C: CongestionController> Tcb<C> {
         if self.keep_alive_waits() {
             return None;
         }
-        self.keep_alive.deadline(self.last_heard, &self.settings.keep_alive)
+        self.keep_alive.deadline(self.last_heard, self.snd.una, &self.settings)
     }
 
     /// R2: nothing got through for too long (MUST-20, MUST-21).
@@ -93,6 +94,9 @@ impl<C: CongestionController> Tcb<C> {
         }
         if let Some(reason) = self.on_keep_alive(env.now) {
             return self.abandon(env, reason);
+        }
+        if self.rest_deadline(env.now).is_some_and(|deadline| deadline <= env.now) {
+            self.rest(env.now);
         }
         self.settle(env, &mut effects);
         self.predict();
@@ -177,7 +181,7 @@ impl<C: CongestionController> Tcb<C> {
         if self.keep_alive_waits() {
             return None;
         }
-        match self.keep_alive.fire(now, self.last_heard, &self.settings.keep_alive) {
+        match self.keep_alive.fire(now, self.last_heard, self.snd.una, &self.settings) {
             KeepAliveDue::NotYet => None,
             KeepAliveDue::Probe => {
                 self.owed.probe = true;

@@ -14,7 +14,7 @@ use usertcp_base::Span;
 const MINUTES: u16 = 1 << 15;
 
 /// The state of one connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct UserTimeout {
     /// REMOTE_UTO: the raw field, never a value of zero.
     remote: Option<NonZeroU16>,

@@ -146,6 +146,8 @@ pub fn counts(counters: &Counters) -> Vec<Count> {
         icmp_errors_out: "ICMP errors sent",
         steered_out: "Packets handed to the shard they belong to",
         steered_in: "Packets that came by another shard's queue",
+        parked: "Idle connections that gave back their control block",
+        activated: "Idle connections that got it back",
         turns_cut: "Turns that stopped at a budget with work left",
     }
 }

@@ -126,7 +126,7 @@ fn job(words: &[String]) -> Result<Command, String> {
         &[false]
     };
     for &wrap in wraps {
-        job.modes.extend(families.iter().map(|&v6| Mode { v6, wrap, profile }));
+        job.modes.extend(families.iter().map(|&v6| Mode { v6, wrap, profile, ..Mode::default() }));
     }
     Ok(Command::Run(job))
 }
@@ -174,7 +174,7 @@ mod tests {
         let pairs = pairs.map(|(name, value)| (name.to_string(), value.to_string()));
         assert_eq!(job.extra.options, pairs);
         let Ok(Command::Run(job)) = words("--profile=linux --v6 x.pkt") else { panic!("a run") };
-        let mode = Mode { v6: true, wrap: false, profile: Profile::Linux };
+        let mode = Mode { v6: true, profile: Profile::Linux, ..Mode::default() };
         assert_eq!(job.modes, [mode]);
         assert!(matches!(
             words("ledger --check"),

@@ -4,7 +4,7 @@
 use crate::posix::profile::Defaults;
 use crate::script::{Script, Stop};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use usertcp_base::Instant;
+use usertcp_base::{Instant, Parking};
 
 /// The port that scripts listen at and connect to.
 pub const PORT: u16 = 8080;
@@ -20,6 +20,8 @@ pub struct Mode {
     pub wrap: bool,
     /// The profile, if the script names none.
     pub profile: Profile,
+    /// When idle connections are parked.
+    pub parking: Parking,
 }
 
 impl Mode {
@@ -33,7 +35,12 @@ impl Mode {
 impl core::fmt::Display for Mode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(if self.v6 { "v6" } else { "v4" })?;
-        f.write_str(if self.wrap { " wrapped" } else { "" })
+        f.write_str(if self.wrap { " wrapped" } else { "" })?;
+        match self.parking {
+            Parking::AtRest => Ok(()),
+            Parking::AtOnce => f.write_str(" parking at once"),
+            Parking::Never => f.write_str(" never parking"),
+        }
     }
 }
 
@@ -191,6 +198,7 @@ impl Setup {
         let prefix = if self.mode.v6 { 64 } else { 24 };
         let mut defaults = Defaults::new(vec![(self.local, prefix)], self.mtu);
         defaults.family_octets = self.mode.family_octets();
+        defaults.limits.parking = self.mode.parking;
         if self.profile == Profile::Linux {
             defaults.use_linux();
         }

@@ -27,6 +27,23 @@ pub fn run_text(text: &str, mode: Mode) -> Result<(), Stop> {
     run_with(text, mode, &Extra::default()).0
 }
 
+/// What the stack sent in a run, and when, microseconds from its beginning; and how the run ended.
+pub type Recording = Vec<(u64, Vec<u8>)>;
+
+/// The same, and all that the stack sent.
+pub fn run_wire(text: &str, mode: Mode) -> (Result<(), Stop>, Recording) {
+    let mut noted = Noted::default();
+    let result = run_noting(text, mode, &Extra::default(), &mut noted);
+    (result, noted.wire)
+}
+
+/// What a run leaves beside its result.
+#[derive(Debug, Default)]
+struct Noted {
+    notes: Vec<String>,
+    wire: Recording,
+}
+
 /// What the command line adds to a script.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
@@ -40,9 +57,9 @@ pub struct Extra {
 
 /// The same with options of the command line; the notes of the run come with the result.
 pub fn run_with(text: &str, mode: Mode, extra: &Extra) -> (Result<(), Stop>, Vec<String>) {
-    let mut notes = Vec::new();
-    let result = run_noting(text, mode, extra, &mut notes);
-    (result, notes)
+    let mut noted = Noted::default();
+    let result = run_noting(text, mode, extra, &mut noted);
+    (result, noted.notes)
 }
 
 /// The text with the words replaced that it and the command line define.
@@ -60,7 +77,7 @@ pub(crate) fn with_definitions(text: &str, mode: Mode, extra: &Extra) -> String 
     replace(&crate::cookies::named(text, mode), &definitions).into_owned()
 }
 
-fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) -> Result<(), Stop> {
+fn run_noting(text: &str, mode: Mode, extra: &Extra, noted: &mut Noted) -> Result<(), Stop> {
     let text = with_definitions(text, mode, extra);
     let mut script = parse(&text)?;
     script.options.splice(0..0, extra.options.iter().cloned());
@@ -72,7 +89,7 @@ fn run_noting(text: &str, mode: Mode, extra: &Extra, notes: &mut Vec<String>) ->
         let mut run = Run::new(setup.clone(), start, shift)?;
         run.verbose = extra.verbose;
         let (result, initial, said) = run.execute(&script);
-        *notes = said;
+        *noted = said;
         Ok((result, initial))
     };
     let (result, initial) = run(START, 0)?;
@@ -134,10 +151,15 @@ impl Run {
         })
     }
 
-    /// The result, our first initial sequence number if there was one, and the notes.
-    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>, Vec<String>) {
+    /// The result, our first initial sequence number if there was one, and what was noted.
+    fn execute(mut self, script: &Script) -> (Result<(), Stop>, Option<u32>, Noted) {
         let result = self.events(script);
-        (result, self.initial, self.notes)
+        let machine = &mut self.kernel.posix.machine;
+        let start = machine.start;
+        let wire = core::mem::take(&mut machine.wire);
+        let since = |(at, octets): (Instant, Vec<u8>)| (at.since(start).as_micros(), octets);
+        let wire = wire.into_iter().map(since).collect();
+        (result, self.initial, Noted { notes: self.notes, wire })
     }
 
     fn events(&mut self, script: &Script) -> Result<(), Stop> {

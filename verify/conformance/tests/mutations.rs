@@ -149,7 +149,7 @@ fn damaged_scripts_are_told_by_line_and_word() {
         for _ in 0..=damage.below(4) {
             damage.damage(&mut text, &other);
         }
-        let mode = Mode { v6: round % 2 == 1, wrap: round % 7 == 0, profile: Profile::Own };
+        let mode = Mode { v6: round % 2 == 1, wrap: round % 7 == 0, ..Mode::default() };
         let result = catch_unwind(AssertUnwindSafe(|| run_text(&text, mode)));
         match result {
             Err(_) => panic!("round {round} panics:\n{text}"),

@@ -2,12 +2,13 @@
 //! Owns: where scripts lie. Must not know: what is in them.
 
 use std::path::{Path, PathBuf};
+use usertcp_base::Parking;
 use usertcp_conformance::options::{Mode, Profile};
-use usertcp_conformance::run::run_text;
+use usertcp_conformance::run::{run_text, run_wire};
 use usertcp_conformance::script::Stop;
 
 const fn mode(v6: bool, wrap: bool) -> Mode {
-    Mode { v6, wrap, profile: Profile::Own }
+    Mode { v6, wrap, profile: Profile::Own, parking: Parking::AtRest }
 }
 
 const MODES: [Mode; 4] =
@@ -59,6 +60,37 @@ fn all_scripts_pass_in_every_mode() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Whoever is parked at every quiet moment sends what whoever never is sends: every octet, and when.
+#[test]
+fn parking_changes_no_script() {
+    let all: Vec<_> = groups().iter().flat_map(|group| files(group)).collect();
+    let (mut failures, mut segments) = (Vec::new(), 0);
+    for (name, text) in &all {
+        for mode in MODES {
+            let (ended, wire) = run_wire(text, Mode { parking: Parking::AtOnce, ..mode });
+            let (_, other) = run_wire(text, Mode { parking: Parking::Never, ..mode });
+            if let Err(stop) = ended {
+                failures.push(format!("{name} [{mode}]: {stop:?}"));
+            }
+            segments += wire.len();
+            let differs = wire.iter().zip(&other).find(|(one, other)| one != other);
+            if let Some(differs) = differs {
+                failures.push(format!("{name} [{mode}]: {differs:?}"));
+            } else if wire.len() != other.len() {
+                failures.push(format!("{name} [{mode}]: {} {}", wire.len(), other.len()));
+            }
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {}:\n{}",
+        failures.len(),
+        all.len() * 4,
+        failures.join("\n")
+    );
+    println!("{segments} segments of {} scripts in four modes", all.len());
 }
 
 /// The text after `// fails:` or `// unsupported:` in the first line.

@@ -58,6 +58,10 @@ pub struct Counters {
     pub icmp_errors_out: u64,
     /// Turns that stopped at a budget with work left.
     pub turns_cut: u64,
+    /// Connections that gave back their TCB.
+    pub parked: u64,
+    /// Connections that got it back.
+    pub activated: u64,
     /// Packets that arrived here and were handed to the shard they belong to.
     pub steered_out: u64,
     /// Packets other shards handed to this one.
@@ -95,6 +99,8 @@ impl Default for Counters {
             echo_replies: 0,
             icmp_errors_out: 0,
             turns_cut: 0,
+            parked: 0,
+            activated: 0,
             steered_out: 0,
             steered_in: 0,
             drops: [0; DropReason::COUNT],
@@ -133,7 +139,8 @@ impl Counters {
             segments_retransmitted timeouts tail_probes spurious_retransmissions resets_out
             resets_in challenge_acks cookies_out cookies_accepted fast_opens_in
             fast_open_cookies_invalid fast_opens_out fast_opens_failed passive_opens active_opens
-            closes octets_copied echo_replies icmp_errors_out turns_cut steered_out steered_in
+            closes octets_copied echo_replies icmp_errors_out turns_cut parked activated
+            steered_out steered_in
         }
     }
 }

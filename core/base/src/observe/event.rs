@@ -87,6 +87,10 @@ pub enum Event {
         /// By our own SYN, rather than the peer's.
         active: bool,
     },
+    /// A connection became idle and gave back its TCB.
+    Parked,
+    /// A parked connection got its TCB back.
+    Activated,
     /// A connection's record is gone, or shrank to TIME-WAIT.
     Closed(CloseReason),
     /// A segment left: first octet, payload octets.

@@ -10,13 +10,16 @@ use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{HandshakePhase, Then};
+use usertcp_tcp::{Effects, HandshakePhase, Then};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Closes our sending side: data that is queued, then FIN. The peer may go on sending.
     pub fn shutdown_write(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        self.held(id)?;
+        let _ = self.awake(now, id);
         let anchor = self.held(id)?;
         match &anchor.body {
+            Body::Parked(_) => Err(ConnError::Limit),
             Body::Hot(_) | Body::Early(..) => {
                 self.close_sending(now, id);
                 Ok(())
@@ -31,13 +34,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The application reads no more. With the sending side closed too, new data of the peer is
     /// answered by a reset (SHLD-3).
-    pub fn shutdown_read(&mut self, id: ConnId) -> Result<(), ConnError> {
-        if let Body::Hot(hot) = self.held(id)?.body
+    pub fn shutdown_read(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        self.held(id)?;
+        if let Some(hot) = self.awake(now, id)
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.shutdown_read();
         }
-        Ok(())
+        self.is_awake(id)
     }
 
     pub(crate) fn close_sending(&mut self, now: Instant, id: ConnId) {
@@ -49,14 +53,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Lets go of the connection. What was written is still delivered, then FIN; what was received
-    /// and not read makes it a reset (SHLD-3).
+    /// and not read makes it a reset (SHLD-3). An idle one for which there is no TCB is reset too: all
+    /// that was written has been delivered.
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        self.held(id)?;
+        let _ = self.awake(now, id);
         let anchor = self.held(id)?;
         match &anchor.body {
             Body::Hot(_) | Body::Early(..) => {
                 self.detach(id);
                 self.release(now, id);
             }
+            Body::Parked(_) => self.abort(now, id),
             Body::Opening(_) => self.close_opening(now, id, true),
             _ => self.discard(id),
         }
@@ -108,11 +116,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return;
         }
         if let Some(anchor) = self.table.anchors.get(id)
-            && let Some(hot) = anchor.body.hot()
-            && let Some(tcb) = self.table.hot.at_mut(hot)
+            && matches!(anchor.body, Body::Hot(_) | Body::Early(..) | Body::Parked(_))
         {
             let flow = anchor.flow;
-            let effects = tcb.abort(&mut self.common.env(now, id));
+            let effects = match &anchor.body {
+                Body::Parked(parked) => {
+                    let offset = self.timestamp_offset(now, &flow);
+                    let mut tcb = self.table.moulds.copy(now, parked, offset);
+                    tcb.abort(&mut self.common.env(now, id))
+                }
+                body => match body.hot().and_then(|hot| self.table.hot.at_mut(hot)) {
+                    Some(tcb) => tcb.abort(&mut self.common.env(now, id)),
+                    None => Effects::default(),
+                },
+            };
             if let Some(ended) = effects.ended
                 && let Then::Reset(reply) = ended.then
             {

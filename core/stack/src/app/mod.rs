@@ -32,6 +32,9 @@ pub enum ConnError {
     SendClosed,
     /// The connection is over.
     Ended(CloseReason),
+    /// It is idle, and what is asked of it needs a TCB, of which there are no more
+    /// ([`usertcp_base::Limits::hot_connections`]). Later it may succeed.
+    Limit,
 }
 
 /// What a read finds.

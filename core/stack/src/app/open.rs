@@ -77,7 +77,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchors = &self.table.anchors;
         let queue = self.listeners.get_mut(listener)?;
         let id = queue.accept(|id| waits_at(anchors, id, listener))?;
-        self.table.anchors.get_mut(id)?.owner = Owner::Application;
+        self.table.anchors.get_mut(id)?.owner = Owner::APPLICATION;
         Some(id)
     }
 
@@ -114,7 +114,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let body = Body::Opening(Box::new(opening));
         let (id, evicted) = self
             .table
-            .insert_fresh(&flow, Owner::Application, body)
+            .insert_fresh(&flow, Owner::APPLICATION, body)
             .map_err(|_| ConnectError::InUse)?;
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;

@@ -4,7 +4,7 @@
 //! Must not know: what a setting does.
 //! Implements: RFC 9293 §3.9.1.6, §3.10.6, §3.9.1.9 (MUST-48).
 
-use crate::anchor::Body;
+use crate::anchor::{Body, Owner};
 use crate::app::{ConnError, ConnInfo};
 use crate::shard::Shard;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,6 +19,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 self.table.hot.at(*hot).map(|tcb| *tcb.settings()).ok_or(ConnError::Stale)
             }
+            Body::Parked(parked) => Ok(*self.table.moulds.settings(parked)),
             Body::Opening(opening) => Ok(opening.profile.settings),
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             Body::Embryo(..) | Body::Asked(..) | Body::TimeWait(..) => Err(ConnError::Stale),
@@ -39,6 +40,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.leave_rates(id);
         }
         let shared = self.common.shelf.share(&settings);
+        let _ = self.awake(now, id);
+        self.is_awake(id)?;
         let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
         match &mut anchor.body {
             Body::Hot(hot) | Body::Early(_, hot) => {
@@ -67,6 +70,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 None => (StateName::Closed, None),
             },
+            Body::Parked(parked) => {
+                let figures = self.table.moulds.copy(now, parked, 0).info(now);
+                (figures.state, Some(figures))
+            }
             Body::Early(_, hot) => {
                 let state = StateName::SynReceived;
                 let tcb = self.table.hot.at(*hot);
@@ -82,6 +89,30 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let (local, remote) = self.endpoints(&anchor.flow);
         Ok(ConnInfo { local, remote, state, figures })
+    }
+
+    /// Keeps a number of the application's own with a connection it holds: one it opened or accepted,
+    /// until it closes the handle. It costs nothing beside the handle's own record, so an application
+    /// that finds its state by it needs no table of connections. False: the application holds no such
+    /// connection.
+    pub fn set_token(&mut self, id: ConnId, token: u32) -> bool {
+        let owner = self.table.anchors.get_mut(id).map(|anchor| &mut anchor.owner);
+        match owner {
+            Some(Owner::Application(kept)) => {
+                *kept = token;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The number the application gave a connection, zero before it gave one; `None`: it holds no such
+    /// connection.
+    pub fn token(&self, id: ConnId) -> Option<u32> {
+        match self.table.anchors.get(id)?.owner {
+            Owner::Application(token) => Some(token),
+            _ => None,
+        }
     }
 
     fn endpoints(&self, flow: &FlowKey) -> (SocketAddr, SocketAddr) {

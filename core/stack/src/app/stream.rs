@@ -28,7 +28,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &[u8],
         end: WriteEnd,
     ) -> Result<usize, ConnError> {
-        let Some(hot) = self.writable(id)? else { return Ok(0) };
+        let Some(hot) = self.awake_to_write(now, id)? else { return Ok(0) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
         let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
         if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
@@ -48,7 +48,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Appends frames the application filled, without a copy: all of them, or none and they come
     /// back.
     pub fn write_chain(&mut self, now: Instant, id: ConnId, octets: Chain) -> Result<(), Refused> {
-        let hot = match self.writable(id) {
+        let hot = match self.awake_to_write(now, id) {
             Ok(Some(hot)) => hot,
             Ok(None) => return Err(Refused { octets, error: None }),
             Err(error) => return Err(Refused { octets, error: Some(error) }),
@@ -67,16 +67,39 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Octets that a write would take now.
     pub fn send_room(&self, id: ConnId) -> Result<u32, ConnError> {
+        let (limits, pool) = (&self.common.limits, &self.common.pool);
+        if let Body::Parked(parked) = &self.held(id)?.body {
+            return Ok(self.table.moulds.look(parked).send_room(limits, pool));
+        }
         let hot = self.writable(id)?.and_then(|hot| self.table.hot.at(hot));
-        Ok(hot.map_or(0, |tcb| tcb.send_room(&self.common.limits, &self.common.pool)))
+        Ok(hot.map_or(0, |tcb| tcb.send_room(limits, pool)))
     }
 
     /// Whether a writer that waits should be woken: there is room for a good part of the buffer,
     /// and not too much of what was written is unsent.
     pub fn is_worth_writing(&self, id: ConnId) -> Result<bool, ConnError> {
-        let hot = self.writable(id)?.and_then(|hot| self.table.hot.at(hot));
         let (limits, pool) = (&self.common.limits, &self.common.pool);
+        if let Body::Parked(parked) = &self.held(id)?.body {
+            return Ok(self.table.moulds.look(parked).is_worth_writing(limits, pool));
+        }
+        let hot = self.writable(id)?.and_then(|hot| self.table.hot.at(hot));
         Ok(hot.is_some_and(|tcb| tcb.is_worth_writing(limits, pool)))
+    }
+
+    /// The same after an idle connection got its TCB back.
+    fn awake_to_write(&mut self, now: Instant, id: ConnId) -> Result<Option<u32>, ConnError> {
+        match &self.held(id)?.body {
+            Body::Parked(_) => {
+                let hot = self.awake(now, id);
+                if hot.is_none() {
+                    // Nobody but time will tell when there is room.
+                    self.starved.push(id.slot);
+                    self.want_memory(now);
+                }
+                Ok(hot)
+            }
+            _ => self.writable(id),
+        }
     }
 
     /// The TCB to write to; `None` while the connection is being opened.
@@ -173,13 +196,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Marks everything written so far as urgent (MUST-30). For old protocols that ask for it: a new
     /// application should not use urgent data (RFC 9293 §3.8.5, RFC 6093).
     pub fn mark_urgent(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        if let Some(hot) = self.held(id)?.body.hot()
+        self.held(id)?;
+        if let Some(hot) = self.awake(now, id)
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.mark_urgent_written();
             self.wake(now, id);
         }
-        Ok(())
+        self.is_awake(id)
     }
 
     /// Octets that can be read now, and how many of those to come are urgent (MUST-33).

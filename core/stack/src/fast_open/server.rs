@@ -103,7 +103,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             },
         };
         match accepted {
-            Some(new) if self.room_behind(listener).is_ok() && !self.common.pool.is_tight() => {
+            Some(new)
+                if self.room_behind(now, listener).is_ok() && !self.common.pool.is_tight() =>
+            {
                 SynAnswer::Accept(new)
             }
             _ => SynAnswer::WithCookie(fresh),
@@ -165,7 +167,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut tcb = Tcb::new(&mut env, &opening, &settings, &path, profile.controller);
         let wanted = syn.payload.len();
         let (taken, effects) = tcb.take_syn_data(&mut env, core::mem::take(&mut syn.payload));
-        let hot = if taken == wanted { self.table.hot.insert(tcb) } else { None };
+        let hot = if taken == wanted { self.table.insert_hot(id, tcb) } else { None };
         let Some(hot) = hot else {
             // As if the SYN had been lost: the next one is without data.
             self.common.drop_packet(Some(id), now, DropReason::ReceiveMemory);

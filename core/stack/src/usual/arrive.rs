@@ -59,12 +59,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
         let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
+        let parked = matches!(anchor.body, Body::Parked(_));
         let counters = &mut self.common.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
         counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
         let TcpHeader { seq, ack, window, push, value, echo, .. } = read.header;
         let ecn = read.ecn;
         let segment = UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments };
+        let hot = match parked {
+            true if payload.is_empty() && self.heard_while_parked(now, id, &segment) => return,
+            true => self.awake(now, id),
+            false => hot,
+        };
         if let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot))
             && let Some(effects) =
                 tcb.handle_usual(&mut self.common.env(now, id), &segment, &mut payload)

@@ -71,6 +71,35 @@ fn urgent_data_is_announced() {
     assert_eq!(pair.server.shard.readable_octets(server), Ok((1, 1)));
 }
 
+#[test]
+fn a_token_stays_with_its_connection_while_the_application_holds_it() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let client = pair.connect();
+    assert!(pair.client.shard.set_token(client, 7), "while it is being opened");
+    pair.settle();
+    let waits = pair.server.events.iter().find_map(|event| match event {
+        ShardEvent::Accepted { conn, .. } => Some(*conn),
+        _ => None,
+    });
+    let waits = waits.expect("a connection waits");
+    assert!(!pair.server.shard.set_token(waits, 1), "nobody has accepted it");
+    assert_eq!(pair.server.shard.token(waits), None);
+    let server = pair.server.shard.accept(listener).unwrap();
+    assert_eq!(pair.server.shard.token(server), Some(0));
+    assert!(pair.server.shard.set_token(server, u32::MAX));
+    assert_eq!(pair.send(client, server, b"hello"), b"hello");
+    assert_eq!(pair.client.shard.token(client), Some(7));
+    pair.client.shard.abort(pair.now, client);
+    pair.settle();
+    assert_eq!(pair.client.shard.token(client), None);
+    assert!(!pair.client.shard.set_token(client, 8));
+    // Over, but still held.
+    assert_eq!(pair.server.shard.token(server), Some(u32::MAX));
+    pair.server.shard.close(pair.now, server).unwrap();
+    assert_eq!(pair.server.shard.token(server), None);
+}
+
 /// MUST-42.
 #[test]
 fn listening_is_possible_beside_an_active_open() {

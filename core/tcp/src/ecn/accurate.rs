@@ -27,7 +27,7 @@ const MOST_UNTOLD: u32 = 1 << 22;
 const LEAST_LOST: u16 = 3;
 
 /// Whether segments with our option get through (§3.2.3.2.2). Counters saturate.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct PathTest {
     /// Bare acknowledgements with the option, and how often what they acknowledged came again.
     acknowledgements: u16,
@@ -100,7 +100,7 @@ pub(crate) struct Packet {
 }
 
 /// Everything of accurate ECN.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Accurate {
     pub feedback: Feedback,
     /// The flags of the segment that completed the handshake are digested, and it comes next.

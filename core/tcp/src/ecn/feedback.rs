@@ -114,7 +114,7 @@ fn with_option(least: u32, safe: u32, octets: u32, mss: u32) -> u32 {
 }
 
 /// The sender's half of accurate ECN.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Feedback {
     /// s.cep.
     cep: u32,
@@ -144,7 +144,7 @@ pub(crate) struct Feedback {
 }
 
 /// Whether everything is marked from the start on.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Mad {
     /// Rounds in which everything was.
     rounds: u8,

@@ -29,14 +29,14 @@ fn segments(header_octets: u8) -> impl Iterator<Item = u16> {
 
 /// A "packet too big" that waits for proof: the quoted octet not being acknowledged until a
 /// retransmission timeout.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Claim {
     pub(super) segment_octets: u16,
     pub(super) seq: Seq,
 }
 
 /// The probe outstanding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Probe {
     pub(super) segment_octets: u16,
     pub(super) from: Seq,
@@ -44,7 +44,7 @@ pub(super) struct Probe {
 }
 
 /// A search, going on or at rest.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Search {
     /// No probe before.
     pub(super) not_before: Instant,

@@ -10,7 +10,7 @@ use usertcp_base::{Instant, Rate, Span, Stamp};
 use usertcp_cc::RateSample;
 
 /// The connection's delivery so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Delivery {
     total: u64,
     /// When something was delivered last.
@@ -40,6 +40,29 @@ impl Delivery {
     }
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+    /// Nothing is in flight: the moments are those of the next flight, and counts that lie behind
+    /// are as good as the count itself.
+    pub(super) fn forget_times(&mut self) {
+        self.at = Stamp(0);
+        self.first_sent = Stamp(0);
+        if !after(self.round_end, self.low()) {
+            self.round_end = self.low();
+        }
+        if !after(self.limited_until, self.low()) {
+            self.limited_until = self.low();
+        }
+    }
+    /// What the last rounds had in flight says nothing of the next one.
+    pub(super) fn rest(&mut self) {
+        self.peak = 0;
+        self.last_peak = 0;
+    }
+    /// Counts from another origin: `octets` more (modulo 2^64).
+    pub(super) fn shift(&mut self, octets: u64) {
+        self.total = self.total.wrapping_add(octets);
+        self.round_end = self.round_end.wrapping_add(octets as u32);
+        self.limited_until = self.limited_until.wrapping_add(octets as u32);
     }
     fn low(&self) -> u32 {
         self.total as u32

@@ -11,7 +11,7 @@ pub(super) const DUPLICATES: u8 = 3;
 const LIMITED_TRANSMIT: u32 = 2;
 
 /// The count.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct NewReno {
     duplicates: u8,
     /// Octets believed delivered above SND.UNA.

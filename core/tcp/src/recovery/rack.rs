@@ -20,7 +20,7 @@ const PERSISTENCE: u8 = 16;
 const SCAN_LIMIT: u32 = 512;
 
 /// RACK's variables.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Rack {
     /// Send time and end of the newest transmission delivered, in this flight when `known`.
     sent_at: Stamp,
@@ -129,6 +129,34 @@ impl Rack {
     pub(super) fn end_dsack_round(&mut self, una: Seq) {
         if self.in_dsack_round && una.at_or_after(self.dsack_round) {
             self.in_dsack_round = false;
+        }
+    }
+    /// Nothing is in flight: what is known of the last flight, in one form.
+    pub(super) fn forget_flight(&mut self, una: Seq) {
+        self.known = false;
+        self.sent_at = Stamp(0);
+        self.end = una;
+        self.scanned = una;
+        if !self.fack.after(una) {
+            self.fack = una;
+        }
+        self.end_dsack_round(una);
+        if !self.in_dsack_round {
+            self.dsack_round = una;
+        }
+    }
+    /// The round trip of the transmission delivered last, in microseconds; zero before any.
+    pub(super) fn rtt_micros(&self) -> u32 {
+        self.rtt
+    }
+    /// Sets it.
+    pub(super) fn set_rtt_micros(&mut self, micros: u32) {
+        self.rtt = micros;
+    }
+    /// The numbers of a connection whose SND.UNA is `by` larger.
+    pub(super) fn shift(&mut self, by: u32) {
+        for seq in [&mut self.end, &mut self.fack, &mut self.scanned, &mut self.dsack_round] {
+            *seq += by;
         }
     }
     /// Nothing is outstanding: the next flight is compared with itself only, for a 32-bit send time
@@ -247,7 +275,7 @@ impl Scan {
     }
 }
 
-fn micros(span: Span) -> u32 {
+pub(super) fn micros(span: Span) -> u32 {
     span.as_micros().clamp(1, u64::from(u32::MAX)) as u32
 }
 

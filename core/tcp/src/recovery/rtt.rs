@@ -19,7 +19,7 @@ const INITIAL_RTO_MICROS: u32 = 1_000_000;
 const LOST_SYN_RTO_MICROS: u32 = 3_000_000;
 
 /// What is known of the round trip. Zero stands for "no sample yet".
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct RttEstimator {
     srtt: u32,
     rttvar: u32,
@@ -47,6 +47,38 @@ impl RttEstimator {
         let variance = ((self.rttvar >> FRACTION).saturating_mul(4)).max(bounds.ack_delay);
         let timeout = (self.srtt >> FRACTION).saturating_add(variance);
         timeout.clamp(bounds.rto_min, bounds.rto_max.max(bounds.rto_min))
+    }
+    /// Whether the timeout is what the estimate gives.
+    pub(super) fn is_estimated(&self, bounds: &Bounds) -> bool {
+        self.srtt != 0 && self.rto == self.estimated_rto(bounds)
+    }
+    /// SRTT, RTTVAR (both in 1/16 µs), the least round trip (µs) and when it was seen; they, and a
+    /// timeout that follows from them, become zero. In a record they are one's own.
+    pub(super) fn take_times(&mut self, bounds: &Bounds) -> RttTimes {
+        if self.is_estimated(bounds) {
+            self.rto = 0;
+        }
+        let times = RttTimes {
+            srtt: self.srtt,
+            rttvar: self.rttvar,
+            min_rtt: self.min_rtt,
+            min_rtt_at: self.min_rtt_at,
+        };
+        self.srtt = 0;
+        self.rttvar = 0;
+        self.min_rtt = 0;
+        self.min_rtt_at = Tick(0);
+        times
+    }
+    /// Sets them.
+    pub(super) fn set_times(&mut self, times: &RttTimes, bounds: &Bounds) {
+        self.srtt = times.srtt;
+        self.rttvar = times.rttvar;
+        self.min_rtt = times.min_rtt;
+        self.min_rtt_at = times.min_rtt_at;
+        if self.rto == 0 {
+            self.rto = self.estimated_rto(bounds);
+        }
     }
     /// The SYN was lost: keep the timeout at 3 s until the next sample (6298-10).
     pub(super) fn distrust_start(&mut self) {
@@ -98,8 +130,26 @@ impl RttEstimator {
     }
 }
 
+/// What every connection measures for itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RttTimes {
+    /// In 1/16 µs; zero: no sample yet.
+    pub srtt: u32,
+    /// In 1/16 µs.
+    pub rttvar: u32,
+    /// In µs.
+    pub min_rtt: u32,
+    /// When it was seen.
+    pub min_rtt_at: Tick,
+}
+
+impl RttTimes {
+    /// Ticks after which a least round trip is forgotten.
+    pub const MINIMUM_AGE_TICKS: u32 = MINIMUM_AGE_TICKS;
+}
+
 /// The settings in the form they are kept: microseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Bounds {
     pub(super) rto_min: u32,
     pub(super) rto_max: u32,

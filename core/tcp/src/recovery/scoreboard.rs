@@ -81,6 +81,19 @@ impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
     }
+    /// The same with nothing outstanding.
+    pub(super) fn of_quiet(&self) -> Scoreboard {
+        Scoreboard::new(self.una)
+    }
+    /// The numbers of a connection whose SND.UNA is `by` larger; nothing is outstanding.
+    pub(super) fn shift(&mut self, by: u32) {
+        self.una += by;
+        self.nxt += by;
+    }
+    /// Whether two boards with nothing outstanding are equal.
+    pub(super) fn is_same_quiet(&self, other: &Scoreboard) -> bool {
+        self.una == other.una && self.nxt == other.nxt
+    }
     pub(super) fn una(&self) -> Seq {
         self.una
     }

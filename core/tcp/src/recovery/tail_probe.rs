@@ -14,7 +14,7 @@ const UNKNOWN_RTT: Span = Span::from_secs(1);
 const LEAST_WAIT: Span = Span::from_millis(10);
 
 /// The probe's variables.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TailProbe {
     /// SND.NXT when the probe left (TLP.end_seq), while one is in flight.
     end: Seq,
@@ -61,6 +61,14 @@ pub(super) struct Seen {
 impl TailProbe {
     pub(super) fn new(una: Seq, enabled: bool) -> TailProbe {
         TailProbe { end: una, flight: Flight::None, enabled, fresh_rtt: true, rescued: false }
+    }
+    /// No probe is in flight: where the last one ended means nothing.
+    pub(super) fn forget_end(&mut self, una: Seq) {
+        self.end = una;
+    }
+    /// The numbers of a connection whose SND.UNA is `by` larger.
+    pub(super) fn shift(&mut self, by: u32) {
+        self.end += by;
     }
     /// At most one in flight, and only with a sample since the last one (8985-10).
     pub(super) fn may_probe(&self) -> bool {

@@ -22,7 +22,7 @@ pub(super) enum SendTimer {
 }
 
 /// The timer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Timer {
     kind: SendTimer,
     /// Doublings of the timeout; ends only with a valid sample (6298-11).
@@ -52,6 +52,11 @@ impl Timer {
             at: now,
             started: now,
         }
+    }
+    /// It does not run: when it last did means nothing.
+    pub(super) fn forget_times(&mut self) {
+        self.at = Instant::ZERO;
+        self.started = Instant::ZERO;
     }
     pub(super) fn kind(&self) -> SendTimer {
         self.kind

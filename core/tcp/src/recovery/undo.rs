@@ -9,7 +9,7 @@ use super::tally::Tally;
 use usertcp_base::{Instant, Seq, Span, Stamp};
 
 /// Evidence about the last congestion event.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Undo {
     /// SND.UNA when it happened.
     marker: Seq,
@@ -39,6 +39,10 @@ impl Undo {
     pub(super) fn close(&mut self) {
         self.open = false;
         self.frto = Frto::Off;
+    }
+    /// The numbers of a connection whose SND.UNA is `by` larger.
+    pub(super) fn shift(&mut self, by: u32) {
+        self.marker += by;
     }
     pub(super) fn is_open(&self) -> bool {
         self.open

@@ -109,12 +109,35 @@ pub struct AckPolicy {
     waiting: bool,
     /// The application answers within the delay: the acknowledgement can ride on its data.
     interactive: bool,
+    /// A long silence has passed, and no data in either direction since.
+    rested: bool,
 }
 
 impl AckPolicy {
     /// A fresh connection: its first segments are acknowledged at once.
     pub fn new() -> AckPolicy {
         AckPolicy::default()
+    }
+
+    /// After a long silence: as at the start, but that the application answers and how large full
+    /// segments are stays known.
+    pub(crate) fn rest(&mut self) {
+        *self = AckPolicy {
+            full: self.full,
+            interactive: self.interactive,
+            rested: true,
+            ..AckPolicy::default()
+        };
+    }
+
+    /// Whether a long silence has passed, and no data in either direction since.
+    pub(crate) const fn is_rested(&self) -> bool {
+        self.rested
+    }
+
+    /// Nothing waits: what it waited for means nothing.
+    pub(crate) fn forget_deadline(&mut self) {
+        self.deadline = Tick(0);
     }
 
     /// Takes note of an arriving segment.
@@ -124,6 +147,7 @@ impl AckPolicy {
         arrival: &Arrival,
         context: &AckContext<'_>,
     ) -> AckNeed {
+        self.rested = false;
         self.learn(now, context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;
@@ -199,6 +223,7 @@ impl AckPolicy {
             self.interactive = true;
             self.quick = 0;
         }
+        self.rested &= !with_data;
         if self.pending > 0 {
             self.quick = self.quick.saturating_sub(1);
         }

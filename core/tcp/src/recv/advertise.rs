@@ -46,6 +46,26 @@ impl Advertise {
         Advertise { edge: nxt + first_scale.octets(field), cost: PAR as u16, scale }
     }
 
+    /// The numbers of a connection whose RCV.NXT is `by` larger.
+    pub(crate) fn shift(&mut self, by: u32) {
+        self.edge += by;
+    }
+
+    /// Sets the right edge: of a connection that was parked.
+    pub(crate) fn set_edge(&mut self, edge: Seq) {
+        self.edge = edge;
+    }
+
+    /// After a long silence what payload costs is known roughly enough: one octet, two or four.
+    pub(crate) fn rest(&mut self) {
+        self.cost = self.cost.next_power_of_two();
+    }
+
+    /// For the hash of a mould.
+    pub(crate) fn fold(&self) -> u64 {
+        u64::from(self.edge.0) << 16 | u64::from(self.cost)
+    }
+
     /// The largest right edge ever offered.
     pub const fn edge(&self) -> Seq {
         self.edge

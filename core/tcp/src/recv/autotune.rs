@@ -68,6 +68,34 @@ impl Autotune {
         }
     }
 
+    /// After a long silence: what one round showed is forgotten, the buffer stays.
+    pub(crate) fn rest(&mut self) {
+        *self = Autotune {
+            rtt: 0,
+            window_end: Seq(0),
+            window_since: Stamp(0),
+            round_since: Stamp(0),
+            copied: 0,
+            space: self.space.checked_next_power_of_two().unwrap_or(self.space),
+            measuring: false,
+            ..*self
+        };
+    }
+
+    /// The numbers of a connection whose RCV.NXT is `by` larger.
+    pub(crate) fn shift(&mut self, by: u32) {
+        if self.measuring {
+            self.window_end += by;
+        } else {
+            self.window_end = Seq(0);
+        }
+    }
+
+    /// For the hash of a mould.
+    pub(crate) fn fold(&self) -> u64 {
+        u64::from(self.buffer) << 32 | u64::from(self.space ^ self.copied ^ self.rtt)
+    }
+
     /// The buffer in octets.
     pub const fn buffer(&self) -> u32 {
         self.buffer

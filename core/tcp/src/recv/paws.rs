@@ -48,6 +48,28 @@ impl Timestamps {
         Timestamps { recent, recent_second, last_ack_sent, negotiated: true }
     }
 
+    /// The numbers of a connection whose RCV.NXT is `by` larger.
+    pub(crate) fn shift(&mut self, by: u32) {
+        if self.negotiated {
+            self.last_ack_sent += by;
+        }
+    }
+
+    /// TS.Recent and the second it was confirmed in; both become zero.
+    pub(crate) fn take_recent(&mut self) -> (u32, u32) {
+        (core::mem::take(&mut self.recent), core::mem::take(&mut self.recent_second))
+    }
+
+    /// Sets them.
+    pub(crate) fn set_recent(&mut self, recent: u32, second: u32) {
+        (self.recent, self.recent_second) = (recent, second);
+    }
+
+    /// The second TS.Recent was confirmed in.
+    pub(crate) const fn recent_second(&self) -> u32 {
+        self.recent_second
+    }
+
     /// Whether the option is in use.
     pub const fn is_on(&self) -> bool {
         self.negotiated

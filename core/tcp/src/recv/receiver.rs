@@ -117,6 +117,10 @@ impl Receiver {
             && self.sack.is_none()
             && !self.urgent.is_active()
     }
+    /// Whether nothing is held, owed or announced: all there is to know is RCV.NXT.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.is_plain()
+    }
     /// Whether an acknowledgement has no blocks to tell of.
     pub(crate) fn has_no_report(&self) -> bool {
         self.held.is_empty() && self.sack.is_none()

@@ -15,7 +15,7 @@ pub use write::{HEADROOM_OCTETS, WriteEnd};
 use usertcp_base::Seq;
 
 /// The send sequence space (RFC 9293 §3.3.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Snd {
     /// Oldest unacknowledged sequence number.
     pub una: Seq,

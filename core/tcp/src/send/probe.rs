@@ -21,7 +21,7 @@ pub enum Persisting {
 
 /// The persist timer: runs only while the peer's window (or a held partial segment) is what keeps
 /// data from leaving, and nothing else would wake the connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Persist {
     deadline: Instant,
     /// Since when the window is closed, in whole seconds, rounded up: the limit it is compared with

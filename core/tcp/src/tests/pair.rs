@@ -5,6 +5,7 @@ use super::bench::PATH;
 use crate::predicted::Prediction;
 use crate::*;
 use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -87,6 +88,8 @@ fn act() -> impl Strategy<Value = Act> {
 
 struct End {
     tcb: Option<Tcb<AnyController>>,
+    /// What is there instead while it is parked.
+    parked: Option<Parked>,
     ended: Option<CloseReason>,
     written: u64,
     read: u64,
@@ -101,6 +104,15 @@ struct Flight {
     segment: Outgoing,
 }
 
+/// What becomes of a connection that is quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Parking {
+    Never,
+    AtOnce,
+    /// Nothing, but its times are rounded as if it were parked.
+    Rounds,
+}
+
 struct Pair {
     now: Instant,
     ends: [End; 2],
@@ -113,6 +125,11 @@ struct Pair {
     weather: Weather,
     super_segments: bool,
     log: Log,
+    /// What becomes of whoever is quiet.
+    parking: Parking,
+    moulds: Moulds<AnyController>,
+    /// Times somebody was parked, and answered without its TCB.
+    parked: (u32, u32),
 }
 
 /// What happened, one line each, while somebody wants to know.
@@ -179,6 +196,7 @@ impl Pair {
             now,
             ends: [0, 1].map(|_| End {
                 tcb: None,
+                parked: None,
                 ended: None,
                 written: 0,
                 read: 0,
@@ -194,6 +212,9 @@ impl Pair {
             weather,
             super_segments: options & 16 != 0,
             log: Log::default(),
+            parking: Parking::Never,
+            moulds: Moulds::new(),
+            parked: (0, 0),
         };
         pair.ends[0].tcb = Some(pair.born(&first, &settings));
         let effects = pair.call(0, |tcb, env| match steps {
@@ -232,6 +253,7 @@ impl Pair {
         who: usize,
         f: impl FnOnce(&mut Tcb<AnyController>, &mut Env<'_, Log>) -> R,
     ) -> R {
+        self.wake(who);
         let mut env = Env {
             now: self.now,
             id: ConnId { slot: 0, generation: 0 },
@@ -284,6 +306,63 @@ impl Pair {
         let tcb = self.ends[who].tcb.as_ref().expect("alive");
         let waits = tcb.unsent_octets() > 0;
         assert!(!waits || tcb.next_deadline(self.now).is_some(), "waits for nothing");
+        match self.parking {
+            Parking::Never => {}
+            Parking::AtOnce => self.park(who),
+            Parking::Rounds => {
+                let tcb = self.ends[who].tcb.as_mut().expect("alive");
+                if tcb.is_quiet() {
+                    self.moulds.round(self.now, tcb);
+                }
+            }
+        }
+    }
+
+    fn park(&mut self, who: usize) {
+        let end = &mut self.ends[who];
+        let tcb = end.tcb.as_mut().expect("alive");
+        if let Some(parked) = self.moulds.park(self.now, tcb) {
+            (end.tcb, end.parked) = (None, Some(parked));
+            self.parked.0 += 1;
+        }
+    }
+
+    fn wake(&mut self, who: usize) {
+        let end = &mut self.ends[who];
+        if let Some(parked) = end.parked.take() {
+            end.tcb = Some(self.moulds.activate(self.now, &parked, OFFSETS[who]));
+        }
+    }
+
+    /// A parked connection that needs no TCB for a segment.
+    fn hears(&mut self, who: usize, segment: &Segment) -> bool {
+        let Some(parked) = &mut self.ends[who].parked else { return false };
+        let Some(usual) = UsualSegment::of(segment).filter(|_| segment.payload.is_empty()) else {
+            return false;
+        };
+        let heard = self.moulds.handle_usual(self.now, parked, &usual) == ParkedArrival::Heard;
+        self.parked.1 += u32::from(heard);
+        heard
+    }
+
+    /// A parked connection that needs no TCB for its deadline.
+    fn probes(&mut self, who: usize) -> bool {
+        let Some(parked) = &mut self.ends[who].parked else { return false };
+        match self.moulds.handle_deadline(self.now, parked, OFFSETS[who]) {
+            ParkedDue::NotYet => panic!("a deadline that brings nothing"),
+            ParkedDue::Wake => return false,
+            ParkedDue::Probe(reply) => self.fly(who, reply.without_payload(), true),
+        }
+        self.parked.1 += 1;
+        true
+    }
+
+    fn info(&self, who: usize) -> Option<Info> {
+        let end = &self.ends[who];
+        match &end.parked {
+            Some(parked) => Some(self.moulds.copy(self.now, parked, 0).info(self.now)),
+            None => end.tcb.as_ref().map(|tcb| tcb.info(self.now)),
+        }
     }
 
     fn fly(&mut self, who: usize, segment: Outgoing, weather: bool) {
@@ -322,7 +401,7 @@ impl Pair {
         let mut same = 0;
         loop {
             let flight = self.flying.iter().map(|flight| (flight.due, flight.order)).min();
-            let timer = |who: usize| deadline_of(&self.ends[who], self.now).map(|at| (at, who));
+            let timer = |who: usize| self.deadline_of(who).map(|at| (at, who));
             let timer = [timer(0), timer(1)].into_iter().flatten().min();
             match (flight, timer) {
                 (Some((due, order)), timer)
@@ -333,6 +412,9 @@ impl Pair {
                     let flight = self.flying.swap_remove(index);
                     if self.ends[flight.to].ended.is_none() {
                         let mut segment = arrived(flight.segment);
+                        if self.hears(flight.to, &segment) {
+                            continue;
+                        }
                         let effects =
                             self.call(flight.to, |tcb, env| tcb.handle_segment(env, &mut segment));
                         self.settle(flight.to, effects, true);
@@ -343,6 +425,9 @@ impl Pair {
                     same = if at > self.now { 0 } else { same + 1 };
                     assert!(same < 6, "a deadline that stays");
                     self.now = self.now.max(at);
+                    if self.probes(who) {
+                        continue;
+                    }
                     let effects = self.call(who, |tcb, env| tcb.handle_deadline(env));
                     self.settle(who, effects, true);
                 }
@@ -350,6 +435,14 @@ impl Pair {
             }
         }
         self.now = end;
+    }
+
+    fn deadline_of(&self, who: usize) -> Option<Instant> {
+        let end = &self.ends[who];
+        match &end.parked {
+            Some(parked) => self.moulds.deadline(self.now, parked),
+            None => end.tcb.as_ref().filter(|_| end.ended.is_none())?.next_deadline(self.now),
+        }
     }
 
     fn write(&mut self, who: usize, octets: usize) {
@@ -455,9 +548,8 @@ impl Pair {
     }
 }
 
-fn deadline_of(end: &End, now: Instant) -> Option<Instant> {
-    end.tcb.as_ref().filter(|_| end.ended.is_none())?.next_deadline(now)
-}
+/// Of the timestamps of both.
+const OFFSETS: [u32; 2] = [3, 4];
 
 /// What arrives of what was sent.
 fn arrived(outgoing: Outgoing) -> Segment {
@@ -533,5 +625,93 @@ proptest! {
             prop_assert_eq!(line, other);
         }
         prop_assert_eq!(with.len(), without.len());
+    }
+}
+
+/// One history, twice: with parking and without. What was parked, and answered while parked.
+fn same_history(
+    (seed, options, keep_alive): (u64, u8, bool),
+    weather: Weather,
+    acts: &[Act],
+) -> Result<(u32, u32), TestCaseError> {
+    let run = |parking: Parking| {
+        let mut pair = Pair::new(seed, weather, options);
+        pair.log.lines = Some(Vec::new());
+        pair.parking = parking;
+        for who in [0, 1] {
+            pair.set(who, |settings| {
+                settings.keep_alive = KeepAlive {
+                    enabled: keep_alive,
+                    idle: Span::from_secs(5),
+                    interval: Span::from_secs(1),
+                    probes: 20,
+                };
+            });
+        }
+        for act in acts {
+            pair.act(act);
+            for who in [0, 1] {
+                if let Some(info) = pair.info(who) {
+                    pair.log.note(|| format!("{who} {:?}", plain(&info)));
+                }
+            }
+        }
+        let parked = pair.parked;
+        pair.finish();
+        assert!(pair.moulds.is_empty(), "a mould that nobody uses");
+        (pair.log.lines.take().unwrap_or_default(), parked)
+    };
+    let ((with, parked), (without, none)) = (run(Parking::AtOnce), run(Parking::Rounds));
+    prop_assert_eq!(none, (0, 0));
+    for (line, other) in with.iter().zip(&without) {
+        prop_assert_eq!(line, other);
+    }
+    prop_assert_eq!(with.len(), without.len());
+    Ok(parked)
+}
+
+// A connection that is parked whenever it is quiet looks to its peer and to its application as one
+// that never is: segments and their times, events, figures (but for the stopwatches).
+#[test]
+fn nobody_can_tell_who_is_parked() {
+    let bad = prop_oneof![2 => Just(0u32), 1 => Just(1)];
+    let weather = (bad, 0..100_000u32, 0..50_000u32, 0..100_000u32, 1..80u64).prop_map(
+        |(bad, loss, doubling, reordering, delay)| Weather {
+            loss: loss * bad,
+            doubling: doubling * bad,
+            reordering: reordering * bad,
+            delay,
+        },
+    );
+    let setup = (any::<u64>(), 0..64u8, any::<bool>());
+    let acts = prop::collection::vec(act_and_rest(), 1..60);
+    let seen = core::cell::Cell::new((0, 0));
+    let mut runner = TestRunner::default();
+    let outcome = runner.run(&(setup, weather, acts), |(setup, weather, acts)| {
+        let (parked, answered) = same_history(setup, weather, &acts)?;
+        seen.set((seen.get().0 + parked, seen.get().1 + answered));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}\n{runner}");
+    }
+    let (parked, answered) = seen.get();
+    std::println!("parked {parked} times, answered {answered} times while parked");
+    assert!(parked > 1000 && answered > 100, "{parked} {answered}");
+}
+
+/// The same acts, and silences.
+fn act_and_rest() -> impl Strategy<Value = Act> {
+    prop_oneof![6 => act(), 1 => (400..30_000u64).prop_map(Act::Pass)]
+}
+
+/// The figures without what a record rounds or drops.
+fn plain(info: &Info) -> Info {
+    Info {
+        limited: Default::default(),
+        limiter: usertcp_base::Limiter::Application,
+        established: Instant::ZERO,
+        last_heard: Instant::ZERO,
+        ..*info
     }
 }

@@ -306,5 +306,9 @@ fn failed(failure: ConnError) -> io::Error {
         ConnError::Stale => error::gone(),
         ConnError::SendClosed => error::shut(),
         ConnError::Ended(reason) => error::ended(reason),
+        ConnError::Limit => refused(
+            ErrorKind::ResourceBusy,
+            "the limit of control blocks (`Limits::hot_connections`) is reached",
+        ),
     }
 }

@@ -219,7 +219,7 @@ fn run_all(order: &Order) -> Verdicts {
                             Verdict::Excluded(excluded(file).unwrap_or_default())
                         }
                         Ok(text) => {
-                            let mode = Mode { v6: *v6, wrap: false, profile: order.profile };
+                            let mode = Mode { v6: *v6, profile: order.profile, ..Mode::default() };
                             judge(&text, mode, order.patience)
                         }
                         Err(error) => Verdict::NeitherPasses(error.to_string()),

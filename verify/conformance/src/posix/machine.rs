@@ -20,6 +20,8 @@ pub struct Machine {
     pub start: Instant,
     /// What the stack sent, and when, oldest first.
     pub sent: VecDeque<(Instant, Vec<u8>)>,
+    /// All of it, since the start.
+    pub wire: Vec<(Instant, Vec<u8>)>,
     /// Connections that are over.
     pub over: HashMap<ConnId, CloseReason>,
     /// Connections whose peer had closed its side when they ended.
@@ -41,6 +43,7 @@ impl Machine {
             now: start,
             start,
             sent,
+            wire: Vec::new(),
             over,
             half_closed: HashSet::new(),
             roused,
@@ -75,6 +78,7 @@ impl Machine {
         for _ in 0..MOST_TURNS {
             let turn = self.shard.turn(self.now, &mut self.queue);
             while let Some(octets) = self.queue.leaving.pop_front() {
+                self.wire.push((self.now, octets.clone()));
                 self.sent.push_back((self.now, octets));
             }
             let mut acted = false;

@@ -286,7 +286,7 @@ impl Posix {
         socket.write_shut |= how != n::SHUT_RD;
         if how != n::SHUT_WR {
             // One that is over reads no more anyway.
-            let _ = self.machine.shard.shutdown_read(conn);
+            let _ = self.machine.shard.shutdown_read(self.machine.now, conn);
         }
         let done = if how == n::SHUT_RD {
             Ok(())

@@ -40,7 +40,7 @@ pub(super) enum Call {
 }
 
 /// Halves its window on congestion, restores it on undo, never grows.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Recorder {
     pub(super) window: u32,
     pub(super) threshold: u32,

@@ -1,0 +1,146 @@
+//! Idle connections without a TCB.
+//!
+//! Owns: when a connection is parked, when its TCB comes back, and what is done without it; who is
+//! parked early when TCBs run out.
+//! Must not know: what a record holds (`usertcp_tcp::Parked`), what makes a connection rest.
+//! Implements: DESIGN §5.1, §5.3.
+
+use crate::anchor::Body;
+use crate::app::ConnError;
+use crate::isn::Numbers;
+use crate::shard::Shard;
+use usertcp_base::{ConnId, Event, FlowKey, Instant, Observer, Parking, Span};
+use usertcp_cc::CongestionController;
+use usertcp_tcp::{ParkedArrival, ParkedDue, UsualSegment};
+
+/// A connection that rests and was woken for nothing is parked again after this.
+const AGAIN: Span = Span::from_secs(1);
+/// TCBs looked at for one that can be parked early.
+const LOOKED_AT: u32 = 64;
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// When to try to park the connection whose TCB this is, beside the TCB's own deadline.
+    pub(crate) fn park_deadline(&self, now: Instant, hot: u32) -> Option<Instant> {
+        let tcb = self.table.hot.at(hot)?;
+        match self.common.limits.parking {
+            Parking::Never => None,
+            Parking::AtOnce if tcb.is_parkable() && !tcb.is_rested() => Some(now),
+            Parking::AtRest | Parking::AtOnce => {
+                (tcb.is_rested() && tcb.is_parkable()).then_some(now + AGAIN)
+            }
+        }
+    }
+
+    /// A deadline of the connection passed and was handled: parks it, if it may be. Whether it is.
+    pub(crate) fn park_if_quiet(&mut self, now: Instant, id: ConnId) -> bool {
+        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+            return false;
+        };
+        let hot = *hot;
+        let Some(tcb) = self.table.hot.at(hot) else { return false };
+        let wanted = match self.common.limits.parking {
+            Parking::Never => false,
+            Parking::AtRest => tcb.is_rested(),
+            Parking::AtOnce => true,
+        };
+        wanted && tcb.is_parkable() && self.park(now, id, hot)
+    }
+
+    fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
+        if !self.table.park(now, id, hot) {
+            return false;
+        }
+        self.transmit.remove(id.slot);
+        let counters = &mut self.common.counters;
+        counters.parked = counters.parked.wrapping_add(1);
+        self.common.observer.on_event(Some(id), now, &Event::Parked);
+        self.rearm(now, id);
+        true
+    }
+
+    /// Gives a parked connection its TCB back; nothing for one that has it. `None`: it has none, or
+    /// there is no room for another.
+    #[inline]
+    pub(crate) fn awake(&mut self, now: Instant, id: ConnId) -> Option<u32> {
+        match &self.table.anchors.get(id)?.body {
+            Body::Hot(hot) | Body::Early(_, hot) => Some(*hot),
+            Body::Parked(_) => self.activate(now, id),
+            _ => None,
+        }
+    }
+
+    fn activate(&mut self, now: Instant, id: ConnId) -> Option<u32> {
+        if !self.make_room_for_tcb(now) {
+            return None;
+        }
+        let flow = self.table.flow(id)?;
+        let offset = self.timestamp_offset(now, &flow);
+        let hot = self.table.activate(now, id, offset)?;
+        let counters = &mut self.common.counters;
+        counters.activated = counters.activated.wrapping_add(1);
+        self.common.observer.on_event(Some(id), now, &Event::Activated);
+        Some(hot)
+    }
+
+    /// Whether another TCB can be had, if need be in the place of one that is quiet.
+    pub(crate) fn make_room_for_tcb(&mut self, now: Instant) -> bool {
+        if self.table.hot.len() < self.table.hot.capacity() {
+            return true;
+        }
+        if self.common.limits.parking == Parking::Never {
+            return false;
+        }
+        let found = self.table.quietest_of(now, LOOKED_AT);
+        found.is_some_and(|(id, hot)| self.park(now, id, hot))
+    }
+
+    /// Whether a connection has what it needs to be changed.
+    pub(crate) fn is_awake(&self, id: ConnId) -> Result<(), ConnError> {
+        match self.held(id)?.body {
+            Body::Parked(_) => Err(ConnError::Limit),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn timestamp_offset(&self, now: Instant, flow: &FlowKey) -> u32 {
+        Numbers::of(&self.secrets, flow, now).timestamp_offset
+    }
+
+    /// The deadline of a parked connection.
+    pub(crate) fn parked_deadline(&mut self, now: Instant, id: ConnId) {
+        let Some(flow) = self.table.flow(id) else { return };
+        let offset = self.timestamp_offset(now, &flow);
+        // Keys: what is signed is made by the TCB, which knows how much room that takes.
+        let due = match self.auth.is_idle() {
+            true => self.table.parked_due(now, id, offset),
+            false => ParkedDue::Wake,
+        };
+        match due {
+            ParkedDue::NotYet => self.rearm(now, id),
+            ParkedDue::Probe(reply) => {
+                self.send_reply(now, &flow, &reply);
+                self.rearm(now, id);
+            }
+            ParkedDue::Wake => {
+                if self.awake(now, id).is_some() {
+                    self.handle_deadline(now, id);
+                } else {
+                    self.table.arm(id, Some(now + AGAIN));
+                }
+            }
+        }
+    }
+
+    /// An acknowledgement without payload for a parked connection. Whether that was all.
+    #[inline]
+    pub(crate) fn heard_while_parked(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        segment: &UsualSegment,
+    ) -> bool {
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return false };
+        let Body::Parked(parked) = &mut anchor.body else { return false };
+        self.table.moulds.handle_usual(now, parked, segment) == ParkedArrival::Heard
+    }
+}

@@ -1,0 +1,312 @@
+//! Parking: an idle connection without its TCB.
+//!
+//! Owns: when a connection is *quiet* (it holds, owes and awaits nothing), what a long silence makes it
+//! forget (`Tcb::rest`), and how a quiet TCB becomes a record and comes back (`record`, `moulds`).
+//! Must not know: where records are kept, whose turn it is to be parked.
+//! Implements: DESIGN §5.1; RFC 5681 §4.1, RFC 7661 §4.3 (congestion state after an idle time), RFC
+//! 9293 §3.8.4 (keep-alive of parked connections, in `parked`).
+//!
+//! A quiet TCB is taken apart: what is the connection's own (numbers, windows, times, totals) goes into
+//! a [`Parked`] record of 52 octets; the rest of the TCB, its numbers counted from zero, is a *mould*.
+//! Most idle connections have equal moulds, and equal ones are kept once. To come back is to copy the
+//! mould and to put one's own in: nothing is lost on the way but the stopwatches of
+//! [`crate::Info::limited`], and times are rounded as `record` says. A field added to the TCB is in the
+//! mould by itself.
+//!
+//! So parking decides nothing about the protocol. What a long silence does to a connection is done
+//! by [`Tcb::rest`], parked or not; it also makes moulds alike.
+
+mod moulds;
+mod parked;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use moulds::Moulds;
+pub use parked::{ParkedArrival, ParkedDue};
+pub use record::Parked;
+
+use crate::halves::Halves;
+use crate::info::Stopwatches;
+use crate::keepalive::KeepAliveState;
+use crate::pace::Pacer;
+use crate::predicted::Prediction;
+use crate::recv::ack_policy::AckNeed;
+use crate::recv::receiver::Receiver;
+use crate::send::probe::{Persist, Persisting};
+use crate::signal::SoftErrors;
+use crate::tcb::{Owed, Tcb};
+use alloc::rc::Rc;
+use usertcp_base::{Instant, Seq, Span};
+use usertcp_cc::{CongestionController, PathChange, PathStart};
+use usertcp_frame::Chain;
+
+/// A connection rests after a silence of this, or of so many retransmission timeouts.
+const REST_AFTER: Span = Span::from_secs(1);
+const REST_AFTER_TIMEOUTS: u64 = 4;
+
+impl<C: CongestionController> Tcb<C> {
+    /// Whether the connection holds, owes and awaits nothing: only time, the peer or the application
+    /// can make it do anything.
+    pub fn is_quiet(&self) -> bool {
+        self.snd.outstanding() == 0
+            && self.queue.is_empty()
+            && self.receiver.is_quiet()
+            && self.halves == Halves::OPEN
+            && self.snd.up.is_none()
+            && !self.owed.anything()
+            && !self.wants.write
+            && !self.wants.detached
+            && self.recovery.is_quiet()
+            && self.persist.why() == Persisting::Off
+            && self.release == Instant::FAR
+            && self.mtu.probe().is_none()
+            && !self.ecn.owes_handshake()
+            && !self.user_timeout.is_owed()
+            && self.acks.need(Instant::ZERO) == AckNeed::None
+    }
+
+    /// Whether it can become a record: quiet, and like others.
+    pub fn is_parkable(&self) -> bool {
+        self.is_quiet() && !self.ecn.is_personal()
+    }
+
+    /// When the last segment with data, or the last one of the peer, passed.
+    pub fn last_active(&self, now: Instant) -> Instant {
+        self.last_heard.max(self.last_sent.instant_near(now).min(now))
+    }
+
+    /// When the connection comes to rest, if nothing happens. `None`: it does already, or is not quiet.
+    pub(crate) fn rest_deadline(&self, now: Instant) -> Option<Instant> {
+        if self.acks.is_rested() || !self.is_quiet() {
+            return None;
+        }
+        let silence = self.recovery.rto().saturating_mul(REST_AFTER_TIMEOUTS).max(REST_AFTER);
+        Some(self.last_active(now) + silence)
+    }
+
+    /// Whether it rests, or [`Tcb::rest`] is not due.
+    pub fn is_rested(&self) -> bool {
+        self.acks.is_rested() && self.is_quiet()
+    }
+
+    /// A long silence has passed. What the last flights showed of the moment is forgotten: the
+    /// congestion window begins anew as after any idle time, the estimates of the reader's round and of
+    /// the spacing of arrivals begin anew. What they showed of the path stays.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.unpredict();
+        if self.settings.restart_after_idle {
+            let idle = now.since(self.last_active(now));
+            let rto = self.recovery.rto();
+            self.controller.on_path(now, &PathChange::Idle { idle, rto });
+        }
+        self.controller = C::resume(self.controller.park(), &self.path_start(now), Span::ZERO);
+        self.recovery.rest();
+        if self.pacer.release() <= now {
+            self.pacer = Pacer::default();
+        }
+        self.autotune.rest();
+        self.advertise.rest();
+        self.acks.rest();
+        (self.snd.wl1, self.snd.wl2) = (self.receiver.nxt(), self.snd.una);
+    }
+
+    fn path_start(&self, now: Instant) -> PathStart {
+        PathStart {
+            now,
+            mss_octets: self.send_mss(),
+            rtt: self.recovery.srtt(),
+            handshake_lost: false,
+            threshold_octets: None,
+        }
+    }
+
+    /// While quiet: what means nothing any more gets one form, and times the precision of a record.
+    fn forget_flight(&mut self, now: Instant) {
+        self.recovery.forget_flight();
+        self.acks.forget_deadline();
+        self.autotune.shift(0);
+        self.snd.small = self.snd.una;
+        self.progress = Instant::ZERO;
+        self.persist = Persist::default();
+        if !self.soft_errors.is_recent(now) {
+            self.soft_errors = SoftErrors::new(Instant::ZERO);
+        }
+        self.queue = Chain::new();
+        self.receiver = Receiver::new(self.receiver.nxt());
+        self.owed = Owed::default();
+    }
+
+    /// Counts all numbers from others: SND.UNA and RCV.NXT are so much larger, and so many octets
+    /// more were acknowledged (all circular).
+    fn shift(&mut self, send: u32, receive: u32, octets: u64) {
+        for seq in [&mut self.snd.una, &mut self.snd.nxt, &mut self.snd.wl2, &mut self.snd.small] {
+            *seq += send;
+        }
+        self.snd.wl1 += receive;
+        self.receiver = Receiver::new(self.receiver.nxt() + receive);
+        self.advertise.shift(receive);
+        self.autotune.shift(receive);
+        self.timestamps.shift(receive);
+        self.recovery.shift(send, octets);
+    }
+
+    /// A copy of a quiet TCB.
+    fn of_quiet(&self) -> Tcb<C> {
+        Tcb {
+            snd: self.snd,
+            send_scale: self.send_scale,
+            queue: Chain::new(),
+            recovery: self.recovery.of_quiet(),
+            controller: self.controller.clone(),
+            pacer: self.pacer,
+            receiver: Receiver::new(self.receiver.nxt()),
+            advertise: self.advertise,
+            autotune: self.autotune,
+            acks: self.acks,
+            timestamps: self.timestamps,
+            timestamp_offset: self.timestamp_offset,
+            halves: self.halves,
+            prediction: self.prediction,
+            owed: self.owed,
+            wants: self.wants,
+            challenge: self.challenge,
+            ecn: self.ecn.clone(),
+            last_heard: self.last_heard,
+            last_sent: self.last_sent,
+            progress: self.progress,
+            release: self.release,
+            persist: self.persist,
+            mtu: self.mtu.clone(),
+            keep_alive: self.keep_alive,
+            user_timeout: self.user_timeout,
+            soft_errors: self.soft_errors,
+            settings: Rc::clone(&self.settings),
+            stopwatches: self.stopwatches,
+            established: self.established,
+            rare: self.rare.clone(),
+            octets_acknowledged: self.octets_acknowledged,
+            octets_received: self.octets_received,
+        }
+    }
+
+    /// Where two quiet TCBs differ first, stopwatches apart.
+    fn difference(&self, other: &Tcb<C>) -> Option<&'static str> {
+        // Every field has its place here, so that none is forgotten.
+        let Tcb {
+            snd,
+            send_scale,
+            queue: _, // empty
+            recovery,
+            controller,
+            pacer,
+            receiver,
+            advertise,
+            autotune,
+            acks,
+            timestamps,
+            timestamp_offset,
+            halves,
+            prediction,
+            owed,
+            wants,
+            challenge,
+            ecn,
+            last_heard,
+            last_sent,
+            progress,
+            release,
+            persist,
+            mtu,
+            keep_alive,
+            user_timeout,
+            soft_errors,
+            settings,
+            stopwatches: _, // begin anew
+            established,
+            rare,
+            octets_acknowledged,
+            octets_received,
+        } = self;
+        let parts = [
+            (*snd == other.snd && *send_scale == other.send_scale, "snd"),
+            (receiver.nxt() == other.receiver.nxt(), "RCV.NXT"),
+            (*advertise == other.advertise, "advertise"),
+            (*autotune == other.autotune, "autotune"),
+            (*acks == other.acks, "acks"),
+            (*timestamps == other.timestamps, "timestamps"),
+            (*timestamp_offset == other.timestamp_offset, "timestamp_offset"),
+            ((halves, prediction) == (&other.halves, &other.prediction), "halves"),
+            ((owed, wants) == (&other.owed, &other.wants), "wants"),
+            (*challenge == other.challenge, "challenge"),
+            (*last_heard == other.last_heard, "last_heard"),
+            (*last_sent == other.last_sent, "last_sent"),
+            ((progress, release) == (&other.progress, &other.release), "progress"),
+            (*persist == other.persist, "persist"),
+            (*keep_alive == other.keep_alive, "keep_alive"),
+            (*user_timeout == other.user_timeout, "user_timeout"),
+            (*soft_errors == other.soft_errors, "soft_errors"),
+            (*established == other.established, "established"),
+            (*pacer == other.pacer, "pacer"),
+            (Rc::ptr_eq(settings, &other.settings), "settings"),
+            (recovery.is_same_quiet(&other.recovery), "recovery"),
+            (*controller == other.controller, "controller"),
+            ((ecn, mtu, rare) == (&other.ecn, &other.mtu, &other.rare), "ecn, mtu, rare"),
+            (*octets_acknowledged == other.octets_acknowledged, "octets_acknowledged"),
+            (*octets_received == other.octets_received, "octets_received"),
+        ];
+        parts.into_iter().find(|(same, _)| !same).map(|(_, name)| name)
+    }
+
+    /// Takes over from `other`, which was parked, what a record rounds.
+    fn round_like(&mut self, other: &Tcb<C>) {
+        self.last_heard = other.last_heard;
+        self.last_sent = other.last_sent;
+        self.established = other.established;
+        self.recovery.round_like(&other.recovery);
+        if self.timestamps.is_on() {
+            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_second());
+        }
+    }
+
+    /// What a mould of this TCB is looked for by.
+    fn fold(&self) -> u64 {
+        let window = u64::from(self.controller.window_octets()) << 32
+            | u64::from(self.controller.threshold());
+        let peer = u64::from(self.snd.max_wnd) << 32 | u64::from(self.snd.wnd);
+        let path = u64::from(self.mtu.segment_octets()) << 8 | u64::from(self.send_scale.shift());
+        let place = Rc::as_ptr(&self.settings).addr() as u64;
+        [
+            window,
+            peer,
+            path,
+            place,
+            self.advertise.fold(),
+            self.autotune.fold(),
+            self.recovery.fold(),
+        ]
+        .into_iter()
+        .fold(u64::from(self.acks.is_rested()), |all, part| {
+            (all ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
+        })
+    }
+}
+
+/// What a TCB has before its own is put in.
+const NO_NUMBER: Seq = Seq(0);
+
+/// A TCB whose own fields are taken out.
+fn emptied<C>(tcb: &mut Tcb<C>) {
+    tcb.timestamp_offset = 0;
+    tcb.last_heard = Instant::ZERO;
+    tcb.last_sent = Instant::ZERO.tick();
+    tcb.established = Instant::ZERO;
+    tcb.keep_alive = KeepAliveState::default();
+    tcb.stopwatches = Stopwatches::new(Instant::ZERO);
+    tcb.octets_acknowledged = 0;
+    tcb.octets_received = 0;
+    if tcb.prediction == Prediction::Plain {
+        tcb.prediction = Prediction::Unknown;
+    }
+    debug_assert_eq!((tcb.snd.una, tcb.receiver.nxt()), (NO_NUMBER, NO_NUMBER));
+}

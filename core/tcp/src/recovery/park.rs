@@ -1,0 +1,148 @@
+//! Loss recovery of a connection that has nothing in flight.
+//!
+//! Owns: which part of it is still true then, and that part in one form, so that equal connections have
+//! equal ones; what a long silence lets it forget.
+//! Must not know: the record a parked connection becomes.
+//! Implements: DESIGN §5.1; RFC 8985 §6.2 (the next flight is compared with itself only).
+
+use super::rack::micros;
+use super::timeout::SendTimer;
+use super::undo::{Frto, Undo};
+use super::{Grant, Prr, Recovery, RecoveryState, RttTimes};
+use usertcp_base::Stamp;
+
+impl Recovery {
+    /// Whether nothing is in flight, waited for or under repair.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.board.outstanding() == 0
+            && self.board.is_plain()
+            && self.state == RecoveryState::Open
+            && self.grant == Grant::None
+            && self.timer.kind() == SendTimer::Off
+            && self.tail.is_quiet()
+            && self.reno.credit() == 0
+            && self.undo.frto == Frto::Off
+    }
+
+    /// While quiet: gives what means nothing any more one form. Nothing that can be seen changes.
+    pub(crate) fn forget_flight(&mut self) {
+        let una = self.board.una();
+        self.board = self.board.of_quiet();
+        self.timer.forget_times();
+        self.delivery.forget_times();
+        self.rack.forget_flight(una);
+        self.tail.forget_end(una);
+        self.prr = Prr::default();
+        if self.recover.before(una) {
+            self.recover = una - 1;
+        }
+        self.last_sent = Stamp(0);
+    }
+
+    /// After a long silence: what the last flights taught of the moment is forgotten, what they taught
+    /// of the path stays.
+    pub(crate) fn rest(&mut self) {
+        self.delivery.rest();
+        if self.recover.before(self.board.una()) {
+            self.undo = Undo::default();
+        }
+        self.reno.reset();
+        if let Some(srtt) = self.rtt.srtt() {
+            self.rack.set_rtt_micros(micros(srtt));
+        }
+    }
+
+    /// The numbers of a connection whose SND.UNA is `by` larger and that had `octets` more delivered.
+    pub(crate) fn shift(&mut self, by: u32, octets: u64) {
+        self.board.shift(by);
+        self.rack.shift(by);
+        self.undo.shift(by);
+        self.tail.shift(by);
+        self.recover += by;
+        self.delivery.shift(octets);
+    }
+
+    /// Whether all there is of round trips follows from what was measured, or nothing was.
+    pub(crate) fn has_plain_times(&self) -> bool {
+        self.rtt.srtt().is_none()
+            || (self.rtt.is_estimated(&self.bounds) && self.rack.rtt_micros() != 0)
+    }
+
+    /// Takes out what the connection measured, and what follows from it.
+    pub(crate) fn take_times(&mut self) -> RttTimes {
+        let srtt = self.rtt.srtt().map_or(0, micros);
+        if self.rack.rtt_micros() == srtt {
+            self.rack.set_rtt_micros(0);
+        }
+        self.rtt.take_times(&self.bounds)
+    }
+
+    /// Puts it in.
+    pub(crate) fn set_times(&mut self, times: &RttTimes) {
+        self.rtt.set_times(times, &self.bounds);
+        if self.rack.rtt_micros() == 0 {
+            self.rack.set_rtt_micros(self.rtt.srtt().map_or(0, micros));
+        }
+    }
+
+    /// Takes over from `other` what a record rounds.
+    pub(crate) fn round_like(&mut self, other: &Recovery) {
+        if self.rack.rtt_micros() == self.rtt.srtt().map_or(0, micros) {
+            self.rack.set_rtt_micros(other.rack.rtt_micros());
+        }
+        self.rtt = other.rtt;
+        self.last_sent = other.last_sent;
+    }
+
+    /// Nothing was sent for a while: the next time noted is that of the next segment.
+    pub(crate) fn forget_last_sent(&mut self, before: Stamp) {
+        self.last_sent = before;
+    }
+
+    /// A copy of a quiet one.
+    pub(crate) fn of_quiet(&self) -> Recovery {
+        Recovery { board: self.board.of_quiet(), ..*self }
+    }
+
+    /// Whether two quiet ones are equal.
+    pub(crate) fn is_same_quiet(&self, other: &Recovery) -> bool {
+        let Recovery {
+            board,
+            timer,
+            delivery,
+            rack,
+            rtt,
+            bounds,
+            counters,
+            prr,
+            undo,
+            tail,
+            reno,
+            recover,
+            last_sent,
+            mss,
+            sack_limit,
+            state,
+            grant,
+            sack,
+            timestamps,
+        } = self;
+        board.is_same_quiet(&other.board)
+            && (timer, delivery, rack, rtt)
+                == (&other.timer, &other.delivery, &other.rack, &other.rtt)
+            && (bounds, counters, prr, undo)
+                == (&other.bounds, &other.counters, &other.prr, &other.undo)
+            && (tail, reno, recover) == (&other.tail, &other.reno, &other.recover)
+            && (last_sent, mss, sack_limit) == (&other.last_sent, &other.mss, &other.sack_limit)
+            && (state, grant, sack, timestamps)
+                == (&other.state, &other.grant, &other.sack, &other.timestamps)
+    }
+
+    /// For the hash of a mould.
+    pub(crate) fn fold(&self) -> u64 {
+        let counters = &self.counters;
+        let lost = u64::from(counters.resent_octets) << 32 | u64::from(counters.lost_octets);
+        let told = u64::from(self.rack.rtt_micros()) << 16 | u64::from(self.mss);
+        lost ^ told.rotate_left(17) ^ u64::from(self.delivery.peak()).rotate_left(40)
+    }
+}
