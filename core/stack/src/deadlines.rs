@@ -6,6 +6,7 @@
 
 use crate::anchor::{Anchor, Body};
 use crate::shard::Shard;
+use crate::usual::{AHEAD, CROWD};
 use usertcp_base::observe::{CloseReason, RetransmitCause};
 use usertcp_base::{ConnId, Event, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -22,12 +23,37 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.link_deadline(now);
         self.serve_starved(now);
         let mut work = budget;
-        while let Some(id) = self.table.pop_due(now, &mut work) {
-            self.handle_deadline(now, id);
+        if self.table.hot.len() >= CROWD {
+            self.handle_crowd_of_deadlines(now, &mut work);
+        } else {
+            while let Some(id) = self.table.pop_due(now, &mut work) {
+                self.handle_deadline(now, id);
+            }
         }
         let told = self.tell_of_rates(&mut work);
         let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
         work > 0 && told && looked
+    }
+
+    /// What is due while there are more connections than the caches hold: their memory is waited for
+    /// together, several at a time.
+    fn handle_crowd_of_deadlines(&mut self, now: Instant, work: &mut u32) {
+        loop {
+            let mut due = [None; AHEAD];
+            for place in &mut due {
+                *place = self.table.pop_due(now, work);
+                if place.is_none() {
+                    break;
+                }
+            }
+            self.look_ahead_at(due.iter().flatten());
+            for id in due.iter().flatten() {
+                self.handle_deadline(now, *id);
+            }
+            if due.last().is_none_or(Option::is_none) {
+                return;
+            }
+        }
     }
 
     /// A rate has changed: who waits for it is asked again. Whether all were.
