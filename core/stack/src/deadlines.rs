@@ -37,6 +37,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// What is due while there are more connections than the caches hold: their memory is waited for
     /// together, several at a time.
+    #[inline(never)]
     fn handle_crowd_of_deadlines(&mut self, now: Instant, work: &mut u32) {
         loop {
             let mut due = [None; AHEAD];

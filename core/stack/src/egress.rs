@@ -74,7 +74,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same; false when no frame was left for a header.
+    #[inline]
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        match self.rates.is_empty() {
+            true => self.fill_by::<false>(now, batch),
+            false => self.fill_with_shared_rates(now, batch),
+        }
+    }
+
+    /// Apart, so that it costs nothing where there is nothing to share.
+    #[inline(never)]
+    fn fill_with_shared_rates(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.fill_by::<true>(now, batch)
+    }
+
+    /// `SHARED`: there are rates that connections share.
+    #[inline]
+    fn fill_by<const SHARED: bool>(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
         self.link_frames(batch);
         while !batch.is_full() {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
@@ -90,10 +106,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.want_memory(now);
                 return false;
             };
-            spare = match self.rates.is_empty() {
-                true => self.transmit_one::<false>(now, batch, frame),
-                false => self.transmit_one_of_many(now, batch, frame),
-            };
+            spare = self.transmit_one::<SHARED>(now, batch, frame);
         }
         true
     }
@@ -108,19 +121,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         debug_assert!(pushed.is_ok(), "asked only while there is room");
     }
 
-    /// As [`Shard::transmit_one`], apart from it so that it costs nothing where there is nothing to share.
-    #[inline(never)]
-    fn transmit_one_of_many(
-        &mut self,
-        now: Instant,
-        batch: &mut TxBatch,
-        frame: Frame,
-    ) -> Option<Frame> {
-        self.transmit_one::<true>(now, batch, frame)
-    }
-
     /// One segment of the connection whose turn it is. A connection that had one goes behind the
-    /// others. The frame comes back when it was not needed. `SHARED`: there are rates that connections share.
+    /// others. The frame comes back when it was not needed.
+    #[inline]
     fn transmit_one<const SHARED: bool>(
         &mut self,
         now: Instant,

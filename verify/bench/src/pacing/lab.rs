@@ -18,6 +18,8 @@ use usertcp_stack::{Connect, Profile, Shard, ShardConfig, ShardEvent};
 
 /// A round trip: two measured stretches.
 const ROUND_TRIP: Span = Span::from_millis(2);
+/// What arrives comes at multiples of this.
+const BURST_MICROS: u64 = 64;
 const STRETCH: Span = Span::from_millis(1);
 /// Connections to one address of the peer.
 const PER_ADDRESS: usize = 20_000;
@@ -298,7 +300,9 @@ impl Lab {
             frame.extend(&reply(octets, payload, syn, header.at));
             let mut packet = Packet::plain(Chain::from(frame.into_slice()));
             packet.offload.checksum = ChecksumState::Verified;
-            self.wire.arriving.push_back((header.at + ROUND_TRIP, packet));
+            // In bursts, as a device's interrupts would have it.
+            let at = (header.at + ROUND_TRIP).as_micros().next_multiple_of(BURST_MICROS);
+            self.wire.arriving.push_back((Instant::from_micros(at), packet));
         }
         self.wire.out = out;
         self.wire.out.clear();

@@ -3,8 +3,8 @@
 //! Owns: which numbers of streams are compared, the limits they have, what is asked of the figures.
 //! Must not know: how streams send (`lab`), how windows are judged (`precision`).
 //!
-//! Cost: so many streams share a total of 4 Gbit/s by limits of their own, so that the same packets leave whatever their
-//! number. Measured is this thread's CPU in the shard and in the writing application, for each packet with data,
+//! Cost: so many streams share a total of 12.5 Gbit/s by limits of their own, so that the same packets leave whatever their
+//! number: 125 Mbit/s each of a hundred, 125 kbit/s each of a hundred thousand. Measured is this thread's CPU in the shard and in the writing application, for each packet with data,
 //! the acknowledgements that answer it included. Beside it in the same round: the same streams without limits, written
 //! to by the application in turn at the same rate. The difference is what pacing costs.
 
@@ -34,7 +34,7 @@ Usage: usertcp-bench pacing [OPTIONS]
 ";
 
 /// Of all streams together.
-const TOTAL_BITS_PER_SECOND: u64 = 4_000_000_000;
+const TOTAL_BITS_PER_SECOND: u64 = 12_500_000_000;
 const PACKET_BITS: u64 = 1500 * 8;
 /// Asked of the cost at most, of the most streams beside the fewest.
 const GROWTH: f64 = 1.3;
