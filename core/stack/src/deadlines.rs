@@ -23,49 +23,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.link_deadline(now);
         self.serve_starved(now);
         let mut work = budget;
-        if self.table.hot.len() >= CROWD {
-            self.handle_crowd_of_deadlines(now, &mut work);
-        } else {
-            while let Some(id) = self.table.pop_due(now, &mut work) {
+        while let Some(id) = self.table.pop_due(now, &mut work) {
+            if self.table.hot.len() < CROWD {
                 self.handle_deadline(now, id);
+            } else {
+                self.handle_crowd_of_deadlines(now, id, &mut work);
             }
         }
-        let told = self.tell_of_rates(&mut work);
         let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
-        work > 0 && told && looked
+        work > 0 && looked
     }
 
-    /// What is due while there are more connections than the caches hold: their memory is waited for
-    /// together, several at a time.
+    /// Handles what is due, `first` and others, while there are more connections than the caches hold:
+    /// their memory is waited for together.
     #[inline(never)]
-    fn handle_crowd_of_deadlines(&mut self, now: Instant, work: &mut u32) {
-        loop {
-            let mut due = [None; AHEAD];
-            for place in &mut due {
-                *place = self.table.pop_due(now, work);
-                if place.is_none() {
-                    break;
-                }
+    fn handle_crowd_of_deadlines(&mut self, now: Instant, first: ConnId, work: &mut u32) {
+        let mut due = [None; AHEAD];
+        let mut next = Some(first);
+        for place in &mut due {
+            *place = next;
+            if next.is_none() {
+                break;
             }
-            self.look_ahead_at(due.iter().flatten());
-            for id in due.iter().flatten() {
-                self.handle_deadline(now, *id);
-            }
-            if due.last().is_none_or(Option::is_none) {
-                return;
-            }
+            next = self.table.pop_due(now, work);
         }
-    }
-
-    /// A rate has changed: who waits for it is asked again. Whether all were.
-    fn tell_of_rates(&mut self, work: &mut u32) -> bool {
-        while self.rates.changed_at().is_some() {
-            match self.rates.next_changed(work) {
-                Some(index) => self.transmit.push(index),
-                None => break,
-            }
+        self.look_ahead_at(due.iter().chain(&[next]).flatten());
+        for id in due.iter().chain(&[next]).flatten() {
+            self.handle_deadline(now, *id);
         }
-        self.rates.changed_at().is_none()
     }
 
     /// Packets that died in the network layer beside the one it was asked about.

@@ -144,17 +144,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         env.ceiling = ceiling;
         match tcb.poll_to_cut(&mut env, &to_cut) {
             Given::Segment(mut segment) => {
+                let cut = segment.gso_octets.is_some() && !self.common.super_segments;
+                if !cut {
+                    segment.payload = tcb.sent(segment.seq, segment.octets);
+                }
                 if let Some(shares) = &shares {
                     let octets = self.usual_packet_octets(&flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                if segment.gso_octets.is_some() && !self.common.super_segments {
+                if cut {
                     self.turn_over(now, id, segment.last);
                     self.put_cut(now, (id, hot), batch, &flow, segment, frame);
                     return None;
                 }
-                let tcb = self.table.hot.at(hot)?;
-                segment.payload = tcb.sent(segment.seq, segment.octets);
                 self.turn_over(now, id, segment.last);
                 let packet = match self.auth.is_idle() {
                     true => self.pack_usual(&flow, segment, frame),

@@ -195,9 +195,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let link = self.link.as_ref().and_then(|link| link.next_deadline());
         let network = earlier(earlier(self.ip.next_deadline(), link), self.memory_retry);
-        let sweep = self.rates.changed_at();
-        let shard = earlier(sweep, self.watch.next_deadline());
-        earlier(earlier(self.table.next_deadline(), network), shard)
+        earlier(earlier(self.table.next_deadline(), network), self.watch.next_deadline())
     }
 
     /// What was counted since the start.

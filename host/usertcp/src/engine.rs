@@ -96,7 +96,7 @@ pub(crate) trait Engine {
 
     fn create_rate_group(&mut self, now: Instant, rate: Rate) -> io::Result<RateGroupId>;
     fn set_rate_group(&mut self, now: Instant, group: RateGroupId, rate: Rate) -> io::Result<()>;
-    fn remove_rate_group(&mut self, now: Instant, group: RateGroupId) -> io::Result<()>;
+    fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()>;
     fn rate_group_info(&self, group: RateGroupId) -> Option<RateGroupInfo>;
     fn join_rate_group(
         &mut self,

@@ -374,7 +374,7 @@ impl Context<'_> {
     /// `NotFound`: it was removed.
     pub fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()> {
         self.state.acted = true;
-        self.engine.remove_rate_group(self.now, group)
+        self.engine.remove_rate_group(group)
     }
 
     /// A group's figures.

@@ -41,12 +41,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         group: RateGroupId,
         rate: Rate,
     ) -> Result<(), RateError> {
-        self.rates.set_rate(now, group, rate)
+        self.rates.set_rate(now, group, rate)?;
+        self.ask_who_waits();
+        Ok(())
     }
 
     /// Takes a group away. Its members are under its rate no more.
-    pub fn remove_rate_group(&mut self, now: Instant, group: RateGroupId) -> Result<(), RateError> {
-        self.rates.remove(now, group)
+    pub fn remove_rate_group(&mut self, group: RateGroupId) -> Result<(), RateError> {
+        self.rates.remove(group)?;
+        self.ask_who_waits();
+        Ok(())
     }
 
     /// A group's figures.
@@ -84,7 +88,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let profile = self.listeners.get_mut(listener).ok_or(RateError::Stale)?.settings_mut();
         let shares = &mut profile.settings.shares;
         if shares.listener != RateGroupId::NONE {
-            return self.rates.set_rate(now, shares.listener, rate);
+            let listener = shares.listener;
+            return self.set_rate_group(now, listener, rate);
         }
         shares.listener = self.rates.create(now, rate, Limiter::ListenerRate)?;
         Ok(())
@@ -100,12 +105,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn set_shard_rate(&mut self, now: Instant, rate: Rate) {
         if self.rates.shard_rate() != rate {
             self.rates.set_shard_rate(now, rate);
+            self.ask_who_waits();
         }
     }
 
     /// What all connections of the shard may send together.
     pub fn shard_rate(&self) -> Rate {
         self.rates.shard_rate()
+    }
+
+    /// A rate has changed: whoever waits for one is asked again, with the next transmission. So much work
+    /// is a change, and no more: a few nanoseconds for each that waits.
+    fn ask_who_waits(&mut self) {
+        for index in self.rates.waiting() {
+            self.transmit.push(index);
+        }
     }
 
     /// What a connection was promised goes back.

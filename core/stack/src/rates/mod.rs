@@ -76,8 +76,6 @@ pub(crate) struct Rates {
     packet_octets: u32,
     /// How many there are.
     groups: u32,
-    /// Members from here on are still to be woken: a rate has changed.
-    changed: Option<(usize, Instant)>,
 }
 
 /// Why there is no group.
@@ -103,7 +101,7 @@ pub struct RateGroupInfo {
 impl Rates {
     pub(crate) fn new(packet_octets: u32) -> Rates {
         let places = Vec::new();
-        Rates { places, members: Vec::new(), packet_octets, groups: 0, changed: None }
+        Rates { places, members: Vec::new(), packet_octets, groups: 0 }
     }
 
     /// The same, with a rate of the shard's, if it has one.
@@ -138,7 +136,6 @@ impl Rates {
                 self.groups += 1;
             }
         }
-        self.changed = Some((0, now));
     }
 
     fn make_shard_place(&mut self) {
@@ -189,23 +186,21 @@ impl Rates {
         let group =
             self.place(id).and_then(|place| place.group.as_mut()).ok_or(RateError::Stale)?;
         group.set_rate(now, rate);
-        self.changed = Some((0, now));
         Ok(())
     }
 
     /// Takes a group away: its members are under its rate no more.
-    pub(crate) fn remove(&mut self, now: Instant, id: RateGroupId) -> Result<(), RateError> {
+    pub(crate) fn remove(&mut self, id: RateGroupId) -> Result<(), RateError> {
         let place = self.place(id).ok_or(RateError::Stale)?;
         place.group.take().ok_or(RateError::Stale)?;
         place.generation = place.generation.wrapping_add(1);
         self.groups -= 1;
         for ticket in self.members.iter_mut().flat_map(|member| &mut member.tickets) {
             if ticket.slot == id.slot {
-                // Still to be woken, but to nobody's account.
+                // It still waits, but to nobody's account.
                 *ticket = Ticket { slot: NOBODY.slot, left: 0, ..*ticket };
             }
         }
-        self.changed = Some((0, now));
         Ok(())
     }
 
@@ -322,30 +317,10 @@ impl Rates {
         }
     }
 
-    /// Since when a change of rates is to be told.
-    #[inline]
-    pub(crate) fn changed_at(&self) -> Option<Instant> {
-        self.changed.map(|(_, since)| since)
-    }
-
-    /// The record of one more member that waits, and has to be asked again after a change of a rate;
-    /// looks at `work` members at most.
-    pub(crate) fn next_changed(&mut self, work: &mut u32) -> Option<u32> {
-        while let Some((at, since)) = self.changed {
-            let Some(member) = self.members.get(at) else {
-                self.changed = None;
-                return None;
-            };
-            if *work == 0 {
-                return None;
-            }
-            *work -= 1;
-            self.changed = Some((at + 1, since));
-            if member.tickets.iter().any(|ticket| ticket.weight > 0) {
-                return Some(member.index);
-            }
-        }
-        None
+    /// The records of connections that wait: they are to be asked again after a change of a rate.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = u32> {
+        let waits = |member: &&Member| member.tickets.iter().any(|ticket| ticket.weight > 0);
+        self.members.iter().filter(waits).map(|member| member.index)
     }
 }
 

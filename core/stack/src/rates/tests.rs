@@ -47,10 +47,6 @@ impl Line {
                     }
                 }
             }
-            let mut work = u32::MAX;
-            while let Some(index) = self.rates.next_changed(&mut work) {
-                self.members[index as usize].1 = self.now;
-            }
         }
         self.now = end;
     }
@@ -185,12 +181,9 @@ fn a_change_of_rate_holds_for_who_waits_already() {
     assert!(within(before, 25_000, 150), "{before}");
     let fast = Rate::from_bits_per_second(10_000_000);
     line.rates.set_rate(line.now, group, fast).unwrap();
-    assert!(line.rates.changed_at().is_some());
-    let mut work = u32::MAX;
-    while let Some(index) = line.rates.next_changed(&mut work) {
-        line.members[index as usize].1 = line.now;
-    }
-    assert!(line.rates.changed_at().is_none());
+    let waiting: Vec<u32> = line.rates.waiting().collect();
+    assert_eq!(waiting, (0..10).collect::<Vec<_>>());
+    waiting.iter().for_each(|index| line.members[*index as usize].1 = line.now);
     line.run(Span::from_millis(500));
     let gained = line.sent().iter().sum::<u64>() - before;
     assert!(within(gained, 625_000, 10), "{gained}");
@@ -240,14 +233,14 @@ fn a_place_used_again_is_another_group() {
         rates.charge(now, (3, 7), &shares, PACKET);
     }
     assert!(rates.info(first).unwrap().waiting_weight > 0);
-    rates.remove(now, first).unwrap();
-    assert_eq!(rates.next_changed(&mut 100), Some(7), "who waited is asked again");
+    rates.remove(first).unwrap();
+    assert_eq!(rates.waiting().collect::<Vec<_>>(), [7], "who waited is to be asked again");
     assert_eq!(rates.ceiling(now, 3, &shares), None);
     let second = rates.create(now, rate, Limiter::GroupRate).unwrap();
     assert_eq!((second.slot, second.generation), (first.slot, first.generation + 1));
     assert_eq!(rates.info(first), Err(RateError::Stale));
     assert_eq!(rates.set_rate(now, first, rate), Err(RateError::Stale));
-    assert_eq!(rates.remove(now, first), Err(RateError::Stale));
+    assert_eq!(rates.remove(first), Err(RateError::Stale));
     assert_eq!(rates.ceiling(now, 3, &shares), None);
     rates.leave(3);
     let info = rates.info(second).unwrap();

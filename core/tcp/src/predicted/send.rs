@@ -182,24 +182,26 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Time alone is what is waited for. As the spine would say it, unless something else is to be
     /// looked at.
+    #[inline(never)]
     fn wait_for_release<O: Observer>(&mut self, env: &mut Env<'_, O>, held: &Held) -> Given {
         let told = self.settings.unsent_low_water_octets != u32::MAX;
         let Some(until) = held.until.filter(|_| !told && !self.acks.is_due()) else {
             return Given::Unusual;
         };
-        self.switch(env, held.limiter);
+        self.limited(env, held.limiter);
         self.release = until;
         Given::Nothing
     }
 
     /// The rates let no more out before another moment, and there is nothing else to be asked for.
+    #[inline(never)]
     fn gives_no_more_yet<O: Observer>(&mut self, env: &mut Env<'_, O>) -> bool {
         let told = self.settings.unsent_low_water_octets != u32::MAX;
         let until = self.pacer.release();
         if until <= env.now || told || self.acks.is_due() {
             return false;
         }
-        self.switch(env, self.stopwatches.paced_by.into());
+        self.limited(env, self.stopwatches.paced_by.into());
         self.release = until;
         true
     }
@@ -222,7 +224,7 @@ impl<C: CongestionController> Tcb<C> {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));

@@ -135,7 +135,8 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    fn limited<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+    #[inline(never)]
+    pub(crate) fn limited<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));
         }

@@ -284,7 +284,7 @@ impl Engine for Fake {
     fn set_rate_group(&mut self, _: Instant, _: RateGroupId, _: Rate) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    fn remove_rate_group(&mut self, _: Instant, _: RateGroupId) -> io::Result<()> {
+    fn remove_rate_group(&mut self, _: RateGroupId) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
     fn rate_group_info(&self, _: RateGroupId) -> Option<RateGroupInfo> {

@@ -249,8 +249,8 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn set_rate_group(&mut self, now: Instant, group: RateGroupId, rate: Rate) -> io::Result<()> {
         self.shard.set_rate_group(now, group, rate).map_err(no_rate)
     }
-    fn remove_rate_group(&mut self, now: Instant, group: RateGroupId) -> io::Result<()> {
-        self.shard.remove_rate_group(now, group).map_err(no_rate)
+    fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()> {
+        self.shard.remove_rate_group(group).map_err(no_rate)
     }
     fn rate_group_info(&self, group: RateGroupId) -> Option<RateGroupInfo> {
         self.shard.rate_group_info(group).ok()

@@ -142,12 +142,12 @@ fn a_change_of_a_groups_rate_holds_at_once() {
         assert!(total.abs_diff(asked) <= asked / 100 + 6000, "{rate} Mbit/s: {total} of {asked}");
     }
     lab.streams.iter_mut().for_each(|stream| stream.wants = 200_000);
-    lab.near.shard.remove_rate_group(lab.now(), group).unwrap();
+    lab.near.shard.remove_rate_group(group).unwrap();
     let sent = measure(&mut lab, Span::from_millis(1));
     assert!(sent.iter().all(|one| *one > 100_000), "{sent:?}");
     let conn = lab.streams[0].conn;
     assert!(lab.near.shard.join_rate_group(lab.now(), conn, group, 1).is_err(), "it is gone");
-    assert_eq!(lab.near.shard.remove_rate_group(lab.now(), group), Err(RateError::Stale));
+    assert_eq!(lab.near.shard.remove_rate_group(group), Err(RateError::Stale));
     lab.near.shard.join_rate_group(lab.now(), conn, RateGroupId::NONE, 1).unwrap();
 }
 
