@@ -1,28 +1,56 @@
 //! The permanent record of a connection (DESIGN §5).
 //!
 //! Owns: identity, timer links, who holds the handle, pending events, and the body: a handshake,
-//! a TCB by its index, TIME-WAIT, or the rest of an ended connection.
+//! a TCB by its index, TIME-WAIT, or the rest of an ended connection. Where the octets of a flow are
+//! kept, for either width of address.
 //! Must not know: how any of these handles a segment.
 //! Implements: BG-5, MSL-1 (sizes).
+//!
+//! Eighty-four octets, and four of the slab's for the generation. So nothing in here is aligned to more
+//! than four: moments are halved, and what is larger than a body is in a slab of its own, by index
+//! (`Table`). Of a remote address the record has the last four octets, which are all of an IPv4 one;
+//! the first twelve of an IPv6 address are the annex of a wide record.
 
 use crate::config::Profile;
 use crate::events::Pending;
-use crate::fast_open::{Attempt, EarlyConnection};
+use crate::fast_open::Attempt;
 use crate::slab::Slab;
 use crate::wheel::{Links, WheelLinks};
-use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, FlowKey, Instant, ListenerId};
-use usertcp_tcp::{Effects, Handshake, Parked, Segment, Signal, SignalKind, SoftErrors, TimeWait};
+use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
+use usertcp_tcp::{Effects, Handshake, Parked, Signal, SignalKind, SoftErrors, TimeWait};
 
-/// The record.
+/// The record. What every segment looks at comes first, and lies together.
 #[derive(Debug)]
-pub(crate) struct Anchor<C> {
-    pub flow: FlowKey,
-    pub links: WheelLinks,
-    pub owner: Owner,
+#[repr(C)]
+pub(crate) struct Anchor {
+    /// The last octets of the peer's address.
+    near: [u8; 4],
+    remote_port: u16,
+    local_port: u16,
+    local: LocalIndex,
+    holder: Holder,
     pub pending: Pending,
-    pub body: Body<C>,
+    pub links: WheelLinks,
+    /// Of the holder: the listener, or the application's token.
+    mark: u32,
+    pub body: Body,
+}
+
+/// The first octets of an address that is not IPv4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Far([u32; 3]);
+
+/// All records of a shard.
+pub(crate) type Anchors = Slab<Anchor, Far>;
+
+/// What of an owner is no number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Holder {
+    Nobody,
+    Listener,
+    Gate,
+    Application,
 }
 
 /// Who holds the handle.
@@ -45,23 +73,41 @@ impl Owner {
 
 /// What a connection is at the moment.
 #[derive(Debug)]
-pub(crate) enum Body<C> {
+pub(crate) enum Body {
     /// SYN-RECEIVED, for this listener.
     Embryo(Handshake, ListenerId),
-    /// A SYN that is not answered yet, for this listener.
-    Asked(Box<Segment>, ListenerId),
-    /// SYN-SENT, or SYN-RECEIVED after a simultaneous open.
-    Opening(Box<Opening<C>>),
+    /// A SYN that is not answered yet, by its index, for this listener.
+    Asked(u32, ListenerId),
+    /// SYN-SENT, or SYN-RECEIVED after a simultaneous open: an [`Opening`], by its index.
+    Opening(u32),
     /// A TCB, by its index among the hot.
     Hot(u32),
-    /// The same, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413).
-    Early(Box<EarlyConnection>, u32),
+    /// The same, second, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413), by
+    /// its index.
+    Early(u32, u32),
     /// A connection that holds, owes and awaits nothing.
     Parked(Parked),
     /// TIME-WAIT until the moment given.
-    TimeWait(TimeWait, Instant),
+    TimeWait(TimeWait, Moment),
     /// Over; the application has not let go yet, and may read what its TCB still holds.
     Ended(CloseReason, Option<u32>),
+}
+
+/// An instant at the alignment of records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Moment([u32; 2]);
+
+impl From<Instant> for Moment {
+    fn from(instant: Instant) -> Moment {
+        let micros = instant.as_micros();
+        Moment([(micros >> 32) as u32, micros as u32])
+    }
+}
+
+impl From<Moment> for Instant {
+    fn from(Moment([high, low]): Moment) -> Instant {
+        Instant::from_micros(u64::from(high) << 32 | u64::from(low))
+    }
 }
 
 /// An active open under way.
@@ -77,10 +123,10 @@ pub(crate) struct Opening<C> {
 }
 
 /// Half-open, parked, TIME-WAIT: all of them this (BG-5, MSL-1).
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Anchor<()>>() <= 104);
+const _: () = assert!(size_of::<Anchor>() <= 84 && align_of::<Anchor>() <= 4);
+const _: () = assert!(size_of::<Body>() <= 56);
 
-impl<C> Body<C> {
+impl Body {
     /// The TCB of a connection that has one and is not over.
     pub(crate) fn hot(&self) -> Option<u32> {
         match self {
@@ -115,19 +161,140 @@ impl<C> Opening<C> {
     }
 }
 
-impl<C> Anchor<C> {
-    pub(crate) fn new(flow: FlowKey, owner: Owner, body: Body<C>) -> Anchor<C> {
-        Anchor { flow, links: WheelLinks::UNLINKED, owner, pending: Pending::NONE, body }
+impl Anchor {
+    fn new(flow: &FlowKey, owner: Owner, body: Body) -> Anchor {
+        let mut anchor = Anchor {
+            near: near(&flow.remote),
+            remote_port: flow.remote_port,
+            local_port: flow.local_port,
+            local: flow.local,
+            holder: Holder::Nobody,
+            pending: Pending::NONE,
+            links: WheelLinks::UNLINKED,
+            mark: 0,
+            body,
+        };
+        anchor.set_owner(owner);
+        anchor
+    }
+
+    /// The flow, with the annex of the record.
+    #[inline]
+    fn flow(&self, far: Option<&Far>) -> FlowKey {
+        FlowKey {
+            remote: remote(far.copied().unwrap_or(Far::MAPPED), self.near),
+            local: self.local,
+            remote_port: self.remote_port,
+            local_port: self.local_port,
+        }
+    }
+
+    /// Who holds the handle.
+    pub(crate) fn owner(&self) -> Owner {
+        match self.holder {
+            Holder::Nobody => Owner::Nobody,
+            Holder::Listener => Owner::Listener(ListenerId(self.mark)),
+            Holder::Gate => Owner::Gate(ListenerId(self.mark)),
+            Holder::Application => Owner::Application(self.mark),
+        }
+    }
+
+    /// Whether anybody does.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.holder != Holder::Nobody
+    }
+
+    /// Another holds it.
+    pub(crate) fn set_owner(&mut self, owner: Owner) {
+        (self.holder, self.mark) = match owner {
+            Owner::Nobody => (Holder::Nobody, 0),
+            Owner::Listener(listener) => (Holder::Listener, listener.0),
+            Owner::Gate(listener) => (Holder::Gate, listener.0),
+            Owner::Application(token) => (Holder::Application, token),
+        };
+    }
+
+    /// Our port.
+    pub(crate) fn local_port(&self) -> u16 {
+        self.local_port
     }
 }
 
-impl<C> Links for Slab<Anchor<C>> {
+impl Anchors {
+    /// A new record; `None` when there are as many as there may be.
+    pub(crate) fn add(&mut self, flow: &FlowKey, owner: Owner, body: Body) -> Option<ConnId> {
+        let anchor = Anchor::new(flow, owner, body);
+        match far(&flow.remote) {
+            Far::MAPPED => self.insert(anchor),
+            far => self.insert_wide(anchor, far),
+        }
+    }
+
+    /// The flow of a connection.
+    pub(crate) fn flow(&self, id: ConnId) -> Option<FlowKey> {
+        let (known, anchor, far) = self.look_at(id.slot)?;
+        (known == id).then(|| anchor.flow(far))
+    }
+
+    /// The flow of the record at `index`.
+    #[inline]
+    pub(crate) fn flow_at(&self, index: u32) -> Option<FlowKey> {
+        let (_, anchor, far) = self.look_at(index)?;
+        Some(anchor.flow(far))
+    }
+
+    /// Of the record at `index`: what is asked first when its connection may send.
+    #[inline]
+    pub(crate) fn flow_and_body(&self, index: u32) -> Option<(ConnId, FlowKey, &Body)> {
+        let (id, anchor, far) = self.look_at(index)?;
+        Some((id, anchor.flow(far), &anchor.body))
+    }
+
+    /// The handle of the record at `index`, if it is that of `flow`.
+    #[inline]
+    pub(crate) fn id_of(&self, index: u32, flow: &FlowKey) -> Option<ConnId> {
+        let (id, anchor, annex) = self.look_at(index)?;
+        let is_it = anchor.near == near(&flow.remote)
+            && anchor.remote_port == flow.remote_port
+            && anchor.local_port == flow.local_port
+            && anchor.local == flow.local
+            && *annex.unwrap_or(&Far::MAPPED) == far(&flow.remote);
+        is_it.then_some(id)
+    }
+}
+
+impl Far {
+    /// Of an IPv4 address (RFC 4291 §2.5.5.2): such records are narrow.
+    const MAPPED: Far = Far([0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF])]);
+}
+
+#[inline]
+fn near(RemoteAddr([.., a, b, c, d]): &RemoteAddr) -> [u8; 4] {
+    [*a, *b, *c, *d]
+}
+
+#[inline]
+fn far(RemoteAddr(octets): &RemoteAddr) -> Far {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *octets;
+    Far([[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_ne_bytes))
+}
+
+#[inline]
+fn remote(Far(far): Far, [m, n, o, p]: [u8; 4]) -> RemoteAddr {
+    let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = far.map(u32::to_ne_bytes);
+    RemoteAddr([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+}
+
+impl Links for Anchors {
+    #[inline]
     fn links(&self, index: u32) -> &WheelLinks {
         match self.at(index) {
             Some(anchor) => &anchor.links,
             None => unlinked_record(index),
         }
     }
+    #[inline]
     fn links_mut(&mut self, index: u32) -> &mut WheelLinks {
         match self.at_mut(index) {
             Some(anchor) => &mut anchor.links,
@@ -137,8 +304,8 @@ impl<C> Links for Slab<Anchor<C>> {
 }
 
 /// Whether the connection of a handle waits to be accepted at `listener`.
-pub(crate) fn waits_at<C>(anchors: &Slab<Anchor<C>>, id: ConnId, listener: ListenerId) -> bool {
-    anchors.get(id).is_some_and(|anchor| anchor.owner == Owner::Listener(listener))
+pub(crate) fn waits_at(anchors: &Anchors, id: ConnId, listener: ListenerId) -> bool {
+    anchors.get(id).is_some_and(|anchor| anchor.owner() == Owner::Listener(listener))
 }
 
 /// A record leaves the wheel before it leaves the slab, so this is our mistake.
@@ -146,3 +313,6 @@ pub(crate) fn waits_at<C>(anchors: &Slab<Anchor<C>>, id: ConnId, listener: Liste
 fn unlinked_record(index: u32) -> ! {
     panic!("record {index} is in the wheel and not in the slab")
 }
+
+#[cfg(test)]
+mod tests;

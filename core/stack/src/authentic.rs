@@ -51,14 +51,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// # Errors
     /// [`KeyError::Unknown`] when there is no such key, or the connection has no TCP-AO.
     pub fn ask_for_auth_key(&mut self, conn: ConnId, receive_id: u8) -> Result<(), KeyError> {
-        let anchor = self.table.anchors.get(conn).ok_or(KeyError::Unknown)?;
-        let flow = anchor.flow;
+        let flow = self.table.anchors.flow(conn).ok_or(KeyError::Unknown)?;
         self.auth.ask_for(ip_address(flow.remote), &flow, receive_id)
     }
 
     /// What protects a connection; `None`: nothing.
     pub fn auth_info(&self, conn: ConnId) -> Option<AuthInfo> {
-        self.auth.info(&self.table.anchors.get(conn)?.flow)
+        self.auth.info(&self.table.anchors.flow(conn)?)
     }
 
     /// Octets of the option on every segment of `flow`.

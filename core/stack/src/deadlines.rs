@@ -4,7 +4,7 @@
 //! Must not know: how deadlines are found (the wheel), what a TCB's timers are.
 //! Implements: RFC 9293 §3.10.8, MUST-22, MUST-23, BG-4 (SYN-ACK retransmission), DESIGN §7.4.
 
-use crate::anchor::{Anchor, Body};
+use crate::anchor::Body;
 use crate::shard::Shard;
 use crate::usual::{AHEAD, CROWD};
 use usertcp_base::observe::{CloseReason, RetransmitCause};
@@ -75,7 +75,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Early(..) => self.early_deadline(now, id),
             Body::Embryo(..) | Body::Opening(..) => self.handshake_deadline(now, id),
             Body::TimeWait(_, until) => {
-                if *until <= now {
+                if Instant::from(*until) <= now {
                     self.table.remove(id);
                 } else {
                     self.rearm(now, id);
@@ -88,24 +88,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn handshake_deadline(&mut self, now: Instant, id: ConnId) {
+        let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let flow = anchor.flow;
         let limits = &self.common.limits;
-        let outcome = match anchor {
-            Anchor { body: Body::Embryo(handshake, listener), .. } => {
-                match self.listeners.get(*listener) {
-                    Some(listener) => {
-                        handshake.handle_deadline(now, &listener.settings().settings, limits)
-                    }
-                    None => HandshakeDeadline::TimedOut,
+        let passive = matches!(anchor.body, Body::Embryo(..));
+        let outcome = match &mut anchor.body {
+            Body::Embryo(handshake, listener) => match self.listeners.get(*listener) {
+                Some(listener) => {
+                    handshake.handle_deadline(now, &listener.settings().settings, limits)
                 }
-            }
-            Anchor { body: Body::Opening(opening), .. } => {
+                None => HandshakeDeadline::TimedOut,
+            },
+            Body::Opening(opening) => {
+                let Some(opening) = self.table.openings.at_mut(*opening) else { return };
                 opening.handshake.handle_deadline(now, &opening.profile.settings, limits)
             }
             _ => return,
         };
-        let passive = matches!(anchor.body, Body::Embryo(..));
         match outcome {
             HandshakeDeadline::NotYet => self.rearm(now, id),
             HandshakeDeadline::Retransmit { reply, suspect } => {

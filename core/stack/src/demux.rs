@@ -3,42 +3,72 @@
 //! Owns: a table from flow key to record index: four octets of index and one of fingerprint.
 //! Must not know: what a record is; the key lives there and is asked for through a closure.
 //! Implements: AT-23: the hash is keyed with a secret, so nobody outside can aim at one chain.
+//!
+//! The table is many small ones, *parts* of some hundred entries; the low half of a hash says which.
+//! Their number grows one at a time (linear hashing): when there are too many entries for it, the
+//! part whose turn it is splits into two; when too few, the last one joins the one it came from. The room
+//! of a part follows its own entries (`part`). So no operation ever moves more than two parts' entries,
+//! memory goes as it came, and the table costs about six octets for each entry at any size.
 
 mod hash;
+mod part;
 
+use crate::pieces::Pieces;
 use hash::FlowHash;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use part::Part;
 use usertcp_base::{FlowKey, Secrets};
+
+/// Entries for which there is one part. As turns go round, a part has between half and twice as many.
+const ENTRIES: u32 = 320;
+
+/// With fewer parts than this all of them are small anyway: they get room for twice as many at once, and are
+/// built anew the less often.
+const FEW_PARTS: u32 = 32;
 
 /// The table. Fingerprints are compared first, then the key in the record.
 #[derive(Debug)]
 pub struct Demux {
-    table: HashTable<u32>,
+    parts: Pieces<Part>,
+    count: u32,
+    /// Low bits of a hash that may count: one less than the power of two that is not below the number
+    /// of parts, and below twice that number.
+    mask: u32,
+    entries: u32,
     hash: FlowHash,
+    /// Entries the last call moved, beside its own.
+    #[cfg(test)]
+    moved: u32,
 }
 
 impl Demux {
-    /// A table with room for `capacity` connections, so that no insertion ever rebuilds it whole.
-    pub fn new(secrets: Secrets, capacity: u32) -> Demux {
-        let hash = FlowHash::new(&secrets);
-        Demux { table: HashTable::with_capacity(capacity as usize), hash }
+    /// An empty table.
+    pub fn new(secrets: &Secrets) -> Demux {
+        Demux {
+            parts: Pieces::new(),
+            count: 0,
+            mask: 0,
+            entries: 0,
+            hash: FlowHash::new(secrets),
+            #[cfg(test)]
+            moved: 0,
+        }
     }
 
     /// Connections in the table.
     pub fn len(&self) -> u32 {
-        self.table.len() as u32
+        self.entries
     }
 
     /// Whether the table is empty.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.entries == 0
     }
 
-    /// The record of `key`; `is_of` tells whether the record at an index has it.
+    /// The record of `key`, as `look` has it: `None` when the record at an index is another's.
     #[inline]
-    pub fn find(&self, key: &FlowKey, is_of: impl Fn(u32) -> bool) -> Option<u32> {
-        self.table.find(self.hash.of(key), |index| is_of(*index)).copied()
+    pub fn find<R>(&self, key: &FlowKey, look: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        let hash = self.hash.of(key);
+        self.parts.get(self.number(hash))?.find(place(hash), look)
     }
 
     /// The hash of `key`.
@@ -50,43 +80,152 @@ impl Demux {
     /// The first record whose key may have this hash, by the fingerprint alone.
     #[inline]
     pub fn guess(&self, hash: u64) -> Option<u32> {
-        self.table.find(hash, |_| true).copied()
+        self.parts.get(self.number(hash))?.find(place(hash), Some)
     }
 
     /// Enters `index` under `key`; false when another record has that key already.
     #[must_use]
     pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
-        let hash = &self.hash;
-        let entry = self.table.entry(
-            hash.of(key),
-            |other| key_of(*other) == *key,
-            |other| hash.of(&key_of(*other)),
-        );
-        match entry {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(vacant) => {
-                vacant.insert(index);
-                true
-            }
+        let is_known = self.find(key, |other| (key_of(other) == *key).then_some(())).is_some();
+        if !is_known {
+            self.insert_fresh(key, index, key_of);
         }
+        !is_known
     }
 
     /// The same for a key that is known to be in no record.
     pub fn insert_fresh(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) {
-        let hash = &self.hash;
-        self.table.insert_unique(hash.of(key), index, |other| hash.of(&key_of(*other)));
+        self.count_no_moves();
+        if self.count == 0 {
+            self.add_part(Part::default());
+        }
+        let hash = self.hash.of(key);
+        let (number, roomy) = (self.number(hash), self.count < FEW_PARTS);
+        let more = self.parts.get(number).and_then(|part| part.wants_more(roomy));
+        if let Some(buckets) = more {
+            self.resize(number, buckets, &key_of);
+        }
+        let Some(part) = self.parts.get_mut(number) else { return };
+        part.insert(place(hash), index);
+        self.entries += 1;
+        // One thing at a time: the next call comes soon.
+        if more.is_none() && u64::from(self.entries) > u64::from(self.count) * u64::from(ENTRIES) {
+            // The record itself may not be there yet to be asked for its key.
+            self.split(|other| if other == index { *key } else { key_of(other) });
+        }
     }
 
     /// Removes `index`, which was entered under `key`; false when it was not there.
-    pub fn remove(&mut self, key: &FlowKey, index: u32) -> bool {
-        match self.table.find_entry(self.hash.of(key), |other| *other == index) {
-            Ok(entry) => {
-                entry.remove();
-                true
-            }
-            Err(_) => false,
+    pub fn remove(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
+        self.count_no_moves();
+        let hash = self.hash.of(key);
+        let number = self.number(hash);
+        let Some(part) = self.parts.get_mut(number) else { return false };
+        if !part.remove(place(hash), index) {
+            return false;
+        }
+        self.entries -= 1;
+        if let Some(buckets) = part.wants_less(self.count < FEW_PARTS) {
+            self.resize(number, buckets, &key_of);
+            return true;
+        }
+        // Well below what made the last part: where the number of connections only goes up and down a
+        // little nothing splits or joins.
+        let made = u64::from(self.count.saturating_sub(1)) * u64::from(ENTRIES);
+        if u64::from(self.entries) < made - made / 8 {
+            self.join(&key_of);
+        }
+        true
+    }
+
+    /// The part of a hash. With a number that is too high its part was not split off yet.
+    #[inline]
+    fn number(&self, hash: u64) -> usize {
+        let number = hash as u32 & self.mask;
+        let split = number < self.count;
+        (if split { number } else { number & (self.mask >> 1) }) as usize
+    }
+
+    fn resize(&mut self, number: usize, buckets: usize, key_of: &impl Fn(u32) -> FlowKey) {
+        self.count_moves(number);
+        let hash = &self.hash;
+        if let Some(part) = self.parts.get_mut(number) {
+            part.resize(buckets, |index| place(hash.of(&key_of(index))));
         }
     }
+
+    /// Of the part whose turn it is, those whose hashes have one bit more than its own become the last part.
+    fn split(&mut self, key_of: impl Fn(u32) -> FlowKey) {
+        let last = self.count;
+        let bits = (last + 1).next_power_of_two() - 1;
+        let turn = (last & (bits >> 1)) as usize;
+        self.count_moves(turn);
+        let Some(whole) = self.parts.get_mut(turn).map(core::mem::take) else { return };
+        let half = whole.len() / 2;
+        let (mut stay, mut go) = (Part::for_entries(half), Part::for_entries(whole.len() - half));
+        for index in whole.indices() {
+            let hash = self.hash.of(&key_of(index));
+            let part = if hash as u32 & bits == last { &mut go } else { &mut stay };
+            if let Some(buckets) = part.wants_more(false) {
+                part.resize(buckets, |index| place(self.hash.of(&key_of(index))));
+            }
+            part.insert(place(hash), index);
+        }
+        if let Some(place) = self.parts.get_mut(turn) {
+            *place = stay;
+        }
+        self.add_part(go);
+    }
+
+    /// The last part joins the one it was split from.
+    fn join(&mut self, key_of: &impl Fn(u32) -> FlowKey) {
+        let number = self.count - 1;
+        let turn = (number & (self.mask >> 1)) as usize;
+        self.count_moves(turn);
+        self.count_moves(number as usize);
+        let Some(last) = self.parts.pop() else { return };
+        self.count = number;
+        self.mask = number.next_power_of_two() - 1;
+        let hash = &self.hash;
+        let Some(part) = self.parts.get_mut(turn) else { return };
+        let together = part.len() + last.len();
+        part.make_room(together, |index| place(hash.of(&key_of(index))));
+        for index in last.indices() {
+            part.insert(place(hash.of(&key_of(index))), index);
+        }
+    }
+
+    fn add_part(&mut self, part: Part) {
+        self.parts.push(part);
+        self.count += 1;
+        self.mask = self.count.next_power_of_two() - 1;
+    }
+
+    /// Octets of the parts.
+    #[cfg(test)]
+    fn octets(&self) -> usize {
+        let parts = (0..self.parts.len()).filter_map(|number| self.parts.get(number));
+        parts.map(|part| part.octets() + size_of::<Part>()).sum()
+    }
+
+    #[cfg(test)]
+    fn count_no_moves(&mut self) {
+        self.moved = 0;
+    }
+    #[cfg(test)]
+    fn count_moves(&mut self, number: usize) {
+        self.moved += self.parts.get(number).map_or(0, Part::len);
+    }
+    #[cfg(not(test))]
+    fn count_no_moves(&mut self) {}
+    #[cfg(not(test))]
+    fn count_moves(&mut self, _number: usize) {}
+}
+
+/// The half of a hash that says where in its part an entry is.
+#[inline]
+fn place(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]

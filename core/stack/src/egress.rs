@@ -131,10 +131,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         frame: Frame,
     ) -> Option<Frame> {
         let index = self.transmit.pop()?;
-        let id = self.table.anchors.id_at(index)?;
-        let anchor = self.table.anchors.get_mut(id)?;
-        let flow = anchor.flow;
-        let Some(hot) = anchor.body.hot() else { return Some(frame) };
+        let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
+        let Some(hot) = body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let shares = if SHARED { self.shares_of(hot) } else { None };

@@ -7,10 +7,9 @@
 //! not by arrivals; one that was told is told again only when the connection reports it anew. That
 //! makes each unblocking change one event (DESIGN §10, no lost wake-ups).
 
-use crate::anchor::{Anchor, Owner};
+use crate::anchor::{Anchor, Anchors, Owner};
+use crate::fifo::Fifo;
 use crate::ready::ReadyList;
-use crate::slab::Slab;
-use alloc::collections::VecDeque;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, ListenerId};
 
@@ -94,13 +93,13 @@ impl Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     ready: ReadyList,
-    closed: VecDeque<(ConnId, CloseReason)>,
+    closed: Fifo<(ConnId, CloseReason)>,
 }
 
 impl Events {
     /// Adds notices for the record at `index`. A connection nobody holds has nobody to be told.
-    pub(crate) fn add<C>(&mut self, index: u32, anchor: &mut Anchor<C>, notices: Pending) {
-        if !notices.is_empty() && anchor.owner != Owner::Nobody {
+    pub(crate) fn add(&mut self, index: u32, anchor: &mut Anchor, notices: Pending) {
+        if !notices.is_empty() && anchor.is_held() {
             anchor.pending = anchor.pending.and(notices);
             self.ready.push(index);
         }
@@ -108,7 +107,7 @@ impl Events {
 
     /// A connection is over.
     pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason) {
-        self.closed.push_back((conn, reason));
+        self.closed.push((conn, reason));
     }
 
     /// The record at `index` goes away, or to another owner who is not to be told.
@@ -117,26 +116,25 @@ impl Events {
     }
 
     /// The next event. Ends come last, so nothing is told of a connection after its end.
-    pub(crate) fn poll<C>(&mut self, anchors: &mut Slab<Anchor<C>>) -> Option<ShardEvent> {
+    pub(crate) fn poll(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         while let Some(index) = self.ready.pop() {
-            let Some(conn) = anchors.id_at(index) else { continue };
-            let Some(anchor) = anchors.at_mut(index) else { continue };
+            let Some((conn, anchor)) = anchors.with_id_mut(index) else { continue };
             let notice = anchor.pending.take_first();
             if !anchor.pending.is_empty() {
                 self.ready.push(index);
             }
-            if let Some(event) = event(notice, conn, anchor.owner) {
+            if let Some(event) = event(notice, conn, anchor) {
                 return Some(event);
             }
         }
-        let (conn, reason) = self.closed.pop_front()?;
+        let (conn, reason) = self.closed.pop()?;
         Some(ShardEvent::Closed { conn, reason })
     }
 }
 
-fn event(notice: Pending, conn: ConnId, owner: Owner) -> Option<ShardEvent> {
+fn event(notice: Pending, conn: ConnId, anchor: &Anchor) -> Option<ShardEvent> {
     Some(match notice {
-        Pending::ACCEPTED => match owner {
+        Pending::ACCEPTED => match anchor.owner() {
             Owner::Listener(listener) => ShardEvent::Accepted { listener, conn },
             Owner::Gate(listener) => ShardEvent::Asked { listener, conn },
             // Accepted before it was told: nothing is left to tell.

@@ -15,7 +15,7 @@ use crate::ingress::stray;
 use crate::listener::Gate;
 use crate::replies;
 use crate::shard::Shard;
-use alloc::boxed::Box;
+use crate::table::Full;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
@@ -56,8 +56,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &Segment,
     ) {
         // Data on a SYN is sent again by the peer (E-5).
-        let body = Body::Asked(Box::new(copy(syn)), listener);
-        match self.table.insert(flow, Owner::Gate(listener), body) {
+        let kept = self.table.asked.insert(copy(syn)).map(|kept| kept.slot);
+        let inserted = kept.map(|kept| {
+            self.table.insert(flow, Owner::Gate(listener), Body::Asked(kept, listener))
+        });
+        match inserted.unwrap_or(Err(Full::Anchors)) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.table.arm(id, Some(now + LONGEST));
@@ -66,6 +69,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
             }
             Err(_) => {
+                if let Some(kept) = kept {
+                    self.table.asked.discard(kept);
+                }
                 self.listeners.remove_embryo(listener, &flow.remote);
                 self.common.drop_packet(None, now, DropReason::ConnectionLimit);
             }
@@ -74,10 +80,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A segment for a SYN that waits. Only the peer's own reset counts.
     pub(crate) fn deliver_asked(&mut self, now: Instant, id: ConnId, segment: &Segment) {
-        let Some(Body::Asked(syn, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body)
+        let Some(Body::Asked(kept, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body)
         else {
             return;
         };
+        let Some(syn) = self.table.asked.at(*kept) else { return };
         if segment.has(Flags::RST) && segment.header.seq == syn.header.seq + 1 {
             return self.discard(id);
         }
@@ -91,12 +98,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         decision: Decision,
     ) -> Result<(), ConnError> {
-        let anchor = self.table.anchors.get_mut(id).ok_or(ConnError::Stale)?;
-        let flow = anchor.flow;
-        let (mut syn, listener) = match &anchor.body {
-            Body::Asked(syn, listener) => (copy(syn), *listener),
+        let flow = self.table.anchors.flow(id).ok_or(ConnError::Stale)?;
+        let (kept, listener) = match self.table.anchors.get(id).map(|anchor| &anchor.body) {
+            Some(Body::Asked(kept, listener)) => (*kept, *listener),
             _ => return Err(ConnError::Stale),
         };
+        let mut syn = self.table.asked.at(kept).map(copy).ok_or(ConnError::Stale)?;
         match decision {
             Decision::Ignore => self.discard(id),
             Decision::Refuse => {
@@ -124,10 +131,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.discard(id);
         };
         self.events.forget(id.slot);
-        if let Some(anchor) = self.table.anchors.get_mut(id) {
-            anchor.owner = Owner::Nobody;
+        if let Some(anchor) = self.table.set_body(id, Body::Embryo(handshake, listener)) {
+            anchor.set_owner(Owner::Nobody);
             anchor.pending = Pending::NONE;
-            anchor.body = Body::Embryo(handshake, listener);
         }
         self.rearm(now, id);
         self.send_reply(now, flow, &reply);

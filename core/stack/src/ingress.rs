@@ -161,7 +161,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     && let Body::TimeWait(_, until) = &mut anchor.body
                 {
                     // The wheel asks again when the old deadline fires.
-                    *until = again;
+                    *until = again.into();
                 }
                 self.send_reply(now, flow, &reply);
             }

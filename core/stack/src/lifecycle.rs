@@ -5,7 +5,7 @@
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
-use crate::anchor::{Body, Owner};
+use crate::anchor::{Anchor, Body, Owner};
 use crate::config::Profile;
 use crate::events::Pending;
 use crate::shard::Shard;
@@ -53,7 +53,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         profile: &Profile<C>,
         last: LastStep<'_>,
     ) {
-        let Some(flow) = self.table.anchors.get(id).map(|anchor| anchor.flow) else { return };
+        let Some(flow) = self.table.anchors.flow(id) else { return };
         let mut path = self.path_facts(&flow);
         if profile.settings.share_path_facts {
             path.host = self.hosts.find(now, &flow);
@@ -70,9 +70,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
         };
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        anchor.body = Body::Hot(hot.slot);
-        anchor.owner = owner;
+        let Some(anchor) = self.table.set_body(id, Body::Hot(hot.slot)) else { return };
+        anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
         let Some(tcb) = self.table.hot.get_mut(hot) else { return };
@@ -130,12 +129,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Body::Early(early, hot) => {
                 let paced = self.table.hot.at(*hot).and_then(|tcb| tcb.early_deadline());
-                let again = early.handshake.deadline(now);
-                Some(paced.map_or(again, |paced| paced.min(again)))
+                let early = self.table.early.at(*early);
+                let again = early.map(|early| early.handshake.deadline(now));
+                again.map(|again| paced.map_or(again, |paced| paced.min(again)))
             }
             Body::Embryo(handshake, _) => Some(handshake.deadline(now)),
-            Body::Opening(opening) => Some(opening.handshake.deadline(now)),
-            Body::TimeWait(_, until) => Some(*until),
+            Body::Opening(opening) => {
+                let opening = self.table.openings.at(*opening);
+                opening.map(|opening| opening.handshake.deadline(now))
+            }
+            Body::TimeWait(_, until) => Some((*until).into()),
             Body::Parked(parked) => self.table.moulds.deadline(now, parked),
             Body::Ended(..) | Body::Asked(..) => None,
         };
@@ -149,8 +152,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
         self.leave_early(now, id, ended.reason == CloseReason::Reset);
         self.leave_rates(id);
+        let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
-        let (flow, owner) = (anchor.flow, anchor.owner);
+        let owner = anchor.owner();
         if let Body::Hot(hot) = anchor.body
             && let Some(facts) = self.table.hot.at(hot).and_then(Tcb::host_facts)
         {
@@ -196,13 +200,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         time_wait: Option<TimeWait>,
     ) {
         self.table.retire(id);
-        if let Some(anchor) = self.table.anchors.get_mut(id) {
-            let hot = match anchor.body {
-                Body::Hot(hot) => Some(hot),
-                _ => None,
-            };
-            anchor.body = Body::Ended(reason, hot);
-        }
+        let hot = match self.table.anchors.get(id) {
+            Some(Anchor { body: Body::Hot(hot), .. }) => Some(*hot),
+            _ => None,
+        };
+        self.table.set_body(id, Body::Ended(reason, hot));
         self.events.close(id, reason);
         let Some(record) = time_wait else { return };
         // Until its own body is set, this one holds nothing.
@@ -247,19 +249,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
         self.events.forget(id.slot);
-        let Some(anchor) = self.table.remove(id) else { return };
-        if let Body::Embryo(_, listener) | Body::Asked(_, listener) = anchor.body {
-            self.listeners.remove_embryo(listener, &anchor.flow.remote);
-        }
-        if let Body::Early(early, _) = &anchor.body {
-            self.listeners.remove_embryo(early.listener, &anchor.flow.remote);
-            if let Some(pending) =
-                self.listeners.get_mut(early.listener).and_then(|all| all.fast_open())
-            {
-                pending.remove();
+        let Some(flow) = self.table.anchors.flow(id) else { return };
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let owner = anchor.owner();
+        match anchor.body {
+            Body::Embryo(_, listener) | Body::Asked(_, listener) => {
+                self.listeners.remove_embryo(listener, &flow.remote);
             }
+            Body::Early(early, _) => {
+                if let Some(listener) = self.table.early.at(early).map(|early| early.listener) {
+                    self.listeners.remove_embryo(listener, &flow.remote);
+                    if let Some(pending) =
+                        self.listeners.get_mut(listener).and_then(|all| all.fast_open())
+                    {
+                        pending.remove();
+                    }
+                }
+            }
+            _ => {}
         }
-        self.leave_queue(anchor.owner);
+        self.table.remove(id);
+        self.leave_queue(owner);
     }
 
     /// A segment for an active open.
@@ -271,10 +281,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         segment: &mut Segment,
     ) {
         let path = self.path_facts(flow);
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let Body::Opening(opening) = &mut anchor.body else { return };
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let Body::Opening(opening) = anchor.body else { return };
+        let owner = anchor.owner();
+        let Some(opening) = self.table.openings.at_mut(opening) else { return };
         let (profile, closed) = (opening.profile, opening.closed);
-        let owner = anchor.owner;
         let outcome = opening.handshake.handle_segment(
             now,
             segment,
@@ -363,7 +374,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
             },
-            Body::Opening(opening) => match opening.on_signal(now, &signal) {
+            Body::Opening(opening) => match self
+                .table
+                .openings
+                .at_mut(*opening)
+                .and_then(|opening| opening.on_signal(now, &signal))
+            {
                 Some(effects) => effects,
                 None => return self.common.drop_packet(Some(id), now, unmatched),
             },

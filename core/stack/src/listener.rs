@@ -9,13 +9,14 @@
 
 use crate::fast_open::FastOpenListen;
 use crate::fast_open::pending::PendingFastOpens;
+use crate::fifo::Sifted;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use usertcp_base::{ConnId, Limits, ListenerId, LocalIndex, Purpose, RemoteAddr, Secrets};
 
 /// Counters of half-open records by source; sources that meet in one share it.
 const SOURCES: usize = 512;
-/// Dead entries that are tolerated in an accept queue before it is swept.
+/// Dead entries that are tolerated in an accept queue.
 const SLACK: usize = 16;
 
 /// Where a listener listens. `None` is "any".
@@ -66,7 +67,7 @@ pub struct Listener<S> {
     backlog: u32,
     /// Connections that are open and not accepted. Some may have ended since: `waiting` counts
     /// those that have not.
-    queue: VecDeque<ConnId>,
+    queue: Sifted<ConnId>,
     waiting: u32,
     embryos: u32,
     sources: Option<Box<[u16; SOURCES]>>,
@@ -99,10 +100,11 @@ impl<S> Listeners<S> {
     }
 
     /// Takes a listener away. What waited to be accepted is returned: it is to be reset.
-    pub fn unbind(&mut self, id: ListenerId) -> Option<VecDeque<ConnId>> {
+    pub fn unbind(&mut self, id: ListenerId) -> Option<impl Iterator<Item = ConnId> + use<S>> {
         let listener = self.listeners.remove(&id)?;
         self.bound.remove(&listener.binding);
-        Some(listener.queue)
+        let mut queue = listener.queue;
+        Some(core::iter::from_fn(move || queue.pop()))
     }
 
     /// The listener for a SYN to this address and port: the most specific one.
@@ -192,7 +194,7 @@ impl<S> Listeners<S> {
 
 impl<S> Listener<S> {
     fn new(binding: Binding, backlog: u32, settings: S) -> Listener<S> {
-        let queue = VecDeque::new();
+        let queue = Sifted::default();
         let gate = Gate::Open;
         let (sources, fast_open) = (None, None);
         let (waiting, embryos) = (0, 0);
@@ -265,17 +267,14 @@ impl<S> Listener<S> {
         if self.is_full() {
             return false;
         }
-        if self.queue.len() > 2 * self.waiting as usize + SLACK {
-            self.queue.retain(|id| lives(*id));
-        }
-        self.queue.push_back(connection);
         self.waiting += 1;
+        self.queue.push(connection, self.waiting as usize, SLACK, |id| lives(*id));
         true
     }
 
     /// The connection that has waited longest.
     pub fn accept(&mut self, lives: impl Fn(ConnId) -> bool) -> Option<ConnId> {
-        while let Some(id) = self.queue.pop_front() {
+        while let Some(id) = self.queue.pop() {
             if lives(id) {
                 self.waiting = self.waiting.saturating_sub(1);
                 return Some(id);

@@ -8,7 +8,7 @@
 //! what it read. So whoever went without is looked after on the next occasion, and at the latest after a
 //! short time.
 
-use crate::anchor::Body;
+use crate::anchor::{Anchor, Body};
 use crate::events::Pending;
 use crate::shard::Shard;
 use alloc::vec::Vec;
@@ -19,12 +19,12 @@ use usertcp_frame::Class;
 /// How long at most until memory is looked for again.
 const RETRY: Span = Span::from_millis(10);
 
-/// Records looked at in one turn for memory they can give back.
+/// TCBs looked at in one turn for memory they can give back.
 const SHED_PER_TURN: u32 = 256;
-/// Connections behind closed windows remembered in one sweep over all records.
+/// Connections behind closed windows remembered in one sweep over all TCBs.
 const SHUT_LISTED: usize = 64;
 
-/// A sweep over all records while memory is short.
+/// A sweep over all TCBs while memory is short.
 #[derive(Debug, Default)]
 pub(crate) struct Shedding {
     next: u32,
@@ -57,22 +57,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[cold]
     fn shed_some(&mut self, now: Instant) {
-        let committed = self.table.anchors.committed();
-        for _ in 0..SHED_PER_TURN.min(committed) {
+        let end = self.table.hot.end();
+        for _ in 0..SHED_PER_TURN.min(end) {
             self.shed_from(now, self.shedding.next);
             self.shedding.next += 1;
-            if self.shedding.next >= committed {
+            if self.shedding.next >= end {
                 self.shedding.next = 0;
                 self.end_shut(now);
             }
         }
     }
 
-    fn shed_from(&mut self, now: Instant, index: u32) {
-        let Some(Body::Hot(hot)) = self.table.anchors.at(index).map(|anchor| &anchor.body) else {
-            return;
-        };
-        let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
+    fn shed_from(&mut self, now: Instant, hot: u32) {
+        let Some(index) = self.table.hot.annex(hot).copied() else { return };
+        match self.table.anchors.at(index) {
+            Some(Anchor { body: Body::Hot(at), .. }) if *at == hot => {}
+            _ => return,
+        }
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let _ = tcb.renege();
         if let Some(since) = tcb.zero_window_since()
             && now.since(since) >= self.common.limits.zero_window_grace

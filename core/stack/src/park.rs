@@ -141,6 +141,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return false };
         let Body::Parked(parked) = &mut anchor.body else { return false };
-        self.table.moulds.handle_usual(now, parked, segment) == ParkedArrival::Heard
+        let heard = self.table.moulds.handle_usual(now, parked, segment) == ParkedArrival::Heard;
+        if heard {
+            // The next probe may be due earlier than one more after those before.
+            self.rearm(now, id);
+        }
+        heard
     }
 }

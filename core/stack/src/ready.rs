@@ -3,26 +3,35 @@
 //! Owns: whose turn it is. First in, first out; each member at most once, so a busy connection
 //! that asks again goes behind the others.
 //! Must not know: what is to be done.
+//!
+//! Two bits for each record, in pieces that are made when one of theirs is first added: whether it is a
+//! member, and whether the queue has it. What was removed stays in the queue until its turn; if it comes
+//! back before, it has its old place. So the queue is never longer than there are records.
 
-use alloc::collections::VecDeque;
+use crate::fifo::Fifo;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Dead entries that are tolerated before the queue is swept.
-const SLACK: usize = 64;
+/// Records of a piece, as a power of two.
+const PIECE_SHIFT: u32 = 12;
+const WORDS: usize = (1 << PIECE_SHIFT) / PER_WORD;
+const PER_WORD: usize = 32;
+/// The bits of a record.
+const MEMBER: u64 = 1;
+const QUEUED: u64 = 2;
 
 /// A queue of record indices without duplicates.
 #[derive(Debug, Default)]
 pub struct ReadyList {
-    queue: VecDeque<u32>,
-    /// One bit per record: whether it is a member. An entry whose bit is clear is dead.
-    member: Vec<u64>,
+    queue: Fifo<u32>,
+    marks: Vec<Option<Box<[u64; WORDS]>>>,
     members: u32,
 }
 
 impl ReadyList {
     /// An empty list.
     pub const fn new() -> ReadyList {
-        ReadyList { queue: VecDeque::new(), member: Vec::new(), members: 0 }
+        ReadyList { queue: Fifo::new(), marks: Vec::new(), members: 0 }
     }
 
     /// Members.
@@ -37,32 +46,35 @@ impl ReadyList {
 
     /// Whether `index` is a member.
     pub fn contains(&self, index: u32) -> bool {
-        self.member.get(word(index)).is_some_and(|bits| bits & bit(index) != 0)
+        let piece = self.marks.get(index as usize >> PIECE_SHIFT).and_then(Option::as_deref);
+        piece.is_some_and(|words| words[word(index)] & MEMBER << shift(index) != 0)
     }
 
     /// Adds `index` at the end; nothing when it is a member already.
     #[inline]
     pub fn push(&mut self, index: u32) {
-        match self.member.get_mut(word(index)) {
-            Some(bits) if *bits & bit(index) != 0 => return,
-            Some(bits) => *bits |= bit(index),
-            None => self.grow(index),
+        let Some(marks) = self.word(index) else { return self.push_first(index) };
+        let bits = *marks >> shift(index);
+        if bits & MEMBER == 0 {
+            *marks |= (MEMBER | QUEUED) << shift(index);
+            self.members += 1;
+            if bits & QUEUED == 0 {
+                self.queue.push(index);
+            }
         }
-        self.members += 1;
-        if self.queue.len() > 2 * self.members as usize + SLACK {
-            self.sweep();
-        }
-        self.queue.push_back(index);
     }
 
     /// Takes the first member out.
     #[inline]
     pub fn pop(&mut self) -> Option<u32> {
-        while let Some(index) = self.queue.pop_front() {
-            if let Some(bits) = self.member.get_mut(word(index))
-                && *bits & bit(index) != 0
-            {
-                *bits &= !bit(index);
+        if self.members == 0 {
+            return None;
+        }
+        while let Some(index) = self.queue.pop() {
+            let Some(marks) = self.word(index) else { continue };
+            let bits = *marks >> shift(index);
+            *marks &= !((MEMBER | QUEUED) << shift(index));
+            if bits & MEMBER != 0 {
                 self.members -= 1;
                 return Some(index);
             }
@@ -70,53 +82,42 @@ impl ReadyList {
         None
     }
 
-    #[cold]
-    fn grow(&mut self, index: u32) {
-        self.member.resize(word(index) + 1, 0);
-        self.set(index);
-    }
-
     /// Takes `index` out, wherever it stands; nothing when it is no member.
     pub fn remove(&mut self, index: u32) {
-        if self.contains(index) {
-            if let Some(bits) = self.member.get_mut(word(index)) {
-                *bits &= !bit(index);
-            }
+        if let Some(marks) = self.word(index)
+            && *marks & MEMBER << shift(index) != 0
+        {
+            *marks &= !(MEMBER << shift(index));
             self.members -= 1;
         }
     }
 
-    fn set(&mut self, index: u32) {
-        if let Some(bits) = self.member.get_mut(word(index)) {
-            *bits |= bit(index);
+    /// The first of its piece.
+    #[cold]
+    fn push_first(&mut self, index: u32) {
+        let number = index as usize >> PIECE_SHIFT;
+        if number >= self.marks.len() {
+            self.marks.resize_with(number + 1, || None);
+        }
+        if let Some(piece) = self.marks.get_mut(number) {
+            *piece = Some(Box::new([0; WORDS]));
+            self.push(index);
         }
     }
 
-    /// Drops the dead entries, and second entries of what was removed and came back.
-    fn sweep(&mut self) {
-        for _ in 0..self.queue.len() {
-            let Some(index) = self.queue.pop_front() else { break };
-            if self.contains(index) {
-                if let Some(bits) = self.member.get_mut(word(index)) {
-                    *bits &= !bit(index);
-                }
-                self.queue.push_back(index);
-            }
-        }
-        for position in 0..self.queue.len() {
-            if let Some(index) = self.queue.get(position).copied() {
-                self.set(index);
-            }
-        }
+    #[inline]
+    fn word(&mut self, index: u32) -> Option<&mut u64> {
+        let piece = self.marks.get_mut(index as usize >> PIECE_SHIFT)?.as_deref_mut()?;
+        Some(&mut piece[word(index)])
     }
 }
 
 const fn word(index: u32) -> usize {
-    index as usize / 64
+    index as usize / PER_WORD % WORDS
 }
 
-const fn bit(index: u32) -> u64 {
-    1 << (index % 64)
+const fn shift(index: u32) -> u32 {
+    index % PER_WORD as u32 * 2
 }
 
 #[cfg(test)]

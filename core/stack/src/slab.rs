@@ -4,25 +4,77 @@
 //! handle from a live one.
 //! Must not know: what a record is.
 //!
-//! The capacity is a promise made at the start; memory follows in chunks, when first needed, so an
-//! idle stack is small. A chunk never moves. The slot freed last is used first: it is still cached.
+//! The capacity is a promise and costs nothing; memory follows in chunks, when first needed. A chunk
+//! never moves, and the table of chunks is small (at a hundred million anchors its largest growth
+//! copies less than a megaoctet). A chunk has records of one width: wide ones have an annex each, in
+//! an array beside the chunk's own, so that narrow ones do not pay for it.
+//!
+//! Of the free slots one in the lowest chunk that has any is taken, there the one freed last: it is
+//! still cached. So after a peak the upper chunks run empty as their records end, and none begin
+//! there. What ran empty goes back to the allocator, but for one chunk of each width, so that a number
+//! of records around a whole chunk does not ask for memory again and again. A chunk that comes back
+//! begins with generations beyond all it ever had: handles from before stay stale.
+
+mod chunks;
 
 use alloc::vec::Vec;
+use chunks::ChunkSet;
 use core::mem;
 use usertcp_base::ConnId;
 
-/// Records in one chunk.
-const CHUNK: usize = 1024;
+/// A chunk has no more octets than this, where there may be millions of records,
+const CHUNK_OCTETS: usize = 384 << 10;
+/// and than this, where there are few at a time.
+pub(crate) const FEW: usize = 32 << 10;
+/// It has no more records than this, as a power of two. Our tests have small ones, so that many come and
+/// go.
+const CHUNK_SHIFT: u32 = if cfg!(test) { 3 } else { 12 };
 /// The end of the free list.
 const NONE: u32 = u32::MAX;
+/// The top bit of an index belongs to the wheel.
+const INDICES: u64 = 1 << 31;
 
-/// A slab of records with generations.
+/// A slab of records with generations, in chunks of at most `OCTETS`. `W` is what a wide record has more
+/// than a narrow one.
 #[derive(Debug)]
-pub struct Slab<T> {
-    chunks: Vec<Vec<Entry<T>>>,
+pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
+    /// Those that were given back are empty.
+    chunks: Vec<Chunk<T, W>>,
+    states: Vec<ChunkState>,
+    /// Chunks with a free slot, narrow and wide ones.
+    open: [ChunkSet; 2],
+    /// A chunk without records that is kept, of each width.
+    spare: [Option<u32>; 2],
+    /// Chunks that were given back.
+    absent: ChunkSet,
     capacity: u32,
     used: u32,
+}
+
+/// What a look at a record needs.
+#[derive(Debug)]
+struct Chunk<T, W> {
+    entries: Vec<Entry<T>>,
+    /// One for each entry, or none at all.
+    annexes: Vec<W>,
+}
+
+/// What coming and going needs.
+#[derive(Clone, Copy, Debug)]
+struct ChunkState {
+    /// The first of the free slots that were used before.
     free: u32,
+    used: u32,
+    /// No slot of the chunk has had a higher generation.
+    newest: u32,
+    width: Width,
+}
+
+/// Whether the records of a chunk have an annex.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Width {
+    Narrow,
+    Wide,
 }
 
 #[derive(Debug)]
@@ -37,13 +89,22 @@ enum Slot<T> {
     Used(T),
 }
 
-impl<T> Slab<T> {
-    /// A slab for at most `capacity` records. Nothing but the table of chunks is allocated yet.
-    pub fn new(capacity: u32) -> Slab<T> {
-        // The top bit of an index belongs to the wheel.
-        let capacity = capacity.min(1 << 31);
-        let chunks = Vec::with_capacity((capacity as usize).div_ceil(CHUNK));
-        Slab { chunks, capacity, used: 0, free: NONE }
+impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
+    /// Records of a chunk, as a power of two.
+    const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
+    const CHUNK: usize = 1 << Self::SHIFT;
+
+    /// A slab for at most `capacity` records. Nothing is allocated yet.
+    pub fn new(capacity: u32) -> Self {
+        Slab {
+            chunks: Vec::new(),
+            states: Vec::new(),
+            open: [ChunkSet::new(), ChunkSet::new()],
+            spare: [None; 2],
+            absent: ChunkSet::new(),
+            capacity: capacity.min(INDICES as u32),
+            used: 0,
+        }
     }
 
     /// Records in use.
@@ -61,27 +122,20 @@ impl<T> Slab<T> {
         self.capacity
     }
 
-    /// Records that memory was committed for.
+    /// Records that memory is committed for.
     pub fn committed(&self) -> u32 {
-        self.chunks.iter().map(|chunk| chunk.capacity() as u32).sum()
+        self.chunks.iter().map(|chunk| chunk.entries.capacity() as u32).sum()
+    }
+
+    /// No record's index is as high.
+    pub fn end(&self) -> u32 {
+        let Some(last) = self.chunks.last() else { return 0 };
+        (((self.chunks.len() - 1) << Self::SHIFT) + last.entries.len()) as u32
     }
 
     /// Adds the record that `make` builds for its handle; `None` when the promise is used up.
     pub fn insert_with(&mut self, make: impl FnOnce(ConnId) -> T) -> Option<ConnId> {
-        if self.free == NONE {
-            return self.append(make);
-        }
-        let slot = self.free;
-        let entry = self.entry_mut(slot)?;
-        let id = ConnId { slot, generation: entry.generation };
-        let Slot::Free { next } = entry.slot else {
-            debug_assert!(false, "the free list holds free slots");
-            return None;
-        };
-        entry.slot = Slot::Used(make(id));
-        self.free = next;
-        self.used += 1;
-        Some(id)
+        self.enter(Width::Narrow, None, make)
     }
 
     /// Adds a record.
@@ -89,18 +143,15 @@ impl<T> Slab<T> {
         self.insert_with(|_| record)
     }
 
+    /// Adds a wide record.
+    pub fn insert_wide(&mut self, record: T, annex: W) -> Option<ConnId> {
+        self.enter(Width::Wide, Some(annex), |_| record)
+    }
+
     /// Takes the record of `id` out; from now on `id` is stale.
     pub fn remove(&mut self, id: ConnId) -> Option<T> {
-        let free = self.free;
-        let entry = self.entry_mut(id.slot)?;
-        if entry.generation != id.generation || matches!(entry.slot, Slot::Free { .. }) {
-            return None;
-        }
-        entry.generation = entry.generation.wrapping_add(1);
-        let slot = mem::replace(&mut entry.slot, Slot::Free { next: free });
-        self.free = id.slot;
-        self.used -= 1;
-        match slot {
+        self.get(id)?;
+        match self.vacate(id.slot, mem::replace)? {
             Slot::Used(record) => Some(record),
             Slot::Free { .. } => None,
         }
@@ -109,20 +160,11 @@ impl<T> Slab<T> {
     /// Ends the record at `index` where it is; false when there is none. Its handle is stale from now
     /// on.
     pub fn discard(&mut self, index: u32) -> bool {
-        let free = self.free;
-        match self.entry_mut(index) {
-            Some(entry) if matches!(entry.slot, Slot::Used(_)) => {
-                entry.generation = entry.generation.wrapping_add(1);
-                entry.slot = Slot::Free { next: free };
-            }
-            _ => return false,
-        }
-        self.free = index;
-        self.used -= 1;
-        true
+        self.vacate(index, |slot, free| *slot = free).is_some()
     }
 
     /// The record of `id`, unless `id` is stale.
+    #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
         match self.entry(id.slot)? {
             Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
@@ -133,6 +175,7 @@ impl<T> Slab<T> {
     }
 
     /// The same, to change.
+    #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
         match self.entry_mut(id.slot)? {
             Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
@@ -143,6 +186,7 @@ impl<T> Slab<T> {
     }
 
     /// The record at `index`, whatever its generation.
+    #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
         match &self.entry(index)?.slot {
             Slot::Used(record) => Some(record),
@@ -151,6 +195,7 @@ impl<T> Slab<T> {
     }
 
     /// The same, to change.
+    #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         match &mut self.entry_mut(index)?.slot {
             Slot::Used(record) => Some(record),
@@ -159,6 +204,7 @@ impl<T> Slab<T> {
     }
 
     /// The handle of the record at `index`.
+    #[inline]
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
         match self.entry(index)? {
             Entry { generation, slot: Slot::Used(_) } => {
@@ -168,40 +214,192 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The record at `index`, to change, and its handle.
+    #[inline]
+    pub fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
+        match self.entry_mut(index)? {
+            Entry { generation, slot: Slot::Used(record) } => {
+                Some((ConnId { slot: index, generation: *generation }, record))
+            }
+            _ => None,
+        }
+    }
+
+    /// The record at `index`, its handle, and what a wide record has beside.
+    #[inline]
+    pub fn look_at(&self, index: u32) -> Option<(ConnId, &T, Option<&W>)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get(chunk)?;
+        match chunk.entries.get(place)? {
+            Entry { generation, slot: Slot::Used(record) } => {
+                let id = ConnId { slot: index, generation: *generation };
+                Some((id, record, chunk.annexes.get(place)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the slot at `index` has beside its record, used or not; `None` where records are narrow.
+    #[inline]
+    pub fn annex(&self, index: u32) -> Option<&W> {
+        let (chunk, place) = Self::place(index);
+        self.chunks.get(chunk)?.annexes.get(place)
+    }
+
     /// All records in use, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
-        self.chunks.iter().flatten().zip(0..).filter_map(|(entry, slot)| match &entry.slot {
-            Slot::Used(record) => Some((ConnId { slot, generation: entry.generation }, record)),
-            Slot::Free { .. } => None,
+        self.chunks.iter().enumerate().flat_map(|(chunk, Chunk { entries, .. })| {
+            let first = (chunk << Self::SHIFT) as u32;
+            entries.iter().zip(first..).filter_map(|(entry, slot)| match &entry.slot {
+                Slot::Used(record) => Some((ConnId { slot, generation: entry.generation }, record)),
+                Slot::Free { .. } => None,
+            })
         })
     }
 
-    /// A slot never used before, in a new chunk where the last one is full.
-    fn append(&mut self, make: impl FnOnce(ConnId) -> T) -> Option<ConnId> {
-        let slot = self.used;
-        if slot >= self.capacity {
+    #[inline]
+    fn place(index: u32) -> (usize, usize) {
+        ((index >> Self::SHIFT) as usize, index as usize & (Self::CHUNK - 1))
+    }
+
+    #[inline]
+    fn entry(&self, index: u32) -> Option<&Entry<T>> {
+        let (chunk, place) = Self::place(index);
+        self.chunks.get(chunk)?.entries.get(place)
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T>> {
+        let (chunk, place) = Self::place(index);
+        self.chunks.get_mut(chunk)?.entries.get_mut(place)
+    }
+
+    fn enter(
+        &mut self,
+        width: Width,
+        annex: Option<W>,
+        make: impl FnOnce(ConnId) -> T,
+    ) -> Option<ConnId> {
+        if self.used >= self.capacity {
             return None;
         }
-        if slot as usize == self.chunks.len() * CHUNK {
-            let left = (self.capacity - slot) as usize;
-            self.chunks.push(Vec::with_capacity(left.min(CHUNK)));
+        let index = match self.open[width as usize].first() {
+            Some(chunk) => chunk,
+            None => self.open_chunk(width)?,
+        };
+        let (chunk, state) =
+            (self.chunks.get_mut(index as usize)?, self.states.get_mut(index as usize)?);
+        let slot = if state.free == NONE {
+            (index << Self::SHIFT) + chunk.entries.len() as u32
+        } else {
+            state.free
+        };
+        let place = slot as usize & (Self::CHUNK - 1);
+        let id = match chunk.entries.get_mut(place) {
+            Some(entry) => {
+                let Slot::Free { next } = entry.slot else {
+                    debug_assert!(false, "the free list holds free slots");
+                    return None;
+                };
+                let id = ConnId { slot, generation: entry.generation };
+                entry.slot = Slot::Used(make(id));
+                state.free = next;
+                if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
+                    *kept = annex;
+                }
+                id
+            }
+            None => {
+                let id = ConnId { slot, generation: state.newest };
+                chunk.entries.push(Entry { generation: id.generation, slot: Slot::Used(make(id)) });
+                chunk.annexes.extend(annex);
+                id
+            }
+        };
+        state.used += 1;
+        if state.used as usize == Self::CHUNK {
+            self.open[width as usize].remove(index);
         }
-        let id = ConnId { slot, generation: 0 };
-        let entry = Entry { generation: 0, slot: Slot::Used(make(id)) };
-        self.chunks.last_mut()?.push(entry);
+        if self.spare[width as usize] == Some(index) {
+            self.spare[width as usize] = None;
+        }
         self.used += 1;
         Some(id)
     }
 
-    fn entry(&self, index: u32) -> Option<&Entry<T>> {
-        let index = index as usize;
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+    /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.
+    fn vacate<R>(&mut self, index: u32, end: impl FnOnce(&mut Slot<T>, Slot<T>) -> R) -> Option<R> {
+        let (number, place) = Self::place(index);
+        let state = self.states.get_mut(number)?;
+        let entry = self.chunks.get_mut(number)?.entries.get_mut(place)?;
+        if let Slot::Free { .. } = entry.slot {
+            return None;
+        }
+        entry.generation = entry.generation.wrapping_add(1);
+        let ended = end(&mut entry.slot, Slot::Free { next: state.free });
+        state.free = index;
+        state.newest = state.newest.max(entry.generation);
+        state.used -= 1;
+        self.used -= 1;
+        let (width, empty) = (state.width, state.used == 0);
+        self.open[width as usize].insert(number as u32);
+        if empty {
+            self.keep_or_give_back(number as u32, width);
+        }
+        Some(ended)
     }
 
-    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T>> {
-        let index = index as usize;
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    /// Memory for another chunk, in the place of one that was given back if there is one.
+    #[cold]
+    fn open_chunk(&mut self, width: Width) -> Option<u32> {
+        let index = self.absent.first().unwrap_or(self.chunks.len() as u32);
+        if u64::from(index) + 1 > INDICES >> Self::SHIFT {
+            return None;
+        }
+        let records = Self::CHUNK.min(self.capacity as usize);
+        let annexes = if width == Width::Wide { records } else { 0 };
+        let chunk =
+            Chunk { entries: Vec::with_capacity(records), annexes: Vec::with_capacity(annexes) };
+        match (self.chunks.get_mut(index as usize), self.states.get_mut(index as usize)) {
+            (Some(place), Some(state)) => {
+                *place = chunk;
+                state.width = width;
+                self.absent.remove(index);
+            }
+            _ => {
+                self.chunks.push(chunk);
+                self.states.push(ChunkState { free: NONE, used: 0, newest: 0, width });
+            }
+        }
+        self.open[width as usize].insert(index);
+        Some(index)
     }
+
+    /// A chunk ran empty: the lower one of two such is kept.
+    #[cold]
+    fn keep_or_give_back(&mut self, index: u32, width: Width) {
+        let spare = &mut self.spare[width as usize];
+        let Some(other) = spare.replace(index) else { return };
+        *spare = Some(index.min(other));
+        let given = index.max(other);
+        self.open[width as usize].remove(given);
+        self.absent.insert(given);
+        if let Some(chunk) = self.chunks.get_mut(given as usize) {
+            *chunk = Chunk { entries: Vec::new(), annexes: Vec::new() };
+        }
+        if let Some(state) = self.states.get_mut(given as usize) {
+            state.free = NONE;
+        }
+    }
+}
+
+/// As many records of `octets` as a chunk of at most `most` holds, as a power of two.
+const fn chunk_shift(octets: usize, most: usize) -> u32 {
+    let mut shift = CHUNK_SHIFT;
+    while shift > 0 && octets << shift > most {
+        shift -= 1;
+    }
+    shift
 }
 
 #[cfg(test)]

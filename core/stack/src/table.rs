@@ -5,34 +5,37 @@
 //! Must not know: segments, or what a deadline is for.
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
 
-use crate::anchor::{Anchor, Body, Owner};
+use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::demux::Demux;
-use crate::slab::Slab;
+use crate::fast_open::EarlyConnection;
+use crate::fifo::Sifted;
+use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Moulds, ParkedDue, Tcb, TimeWait};
+use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
 
-/// Dead entries of the TIME-WAIT queue that are tolerated before it is swept.
+/// Dead entries of the TIME-WAIT queue that are tolerated.
 const SLACK: usize = 64;
 
 /// The connections.
 pub(crate) struct Table<C> {
-    pub anchors: Slab<Anchor<C>>,
-    pub hot: Slab<Tcb<C>>,
-    /// Whose TCB is at an index, as it was told last.
-    owners: Vec<u32>,
+    pub anchors: Anchors,
+    /// TCBs, each with the index of its record.
+    pub hot: Slab<Tcb<C>, u32>,
     /// Where the search for a quiet TCB goes on.
     hand: u32,
+    /// What bodies have that is larger than a body.
+    pub openings: Slab<Opening<C>, (), FEW>,
+    pub early: Slab<EarlyConnection, (), FEW>,
+    pub asked: Slab<Segment, (), FEW>,
     /// What parked connections have in common.
     pub moulds: Moulds<C>,
     parked: u32,
     demux: Demux,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
-    waiting: VecDeque<ConnId>,
+    waiting: Sifted<ConnId>,
     time_waits: u32,
     time_wait_limit: u32,
 }
@@ -51,13 +54,15 @@ impl<C: CongestionController> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
-            owners: Vec::new(),
             hand: 0,
+            openings: Slab::new(limits.connections),
+            early: Slab::new(limits.connections),
+            asked: Slab::new(limits.connections),
             moulds: Moulds::new(),
             parked: 0,
-            demux: Demux::new(secrets.clone(), limits.connections),
+            demux: Demux::new(secrets),
             wheel: Wheel::new(now),
-            waiting: VecDeque::new(),
+            waiting: Sifted::default(),
             time_waits: 0,
             time_wait_limit: limits.time_wait,
         }
@@ -65,11 +70,7 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        let anchors = &self.anchors;
-        let index = self
-            .demux
-            .find(flow, |index| anchors.at(index).is_some_and(|anchor| anchor.flow == *flow))?;
-        self.anchors.id_at(index)
+        self.demux.find(flow, |index| self.anchors.id_of(index, flow))
     }
 
     /// The hash of a flow, and the record that probably has it.
@@ -105,7 +106,7 @@ impl<C: CongestionController> Table<C> {
         &mut self,
         flow: &FlowKey,
         owner: Owner,
-        body: Body<C>,
+        body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
         if self.find(flow).is_some() {
             return Err(Full::Taken);
@@ -118,23 +119,22 @@ impl<C: CongestionController> Table<C> {
         &mut self,
         flow: &FlowKey,
         owner: Owner,
-        body: Body<C>,
+        body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
         debug_assert!(self.find(flow).is_none(), "not looked up");
         let mut evicted = None;
         if self.anchors.len() == self.anchors.capacity() {
             evicted = self.evict();
         }
-        let anchor = Anchor::new(*flow, owner, body);
-        let id = self.anchors.insert(anchor).ok_or(Full::Anchors)?;
+        let id = self.anchors.add(flow, owner, body).ok_or(Full::Anchors)?;
         self.demux.insert_fresh(flow, id.slot, |index| flow_of(&self.anchors, index));
         Ok((id, evicted))
     }
 
     /// Takes a record out of everything, its TCB too.
-    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Anchor<C>> {
+    pub(crate) fn remove(&mut self, id: ConnId) {
         self.retire(id);
-        let anchor = self.anchors.remove(id)?;
+        let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
             Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 self.hot.discard(hot);
@@ -146,14 +146,31 @@ impl<C: CongestionController> Table<C> {
             }
             _ => {}
         }
+        self.let_go(id);
+        self.anchors.discard(id.slot);
+    }
+
+    /// Another body for a record. What the old one had beside it goes, but for its TCB.
+    pub(crate) fn set_body(&mut self, id: ConnId, body: Body) -> Option<&mut Anchor> {
+        self.let_go(id);
+        let anchor = self.anchors.get_mut(id)?;
+        anchor.body = body;
         Some(anchor)
+    }
+
+    fn let_go(&mut self, id: ConnId) {
+        match self.anchors.get(id).map(|anchor| &anchor.body) {
+            Some(Body::Opening(opening)) => drop(self.openings.discard(*opening)),
+            Some(Body::Early(early, _)) => drop(self.early.discard(*early)),
+            Some(Body::Asked(syn, _)) => drop(self.asked.discard(*syn)),
+            _ => {}
+        }
     }
 
     /// Segments and time do not reach a record any more; the application still may.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        let Some(anchor) = self.anchors.get(id) else { return };
-        let flow = anchor.flow;
-        self.demux.remove(&flow, id.slot);
+        let Some(flow) = self.anchors.flow(id) else { return };
+        self.demux.remove(&flow, id.slot, |index| flow_of(&self.anchors, index));
         self.wheel.cancel(id.slot, &mut self.anchors);
     }
 
@@ -164,25 +181,21 @@ impl<C: CongestionController> Table<C> {
         record: TimeWait,
         until: Instant,
     ) -> Option<ConnId> {
-        let anchor = self.anchors.get_mut(id)?;
-        anchor.owner = Owner::Nobody;
-        let old = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until));
-        if let Body::Hot(hot) = old {
+        if let Body::Hot(hot) = self.anchors.get(id)?.body {
             self.hot.discard(hot);
         }
+        self.set_body(id, Body::TimeWait(record, until.into()))?.set_owner(Owner::Nobody);
         self.time_waits += 1;
-        if self.waiting.len() > 2 * self.time_waits as usize + SLACK {
-            let anchors = &self.anchors;
-            self.waiting.retain(|id| is_time_wait(anchors, *id));
-        }
-        self.waiting.push_back(id);
+        let anchors = &self.anchors;
+        let lives = |id: &ConnId| is_time_wait(anchors, *id);
+        self.waiting.push(id, self.time_waits as usize, SLACK, lives);
         self.arm(id, Some(until));
         if self.time_waits > self.time_wait_limit { self.evict() } else { None }
     }
 
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(id) = self.waiting.pop_front() {
+        while let Some(id) = self.waiting.pop() {
             if is_time_wait(&self.anchors, id) {
                 self.remove(id);
                 return Some(id);
@@ -193,20 +206,12 @@ impl<C: CongestionController> Table<C> {
 
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
-        let hot = self.hot.insert(tcb)?;
-        let index = hot.slot as usize;
-        if index >= self.owners.len() {
-            self.owners.resize(index + 1, u32::MAX);
-        }
-        if let Some(owner) = self.owners.get_mut(index) {
-            *owner = id.slot;
-        }
-        Some(hot)
+        self.hot.insert_wide(tcb, id.slot)
     }
 
     /// The flow of a record.
     pub(crate) fn flow(&self, id: ConnId) -> Option<FlowKey> {
-        self.anchors.get(id).map(|anchor| anchor.flow)
+        self.anchors.flow(id)
     }
 
     /// Turns a quiet TCB into a record; false, and it stays: it does not fit.
@@ -244,11 +249,11 @@ impl<C: CongestionController> Table<C> {
     /// Of the next `count` TCBs the one that can be parked and was active longest ago.
     pub(crate) fn quietest_of(&mut self, now: Instant, count: u32) -> Option<(ConnId, u32)> {
         let mut best: Option<(Instant, ConnId, u32)> = None;
-        for _ in 0..count.min(self.hot.committed()) {
+        for _ in 0..count.min(self.hot.end()) {
             let hot = self.hand;
-            self.hand = if hot + 1 >= self.hot.committed() { 0 } else { hot + 1 };
+            self.hand = if hot + 1 >= self.hot.end() { 0 } else { hot + 1 };
             let Some(tcb) = self.hot.at(hot).filter(|tcb| tcb.is_parkable()) else { continue };
-            let Some(owner) = self.owners.get(hot as usize).copied() else { continue };
+            let Some(owner) = self.hot.annex(hot).copied() else { continue };
             let Some(id) = self.anchors.id_at(owner) else { continue };
             if !matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(at), .. }) if *at == hot)
             {
@@ -305,10 +310,10 @@ impl<C: CongestionController> Table<C> {
     }
 }
 
-fn flow_of<C>(anchors: &Slab<Anchor<C>>, index: u32) -> FlowKey {
-    anchors.at(index).map(|anchor| anchor.flow).unwrap_or_default()
+fn flow_of(anchors: &Anchors, index: u32) -> FlowKey {
+    anchors.flow_at(index).unwrap_or_default()
 }
 
-fn is_time_wait<C>(anchors: &Slab<Anchor<C>>, id: ConnId) -> bool {
+fn is_time_wait(anchors: &Anchors, id: ConnId) -> bool {
     matches!(anchors.get(id), Some(Anchor { body: Body::TimeWait(..), .. }))
 }

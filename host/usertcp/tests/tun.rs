@@ -217,6 +217,7 @@ fn two_shards_serve_an_ethernet() {
 }
 
 /// Octets a second of packets that carry so much payload a second, in packets of 1500.
+#[allow(clippy::float_arithmetic)]
 fn on_the_wire(payload: f64) -> f64 {
     payload * 1500.0 / 1448.0
 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use usertcp_base::Prng;
-use usertcp_conformance::options::{Mode, Profile};
+use usertcp_conformance::options::Mode;
 use usertcp_conformance::run::run_text;
 use usertcp_conformance::script::Stop;
 

@@ -101,6 +101,8 @@ impl Simulation {
             read_most: 256 << 10,
             pause: 0,
             pause_most: Span::from_micros(1),
+            silence: 0,
+            silence_most: Span::ZERO,
         };
         let writes = Plan { octets: u64::MAX / 2, write_most: 64 << 10, ..reads };
         hosts[0].streams.insert(conn, Stream::new(writes, SEEDS.0, SEEDS.1));

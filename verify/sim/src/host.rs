@@ -4,7 +4,7 @@
 use crate::stream::{Plan, Stream};
 use crate::view::on_the_wire;
 use std::collections::{HashMap, VecDeque};
-use usertcp_base::{CloseReason, ConnId, Instant, ListenerId, Prng};
+use usertcp_base::{CloseReason, ConnId, Instant, ListenerId, Prng, Span};
 use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, Queue, RxBatch, TxBatch, WaitHandle};
 use usertcp_frame::{Chain, Class, FramePool, Gso, GsoKind, Packet};
@@ -192,7 +192,8 @@ impl Host {
             .streams
             .iter()
             .filter(|(_, stream)| {
-                stream.paused_until != Instant::ZERO && stream.paused_until <= now
+                let due = |at: Instant| at != Instant::ZERO && at <= now;
+                due(stream.paused_until) || due(stream.silent_until)
             })
             .map(|(conn, _)| *conn)
             .collect();
@@ -250,7 +251,16 @@ impl Host {
     }
 
     fn write_on(&mut self, now: Instant, conn: ConnId, stream: &mut Stream) {
+        if stream.silent_until > now {
+            return;
+        }
+        stream.silent_until = Instant::ZERO;
         while stream.written < stream.plan.octets {
+            if stream.plan.silence > 0 && self.prng.chance_per_million(stream.plan.silence) {
+                let longest = stream.plan.silence_most.as_micros();
+                stream.silent_until = now + Span::from_micros(self.prng.below(longest) + 1);
+                return;
+            }
             let piece = stream.next_write(&mut self.prng);
             match self.shard.write(now, conn, &piece) {
                 Ok(0) | Err(_) => return,
@@ -269,7 +279,7 @@ impl Host {
             if self.prng.chance_per_million(stream.plan.pause) {
                 let longest = stream.plan.pause_most.as_micros();
                 let pause = self.prng.below(longest) + 1;
-                stream.paused_until = now + usertcp_base::Span::from_micros(pause);
+                stream.paused_until = now + Span::from_micros(pause);
                 return;
             }
             let most = self.prng.below(buffer.len() as u64) as usize + 1;
@@ -283,7 +293,8 @@ impl Host {
 
     /// When this host has something to do without a packet.
     pub fn next_wake(&self) -> Option<Instant> {
-        let pauses = self.streams.values().map(|stream| stream.paused_until);
+        let both = |stream: &Stream| [stream.paused_until, stream.silent_until];
+        let pauses = self.streams.values().flat_map(both);
         let pause = pauses.filter(|at| *at != Instant::ZERO).min();
         match (self.shard.next_deadline(), pause) {
             (Some(a), Some(b)) => Some(a.min(b)),

@@ -5,9 +5,11 @@ use crate::host::Host;
 use crate::link::{Link, LinkConfig, LinkCounts};
 use crate::middlebox::Middlebox;
 use crate::stream::Plan;
-use crate::world::World;
+use crate::world::{Recording, World};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use usertcp_base::{CloseReason, FlowKey, Instant, Limits, LocalIndex, Prng, Rate, Secrets, Span};
+use usertcp_base::{
+    CloseReason, FlowKey, Instant, Limits, LocalIndex, Parking, Prng, Rate, Secrets, Span,
+};
 use usertcp_cc::{Algorithm, AnyController};
 use usertcp_device::{DeviceFacts, Medium};
 use usertcp_frame::PoolConfig;
@@ -46,6 +48,8 @@ pub struct Scenario {
     pub plans: Vec<[Plan; 2]>,
     /// Virtual time it may take.
     pub longest: Span,
+    /// When idle connections are parked.
+    pub parking: Parking,
     /// Print every segment.
     pub trace: bool,
 }
@@ -86,6 +90,8 @@ pub struct Report {
     pub ecn: [Option<AccurateInfo>; 2],
     /// What that link did.
     pub link: LinkCounts,
+    /// Times a connection was parked.
+    pub parked: u64,
 }
 
 const PORT: u16 = 80;
@@ -117,6 +123,7 @@ impl Scenario {
             fast_open: FastOpen::Off,
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
+            parking: Parking::AtRest,
             trace: false,
         };
         scenario.mix_ecn();
@@ -190,6 +197,8 @@ impl Scenario {
             read_most: 256 << 10,
             pause: 0,
             pause_most: Span::from_micros(1),
+            silence: 0,
+            silence_most: Span::ZERO,
         };
         let sender = Plan { octets, write_most: 128 << 10, ..quiet };
         let back = LinkConfig { loss: 0, reorder: 0, duplicate: 0, corrupt: 0, ..link };
@@ -208,13 +217,48 @@ impl Scenario {
             fast_open: FastOpen::Off,
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
+            parking: Parking::AtRest,
             trace: false,
         }
     }
 
+    /// The same with silences of up to half a minute between reads and writes, and keep-alive probes in
+    /// every second one of them.
+    pub fn with_silences(mut self) -> Scenario {
+        let mut prng = Prng::from_seed(self.seed ^ 0x51_1E4C);
+        // One connection: whose turn it is at one moment is nobody's promise.
+        self.plans.truncate(1);
+        for plan in self.plans.iter_mut().flatten() {
+            plan.octets = plan.octets.min(64 << 10);
+            plan.write_most = plan.write_most.max(2048);
+            plan.pause = 30_000 + prng.below(200_000) as u32;
+            plan.pause_most = Span::from_millis(1 + prng.below(3000));
+            plan.silence = 100_000 + prng.below(400_000) as u32;
+            plan.silence_most = Span::from_millis(1 + prng.below(30_000));
+        }
+        for settings in &mut self.settings {
+            settings.keep_alive.enabled = prng.below(2) == 0;
+            settings.keep_alive.idle = Span::from_secs(2 + prng.below(10));
+            settings.keep_alive.interval = Span::from_secs(1 + prng.below(3));
+            settings.keep_alive.probes = 30;
+        }
+        self.longest = Span::from_secs(36_000);
+        self
+    }
+
     /// Runs it. The error tells what was wrong, with the seed.
     pub fn run(&self) -> Result<Report, String> {
+        self.run_in(self.world()).map(|(report, _)| report)
+    }
+
+    /// The same, and all that was sent.
+    pub fn run_recording(&self) -> Result<(Report, Recording), String> {
         let mut world = self.world();
+        world.recording = Some(Recording::new());
+        self.run_in(world)
+    }
+
+    fn run_in(&self, mut world: World) -> Result<(Report, Recording), String> {
         self.open(&mut world)?;
         let start = world.now;
         let expected = self.plans.len() * 2;
@@ -231,7 +275,7 @@ impl Scenario {
         let report = report(&world, took);
         world.drain(Span::from_secs(600));
         self.judge_leaks(&world)?;
-        Ok(report)
+        Ok((report, world.recording.take().unwrap_or_default()))
     }
 
     fn world(&self) -> World {
@@ -266,6 +310,7 @@ impl Scenario {
             hot_connections: 64,
             receive_buffer_start_octets: start,
             receive_buffer_octets: most,
+            parking: self.parking,
             ..Limits::default()
         };
         config
@@ -420,6 +465,7 @@ fn report(world: &World, took: Span) -> Report {
         longest_queue_octets: world.links[0].counts().longest_queue_octets,
         ecn: [0, 1].map(|side| world.hosts[side].finished.first().and_then(|stream| stream.ecn)),
         link: world.links[0].counts(),
+        parked: sum(|counters| counters.parked),
     }
 }
 
@@ -514,6 +560,8 @@ fn plan(prng: &mut Prng, most: u64) -> Plan {
         read_most: 1 << (6 + prng.below(12)),
         pause: if prng.below(4) == 0 { 50_000 } else { 0 },
         pause_most: Span::from_millis(prng.below(500) + 1),
+        silence: 0,
+        silence_most: Span::ZERO,
     }
 }
 

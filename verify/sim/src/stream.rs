@@ -41,6 +41,10 @@ pub struct Plan {
     pub pause: u32,
     /// Longest pause.
     pub pause_most: Span,
+    /// Chance, per million, of a silence before a write.
+    pub silence: u32,
+    /// Longest silence.
+    pub silence_most: Span,
 }
 
 /// Where one end stands.
@@ -62,6 +66,8 @@ pub struct Stream {
     pub ecn: Option<AccurateInfo>,
     /// It may not read before this moment.
     pub paused_until: Instant,
+    /// It may not write before this moment.
+    pub silent_until: Instant,
     /// The first difference between what was read and what was written, if any.
     pub corrupt_at: Option<u64>,
 }
@@ -78,6 +84,7 @@ impl Stream {
             ended: false,
             ecn: None,
             paused_until: Instant::ZERO,
+            silent_until: Instant::ZERO,
             corrupt_at: None,
         }
     }

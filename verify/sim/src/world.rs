@@ -7,6 +7,9 @@ use crate::oracle::Oracle;
 use crate::signal::too_big;
 use usertcp_base::{Instant, Span};
 
+/// What was sent: when, by which host, the packet.
+pub type Recording = Vec<(Instant, usize, Vec<u8>)>;
+
 /// Two hosts and what is between them.
 pub struct World {
     /// The time.
@@ -19,13 +22,23 @@ pub struct World {
     pub oracle: Oracle,
     /// Links tell senders of packets that are too big.
     pub signals: bool,
+    /// What was sent, when and by whom, while somebody wants to know.
+    pub recording: Option<Recording>,
     steps: u64,
 }
 
 impl World {
     /// A world at `now`.
     pub fn new(now: Instant, hosts: [Host; 2], links: [Link; 2]) -> World {
-        World { now, hosts, links, oracle: Oracle::default(), signals: true, steps: 0 }
+        World {
+            now,
+            hosts,
+            links,
+            oracle: Oracle::default(),
+            signals: true,
+            recording: None,
+            steps: 0,
+        }
     }
 
     /// Runs until nothing is due before `end`, or `done` says so; whether it was done.
@@ -63,6 +76,9 @@ impl World {
 
     fn send(&mut self, side: usize, octets: Vec<u8>) {
         self.oracle.observe(self.now, &octets);
+        if let Some(recording) = &mut self.recording {
+            recording.push((self.now, side, octets.clone()));
+        }
         let mtu = self.links[side].config.mtu;
         let quote = if octets.len() > usize::from(mtu) { octets.clone() } else { Vec::new() };
         if self.links[side].offer(self.now, octets) == Offered::TooBig && self.signals {

@@ -83,7 +83,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Nobody is to be told anything more.
     fn detach(&mut self, id: ConnId) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let owner = core::mem::replace(&mut anchor.owner, Owner::Nobody);
+        let owner = anchor.owner();
+        anchor.set_owner(Owner::Nobody);
         self.events.forget(id.slot);
         self.leave_queue(owner);
     }
@@ -91,8 +92,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// RFC 9293 §3.10.4: in SYN-SENT the record goes; in SYN-RECEIVED the FIN waits for the end of
     /// the handshake.
     fn close_opening(&mut self, now: Instant, id: ConnId, let_go: bool) {
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let Body::Opening(opening) = &mut anchor.body else { return };
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let Body::Opening(opening) = anchor.body else { return };
+        let Some(opening) = self.table.openings.at_mut(opening) else { return };
         match opening.handshake.phase() {
             HandshakePhase::SynReceived => {
                 opening.closed = true;
@@ -117,8 +119,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         if let Some(anchor) = self.table.anchors.get(id)
             && matches!(anchor.body, Body::Hot(_) | Body::Early(..) | Body::Parked(_))
+            && let Some(flow) = self.table.flow(id)
         {
-            let flow = anchor.flow;
             let effects = match &anchor.body {
                 Body::Parked(parked) => {
                     let offset = self.timestamp_offset(now, &flow);

@@ -14,7 +14,7 @@ mod rates;
 mod status;
 mod stream;
 
-use crate::anchor::{Anchor, Owner};
+use crate::anchor::Anchor;
 use crate::shard::Shard;
 use core::net::{IpAddr, SocketAddr};
 use usertcp_base::observe::CloseReason;
@@ -85,9 +85,9 @@ pub struct ConnInfo {
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A record the application may act on.
-    pub(crate) fn held(&self, id: ConnId) -> Result<&Anchor<C>, ConnError> {
+    pub(crate) fn held(&self, id: ConnId) -> Result<&Anchor, ConnError> {
         match self.table.anchors.get(id) {
-            Some(anchor) if anchor.owner != Owner::Nobody => Ok(anchor),
+            Some(anchor) if anchor.is_held() => Ok(anchor),
             _ => Err(ConnError::Stale),
         }
     }

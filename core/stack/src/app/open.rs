@@ -13,7 +13,6 @@ use crate::listener::Binding;
 use crate::net;
 use crate::ports::Destination;
 use crate::shard::Shard;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
@@ -41,7 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (anchors, listeners) = (&self.table.anchors, &self.listeners);
         self.ports.choose(&to, &mut self.common.prng, |port| {
             listeners.uses_port(to.local, port)
-                || anchors.iter().any(|(_, anchor)| anchor.flow.local_port == port)
+                || anchors.iter().any(|(_, anchor)| anchor.local_port() == port)
         })
     }
 
@@ -77,7 +76,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchors = &self.table.anchors;
         let queue = self.listeners.get_mut(listener)?;
         let id = queue.accept(|id| waits_at(anchors, id, listener))?;
-        self.table.anchors.get_mut(id)?.owner = Owner::APPLICATION;
+        self.table.anchors.get_mut(id)?.set_owner(Owner::APPLICATION);
         Some(id)
     }
 
@@ -111,11 +110,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let soft_errors = SoftErrors::new(now);
         let profile = to.profile;
         let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
-        let body = Body::Opening(Box::new(opening));
+        let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self
             .table
-            .insert_fresh(&flow, Owner::APPLICATION, body)
-            .map_err(|_| ConnectError::InUse)?;
+            .insert_fresh(&flow, Owner::APPLICATION, Body::Opening(kept.slot))
+            .map_err(|_| {
+                self.table.openings.discard(kept.slot);
+                ConnectError::InUse
+            })?;
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);

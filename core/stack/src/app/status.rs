@@ -20,7 +20,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.table.hot.at(*hot).map(|tcb| *tcb.settings()).ok_or(ConnError::Stale)
             }
             Body::Parked(parked) => Ok(*self.table.moulds.settings(parked)),
-            Body::Opening(opening) => Ok(opening.profile.settings),
+            Body::Opening(opening) => {
+                let opening = self.table.openings.at(*opening).ok_or(ConnError::Stale)?;
+                Ok(opening.profile.settings)
+            }
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             Body::Embryo(..) | Body::Asked(..) | Body::TimeWait(..) => Err(ConnError::Stale),
         }
@@ -53,7 +56,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     self.watch(now, id);
                 }
             }
-            Body::Opening(opening) => opening.profile.settings = settings,
+            Body::Opening(opening) => {
+                if let Some(opening) = self.table.openings.at_mut(*opening) {
+                    opening.profile.settings = settings;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -80,14 +87,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 (state, tcb.map(|tcb| Info { state, ..tcb.info(now) }))
             }
             Body::Embryo(..) | Body::Asked(..) => (StateName::SynReceived, None),
-            Body::Opening(opening) => match opening.handshake.phase() {
-                HandshakePhase::SynSent => (StateName::SynSent, None),
-                HandshakePhase::SynReceived => (StateName::SynReceived, None),
-            },
+            Body::Opening(opening) => {
+                let opening = self.table.openings.at(*opening);
+                match opening.map(|opening| opening.handshake.phase()) {
+                    Some(HandshakePhase::SynSent) => (StateName::SynSent, None),
+                    Some(HandshakePhase::SynReceived) => (StateName::SynReceived, None),
+                    None => (StateName::Closed, None),
+                }
+            }
             Body::TimeWait(..) => (StateName::TimeWait, None),
             Body::Ended(..) => (StateName::Closed, None),
         };
-        let (local, remote) = self.endpoints(&anchor.flow);
+        let flow = self.table.anchors.flow(id).ok_or(ConnError::Stale)?;
+        let (local, remote) = self.endpoints(&flow);
         Ok(ConnInfo { local, remote, state, figures })
     }
 
@@ -96,10 +108,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// that finds its state by it needs no table of connections. False: the application holds no such
     /// connection.
     pub fn set_token(&mut self, id: ConnId, token: u32) -> bool {
-        let owner = self.table.anchors.get_mut(id).map(|anchor| &mut anchor.owner);
-        match owner {
-            Some(Owner::Application(kept)) => {
-                *kept = token;
+        match self.table.anchors.get_mut(id) {
+            Some(anchor) if matches!(anchor.owner(), Owner::Application(_)) => {
+                anchor.set_owner(Owner::Application(token));
                 true
             }
             _ => false,
@@ -109,7 +120,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The number the application gave a connection, zero before it gave one; `None`: it holds no such
     /// connection.
     pub fn token(&self, id: ConnId) -> Option<u32> {
-        match self.table.anchors.get(id)?.owner {
+        match self.table.anchors.get(id)?.owner() {
             Owner::Application(token) => Some(token),
             _ => None,
         }

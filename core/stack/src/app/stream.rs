@@ -106,7 +106,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn writable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
             Body::Hot(hot) | Body::Early(_, hot) => Ok(Some(*hot)),
-            Body::Opening(opening) if opening.closed => Err(ConnError::SendClosed),
+            Body::Opening(opening)
+                if self.table.openings.at(*opening).is_some_and(|opening| opening.closed) =>
+            {
+                Err(ConnError::SendClosed)
+            }
             Body::Ended(reason, _) => Err(ConnError::Ended(*reason)),
             _ => Ok(None),
         }
@@ -122,12 +126,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((hot, ended)) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
         let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
+        let quiet = tcb.is_quiet();
         let found = match outcome {
             ReadOutcome::Octets(octets) => Read::Data(octets),
             ReadOutcome::Nothing => Read::Nothing,
             ReadOutcome::End => Read::End,
         };
-        self.after_read(now, id, ended, found, effects)
+        self.after_read(now, id, ended, found, effects, quiet)
     }
 
     /// Copies received octets out from `offset` on, and leaves them to be read again. Nothing at all
@@ -142,12 +147,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((hot, ended)) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
         let (outcome, effects) = tcb.read_slice(&mut self.common.env(now, id));
+        let quiet = tcb.is_quiet();
         let found = match outcome {
             Ok(slice) => Read::Data(slice),
             Err(ReadOutcome::End) => Read::End,
             Err(_) => Read::Nothing,
         };
-        self.after_read(now, id, ended, found, effects)
+        self.after_read(now, id, ended, found, effects, quiet)
     }
 
     /// The TCB to read from, and why the connection is over if it is; `None` while it is being opened.
@@ -168,6 +174,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         ended: Option<CloseReason>,
         found: Read<T>,
         effects: Effects,
+        quiet: bool,
     ) -> Result<Read<T>, ConnError> {
         if let Some(reason) = ended {
             // What an ended connection's TCB still brings about reaches nobody.
@@ -178,6 +185,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         if effects.transmit || effects.ended.is_some() {
             self.apply(now, id, effects);
+        } else if quiet {
+            // What was read may have been all that kept it from coming to rest.
+            self.rearm(now, id);
         }
         Ok(found)
     }

@@ -21,14 +21,14 @@ fn key(number: u32) -> FlowKey {
 fn one_record_per_key() {
     let keys = [key(1), key(2), key(1)];
     let of = |index: u32| keys[index as usize];
-    let mut demux = Demux::new(secrets(1), 4);
+    let mut demux = Demux::new(&secrets(1));
     assert!(demux.insert(&keys[0], 0, of));
     assert!(demux.insert(&keys[1], 1, of));
     assert!(!demux.insert(&keys[2], 2, of));
-    assert_eq!(demux.find(&key(1), |index| of(index) == key(1)), Some(0));
-    assert!(!demux.remove(&key(1), 2));
-    assert!(demux.remove(&key(1), 0));
-    assert_eq!(demux.find(&key(1), |index| of(index) == key(1)), None);
+    assert_eq!(demux.find(&key(1), |index| (of(index) == key(1)).then_some(index)), Some(0));
+    assert!(!demux.remove(&key(1), 2, of));
+    assert!(demux.remove(&key(1), 0, of));
+    assert_eq!(demux.find(&key(1), |index| (of(index) == key(1)).then_some(index)), None);
     assert_eq!(demux.len(), 1);
 }
 
@@ -37,7 +37,7 @@ fn one_record_per_key() {
 #[test]
 fn a_stranger_costs_as_little_among_a_million_as_among_a_thousand() {
     let [few, many] = [1000, 1_000_000].map(|count| {
-        let mut demux = Demux::new(secrets(1), count);
+        let mut demux = Demux::new(&secrets(1));
         for index in 0..count {
             assert!(demux.insert(&key(index), index, key));
         }
@@ -47,7 +47,7 @@ fn a_stranger_costs_as_little_among_a_million_as_among_a_thousand() {
             let before = looked_at.get();
             let found = demux.find(&key(u32::MAX - stranger), |index| {
                 looked_at.set(looked_at.get() + 1);
-                key(index) == key(u32::MAX - stranger)
+                (key(index) == key(u32::MAX - stranger)).then_some(index)
             });
             assert_eq!(found, None);
             worst = worst.max(looked_at.get() - before);
@@ -76,7 +76,7 @@ fn colliding_keys_of_one_secret_do_not_collide_under_another() {
 proptest! {
     #[test]
     fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 0u32..200), 1..400)) {
-        let mut demux = Demux::new(secrets(3), 16);
+        let mut demux = Demux::new(&secrets(3));
         let mut model = BTreeMap::new();
         for (insert, number) in steps {
             // The record's index is its number, so the key can be told from the index.
@@ -85,13 +85,94 @@ proptest! {
                 prop_assert_eq!(demux.insert(&key(number), number, key), fresh);
             } else {
                 let there = model.remove(&number).is_some();
-                prop_assert_eq!(demux.remove(&key(number), number), there);
+                prop_assert_eq!(demux.remove(&key(number), number, key), there);
             }
             prop_assert_eq!(demux.len() as usize, model.len());
         }
         for number in 0..200 {
             let expected = model.contains_key(&number).then_some(number);
-            prop_assert_eq!(demux.find(&key(number), |index| key(index) == key(number)), expected);
+            prop_assert_eq!(demux.find(&key(number), |index| (key(index) == key(number)).then_some(index)), expected);
         }
     }
+}
+
+/// So many entries no call may move: those of one part that has twice its share and a little more.
+const MOST_MOVED: u32 = 800;
+
+// proves AT-23 for growth: no packet waits for a table to be built anew.
+#[test]
+fn it_grows_and_shrinks_without_a_pause_and_gives_its_memory_back() {
+    let mut demux = Demux::new(&secrets(1));
+    let count = 200_000;
+    let (mut worst, mut moved) = (0, 0_u64);
+    for index in 0..count {
+        demux.insert_fresh(&key(index), index, key);
+        worst = worst.max(demux.moved);
+        moved += u64::from(demux.moved);
+        if index >= 20_000 && index % 1000 == 0 {
+            let octets = demux.octets() as f64 / f64::from(demux.len());
+            assert!((5.7..6.6).contains(&octets), "{octets} for each of {index}");
+        }
+    }
+    assert!(worst <= MOST_MOVED, "{worst} moved at once");
+    assert!(moved < 25 * u64::from(count), "{moved} moved in all");
+    for index in 0..count {
+        let found = demux.find(&key(index), |other| (other == index).then_some(other));
+        assert_eq!(found, Some(index));
+    }
+    for index in 0..count {
+        assert!(demux.remove(&key(index), index, key));
+        assert!(demux.moved <= MOST_MOVED, "{} moved at once", demux.moved);
+        if index % 1000 == 0 && demux.len() >= 20_000 {
+            let octets = demux.octets() as f64 / f64::from(demux.len());
+            assert!(octets < 7.6, "{octets} for each of {}", demux.len());
+        }
+    }
+    assert!(demux.is_empty());
+    assert!(demux.octets() < 1000, "{} octets are left", demux.octets());
+}
+
+#[test]
+fn a_number_of_connections_that_goes_up_and_down_a_little_moves_little() {
+    let mut demux = Demux::new(&secrets(1));
+    (0..5000).for_each(|index| demux.insert_fresh(&key(index), index, key));
+    let mut moved = 0;
+    for _ in 0..1000 {
+        for index in 5000..5010 {
+            demux.insert_fresh(&key(index), index, key);
+            moved += demux.moved;
+        }
+        for index in 5000..5010 {
+            assert!(demux.remove(&key(index), index, key));
+            moved += demux.moved;
+        }
+    }
+    assert!(moved < 10 * MOST_MOVED, "{moved}");
+}
+
+/// What nobody outside can bring about: one hash for all keys.
+#[test]
+fn entries_of_one_hash_cost_time_and_nothing_else() {
+    let one = |_: u32| key(7);
+    let mut demux = Demux::new(&secrets(1));
+    for index in 0..3000 {
+        demux.insert_fresh(&key(7), index, one);
+    }
+    assert_eq!(demux.len(), 3000);
+    for index in (0..3000).step_by(7) {
+        assert_eq!(demux.find(&key(7), |other| (other == index).then_some(other)), Some(index));
+    }
+    assert_eq!(demux.find(&key(8), Some).map(|_: u32| ()), None);
+    for index in 0..3000 {
+        assert!(demux.remove(&key(7), index, one));
+    }
+    assert!(demux.is_empty() && demux.octets() < 1000);
+}
+
+#[test]
+fn a_guess_is_right_nearly_always() {
+    let mut demux = Demux::new(&secrets(1));
+    (0..20_000).for_each(|index| demux.insert_fresh(&key(index), index, key));
+    let right = (0..20_000).filter(|i| demux.guess(demux.hash_of(&key(*i))) == Some(*i)).count();
+    assert!(right > 19_000, "{right} of 20,000");
 }

@@ -119,8 +119,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         answer: &Segment,
         result: &Opening,
     ) -> Chain {
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return Chain::new() };
-        let Body::Opening(opening) = &mut anchor.body else { return Chain::new() };
+        let body = self.table.anchors.get(id).map(|anchor| &anchor.body);
+        let Some(Body::Opening(opening)) = body else { return Chain::new() };
+        let Some(opening) = self.table.openings.at_mut(*opening) else { return Chain::new() };
         let (sent, retries) = (opening.handshake.syn_octets(), opening.handshake.retries());
         let Attempt { mut queue, option } = core::mem::take(&mut opening.attempt);
         let acked = result.syn_octets_acked;
@@ -158,10 +159,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// An attempt found nobody at all.
     pub(crate) fn learn_from_silence(&mut self, now: Instant, id: ConnId) {
-        let Some(anchor) = self.table.anchors.get(id) else { return };
-        let Body::Opening(opening) = &anchor.body else { return };
+        let Some(flow) = self.table.anchors.flow(id) else { return };
+        let body = self.table.anchors.get(id).map(|anchor| &anchor.body);
+        let Some(Body::Opening(opening)) = body else { return };
+        let Some(opening) = self.table.openings.at(*opening) else { return };
         if opening.attempt.option.is_some() || opening.handshake.syn_octets() > 0 {
-            self.fast_open_cache.on_failure(now, &anchor.flow, &self.common.limits);
+            self.fast_open_cache.on_failure(now, &flow, &self.common.limits);
         }
     }
 }

@@ -13,7 +13,6 @@ use super::keys::Checked;
 use crate::anchor::{Body, Owner, waits_at};
 use crate::events::Pending;
 use crate::shard::Shard;
-use alloc::boxed::Box;
 use usertcp_base::observe::{CloseReason, RetransmitCause};
 use usertcp_base::{
     ConnId, DropReason, Event, FlowKey, Instant, ListenerId, Observer, Seq, SharedKey,
@@ -168,14 +167,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let wanted = syn.payload.len();
         let (taken, effects) = tcb.take_syn_data(&mut env, core::mem::take(&mut syn.payload));
         let hot = if taken == wanted { self.table.insert_hot(id, tcb) } else { None };
-        let Some(hot) = hot else {
+        let early = EarlyConnection { handshake, listener };
+        let early = hot.and_then(|_| self.table.early.insert(early));
+        let (Some(hot), Some(early)) = (hot, early) else {
+            if let Some(hot) = hot {
+                self.table.hot.discard(hot.slot);
+            }
             // As if the SYN had been lost: the next one is without data.
             self.common.drop_packet(Some(id), now, DropReason::ReceiveMemory);
             return self.discard(id);
         };
-        if let Some(anchor) = self.table.anchors.get_mut(id) {
-            anchor.body = Body::Early(Box::new(EarlyConnection { handshake, listener }), hot.slot);
-            anchor.owner = Owner::Listener(listener);
+        if let Some(anchor) = self.table.set_body(id, Body::Early(early.slot, hot.slot)) {
+            anchor.set_owner(Owner::Listener(listener));
             self.events.add(id.slot, anchor, Pending::ACCEPTED);
         }
         let anchors = &self.table.anchors;
@@ -201,9 +204,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         flow: &FlowKey,
         segment: &mut Segment,
     ) {
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let Body::Early(early, hot) = &mut anchor.body else { return };
-        let hot = *hot;
+        let Some((early, hot)) = self.early(id) else { return };
+        let Some(early) = self.table.early.at_mut(early) else { return };
         let Some(tcb) = self.table.hot.at(hot) else { return };
         let (settings, nxt) = (*tcb.settings(), tcb.snd_nxt());
         let handshake = &mut early.handshake;
@@ -238,14 +240,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    /// The indices of what such a connection has.
+    fn early(&self, id: ConnId) -> Option<(u32, u32)> {
+        match self.table.anchors.get(id)?.body {
+            Body::Early(early, hot) => Some((early, hot)),
+            _ => None,
+        }
+    }
+
     /// Connection `id` waits for no handshake any more: it is an ordinary one, or about to end. Its
     /// TCB, if it was such a connection.
     pub(crate) fn leave_early(&mut self, now: Instant, id: ConnId, reset: bool) -> Option<u32> {
-        let anchor = self.table.anchors.get_mut(id)?;
-        let Body::Early(early, hot) = &anchor.body else { return None };
-        let (listener, hot) = (early.listener, *hot);
-        anchor.body = Body::Hot(hot);
-        self.listeners.remove_embryo(listener, &anchor.flow.remote);
+        let (early, hot) = self.early(id)?;
+        let listener = self.table.early.at(early)?.listener;
+        self.table.set_body(id, Body::Hot(hot))?;
+        self.listeners.remove_embryo(listener, &self.table.anchors.flow(id)?.remote);
         let counts = self.common.limits.fast_open_reset_counts;
         if let Some(pending) = self.listeners.get_mut(listener).and_then(|all| all.fast_open()) {
             if reset {
@@ -260,10 +269,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Time passed for a connection whose SYN-ACK is not acknowledged: that is what is sent again,
     /// without the Fast Open option (RFC 7413 §4.2.1), and nothing else.
     pub(crate) fn early_deadline(&mut self, now: Instant, id: ConnId) {
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let flow = anchor.flow;
-        let Body::Early(early, hot) = &mut anchor.body else { return };
-        let Some(tcb) = self.table.hot.at(*hot) else { return };
+        let Some(flow) = self.table.anchors.flow(id) else { return };
+        let Some((early, hot)) = self.early(id) else { return };
+        let Some(early) = self.table.early.at_mut(early) else { return };
+        let Some(tcb) = self.table.hot.at(hot) else { return };
         let settings = *tcb.settings();
         match early.handshake.handle_deadline(now, &settings, &self.common.limits) {
             HandshakeDeadline::NotYet => self.wake(now, id),

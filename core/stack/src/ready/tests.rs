@@ -26,8 +26,22 @@ fn removing_and_adding_does_not_grow_the_queue() {
         list.remove(round % 7);
     }
     assert!(list.is_empty());
-    assert!(list.queue.len() <= 2 * SLACK);
     assert_eq!(list.pop(), None);
+    let mut entries = 0;
+    while list.queue.pop().is_some() {
+        entries += 1;
+    }
+    assert_eq!(entries, 7, "one for each record");
+}
+
+#[test]
+fn a_record_far_away_costs_one_piece() {
+    let mut list = ReadyList::new();
+    list.push(99_999_999);
+    list.push(3);
+    assert_eq!(list.marks.iter().flatten().count(), 2);
+    assert!(!list.contains(99_999_998) && !list.contains(u32::MAX) && list.contains(3));
+    assert_eq!((list.pop(), list.pop(), list.pop()), (Some(99_999_999), Some(3), None));
 }
 
 proptest! {

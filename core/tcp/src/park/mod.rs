@@ -49,7 +49,9 @@ impl<C: CongestionController> Tcb<C> {
     /// Whether the connection holds, owes and awaits nothing: only time, the peer or the application
     /// can make it do anything.
     pub fn is_quiet(&self) -> bool {
-        self.snd.outstanding() == 0
+        // What is most often so on a busy connection first.
+        self.acks.need(Instant::ZERO) == AckNeed::None
+            && self.snd.outstanding() == 0
             && self.queue.is_empty()
             && self.receiver.is_quiet()
             && self.halves == Halves::OPEN
@@ -63,7 +65,6 @@ impl<C: CongestionController> Tcb<C> {
             && self.mtu.probe().is_none()
             && !self.ecn.owes_handshake()
             && !self.user_timeout.is_owed()
-            && self.acks.need(Instant::ZERO) == AckNeed::None
     }
 
     /// Whether it can become a record: quiet, and like others.

@@ -209,7 +209,6 @@ impl<C: CongestionController> Tcb<C> {
         let recent_age = if recent_age > u32::MAX / 2 { 0 } else { recent_age };
         let fits = self.octets_acknowledged <= MOST_OCTETS
             && self.octets_received <= MOST_OCTETS
-            && self.recovery.has_plain_times()
             && (recent_age <= 255 || !self.timestamps.is_on());
         if !fits {
             return None;

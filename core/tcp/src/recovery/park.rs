@@ -11,6 +11,9 @@ use super::undo::{Frto, Undo};
 use super::{Grant, Prr, Recovery, RecoveryState, RttTimes};
 use usertcp_base::Stamp;
 
+/// In a mould zero is "as SRTT"; this is "none before this one".
+const UNTOLD: u32 = u32::MAX;
+
 impl Recovery {
     /// Whether nothing is in flight, waited for or under repair.
     pub(crate) fn is_quiet(&self) -> bool {
@@ -62,26 +65,25 @@ impl Recovery {
         self.delivery.shift(octets);
     }
 
-    /// Whether all there is of round trips follows from what was measured, or nothing was.
-    pub(crate) fn has_plain_times(&self) -> bool {
-        self.rtt.srtt().is_none()
-            || (self.rtt.is_estimated(&self.bounds) && self.rack.rtt_micros() != 0)
-    }
-
     /// Takes out what the connection measured, and what follows from it.
     pub(crate) fn take_times(&mut self) -> RttTimes {
         let srtt = self.rtt.srtt().map_or(0, micros);
-        if self.rack.rtt_micros() == srtt {
-            self.rack.set_rtt_micros(0);
-        }
+        let told = match self.rack.rtt_micros() {
+            same if same == srtt => 0,
+            0 => UNTOLD,
+            other => other,
+        };
+        self.rack.set_rtt_micros(told);
         self.rtt.take_times(&self.bounds)
     }
 
     /// Puts it in.
     pub(crate) fn set_times(&mut self, times: &RttTimes) {
         self.rtt.set_times(times, &self.bounds);
-        if self.rack.rtt_micros() == 0 {
-            self.rack.set_rtt_micros(self.rtt.srtt().map_or(0, micros));
+        match self.rack.rtt_micros() {
+            0 => self.rack.set_rtt_micros(self.rtt.srtt().map_or(0, micros)),
+            UNTOLD => self.rack.set_rtt_micros(0),
+            _ => {}
         }
     }
 

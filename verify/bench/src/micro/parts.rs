@@ -89,7 +89,7 @@ fn key(number: u32) -> FlowKey {
 impl Strangers {
     /// Among `count` connections.
     pub fn among(count: u32) -> Option<Strangers> {
-        let mut demux = Demux::new(Secrets::from_seed([6; 32])?, count);
+        let mut demux = Demux::new(&Secrets::from_seed([6; 32])?);
         (0..count).all(|index| demux.insert(&key(index), index, key)).then_some(())?;
         Some(Strangers { demux, next: count })
     }
@@ -97,7 +97,7 @@ impl Strangers {
     /// The next stranger is looked for.
     pub fn look(&mut self) -> Option<u32> {
         self.next = self.next.wrapping_add(1).max(2_000_000);
-        self.demux.find(&key(self.next), |index| key(index) == key(self.next))
+        self.demux.find(&key(self.next), |index| (key(index) == key(self.next)).then_some(index))
     }
 }
 

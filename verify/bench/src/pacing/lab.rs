@@ -112,7 +112,7 @@ pub struct Lab {
     pub packets: u64,
     /// When a log is kept: what left, by stream.
     pub log: Option<Vec<Vec<Left>>>,
-    /// Packets that each stream may still write; without it they write without end.
+    /// Octets that each stream may still write; without it they write without end.
     pub left_to_write: Option<Vec<u32>>,
 }
 
@@ -240,18 +240,17 @@ impl Lab {
     fn write(&mut self, stream: usize) {
         let conn = self.streams[stream];
         loop {
-            if let Some(left) = self.left_to_write.as_mut().and_then(|all| all.get_mut(stream)) {
-                if *left == 0 {
-                    return;
-                }
+            let mut left = self.left_to_write.as_mut().and_then(|all| all.get_mut(stream));
+            let most = left.as_ref().map_or(BLOCK.len(), |left| BLOCK.len().min(**left as usize));
+            if most == 0 {
+                return;
             }
-            match self.shard.write(self.wire.now, conn, &BLOCK[..1448]) {
-                Ok(1448) => {
-                    if let Some(all) = &mut self.left_to_write {
-                        all[stream] -= 1;
-                    }
-                }
-                _ => return,
+            let taken = self.shard.write(self.wire.now, conn, &BLOCK[..most]).unwrap_or(0);
+            if let Some(left) = &mut left {
+                **left -= taken as u32;
+            }
+            if taken < most {
+                return;
             }
         }
     }
@@ -337,7 +336,7 @@ fn reply(to: &[u8; HEADERS], payload: u32, syn: bool, at: Instant) -> Vec<u8> {
     if syn {
         options.extend([1, 3, 3, 7]);
     }
-    while options.len() % 4 > 0 {
+    while !options.len().is_multiple_of(4) {
         options.push(0);
     }
     let tcp = 20 + options.len();

@@ -44,7 +44,7 @@ pub struct Precision {
 pub fn measure(streams: usize) -> Result<Precision, String> {
     let mut lab = Lab::open(streams, Drive::Limits, 128 << 10)?;
     lab.log = Some(vec![Vec::new(); streams]);
-    lab.left_to_write = Some(vec![PACKETS; streams]);
+    lab.left_to_write = Some(vec![PACKETS * 1448; streams]);
     let rates: Vec<Rate> = (0..streams).map(|at| limit(at, streams)).collect();
     for (conn, rate) in lab.streams.clone().into_iter().zip(&rates) {
         lab.shard.set_rate(lab.now(), conn, *rate).map_err(|error| format!("{error:?}"))?;
