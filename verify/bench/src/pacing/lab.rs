@@ -288,10 +288,8 @@ impl Lab {
                 continue;
             }
             // One acknowledgement for packets of a flow in a row.
-            let flow =
-                |header: &Header| (header.octets[16..20].to_vec(), header.octets[20..24].to_vec());
-            if out.get(place + 1).is_some_and(|next| next.length > 52 && flow(next) == flow(header))
-            {
+            let same = |next: &Header| next.octets[16..24] == octets[16..24];
+            if out.get(place + 1).is_some_and(|next| next.length > 52 && same(next)) {
                 continue;
             }
             let pool = self.shard.pool();
@@ -323,7 +321,7 @@ fn reply(to: &[u8; HEADERS], payload: u32, syn: bool, at: Instant) -> Vec<u8> {
     let seq = if syn { ISS } else { ISS + 1 };
     let ack = word(24).wrapping_add(if syn { 1 } else { payload });
     let value = (at.as_millis() as u32).max(1);
-    let mut options: Vec<u8> = Vec::new();
+    let mut options: Vec<u8> = Vec::with_capacity(24);
     let theirs = if syn { syn_timestamp(to) } else { word(44) };
     if syn {
         options.extend([2, 4, 5, 180, 4, 2]);
@@ -341,7 +339,8 @@ fn reply(to: &[u8; HEADERS], payload: u32, syn: bool, at: Instant) -> Vec<u8> {
     }
     let tcp = 20 + options.len();
     let total = (20 + tcp) as u16;
-    let mut out = vec![0x45, 0];
+    let mut out = Vec::with_capacity(80);
+    out.extend([0x45, 0]);
     out.extend(total.to_be_bytes());
     out.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
     out.extend(&to[16..20]);

@@ -27,6 +27,7 @@ Usage: usertcp-bench pacing [OPTIONS]
   --rounds N         each measures every number in turn           [5]
   --packets N        of one measurement                           [400000]
   --precision N      streams with different limits, every window looked at; 0: none  [10000]
+  --instructions     of a packet too, by callgrind; needs valgrind, and minutes
   --json FILE        write figures as JSON
   --svg FILE         write a plot
   --smoke            a small form that fails if a limit is not kept
@@ -36,7 +37,7 @@ Usage: usertcp-bench pacing [OPTIONS]
 /// Of all streams together.
 const TOTAL_BITS_PER_SECOND: u64 = 12_500_000_000;
 const PACKET_BITS: u64 = 1500 * 8;
-/// Asked of the cost at most, of the most streams beside the fewest.
+/// Asked of the instructions at most, of the most streams beside the fewest.
 const GROWTH: f64 = 1.3;
 
 /// What lets the streams send.
@@ -60,7 +61,7 @@ struct Options {
     precision: usize,
     json: Option<String>,
     svg: Option<String>,
-    smoke: bool,
+    instructions: bool,
     raw: Option<Kind>,
 }
 
@@ -72,7 +73,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         precision: 10_000,
         json: None,
         svg: None,
-        smoke: false,
+        instructions: false,
         raw: None,
     };
     while let Some(word) = words.next() {
@@ -80,9 +81,12 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             return Ok(None);
         }
         if word == "--smoke" {
-            options.smoke = true;
             (options.streams, options.rounds) = (vec![100, 1000], 1);
             (options.packets, options.precision) = (20_000, 200);
+            continue;
+        }
+        if word == "--instructions" {
+            options.instructions = true;
             continue;
         }
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -127,17 +131,38 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
     println!("usertcp {}: nanoseconds of CPU for a packet, in virtual time\n", machine::revision());
     print!("{}", table_of(&costs).text());
     if let (Some(first), Some(last)) = (costs.first(), costs.last()) {
-        let growth = last.pacing() / first.pacing();
-        let reached = if growth <= GROWTH { "yes" } else { "NO" };
+        let growth = last.limits.median / first.limits.median;
         println!(
-            "\nfrom {} to {} streams: pacing costs {growth:.2} times as much (asked: \u{2264} {GROWTH}: {reached}); all of a paced \
-             packet {:.2} times, of an unpaced one {:.2}",
+            "\nfrom {} to {} streams: a packet costs {growth:.2} times as much paced, and {:.2} times unpaced; of it pacing \
+             {:.0} ns at first and {:.0} ns at last",
             first.streams,
             last.streams,
-            last.limits.median / first.limits.median,
             last.application.median / first.application.median,
+            first.pacing(),
+            last.pacing(),
         );
         members.push(("growth", growth.into()));
+    }
+    if options.instructions {
+        let mut lines = Vec::new();
+        println!();
+        let (fewest, most) = (options.streams.first(), options.streams.last());
+        for (name, _) in KINDS {
+            let few = instructions(*fewest.unwrap_or(&100), name)?;
+            let many = instructions(*most.unwrap_or(&100), name)?;
+            println!(
+                "{name}: {few:.0} instructions a packet at first, {many:.0} at last, the bench's peer included"
+            );
+            lines.push(Json::Object(vec![
+                ("driven_by", Json::text(name)),
+                ("fewest", few.into()),
+                ("most", many.into()),
+            ]));
+            if name == "limits" && many > few * GROWTH {
+                return Err(format!("instructions grow by more than {GROWTH}"));
+            }
+        }
+        members.push(("instructions", Json::List(lines)));
     }
     members.push(("cost", Json::List(costs.iter().map(Costs::json).collect())));
     if options.precision > 0 {
@@ -247,6 +272,39 @@ fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
         lab.run(Span::from_millis(20));
     }
     Ok(Cost { packets: lab.packets, nanos: lab.nanos as f64 / lab.packets as f64 })
+}
+
+/// Instructions of a packet: what twice the packets cost more, the bench's peer included.
+fn instructions(streams: usize, kind: &str) -> Result<f64, String> {
+    let few = callgrind(streams, kind, 100_000)?;
+    let many = callgrind(streams, kind, 200_000)?;
+    if many.0 <= few.0 {
+        return Err("no more packets".into());
+    }
+    Ok((many.1 - few.1) as f64 / (many.0 - few.0) as f64)
+}
+
+/// Packets, and instructions of the whole run.
+fn callgrind(streams: usize, kind: &str, packets: u64) -> Result<(u64, u64), String> {
+    let own = std::env::current_exe().map_err(|error| format!("current program: {error}"))?;
+    let file = std::env::temp_dir().join(format!("pacing-{}.out", std::process::id()));
+    let output = std::process::Command::new("valgrind")
+        .args(["-q", "--tool=callgrind", "--dump-instr=no"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(own)
+        .args(["pacing", "--streams", &streams.to_string(), "--packets", &packets.to_string()])
+        .args(["--raw", kind])
+        .output()
+        .map_err(|error| format!("valgrind cannot be started: {error}"))?;
+    let text = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+    let _ = std::fs::remove_file(&file);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let word = said.split_whitespace().find_map(|word| word.strip_prefix("operations="));
+    let done = word.and_then(|word| word.parse().ok());
+    let text = text?;
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    let total = total.and_then(|total| total.trim().parse().ok());
+    done.zip(total).ok_or_else(|| format!("not understood: {said}"))
 }
 
 fn table_of(costs: &[Costs]) -> Table {

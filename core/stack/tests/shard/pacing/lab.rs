@@ -151,7 +151,7 @@ impl Lab {
             self.by_conn.insert(conn, self.streams.len());
             let port = self.near.shard.info(self.now(), conn).unwrap().local.port();
             self.streams.push(Stream { conn, peer: conn, port, wants: 0, written: 0 });
-            if self.streams.len() % 64 == 0 {
+            if self.streams.len().is_multiple_of(64) {
                 self.settle();
             }
         }
