@@ -18,7 +18,7 @@ pub enum Parking {
 /// Bounds of one shard. No feature carries a number: numbers live here.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Anchors: connections in any state. A promise made at start: tables are sized by it.
+    /// Anchors: connections in any state. A bound, not an allocation: memory follows need.
     pub connections: u32,
     /// TCBs: connections with work at one time. When there are no more, an idle one is parked early; if
     /// none is idle, a segment for a parked connection is dropped as if it had been lost.
@@ -132,7 +132,7 @@ impl Default for Limits {
             neighbours_unresolved: 256,
             neighbour_packets: 4,
             hosts: 65_536,
-            deadlines_per_turn: 1024,
+            deadlines_per_turn: 256,
             transmits_per_turn: 512,
         }
     }

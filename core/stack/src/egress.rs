@@ -64,6 +64,11 @@ impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
+
+    /// Whether it takes a packet, with as much room left again for what cannot wait.
+    pub(crate) fn has_room(&self) -> bool {
+        self.packets.len() < OUTBOX / 2
+    }
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {

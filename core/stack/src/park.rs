@@ -15,6 +15,8 @@ use usertcp_tcp::{ParkedArrival, ParkedDue, UsualSegment};
 
 /// A connection that rests and was woken for nothing is parked again after this.
 const AGAIN: Span = Span::from_secs(1);
+/// A probe for which there is no room waits for this.
+const CROWDED: Span = Span::from_millis(1);
 /// TCBs looked at for one that can be parked early.
 const LOOKED_AT: u32 = 64;
 
@@ -108,6 +110,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The deadline of a parked connection.
     pub(crate) fn parked_deadline(&mut self, now: Instant, id: ConnId) {
+        if !self.outbox.has_room() {
+            // Probes of many wait for the device.
+            return self.table.arm(id, Some(now + CROWDED));
+        }
         let Some(flow) = self.table.flow(id) else { return };
         let offset = self.timestamp_offset(now, &flow);
         // Keys: what is signed is made by the TCB, which knows how much room that takes.

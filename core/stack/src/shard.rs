@@ -233,6 +233,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.link.as_deref()
     }
 
+    /// Connections that are established and not over, idle or not.
+    pub fn synchronised(&self) -> u32 {
+        self.table.hot.len() + self.table.parked()
+    }
+
+    /// Whether there is a TCB for one that is idle, without taking another's.
+    pub fn has_tcb_room(&self) -> bool {
+        self.table.hot.len() < self.table.hot.capacity()
+    }
+
     /// How full the tables are.
     pub fn usage(&self) -> Usage {
         let (timers, demux) = self.table.listed();

@@ -92,7 +92,10 @@ enum Slot<T> {
 impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Records of a chunk, as a power of two.
     const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
-    const CHUNK: usize = 1 << Self::SHIFT;
+    const PLACES: usize = 1 << Self::SHIFT;
+    /// One fewer, where there are many: with the allocator's own note a chunk of a power of two would
+    /// begin another page.
+    const CHUNK: usize = if Self::PLACES < 64 { Self::PLACES } else { Self::PLACES - 1 };
 
     /// A slab for at most `capacity` records. Nothing is allocated yet.
     pub fn new(capacity: u32) -> Self {
@@ -214,6 +217,12 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
     }
 
+    /// The handle of the first record in use at `index` or behind it.
+    pub fn id_from(&self, index: u32) -> Option<ConnId> {
+        let end = u32::try_from(self.chunks.len() << Self::SHIFT).unwrap_or(u32::MAX);
+        (index..end).find_map(|index| self.id_at(index))
+    }
+
     /// The record at `index`, to change, and its handle.
     #[inline]
     pub fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
@@ -259,7 +268,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
 
     #[inline]
     fn place(index: u32) -> (usize, usize) {
-        ((index >> Self::SHIFT) as usize, index as usize & (Self::CHUNK - 1))
+        ((index >> Self::SHIFT) as usize, index as usize & (Self::PLACES - 1))
     }
 
     #[inline]
@@ -294,7 +303,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         } else {
             state.free
         };
-        let place = slot as usize & (Self::CHUNK - 1);
+        let place = slot as usize & (Self::PLACES - 1);
         let id = match chunk.entries.get_mut(place) {
             Some(entry) => {
                 let Slot::Free { next } = entry.slot else {

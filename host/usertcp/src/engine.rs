@@ -85,7 +85,11 @@ pub(crate) trait Engine {
     fn abort(&mut self, now: Instant, conn: ConnId);
 
     fn info(&self, now: Instant, conn: ConnId) -> Option<ConnInfo>;
-    fn connections(&self) -> Vec<ConnId>;
+    fn next_connection(&self, after: Option<ConnId>) -> Option<ConnId>;
+    /// Keeps a number with a connection the application holds; whether it does.
+    fn set_token(&mut self, conn: ConnId, token: u32) -> bool;
+    /// That number, zero at first; `None`: the application holds no such connection.
+    fn token(&self, conn: ConnId) -> Option<u32>;
     fn settings(&self, conn: ConnId) -> Option<Settings>;
     fn set_settings(&mut self, now: Instant, conn: ConnId, settings: &Settings) -> io::Result<()>;
 
@@ -117,6 +121,8 @@ pub(crate) trait Engine {
 
     /// Connections that are established and not over, held by the application or not.
     fn live(&self) -> usize;
+    /// Whether a connection that is idle could be given a TCB without taking another's.
+    fn has_tcb_room(&self) -> bool;
     fn counters(&self) -> &Counters;
     fn pool(&self) -> &FramePool;
 }

@@ -40,6 +40,7 @@ mod local;
 pub mod memory;
 mod metrics;
 mod native;
+mod places;
 mod plan;
 mod rates;
 mod runtime;
@@ -58,8 +59,9 @@ pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
 pub use rates::RateGroup;
 pub use sockets::{
-    Ended, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ReadBuffer, ReadHalf,
-    ReuniteError, StreamCounters, TcpListener, TcpStream, WriteBuffer, WriteHalf,
+    Ended, IdleStreams, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ParkError,
+    ParkRefusal, Parked, ReadBuffer, ReadHalf, Resumed, ReuniteError, StreamCounters, TcpListener,
+    TcpStream, WriteBuffer, WriteHalf,
 };
 pub use stack::Stack;
 

@@ -79,7 +79,8 @@ pub(crate) fn snapshot(engine: &dyn Engine) -> Snapshot {
 
 /// All connections of the shard behind `context`, at most `most`.
 pub(crate) fn rows(context: &Context<'_>, shard: usize, most: usize) -> Vec<ConnectionRow> {
-    let ids = context.connections().into_iter();
+    let first = context.next_connection(None);
+    let ids = std::iter::successors(first, |conn| context.next_connection(Some(*conn)));
     let row = |id| {
         let ConnInfo { local, remote, state, figures } = context.info(id)?;
         Some(ConnectionRow { shard, id, local, remote, state, info: figures })

@@ -7,7 +7,6 @@
 use crate::engine::ShardEvent;
 use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read};
 use crate::engine::{FastOpenListen, FirstData};
-use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey, Span};
@@ -112,8 +111,9 @@ pub struct ConnectOptions {
 ///
 /// A connection is named by its [`ConnId`], from [`Context::accept`] or [`Context::connect`] until
 /// [`Context::close`] or [`Context::abort`]; both are due even after
-/// [`ShardEvent::Closed`], because what was received can be read until then. `conn.slot` is a
-/// small number, unique among connections that exist: an index for what a handler knows of each.
+/// [`ShardEvent::Closed`], because what was received can be read until then. What a handler knows of
+/// each it finds by a number of its own, [`Context::token`], or by `conn.slot`, a small number that is
+/// unique among connections that exist.
 pub struct Context<'a> {
     pub(crate) engine: &'a mut dyn Engine,
     pub(crate) now: Instant,
@@ -125,10 +125,22 @@ pub struct Context<'a> {
 pub(crate) struct ContextState {
     /// When the handler wants to be woken.
     pub(crate) wake_at: Option<Instant>,
-    /// Connections that were accepted or begun and have not ended.
-    pub(crate) open: HashSet<ConnId>,
+    /// Tokens are the sockets' own: by them they find what belongs to a connection.
+    pub(crate) of_sockets: bool,
     /// The handler did something that may want a turn.
     pub(crate) acted: bool,
+}
+
+/// The connection of `engine` that comes next after `after` among those that the application holds.
+pub(crate) fn next_held(engine: &dyn Engine, after: Option<ConnId>) -> Option<ConnId> {
+    let mut at = engine.next_connection(after);
+    while let Some(conn) = at {
+        if engine.token(conn).is_some() {
+            return at;
+        }
+        at = engine.next_connection(at);
+    }
+    None
 }
 
 impl Context<'_> {
@@ -184,9 +196,7 @@ impl Context<'_> {
 
     /// The connection that has waited longest at `listener`.
     pub fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
-        let conn = self.engine.accept(listener)?;
-        self.state.open.insert(conn);
-        Some(conn)
+        self.engine.accept(listener)
     }
 
     /// Begins to open a connection. [`ShardEvent::Connected`] or [`ShardEvent::Closed`] follows.
@@ -196,9 +206,7 @@ impl Context<'_> {
     /// shard's; `AddrInUse` when no port is free; `InvalidInput` when nobody can be at `remote`; `OutOfMemory` at a limit.
     pub fn connect(&mut self, remote: SocketAddr, options: &ConnectOptions) -> io::Result<ConnId> {
         self.state.acted = true;
-        let conn = self.engine.connect(self.now, remote, options)?;
-        self.state.open.insert(conn);
-        Ok(conn)
+        self.engine.connect(self.now, remote, options)
     }
 
     /// The same with data that goes with the SYN, if the peer gave us a cookie on an earlier occasion
@@ -214,9 +222,7 @@ impl Context<'_> {
         first: FirstData<'_>,
     ) -> io::Result<(ConnId, usize)> {
         self.state.acted = true;
-        let (conn, taken) = self.engine.connect_with(self.now, remote, options, first)?;
-        self.state.open.insert(conn);
-        Ok((conn, taken))
+        self.engine.connect_with(self.now, remote, options, first)
     }
 
     /// A new key for the Fast Open cookies of the stack (of several shards, to be given to each:
@@ -303,14 +309,12 @@ impl Context<'_> {
     /// peer is sent a reset (RFC 9293 §3.6.1).
     pub fn close(&mut self, conn: ConnId) {
         self.state.acted = true;
-        self.state.open.remove(&conn);
         self.engine.close(self.now, conn);
     }
 
     /// Resets a connection and lets go of it.
     pub fn abort(&mut self, conn: ConnId) {
         self.state.acted = true;
-        self.state.open.remove(&conn);
         self.engine.abort(self.now, conn);
     }
 
@@ -319,15 +323,54 @@ impl Context<'_> {
         self.engine.info(self.now, conn)
     }
 
-    /// All connections of the shard, in any state.
+    /// All connections of the shard, in any state. With many, walk them by
+    /// [`Context::next_connection`].
     pub fn connections(&self) -> Vec<ConnId> {
-        self.engine.connections()
+        let first = self.next_connection(None);
+        std::iter::successors(first, |conn| self.next_connection(Some(*conn))).collect()
+    }
+
+    /// The connection of the shard, in any state, that comes next after `after`; without it, the first.
+    /// So all can be visited, a few in each turn, while they come and go.
+    pub fn next_connection(&self, after: Option<ConnId>) -> Option<ConnId> {
+        self.engine.next_connection(after)
+    }
+
+    /// Keeps a number of the handler's own with a connection it holds, from [`Context::accept`] or
+    /// [`Context::connect`] until it lets go: the index of what it knows of that connection, or all that it
+    /// knows. It lies in the connection's record and costs no memory. False: there is no such connection;
+    /// or the stack serves sockets, which need the tokens themselves.
+    pub fn set_token(&mut self, conn: ConnId, token: u32) -> bool {
+        !self.state.of_sockets && self.engine.set_token(conn, token)
+    }
+
+    /// The number given by [`Context::set_token`], zero before; `None`: the handler holds no such
+    /// connection. One access to the connection's record, which an event has brought into the cache: no
+    /// look-up.
+    pub fn token(&self, conn: ConnId) -> Option<u32> {
+        self.engine.token(conn)
+    }
+
+    /// The sockets' own use of tokens.
+    pub(crate) fn mark(&mut self, conn: ConnId, token: u32) {
+        self.engine.set_token(conn, token);
+    }
+
+    /// The connection that comes next after `after` among those that are held here.
+    pub(crate) fn next_held(&self, after: Option<ConnId>) -> Option<ConnId> {
+        next_held(&*self.engine, after)
+    }
+
+    /// Whether an idle connection could be woken without another being put to sleep for it.
+    pub(crate) fn has_tcb_room(&self) -> bool {
+        self.engine.has_tcb_room()
     }
 
     /// Sends FIN on every connection the handler holds, after what was written.
     pub fn shutdown_all(&mut self) {
-        let open: Vec<_> = self.state.open.iter().copied().collect();
-        for conn in open {
+        let mut last = None;
+        while let Some(conn) = self.next_held(last) {
+            last = Some(conn);
             // What cannot be closed in good order is over already.
             if self.shutdown_write(conn).is_err() {
                 self.abort(conn);

@@ -4,10 +4,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use usertcp::memory::{PipeConfig, pair};
 use usertcp::{
     ConnId, ConnectOptions, Context, Handler, ListenAt, ListenOptions, Read, ShardEvent, Span,
-    Stack, WriteEnd,
+    Stack, TcpStream, WriteEnd,
 };
 
 /// Sends back what comes, as it lies in its frames.
@@ -175,6 +176,78 @@ fn a_record_is_a_segment_of_its_own() {
     }
     assert_eq!(*seen.lock().unwrap(), [b"ping".to_vec(), b"!".to_vec(), Vec::new()]);
     client.shutdown();
+    server.shutdown();
+}
+
+/// Counts the octets of each connection, in a table of its own that tokens are the indices of.
+#[derive(Default)]
+struct Tally {
+    octets: Vec<usize>,
+    over: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Handler for Tally {
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        context.listen(ListenAt::port(7), &ListenOptions::default()).unwrap();
+        let nobody = ConnId { slot: 0, generation: 0 };
+        assert!(!context.set_token(nobody, 1));
+        assert_eq!((context.token(nobody), context.next_connection(None)), (None, None));
+    }
+
+    fn on_event(&mut self, context: &mut Context<'_>, event: ShardEvent) {
+        if let ShardEvent::Accepted { listener, .. } = event {
+            while let Some(conn) = context.accept(listener) {
+                assert_eq!(context.token(conn), Some(0));
+                assert!(context.set_token(conn, self.octets.len() as u32));
+                self.octets.push(0);
+            }
+        }
+        let (ShardEvent::Readable(conn) | ShardEvent::Closed { conn, .. }) = event else { return };
+        let index = context.token(conn).unwrap() as usize;
+        let mut buffer = [0; 64];
+        loop {
+            match context.read(conn, &mut buffer) {
+                Ok(Read::Data(octets)) => self.octets[index] += octets,
+                Ok(Read::End) => {
+                    self.over.lock().unwrap().push(self.octets[index]);
+                    context.close(conn);
+                    return assert_eq!(context.token(conn), None);
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_finds_what_it_knows_by_its_own_token() {
+    let (one, other) = pair(PipeConfig::default());
+    let tally = Tally::default();
+    let over = Arc::clone(&tally.over);
+    let server = Stack::builder().address("10.0.0.2/24".parse().unwrap()).memory(other);
+    let server = server.run_native(tally).unwrap();
+    let client = Stack::builder().address("10.0.0.1/24".parse().unwrap()).memory(one);
+    let client = client.start().unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let stream = TcpStream::connect(&client, ([10, 0, 0, 2], 7).into()).await;
+        streams.push(stream.unwrap());
+    }
+    for (length, stream) in streams.iter_mut().enumerate().rev() {
+        stream.write_all(&vec![1; length]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // The server closes too: every length was counted.
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+    let mut seen = over.lock().unwrap().clone();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    // A stack that serves sockets keeps tokens for them.
+    let refused = client.run(|context| {
+        let conn = context.next_connection(None)?;
+        Some(context.set_token(conn, 1))
+    });
+    assert_ne!(refused.await.unwrap(), Some(true));
     server.shutdown();
 }
 

@@ -47,13 +47,16 @@ pub fn thread_cpu_seconds() -> f64 {
     text.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }
 
-/// Nanoseconds of CPU this thread has used, to the nanosecond; for what is measured in short stretches.
+/// CPU time of this thread, to the nanosecond: what others do on the machine is not in it.
 #[allow(unsafe_code)]
-pub fn thread_cpu_nanos() -> u64 {
+pub fn thread_cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it writes one timespec, which is there.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    // SAFETY: the call writes one timespec, which lives here.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    if failed != 0 {
+        return Duration::ZERO;
+    }
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 /// How many files a process may hold open.

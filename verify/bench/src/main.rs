@@ -11,12 +11,14 @@
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! cargo run --release -p usertcp-bench -- shards    what a second core adds
 //! cargo run --release -p usertcp-bench -- pacing    what limits cost and how well they are kept, by streams
+//! cargo run --release -p usertcp-bench -- idle      what idle connections cost, however many
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
 #![allow(clippy::float_arithmetic)]
 
 mod contest;
 mod core;
+mod idle;
 mod instructions;
 mod json;
 mod machine;
@@ -49,6 +51,9 @@ fn main() -> ExitCode {
         }
         _ if std::env::args().nth(1).as_deref() == Some("pacing") => {
             pacing::run(std::env::args().skip(2))
+        }
+        _ if std::env::args().nth(1).as_deref() == Some("idle") => {
+            idle::run(std::env::args().skip(2))
         }
         Err(problem) => {
             eprintln!("error: {problem}\nhelp: `usertcp-bench help` lists the options");

@@ -13,6 +13,7 @@ use crate::listener::Binding;
 use crate::net;
 use crate::ports::Destination;
 use crate::shard::Shard;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
@@ -37,10 +38,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A port that no listener has and no connection uses: nobody is surprised by a listener.
     fn choose_listen_port(&mut self, local: Option<LocalIndex>) -> Option<u16> {
         let to = Destination { local: local.unwrap_or_default(), ..Destination::default() };
-        let (anchors, listeners) = (&self.table.anchors, &self.listeners);
+        let listeners = &self.listeners;
+        // One look at all connections, however many ports are tried.
+        let mut used = BTreeSet::new();
+        for (_, anchor) in self.table.anchors.iter() {
+            used.insert(anchor.local_port());
+        }
         self.ports.choose(&to, &mut self.common.prng, |port| {
-            listeners.uses_port(to.local, port)
-                || anchors.iter().any(|(_, anchor)| anchor.local_port() == port)
+            listeners.uses_port(to.local, port) || used.contains(&port)
         })
     }
 
@@ -58,11 +63,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Listens no more. Connections that were not accepted are reset; half-open ones are forgotten.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
+        let half_open = self.listeners.get(listener).map_or(0, |listener| listener.embryos());
         let Some(queue) = self.listeners.unbind(listener) else { return };
         for id in queue {
             if waits_at(&self.table.anchors, id, listener) {
                 self.abort(now, id);
             }
+        }
+        if half_open == 0 {
+            return;
         }
         let anchors = self.table.anchors.iter();
         let half_open = anchors.filter(|(_, anchor)| anchor.body.is_half_open_at(listener));

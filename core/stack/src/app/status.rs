@@ -136,6 +136,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         (SocketAddr::new(local, flow.local_port), SocketAddr::new(remote, flow.remote_port))
     }
 
+    /// The connection, in any state, whose slot comes next after that of `after`; without it, the first.
+    /// So all can be visited, a few at a time, while they come and go.
+    pub fn next_connection(&self, after: Option<ConnId>) -> Option<ConnId> {
+        let from = match after {
+            Some(after) => after.slot.checked_add(1)?,
+            None => 0,
+        };
+        self.table.anchors.id_from(from)
+    }
+
     /// All connections, in any state.
     pub fn connections(&self) -> impl Iterator<Item = ConnId> + '_ {
         self.table.anchors.iter().map(|(id, _)| id)

@@ -100,6 +100,28 @@ fn a_token_stays_with_its_connection_while_the_application_holds_it() {
     assert_eq!(pair.server.shard.token(server), None);
 }
 
+#[test]
+fn connections_are_visited_one_after_the_other_while_they_go() {
+    let mut pair = Pair::new();
+    pair.listen(5);
+    let opened: Vec<_> = (0..5).map(|_| pair.connect()).collect();
+    pair.settle();
+    let shard = &mut pair.client.shard;
+    let (mut at, mut seen) = (shard.next_connection(None), Vec::new());
+    while let Some(conn) = at {
+        seen.push(conn);
+        if seen.len() % 2 == 0 {
+            shard.abort(pair.now, conn);
+        }
+        at = shard.next_connection(Some(conn));
+    }
+    assert_eq!(seen, opened);
+    let left: Vec<_> = shard.connections().collect();
+    assert_eq!(left, [opened[0], opened[2], opened[4]]);
+    assert_eq!(shard.next_connection(Some(opened[0])), Some(opened[2]));
+    assert_eq!(shard.next_connection(Some(opened[4])), None);
+}
+
 /// MUST-42.
 #[test]
 fn listening_is_possible_beside_an_active_open() {

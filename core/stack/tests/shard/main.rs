@@ -14,6 +14,7 @@ mod hand;
 mod handshake;
 mod pacing;
 mod pair;
+mod parking;
 mod peer_window;
 mod scarce;
 mod short_way;

@@ -10,6 +10,7 @@ use super::record::{MOST_MOULDS, Parked};
 use crate::info::Stopwatches;
 use crate::settings::Settings;
 use crate::tcb::Tcb;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
 use usertcp_base::{Instant, Span, Stamp};
@@ -30,14 +31,29 @@ pub(super) struct Mould<C> {
 
 /// All moulds of a shard.
 pub struct Moulds<C> {
-    places: Vec<Option<Mould<C>>>,
+    places: Vec<Option<Box<Mould<C>>>>,
     free: Vec<u32>,
-    table: HashTable<u32>,
+    tables: Vec<HashTable<Known>>,
+    count: u32,
+}
+
+/// A mould as it is looked for.
+#[derive(Clone, Copy)]
+struct Known {
+    hash: u64,
+    index: u32,
+}
+
+/// So many tables share the search, so that none is ever built anew with very many entries in it.
+const TABLES: usize = 256;
+
+fn table_of(hash: u64) -> usize {
+    (hash >> 56) as usize % TABLES
 }
 
 impl<C> Default for Moulds<C> {
     fn default() -> Self {
-        Moulds { places: Vec::new(), free: Vec::new(), table: HashTable::new() }
+        Moulds { places: Vec::new(), free: Vec::new(), tables: Vec::new(), count: 0 }
     }
 }
 
@@ -49,12 +65,12 @@ impl<C: CongestionController> Moulds<C> {
 
     /// How many there are.
     pub fn len(&self) -> u32 {
-        self.table.len() as u32
+        self.count
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.count == 0
     }
 
     /// Makes a record of a quiet TCB. `None`: it is not quiet, or does not fit into one; nothing
@@ -128,9 +144,13 @@ impl<C: CongestionController> Moulds<C> {
         if mould.users > 0 {
             return;
         }
-        if let Ok(entry) = self.table.find_entry(mould.hash, |other| *other == index) {
+        let hash = mould.hash;
+        if let Some(table) = self.tables.get_mut(table_of(hash))
+            && let Ok(entry) = table.find_entry(hash, |known| known.index == index)
+        {
             entry.remove();
         }
+        self.count -= 1;
         *place = None;
         self.free.push(index);
     }
@@ -156,18 +176,24 @@ impl<C: CongestionController> Moulds<C> {
     /// Finds a mould equal to `tcb`, or makes one.
     fn file(&mut self, tcb: &Tcb<C>, residue: Option<Residue>) -> u32 {
         let hash = tcb.fold();
+        if self.tables.is_empty() {
+            self.tables.resize_with(TABLES, HashTable::new);
+        }
         let places = &mut self.places;
-        for index in self.table.iter_hash(hash).take(MOST_COMPARED) {
-            if let Some(Some(mould)) = places.get_mut(*index as usize)
+        let mut alike = 0;
+        let table = self.tables.get(table_of(hash));
+        for known in table.iter().flat_map(|table| table.iter_hash(hash)).take(MOST_COMPARED) {
+            alike += 1;
+            if let Some(Some(mould)) = places.get_mut(known.index as usize)
+                && mould.hash == hash
                 && mould.residue == residue
                 && mould.users < u32::MAX
                 && mould.tcb.difference(tcb).is_none()
             {
                 mould.users += 1;
-                return *index;
+                return known.index;
             }
         }
-        let mould = Mould { tcb: tcb.of_quiet(), residue, hash, users: 1 };
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -175,12 +201,18 @@ impl<C: CongestionController> Moulds<C> {
                 places.len() as u32 - 1
             }
         };
+        // Where several differ that hash alike, this one is kept where nobody looks: searches stay short.
+        let hash = match alike < MOST_COMPARED {
+            true => hash,
+            false => hash ^ u64::from(index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        };
         if let Some(place) = places.get_mut(index as usize) {
-            *place = Some(mould);
+            *place = Some(Box::new(Mould { tcb: tcb.of_quiet(), residue, hash, users: 1 }));
+            self.count += 1;
         }
-        self.table.insert_unique(hash, index, |other| {
-            places.get(*other as usize).and_then(Option::as_ref).map_or(0, |mould| mould.hash)
-        });
+        if let Some(table) = self.tables.get_mut(table_of(hash)) {
+            table.insert_unique(hash, Known { hash, index }, |known| known.hash);
+        }
         index
     }
 }

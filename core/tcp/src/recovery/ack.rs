@@ -410,7 +410,7 @@ impl Recovery {
             return false;
         }
         self.recover = self.board.nxt();
-        self.undo = Undo::of_mark(self.board.una());
+        self.undo = Undo::of_mark();
         let kind = CongestionKind::Marked;
         cc.on_congestion(&Congestion {
             now: ack.now,

@@ -11,7 +11,7 @@ use usertcp_base::{Instant, Seq, Span, Stamp};
 /// Evidence about the last congestion event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Undo {
-    /// SND.UNA when it happened.
+    /// SND.UNA when it happened; nought when nothing may be undone, so that equals are equal.
     marker: Seq,
     /// Octets sent again since and not reported as duplicates.
     unreported: u32,
@@ -28,8 +28,8 @@ pub(super) struct Undo {
 
 impl Undo {
     /// The window was reduced for a mark.
-    pub(super) fn of_mark(una: Seq) -> Undo {
-        Undo { marker: una, by_mark: true, ..Undo::default() }
+    pub(super) fn of_mark() -> Undo {
+        Undo { by_mark: true, ..Undo::default() }
     }
     /// A congestion event happened.
     pub(super) fn start(una: Seq) -> Undo {
@@ -38,11 +38,20 @@ impl Undo {
     /// No more evidence is wanted.
     pub(super) fn close(&mut self) {
         self.open = false;
+        self.marker = Seq(0);
         self.frto = Frto::Off;
     }
     /// The numbers of a connection whose SND.UNA is `by` larger.
     pub(super) fn shift(&mut self, by: u32) {
-        self.marker += by;
+        if self.open {
+            self.marker += by;
+        }
+    }
+    /// Only what may still be undone has a use for a number.
+    pub(super) fn forget_marker(&mut self) {
+        if !self.open {
+            self.marker = Seq(0);
+        }
     }
     pub(super) fn is_open(&self) -> bool {
         self.open

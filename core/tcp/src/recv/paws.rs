@@ -119,7 +119,10 @@ impl Timestamps {
 
     /// Notes that an acknowledgement of `rcv_nxt` leaves.
     pub fn on_ack_sent(&mut self, rcv_nxt: Seq) {
-        self.last_ack_sent = rcv_nxt;
+        // Without the option nobody asks, and connections that park would differ by it.
+        if self.negotiated {
+            self.last_ack_sent = rcv_nxt;
+        }
     }
 
     /// Last.ACK.sent.

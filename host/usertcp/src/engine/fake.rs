@@ -6,6 +6,7 @@
 use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use crate::sockets::error;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ struct Conn {
     peer_shut: bool,
     wants_room: bool,
     ended: Option<CloseReason>,
+    token: u32,
 }
 
 /// The machine.
@@ -60,8 +62,19 @@ impl Fake {
         let conn = ConnId { slot: self.next % 7 + self.next / 7 * 7, generation: 1 };
         self.next += 1;
         let (received, settings) = (Chain::default(), Settings::default());
-        let (shut, peer_shut, wants_room, ended) = (false, false, false, None);
-        let new = Conn { peer, ends, settings, received, held, shut, peer_shut, wants_room, ended };
+        let (shut, peer_shut, wants_room, ended, token) = (false, false, false, None, 0);
+        let new = Conn {
+            peer,
+            ends,
+            settings,
+            received,
+            held,
+            shut,
+            peer_shut,
+            wants_room,
+            ended,
+            token,
+        };
         self.conns.insert(conn, new);
         conn
     }
@@ -187,7 +200,13 @@ impl Engine for Fake {
         self.connect(now, remote, options).map(|conn| (conn, 0))
     }
     fn rotate_fast_open_key(&mut self, _: SharedKey) {}
-    fn write(&mut self, _: Instant, conn: ConnId, _: &[u8], _: WriteEnd) -> io::Result<usize> {
+    fn write(&mut self, _: Instant, conn: ConnId, octets: &[u8], _: WriteEnd) -> io::Result<usize> {
+        if let Some(reason) = self.conn(conn)?.ended {
+            return Err(error::ended(reason));
+        }
+        if octets.is_empty() {
+            return Ok(0);
+        }
         assert_eq!(self.send_room(conn), 0, "sockets write chains");
         self.conn(conn)?.wants_room = true;
         Ok(0)
@@ -266,10 +285,19 @@ impl Engine for Fake {
     fn info(&self, _: Instant, conn: ConnId) -> Option<ConnInfo> {
         let state = self.conns.get(&conn)?;
         let (local, remote) = state.ends;
-        Some(ConnInfo { local, remote, state: StateName::Established, figures: None })
+        let over = state.ended.is_some();
+        let state = if over { StateName::Closed } else { StateName::Established };
+        Some(ConnInfo { local, remote, state, figures: None })
     }
-    fn connections(&self) -> Vec<ConnId> {
-        self.conns.keys().copied().collect()
+    fn next_connection(&self, after: Option<ConnId>) -> Option<ConnId> {
+        self.conns.keys().copied().filter(|conn| after.is_none_or(|after| *conn > after)).min()
+    }
+    fn set_token(&mut self, conn: ConnId, token: u32) -> bool {
+        let held = self.conns.get_mut(&conn).filter(|state| state.held);
+        held.map(|state| state.token = token).is_some()
+    }
+    fn token(&self, conn: ConnId) -> Option<u32> {
+        self.conns.get(&conn).filter(|state| state.held).map(|state| state.token)
     }
     fn settings(&self, conn: ConnId) -> Option<Settings> {
         self.conns.get(&conn).map(|state| state.settings)
@@ -305,6 +333,9 @@ impl Engine for Fake {
     }
     fn live(&self) -> usize {
         self.conns.values().filter(|state| state.ended.is_none()).count()
+    }
+    fn has_tcb_room(&self) -> bool {
+        true
     }
     fn add_auth_key(&mut self, _: AuthKey) -> Result<KeyHandle, KeyError> {
         Err(KeyError::Unknown)

@@ -218,8 +218,14 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn info(&self, now: Instant, conn: ConnId) -> Option<ConnInfo> {
         self.shard.info(now, conn).ok()
     }
-    fn connections(&self) -> Vec<ConnId> {
-        self.shard.connections().collect()
+    fn next_connection(&self, after: Option<ConnId>) -> Option<ConnId> {
+        self.shard.next_connection(after)
+    }
+    fn set_token(&mut self, conn: ConnId, token: u32) -> bool {
+        self.shard.set_token(conn, token)
+    }
+    fn token(&self, conn: ConnId) -> Option<u32> {
+        self.shard.token(conn)
     }
     fn settings(&self, conn: ConnId) -> Option<Settings> {
         self.shard.settings(conn).ok()
@@ -229,7 +235,10 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     }
 
     fn live(&self) -> usize {
-        self.shard.usage().tcbs as usize
+        self.shard.synchronised() as usize
+    }
+    fn has_tcb_room(&self) -> bool {
+        self.shard.has_tcb_room()
     }
     fn add_auth_key(&mut self, key: AuthKey) -> Result<KeyHandle, KeyError> {
         self.shard.add_auth_key(key)

@@ -239,7 +239,9 @@ impl State {
 
     /// Resets what is left of all connections.
     pub(crate) fn abort_all(&mut self, now: Instant) {
-        for conn in self.engine.connections() {
+        let mut last = None;
+        while let Some(conn) = self.engine.next_connection(last) {
+            last = Some(conn);
             self.engine.abort(now, conn);
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::engine::{Arrival, Engine, ShardEvent};
 use crate::metrics::Published;
-use crate::native::{Context, ContextState, Handler};
+use crate::native::{Context, ContextState, Handler, next_held};
 use crate::runtime::clock::Clock;
 use crate::runtime::commands::Inbox;
 use crate::runtime::doorbell::Doorbell;
@@ -51,6 +51,9 @@ pub(crate) struct Manners {
 const IDLE_ROUNDS: u32 = 64;
 /// The sleep after that.
 const REST: Span = Span::from_micros(200);
+
+/// Connections reset between two flushes at the end.
+const ABORTS: u32 = 256;
 
 /// When to try again what a full device, or frames on other threads, did not allow.
 const RETRY: Span = Span::from_millis(1);
@@ -179,9 +182,6 @@ impl<H: Handler> Worker<H> {
     }
 
     fn event(&mut self, now: Instant, event: ShardEvent) {
-        if let ShardEvent::Closed { conn, .. } = event {
-            self.context.open.remove(&conn);
-        }
         self.with_handler(now, |handler, context| handler.on_event(context, event));
     }
 
@@ -259,9 +259,15 @@ impl<H: Handler> Worker<H> {
     /// Resets what did not close in time, and sends the last packets.
     fn finish(&mut self) {
         let now = self.control.clock.now();
-        let open: Vec<_> = self.context.open.iter().copied().collect();
-        for conn in open {
-            self.with_handler(now, |_, context| context.abort(conn));
+        let (mut last, mut aborted) = (None, 0_u32);
+        while let Some(conn) = next_held(&*self.engine, last) {
+            last = Some(conn);
+            self.engine.abort(now, conn);
+            aborted += 1;
+            if aborted.is_multiple_of(ABORTS) {
+                // Resets take frames until they are sent.
+                self.engine.flush(now);
+            }
         }
         for _ in 0..IDLE_ROUNDS {
             let turn = self.engine.turn(self.control.clock.now());

@@ -11,6 +11,7 @@
 use crate::runtime::commands::lock;
 use crate::sockets::error;
 use crate::sockets::hub::Hub;
+use crate::sockets::idle::ParkOrder;
 use crate::sockets::inbound::{Inbound, InboundLimits, Piece};
 use crate::sockets::outbound::{Outbound, Parcel, Shut};
 use crate::sockets::relay::{self, Found, Roundup, Via, Waiting};
@@ -27,6 +28,8 @@ use usertcp_tcp::Settings;
 pub(crate) struct Cell {
     pub(crate) hub: Arc<Hub>,
     pub(crate) conn: ConnId,
+    /// Its index with the driver.
+    pub(crate) place: u32,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     /// Octets put in one frame at most: a segment's worth, unless the device cuts segments.
@@ -50,6 +53,8 @@ pub(crate) struct State {
     /// The cell is in the worker's inbox.
     announced: bool,
     released: Option<Release>,
+    /// The stream is to be parked.
+    park: Option<ParkOrder>,
 }
 
 /// How soon the worker is to look.
@@ -77,13 +82,23 @@ pub(crate) struct Errand {
     pub(crate) shut: bool,
     pub(crate) resume: bool,
     pub(crate) released: Option<Release>,
+    pub(crate) park: Option<ParkOrder>,
+}
+
+/// Why a stream cannot be parked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unfit {
+    /// One side has closed.
+    HalfClosed,
+    /// The connection is over.
+    Over,
 }
 
 impl Cell {
     /// A stream's cell, with nothing in it.
     pub(crate) fn new(
         hub: Arc<Hub>,
-        conn: ConnId,
+        (conn, place): (ConnId, u32),
         ends: (SocketAddr, SocketAddr),
         settings: Settings,
         frame_octets: usize,
@@ -100,8 +115,10 @@ impl Cell {
             writers: Waiting::default(),
             announced: false,
             released: None,
+            park: None,
         };
-        Cell { hub, conn, local: ends.0, remote: ends.1, frame_octets, state: Mutex::new(state) }
+        let (local, remote) = ends;
+        Cell { hub, conn, place, local, remote, frame_octets, state: Mutex::new(state) }
     }
 
     /// The lock.
@@ -140,6 +157,7 @@ impl Cell {
             shut: state.outbound.shut == Shut::Asked,
             resume: std::mem::take(&mut state.resume),
             released: state.released,
+            park: state.park.take(),
         }
     }
 
@@ -155,6 +173,12 @@ impl Cell {
             if of_use { state.writers.take() } else { Waiting::default() }
         };
         woken.add(writers);
+    }
+
+    /// Whether a read would find something.
+    pub(crate) fn has_news(&self) -> bool {
+        let state = self.lock();
+        !state.inbound.is_empty() || state.read_end().is_some()
     }
 
     /// Octets that may be lent to the reader.
@@ -257,6 +281,24 @@ impl Cell {
         drop(unread);
         wakers.0.wake();
         wakers.1.wake();
+    }
+
+    /// The application parks the stream: it holds the cell no more, and the worker gives it up when it has
+    /// what was written, unless there is something to read.
+    pub(crate) fn park(self: &Arc<Self>, order: ParkOrder) -> Result<(), Unfit> {
+        let mut state = self.lock();
+        if state.end.is_some() || state.released.is_some() {
+            return Err(Unfit::Over);
+        }
+        if state.inbound.finished || state.outbound.shut != Shut::No {
+            return Err(Unfit::HalfClosed);
+        }
+        state.park = Some(order);
+        // Tasks that waited were borrowing the stream.
+        let left = (state.readers.take(), state.writers.take());
+        self.announce(state);
+        drop(left);
+        Ok(())
     }
 
     /// Asks for FIN after all data, and waits until the connection has taken both.

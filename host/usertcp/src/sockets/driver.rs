@@ -7,10 +7,13 @@ use crate::engine::FirstData;
 use crate::engine::Read;
 use crate::engine::ShardEvent;
 use crate::native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
+use crate::places::Places;
 use crate::runtime::reply::Reply;
 use crate::sockets::cell::{Cell, Release, Rest};
-use crate::sockets::error;
+use crate::sockets::driver::idle::IdleConns;
+use crate::sockets::error::{self, Ended};
 use crate::sockets::hub::{Hub, Task, Ticket};
+use crate::sockets::idle::ParkOrder;
 use crate::sockets::inbound::Piece;
 use crate::sockets::listener::Pool;
 use crate::sockets::outbound::Parcel;
@@ -24,7 +27,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, ListenerId, Span};
 use usertcp_frame::Chain;
-use usertcp_tcp::HEADROOM_OCTETS;
+use usertcp_tcp::{HEADROOM_OCTETS, StateName};
+
+mod idle;
 
 /// Octets a writer may be ahead of the connection's room. They wait here, so that the connection
 /// finds more to send the moment an acknowledgement makes room, without waking the writer first;
@@ -37,8 +42,9 @@ const FRAME_WAIT: Span = Span::from_millis(1);
 /// The handler behind all sockets of a stack.
 pub(crate) struct Driver {
     hub: Arc<Hub>,
-    /// By slot of the connection.
-    entries: Vec<Option<Entry>>,
+    /// By the connection's token. A parked connection has none, and a token of its own meaning.
+    entries: Places<Entry>,
+    idle: IdleConns,
     opening: HashMap<ConnId, Attempt>,
     listeners: HashMap<ListenerId, Arc<Pool>>,
     super_segments: bool,
@@ -59,6 +65,15 @@ struct Entry {
     shut: bool,
     /// Nobody holds the stream; the connection is let go of once `ahead` is empty.
     closing: bool,
+    /// Nobody holds the stream; it is parked once `ahead` is empty, if there is nothing to read.
+    park: Option<ParkOrder>,
+}
+
+/// A connection that has an entry, or had one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot {
+    conn: ConnId,
+    place: u32,
 }
 
 /// An active open, and who waits for it.
@@ -71,7 +86,8 @@ impl Driver {
     pub(crate) fn new(hub: Arc<Hub>, super_segments: bool) -> Driver {
         Driver {
             hub,
-            entries: Vec::new(),
+            entries: Places::default(),
+            idle: IdleConns::default(),
             opening: HashMap::new(),
             listeners: HashMap::new(),
             super_segments,
@@ -95,7 +111,10 @@ impl Driver {
         reply: Reply<io::Result<Handle>>,
     ) {
         match context.connect(remote, options) {
-            Ok(conn) => drop(self.opening.insert(conn, Attempt { ticket, reply })),
+            Ok(conn) => {
+                self.idle.is_new(conn);
+                drop(self.opening.insert(conn, Attempt { ticket, reply }));
+            }
             Err(error) => drop(reply.send(Err(error))),
         }
     }
@@ -113,6 +132,7 @@ impl Driver {
         match context.connect_with_data(remote, options, first) {
             Ok((conn, octets)) => {
                 taken.store(octets, Ordering::Release);
+                self.idle.is_new(conn);
                 drop(self.opening.insert(conn, attempt));
             }
             Err(error) => drop(attempt.reply.send(Err(error))),
@@ -137,30 +157,33 @@ impl Driver {
         drop(attempt.reply.send(Ok(handle)));
     }
 
-    /// Makes the cell of an established connection.
+    /// Makes the cell of an established connection, or of one that is over.
     fn adopt(&mut self, context: &mut Context<'_>, conn: ConnId) -> Option<Handle> {
         let info = context.info(conn)?;
         let ends = (info.local, info.remote);
-        let settings = context.settings(conn)?;
+        let settings = context.settings(conn).unwrap_or_default();
         let frame_octets = match info.figures {
             Some(figures) if !self.super_segments => figures.send_mss_octets as usize,
             _ => usize::MAX,
         };
         let hub = Arc::clone(&self.hub);
-        let cell = Arc::new(Cell::new(hub, conn, ends, settings, frame_octets));
-        let entry =
-            Entry { cell: Arc::clone(&cell), ahead: Chain::default(), shut: false, closing: false };
-        let index = conn.slot as usize;
-        if self.entries.len() <= index {
-            self.entries.resize_with(index + 1, || None);
-        }
-        if let Some(slot) = self.entries.get_mut(index) {
-            *slot = Some(entry);
-        }
+        let place = self.entries.insert_with(|place| {
+            let cell = Arc::new(Cell::new(hub, (conn, place), ends, settings, frame_octets));
+            Entry { cell, ahead: Chain::default(), shut: false, closing: false, park: None }
+        });
+        context.mark(conn, place);
+        self.idle.is_new(conn);
+        let spot = Spot { conn, place };
+        let cell = Arc::clone(&self.entry(spot)?.cell);
         let handle = Handle::new(cell);
-        self.grant(context, conn, false);
+        if info.state == StateName::Closed {
+            let reason = reason_of(context, conn);
+            self.end_stream(context, spot, reason);
+            return Some(handle);
+        }
+        self.grant(context, spot, false);
         // Data may have come before anybody took the connection.
-        self.pull(context, conn, false);
+        self.pull(context, spot, false);
         Some(handle)
     }
 
@@ -204,13 +227,25 @@ impl Driver {
 
     // Moving data.
 
-    fn entry(&mut self, conn: ConnId) -> Option<&mut Entry> {
-        entry_of(&mut self.entries, conn)
+    /// Where the cell of `conn` is, if it has one.
+    fn spot(&mut self, context: &Context<'_>, conn: ConnId) -> Option<Spot> {
+        let spot = Spot { conn, place: context.token(conn)? };
+        self.entry(spot).map(|_| spot)
+    }
+
+    fn entry(&mut self, spot: Spot) -> Option<&mut Entry> {
+        entry_of(&mut self.entries, spot)
+    }
+
+    /// All connections that have a cell.
+    fn held(&self) -> Vec<Spot> {
+        let spot = |(place, entry): (u32, &Entry)| Spot { conn: entry.cell.conn, place };
+        self.entries.iter().map(spot).collect()
     }
 
     /// Lends what the connection has received. `all`: whatever the bounds; it is over.
-    fn pull(&mut self, context: &mut Context<'_>, conn: ConnId, all: bool) {
-        let Some(entry) = self.entry(conn) else { return };
+    fn pull(&mut self, context: &mut Context<'_>, spot: Spot, all: bool) {
+        let Some(entry) = self.entry(spot) else { return };
         if entry.closing {
             return;
         }
@@ -218,14 +253,15 @@ impl Driver {
         let limits = self.hub.inbound_limits.when(context.pool().is_tight());
         loop {
             let room = if all { usize::MAX } else { cell.inbound_room(&limits) };
-            let rest = self.take_slices(context, conn, room);
+            let rest = self.take_slices(context, spot.conn, room);
             if rest == Rest::Nothing && self.pieces.is_empty() {
                 return;
             }
             if !cell.deliver(&mut self.pieces, rest, &limits, &mut self.woken) {
-                return;
+                break;
             }
         }
+        self.try_park(context, spot);
     }
 
     fn take_slices(&mut self, context: &mut Context<'_>, conn: ConnId, room: usize) -> Rest {
@@ -246,38 +282,43 @@ impl Driver {
 
     /// Does what the application left in a stream's cell.
     fn serve(&mut self, context: &mut Context<'_>, cell: &Arc<Cell>) {
-        let conn = cell.conn;
-        let errand = cell.collect(&mut self.parcels);
-        if self.entry(conn).is_none() {
+        let spot = Spot { conn: cell.conn, place: cell.place };
+        let mut errand = cell.collect(&mut self.parcels);
+        if self.entry(spot).is_none() {
+            // Over: what it has received is in the cell, and why it ended.
+            self.hand_back(errand.park.take(), Arc::clone(cell));
             return self.parcels.clear();
         }
         if let Some(settings) = &errand.settings {
             // It can only fail for a connection that is over, which the cell is told of.
-            let _ = context.set_settings(conn, settings);
+            let _ = context.set_settings(spot.conn, settings);
         }
         let Some(fresh) = self.unpack(context) else {
             self.parcels.clear();
-            return self.give_up(context, conn, CloseReason::Limit);
+            self.give_up(context, spot, CloseReason::Limit);
+            return self.hand_back(errand.park.take(), Arc::clone(cell));
         };
         if errand.released == Some(Release::Abort) {
-            return self.give_up(context, conn, CloseReason::Aborted);
+            return self.give_up(context, spot, CloseReason::Aborted);
         }
-        if let Some(entry) = self.entry(conn) {
+        if let Some(entry) = self.entry(spot) {
             entry.ahead.append(fresh);
             entry.shut |= errand.shut;
             entry.closing |= errand.released.is_some();
+            entry.park = errand.park.or(entry.park.take());
         }
-        self.push(context, conn);
+        self.push(context, spot);
         if errand.resume {
-            self.pull(context, conn, false);
+            self.pull(context, spot, false);
         }
     }
 
-    fn give_up(&mut self, context: &mut Context<'_>, conn: ConnId, reason: CloseReason) {
-        if let Some(entry) = self.drop_entry(conn) {
+    fn give_up(&mut self, context: &mut Context<'_>, spot: Spot, reason: CloseReason) {
+        if let Some(entry) = self.drop_entry(spot) {
             entry.cell.end(reason, &mut self.woken);
+            self.hand_back(entry.park, entry.cell);
         }
-        context.abort(conn);
+        context.abort(spot.conn);
     }
 
     /// Frames that came from the application, as slices of this shard. No copy, except for what
@@ -308,11 +349,11 @@ impl Driver {
     }
 
     /// Gives the connection what waits for it, and then the order to close.
-    fn push(&mut self, context: &mut Context<'_>, conn: ConnId) {
-        let Some(entry) = self.entry(conn) else { return };
+    fn push(&mut self, context: &mut Context<'_>, spot: Spot) {
+        let Some(entry) = self.entry(spot) else { return };
         if !entry.ahead.is_empty() {
             let chain = std::mem::take(&mut entry.ahead);
-            match context.write_chain(conn, chain) {
+            match context.write_chain(spot.conn, chain) {
                 Ok(left) => entry.ahead = left,
                 // The sending side is closed or the connection over; its events tell the rest.
                 Err(_) => entry.ahead = Chain::default(),
@@ -320,23 +361,26 @@ impl Driver {
         }
         let done = entry.ahead.is_empty();
         if done && entry.closing {
-            self.drop_entry(conn);
-            return context.close(conn);
+            self.drop_entry(spot);
+            return context.close(spot.conn);
         }
         let shut = done && entry.shut;
         if shut {
             entry.shut = false;
-            let _ = context.shutdown_write(conn);
+            let _ = context.shutdown_write(spot.conn);
         }
-        self.grant(context, conn, shut);
+        if done && entry.park.is_some() {
+            return self.try_park(context, spot);
+        }
+        self.grant(context, spot, shut);
     }
 
     /// Tells the cell how much may be written.
-    fn grant(&mut self, context: &mut Context<'_>, conn: ConnId, shut_done: bool) {
-        let room = context.send_room(conn);
+    fn grant(&mut self, context: &mut Context<'_>, spot: Spot, shut_done: bool) {
+        let room = context.send_room(spot.conn);
         let tight = context.pool().is_tight();
         let Driver { entries, woken, .. } = self;
-        let Some(entry) = entry_of(entries, conn) else { return };
+        let Some(entry) = entry_of(entries, spot) else { return };
         // While memory is short nobody gets ahead: what is left of it is for answers, without which
         // those who wait for them would hold theirs for ever.
         let most = if tight { room } else { room + AHEAD_OCTETS };
@@ -345,7 +389,7 @@ impl Driver {
         if octets == 0 && entry.ahead.is_empty() {
             // Nothing was refused yet, so nothing would tell of room. There is none: this octet
             // stays here.
-            let _ = context.write(conn, &[0]);
+            let _ = context.write(spot.conn, &[0]);
         }
     }
 
@@ -355,26 +399,36 @@ impl Driver {
         if std::mem::replace(&mut self.was_tight, tight) || !tight {
             return;
         }
-        let held: Vec<_> = self.entries.iter().flatten().map(|entry| entry.cell.conn).collect();
-        for conn in held {
-            self.grant(context, conn, false);
+        for spot in self.held() {
+            self.grant(context, spot, false);
         }
     }
 
-    fn drop_entry(&mut self, conn: ConnId) -> Option<Entry> {
-        self.entry(conn)?;
-        self.entries.get_mut(conn.slot as usize)?.take()
+    fn drop_entry(&mut self, spot: Spot) -> Option<Entry> {
+        self.entry(spot)?;
+        self.entries.take(spot.place)
     }
 
     fn on_closed(&mut self, context: &mut Context<'_>, conn: ConnId, reason: CloseReason) {
         if let Some(attempt) = self.opening.remove(&conn) {
             drop(attempt.reply.send(Err(error::ended(reason))));
         }
-        self.pull(context, conn, true);
-        if let Some(entry) = self.drop_entry(conn) {
-            entry.cell.end(reason, &mut self.woken);
+        match self.spot(context, conn) {
+            Some(spot) => self.end_stream(context, spot, reason),
+            // It is kept for who resumes the stream.
+            None if self.is_parked(conn) => self.rouse(context, conn),
+            None => context.close(conn),
         }
-        context.close(conn);
+    }
+
+    /// Tells the cell all there was and why it is over, and lets go of the connection.
+    fn end_stream(&mut self, context: &mut Context<'_>, spot: Spot, reason: CloseReason) {
+        self.pull(context, spot, true);
+        if let Some(entry) = self.drop_entry(spot) {
+            entry.cell.end(reason, &mut self.woken);
+            self.hand_back(entry.park, entry.cell);
+        }
+        context.close(spot.conn);
     }
 
     fn work(&mut self, context: &mut Context<'_>) {
@@ -384,6 +438,7 @@ impl Driver {
             match task {
                 Task::Stream(cell) => self.serve(context, &cell),
                 Task::Listener(pool) => self.tend_listener(context, &pool),
+                Task::Idle(lot) => self.tend_lot(context, &lot),
                 Task::Forget(ticket) => self.forget(context, ticket),
                 Task::Call(call) => call(self, context),
             }
@@ -403,13 +458,21 @@ impl Driver {
     }
 }
 
-fn entry_of(entries: &mut [Option<Entry>], conn: ConnId) -> Option<&mut Entry> {
-    let entry = entries.get_mut(conn.slot as usize)?.as_mut()?;
-    (entry.cell.conn == conn).then_some(entry)
+fn entry_of(entries: &mut Places<Entry>, spot: Spot) -> Option<&mut Entry> {
+    let entry = entries.get_mut(spot.place)?;
+    (entry.cell.conn == spot.conn).then_some(entry)
+}
+
+/// Why a connection is over, which is.
+fn reason_of(context: &mut Context<'_>, conn: ConnId) -> CloseReason {
+    let error = context.write(conn, &[]).err();
+    let ended = error.as_ref().and_then(|error| error.get_ref()?.downcast_ref::<Ended>());
+    ended.map_or(CloseReason::Aborted, |ended| ended.0)
 }
 
 impl Handler for Driver {
     fn on_start(&mut self, context: &mut Context<'_>) {
+        context.state.of_sockets = true;
         self.fill_stash(context);
     }
 
@@ -424,9 +487,16 @@ impl Handler for Driver {
             }
             ShardEvent::Connected(conn) => self.on_connected(context, conn),
             ShardEvent::Readable(conn) | ShardEvent::PeerClosed(conn) => {
-                self.pull(context, conn, false);
+                match self.spot(context, conn) {
+                    Some(spot) => self.pull(context, spot, false),
+                    None => self.rouse(context, conn),
+                }
             }
-            ShardEvent::Writable(conn) => self.push(context, conn),
+            ShardEvent::Writable(conn) => {
+                if let Some(spot) = self.spot(context, conn) {
+                    self.push(context, spot);
+                }
+            }
             ShardEvent::Closed { conn, reason } => self.on_closed(context, conn, reason),
             // Told by `info()` for those who ask.
             ShardEvent::Urgent(_) | ShardEvent::PathSuspect(_) | ShardEvent::SoftError(_) => {}
@@ -436,6 +506,7 @@ impl Handler for Driver {
     fn on_turn(&mut self, context: &mut Context<'_>) {
         context.sleep_freely();
         self.work(context);
+        self.sweep(context);
         self.heed_memory(context);
         self.fill_stash(context);
         if let Some(patience) = self.woken.send(&self.hub.relays, context.now()) {
@@ -447,12 +518,12 @@ impl Handler for Driver {
         // What the application handed over before is still delivered, and then FIN.
         self.work(context);
         self.let_go();
-        let held: Vec<_> = self.entries.iter().flatten().map(|entry| entry.cell.conn).collect();
-        for conn in held {
-            if let Some(entry) = self.entry(conn) {
+        self.idle.stop();
+        for spot in self.held() {
+            if let Some(entry) = self.entry(spot) {
                 entry.shut = true;
             }
-            self.push(context, conn);
+            self.push(context, spot);
         }
         for pool in std::mem::take(&mut self.listeners).into_values() {
             context.unlisten(pool.listener);
@@ -463,12 +534,17 @@ impl Handler for Driver {
 impl Driver {
     /// Tells everybody that the stack is gone. Connections go on as the worker sees fit.
     fn let_go(&mut self) {
-        drop(self.hub.inbox.close());
+        for task in self.hub.inbox.close() {
+            if let Task::Idle(lot) = task {
+                lot.end(&mut self.woken);
+            }
+        }
         self.opening.clear();
         for pool in self.listeners.values() {
             pool.end(&mut self.woken);
         }
-        for entry in self.entries.iter().flatten() {
+        self.idle.end(&mut self.woken);
+        for (_, entry) in self.entries.iter() {
             entry.cell.end(CloseReason::Aborted, &mut self.woken);
         }
         self.hub.stash.close().wake();

@@ -8,6 +8,7 @@ use crate::runtime::commands::Inbox;
 use crate::runtime::doorbell::Doorbell;
 use crate::sockets::cell::{Cell, Haste};
 use crate::sockets::driver::Driver;
+use crate::sockets::idle::{Lot, LotNumbers};
 use crate::sockets::inbound::InboundLimits;
 use crate::sockets::listener::Pool;
 use crate::sockets::relay::Relays;
@@ -25,6 +26,8 @@ pub(crate) enum Task {
     Stream(Arc<Cell>),
     /// It took from, or let go of, a listener.
     Listener(Arc<Pool>),
+    /// The same with a lot of idle streams.
+    Idle(Arc<Lot>),
     /// Nobody waits for this attempt to connect any more.
     Forget(Ticket),
     /// Rare things.
@@ -45,6 +48,7 @@ pub(crate) struct Hub {
     /// No other hub of this process has it.
     pub(crate) serial: u64,
     tickets: AtomicU64,
+    pub(crate) lot_numbers: LotNumbers,
 }
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -64,6 +68,7 @@ impl Hub {
             relays: Relays::default(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             tickets: AtomicU64::new(0),
+            lot_numbers: LotNumbers::default(),
         }
     }
 

@@ -15,6 +15,7 @@ mod cell;
 pub(crate) mod driver;
 pub(crate) mod error;
 pub(crate) mod hub;
+mod idle;
 mod inbound;
 mod listener;
 pub(crate) mod options;
@@ -28,6 +29,7 @@ mod transfer;
 pub(crate) mod wakers;
 
 pub use error::Ended;
+pub use idle::{IdleStreams, ParkError, ParkRefusal, Parked, Resumed};
 pub use listener::TcpListener;
 pub use owned::{LARGEST_BUFFER_OCTETS, Outgoing, ReadBuffer, WriteBuffer};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};

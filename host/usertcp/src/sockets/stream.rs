@@ -27,11 +27,17 @@ use usertcp_tcp::Settings;
 /// The application's end of a cell: dropping it lets the connection go.
 pub(crate) struct Handle {
     pub(crate) cell: Arc<Cell>,
+    /// Another has the cell now.
+    forgotten: bool,
 }
 
 impl Handle {
     pub(crate) fn new(cell: Arc<Cell>) -> Handle {
-        Handle { cell }
+        Handle { cell, forgotten: false }
+    }
+    /// Drops this end without letting go.
+    pub(crate) fn forget(mut self) {
+        self.forgotten = true;
     }
     pub(crate) fn abort(&self) {
         self.cell.release(Release::Abort);
@@ -40,7 +46,9 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.cell.release(Release::Close);
+        if !self.forgotten {
+            self.cell.release(Release::Close);
+        }
     }
 }
 

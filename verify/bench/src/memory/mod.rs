@@ -10,11 +10,12 @@
 
 pub mod counting;
 mod pair;
+pub mod storage;
 
 use crate::Outcome;
 use crate::json::Json;
 use crate::machine;
-use crate::options::MemoryOptions;
+use crate::options::{MemoryOptions, Storage};
 use crate::stats::short;
 use crate::table::Table;
 use pair::{BATCH, Pair};
@@ -29,9 +30,11 @@ struct Case {
     fill: fn(u32) -> Result<Held, String>,
 }
 
-const CASES: [Case; 4] = [
-    Case { name: "established, idle, accepted", promise: 1024.0, fill: accepted },
-    Case { name: "established, idle, connected", promise: 1024.0, fill: connected },
+const CASES: [Case; 6] = [
+    Case { name: "established, awake, accepted", promise: 1024.0, fill: accepted },
+    Case { name: "established, awake, connected", promise: 1024.0, fill: connected },
+    Case { name: "established, parked, accepted", promise: 128.0, fill: parked_accepted },
+    Case { name: "established, parked, connected", promise: 128.0, fill: parked_connected },
     Case { name: "embryo", promise: 192.0, fill: embryo },
     Case { name: "TIME-WAIT", promise: 128.0, fill: time_wait },
 ];
@@ -54,6 +57,24 @@ fn connected(count: u32) -> Result<Held, String> {
     let mut pair = Pair::new(count, count)?;
     pair.establish(count)?;
     expect(pair.client.shard.usage().tcbs, count)?;
+    Ok(held(pair.client))
+}
+
+fn parked_accepted(count: u32) -> Result<Held, String> {
+    // No batch needs more TCBs than the one before.
+    let mut pair = Pair::new(count, BATCH)?;
+    pair.park(count)?;
+    expect(pair.server.shard.usage().anchors, count)?;
+    expect(pair.server.shard.usage().tcbs, 0)?;
+    Ok(held(pair.server))
+}
+
+fn parked_connected(count: u32) -> Result<Held, String> {
+    // No batch needs more TCBs than the one before.
+    let mut pair = Pair::new(count, BATCH)?;
+    pair.park(count)?;
+    expect(pair.client.shard.usage().anchors, count)?;
+    expect(pair.client.shard.usage().tcbs, 0)?;
     Ok(held(pair.client))
 }
 
@@ -113,6 +134,13 @@ fn cost(case: &Case, connections: u32) -> Result<Cost, String> {
 
 /// Measures, prints, and fails if a promise is broken.
 pub fn run(options: &MemoryOptions) -> Result<Outcome, String> {
+    match options.storage {
+        Some(Storage::All) => return storage::run(),
+        Some(Storage::Of(width, count)) => {
+            return storage::measure(count, width).map(|()| Outcome::Done);
+        }
+        None => {}
+    }
     let count = options.connections;
     // First of all, while the heap has nothing to give again.
     let resident = resident_each(count)?;

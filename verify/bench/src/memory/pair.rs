@@ -57,10 +57,19 @@ impl Pair {
         Ok(Pair { client, server, now: Instant::ZERO, listener })
     }
 
-    /// `count` connections that carried a message each way and are idle now.
+    /// `count` connections that carried a message each way and have nothing to do now.
     pub fn establish(&mut self, count: u32) -> Result<(), String> {
         self.in_batches(count, |pair, batch| pair.converse(batch).map(drop))?;
-        self.pass(Span::from_secs(1))
+        // Nothing is owed any more, and nobody has been silent for long enough to be parked.
+        self.pass(Span::from_millis(100))
+    }
+
+    /// The same, and then silent for so long that they are parked.
+    pub fn park(&mut self, count: u32) -> Result<(), String> {
+        self.in_batches(count, |pair, batch| {
+            pair.converse(batch)?;
+            pair.pass(Span::from_secs(5))
+        })
     }
 
     /// `count` half-open records at the server: the client never sees an answer.

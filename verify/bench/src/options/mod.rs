@@ -3,6 +3,7 @@
 
 mod compare;
 
+use crate::memory::storage::Width;
 pub use compare::{Amount, CompareOptions, Contender, PeerLoad, PeerOptions};
 use regex_lite::Regex;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ speed    the workloads over TUN against the kernel, three rounds of 2 s; `--only
 memory   octets per idle established connection, embryo and TIME-WAIT record
   --connections N                                                               [20000]
   --json FILE
+  --storage        instead: octets of the tables that hold connections, at 100,000 to 10,000,000
 
 core     two stacks on one core, no system between them
   --rounds N       [3]     --seconds S   [1]     --only REGEX     --json FILE
@@ -48,6 +50,9 @@ instructions   of each request, packet and connection, by callgrind; needs valgr
 micro    nanoseconds of checksums, frames, headers
 
 pacing   the cost of limits from 100 to 100,000 streams, and how well they are kept; `pacing help`
+
+idle     what idle connections cost, from a thousand to a hundred million: memory, a request to one that
+         slept, keep-alive; beside the kernel, smoltcp, lwIP; plots; `idle help` lists its options
 
 shards   the request rate of one shard and of several, in turn; `shards help` lists its options
 ";
@@ -78,6 +83,17 @@ pub struct MemoryOptions {
     pub connections: u32,
     /// Where to write JSON.
     pub json: Option<PathBuf>,
+    /// The tables alone.
+    pub storage: Option<Storage>,
+}
+
+/// What of the tables is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Storage {
+    /// All there is, each in a process of its own.
+    All,
+    /// So many records with addresses of this width, in this process.
+    Of(Width, u32),
 }
 
 /// Options of `core`.
@@ -135,11 +151,18 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Command, String> 
 }
 
 fn memory(mut words: impl Iterator<Item = String>) -> Result<MemoryOptions, String> {
-    let mut options = MemoryOptions { connections: 20_000, json: None };
+    let mut options = MemoryOptions { connections: 20_000, json: None, storage: None };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--connections" => options.connections = value(&word, &mut words)?,
             "--json" => options.json = Some(value(&word, &mut words)?),
+            "--storage" => options.storage = Some(Storage::All),
+            "--storage-of" => {
+                let of: String = value(&word, &mut words)?;
+                let (width, count) = of.split_once(':').ok_or("--storage-of v4:NUMBER")?;
+                let count = count.parse().map_err(|_| format!("{count} is no number"))?;
+                options.storage = Some(Storage::Of(width.parse()?, count));
+            }
             _ => return Err(format!("memory has no option {word}")),
         }
     }

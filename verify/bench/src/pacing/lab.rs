@@ -208,7 +208,7 @@ impl Lab {
     /// A stretch of the shard's and the application's work, and then the peer's.
     fn stretch(&mut self, writes: bool) {
         let end = self.wire.now + STRETCH;
-        let began = machine::thread_cpu_nanos();
+        let began = machine::thread_cpu();
         if writes {
             self.application();
         }
@@ -221,7 +221,7 @@ impl Lab {
             self.work();
         }
         self.wire.now = end;
-        self.nanos += machine::thread_cpu_nanos() - began;
+        self.nanos += (machine::thread_cpu() - began).as_nanos() as u64;
         self.answer();
     }
 

@@ -8,6 +8,8 @@ mod memory;
 mod ring;
 mod tun;
 
+pub use ring::{RingEnd, ring};
+
 use crate::Outcome;
 use crate::options::{Amount, PeerOptions};
 use smoltcp::iface::{Config, Interface};
@@ -35,7 +37,8 @@ pub fn run(options: &PeerOptions) -> Result<Outcome, String> {
     }
 }
 
-fn interface(device: &mut impl Device, address: IpAddress) -> Result<Interface, String> {
+/// An interface with one address.
+pub fn interface(device: &mut impl Device, address: IpAddress) -> Result<Interface, String> {
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = 7;
     let mut interface = Interface::new(config, device, Instant::now());
@@ -44,7 +47,8 @@ fn interface(device: &mut impl Device, address: IpAddress) -> Result<Interface, 
     if full { Err("no room for an address".into()) } else { Ok(interface) }
 }
 
-fn socket(buffer_octets: usize) -> Socket<'static> {
+/// A socket with two buffers of that size.
+pub fn socket(buffer_octets: usize) -> Socket<'static> {
     let buffer = || SocketBuffer::new(vec![0; buffer_octets]);
     let mut socket = Socket::new(buffer(), buffer());
     socket.set_nagle_enabled(false);

@@ -1,0 +1,4 @@
+//! What the two examples of idle streams share.
+
+pub mod demo;
+pub mod peers;
