@@ -81,6 +81,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.activated = counters.activated.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Activated);
+        // While it was parked nothing waited for the peer, and nobody watched.
+        self.watch(now, id);
         Some(hot)
     }
 

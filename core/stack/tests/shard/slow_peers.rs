@@ -82,9 +82,13 @@ fn closed_windows_are_left_alone_while_there_is_memory() {
 // proves AT-10: a reader of one octet a second where a hundred are demanded
 #[test]
 fn a_peer_that_reads_an_octet_a_second_is_let_go_after_one_interval() {
-    for (demanded, octets_per_second, lives) in
-        [(true, 1, false), (true, 200, true), (false, 1, true)]
-    {
+    for (demanded, octets_per_second, lives, idle) in [
+        (true, 1, false, 0),
+        (true, 200, true, 0),
+        (false, 1, true, 0),
+        // It was parked before: the demand is not forgotten.
+        (true, 1, false, 100),
+    ] {
         let mut pair = poor_server();
         let listener = pair.listen(64);
         let (client, server) = pair.open(listener);
@@ -95,6 +99,8 @@ fn a_peer_that_reads_an_octet_a_second_is_let_go_after_one_interval() {
             });
             assert_eq!(set, Ok(()));
         }
+        pair.run(Span::from_secs(idle));
+        assert_eq!(pair.server.shard.usage().parked, u32::from(idle > 0));
         let data = pattern(64 << 10);
         let _ = pair.server.shard.write(pair.now, server, &data).unwrap();
         pair.run(Span::from_millis(500));
