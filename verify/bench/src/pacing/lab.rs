@@ -3,8 +3,8 @@
 //! Owns: the wire between the two, the writing application, whose time is measured.
 //! Must not know: limits, what is made of the figures.
 //!
-//! The peer answers from what a packet says: a SYN with a SYN-ACK, the last data packet of a flow in a row with
-//! an acknowledgement of it. It needs no memory for a connection, so what grows with their number is the
+//! The peer answers from what a packet says: a SYN with a SYN-ACK, every second data packet of a flow with
+//! an acknowledgement of it. It needs an octet for a connection, so what grows with their number is the
 //! shard's. Its work, and the wire's, is done between measured stretches of a millisecond.
 
 use crate::machine;
@@ -103,6 +103,8 @@ pub struct Lab {
     ports: std::collections::HashMap<(u32, u16), usize>,
     by_slot: Vec<u32>,
     drive: Drive,
+    /// Of each flow the peer has one packet to acknowledge.
+    odd: Vec<bool>,
     /// Whose turn it is when the application drives, and what it owes in millionths of a packet.
     turn: usize,
     owed: u64,
@@ -140,6 +142,7 @@ impl Lab {
             ports: std::collections::HashMap::new(),
             by_slot: Vec::new(),
             drive,
+            odd: vec![true; (count / PER_ADDRESS + 2) << 16],
             turn: 0,
             owed: 0,
             nanos: 0,
@@ -276,7 +279,7 @@ impl Lab {
     /// The peer answers what left.
     fn answer(&mut self) {
         let out = std::mem::take(&mut self.wire.out);
-        for (place, header) in out.iter().enumerate() {
+        for header in &out {
             let octets = &header.octets;
             let tcp = usize::from(octets[32] >> 4) * 4;
             let payload = header.length.saturating_sub(20 + tcp as u32);
@@ -287,9 +290,14 @@ impl Lab {
             } else if !syn {
                 continue;
             }
-            // One acknowledgement for packets of a flow in a row.
-            let same = |next: &Header| next.octets[16..24] == octets[16..24];
-            if out.get(place + 1).is_some_and(|next| next.length > 52 && same(next)) {
+            // Every second packet of a flow is acknowledged.
+            let port = usize::from(u16::from_be_bytes([octets[20], octets[21]]));
+            let place = usize::from(octets[19]) << 16 | port;
+            let odd = self.odd.get_mut(place).map_or(true, |odd| {
+                *odd = !*odd;
+                *odd
+            });
+            if odd && !syn {
                 continue;
             }
             let pool = self.shard.pool();
