@@ -293,7 +293,7 @@ impl Lab {
             // Every second packet of a flow is acknowledged.
             let port = usize::from(u16::from_be_bytes([octets[20], octets[21]]));
             let place = usize::from(octets[19]) << 16 | port;
-            let odd = self.odd.get_mut(place).map_or(true, |odd| {
+            let odd = self.odd.get_mut(place).is_none_or(|odd| {
                 *odd = !*odd;
                 *odd
             });
