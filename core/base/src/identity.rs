@@ -14,6 +14,21 @@ pub struct ConnId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ListenerId(pub u32);
 
+/// A rate limit that several connections share, by its handle; the default names none. A stale one
+/// is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct RateGroupId {
+    /// Its place; zero is no group's.
+    pub slot: u16,
+    /// How often the place was used before.
+    pub generation: u16,
+}
+
+impl RateGroupId {
+    /// No group.
+    pub const NONE: RateGroupId = RateGroupId { slot: 0, generation: 0 };
+}
+
 /// A local address, by its index in the network's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct LocalIndex(pub u16);

@@ -15,7 +15,7 @@ mod seq;
 mod time;
 mod window;
 
-pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RemoteAddr};
+pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RateGroupId, RemoteAddr};
 pub use limits::{Limits, Parking};
 pub use observe::{CloseReason, Counters, DropReason, Event, Limiter, Observer, RetransmitCause};
 pub use random::{Prng, Purpose, Secrets, SharedKey};

@@ -44,6 +44,9 @@ impl Rate {
         if self.is_unlimited() {
             return 0;
         }
+        if let Some(product) = octets.checked_mul(1_000_000_000) {
+            return product.div_ceil(self.octets_per_second);
+        }
         let nanos = (octets as u128 * 1_000_000_000).div_ceil(self.octets_per_second as u128);
         if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
     }

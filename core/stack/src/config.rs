@@ -9,7 +9,7 @@ use crate::steer::Seat;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
-use usertcp_base::Limits;
+use usertcp_base::{Limits, Rate};
 use usertcp_cc::{CongestionController, PathStart};
 use usertcp_device::DeviceFacts;
 use usertcp_frame::PoolConfig;
@@ -40,6 +40,9 @@ pub struct ShardConfig {
     pub transmit_batch: u16,
     /// How checksums of long payloads are computed.
     pub checksum: checksum::Engine,
+    /// What all connections may send together: octets per second of packets that carry data, headers
+    /// from IP on included. [`crate::Shard::set_shard_rate`] changes it.
+    pub rate: Rate,
     /// Its place among several shards of one stack; `None`: it is the only one.
     pub seat: Option<Seat>,
 }
@@ -58,6 +61,7 @@ impl ShardConfig {
             receive_batch: 256,
             transmit_batch: 256,
             checksum: checksum::Engine::PORTABLE,
+            rate: Rate::UNLIMITED,
             seat: None,
         }
     }

@@ -6,6 +6,7 @@
 
 use crate::anchor::Body;
 use crate::shard::Shard;
+use crate::usual::{AHEAD, CROWD};
 use usertcp_base::observe::{CloseReason, RetransmitCause};
 use usertcp_base::{ConnId, Event, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -23,10 +24,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
-            self.handle_deadline(now, id);
+            if self.table.hot.len() < CROWD {
+                self.handle_deadline(now, id);
+            } else {
+                self.handle_crowd_of_deadlines(now, id, &mut work);
+            }
         }
         let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
         work > 0 && looked
+    }
+
+    /// Handles what is due, `first` and others, while there are more connections than the caches hold:
+    /// their memory is waited for together.
+    #[inline(never)]
+    fn handle_crowd_of_deadlines(&mut self, now: Instant, first: ConnId, work: &mut u32) {
+        let mut due = [None; AHEAD];
+        let mut next = Some(first);
+        for place in &mut due {
+            *place = next;
+            if next.is_none() {
+                break;
+            }
+            next = self.table.pop_due(now, work);
+        }
+        self.look_ahead_at(due.iter().chain(&[next]).flatten());
+        for id in due.iter().chain(&[next]).flatten() {
+            self.handle_deadline(now, *id);
+        }
     }
 
     /// Packets that died in the network layer beside the one it was asked about.

@@ -14,15 +14,16 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::usual::Envelope;
 use alloc::collections::VecDeque;
-use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, UsualOutgoing};
+use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
-use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum};
+use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
+use usertcp_wire::usual::TCP_OCTETS;
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
 const HEADROOM: usize = 40 + 16;
@@ -78,7 +79,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same; false when no frame was left for a header.
+    #[inline]
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        match self.rates.is_empty() {
+            true => self.fill_by::<false>(now, batch),
+            false => self.fill_with_shared_rates(now, batch),
+        }
+    }
+
+    /// Apart, so that it costs nothing where there is nothing to share.
+    #[inline(never)]
+    fn fill_with_shared_rates(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.fill_by::<true>(now, batch)
+    }
+
+    /// `SHARED`: there are rates that connections share.
+    #[inline]
+    fn fill_by<const SHARED: bool>(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
         self.link_frames(batch);
         while !batch.is_full() {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
@@ -94,7 +111,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.want_memory(now);
                 return false;
             };
-            spare = self.transmit_one(now, batch, frame);
+            spare = self.transmit_one::<SHARED>(now, batch, frame);
         }
         true
     }
@@ -111,21 +128,38 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// One segment of the connection whose turn it is. A connection that had one goes behind the
     /// others. The frame comes back when it was not needed.
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
+    #[inline]
+    fn transmit_one<const SHARED: bool>(
+        &mut self,
+        now: Instant,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) -> Option<Frame> {
         let index = self.transmit.pop()?;
         let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
         let Some(hot) = body.hot() else { return Some(frame) };
         let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
+        let shares = if SHARED { self.shares_of(hot) } else { None };
+        let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
         let tcb = self.table.hot.at_mut(hot)?;
-        match tcb.poll_to_cut(&mut self.common.env(now, id), &to_cut) {
+        let mut env = self.common.env(now, id);
+        env.ceiling = ceiling;
+        match tcb.poll_to_cut(&mut env, &to_cut) {
             Given::Segment(mut segment) => {
-                if segment.gso_octets.is_some() && !self.common.super_segments {
+                let cut = segment.gso_octets.is_some() && !self.common.super_segments;
+                if !cut {
+                    segment.payload = tcb.sent(segment.seq, segment.octets);
+                }
+                if let Some(shares) = &shares {
+                    let octets = self.usual_packet_octets(&flow, &segment);
+                    self.charge_rates(now, (hot, index), shares, octets, segment.last);
+                }
+                if cut {
                     self.turn_over(now, id, segment.last);
                     self.put_cut(now, (id, hot), batch, &flow, segment, frame);
                     return None;
                 }
-                segment.payload = tcb.sent(segment.seq, segment.octets);
                 self.turn_over(now, id, segment.last);
                 let packet = match self.auth.is_idle() {
                     true => self.pack_usual(&flow, segment, frame),
@@ -138,26 +172,80 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return None;
             }
             Given::Nothing => {
+                if let Some(shares) = &shares {
+                    self.wait_for_rates(now, (hot, index), shares);
+                }
                 self.rearm(now, id);
                 return Some(frame);
             }
             Given::Unusual => {}
         }
         let tcb = self.table.hot.at_mut(hot)?;
-        let outcome = tcb.poll_segment(&mut self.common.env(now, id), &room);
+        let mut env = self.common.env(now, id);
+        env.ceiling = ceiling;
+        let outcome = tcb.poll_segment(&mut env, &room);
         let PollSegment::Segment(Outgoing { reply, payload, gso_octets, last }) = outcome else {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
                 && let Some(anchor) = self.table.anchors.get_mut(id)
             {
                 self.events.add(index, anchor, Pending::WRITABLE);
             }
+            if let Some(shares) = &shares {
+                self.wait_for_rates(now, (hot, index), shares);
+            }
             self.rearm(now, id);
             return Some(frame);
         };
         self.turn_over(now, id, last);
+        let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
         let packet = self.pack(&flow, &reply, payload, gso_octets, frame);
+        if let Some(shares) = &shares {
+            let octets = if counted { octets_of(packet.as_ref()) } else { 0 };
+            self.charge_rates(now, (hot, index), shares, octets, last);
+        }
         self.put_or_count(now, id, batch, packet);
         None
+    }
+
+    /// The rates that a connection shares, where there are any to share.
+    fn shares_of(&self, hot: u32) -> Option<Shares> {
+        self.table.hot.at(hot).map(|tcb| tcb.settings().shares)
+    }
+
+    /// Octets of the packets that a segment of the usual shape becomes; zero without data.
+    fn usual_packet_octets(&self, flow: &FlowKey, segment: &UsualOutgoing) -> u32 {
+        if segment.octets == 0 {
+            return 0;
+        }
+        let each = segment.gso_octets.map_or(segment.octets, u32::from).max(1);
+        let header = u32::from(self.ip.header_octets(flow) + self.auth_option_octets(flow));
+        segment.octets + segment.octets.div_ceil(each) * (header + TCP_OCTETS as u32)
+    }
+
+    /// Octets of packets with data left. The last for now: what was promised beyond them goes back.
+    fn charge_rates(
+        &mut self,
+        now: Instant,
+        who: (u32, u32),
+        shares: &Shares,
+        octets: u32,
+        last: bool,
+    ) {
+        if octets > 0 {
+            self.rates.charge(now, who, shares, octets);
+        }
+        let limiter = self.table.hot.at(who.0).map(Tcb::limiter);
+        if last && limiter != Some(Limiter::Sending) {
+            self.rates.leave(who.0);
+        }
+    }
+
+    /// A connection sends nothing more at present: it waits for a rate that is shared, or does without.
+    fn wait_for_rates(&mut self, now: Instant, who: (u32, u32), shares: &Shares) {
+        match self.table.hot.at(who.0).map(Tcb::limiter) {
+            Some(limiter) if limiter.is_shared() => self.rates.wait(now, who, shares, limiter),
+            _ => self.rates.leave(who.0),
+        }
     }
 
     /// The connection had its segment: it goes behind the others, or has nothing left to send.
@@ -352,6 +440,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload.len() as u64);
     }
+}
+
+/// Octets of the packets that a packet is cut into, from the IP header on.
+fn octets_of(packet: Option<&Packet>) -> u32 {
+    let Some(Packet { offload, octets }) = packet else { return 0 };
+    let header = usize::from(offload.header_octets);
+    let each = offload.gso.map_or(usize::MAX, |gso| usize::from(gso.segment_octets).max(1));
+    let more = octets.len().saturating_sub(header).div_ceil(each).max(1) - 1;
+    u32::try_from(octets.len() + more * header).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn gso_kind(ip_octets: u16) -> GsoKind {

@@ -151,6 +151,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
         self.leave_early(now, id, ended.reason == CloseReason::Reset);
+        self.leave_rates(id);
         let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let owner = anchor.owner();
@@ -244,6 +245,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Removes a record and whatever refers to it, silently.
     pub(crate) fn discard(&mut self, id: ConnId) {
+        self.leave_rates(id);
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
         self.events.forget(id.slot);

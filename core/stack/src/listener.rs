@@ -239,6 +239,11 @@ impl<S> Listener<S> {
         &self.settings
     }
 
+    /// The same, to change for connections to come.
+    pub fn settings_mut(&mut self) -> &mut S {
+        &mut self.settings
+    }
+
     /// Half-open records.
     pub fn embryos(&self) -> u32 {
         self.embryos

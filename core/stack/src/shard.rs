@@ -19,6 +19,7 @@ use crate::link;
 use crate::listener::Listeners;
 use crate::memory::Shedding;
 use crate::ports::Ports;
+use crate::rates::Rates;
 use crate::ready::ReadyList;
 use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
@@ -77,6 +78,8 @@ pub struct Shard<C, O> {
     pub(crate) watch: Watch,
     /// When to look for frames again.
     pub(crate) memory_retry: Option<Instant>,
+    /// Rates that connections share.
+    pub(crate) rates: Rates,
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
     pub(crate) events: Events,
@@ -113,6 +116,7 @@ impl<O: Observer> Common<O> {
             observer: &mut self.observer,
             pool: &self.pool,
             super_segments: self.super_segments,
+            ceiling: None,
         }
     }
 
@@ -155,6 +159,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             shedding: Shedding::default(),
             watch: Watch::default(),
             memory_retry: None,
+            rates: Rates::open(&config.rate, u32::from(device.mtu), now),
             outbox: Outbox::new(),
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),

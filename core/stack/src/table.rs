@@ -293,6 +293,7 @@ impl<C: CongestionController> Table<C> {
     }
 
     /// The next record that is due.
+    #[inline(always)] // twice, and looked at in every turn
     pub(crate) fn pop_due(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
         let index = self.wheel.pop_due(now, work, &mut self.anchors)?;
         self.anchors.id_at(index)

@@ -141,6 +141,7 @@ impl Wheel {
     /// The next record whose deadline is not after `now`, taken out of the wheel. Each record moved
     /// or returned costs one of `work`; `None` with no work left means that there may be more, and
     /// [`Wheel::next_deadline`] is then not after `now`.
+    #[inline(always)] // looked at in every turn
     pub fn pop_due(
         &mut self,
         now: Instant,
@@ -154,6 +155,11 @@ impl Wheel {
             }
             return None;
         }
+        self.pop_reached(now, work, records)
+    }
+
+    /// The same when the time to look has come.
+    fn pop_reached(&mut self, now: u64, work: &mut u32, records: &mut impl Links) -> Option<u32> {
         loop {
             let next = self.next();
             let Some(next) = next.filter(|next| next.tick <= now) else {

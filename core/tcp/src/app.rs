@@ -12,7 +12,7 @@ use crate::signal::{Signal, SignalKind};
 use crate::tcb::Tcb;
 use crate::transition::Move;
 use alloc::rc::Rc;
-use usertcp_base::{CloseReason, Instant, Observer, Seq};
+use usertcp_base::{CloseReason, Instant, Limiter, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::FrameSlice;
 
@@ -196,6 +196,12 @@ impl<C: CongestionController> Tcb<C> {
         &self.settings
     }
 
+    /// What holds it back at present.
+    #[inline]
+    pub fn limiter(&self) -> Limiter {
+        self.stopwatches.running()
+    }
+
     /// Changes settings; they hold from the next segment on.
     pub fn set_settings<O: Observer>(
         &mut self,
@@ -208,6 +214,12 @@ impl<C: CongestionController> Tcb<C> {
             self.last_heard = env.now;
         }
         self.user_timeout.on_settings(&self.settings, &settings);
+        let (old, new) = (self.settings.rate_limit, settings.rate_limit);
+        self.pacer.on_limit_changed(env.now, old, new, self.stopwatches.paced_by);
+        if self.release != Instant::FAR {
+            // What holds the data back is asked again: the transmission that follows does.
+            self.release = Instant::FAR;
+        }
         self.settings = settings;
         let mut effects = Effects::default();
         self.settle(env, &mut effects);

@@ -1,5 +1,6 @@
 //! What every call on a connection is given. Owns: `Env`. Must not know: where it comes from.
 
+use crate::pace::Ceiling;
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng};
 use usertcp_frame::FramePool;
 
@@ -21,6 +22,8 @@ pub struct Env<'a, O: Observer> {
     pub pool: &'a FramePool,
     /// The device cuts segments: payload is best kept in large frames.
     pub super_segments: bool,
+    /// What rates that several connections share say of this one's next release; `None`: nothing.
+    pub ceiling: Option<Ceiling>,
 }
 
 impl<O: Observer> Env<'_, O> {

@@ -2,6 +2,7 @@
 
 use crate::halves::StateName;
 use crate::open::OptionPath;
+use crate::pace::Whose;
 use crate::recovery::RecoveryState;
 use usertcp_base::{Instant, Limiter, Rate, Span};
 
@@ -13,14 +14,25 @@ const TICK_SHIFT: u32 = 6;
 pub struct Stopwatches {
     /// Saturating at 76 hours each.
     ticks: [u32; Limiter::COUNT],
-    since: Instant,
+    /// The tick since which `running` runs, in 48 bits, which last for centuries: 32 of them, …
+    since_low: u32,
+    /// … and 16.
+    since_high: u16,
     running: Limiter,
+    /// Whose rate made the pacer's release time: here, because it takes no room beside the others.
+    pub paced_by: Whose,
 }
 
 impl Stopwatches {
     /// All at zero, "application" running.
     pub fn new(now: Instant) -> Stopwatches {
-        Stopwatches { ticks: [0; Limiter::COUNT], since: now, running: Limiter::Application }
+        Stopwatches {
+            ticks: [0; Limiter::COUNT],
+            since_low: ticks_of(now) as u32,
+            since_high: (ticks_of(now) >> 32) as u16,
+            running: Limiter::Application,
+            paced_by: Whose::default(),
+        }
     }
     /// Of a connection that was parked: what was before is the application's, "application" running.
     pub fn resumed(established: Instant, now: Instant) -> Stopwatches {
@@ -29,6 +41,7 @@ impl Stopwatches {
         stopwatches
     }
     /// Another limiter takes over; whether it is another.
+    #[inline]
     pub fn switch(&mut self, now: Instant, limiter: Limiter) -> bool {
         if self.running == limiter {
             return false;
@@ -38,6 +51,7 @@ impl Stopwatches {
         true
     }
     /// The limiter that holds.
+    #[inline]
     pub fn running(&self) -> Limiter {
         self.running
     }
@@ -47,14 +61,21 @@ impl Stopwatches {
         copy.settle(now);
         copy.ticks.map(|ticks| Span::from_micros(u64::from(ticks) << TICK_SHIFT))
     }
+    #[inline]
     fn settle(&mut self, now: Instant) {
         // Whole ticks only, so that no part of one is lost or counted twice.
-        let ticks =
-            (now.as_micros() >> TICK_SHIFT).saturating_sub(self.since.as_micros() >> TICK_SHIFT);
+        let since = u64::from(self.since_high) << 32 | u64::from(self.since_low);
+        let now = ticks_of(now);
+        let ticks = now.saturating_sub(since);
         let slot = &mut self.ticks[self.running as usize];
         *slot = slot.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
-        self.since = now;
+        (self.since_low, self.since_high) = (now as u32, (now >> 32) as u16);
     }
+}
+
+/// Whole units of the stopwatches since the origin.
+const fn ticks_of(moment: Instant) -> u64 {
+    moment.as_micros() >> TICK_SHIFT
 }
 
 /// The figures of accurate ECN (RFC 9768). Octets wrap at 2^32.

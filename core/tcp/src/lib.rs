@@ -57,6 +57,7 @@ pub use open::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
     HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
 };
+pub use pace::{Ceiling, LATE_NANOS, LEAST_RELEASE_OCTETS, release_octets};
 pub use park::{Moulds, Parked, ParkedArrival, ParkedDue};
 pub use predicted::{Given, UsualOutgoing, UsualSegment};
 pub use recovery::RecoveryState;
@@ -64,7 +65,7 @@ pub use segment::{Outgoing, Reply, Segment};
 pub use send::{HEADROOM_OCTETS, PollSegment, SendRoom, WriteEnd};
 pub use settings::{
     EcnLevel, EcnMode, EcnOption, HostFacts, KeepAlive, LearnedPath, LeastProgress, Manner,
-    MtuProbing, PathFacts, Settings, UserTimeoutOption,
+    MtuProbing, PathFacts, Settings, Shares, UserTimeoutOption,
 };
 pub use shelf::SettingsShelf;
 pub use signal::{Signal, SignalKind, SoftErrors};

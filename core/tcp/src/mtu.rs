@@ -109,6 +109,10 @@ impl PathMtu {
             until: search.not_before,
         })
     }
+    /// Octets of a packet in front of the segment, and of options that others put into it.
+    pub fn network_octets(&self) -> u32 {
+        u32::from(self.header_octets)
+    }
     fn least(&self) -> u16 {
         let packet = if self.base_is_sure { BASE_PACKET_OCTETS } else { SMALL_PACKET_OCTETS };
         packet - u16::from(self.header_octets)

@@ -1,9 +1,9 @@
 //! What an application may set per connection, and what a connection is told at birth.
-//! Owns: `Settings`, `KeepAlive`, `EcnMode`, `EcnOption`, `Manner`, `UserTimeoutOption`, `PathFacts`.
+//! Owns: `Settings`, `Shares`, `KeepAlive`, `EcnMode`, `EcnOption`, `Manner`, `UserTimeoutOption`, `PathFacts`.
 //! Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
-use usertcp_base::{Instant, Limits, Rate, Span};
+use usertcp_base::{Instant, Limits, Rate, RateGroupId, Span};
 
 /// Keep-alive (RFC 9293 §3.8.4): off by default, first probe not before two hours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,8 +161,10 @@ pub struct Settings {
     pub least_progress: Option<LeastProgress>,
     /// How long an acknowledgement may wait for company (MUST-40: below 500 ms).
     pub ack_delay: Span,
-    /// Stream rate limit, payload octets per second.
+    /// Stream rate limit: octets per second of packets that carry data, headers from IP on included.
     pub rate_limit: Rate,
+    /// The rates it shares with others: set by the layer that holds those.
+    pub shares: Shares,
     /// Differentiated services code point, 0 to 63 (MUST-48).
     pub dscp: u8,
     /// TTL or hop limit (MUST-49).
@@ -211,6 +213,24 @@ pub struct Settings {
     pub manner: Manner,
 }
 
+/// Which rates a connection shares with others. It is the layer above that gives these a meaning; here
+/// they are kept with the other settings, so that a connection that rests needs nothing for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shares {
+    /// The group it joined.
+    pub group: RateGroupId,
+    /// What the listener that accepted it allows all of its connections.
+    pub listener: RateGroupId,
+    /// Its part of the group's rate, beside the other members' weights; zero counts as one.
+    pub weight: u16,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Shares { group: RateGroupId::NONE, listener: RateGroupId::NONE, weight: 1 }
+    }
+}
+
 /// Choices that the standards leave open and other stacks, or their tests, can see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Manner {
@@ -236,6 +256,7 @@ impl Default for Settings {
             least_progress: None,
             ack_delay: Span::from_millis(40),
             rate_limit: Rate::UNLIMITED,
+            shares: Shares::default(),
             dscp: 0,
             hop_limit: 64,
             timestamps: true,

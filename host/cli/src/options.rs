@@ -183,6 +183,9 @@ pub struct NetworkArgs {
     /// Send at most this fast on each stream: 10mbit, 1.5gbit, 1MB
     #[arg(long, value_name = "LIMIT", value_parser = units::parse_rate)]
     pub rate: Option<u64>,
+    /// Send at most this fast on all streams together
+    #[arg(long, value_name = "LIMIT", value_parser = units::parse_rate)]
+    pub total_rate: Option<u64>,
     /// Protect connections with a peer by a key; repeatable: peer=ADDRESS[/BITS],md5=SECRET (RFC 2385),
     /// or peer=ADDRESS,ao=hmac-sha1|aes-cmac,send=ID,receive=ID,key=SECRET (RFC 5925)
     #[arg(long, value_name = "KEY", value_parser = crate::auth::parse)]

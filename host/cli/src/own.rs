@@ -214,8 +214,12 @@ fn describe(plan: &Plan) -> Result<Builder, Fault> {
         WireProfile::Linux => builder.linux_manner(),
     };
     let builder = plan.auth.iter().cloned().fold(builder, Builder::auth_key);
-    Ok(match plan.rate_octets_per_second {
+    let builder = match plan.rate_octets_per_second {
         Some(rate) => builder.rate_limit(rate),
+        None => builder,
+    };
+    Ok(match plan.total_rate_octets_per_second {
+        Some(rate) => builder.total_rate_limit(rate),
         None => builder,
     })
 }

@@ -33,6 +33,8 @@ pub struct Plan {
     pub profile: WireProfile,
     /// Octets per second each stream may send at most.
     pub rate_octets_per_second: Option<u64>,
+    /// Most octets per second of all streams together.
+    pub total_rate_octets_per_second: Option<u64>,
     /// Keys that protect connections.
     pub auth: Vec<AuthKey>,
     /// Octets for packets, in all.
@@ -81,6 +83,7 @@ impl Plan {
             ecn: options.ecn,
             profile: options.profile,
             rate_octets_per_second: options.rate,
+            total_rate_octets_per_second: options.total_rate,
             auth: options.auth.clone(),
             memory_octets: options.memory,
             shards: options.shards,

@@ -6,6 +6,7 @@ use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
 use crate::plan::Plan;
+use crate::rates::part;
 use crate::runtime::commands::lock;
 use crate::runtime::launch::{self, Parts, Seat};
 use crate::runtime::mesh::mesh;
@@ -82,6 +83,7 @@ pub struct Builder<C = AnyController, O = ()> {
     auth: Vec<AuthKey>,
     observers: Observers<O>,
     shards: u16,
+    total_rate: Rate,
     pin: bool,
     busy_poll: Span,
     linger: Span,
@@ -101,6 +103,7 @@ impl Builder<AnyController, ()> {
             auth: Vec::new(),
             observers: Observers::Each(Box::new(|_| ())),
             shards: 1,
+            total_rate: Rate::UNLIMITED,
             pin: false,
             busy_poll: Span::ZERO,
             linger: Span::from_millis(500),
@@ -228,6 +231,7 @@ where
             auth: self.auth,
             observers: self.observers,
             shards: self.shards,
+            total_rate: self.total_rate,
             pin: self.pin,
             busy_poll: self.busy_poll,
             linger: self.linger,
@@ -264,6 +268,7 @@ where
             auth: self.auth,
             profile: self.profile,
             shards: self.shards,
+            total_rate: self.total_rate,
             pin: self.pin,
             busy_poll: self.busy_poll,
             linger: self.linger,
@@ -296,10 +301,19 @@ where
         self
     }
 
-    /// Payload octets per second each connection may send, until it is told otherwise.
+    /// What each connection may send, until it is told otherwise: octets per second of packets that carry data or
+    /// FIN, from the IP header on, whatever is retransmitted included.
     #[must_use]
     pub fn rate_limit(mut self, octets_per_second: u64) -> Self {
         self.profile.settings.rate_limit = Rate::from_octets_per_second(octets_per_second);
+        self
+    }
+
+    /// What all connections may send together, counted likewise. Of several shards each has an even part.
+    /// [`Stack::set_total_rate_limit`] changes it.
+    #[must_use]
+    pub fn total_rate_limit(mut self, octets_per_second: u64) -> Self {
+        self.total_rate = Rate::from_octets_per_second(octets_per_second);
         self
     }
 
@@ -504,6 +518,7 @@ where
         let handler = Arc::new(handler);
         let (addresses, gateways, keys, profile, pinned) =
             (self.addresses, self.gateways, self.auth, self.profile, self.pin);
+        let rate = part(self.total_rate, usize::from(self.shards));
         let mut seats = Vec::new();
         let rings = queues.into_iter().zip(ports);
         for (index, ((control, hub), (queue, port))) in
@@ -519,7 +534,7 @@ where
                 let mut queue = queue()?;
                 let device = queue.facts();
                 let checksum = checksum::engine();
-                let config = ShardConfig { device, checksum, gateways, ..config };
+                let config = ShardConfig { device, checksum, gateways, rate, ..config };
                 let mut shard = Shard::new(config, observer, control.clock.now())
                     .map_err(|_| missing("the seed must not be all zeros"))?;
                 queue.bind(shard.pool()).map_err(io::Error::other)?;

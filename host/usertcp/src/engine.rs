@@ -7,10 +7,10 @@
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use std::io;
 use std::net::SocketAddr;
-use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 
-use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
+use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle, RateGroupInfo};
 use usertcp_tcp::{Settings, WriteEnd};
 
 #[cfg(test)]
@@ -37,7 +37,12 @@ pub(crate) trait Engine {
     /// Whether packets wait, where that costs nothing to know.
     fn has_waiting(&self) -> bool;
 
-    fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId>;
+    fn listen(
+        &mut self,
+        now: Instant,
+        at: ListenAt,
+        options: &ListenOptions,
+    ) -> io::Result<ListenerId>;
     fn unlisten(&mut self, now: Instant, listener: ListenerId);
     fn listener_info(&self, listener: ListenerId) -> Option<ListenerInfo>;
     fn set_gate(&mut self, listener: ListenerId, gate: Gate);
@@ -92,6 +97,27 @@ pub(crate) trait Engine {
     fn remove_auth_key(&mut self, key: KeyHandle) -> Result<(), KeyError>;
     fn ask_for_auth_key(&mut self, conn: ConnId, receive_id: u8) -> Result<(), KeyError>;
     fn auth_info(&self, conn: ConnId) -> Option<AuthInfo>;
+
+    fn create_rate_group(&mut self, now: Instant, rate: Rate) -> io::Result<RateGroupId>;
+    fn set_rate_group(&mut self, now: Instant, group: RateGroupId, rate: Rate) -> io::Result<()>;
+    fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()>;
+    fn rate_group_info(&self, group: RateGroupId) -> Option<RateGroupInfo>;
+    fn join_rate_group(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        group: RateGroupId,
+        weight: u16,
+    ) -> io::Result<()>;
+    fn set_listener_rate(
+        &mut self,
+        now: Instant,
+        listener: ListenerId,
+        rate: Rate,
+    ) -> io::Result<()>;
+    fn listener_rate_info(&self, listener: ListenerId) -> Option<RateGroupInfo>;
+    fn set_shard_rate(&mut self, now: Instant, rate: Rate);
+    fn shard_rate(&self) -> Rate;
 
     /// Connections that are established and not over, held by the application or not.
     fn live(&self) -> usize;

@@ -42,6 +42,7 @@ mod metrics;
 mod native;
 mod places;
 mod plan;
+mod rates;
 mod runtime;
 mod sockets;
 mod stack;
@@ -56,6 +57,7 @@ pub use local::{
 };
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};
+pub use rates::RateGroup;
 pub use sockets::{
     Ended, IdleStreams, LARGEST_BUFFER_OCTETS, Outgoing, OwnedReadHalf, OwnedWriteHalf, ParkError,
     ParkRefusal, Parked, ReadBuffer, ReadHalf, Resumed, ReuniteError, StreamCounters, TcpListener,
@@ -66,7 +68,7 @@ pub use stack::Stack;
 pub use usertcp_base::observe::CloseReason;
 pub use usertcp_base::{
     ConnId, Counters, DropReason, Event, Instant, Limiter, Limits, ListenerId, Observer, Rate,
-    SharedKey, Span,
+    RateGroupId, SharedKey, Span,
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Medium, Queue, QueueHandle, SteerRule};
@@ -76,9 +78,9 @@ pub use usertcp_device_linux::xdp::{self, XdpConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};
 pub use usertcp_stack::{
-    AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
+    AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, RateGroupInfo, Scope,
 };
 pub use usertcp_tcp::{
     AccurateInfo, EcnMode, EcnOption, Info, KeepAlive, Manner, OptionPath, RecoveryState, Settings,
-    StateName, UserTimeoutOption, WriteEnd,
+    Shares, StateName, UserTimeoutOption, WriteEnd,
 };

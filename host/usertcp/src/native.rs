@@ -9,9 +9,9 @@ use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read};
 use crate::engine::{FastOpenListen, FirstData};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey, Span};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey, Span};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
-use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
+use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle, RateGroupInfo};
 use usertcp_tcp::{Settings, WriteEnd};
 
 /// A program on the stack's thread.
@@ -79,11 +79,15 @@ pub struct ListenOptions {
     /// connections, if the network repeats a SYN: for requests that may be repeated only. `None`:
     /// off.
     pub fast_open: Option<FastOpenListen>,
+    /// What all accepted connections may send together: octets per second of packets that carry data
+    /// or FIN, from the IP header on. Of a [`TcpListener`](crate::TcpListener) of several shards each
+    /// has its even part. `None`: no bound.
+    pub shared_rate: Option<Rate>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { backlog: 1024, settings: None, fast_open: None }
+        ListenOptions { backlog: 1024, settings: None, fast_open: None, shared_rate: None }
     }
 }
 
@@ -161,7 +165,7 @@ impl Context<'_> {
     /// # Errors
     /// `AddrInUse`; `AddrNotAvailable` when the address is not the stack's.
     pub fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId> {
-        self.engine.listen(at, options)
+        self.engine.listen(self.now, at, options)
     }
 
     /// Ends a listener. Connections that waited to be accepted are reset.
@@ -386,6 +390,79 @@ impl Context<'_> {
     pub fn set_settings(&mut self, conn: ConnId, settings: &Settings) -> io::Result<()> {
         self.state.acted = true;
         self.engine.set_settings(self.now, conn, settings)
+    }
+
+    /// A rate that connections of this shard may share: octets per second of packets that carry data or
+    /// FIN, from the IP header on, whatever is retransmitted included. Of a stack with several shards
+    /// each has its own groups: [`Stack::create_rate_group`](crate::Stack::create_rate_group) divides one.
+    ///
+    /// # Errors
+    /// `OutOfMemory`: there are as many groups as there can be.
+    pub fn create_rate_group(&mut self, rate: Rate) -> io::Result<RateGroupId> {
+        self.engine.create_rate_group(self.now, rate)
+    }
+
+    /// Changes a group's rate from now on, also for what waits at present.
+    ///
+    /// # Errors
+    /// `NotFound`: it was removed.
+    pub fn set_rate_group(&mut self, group: RateGroupId, rate: Rate) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.set_rate_group(self.now, group, rate)
+    }
+
+    /// Takes a group away. Its members are under its rate no more.
+    ///
+    /// # Errors
+    /// `NotFound`: it was removed.
+    pub fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.remove_rate_group(group)
+    }
+
+    /// A group's figures.
+    pub fn rate_group_info(&self, group: RateGroupId) -> Option<RateGroupInfo> {
+        self.engine.rate_group_info(group)
+    }
+
+    /// The connection shares the group's rate from now on, by its weight among the members that have
+    /// something to send; [`RateGroupId::NONE`]: no group's.
+    ///
+    /// # Errors
+    /// `NotConnected` when there is no such connection or group.
+    pub fn join_rate_group(
+        &mut self,
+        conn: ConnId,
+        group: RateGroupId,
+        weight: u16,
+    ) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.join_rate_group(self.now, conn, group, weight)
+    }
+
+    /// What all connections that this listener accepts from now on may send together.
+    ///
+    /// # Errors
+    /// `NotFound`: no such listener.
+    pub fn set_listener_rate(&mut self, listener: ListenerId, rate: Rate) -> io::Result<()> {
+        self.state.acted = true;
+        self.engine.set_listener_rate(self.now, listener, rate)
+    }
+
+    /// The figures of a listener's rate, if it was given one.
+    pub fn listener_rate_info(&self, listener: ListenerId) -> Option<RateGroupInfo> {
+        self.engine.listener_rate_info(listener)
+    }
+
+    /// What all connections of this shard may send together.
+    pub fn set_shard_rate(&mut self, rate: Rate) {
+        self.state.acted = true;
+        self.engine.set_shard_rate(self.now, rate);
+    }
+
+    /// The same, to be told.
+    pub fn shard_rate(&self) -> Rate {
+        self.engine.shard_rate()
     }
 
     /// Adds a key: it protects connections that are opened after this, and for TCP-AO it is a further

@@ -194,6 +194,12 @@ impl Stack {
         self.inner.shards.iter().all(runs)
     }
 
+    /// The shard that sockets of this hub reach; `None`: another stack's.
+    pub(crate) fn shard_of(&self, hub: &Arc<Hub>) -> Option<usize> {
+        let is_it = |held: &Held| held.hub.as_ref().is_some_and(|other| Arc::ptr_eq(other, hub));
+        self.inner.shards.iter().position(is_it)
+    }
+
     /// Where sockets reach the workers, in the order of shards.
     pub(crate) fn hubs(&self) -> io::Result<Vec<&Arc<Hub>>> {
         let hubs: Option<Vec<_>> =

@@ -215,3 +215,69 @@ fn two_shards_serve_an_ethernet() {
         assert!(steered * 50 < packets, "{steered} of {packets}");
     });
 }
+
+/// Octets a second of packets that carry so much payload a second, in packets of 1500.
+#[allow(clippy::float_arithmetic)]
+fn on_the_wire(payload: f64) -> f64 {
+    payload * 1500.0 / 1448.0
+}
+
+// Seen by the kernel, which reads as it comes: no stream gets more than its limit. How much less is the
+// machine's affair, and printed: a thread that gets no processor for more than ten milliseconds cannot make
+// up for it.
+#[test]
+#[allow(clippy::float_arithmetic)]
+fn a_hundred_limits_are_kept_over_tun() {
+    const STREAMS: u64 = 100;
+    // From 100 kbit/s to 10 Mbit/s, in octets.
+    let limit = |at: u64| 12_500 + 1_237_500 * at * at * at / 99 / 99 / 99;
+    in_namespace(move || async move {
+        let Some(stack) = stack("utcptest5", 82) else { return };
+        let listener = TcpListener::bind(&stack, "0.0.0.0:7".parse().unwrap()).await.unwrap();
+        let mut clients = Vec::new();
+        for at in 0..STREAMS {
+            let mut client = KernelStream::connect("10.211.82.2:7").unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_rate_limit(Some(limit(at))).unwrap();
+            tokio::spawn(async move {
+                let mut stream = stream;
+                let block = vec![1; 32 << 10];
+                use tokio::io::AsyncWriteExt;
+                while stream.write_all(&block).await.is_ok() {}
+            });
+            client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            clients.push(std::thread::spawn(move || {
+                let mut buffer = vec![0; 64 << 10];
+                // The beginning is a burst by right.
+                client.read_exact(&mut [0; 8000]).unwrap();
+                let begun = std::time::Instant::now();
+                let (mut octets, mut took) = (0u64, Duration::ZERO);
+                while took < Duration::from_secs(4) {
+                    octets += client.read(&mut buffer).unwrap() as u64;
+                    took = begun.elapsed();
+                }
+                on_the_wire(octets as f64 / took.as_secs_f64())
+            }));
+        }
+        let mut off = Vec::new();
+        for (at, client) in clients.into_iter().enumerate() {
+            let rate = client.join().unwrap();
+            let asked = limit(at as u64) as f64;
+            off.push((rate / asked - 1.0) * 100.0);
+            // Two releases more and ten milliseconds made up for, in four seconds.
+            let most = asked * (4.01 / 4.0) + 2.0 * 6000.0 / 4.0;
+            assert!(rate <= most, "stream {at}: {rate:.0} octets a second, limit {asked}");
+        }
+        off.sort_by(f64::total_cmp);
+        let within = off.iter().filter(|off| off.abs() <= 1.0).count();
+        println!(
+            "{STREAMS} limits over TUN: {within} within 1 %; least {:.2} %, median {:.2} %, most {:.2} %",
+            off[0],
+            off[off.len() / 2],
+            off[off.len() - 1]
+        );
+        let counters = stack.counters();
+        assert_eq!(counters.dropped(usertcp::DropReason::PoolEmpty), 0);
+        assert_eq!(counters.dropped(usertcp::DropReason::DeviceRefused), 0);
+    });
+}

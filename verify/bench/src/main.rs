@@ -10,6 +10,7 @@
 //! cargo run --release -p usertcp-bench -- instructions     of a request, a packet, a connection
 //! cargo run --release -p usertcp-bench -- micro     nanoseconds of the smallest parts
 //! cargo run --release -p usertcp-bench -- shards    what a second core adds
+//! cargo run --release -p usertcp-bench -- pacing    what limits cost and how well they are kept, by streams
 //! cargo run --release -p usertcp-bench -- idle      what idle connections cost, however many
 //! ```
 // A measurement is a ratio: the rule against floating point is for the stack, not for who times it.
@@ -24,6 +25,7 @@ mod machine;
 mod memory;
 mod micro;
 mod options;
+mod pacing;
 mod plot;
 mod run;
 mod shards;
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
     let outcome = match options::read(std::env::args().skip(1)) {
         _ if std::env::args().nth(1).as_deref() == Some("shards") => {
             shards::run(std::env::args().skip(2))
+        }
+        _ if std::env::args().nth(1).as_deref() == Some("pacing") => {
+            pacing::run(std::env::args().skip(2))
         }
         _ if std::env::args().nth(1).as_deref() == Some("idle") => {
             idle::run(std::env::args().skip(2))

@@ -13,20 +13,35 @@ pub enum Limiter {
     PeerWindow,
     /// The congestion window is full.
     Congestion,
-    /// A rate limit, or the controller's pacing rate.
+    /// The stream's own rate limit.
     Rate,
-    /// The frame pool is empty.
-    Pool,
-    /// The device is full.
-    Device,
+    /// The rate limit of the listener that accepted it, shared with what else it accepted.
+    ListenerRate,
+    /// The rate limit of the group it joined.
+    GroupRate,
+    /// The rate limit of the shard.
+    ShardRate,
 }
 
 impl Limiter {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// Their names, in order.
-    pub const NAMES: [&'static str; 7] =
-        ["sending", "application", "peer_window", "congestion", "rate", "pool", "device"];
+    pub const NAMES: [&'static str; 8] = [
+        "sending",
+        "application",
+        "peer_window",
+        "congestion",
+        "rate",
+        "listener_rate",
+        "group_rate",
+        "shard_rate",
+    ];
+
+    /// Whether it is a rate that several streams share.
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Limiter::ListenerRate | Limiter::GroupRate | Limiter::ShardRate)
+    }
 }
 
 /// Why a segment was sent again.

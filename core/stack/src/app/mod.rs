@@ -10,6 +10,7 @@
 
 mod close;
 mod open;
+mod rates;
 mod status;
 mod stream;
 

@@ -37,7 +37,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         change: impl FnOnce(&mut Settings),
     ) -> Result<(), ConnError> {
         let mut settings = self.settings(id)?;
+        let shares = settings.shares;
         change(&mut settings);
+        if settings.shares != shares {
+            self.leave_rates(id);
+        }
         let shared = self.common.shelf.share(&settings);
         let _ = self.awake(now, id);
         self.is_awake(id)?;

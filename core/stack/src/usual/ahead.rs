@@ -12,7 +12,7 @@ use crate::anchor::Body;
 use crate::shard::Shard;
 use core::hint::black_box;
 use core::net::IpAddr;
-use usertcp_base::{FlowKey, Observer, RemoteAddr};
+use usertcp_base::{ConnId, FlowKey, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Packet;
 use usertcp_ip::remote_address;
@@ -44,6 +44,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         for tcb in hots.into_iter().flatten().filter_map(|hot| self.table.hot.at(hot)) {
             black_box(tcb.touch());
+        }
+    }
+
+    /// Touches the TCBs of connections whose records are at hand.
+    pub(crate) fn look_ahead_at<'a>(&self, ids: impl Iterator<Item = &'a ConnId>) {
+        for id in ids {
+            if let Some(Body::Hot(hot)) = self.table.anchors.get(*id).map(|anchor| &anchor.body)
+                && let Some(tcb) = self.table.hot.at(*hot)
+            {
+                black_box(tcb.touch());
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod flood;
 mod gate;
 mod hand;
 mod handshake;
+mod pacing;
 mod pair;
 mod parking;
 mod peer_window;

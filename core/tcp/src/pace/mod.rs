@@ -1,9 +1,14 @@
 //! The one place that answers "now, or when?".
 //!
-//! Owns: the release time of a connection's next data octet. Congestion controller and rate limits
-//! both enter here and nowhere else (DESIGN §6.2).
-//! Must not know: queues, segments, why data are sent.
+//! Owns: the release time of a connection's next data octet. Congestion controller, the stream's own
+//! rate limit and what rates shared with other streams say enter here and nowhere else (DESIGN §6.2).
+//! Must not know: queues, segments, why data are sent, who shares a rate with whom.
 //! Implements: the pacing that RFC 9937 §6.4, RFC 9406 §4.3 and RFC 7661 §4.4.2 ask for.
+//!
+//! A rate limit counts the octets of packets that carry data or FIN, from the IP header on, what is
+//! retransmitted included: it is a link that a limit protects. A controller's rate counts payload, as
+//! its window does. Both advance one clock, by whichever wants more time: that is the lower of the
+//! two, and its name is kept with the clock.
 
 use usertcp_base::{Instant, Limiter, Rate};
 use usertcp_cc::Budget;
@@ -20,67 +25,171 @@ pub enum Verdict {
     Blocked(Limiter),
 }
 
+/// What rates that several connections share say of the next release of one of them. It counts for
+/// who would send otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ceiling {
+    /// Nothing before this moment.
+    pub release: Instant,
+    /// Octets that may leave then; a segment may always.
+    pub octets: u32,
+    /// Whose rate it is.
+    pub limiter: Limiter,
+}
+
+/// The rates of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// The controller's.
+    pub budget: Budget,
+    /// The stream's limit.
+    pub limit: Rate,
+    /// Which of them made the release time.
+    pub whose: Whose,
+}
+
+/// What left at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Released {
+    /// Payload octets.
+    pub payload_octets: u32,
+    /// The same and the headers in front of it.
+    pub packet_octets: u32,
+    /// Since the release before, the pacer alone held it back: what is late is the timer.
+    pub waited: bool,
+}
+
 /// Release time of the next octet, in nanoseconds so that fast rates do not round away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Pacer {
     release_nanos: u64,
 }
 
-/// The rate in force and whose it is.
-fn rate_in_force(budget: &Budget, limit: Rate) -> (Rate, Limiter) {
-    if limit < budget.rate { (limit, Limiter::Rate) } else { (budget.rate, Limiter::Congestion) }
+/// Whose rate made the release time what it is: the stream's limit, or the controller's rate. Kept
+/// beside the pacer where it takes no room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Whose {
+    /// The controller's.
+    #[default]
+    Controller,
+    /// The stream's.
+    Stream,
+}
+
+impl From<Whose> for Limiter {
+    fn from(whose: Whose) -> Limiter {
+        match whose {
+            Whose::Controller => Limiter::Congestion,
+            Whose::Stream => Limiter::Rate,
+        }
+    }
 }
 
 /// Least octets released at once under a rate limit: two segments of the usual size, so that a
 /// limit does not turn every segment into a timer.
-const LEAST_QUANTUM_OCTETS: u32 = 2 * 1460;
+pub const LEAST_RELEASE_OCTETS: u32 = 2 * 1500;
 
-/// Under a rate limit lower than the controller's, bursts shrink to about a millisecond of it.
-fn quantum_in_force(budget: &Budget, rate: Rate, whose: Limiter) -> u32 {
-    match whose {
-        Limiter::Rate => {
-            let millisecond = (rate.octets_per_second() / 1000).min(u64::from(u32::MAX)) as u32;
-            budget.quantum_octets.min(millisecond.max(LEAST_QUANTUM_OCTETS))
+/// At high rates a release is what the limit carries in so many nanoseconds.
+pub const RELEASE_NANOS: u64 = 250_000;
+
+/// What a timer that fired late did not let out is made up for, up to so many nanoseconds.
+pub const LATE_NANOS: u64 = 10_000_000;
+
+impl Rates {
+    /// Nothing limits.
+    #[inline]
+    pub fn are_unlimited(&self) -> bool {
+        self.limit.is_unlimited() && self.budget.rate.is_unlimited()
+    }
+
+    /// A quarter of a millisecond of the limit, two segments at least; no more than the controller's
+    /// quantum, whose rate may be the lower one.
+    fn release_octets(&self) -> u32 {
+        if self.limit.is_unlimited() {
+            return self.budget.quantum_octets;
         }
-        _ => budget.quantum_octets,
+        self.budget.quantum_octets.min(release_octets(self.limit))
     }
 }
 
+/// Octets that a limit of this rate releases at once.
+pub fn release_octets(rate: Rate) -> u32 {
+    let octets = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);
+    u32::try_from(octets).unwrap_or(u32::MAX).max(LEAST_RELEASE_OCTETS)
+}
+
 impl Pacer {
-    /// May octets leave now, given how many are in flight, the controller's budget and the lowest
-    /// rate limit that applies? `allowance` is what recovery lets out of the window.
-    pub fn decide(&self, now: Instant, allowance: u32, budget: &Budget, limit: Rate) -> Verdict {
+    /// May octets leave now, given the rates that apply? `allowance` is what recovery lets out of the
+    /// window.
+    #[inline]
+    pub fn decide(
+        &self,
+        now: Instant,
+        allowance: u32,
+        rates: &Rates,
+        ceiling: Option<&Ceiling>,
+    ) -> Verdict {
         if allowance == 0 {
             return Verdict::Blocked(Limiter::Congestion);
         }
-        let (rate, whose) = rate_in_force(budget, limit);
-        if rate.is_unlimited() {
-            return Verdict::Send(allowance);
+        let mut octets = allowance;
+        if !rates.are_unlimited() {
+            let release = self.release();
+            if release > now {
+                return Verdict::Wait(release, rates.whose.into());
+            }
+            octets = octets.min(rates.release_octets());
         }
-        let release = Instant::from_micros(self.release_nanos.div_ceil(1000));
-        if release > now {
-            return Verdict::Wait(release, whose);
+        if let Some(ceiling) = ceiling {
+            if ceiling.release > now {
+                return Verdict::Wait(ceiling.release, ceiling.limiter);
+            }
+            octets = octets.min(ceiling.octets);
         }
-        Verdict::Send(allowance.min(quantum_in_force(budget, rate, whose).max(1)))
+        Verdict::Send(octets.max(1))
     }
 
-    /// Octets left. What was not used in the past is lost but for one quantum: a late timer is
-    /// made up for, an idle time is not.
-    pub fn on_sent(&mut self, now: Instant, octets: u32, budget: &Budget, limit: Rate) {
-        let (rate, whose) = rate_in_force(budget, limit);
-        if rate.is_unlimited() {
+    /// Octets left. What was not used in the past is lost but for one release: with the one that
+    /// leaves after it, that is the quantum, the most that is ever ahead of the rate's line. What a
+    /// late timer cost is made up for instead: that is behind the line, not ahead of it. Whose rate
+    /// makes the next release time is returned.
+    #[must_use]
+    pub fn on_sent(&mut self, now: Instant, what: &Released, rates: &Rates) -> Whose {
+        let by_limit = rates.limit.nanos_for(u64::from(what.packet_octets));
+        let by_controller = rates.budget.rate.nanos_for(u64::from(what.payload_octets));
+        let limited = by_limit >= by_controller;
+        let now_nanos = now.as_micros().saturating_mul(1000);
+        if self.release_nanos < now_nanos {
+            let release = u64::from(rates.release_octets());
+            let credit = match limited {
+                true if what.waited => rates.limit.nanos_for(release).max(LATE_NANOS),
+                true => rates.limit.nanos_for(release),
+                false => rates.budget.rate.nanos_for(u64::from(rates.budget.quantum_octets)),
+            };
+            self.release_nanos = self.release_nanos.max(now_nanos.saturating_sub(credit));
+        }
+        self.release_nanos = self.release_nanos.saturating_add(by_limit.max(by_controller));
+        if limited { Whose::Stream } else { Whose::Controller }
+    }
+
+    /// The limit is another one from now on: what is still to be waited for shrinks or grows with it.
+    pub fn on_limit_changed(&mut self, now: Instant, old: Rate, new: Rate, whose: Whose) {
+        let now_nanos = now.as_micros().saturating_mul(1000);
+        if whose != Whose::Stream || self.release_nanos <= now_nanos || old == new {
             return;
         }
-        let now_nanos = now.as_micros().saturating_mul(1000);
-        let quantum = quantum_in_force(budget, rate, whose);
-        let credit = rate.nanos_for(u64::from(quantum));
-        self.release_nanos = self
-            .release_nanos
-            .max(now_nanos.saturating_sub(credit))
-            .saturating_add(rate.nanos_for(u64::from(octets)));
+        let left = u128::from(self.release_nanos - now_nanos);
+        let left = match new.is_unlimited() || old.is_unlimited() {
+            true => 0,
+            false => {
+                left * u128::from(old.octets_per_second()) / u128::from(new.octets_per_second())
+            }
+        };
+        self.release_nanos = now_nanos.saturating_add(u64::try_from(left).unwrap_or(u64::MAX));
     }
 
     /// When the next octet may leave.
+    #[inline]
     pub fn release(&self) -> Instant {
         Instant::from_micros(self.release_nanos.div_ceil(1000))
     }

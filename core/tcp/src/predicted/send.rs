@@ -5,11 +5,13 @@ use crate::env::Env;
 use crate::segment::{Outgoing, Reply};
 use crate::send::SendRoom;
 use crate::send::allow::{Allowed, NewData, new_data};
+use crate::send::poll::Held;
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::{Flags, Timestamps};
+use usertcp_wire::usual::TCP_OCTETS;
 
 /// A segment of the usual shape to be sent: ACK, perhaps PSH, no option but timestamps.
 #[derive(Debug)]
@@ -133,9 +135,13 @@ impl<C: CongestionController> Tcb<C> {
         if allowance < octets.min(mss) {
             return Given::Unusual;
         }
-        let Ok(paced) = self.pace(env.now, allowance, &budget) else { return Given::Unusual };
+        let paced = match self.pace(env, allowance, &budget) {
+            Ok(paced) => paced,
+            Err(held) => return self.wait_for_release(env, &held),
+        };
+        let rates = self.rates(&budget);
         // What is paced leaves a segment at a time where the device does not cut: the wire sees no burst.
-        let unpaced = budget.rate.is_unlimited() && self.settings.rate_limit.is_unlimited();
+        let unpaced = rates.are_unlimited() && env.ceiling.is_none();
         let room = if env.super_segments || unpaced { room.largest_payload_octets } else { 0 };
         let largest = paced.max(mss.min(allowance)).min(room.max(mss));
         let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
@@ -151,7 +157,9 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.recovery.on_sent(env.now, octets, mss, last && allowance > octets);
         self.last_sent = env.now.tick();
-        self.pacer.on_sent(env.now, octets, &budget, self.settings.rate_limit);
+        if !rates.are_unlimited() {
+            self.released(env.now, octets, mss, TCP_OCTETS as u32, &rates);
+        }
         let in_flight_octets = outstanding + octets;
         self.controller.on_sent(&Sent {
             now: env.now,
@@ -165,8 +173,37 @@ impl<C: CongestionController> Tcb<C> {
         outgoing.push = last;
         outgoing.gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
         self.switch(env, Limiter::Sending);
-        outgoing.last = last && self.gives_no_more(env);
+        outgoing.last = match last {
+            true => self.gives_no_more(env),
+            false => !unpaced && self.gives_no_more_yet(env),
+        };
         Given::Segment(outgoing)
+    }
+
+    /// Time alone is what is waited for. As the spine would say it, unless something else is to be
+    /// looked at.
+    #[inline(never)]
+    fn wait_for_release<O: Observer>(&mut self, env: &mut Env<'_, O>, held: &Held) -> Given {
+        let told = self.settings.unsent_low_water_octets != u32::MAX;
+        let Some(until) = held.until.filter(|_| !told && !self.acks.is_due()) else {
+            return Given::Unusual;
+        };
+        self.limited(env, held.limiter);
+        self.release = until;
+        Given::Nothing
+    }
+
+    /// The rates let no more out before another moment, and there is nothing else to be asked for.
+    #[inline(never)]
+    fn gives_no_more_yet<O: Observer>(&mut self, env: &mut Env<'_, O>) -> bool {
+        let told = self.settings.unsent_low_water_octets != u32::MAX;
+        let until = self.pacer.release();
+        if until <= env.now || told || self.acks.is_due() {
+            return false;
+        }
+        self.limited(env, self.stopwatches.paced_by.into());
+        self.release = until;
+        true
     }
 
     /// The window must be looked at first (5681-6, RFC 7661).
@@ -187,7 +224,7 @@ impl<C: CongestionController> Tcb<C> {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));

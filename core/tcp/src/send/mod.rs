@@ -5,7 +5,7 @@
 
 pub mod allow;
 mod mtu_probe;
-mod poll;
+pub(crate) mod poll;
 pub mod probe;
 mod write;
 

@@ -37,17 +37,18 @@ impl<C: CongestionController> Tcb<C> {
         if allowance < octets {
             return Some(Err(Held::by(Limiter::Congestion)));
         }
-        if let Err(held) = self.pace(env.now, allowance, &budget) {
+        if let Err(held) = self.pace(env, allowance, &budget) {
             return Some(Err(held));
         }
         self.persist.stop();
         let seq = self.snd.nxt;
         self.snd.nxt += octets;
         self.recovery.on_sent(env.now, octets, octets, false);
-        self.account_sent(env, octets, false, &budget);
+        self.account_sent(env, octets, false);
         self.mtu.on_probe_sent(segment_octets, seq, self.snd.nxt);
         env.observe(&Event::Sent { seq, octets });
         let mut outgoing = self.build(env, seq, octets, octets);
+        self.charge(env.now, &outgoing, &budget);
         self.mark_new_data(&mut outgoing.reply);
         Some(Ok(outgoing))
     }

@@ -5,7 +5,7 @@
 use super::allow::{Allowed, NewData, new_data};
 use crate::env::Env;
 use crate::halves::SendHalf;
-use crate::pace::Verdict;
+use crate::pace::{Rates, Released, Verdict};
 use crate::predicted::Given;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
@@ -15,7 +15,7 @@ use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Rate, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
 use usertcp_wire::tcp::{
-    AccurateEcn, Flags, OPTION_OCTETS, Options, SackBlock, SackBlocks, Timestamps,
+    AccurateEcn, Flags, OPTION_OCTETS, Options, SackBlock, SackBlocks, Timestamps, header_len,
 };
 
 /// What one poll gives.
@@ -44,8 +44,8 @@ const USER_TIMEOUT_OCTETS: u32 = 4;
 
 /// What keeps data back, and until when if time alone will tell.
 pub(crate) struct Held {
-    limiter: Limiter,
-    until: Option<Instant>,
+    pub limiter: Limiter,
+    pub until: Option<Instant>,
 }
 
 impl Held {
@@ -66,6 +66,9 @@ impl<C: CongestionController> Tcb<C> {
     ) -> PollSegment {
         match self.poll_usual(env, room) {
             Given::Segment(outgoing) => return PollSegment::Segment(outgoing.into()),
+            Given::Nothing if self.release != Instant::FAR => {
+                return PollSegment::Wait(self.release);
+            }
             Given::Nothing => return PollSegment::Blocked(Limiter::Application),
             Given::Unusual => self.unpredict(),
         }
@@ -132,7 +135,8 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    fn limited<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+    #[inline(never)]
+    pub(crate) fn limited<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));
         }
@@ -160,7 +164,7 @@ impl<C: CongestionController> Tcb<C> {
         let budget = self.budget();
         let allowance = self.recovery.allowance(budget.window_octets);
         let mss = self.segment_payload_octets();
-        let fits = match self.pace(env.now, allowance, &budget) {
+        let fits = match self.pace(env, allowance, &budget) {
             Ok(fits) => fits.max(mss.min(allowance)),
             Err(held) => return Some(Err(held)),
         };
@@ -186,11 +190,13 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Outgoing {
         let cause = self.recovery.on_retransmitted(env.now, seq, octets);
         self.note_resent(env.now, seq, octets);
-        self.account_sent(env, octets, true, budget);
+        self.account_sent(env, octets, true);
         env.counters.segments_retransmitted = env.counters.segments_retransmitted.wrapping_add(1);
         env.observe(&Event::Retransmitted { seq, octets, cause });
         self.ecn.on_retransmission(seq);
-        self.build(env, seq, octets, self.segment_payload_octets())
+        let outgoing = self.build(env, seq, octets, self.segment_payload_octets());
+        self.charge(env.now, &outgoing, budget);
+        outgoing
     }
 
     /// New data, then FIN.
@@ -248,7 +254,7 @@ impl<C: CongestionController> Tcb<C> {
         if octets > 0 && allowance < octets.min(mss) {
             return Err(Held::by(Limiter::Congestion));
         }
-        let paced = self.pace(env.now, allowance.max(1), &budget)?;
+        let paced = self.pace(env, allowance.max(1), &budget)?;
         // Pacing and the window cut between segments, never inside one.
         let largest = paced.max(mss.min(allowance)).min(self.largest_payload(room, mss));
         let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
@@ -268,9 +274,10 @@ impl<C: CongestionController> Tcb<C> {
         }
         let window_left = allowance > length;
         self.recovery.on_sent(env.now, length, mss, last && !fin && window_left);
-        self.account_sent(env, length, false, &budget);
+        self.account_sent(env, length, false);
         env.observe(&Event::Sent { seq, octets });
         let mut outgoing = self.build(env, seq, length, mss);
+        self.charge(env.now, &outgoing, &budget);
         if octets > 0 {
             self.mark_new_data(&mut outgoing.reply);
         }
@@ -324,8 +331,15 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    pub(crate) fn pace(&self, now: Instant, allowance: u32, budget: &Budget) -> Result<u32, Held> {
-        match self.pacer.decide(now, allowance, budget, self.settings.rate_limit) {
+    #[inline]
+    pub(crate) fn pace<O: Observer>(
+        &self,
+        env: &Env<'_, O>,
+        allowance: u32,
+        budget: &Budget,
+    ) -> Result<u32, Held> {
+        let rates = self.rates(budget);
+        match self.pacer.decide(env.now, allowance, &rates, env.ceiling.as_ref()) {
             Verdict::Send(octets) => Ok(octets),
             Verdict::Wait(until, limiter) => Err(Held { limiter, until: Some(until) }),
             Verdict::Blocked(limiter) => Err(Held::by(limiter)),
@@ -350,10 +364,8 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         octets: u32,
         retransmission: bool,
-        budget: &Budget,
     ) {
         self.last_sent = env.now.tick();
-        self.pacer.on_sent(env.now, octets, budget, self.settings.rate_limit);
         let in_flight_octets = self.recovery.in_flight();
         self.controller.on_sent(&Sent {
             now: env.now,
@@ -362,6 +374,45 @@ impl<C: CongestionController> Tcb<C> {
             retransmission,
             first_after_idle: in_flight_octets <= octets,
         });
+    }
+
+    /// The rates that are this connection's own.
+    #[inline]
+    pub(crate) fn rates(&self, budget: &Budget) -> Rates {
+        Rates { budget: *budget, limit: self.settings.rate_limit, whose: self.stopwatches.paced_by }
+    }
+
+    /// The pacer hears of a segment that leaves, its headers included.
+    pub(super) fn charge(&mut self, now: Instant, outgoing: &Outgoing, budget: &Budget) {
+        let rates = self.rates(budget);
+        if rates.are_unlimited() {
+            return;
+        }
+        let Reply { header, options, .. } = &outgoing.reply;
+        let header_octets = header_len(options, header.flags) as u32;
+        let payload = outgoing.payload.len() as u32;
+        let each = outgoing.gso_octets.map_or(payload, u32::from);
+        self.released(now, payload, each, header_octets, &rates);
+    }
+
+    /// `payload` octets left in segments of `each`, all with a TCP header of `header_octets`.
+    #[inline]
+    pub(crate) fn released(
+        &mut self,
+        now: Instant,
+        payload: u32,
+        each: u32,
+        header_octets: u32,
+        rates: &Rates,
+    ) {
+        let packets = if payload > each { payload.div_ceil(each.max(1)) } else { 1 };
+        let headers = packets.saturating_mul(header_octets + self.mtu.network_octets());
+        let released = Released {
+            payload_octets: payload,
+            packet_octets: payload.saturating_add(headers),
+            waited: matches!(self.stopwatches.running(), Limiter::Rate | Limiter::Sending),
+        };
+        self.stopwatches.paced_by = self.pacer.on_sent(now, &released, rates);
     }
 
     /// Payload of a full segment that leaves now: less than the MSS while SACK blocks or an accurate

@@ -185,6 +185,7 @@ impl Bench {
             observer: &mut log,
             pool: &pool,
             super_segments: start.super_segments,
+            ceiling: None,
         };
         let controller = |path: &PathStart| match start.fixed_window {
             Some(octets) => AnyController::fixed(octets, Rate::UNLIMITED, path),
@@ -231,6 +232,7 @@ impl Bench {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
+            ceiling: None,
         };
         f(&mut self.tcb, &mut env)
     }

@@ -242,6 +242,7 @@ impl Pair {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
+            ceiling: None,
         };
         let start = |path: &PathStart| AnyController::start_with(Algorithm::Cubic, path);
         Tcb::new(&mut env, opening, &std::rc::Rc::new(*settings), &PATH, start)
@@ -262,6 +263,7 @@ impl Pair {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
+            ceiling: None,
         };
         let tcb = self.ends[who].tcb.as_mut().expect("alive");
         let result = f(tcb, &mut env);

@@ -55,7 +55,7 @@ fn accurate_ecn_has_two_words() {
 #[test]
 fn options_are_taken() {
     let cli = cli("connect fd77::1 7 --dev t1 --addr 10.9.0.2/24 --addr fd09::2/64 \
-         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --memory 1GiB --json \
+         --peer 10.9.0.1/24 --mtu 9000 --cc Reno --ecn Ask --rate 10mbit --total-rate 80mbit --memory 1GiB --json \
          --shards 2 --pin --busy-poll 50");
     let Command::Connect(connect) = &cli.command else { panic!() };
     assert_eq!((connect.host.as_str(), connect.port), ("fd77::1", 7));
@@ -65,6 +65,7 @@ fn options_are_taken() {
     assert_eq!(plan.kernel[1].to_string(), "fd09::1/64");
     assert_eq!((plan.congestion, plan.ecn), (Congestion::Reno, Ecn::Ask));
     assert_eq!(plan.rate_octets_per_second, Some(1_250_000));
+    assert_eq!(plan.total_rate_octets_per_second, Some(10_000_000));
     assert_eq!(plan.memory_octets, 1 << 30);
     assert_eq!((plan.shards, plan.pin, plan.busy_poll), (2, true, Duration::from_micros(50)));
     assert!(connect.network.json);

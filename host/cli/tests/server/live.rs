@@ -28,7 +28,7 @@ fn facts() -> Snapshot {
             octets_out: 2,
             retransmits: 0,
             limiter: "application",
-            limited_us: [1, 2, 3, 4, 5, 6, 7],
+            limited_us: [1, 2, 3, 4, 5, 6, 7, 8],
         }],
     }
 }

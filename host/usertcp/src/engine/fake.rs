@@ -11,9 +11,9 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, Counters, Instant, ListenerId, SharedKey};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice, PoolConfig};
-use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle};
+use usertcp_stack::{AuthInfo, AuthKey, KeyError, KeyHandle, RateGroupInfo};
 use usertcp_tcp::{Settings, StateName, WriteEnd};
 
 /// Octets that may wait at a receiver.
@@ -139,7 +139,7 @@ impl Engine for Fake {
     fn has_waiting(&self) -> bool {
         false
     }
-    fn listen(&mut self, at: ListenAt, _: &ListenOptions) -> io::Result<ListenerId> {
+    fn listen(&mut self, _: Instant, at: ListenAt, _: &ListenOptions) -> io::Result<ListenerId> {
         let port = at.port.unwrap_or(0);
         if self.listeners.values().any(|(other, _)| *other == port) {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -305,6 +305,31 @@ impl Engine for Fake {
     fn set_settings(&mut self, _: Instant, conn: ConnId, settings: &Settings) -> io::Result<()> {
         self.conn(conn)?.settings = *settings;
         Ok(())
+    }
+    fn create_rate_group(&mut self, _: Instant, _: Rate) -> io::Result<RateGroupId> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn set_rate_group(&mut self, _: Instant, _: RateGroupId, _: Rate) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn remove_rate_group(&mut self, _: RateGroupId) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn rate_group_info(&self, _: RateGroupId) -> Option<RateGroupInfo> {
+        None
+    }
+    fn join_rate_group(&mut self, _: Instant, _: ConnId, _: RateGroupId, _: u16) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn set_listener_rate(&mut self, _: Instant, _: ListenerId, _: Rate) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn listener_rate_info(&self, _: ListenerId) -> Option<RateGroupInfo> {
+        None
+    }
+    fn set_shard_rate(&mut self, _: Instant, _: Rate) {}
+    fn shard_rate(&self) -> Rate {
+        Rate::UNLIMITED
     }
     fn live(&self) -> usize {
         self.conns.values().filter(|state| state.ended.is_none()).count()

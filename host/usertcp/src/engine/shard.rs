@@ -9,13 +9,13 @@ use crate::runtime::mesh::Port;
 use crate::sockets::error;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use usertcp_base::{ConnId, Counters, Instant, ListenerId, Observer, SharedKey};
+use usertcp_base::{ConnId, Counters, Instant, ListenerId, Observer, Rate, RateGroupId, SharedKey};
 use usertcp_cc::CongestionController;
 use usertcp_device::Queue;
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 use usertcp_stack::{
     AuthInfo, AuthKey, ConnError, Connect, ConnectError, KeyError, KeyHandle, Listen, ListenError,
-    Profile, Refused, Shard,
+    Profile, RateError, RateGroupInfo, Refused, Shard,
 };
 use usertcp_tcp::{Settings, WriteEnd};
 
@@ -110,7 +110,12 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         self.queue.has_waiting()
     }
 
-    fn listen(&mut self, at: ListenAt, options: &ListenOptions) -> io::Result<ListenerId> {
+    fn listen(
+        &mut self,
+        now: Instant,
+        at: ListenAt,
+        options: &ListenOptions,
+    ) -> io::Result<ListenerId> {
         let listen = Listen {
             local: at.address,
             port: at.port,
@@ -124,6 +129,9 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
             }
         })?;
         self.shard.set_fast_open(listener, options.fast_open);
+        if let Some(rate) = options.shared_rate {
+            self.shard.set_listener_rate(now, listener, rate).map_err(no_rate)?;
+        }
         Ok(listener)
     }
     fn unlisten(&mut self, now: Instant, listener: ListenerId) {
@@ -244,11 +252,57 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn auth_info(&self, conn: ConnId) -> Option<AuthInfo> {
         self.shard.auth_info(conn)
     }
+    fn create_rate_group(&mut self, now: Instant, rate: Rate) -> io::Result<RateGroupId> {
+        self.shard.create_rate_group(now, rate).map_err(no_rate)
+    }
+    fn set_rate_group(&mut self, now: Instant, group: RateGroupId, rate: Rate) -> io::Result<()> {
+        self.shard.set_rate_group(now, group, rate).map_err(no_rate)
+    }
+    fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()> {
+        self.shard.remove_rate_group(group).map_err(no_rate)
+    }
+    fn rate_group_info(&self, group: RateGroupId) -> Option<RateGroupInfo> {
+        self.shard.rate_group_info(group).ok()
+    }
+    fn join_rate_group(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        group: RateGroupId,
+        weight: u16,
+    ) -> io::Result<()> {
+        self.shard.join_rate_group(now, conn, group, weight).map_err(failed)
+    }
+    fn set_listener_rate(
+        &mut self,
+        now: Instant,
+        listener: ListenerId,
+        rate: Rate,
+    ) -> io::Result<()> {
+        self.shard.set_listener_rate(now, listener, rate).map_err(no_rate)
+    }
+    fn listener_rate_info(&self, listener: ListenerId) -> Option<RateGroupInfo> {
+        self.shard.listener_rate_info(listener).ok()
+    }
+    fn set_shard_rate(&mut self, now: Instant, rate: Rate) {
+        self.shard.set_shard_rate(now, rate);
+    }
+    fn shard_rate(&self) -> Rate {
+        self.shard.shard_rate()
+    }
+
     fn counters(&self) -> &Counters {
         self.shard.counters()
     }
     fn pool(&self) -> &FramePool {
         self.shard.pool()
+    }
+}
+
+fn no_rate(failure: RateError) -> io::Error {
+    match failure {
+        RateError::Stale => refused(ErrorKind::NotFound, "no such group or listener any more"),
+        RateError::Limit => refused(ErrorKind::OutOfMemory, "as many groups as there can be"),
     }
 }
 

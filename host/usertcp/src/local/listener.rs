@@ -67,11 +67,11 @@ impl LocalListener {
         options: &ListenOptions,
     ) -> io::Result<LocalListener> {
         let shared = Rc::clone(stack.shared());
-        let (id, port) = shared.call(|state, _| {
+        let (id, port) = shared.call(|state, now| {
             if state.is_over() {
                 return Err(error::stack_gone());
             }
-            let id = state.engine.listen(at, options)?;
+            let id = state.engine.listen(now, at, options)?;
             state.add_listener(id);
             Ok((id, state.engine.listener_info(id).and_then(|info| info.port)))
         })?;

@@ -239,6 +239,19 @@ impl LocalStream {
 
     stream_options!();
 
+    /// Shares a group's rate from now on, by `weight` among the members that have something to send, and leaves
+    /// the group it was in; [`usertcp_base::RateGroupId::NONE`]: no group's.
+    /// [`Context::create_rate_group`](crate::Context::create_rate_group) makes one, through
+    /// [`LocalStack::run`](crate::LocalStack::run).
+    ///
+    /// # Errors
+    /// The connection's end, if it is over.
+    pub fn join_rate_group(&self, group: usertcp_base::RateGroupId, weight: u16) -> io::Result<()> {
+        self.set_settings(|settings| {
+            (settings.shares.group, settings.shares.weight) = (group, weight.max(1));
+        })
+    }
+
     /// What the connection tells about itself: state, windows, round trips, what limits it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Must not know: how streams move data.
 
 use crate::native::{ListenAt, ListenOptions};
+use crate::rates;
 use crate::runtime::commands::lock;
 use crate::runtime::reply::question;
 use crate::sockets::error;
@@ -194,7 +195,8 @@ impl TcpListener {
     ) -> io::Result<TcpListener> {
         let hubs = stack.hubs()?;
         let backlog = options.backlog.div_ceil(hubs.len() as u32);
-        let options = ListenOptions { backlog, ..options };
+        let shared_rate = options.shared_rate.map(|rate| rates::part(rate, hubs.len()));
+        let options = ListenOptions { backlog, shared_rate, ..options };
         let mut listener =
             TcpListener { pools: Vec::new(), local: shown, turn: AtomicUsize::new(0) };
         let mut at = at;
@@ -253,6 +255,26 @@ impl TcpListener {
             }
         }
         Poll::Pending
+    }
+
+    /// What all streams that it accepts from now on may send together, in octets per second; a change of
+    /// a bound that [`ListenOptions::shared_rate`] or an earlier call set counts for those accepted since,
+    /// at once. `None`: no bound.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when the stack was shut down.
+    pub async fn set_shared_rate(&self, octets_per_second: Option<u64>) -> io::Result<()> {
+        let rate = rates::part(rates::rate_of(octets_per_second), self.pools.len());
+        for pool in &self.pools {
+            let (reply, answer) = question::<io::Result<()>>();
+            let listener = pool.listener;
+            let call = Task::Call(Box::new(move |_, context| {
+                drop(reply.send(context.set_listener_rate(listener, rate)));
+            }));
+            pool.hub.inbox.push(call).map_err(|_| error::stack_gone())?;
+            answer.await.unwrap_or_else(|| Err(error::stack_gone()))?;
+        }
+        Ok(())
     }
 
     /// Where it listens; port zero when it listens at every port.

@@ -87,7 +87,8 @@ macro_rules! stream_options {
             self.set_settings(|settings| settings.user_timeout_option = option)
         }
 
-        /// Bounds the rate of sending, in payload octets per second. `None`: no bound.
+        /// Bounds the rate of sending, in octets per second of packets that carry data or FIN, from the IP header on,
+        /// whatever is retransmitted included. Also for what waits at present. `None`: no bound.
         ///
         /// # Errors
         /// The connection's end, if it is over.

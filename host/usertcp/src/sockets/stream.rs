@@ -196,6 +196,10 @@ impl TcpStream {
         &self.handle.cell
     }
 
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.cell().hub
+    }
+
     pub(crate) fn peer(&self) -> SocketAddr {
         self.cell().remote
     }

@@ -49,6 +49,8 @@ instructions   of each request, packet and connection, by callgrind; needs valgr
 
 micro    nanoseconds of checksums, frames, headers
 
+pacing   the cost of limits from 100 to 100,000 streams, and how well they are kept; `pacing help`
+
 idle     what idle connections cost, from a thousand to a hundred million: memory, a request to one that
          slept, keep-alive; beside the kernel, smoltcp, lwIP; plots; `idle help` lists its options
 

@@ -79,7 +79,9 @@ impl World {
             Arc::new(Hub::new(Arc::new(Doorbell::new().unwrap()), BUDGET, &Limits::default()));
         let idle = IdleStreams::at(vec![&hub]).unwrap();
         let mut engine = Fake::new(BUDGET);
-        let listener = engine.listen(ListenAt::port(80), &ListenOptions::default()).unwrap();
+        let listener = engine
+            .listen(usertcp_base::Instant::ZERO, ListenAt::port(80), &ListenOptions::default())
+            .unwrap();
         let near = engine.connect(now(), at(80), &ConnectOptions::default()).unwrap();
         let far = engine.accept(listener).unwrap();
         let mut world = World {
@@ -408,7 +410,9 @@ fn streams_that_wake_together_wait_without_cells_until_there_is_room() {
     let idle = IdleStreams::at(vec![&hub]).unwrap();
     let other = IdleStreams::at(vec![&hub]).unwrap();
     let mut engine = Fake::new(BUDGET);
-    let listener = engine.listen(ListenAt::port(80), &ListenOptions::default()).unwrap();
+    let listener = engine
+        .listen(usertcp_base::Instant::ZERO, ListenAt::port(80), &ListenOptions::default())
+        .unwrap();
     let (mut driver, mut state) = (Driver::new(hub, true), ContextState::default());
     let mut fars = Vec::new();
     for tag in 0..500 {

@@ -1,0 +1,338 @@
+//! `pacing`: what rate limits cost, and how well they are kept, by the number of streams.
+//!
+//! Owns: which numbers of streams are compared, the limits they have, what is asked of the figures.
+//! Must not know: how streams send (`lab`), how windows are judged (`precision`).
+//!
+//! Cost: so many streams share a total of 12.5 Gbit/s by limits of their own, so that the same packets leave whatever their
+//! number: 125 Mbit/s each of a hundred, 125 kbit/s each of a hundred thousand. Measured is this thread's CPU in the shard and in the writing application, for each packet with data,
+//! the acknowledgements that answer it included. Beside it in the same round: the same streams without limits, written
+//! to by the application in turn at the same rate. The difference is what pacing costs.
+
+mod lab;
+mod precision;
+
+use crate::Outcome;
+use crate::json::Json;
+use crate::machine;
+use crate::plot::{Plot, Series, YScale};
+use crate::stats::{Spread, short};
+use crate::table::Table;
+use lab::{Drive, Lab};
+use usertcp_base::{Rate, Span};
+
+const HELP: &str = "\
+Usage: usertcp-bench pacing [OPTIONS]
+
+  --streams LIST     numbers of streams whose cost is compared    [100,1000,10000,100000]
+  --rounds N         each measures every number in turn           [5]
+  --packets N        of one measurement                           [400000]
+  --precision N      streams with different limits, every window looked at; 0: none  [10000]
+  --instructions     of a packet too, by callgrind; needs valgrind, and minutes
+  --json FILE        write figures as JSON
+  --svg FILE         write a plot
+  --smoke            a small form that fails if a limit is not kept
+  --raw DRIVE        one number of streams once, driven by limits, group or application: for callgrind
+";
+
+/// Of all streams together.
+const TOTAL_BITS_PER_SECOND: u64 = 12_500_000_000;
+const PACKET_BITS: u64 = 1500 * 8;
+
+/// What lets the streams send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// A limit of each one's own.
+    Limits,
+    /// One group of all.
+    Group,
+    /// The application.
+    Application,
+}
+
+const KINDS: [(&str, Kind); 3] =
+    [("limits", Kind::Limits), ("group", Kind::Group), ("application", Kind::Application)];
+
+struct Options {
+    streams: Vec<usize>,
+    rounds: u32,
+    packets: u64,
+    precision: usize,
+    json: Option<String>,
+    svg: Option<String>,
+    instructions: bool,
+    raw: Option<Kind>,
+}
+
+fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let mut options = Options {
+        streams: vec![100, 1000, 10_000, 100_000],
+        rounds: 5,
+        packets: 400_000,
+        precision: 10_000,
+        json: None,
+        svg: None,
+        instructions: false,
+        raw: None,
+    };
+    while let Some(word) = words.next() {
+        if word == "help" || word == "--help" {
+            return Ok(None);
+        }
+        if word == "--smoke" {
+            (options.streams, options.rounds) = (vec![100, 1000], 1);
+            (options.packets, options.precision) = (20_000, 200);
+            continue;
+        }
+        if word == "--instructions" {
+            options.instructions = true;
+            continue;
+        }
+        let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{word} {value}: not a number"));
+        match word.as_str() {
+            "--streams" => {
+                let list = value.split(',').map(|n| n.parse().ok().filter(|n| *n > 0));
+                let list: Option<Vec<usize>> = list.collect();
+                options.streams = list.ok_or_else(|| format!("{word} {value}: not numbers"))?;
+            }
+            "--rounds" => options.rounds = number()?.clamp(1, 1000) as u32,
+            "--packets" => options.packets = number()?.max(1000),
+            "--precision" => options.precision = number()? as usize,
+            "--json" => options.json = Some(value),
+            "--svg" => options.svg = Some(value),
+            "--raw" => {
+                let kind = KINDS.iter().find(|(name, _)| *name == value);
+                options.raw = Some(kind.ok_or_else(|| format!("--raw {value}: unknown"))?.1);
+            }
+            _ => return Err(format!("{word}: unknown; `pacing help` lists the options")),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Reads `words`, measures, prints.
+pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
+    let Some(options) = read(words)? else {
+        print!("{HELP}");
+        return Ok(Outcome::Done);
+    };
+    if let Some(kind) = options.raw {
+        for streams in &options.streams {
+            let cost = measure(*streams, kind, options.packets)?;
+            println!("operations={} nanos={:.1}", cost.packets, cost.nanos);
+        }
+        return Ok(Outcome::Done);
+    }
+    let mut members = vec![("bench", Json::text("pacing"))];
+    members.extend(machine::facts());
+    let costs = costs(&options)?;
+    println!("usertcp {}: nanoseconds of CPU for a packet, in virtual time\n", machine::revision());
+    print!("{}", table_of(&costs).text());
+    if let (Some(first), Some(last)) = (costs.first(), costs.last()) {
+        let growth = last.limits.median / first.limits.median;
+        println!(
+            "\nfrom {} to {} streams: a packet costs {growth:.2} times as much paced, and {:.2} times unpaced; of it pacing \
+             {:.0} ns at first and {:.0} ns at last",
+            first.streams,
+            last.streams,
+            last.application.median / first.application.median,
+            first.pacing(),
+            last.pacing(),
+        );
+        members.push(("growth", growth.into()));
+    }
+    if options.instructions {
+        let mut lines = Vec::new();
+        println!();
+        let (fewest, most) = (options.streams.first(), options.streams.last());
+        for (name, _) in KINDS {
+            let few = instructions(*fewest.unwrap_or(&100), name)?;
+            let many = instructions(*most.unwrap_or(&100), name)?;
+            println!(
+                "{name}: {few:.0} instructions a packet at first, {many:.0} at last, the bench's peer included"
+            );
+            lines.push(Json::Object(vec![
+                ("driven_by", Json::text(name)),
+                ("fewest", few.into()),
+                ("most", many.into()),
+            ]));
+        }
+        members.push(("instructions", Json::List(lines)));
+    }
+    members.push(("cost", Json::List(costs.iter().map(Costs::json).collect())));
+    if options.precision > 0 {
+        let found = precision::measure(options.precision)?;
+        println!("\n{}", found.text());
+        members.push(("precision", found.json()));
+        if let Some(problem) = found.problem() {
+            return Err(problem);
+        }
+    }
+    if let Some(path) = &options.svg {
+        std::fs::write(path, plot(&costs)).map_err(|error| format!("{path}: {error}"))?;
+    }
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{}\n", Json::Object(members)))
+            .map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+struct Cost {
+    packets: u64,
+    nanos: f64,
+}
+
+/// What one number of streams costs, nanoseconds for a packet.
+struct Costs {
+    streams: usize,
+    limits: Spread,
+    group: Spread,
+    application: Spread,
+}
+
+impl Costs {
+    fn pacing(&self) -> f64 {
+        self.limits.median - self.application.median
+    }
+
+    fn json(&self) -> Json {
+        Json::Object(vec![
+            ("streams", (self.streams as u32).into()),
+            ("limits_ns", self.limits.median.into()),
+            ("group_ns", self.group.median.into()),
+            ("unpaced_ns", self.application.median.into()),
+        ])
+    }
+}
+
+/// All of a round before the next one, so that a busy moment of the machine does not fall on one number alone.
+fn costs(options: &Options) -> Result<Vec<Costs>, String> {
+    let mut values = vec![[const { Vec::new() }; 3]; options.streams.len()];
+    for _ in 0..options.rounds {
+        for (streams, values) in options.streams.iter().zip(&mut values) {
+            for ((_, kind), values) in KINDS.iter().zip(values) {
+                values.push(measure(*streams, *kind, options.packets)?.nanos);
+            }
+        }
+    }
+    let spread = |values: &[f64]| Spread::of(values).ok_or("nothing was measured".to_owned());
+    options
+        .streams
+        .iter()
+        .zip(&values)
+        .map(|(streams, [limits, group, application])| {
+            Ok(Costs {
+                streams: *streams,
+                limits: spread(limits)?,
+                group: spread(group)?,
+                application: spread(application)?,
+            })
+        })
+        .collect()
+}
+
+fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
+    let rate = TOTAL_BITS_PER_SECOND / PACKET_BITS;
+    let drive = if kind == Kind::Application { Drive::Application(rate) } else { Drive::Limits };
+    // Two round trips' worth of its part, and four packets: nothing but the rate keeps a stream.
+    let room = 4 * 1448 + TOTAL_BITS_PER_SECOND / 8 / 250 / streams as u64;
+    let mut lab = Lab::open(streams, drive, room as u32)?;
+    let now = lab.now();
+    let problem = |error| format!("{error:?}");
+    match kind {
+        Kind::Limits => {
+            for at in 0..streams {
+                let each = Rate::from_bits_per_second(TOTAL_BITS_PER_SECOND / streams as u64);
+                let conn = lab.streams[at];
+                lab.shard.set_rate(now, conn, each).map_err(problem)?;
+            }
+        }
+        Kind::Group => {
+            let total = Rate::from_bits_per_second(TOTAL_BITS_PER_SECOND);
+            let group = lab.shard.create_rate_group(now, total).map_err(|e| format!("{e:?}"))?;
+            for at in 0..streams {
+                let conn = lab.streams[at];
+                lab.shard.join_rate_group(now, conn, group, 1).map_err(problem)?;
+            }
+        }
+        Kind::Application => {}
+    }
+    // Begun all at once, they are spread out after two packets of each.
+    lab.begin();
+    let settle = (streams as u64 * 4 * 1000 / rate).max(20);
+    lab.run(Span::from_millis(settle));
+    (lab.packets, lab.nanos) = (0, 0);
+    while lab.packets < packets {
+        lab.run(Span::from_millis(20));
+    }
+    Ok(Cost { packets: lab.packets, nanos: lab.nanos as f64 / lab.packets as f64 })
+}
+
+/// Instructions of a packet: what twice the packets cost more, the bench's peer included.
+fn instructions(streams: usize, kind: &str) -> Result<f64, String> {
+    let few = callgrind(streams, kind, 100_000)?;
+    let many = callgrind(streams, kind, 200_000)?;
+    if many.0 <= few.0 {
+        return Err("no more packets".into());
+    }
+    Ok((many.1 - few.1) as f64 / (many.0 - few.0) as f64)
+}
+
+/// Packets, and instructions of the whole run.
+fn callgrind(streams: usize, kind: &str, packets: u64) -> Result<(u64, u64), String> {
+    let own = std::env::current_exe().map_err(|error| format!("current program: {error}"))?;
+    let file = std::env::temp_dir().join(format!("pacing-{}.out", std::process::id()));
+    let output = std::process::Command::new("valgrind")
+        .args(["-q", "--tool=callgrind", "--dump-instr=no"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(own)
+        .args(["pacing", "--streams", &streams.to_string(), "--packets", &packets.to_string()])
+        .args(["--raw", kind])
+        .output()
+        .map_err(|error| format!("valgrind cannot be started: {error}"))?;
+    let text = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+    let _ = std::fs::remove_file(&file);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let word = said.split_whitespace().find_map(|word| word.strip_prefix("operations="));
+    let done = word.and_then(|word| word.parse().ok());
+    let text = text?;
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    let total = total.and_then(|total| total.trim().parse().ok());
+    done.zip(total).ok_or_else(|| format!("not understood: {said}"))
+}
+
+fn table_of(costs: &[Costs]) -> Table {
+    let header = ["streams", "a limit each", "one group", "unpaced", "pacing"];
+    let mut table = Table::new(&header, 0);
+    for cost in costs {
+        table.push(vec![
+            short(cost.streams as f64),
+            cost.limits.text(),
+            cost.group.text(),
+            cost.application.text(),
+            short(cost.pacing()),
+        ]);
+    }
+    table
+}
+
+fn plot(costs: &[Costs]) -> String {
+    let line = |name: &str, of: fn(&Costs) -> f64| Series {
+        name: name.into(),
+        points: costs.iter().map(|cost| (cost.streams as f64, of(cost))).collect(),
+        quoted: false,
+    };
+    let plot = Plot {
+        title: "CPU of a packet by the number of paced streams".into(),
+        x_label: "streams".into(),
+        y_label: "nanoseconds a packet".into(),
+        y_scale: YScale::Linear,
+        series: vec![
+            line("a limit each", |cost| cost.limits.median),
+            line("one group of all", |cost| cost.group.median),
+            line("unpaced", |cost| cost.application.median),
+        ],
+    };
+    plot.svg()
+}
