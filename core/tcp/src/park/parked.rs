@@ -68,10 +68,14 @@ impl<C: CongestionController> Moulds<C> {
         parked: &mut Parked,
         timestamp_offset: u32,
     ) -> ParkedDue {
-        let tcb = &self.of(parked).tcb;
-        if !tcb.acks.is_rested() && self.rest_deadline(now, parked) <= now {
-            return ParkedDue::Wake;
+        if !self.of(parked).tcb.acks.is_rested() && self.rest_deadline(now, parked) <= now {
+            let mut tcb = self.copy(now, parked, timestamp_offset);
+            tcb.rest(now);
+            if !self.exchange(now, parked, &mut tcb) {
+                return ParkedDue::Wake;
+            }
         }
+        let tcb = &self.of(parked).tcb;
         if !tcb.settings.keep_alive.enabled {
             return ParkedDue::NotYet;
         }
@@ -86,14 +90,22 @@ impl<C: CongestionController> Moulds<C> {
                     // It offers more than before: another mould.
                     let mut tcb = self.copy(now, parked, timestamp_offset);
                     tcb.advertise = advertise;
-                    let Some(other) = self.park(now, &mut tcb) else { return ParkedDue::Wake };
-                    self.release(parked);
-                    *parked = other;
+                    if !self.exchange(now, parked, &mut tcb) {
+                        return ParkedDue::Wake;
+                    }
                 }
                 parked.unanswered = state.unanswered();
                 ParkedDue::Probe(reply)
             }
         }
+    }
+
+    /// Makes a record of `tcb`, which is the one of `parked` but for a change; whether it fits into one.
+    fn exchange(&mut self, now: Instant, parked: &mut Parked, tcb: &mut Tcb<C>) -> bool {
+        let Some(other) = self.park(now, tcb) else { return false };
+        self.release(parked);
+        *parked = other;
+        true
     }
 
     /// A segment of the usual shape without payload arrived for a parked connection.

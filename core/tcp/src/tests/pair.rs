@@ -349,7 +349,8 @@ impl Pair {
     fn probes(&mut self, who: usize) -> bool {
         let Some(parked) = &mut self.ends[who].parked else { return false };
         match self.moulds.handle_deadline(self.now, parked, OFFSETS[who]) {
-            ParkedDue::NotYet => panic!("a deadline that brings nothing"),
+            // It came to rest.
+            ParkedDue::NotYet => {}
             ParkedDue::Wake => return false,
             ParkedDue::Probe(reply) => self.fly(who, reply.without_payload(), true),
         }

@@ -2,7 +2,7 @@
 //! Must not know: other sizes, tables.
 
 use super::figures::Figures;
-use super::held::{Held, available_octets, give_back, wait_nanos};
+use super::held::{Held, available_octets, pin_allocator, wait_nanos};
 use super::options::{Options, Role};
 use super::peers::Peers;
 use super::progress::Progress;
@@ -42,6 +42,7 @@ enum Opening {
 
 /// Measures, and says so on the standard output.
 pub fn run(options: &Options, role: Role) -> Result<(), String> {
+    pin_allocator();
     machine::catch_interrupt();
     let (family, count) = (options.families[0], options.connections[0]);
     let mut figures = Figures::default();
@@ -71,8 +72,6 @@ fn idle(
     let mut site = Site::new(family, count, None, peers)?;
     let opened = open(&mut site, count, |burst| gap(burst, options.rate), figures)?;
     fall_asleep(&mut site)?;
-    let kept = Held::now().since(&before);
-    give_back();
     let held = Held::now().since(&before);
     let each = |octets: u64| octets as f64 / f64::from(opened.max(1));
     let pool = site.shard.pool().stats();
@@ -80,7 +79,6 @@ fn idle(
     let heap = held.heap.saturating_sub(pool.budget_octets as u64);
     let usage = site.shard.usage();
     figures.set("resident_each", each(held.resident));
-    figures.set("resident_untrimmed_each", each(kept.resident));
     figures.set("heap_each", each(heap));
     figures.set("huge_each", each(held.huge));
     figures.set("page_tables_each", each(held.page_tables));
@@ -261,7 +259,6 @@ fn close(site: &mut Site, opened: u32, before: &Held, figures: &mut Figures) -> 
     let closed = f64::from(site.peers.closed.max(1));
     figures.set("closed", closed);
     figures.set("close_cpu_us", (site.cpu_nanos - cpu) as f64 / 1e3 / closed);
-    give_back();
     let after = Held::now().since(before);
     let heap = after.heap.saturating_sub(site.shard.pool().stats().budget_octets as u64);
     figures.set("resident_after_each", after.resident as f64 / f64::from(opened.max(1)));

@@ -11,7 +11,6 @@ const NAMES: &[&str] = &[
     "open_turn_p999_us",
     "open_turn_max_us",
     "resident_each",
-    "resident_untrimmed_each",
     "heap_each",
     "huge_each",
     "page_tables_each",

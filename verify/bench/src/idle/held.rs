@@ -46,15 +46,16 @@ impl Held {
     }
 }
 
-/// Lets the allocator give back to the system what it keeps for later: the TCBs of those that were busy a
-/// moment ago. glibc does so by itself only at the end of its heap.
+/// Lets the allocator do from now on what it does at the start of a process: large blocks have memory of
+/// their own, and give it back. Once a very large one was freed, glibc would keep them in its heap, and with
+/// them the TCBs of everyone who was busy a moment ago.
 #[allow(unsafe_code)]
-pub fn give_back() {
+pub fn pin_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the call has no conditions; it only concerns memory nobody has.
+    // SAFETY: the call has no conditions.
     unsafe {
-        // No safe way calls it.
-        let _ = libc::malloc_trim(0);
+        // No safe way calls it. The value is glibc's own first one.
+        let _ = libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
     }
 }
 

@@ -117,7 +117,6 @@ impl Report {
             "IP",
             "connections",
             "resident",
-            "with what malloc keeps",
             "asked of the heap",
             "page tables",
             "TCBs left",
@@ -133,7 +132,6 @@ impl Report {
             cells.push(short(f64::from(row.connections)));
             let values = [
                 get("resident_each"),
-                get("resident_untrimmed_each"),
                 get("heap_each"),
                 get("page_tables_each"),
                 get("tcbs"),
@@ -146,11 +144,7 @@ impl Report {
         for contender in &self.contenders {
             let mut cells = vec![contender.name().into(), "4".into()];
             cells.push(short(f64::from(contender.connections)));
-            cells.extend([
-                text(contender.octets()),
-                "-".into(),
-                text(contender.figures.get("heap_each")),
-            ]);
+            cells.extend([text(contender.octets()), text(contender.figures.get("heap_each"))]);
             table.push(cells);
         }
         for quoted in &self.quoted {
