@@ -86,7 +86,7 @@ impl<C: CongestionController> Tcb<C> {
         Some(self.last_active(now) + silence)
     }
 
-    /// Whether it rests, or [`Tcb::rest`] is not due.
+    /// Whether a long silence has passed, and nothing happened since.
     pub fn is_rested(&self) -> bool {
         self.acks.is_rested() && self.is_quiet()
     }
