@@ -35,7 +35,6 @@ impl Recovery {
         self.delivery.forget_times();
         self.rack.forget_flight(una);
         self.tail.forget_end(una);
-        self.undo.forget_marker();
         self.prr = Prr::default();
         if self.recover.before(una) {
             self.recover = una - 1;

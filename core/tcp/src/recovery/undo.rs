@@ -47,12 +47,6 @@ impl Undo {
             self.marker += by;
         }
     }
-    /// Only what may still be undone has a use for a number.
-    pub(super) fn forget_marker(&mut self) {
-        if !self.open {
-            self.marker = Seq(0);
-        }
-    }
     pub(super) fn is_open(&self) -> bool {
         self.open
     }
