@@ -14,7 +14,7 @@ use crate::sockets::hub::Hub;
 use crate::sockets::idle::ParkOrder;
 use crate::sockets::inbound::{Inbound, InboundLimits, Piece};
 use crate::sockets::outbound::{Outbound, Parcel, Shut};
-use crate::sockets::relay::{self, Found, Roundup, Via, Waiting};
+use crate::sockets::relay::{self, Roundup, Via, Waiting};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -231,21 +231,12 @@ impl Cell {
     /// Lets the task behind `waker` wait, and gives the lock back.
     pub(crate) fn wait(
         &self,
-        mut state: MutexGuard<'_, State>,
+        state: MutexGuard<'_, State>,
         waker: Option<&Waker>,
         of: impl FnOnce(&mut State) -> &mut Waiting,
     ) {
-        let Some(waker) = waker else { return };
-        let found = relay::find(self.hub.serial, waker);
-        let via = match found {
-            Found::Known(via) => via,
-            Found::Unknown => Via::default(),
-        };
-        let crowd = of(&mut state).add(waker, via);
-        drop(state);
-        crowd.wake();
-        if matches!(found, Found::Unknown) {
-            relay::engage(&self.hub);
+        if let Some(waker) = waker {
+            relay::wait(&self.hub, state, waker, of);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::runtime::reply::question;
 use crate::sockets::cell::Unfit;
 use crate::sockets::error;
 use crate::sockets::hub::{Hub, Task};
-use crate::sockets::relay::{self, Found, Roundup, Via, Waiting};
+use crate::sockets::relay::{self, Roundup, Waiting};
 use crate::sockets::stream::{Handle, TcpStream};
 use crate::stack::Stack;
 use std::collections::VecDeque;
@@ -367,17 +367,7 @@ impl Lot {
             if state.ended {
                 return Poll::Ready(Err(error::stack_gone()));
             }
-            let found = relay::find(self.hub.serial, context.waker());
-            let via = match found {
-                Found::Known(via) => via,
-                Found::Unknown => Via::default(),
-            };
-            let crowd = state.waiting.add(context.waker(), via);
-            drop(state);
-            crowd.wake();
-            if matches!(found, Found::Unknown) {
-                relay::engage(&self.hub);
-            }
+            relay::wait(&self.hub, state, context.waker(), |state| &mut state.waiting);
             return Poll::Pending;
         };
         let wants = state.ready.len() <= READY / 2 && std::mem::take(&mut state.held_back);

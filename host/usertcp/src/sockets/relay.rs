@@ -22,9 +22,10 @@
 //! seen alive. So a wake-up may come late, but is never lost.
 
 use crate::runtime::commands::lock;
+use crate::sockets::hub::Hub;
 use crate::sockets::wakers::Wakers;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use usertcp_base::{Instant, Span};
 
@@ -60,6 +61,26 @@ impl Waiting {
     /// Wakes them from here. Never under a lock.
     pub(crate) fn wake(self) {
         self.wakers.wake();
+    }
+}
+
+/// Lets the task behind `waker` wait, and gives the lock back.
+pub(crate) fn wait<S>(
+    hub: &Arc<Hub>,
+    mut state: MutexGuard<'_, S>,
+    waker: &Waker,
+    of: impl FnOnce(&mut S) -> &mut Waiting,
+) {
+    let found = find(hub.serial, waker);
+    let via = match found {
+        Found::Known(via) => via,
+        Found::Unknown => Via::default(),
+    };
+    let crowd = of(&mut state).add(waker, via);
+    drop(state);
+    crowd.wake();
+    if matches!(found, Found::Unknown) {
+        engage(hub);
     }
 }
 
