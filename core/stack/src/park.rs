@@ -26,10 +26,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcb = self.table.hot.at(hot)?;
         match self.common.limits.parking {
             Parking::Never => None,
-            Parking::AtOnce if tcb.is_parkable() && !tcb.is_rested() => Some(now),
-            Parking::AtRest | Parking::AtOnce => {
-                (tcb.is_rested() && tcb.is_parkable()).then_some(now + AGAIN)
+            Parking::AtRest | Parking::AtOnce if tcb.has_rested() => {
+                tcb.is_parkable().then_some(now + AGAIN)
             }
+            Parking::AtRest => None,
+            Parking::AtOnce => tcb.is_parkable().then_some(now),
         }
     }
 
@@ -42,7 +43,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(tcb) = self.table.hot.at(hot) else { return false };
         let wanted = match self.common.limits.parking {
             Parking::Never => false,
-            Parking::AtRest => tcb.is_rested(),
+            Parking::AtRest => tcb.has_rested(),
             Parking::AtOnce => true,
         };
         wanted && tcb.is_parkable() && self.park(now, id, hot)

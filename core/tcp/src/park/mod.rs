@@ -87,8 +87,8 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Whether a long silence has passed, and nothing happened since.
-    pub fn is_rested(&self) -> bool {
-        self.acks.is_rested() && self.is_quiet()
+    pub fn has_rested(&self) -> bool {
+        self.acks.is_rested()
     }
 
     /// A long silence has passed. What the last flights showed of the moment is forgotten: the
