@@ -128,6 +128,7 @@ const _: () = assert!(size_of::<Body>() <= 56);
 
 impl Body {
     /// The TCB of a connection that has one and is not over.
+    #[inline]
     pub(crate) fn hot(&self) -> Option<u32> {
         match self {
             Body::Hot(hot) | Body::Early(_, hot) => Some(*hot),

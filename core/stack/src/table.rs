@@ -33,6 +33,8 @@ pub(crate) struct Table<C> {
     pub moulds: Moulds<C>,
     parked: u32,
     demux: Demux,
+    /// Whose packet came last: nearly always the next one is of the same flow. The handle may be stale.
+    last: (FlowKey, ConnId),
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
     waiting: Sifted<ConnId>,
@@ -61,6 +63,7 @@ impl<C: CongestionController> Table<C> {
             moulds: Moulds::new(),
             parked: 0,
             demux: Demux::new(secrets),
+            last: (FlowKey::default(), ConnId { slot: u32::MAX, generation: 0 }),
             wheel: Wheel::new(now),
             waiting: Sifted::default(),
             time_waits: 0,
@@ -71,6 +74,33 @@ impl<C: CongestionController> Table<C> {
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
         self.demux.find(flow, |index| self.anchors.id_of(index, flow))
+    }
+
+    /// The connection of a flow, if it has a TCB.
+    #[inline]
+    pub(crate) fn find_hot(
+        &mut self,
+        flow: &FlowKey,
+    ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
+        if self.last.0 != *flow {
+            self.last = (*flow, self.find(flow)?);
+        }
+        let id = self.last.1;
+        // A handle that is not stale is that of the same flow still, and with a TCB it can be found.
+        let anchor = self.anchors.get_mut(id)?;
+        let Body::Hot(hot) = anchor.body else { return None };
+        Some((id, anchor, self.hot.at_mut(hot)?))
+    }
+
+    /// The connection of a handle, if the application holds it, and it has a TCB and is not over: nearly
+    /// always it is so when it is read or written.
+    #[inline]
+    pub(crate) fn held_hot(&mut self, id: ConnId) -> Option<(&Anchor, &mut Tcb<C>)> {
+        let anchor = self.anchors.get(id)?;
+        if !anchor.is_held() {
+            return None;
+        }
+        Some((anchor, self.hot.at_mut(anchor.body.hot()?)?))
     }
 
     /// The hash of a flow, and the record that probably has it.

@@ -9,7 +9,7 @@ use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAd
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
-use usertcp_tcp::{Effects, Segment, UsualSegment};
+use usertcp_tcp::{Segment, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
@@ -18,86 +18,98 @@ use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader}
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     pub(super) flow: FlowKey,
-    pub(super) header: TcpHeader,
+    pub(super) header: UsualSegment,
     pub(super) header_octets: usize,
-    pub(super) ecn: Ecn,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed.
+    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed, and
+    /// what was gathered before is handled.
     #[inline]
-    pub(crate) fn handle_usual(
-        &mut self,
-        now: Instant,
-        packet: &mut Packet,
-        network: &Network,
-    ) -> bool {
-        let Some(read) = read_usual(self.common.checksum, packet, network) else { return false };
+    pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        let Some(mut read) = self.read_usual(packet) else { return false };
         if self.gather(now, packet, &read) {
             return true;
         }
-        let Some(id) = self.table.find(&read.flow) else { return false };
-        let mut payload = core::mem::take(&mut packet.octets);
-        payload.advance(read.header_octets);
-        let wire_segments = match packet.offload.gso {
-            Some(Gso { segment_octets, .. }) => segments_in(payload.len(), segment_octets),
-            None => 1,
-        };
-        self.handle_read(now, id, &read, payload, wire_segments);
-        true
+        if let Some(Gso { segment_octets, .. }) = packet.offload.gso {
+            let payload_octets = packet.octets.len() - read.header_octets;
+            read.header.wire_segments = segments_in(payload_octets, segment_octets);
+        }
+        self.give(now, &read, &mut packet.octets, read.header_octets)
+            || self.give_to_any(now, &read, &mut packet.octets, read.header_octets)
     }
 
-    /// Gives a segment that was read, or several in one, to its connection.
+    /// Gives a segment that was gathered to its connection, if there still is one.
     #[inline]
-    pub(super) fn handle_read(
+    pub(super) fn handle_read(&mut self, now: Instant, read: &Read, mut payload: Chain) {
+        let _ =
+            self.give(now, read, &mut payload, 0) || self.give_to_any(now, read, &mut payload, 0);
+    }
+
+    /// Gives a segment that was read to its connection, if that has a TCB: `octets` behind the
+    /// `header_octets`. False: nothing has changed.
+    #[inline]
+    fn give(
         &mut self,
         now: Instant,
-        id: ConnId,
         read: &Read,
-        mut payload: Chain,
-        wire_segments: u16,
-    ) {
-        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
-        let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
-        let parked = matches!(anchor.body, Body::Parked(_));
-        let counters = &mut self.common.counters;
-        counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
-        counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
-        let TcpHeader { seq, ack, window, push, value, echo, .. } = read.header;
-        let ecn = read.ecn;
-        let segment = UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments };
-        let hot = match parked {
-            true if payload.is_empty() && self.heard_while_parked(now, id, &segment) => return,
-            true => self.awake(now, id),
-            false => hot,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
+        let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
+        octets.advance(header_octets);
+        self.common.count_in(read.header.wire_segments, octets);
+        let segment = &read.header;
+        let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets) else {
+            self.deliver_usual(now, id, read, octets);
+            return true;
         };
-        if let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot))
-            && let Some(effects) =
-                tcb.handle_usual(&mut self.common.env(now, id), &segment, &mut payload)
-        {
-            self.apply_usual(now, id, &effects);
-        } else {
-            self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
-        }
-    }
-
-    /// What `apply` does where nothing ends.
-    #[inline]
-    fn apply_usual(&mut self, now: Instant, id: ConnId, effects: &Effects) {
-        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
+        // What `apply` does where nothing ends.
         let linked = anchor.links.is_linked();
-        if effects.readable | effects.writable {
-            let notices = Pending::READABLE
-                .when(effects.readable)
-                .and(Pending::WRITABLE.when(effects.writable));
-            self.events.add(id.slot, anchor, notices);
-        }
+        let notices =
+            Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
+        self.events.add(id.slot, anchor, notices);
         if effects.transmit {
             self.transmit.push(id.slot);
         }
         if !(effects.transmit && linked) {
             self.rearm(now, id);
         }
+        true
+    }
+
+    /// The same for a connection in whatever state. False: there is none.
+    #[inline(never)]
+    fn give_to_any(
+        &mut self,
+        now: Instant,
+        read: &Read,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
+        let Some(id) = self.table.find(&read.flow) else { return false };
+        let anchor = self.table.anchors.get(id);
+        if matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_))) {
+            let is_bare = octets.len() == header_octets;
+            if is_bare && self.heard_while_parked(now, id, &read.header) {
+                self.common.count_in(read.header.wire_segments, &Chain::new());
+                return true;
+            }
+            if self.awake(now, id).is_some() && self.give(now, read, octets, header_octets) {
+                return true;
+            }
+        }
+        octets.advance(header_octets);
+        self.common.count_in(read.header.wire_segments, octets);
+        self.deliver_usual(now, id, read, octets);
+        true
+    }
+
+    /// The way of any segment.
+    #[cold]
+    fn deliver_usual(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
+        let mut segment = as_segment(read, core::mem::take(octets));
+        self.deliver(now, id, &read.flow, &mut segment);
     }
 
     /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
@@ -113,23 +125,75 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline]
     fn local_of(&mut self, address: RemoteAddr) -> Option<LocalIndex> {
         if self.last_local.address != address {
-            self.last_local.address = address;
-            self.last_local.index = self.ip.local_index(usertcp_ip::ip_address(address));
+            self.look_up_local(address);
         }
         self.last_local.index
     }
+
+    #[cold]
+    fn look_up_local(&mut self, address: RemoteAddr) {
+        self.last_local.address = address;
+        self.last_local.index = self.ip.local_index(usertcp_ip::ip_address(address));
+    }
+
+    /// Reads a packet if it is of the usual shape and sound. IPv4 in one go; what is told from the fewest
+    /// octets first.
+    #[inline]
+    fn read_usual(&mut self, packet: &Packet) -> Option<Read> {
+        let front: &[u8] = packet.octets.front()?;
+        let (ip, rest) = front.split_first_chunk::<IPV4_OCTETS>()?;
+        let Some(header) = rest.first_chunk::<TCP_OCTETS>().and_then(usual::read_tcp) else {
+            return self.read_usual_v6(packet);
+        };
+        let Some(ip) = usual::read_ipv4(ip) else { return self.read_usual_v6(packet) };
+        let local = self.local_of(remote_address(IpAddr::V4(ip.destination.into())))?;
+        let octets = usize::from(ip.payload_octets);
+        if packet.octets.len() != IPV4_OCTETS + octets || !self.auth.is_idle() {
+            return None;
+        }
+        if is_unverified(packet) {
+            let (source, destination) = (ip.source, ip.destination);
+            let pseudo = Running::pseudo_v4(source, destination, tcp::PROTOCOL, octets as u32);
+            if !is_intact(self.common.checksum, pseudo, rest, packet) {
+                return None;
+            }
+        }
+        let remote = remote_address(IpAddr::V4(ip.source.into()));
+        Some(Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS))
+    }
+
+    /// The same for IPv6.
+    #[inline(never)]
+    fn read_usual_v6(&mut self, packet: &Packet) -> Option<Read> {
+        let front: &[u8] = packet.octets.front()?;
+        let tcp = front.get(IPV6_OCTETS..)?.first_chunk::<TCP_OCTETS>()?;
+        let header = usual::read_tcp(tcp)?;
+        let network = self.read_network(packet)?;
+        if network.header_octets != IPV6_OCTETS || !network.is_intact(self.common.checksum, packet)
+        {
+            return None;
+        }
+        Some(Read::of(network.source, network.local, &header, network.ecn, IPV6_OCTETS))
+    }
 }
 
-#[inline]
-fn read_usual(engine: Engine, packet: &Packet, network: &Network) -> Option<Read> {
-    let tcp = packet.octets.front()?.get(network.header_octets..)?;
-    let header = usual::read_tcp(tcp.first_chunk::<TCP_OCTETS>()?)?;
-    if !network.is_intact(engine, packet) {
-        return None;
+impl Read {
+    #[inline]
+    fn of(
+        remote: RemoteAddr,
+        local: LocalIndex,
+        header: &TcpHeader,
+        ecn: Ecn,
+        ip_octets: usize,
+    ) -> Read {
+        let TcpHeader { source_port, destination_port, seq, ack, window, push, value, echo } =
+            *header;
+        Read {
+            flow: FlowKey { remote, local, remote_port: source_port, local_port: destination_port },
+            header: UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments: 1 },
+            header_octets: ip_octets + TCP_OCTETS,
+        }
     }
-    let flow = network.flow(header.source_port, header.destination_port);
-    let header_octets = network.header_octets + TCP_OCTETS;
-    Some(Read { flow, header, header_octets, ecn: network.ecn })
 }
 
 /// What the IP header says, in one form for both versions.
@@ -191,31 +255,44 @@ impl Network {
     /// The checksum is right, or the device vouches for it.
     #[inline]
     pub(crate) fn is_intact(&self, engine: Engine, packet: &Packet) -> bool {
-        if !matches!(packet.offload.checksum, ChecksumState::Unverified) {
+        if !is_unverified(packet) {
             return true;
         }
-        let mut sum = self.pseudo;
-        let mut skip = self.header_octets;
-        for slice in packet.octets.slices() {
-            sum.add_by(engine, slice.get(skip..).unwrap_or_default());
-            skip = 0;
-        }
-        sum.finish() == 0
+        let front = packet.octets.front().and_then(|front| front.get(self.header_octets..));
+        is_intact(engine, self.pseudo, front.unwrap_or_default(), packet)
     }
 }
 
+/// Nobody has looked at the checksum.
+#[inline]
+fn is_unverified(packet: &Packet) -> bool {
+    matches!(packet.offload.checksum, ChecksumState::Unverified)
+}
+
+/// The checksum is right. `tcp`: what the first slice has of the segment.
+#[inline]
+fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Packet) -> bool {
+    let mut sum = pseudo;
+    sum.add_by(engine, tcp);
+    if packet.octets.slice_count() > 1 {
+        for slice in packet.octets.slices().skip(1) {
+            sum.add_by(engine, slice);
+        }
+    }
+    sum.finish() == 0
+}
+
 /// The same segment in the form that can be anything.
-#[cold]
-fn as_segment(read: &Read, usual: &UsualSegment, payload: Chain) -> Segment {
-    let flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
-    let TcpHeader { source_port, destination_port, seq, ack, window, value, echo, .. } =
-        read.header;
+fn as_segment(read: &Read, payload: Chain) -> Segment {
+    let UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments } = read.header;
+    let FlowKey { remote_port: source_port, local_port: destination_port, .. } = read.flow;
+    let flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };
     let timestamps = Some(Timestamps { value, echo });
     Segment {
         header: Header { source_port, destination_port, seq, ack, flags, window, urgent: 0 },
         options: Options { timestamps, ..Options::default() },
         payload,
-        ecn: usual.ecn,
-        wire_segments: usual.wire_segments,
+        ecn,
+        wire_segments,
     }
 }

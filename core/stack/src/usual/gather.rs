@@ -32,7 +32,7 @@ impl Gathered {
             && other.window == one.window
             && other.value == one.value
             && other.echo == one.echo
-            && next.ecn == self.read.ecn
+            && other.ecn == one.ecn
             && next.flow == self.read.flow
             && self.payload.len() + octets <= MOST_OCTETS
     }
@@ -77,11 +77,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Gives what was gathered to its connection.
     #[inline]
     pub(crate) fn handle_gathered(&mut self, now: Instant) {
+        if self.gathered.is_some() {
+            self.end_gathering(now);
+        }
+    }
+
+    #[inline(never)]
+    fn end_gathering(&mut self, now: Instant) {
         // The connection may have ended by a packet before: then nobody misses it.
-        if let Some(Gathered { read, payload, packets }) = self.gathered.take()
-            && let Some(id) = self.table.find(&read.flow)
-        {
-            self.handle_read(now, id, &read, payload, packets);
+        if let Some(Gathered { mut read, payload, packets }) = self.gathered.take() {
+            read.header.wire_segments = packets;
+            self.handle_read(now, &read, payload);
         }
     }
 }
