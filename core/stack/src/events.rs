@@ -98,7 +98,7 @@ pub(crate) struct Events {
 
 impl Events {
     /// Adds notices for the record at `index`. A connection nobody holds has nobody to be told.
-    #[inline]
+    #[inline(always)] // most often one of the two marks and a place in the list
     pub(crate) fn add(&mut self, index: u32, anchor: &mut Anchor, notices: Pending) {
         if !notices.is_empty() && anchor.is_held() {
             anchor.pending = anchor.pending.and(notices);

@@ -73,23 +73,36 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        self.demux.find(flow, |index| self.anchors.id_of(index, flow))
+        if self.last.0 == *flow && self.is_listed(self.last.1) {
+            return Some(self.last.1);
+        }
+        self.look_up(flow)
     }
 
     /// The connection of a flow, if it has a TCB.
-    #[inline]
+    #[inline(always)] // in two places, one for each version of IP
     pub(crate) fn find_hot(
         &mut self,
         flow: &FlowKey,
     ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
         if self.last.0 != *flow {
-            self.last = (*flow, self.find(flow)?);
+            self.last = (*flow, self.look_up(flow)?);
         }
         let id = self.last.1;
         // A handle that is not stale is that of the same flow still, and with a TCB it can be found.
         let anchor = self.anchors.get_mut(id)?;
         let Body::Hot(hot) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))
+    }
+
+    #[inline(never)]
+    fn look_up(&self, flow: &FlowKey) -> Option<ConnId> {
+        self.demux.find(flow, |index| self.anchors.id_of(index, flow))
+    }
+
+    /// Whether a record is in the demultiplexer: all are that are not over.
+    fn is_listed(&self, id: ConnId) -> bool {
+        self.anchors.get(id).is_some_and(|anchor| !matches!(anchor.body, Body::Ended(..)))
     }
 
     /// The connection of a handle, if the application holds it, and it has a TCB and is not over: nearly

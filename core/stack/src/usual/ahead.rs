@@ -61,13 +61,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The flow of a packet of the usual shape, unchecked.
     fn flow_ahead(&self, packet: &Packet) -> Option<FlowKey> {
         let front: &[u8] = packet.octets.front()?;
-        let (remote, ports) = match usual::addresses(front)? {
+        let (remote, local, ports) = match usual::addresses(front)? {
             usual::Addresses::V4 { source, ports } => {
-                (remote_address(IpAddr::V4(source.into())), ports)
+                (remote_address(IpAddr::V4(source.into())), self.last_local.v4.1?, ports)
             }
-            usual::Addresses::V6 { source, ports } => (RemoteAddr(source), ports),
+            usual::Addresses::V6 { source, ports } => {
+                (RemoteAddr(source), self.last_local.v6.1?, ports)
+            }
         };
-        let local = self.last_local.index?;
         Some(FlowKey { remote, local, remote_port: ports.0, local_port: ports.1 })
     }
 }

@@ -23,24 +23,71 @@ pub(super) struct Read {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed, and
-    /// what was gathered before is handled.
-    #[inline]
+    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed but that
+    /// what was gathered before may be handled.
+    ///
+    /// IPv4 in one go, and first what tells most from the fewest octets.
+    #[inline(always)] // once; what is read of a packet stays in registers
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
-        let Some(mut read) = self.read_usual(packet) else { return false };
-        if self.gather(now, packet, &read) {
+        let Some(front) = packet.octets.front() else { return false };
+        let Some((header, tcp)) = front.split_first_chunk::<IPV4_OCTETS>() else { return false };
+        let Some(tcp_header) = tcp.first_chunk::<TCP_OCTETS>() else { return false };
+        if !usual::is_usual_tcp(tcp_header) {
+            return self.handle_usual_v6(now, packet);
+        }
+        let Some(ip) = usual::read_ipv4(header) else { return self.handle_usual_v6(now, packet) };
+        let Some(local) = self.local_v4(ip.destination) else { return false };
+        let octets = usize::from(ip.payload_octets);
+        if packet.octets.len() != IPV4_OCTETS + octets || !self.auth.is_idle() {
+            return false;
+        }
+        if is_unverified(packet) {
+            let pseudo =
+                Running::pseudo_v4(ip.source, ip.destination, tcp::PROTOCOL, octets as u32);
+            if !is_intact(self.common.checksum, pseudo, tcp, packet) {
+                return false;
+            }
+        }
+        let Some(header) = usual::read_tcp(tcp_header) else { return false };
+        let remote = remote_address(IpAddr::V4(ip.source.into()));
+        let mut read = Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS);
+        self.take(now, packet, &mut read)
+    }
+
+    /// The same for IPv6.
+    #[inline(never)]
+    fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        self.read_v6(packet).is_some_and(|mut read| self.take(now, packet, &mut read))
+    }
+
+    #[inline]
+    fn read_v6(&mut self, packet: &Packet) -> Option<Read> {
+        let front: &[u8] = packet.octets.front()?;
+        let tcp = front.get(IPV6_OCTETS..)?.first_chunk::<TCP_OCTETS>()?;
+        let header = usual::read_tcp(tcp)?;
+        let network = self.read_network(packet)?;
+        let is_intact = network.is_intact(self.common.checksum, packet);
+        if network.header_octets != IPV6_OCTETS || !is_intact {
+            return None;
+        }
+        Some(Read::of(network.source, network.local, &header, network.ecn, IPV6_OCTETS))
+    }
+
+    /// Takes a packet that was read.
+    #[inline(always)] // for each version
+    fn take(&mut self, now: Instant, packet: &mut Packet, read: &mut Read) -> bool {
+        if self.gather(now, packet, read) {
             return true;
         }
         if let Some(Gso { segment_octets, .. }) = packet.offload.gso {
             let payload_octets = packet.octets.len() - read.header_octets;
             read.header.wire_segments = segments_in(payload_octets, segment_octets);
         }
-        self.give(now, &read, &mut packet.octets, read.header_octets)
-            || self.give_to_any(now, &read, &mut packet.octets, read.header_octets)
+        self.give(now, read, &mut packet.octets, read.header_octets)
+            || self.give_to_any(now, read, &mut packet.octets, read.header_octets)
     }
 
     /// Gives a segment that was gathered to its connection, if there still is one.
-    #[inline]
     pub(super) fn handle_read(&mut self, now: Instant, read: &Read, mut payload: Chain) {
         let _ =
             self.give(now, read, &mut payload, 0) || self.give_to_any(now, read, &mut payload, 0);
@@ -48,7 +95,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Gives a segment that was read to its connection, if that has a TCB: `octets` behind the
     /// `header_octets`. False: nothing has changed.
-    #[inline]
+    #[inline(always)] // as above
     fn give(
         &mut self,
         now: Instant,
@@ -89,18 +136,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some(id) = self.table.find(&read.flow) else { return false };
         let anchor = self.table.anchors.get(id);
-        if matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_))) {
-            let is_bare = octets.len() == header_octets;
+        let parked = matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_)));
+        let is_bare = octets.len() == header_octets;
+        octets.advance(header_octets);
+        self.common.count_in(read.header.wire_segments, octets);
+        if parked {
             if is_bare && self.heard_while_parked(now, id, &read.header) {
-                self.common.count_in(read.header.wire_segments, &Chain::new());
                 return true;
             }
-            if self.awake(now, id).is_some() && self.give(now, read, octets, header_octets) {
+            if let Some(hot) = self.awake(now, id)
+                && let Some(tcb) = self.table.hot.at_mut(hot)
+                && let Some(effects) =
+                    tcb.handle_usual(&mut self.common.env(now, id), &read.header, octets)
+            {
+                self.apply(now, id, effects);
                 return true;
             }
         }
-        octets.advance(header_octets);
-        self.common.count_in(read.header.wire_segments, octets);
         self.deliver_usual(now, id, read, octets);
         true
     }
@@ -124,56 +176,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline]
     fn local_of(&mut self, address: RemoteAddr) -> Option<LocalIndex> {
-        if self.last_local.address != address {
+        match usertcp_ip::ip_address(address) {
+            IpAddr::V4(address) => self.local_v4(address.octets()),
+            IpAddr::V6(_) => {
+                if self.last_local.v6.0 != address {
+                    let index = self.ip.local_index(usertcp_ip::ip_address(address));
+                    self.last_local.v6 = (address, index);
+                }
+                self.last_local.v6.1
+            }
+        }
+    }
+
+    #[inline]
+    fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+        if self.last_local.v4.0 != address {
             self.look_up_local(address);
         }
-        self.last_local.index
+        self.last_local.v4.1
     }
 
     #[cold]
-    fn look_up_local(&mut self, address: RemoteAddr) {
-        self.last_local.address = address;
-        self.last_local.index = self.ip.local_index(usertcp_ip::ip_address(address));
-    }
-
-    /// Reads a packet if it is of the usual shape and sound. IPv4 in one go; what is told from the fewest
-    /// octets first.
-    #[inline]
-    fn read_usual(&mut self, packet: &Packet) -> Option<Read> {
-        let front: &[u8] = packet.octets.front()?;
-        let (ip, rest) = front.split_first_chunk::<IPV4_OCTETS>()?;
-        let Some(header) = rest.first_chunk::<TCP_OCTETS>().and_then(usual::read_tcp) else {
-            return self.read_usual_v6(packet);
-        };
-        let Some(ip) = usual::read_ipv4(ip) else { return self.read_usual_v6(packet) };
-        let local = self.local_of(remote_address(IpAddr::V4(ip.destination.into())))?;
-        let octets = usize::from(ip.payload_octets);
-        if packet.octets.len() != IPV4_OCTETS + octets || !self.auth.is_idle() {
-            return None;
-        }
-        if is_unverified(packet) {
-            let (source, destination) = (ip.source, ip.destination);
-            let pseudo = Running::pseudo_v4(source, destination, tcp::PROTOCOL, octets as u32);
-            if !is_intact(self.common.checksum, pseudo, rest, packet) {
-                return None;
-            }
-        }
-        let remote = remote_address(IpAddr::V4(ip.source.into()));
-        Some(Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS))
-    }
-
-    /// The same for IPv6.
-    #[inline(never)]
-    fn read_usual_v6(&mut self, packet: &Packet) -> Option<Read> {
-        let front: &[u8] = packet.octets.front()?;
-        let tcp = front.get(IPV6_OCTETS..)?.first_chunk::<TCP_OCTETS>()?;
-        let header = usual::read_tcp(tcp)?;
-        let network = self.read_network(packet)?;
-        if network.header_octets != IPV6_OCTETS || !network.is_intact(self.common.checksum, packet)
-        {
-            return None;
-        }
-        Some(Read::of(network.source, network.local, &header, network.ecn, IPV6_OCTETS))
+    fn look_up_local(&mut self, address: [u8; 4]) {
+        self.last_local.v4 = (address, self.ip.local_index(IpAddr::V4(address.into())));
     }
 }
 
@@ -270,7 +295,7 @@ fn is_unverified(packet: &Packet) -> bool {
 }
 
 /// The checksum is right. `tcp`: what the first slice has of the segment.
-#[inline]
+#[inline(always)] // as above
 fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Packet) -> bool {
     let mut sum = pseudo;
     sum.add_by(engine, tcp);

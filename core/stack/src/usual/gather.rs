@@ -41,7 +41,7 @@ impl Gathered {
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Adds `packet` to what was gathered, or begins with it; what does not continue it is handled
     /// first. False: the packet is to be handled by itself, and nothing is gathered any more.
-    #[inline]
+    #[inline(always)] // in two places, one for each version of IP
     pub(super) fn gather(&mut self, now: Instant, packet: &mut Packet, read: &Read) -> bool {
         let octets = packet.octets.len() - read.header_octets;
         let alone = octets < LEAST_OCTETS || packet.offload.gso.is_some();
@@ -63,6 +63,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         !alone && !read.header.push && self.begin(packet, read)
     }
 
+    #[inline(never)]
     fn begin(&mut self, packet: &mut Packet, read: &Read) -> bool {
         // For strangers each packet counts.
         if self.table.find(&read.flow).is_none() {
