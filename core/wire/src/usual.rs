@@ -100,7 +100,7 @@ pub fn addresses(packet: &[u8]) -> Option<Addresses> {
 }
 
 /// Reads an IPv4 header in front of TCP. `None`: it is of another shape, or its checksum is wrong.
-#[inline]
+#[inline(always)] // as above
 pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     let [version, service, l0, l1, _, _, f0, f1, hop_limit, protocol, _, _, addresses @ ..] =
         *octets;
@@ -142,7 +142,7 @@ pub fn read_ipv6(octets: &[u8; IPV6_OCTETS]) -> Option<IpHeader<[u8; 16]>> {
 }
 
 /// Whether a TCP header is of the usual shape.
-#[inline(always)] // this and the next are a few loads
+#[inline(always)] // this and those after it are a few loads
 pub fn is_usual_tcp(octets: &[u8; TCP_OCTETS]) -> bool {
     let [.., f0, f1, _, _, _, _, _, _, o0, o1, o2, o3, _, _, _, _, _, _, _, _] = *octets;
     let flags = u16::from_be_bytes([f0, f1]);

@@ -32,10 +32,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(front) = packet.octets.front() else { return false };
         let Some((header, tcp)) = front.split_first_chunk::<IPV4_OCTETS>() else { return false };
         let Some(tcp_header) = tcp.first_chunk::<TCP_OCTETS>() else { return false };
-        if !usual::is_usual_tcp(tcp_header) {
+        if header[0] >> 4 != 4 {
             return self.handle_usual_v6(now, packet);
         }
-        let Some(ip) = usual::read_ipv4(header) else { return self.handle_usual_v6(now, packet) };
+        if !usual::is_usual_tcp(tcp_header) {
+            return false;
+        }
+        let Some(ip) = usual::read_ipv4(header) else { return false };
         let Some(local) = self.local_v4(ip.destination) else { return false };
         let octets = usize::from(ip.payload_octets);
         if packet.octets.len() != IPV4_OCTETS + octets || !self.auth.is_idle() {
@@ -44,12 +47,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if is_unverified(packet) {
             let pseudo =
                 Running::pseudo_v4(ip.source, ip.destination, tcp::PROTOCOL, octets as u32);
-            if !is_intact(self.common.checksum, pseudo, tcp, packet) {
+            if !is_intact(self.common.checksum, pseudo, tcp, &packet.octets) {
                 return false;
             }
         }
         let Some(header) = usual::read_tcp(tcp_header) else { return false };
-        let remote = remote_address(IpAddr::V4(ip.source.into()));
+        let remote = mapped(ip.source);
         let mut read = Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS);
         self.take(now, packet, &mut read)
     }
@@ -166,7 +169,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
     /// to look at (padding of a link, a packet cut short, keys).
-    #[inline]
+    #[inline(always)] // its result is large
     pub(crate) fn read_network(&mut self, packet: &Packet) -> Option<Network> {
         let mut network = Network::read(packet.octets.front()?)?;
         network.local = self.local_of(network.destination)?;
@@ -188,7 +191,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    #[inline]
+    #[inline(always)] // as above
     fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
         if self.last_local.v4.0 != address {
             self.look_up_local(address);
@@ -284,7 +287,7 @@ impl Network {
             return true;
         }
         let front = packet.octets.front().and_then(|front| front.get(self.header_octets..));
-        is_intact(engine, self.pseudo, front.unwrap_or_default(), packet)
+        is_intact(engine, self.pseudo, front.unwrap_or_default(), &packet.octets)
     }
 }
 
@@ -294,17 +297,24 @@ fn is_unverified(packet: &Packet) -> bool {
     matches!(packet.offload.checksum, ChecksumState::Unverified)
 }
 
-/// The checksum is right. `tcp`: what the first slice has of the segment.
-#[inline(always)] // as above
-fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Packet) -> bool {
+/// The checksum is right. `tcp`: what the first slice of `packet` has of the segment.
+#[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
+fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) -> bool {
     let mut sum = pseudo;
     sum.add_by(engine, tcp);
-    if packet.octets.slice_count() > 1 {
-        for slice in packet.octets.slices().skip(1) {
+    if packet.slice_count() > 1 {
+        for slice in packet.slices().skip(1) {
             sum.add_by(engine, slice);
         }
     }
     sum.finish() == 0
+}
+
+/// As [`remote_address`], put together as one number.
+#[inline]
+fn mapped(address: [u8; 4]) -> RemoteAddr {
+    const PREFIX: u128 = 0xFFFF << 32;
+    RemoteAddr((PREFIX | u128::from(u32::from_be_bytes(address))).to_be_bytes())
 }
 
 /// The same segment in the form that can be anything.
