@@ -80,7 +80,7 @@ impl Demux {
     /// The first record whose key may have this hash, by the fingerprint alone.
     #[inline]
     pub fn guess(&self, hash: u64) -> Option<u32> {
-        self.parts.get(self.number(hash))?.guess(place(hash))
+        self.parts.get(self.number(hash))?.find(place(hash), Some)
     }
 
     /// Enters `index` under `key`; false when another record has that key already.

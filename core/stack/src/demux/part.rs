@@ -104,15 +104,6 @@ impl Part {
         (enough < buckets).then_some(enough)
     }
 
-    /// The first entry at home that may have this place.
-    #[inline]
-    pub(super) fn guess(&self, place: u32) -> Option<u32> {
-        let home = self.home(place);
-        let bucket = self.bucket(home.bucket)?;
-        let slot = next_match(&mut matches(bucket, home.tag))?;
-        Some(bucket[slot % WORDS])
-    }
-
     /// What `look` says first of entries that may have this place; `None` when it says nothing of any.
     #[inline]
     pub(super) fn find<R>(&self, place: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
