@@ -9,6 +9,7 @@ use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
 use crate::fifo::Sifted;
+use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
@@ -33,8 +34,7 @@ pub(crate) struct Table<C> {
     pub moulds: Moulds<C>,
     parked: u32,
     demux: Demux,
-    /// Whose packet came last: nearly always the next one is of the same flow. The handle may be stale.
-    last: (FlowKey, ConnId),
+    recent: Recent,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
     waiting: Sifted<ConnId>,
@@ -63,7 +63,7 @@ impl<C: CongestionController> Table<C> {
             moulds: Moulds::new(),
             parked: 0,
             demux: Demux::new(secrets),
-            last: (FlowKey::default(), ConnId { slot: u32::MAX, generation: 0 }),
+            recent: Recent::new(),
             wheel: Wheel::new(now),
             waiting: Sifted::default(),
             time_waits: 0,
@@ -73,29 +73,39 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        if self.last.0 == *flow && self.is_listed(self.last.1) {
-            return Some(self.last.1);
-        }
-        self.look_up(flow)
+        let recent = self.recent.find(flow).and_then(|index| self.anchors.id_of(index, flow));
+        recent.filter(|id| self.is_listed(*id)).or_else(|| self.look_up(flow))
     }
 
-    /// The connection of a flow, if it has a TCB.
+    /// The connection of a flow, if it has a TCB and is found at once.
     #[inline(always)] // in two places, one for each version of IP
     pub(crate) fn find_hot(
         &mut self,
         flow: &FlowKey,
     ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
-        if self.last.0 != *flow {
-            self.last = (*flow, self.look_up(flow)?);
-        }
-        let id = self.last.1;
-        // A handle that is not stale is that of the same flow still, and with a TCB it can be found.
-        let anchor = self.anchors.get_mut(id)?;
+        let index = match self.recent.find(flow) {
+            Some(index) => index,
+            None => self.look_up_and_note(flow)?,
+        };
+        // A record with a TCB is in the demultiplexer: if it has this flow, it is the one.
+        let (id, anchor) = self.anchors.of_flow_mut(index, flow)?;
         let Body::Hot(hot) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))
     }
 
     #[inline(never)]
+    fn look_up_and_note(&mut self, flow: &FlowKey) -> Option<u32> {
+        let index = self.look_up(flow)?.slot;
+        self.recent.note(flow, index);
+        Some(index)
+    }
+
+    /// Whether the record of a flow has a TCB, after it was not found at once; next time it will be.
+    pub(crate) fn is_hot(&mut self, flow: &FlowKey, id: ConnId) -> bool {
+        self.recent.note(flow, id.slot);
+        matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(_), .. }))
+    }
+
     fn look_up(&self, flow: &FlowKey) -> Option<ConnId> {
         self.demux.find(flow, |index| self.anchors.id_of(index, flow))
     }

@@ -128,6 +128,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
+    /// The same for those who are not there all the time.
+    #[inline(never)]
+    fn give_apart(
+        &mut self,
+        now: Instant,
+        read: &Read,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
+        self.give(now, read, octets, header_octets)
+    }
+
     /// The same for a connection in whatever state. False: there is none.
     #[inline(never)]
     fn give_to_any(
@@ -138,6 +150,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let Some(id) = self.table.find(&read.flow) else { return false };
+        if self.table.is_hot(&read.flow, id) {
+            return self.give_apart(now, read, octets, header_octets);
+        }
         let anchor = self.table.anchors.get(id);
         let parked = matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_)));
         let is_bare = octets.len() == header_octets;
