@@ -126,14 +126,19 @@ impl<C: CongestionController> Table<C> {
         Some((anchor, self.hot.at_mut(anchor.body.hot()?)?))
     }
 
-    /// The hash of a flow, and the record that probably has it.
+    /// The hash of a flow, unless its record is noted.
     #[inline]
-    pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
-        self.demux.hash_of(flow)
+    pub(crate) fn hash_ahead(&self, flow: &FlowKey) -> Option<u64> {
+        if self.recent.find(flow).is_some() { None } else { Some(self.demux.hash_of(flow)) }
     }
+
+    /// The record that probably has a flow, with its hash: it is noted from now on.
     #[inline]
-    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        self.demux.guess(hash)
+    pub(crate) fn guess(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {
+        let Some(hash) = hash else { return self.recent.find(flow) };
+        let index = self.demux.guess(hash)?;
+        self.recent.note(flow, index);
+        Some(index)
     }
 
     /// Whether another anchor can be had at nobody's cost.

@@ -77,7 +77,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// several packets.
     fn handle_crowd(&mut self, now: Instant) {
         while !self.rx.is_empty() {
-            self.look_ahead(self.rx.iter().take(AHEAD));
+            self.look_ahead();
             for _ in 0..AHEAD {
                 let Some(mut packet) = self.rx.pop() else { return };
                 self.handle_packet(now, &mut packet);
