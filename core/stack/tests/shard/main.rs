@@ -17,6 +17,7 @@ mod pacing;
 mod pair;
 mod parking;
 mod peer_window;
+mod recent;
 mod scarce;
 mod short_way;
 mod signals;
