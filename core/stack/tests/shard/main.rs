@@ -6,6 +6,7 @@ mod application;
 mod auth;
 mod balance;
 mod closing_early;
+mod cut;
 mod ethernet;
 mod fast_open;
 mod flood;
