@@ -47,6 +47,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same for all that were just received.
+    #[inline(never)]
     pub(crate) fn link_burst(&mut self, now: Instant) {
         let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
         let mut gone = 0;
@@ -84,7 +85,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Finished frames of the link itself, as many as fit.
+    #[inline]
     pub(crate) fn link_frames(&mut self, batch: &mut TxBatch) {
+        if self.link.is_some() {
+            self.put_link_frames(batch);
+        }
+    }
+
+    #[inline(never)]
+    fn put_link_frames(&mut self, batch: &mut TxBatch) {
         let Some(link) = &mut self.link else { return };
         while !batch.is_full()
             && let Some(frame) = link.poll_frame()
@@ -96,12 +105,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    #[inline]
     pub(crate) fn link_has_frames(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.has_frames())
     }
 
     /// Lets the link do what is due, and tells connections of neighbours who did not answer.
+    #[inline]
     pub(crate) fn link_deadline(&mut self, now: Instant) {
+        if self.link.is_some() {
+            self.expire_link(now);
+        }
+    }
+
+    #[inline(never)]
+    fn expire_link(&mut self, now: Instant) {
         let Some(link) = &mut self.link else { return };
         if link.next_deadline().is_some_and(|deadline| deadline <= now) {
             link.expire(now, &self.common.pool);

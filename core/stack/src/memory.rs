@@ -113,10 +113,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Tells those who found no frame that they may try again: all of them when memory is plenty,
     /// one by one while it is short.
+    #[inline]
     pub(crate) fn serve_starved(&mut self, now: Instant) {
-        if self.memory_retry.is_none() {
-            return;
+        if self.memory_retry.is_some() {
+            self.serve_some(now);
         }
+    }
+
+    #[inline(never)]
+    fn serve_some(&mut self, now: Instant) {
         self.common.pool.reclaim();
         let mut wakes = match self.common.pool.take(Class::Full, 0) {
             None => 0,

@@ -177,6 +177,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Takes what belongs elsewhere out of the packets just received, and fragments.
+    #[inline(never)]
     pub(crate) fn steer(&mut self, now: Instant) {
         let Some(seat) = self.seat else { return };
         let stays = |packet: &Packet| match place(&seat.rule, packet) {

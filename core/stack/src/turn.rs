@@ -75,6 +75,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A burst while there are more connections than the caches hold: memory is waited for once for
     /// several packets.
+    #[inline(never)]
     fn handle_crowd(&mut self, now: Instant) {
         while !self.rx.is_empty() {
             self.look_ahead();
