@@ -84,6 +84,7 @@ impl HyStart {
     }
 
     /// An acknowledgement during slow start.
+    #[inline]
     pub(crate) fn on_ack(&mut self, rtt: Option<Span>, round_ended: bool) -> Verdict {
         if self.phase == Phase::Done {
             return Verdict::Stay;
@@ -127,6 +128,7 @@ impl HyStart {
         }
     }
 
+    #[inline(never)]
     fn judge(&mut self) {
         match self.phase {
             Phase::SlowStart if self.delay_rose() => {

@@ -103,24 +103,18 @@ impl Delivery {
         }
         peak.saturating_add(mss) > window
     }
-    /// `octets` were delivered, the newest transmission among them being `sampled`. Returns the
-    /// rate sample, and whether a round ended.
-    pub(super) fn on_ack(
-        &mut self,
-        now: Instant,
-        octets: u32,
-        sampled: Option<&Record>,
-        min_rtt: Option<Span>,
-    ) -> (Option<RateSample>, bool) {
-        if octets == 0 {
-            return (None, false);
-        }
-        self.total = self.total.saturating_add(u64::from(octets));
+    /// `octets`, at least one, were delivered.
+    #[inline]
+    pub(super) fn on_delivered(&mut self, now: Instant, octets: u32) {
+        self.total = self.total.wrapping_add(u64::from(octets));
         self.at = now.stamp();
         if !after(self.limited_until, self.low()) {
             self.limited_until = self.low();
         }
-        let Some(record) = sampled else { return (None, false) };
+    }
+    /// The newest transmission among them is `record`. Returns whether a round ended.
+    #[inline]
+    pub(super) fn on_newest(&mut self, record: &Record) -> bool {
         self.first_sent = record.sent_at;
         let round_ended = !after(self.round_end, record.delivered);
         if round_ended {
@@ -128,9 +122,10 @@ impl Delivery {
             self.last_peak = self.peak;
             self.peak = 0;
         }
-        (self.rate(record, min_rtt), round_ended)
+        round_ended
     }
-    fn rate(&self, record: &Record, min_rtt: Option<Span>) -> Option<RateSample> {
+    /// The rate sample of `record`, which was delivered just now.
+    pub(super) fn rate(&self, record: &Record, min_rtt: Option<Span>) -> Option<RateSample> {
         let sending = record.sent_at.since(record.first_sent);
         let arriving = self.at.since(record.delivered_at);
         let interval = sending.max(arriving);

@@ -52,17 +52,17 @@ impl Recovery {
             return None;
         }
         let in_flight_before = self.board.outstanding();
-        let (first, last) = self.board.advance_plain(ack)?;
-        let acked_octets = ack.since(una);
+        let (first_sent_at, last) = self.board.advance_plain(ack)?;
+        let acked_octets = ack.0.wrapping_sub(una.0);
+        let in_flight_after = in_flight_before.wrapping_sub(acked_octets);
         self.mss = short(mss);
         let window =
             self.delivery.window_limited(cc.window_octets(), self.mss(), cc.in_slow_start());
         self.timer.on_progress(now, prng);
         let stamp = now.stamp();
-        let (oldest, newest) = (stamp.since(first.sent_at), stamp.since(last.sent_at));
-        let rtt = oldest.max(Span::from_micros(1));
-        let per_round = self.delivery.peak().div_ceil(self.mss().saturating_mul(2).max(1));
-        self.rtt.on_sample(rtt, per_round, &self.bounds);
+        let newest = stamp.micros_since(last.sent_at);
+        let rtt = stamp.micros_since(first_sent_at).max(1);
+        self.rtt.on_sample(rtt, self.samples_per_round(), &self.bounds);
         self.rtt.on_minimum(newest, now);
         self.timer.end_backoff();
         self.tail.on_sample();
@@ -70,10 +70,15 @@ impl Recovery {
             self.recover = ack - 1;
             self.undo.by_mark = false;
         }
-        self.rack.on_plain_delivered(&last, newest, ack);
-        let in_flight_after = self.board.outstanding();
+        if in_flight_after == 0 {
+            self.rack.on_all_delivered(newest, ack);
+        } else {
+            self.rack.on_plain_delivered(&last, newest, ack);
+        }
         let min_rtt = self.rtt.min_rtt();
-        let (rate, round_ended) = self.delivery.on_ack(now, acked_octets, Some(&last), min_rtt);
+        self.delivery.on_delivered(now, acked_octets);
+        let round_ended = self.delivery.on_newest(&last);
+        let rate = if C::WANTS_RATE { self.delivery.rate(&last, min_rtt) } else { None };
         let sample = AckSample {
             now,
             acked_octets,
@@ -83,7 +88,7 @@ impl Recovery {
             in_flight_after,
             delivered_total: self.delivery.total(),
             rate,
-            rtt: Some(newest),
+            rtt: Some(Span::from_micros(u64::from(newest))),
             srtt: self.rtt.srtt().unwrap_or(Span::ZERO),
             min_rtt: min_rtt.unwrap_or(Span::ZERO),
             marked_octets: 0,
@@ -94,13 +99,12 @@ impl Recovery {
         };
         cc.on_ack(&sample, prng);
         if in_flight_after == 0 {
-            self.rack.on_flight_ended();
             self.timer.stop();
         } else if self.may_probe() {
             self.arm_probe(now);
         } else {
             self.timer.wait_for_timeout();
         }
-        Some(PlainAck { rtt })
+        Some(PlainAck { rtt: Span::from_micros(u64::from(rtt)) })
     }
 }

@@ -204,10 +204,23 @@ impl Records {
             }
         }
     }
-    /// Takes out what lies before `ack`: the first of the records and the last, or the front of it that
-    /// was acknowledged. `None`, and nothing is taken, when that is less than a segment, or when one of
-    /// them was ever marked: then more follows than that they arrived.
-    pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<(Record, Record)> {
+    /// Takes out what lies before `ack`: the first of the records, of which the send time, and the last,
+    /// or the front of it that was acknowledged. `None`, and nothing is taken, when that is less than a
+    /// segment, or when one of them was ever marked: then more follows than that they arrived.
+    #[inline]
+    pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<(Stamp, Record)> {
+        // A question or an answer, and it is all there is.
+        if let Records::Few { len: len @ 1, records: [only, _] } = self
+            && only.end() == ack
+            && only.is_unmarked()
+        {
+            *len = 0;
+            return Some((only.sent_at, *only));
+        }
+        self.take_several_unmarked(ack)
+    }
+    #[inline(never)]
+    fn take_several_unmarked(&mut self, ack: Seq) -> Option<(Stamp, Record)> {
         match self {
             Records::Few { len, records } => {
                 let [first, second] = *records;
@@ -217,23 +230,23 @@ impl Records {
                 if first.end() == ack {
                     records[0] = second;
                     *len -= 1;
-                    return Some((first, first));
+                    return Some((first.sent_at, first));
                 }
                 if first.end().after(ack) {
                     let part = records[0].take_units(ack)?;
-                    return Some((part, part));
+                    return Some((part.sent_at, part));
                 }
                 if *len == 1 || !second.is_unmarked() || ack.after(second.end()) {
                     return None;
                 }
                 if second.end() == ack {
                     *len = 0;
-                    return Some((first, second));
+                    return Some((first.sent_at, second));
                 }
                 let part = records[1].take_units(ack)?;
                 records[0] = records[1];
                 *len = 1;
-                Some((first, part))
+                Some((first.sent_at, part))
             }
             Records::Many(queue) => {
                 let mut count = 0;
@@ -247,7 +260,7 @@ impl Records {
                         break *record;
                     }
                 };
-                let first = if count == 0 { last } else { *queue.front()? };
+                let first = if count == 0 { last.sent_at } else { queue.front()?.sent_at };
                 queue.drain(..count);
                 if queue.is_empty() {
                     *self = Records::new();

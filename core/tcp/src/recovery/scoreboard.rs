@@ -158,9 +158,10 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
-    /// SND.UNA moves to `ack`, in a plain state: the first and the last record that arrived, or
-    /// nothing happened and the steps of `advance` are needed.
-    pub(super) fn advance_plain(&mut self, ack: Seq) -> Option<(Record, Record)> {
+    /// SND.UNA moves to `ack`, in a plain state: when the first record that arrived had been sent, and
+    /// the last one; or nothing happened and the steps of `advance` are needed.
+    #[inline]
+    pub(super) fn advance_plain(&mut self, ack: Seq) -> Option<(Stamp, Record)> {
         let taken = self.records.take_unmarked(ack)?;
         self.una = ack;
         Some(taken)
