@@ -98,7 +98,7 @@ impl HyStart {
         }
         if let Some(rtt) = rtt {
             self.current_min_micros = self.current_min_micros.min(clamped_micros(rtt));
-            self.samples = self.samples.saturating_add(1);
+            self.samples = SAMPLES_NEEDED.min(self.samples + 1);
         }
         if self.samples >= SAMPLES_NEEDED {
             self.judge();

@@ -236,11 +236,16 @@ impl<C: CongestionController> Tcb<C> {
 
     /// How acknowledgements may be delayed here.
     pub(crate) fn ack_settings(&self) -> AckSettings {
-        let settings = AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() };
+        let settings = self.own_ack_settings();
         match self.settings.manner {
             Manner::Own => settings,
             Manner::Linux => AckSettings { shortest: settings.longest, ..settings },
         }
+    }
+
+    /// The same in our own manner.
+    pub(crate) fn own_ack_settings(&self) -> AckSettings {
+        AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
     }
 
     /// What connections after this one may learn of the host, if anything: only what a connection

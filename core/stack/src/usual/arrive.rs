@@ -9,7 +9,7 @@ use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAd
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
-use usertcp_tcp::{Effects, Segment, UsualSegment};
+use usertcp_tcp::{Segment, UsualEffects, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
@@ -54,7 +54,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         id: ConnId,
         read: &Read,
-        mut payload: Chain,
+        payload: Chain,
         wire_segments: u16,
     ) {
         let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
@@ -71,19 +71,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             true => self.awake(now, id),
             false => hot,
         };
-        if let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot))
-            && let Some(effects) =
-                tcb.handle_usual(&mut self.common.env(now, id), &segment, &mut payload)
-        {
-            self.apply_usual(now, id, &effects);
-        } else {
-            self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
+        let taken = match hot.and_then(|hot| self.table.hot.at_mut(hot)) {
+            Some(tcb) => tcb.handle_usual(&mut self.common.env(now, id), &segment, payload),
+            None => Err(payload),
+        };
+        match taken {
+            Ok(effects) => self.apply_usual(now, id, effects),
+            Err(payload) => {
+                self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
+            }
         }
     }
 
     /// What `apply` does where nothing ends.
     #[inline]
-    fn apply_usual(&mut self, now: Instant, id: ConnId, effects: &Effects) {
+    fn apply_usual(&mut self, now: Instant, id: ConnId, effects: UsualEffects) {
         let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
         let linked = anchor.links.is_linked();
         if effects.readable | effects.writable {

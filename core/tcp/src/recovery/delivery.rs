@@ -97,11 +97,8 @@ impl Delivery {
     /// Whether the window was used in the flight being acknowledged: up to the last segment, or
     /// half of it while it doubles.
     pub(super) fn window_limited(&self, window: u32, mss: u32, doubling: bool) -> bool {
-        let peak = self.peak();
-        if doubling {
-            return peak.saturating_mul(2) > window || peak.saturating_add(mss) > window;
-        }
-        peak.saturating_add(mss) > window
+        let (peak, mss, window) = (u64::from(self.peak()), u64::from(mss), u64::from(window));
+        peak + mss > window || (doubling && peak * 2 > window)
     }
     /// `octets`, at least one, were delivered.
     #[inline]

@@ -228,6 +228,11 @@ impl Recovery {
 
     /// When to call [`Recovery::on_timer`].
     pub fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline_or_far()).filter(|deadline| *deadline != Instant::FAR)
+    }
+    /// The same, and [`Instant::FAR`] for never.
+    #[inline]
+    pub(crate) fn deadline_or_far(&self) -> Instant {
         self.timer.deadline(self.rtt.rto_micros(), &self.bounds)
     }
     /// What to send again first: start and length, the longest contiguous stretch that is lost and

@@ -122,7 +122,8 @@ impl RttEstimator {
     #[inline]
     pub(super) fn on_minimum(&mut self, micros: u32, now: Instant) {
         let micros = micros.clamp(1, LONGEST_SAMPLE_MICROS);
-        let age = now.tick().distance_from(self.min_rtt_at).unwrap_or(u32::MAX);
+        // Circular: what lies ahead is as old as can be.
+        let age = now.tick().0.wrapping_sub(self.min_rtt_at.0);
         if self.min_rtt == 0 || micros <= self.min_rtt || age > MINIMUM_AGE_TICKS {
             self.min_rtt = micros;
             self.min_rtt_at = now.tick();

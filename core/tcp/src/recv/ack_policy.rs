@@ -6,7 +6,7 @@
 //! Implements: RFC 9293 §3.8.6.3 (MUST-40, MUST-58, MUST-59, SHLD-18, SHLD-19); RFC 5681 §4.2
 //! (H-4, MAY-13).
 
-use usertcp_base::{Instant, Span, Tick};
+use usertcp_base::{Instant, Span, TICK_SHIFT, Tick};
 
 /// No acknowledgement is delayed longer, whatever is configured (MUST-40: less than 0.5 s).
 const LONGEST: Span = Span::from_millis(490);
@@ -33,8 +33,9 @@ impl Default for AckSettings {
 
 impl AckSettings {
     /// Shortest and longest delay in ticks, whatever is configured.
+    #[inline]
     fn bounds(&self) -> (u16, u16) {
-        let longest = ticks(self.longest.min(LONGEST)).max(1);
+        let longest = ticks(self.longest).max(1);
         (ticks(self.shortest).clamp(1, longest), longest)
     }
 }
@@ -147,6 +148,13 @@ impl AckPolicy {
         arrival: &Arrival,
         context: &AckContext<'_>,
     ) -> AckNeed {
+        self.note(now, arrival, context);
+        self.need(now)
+    }
+
+    /// The same, and nobody asks what is owed.
+    #[inline]
+    pub(crate) fn note(&mut self, now: Instant, arrival: &Arrival, context: &AckContext<'_>) {
         self.rested = false;
         self.learn(now, context);
         self.count(arrival, context.rmss);
@@ -167,11 +175,9 @@ impl AckPolicy {
             // application is known to answer, waiting long gains nothing.
             let short = arrival.push && !self.interactive;
             let delay = if short { context.settings.bounds().0 } else { self.delay };
-            let until = now + Span::from_micros(u64::from(delay) << 6);
-            self.deadline = until.tick_after();
+            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(delay)));
             self.waiting = true;
         }
-        self.need(now)
     }
 
     /// What is owed at `now`.
@@ -185,6 +191,11 @@ impl AckPolicy {
         }
     }
 
+    /// Whether none is owed, now or later.
+    pub(crate) const fn owes_nothing(&self) -> bool {
+        !self.due && !self.waiting
+    }
+
     /// Whether an acknowledgement is owed now.
     pub const fn is_due(&self) -> bool {
         self.due
@@ -192,7 +203,13 @@ impl AckPolicy {
 
     /// The deadline of a delayed acknowledgement.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        (self.waiting && !self.due).then(|| self.deadline.instant_near(now))
+        Some(self.deadline_or_far(now)).filter(|deadline| *deadline != Instant::FAR)
+    }
+
+    /// The same, and [`Instant::FAR`] for never.
+    #[inline]
+    pub(crate) fn deadline_or_far(&self, now: Instant) -> Instant {
+        if self.waiting && !self.due { self.deadline.instant_near(now) } else { Instant::FAR }
     }
 
     /// Something else wants an acknowledgement: a refused segment (E-10), a challenge, a window
@@ -235,6 +252,7 @@ impl AckPolicy {
 
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
+    #[inline]
     fn learn(&mut self, now: Instant, context: &AckContext<'_>) {
         let (shortest, longest) = context.settings.bounds();
         let gap = self.since_arrival(now);
@@ -244,7 +262,7 @@ impl AckPolicy {
             self.quick = context.settings.quick;
             return;
         }
-        if gap > wide_ticks(context.idle_after) {
+        if u64::from(gap) << TICK_SHIFT > context.idle_after.as_micros() {
             if !self.interactive {
                 self.quick = context.settings.quick;
             }
@@ -257,15 +275,20 @@ impl AckPolicy {
     }
 
     /// Counts octets and full segments; a super-segment counts what it was on the wire.
+    #[inline]
     fn count(&mut self, arrival: &Arrival, rmss: u16) {
         self.pending = self.pending.saturating_add(arrival.octets.max(1));
         if arrival.kind == ArrivalKind::GapFilled {
             // What had waited is in the octets: they say nothing about a segment's size.
             return;
         }
+        let floor = SMALLEST_FULL.min(rmss);
+        if arrival.octets < u32::from(floor) {
+            self.full = self.full.max(floor);
+            return;
+        }
         let each = arrival.octets / u32::from(arrival.wire_segments.max(1));
         let each = each.min(u32::from(rmss)) as u16;
-        let floor = SMALLEST_FULL.min(rmss);
         // Without a push nothing ends here: the sender cut it at its full size, which a smaller
         // path may have made less than it was.
         self.full =
@@ -281,11 +304,9 @@ impl AckPolicy {
     }
 }
 
-/// A delay in ticks; half a second is 7812.
+/// A delay in ticks, at most the longest; half a second is 7812.
+#[inline]
 fn ticks(span: Span) -> u16 {
-    span.as_micros().div_ceil(64).min(u64::from(u16::MAX)) as u16
-}
-
-fn wide_ticks(span: Span) -> u32 {
-    span.as_micros().div_ceil(64).min(u64::from(u32::MAX)) as u32
+    let micros = span.as_micros().min(LONGEST.as_micros()) as u32;
+    ((micros + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT) as u16
 }

@@ -128,14 +128,20 @@ impl Receiver {
     /// Whether `charge` real octets fit without anything being moved, the buffer being so large.
     #[inline]
     pub(crate) fn has_room(&self, charge: u32, buffer: u32) -> bool {
-        let most = buffer.saturating_mul(CHARGE_PER_OCTET);
-        self.queue_charge.saturating_add(charge) <= most
+        let most = u64::from(buffer) * u64::from(CHARGE_PER_OCTET);
+        u64::from(self.queue_charge) + u64::from(charge) <= most
     }
     /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
     /// ones, the next in order.
     #[inline]
     pub(crate) fn take_next(&mut self, chain: Chain, octets: u32, charge: u32) {
         self.nxt += octets;
+        if self.queue.is_empty() {
+            // An empty chain holds nothing that would have to be dropped.
+            core::mem::forget(core::mem::replace(&mut self.queue, chain));
+            self.queue_charge = charge;
+            return;
+        }
         let added = match (self.queue.back(), chain.front()) {
             (Some(last), Some(front)) if last.shares_frame(front) => {
                 charge.saturating_sub(front.charge())
@@ -143,11 +149,7 @@ impl Receiver {
             _ => charge,
         };
         self.queue_charge = self.queue_charge.saturating_add(added);
-        if self.queue.is_empty() {
-            self.queue = chain;
-        } else {
-            self.queue.append(chain);
-        }
+        self.queue.append(chain);
     }
     /// The account that `Advertise` needs.
     pub fn holding(&self, buffer: u32) -> Holding {
@@ -297,21 +299,23 @@ impl Receiver {
     }
 
     /// Copies out what is next, and forgets it.
+    #[inline]
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        if self.queue.slice_count() == 1
-            && let Some(only) = self.queue.front()
-            && let Some(target) = out.get_mut(..only.len())
-        {
-            target.copy_from_slice(only);
-            let octets = only.len();
-            only.count_copied(octets);
-            self.queue = Chain::new();
-            self.queue_charge = 0;
-            self.urgent.on_read(self.read_at());
-            return octets;
-        }
         let copied = self.queue.copy_to(0, out);
-        let mut left = copied;
+        if copied == self.queue.len() {
+            self.queue.clear();
+            self.queue_charge = 0;
+        } else {
+            self.forget(copied);
+        }
+        self.urgent.on_read(self.read_at());
+        copied
+    }
+
+    /// Drops what was read: not all there is.
+    #[inline(never)]
+    fn forget(&mut self, octets: usize) {
+        let mut left = octets;
         while left > 0 {
             let Some(len) = self.queue.front().map(FrameSlice::len) else { break };
             if left < len {
@@ -321,8 +325,6 @@ impl Receiver {
             left -= len;
             self.pop();
         }
-        self.urgent.on_read(self.read_at());
-        copied
     }
 
     /// Takes the next slice, without a copy.
