@@ -148,7 +148,7 @@ impl Cubic {
 
     /// The window was reduced for want of use. The curve belonged to the larger one: a new one
     /// begins when slow start ends, and what was saved is too old to be gone back to.
-    #[cold]
+    #[inline]
     fn begin_again(&mut self) {
         self.epoch.running = false;
         self.saved = None;
@@ -219,14 +219,15 @@ impl CongestionController for Cubic {
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         let before = self.window.octets();
         let octets = self.window.on_ack(sample);
-        let passed = self.take_time(sample.now);
         if self.window.octets() < before {
             self.begin_again();
         }
-        // No octets: slow start, recovery, or the window was not the limit.
+        // No octets: slow start, recovery, or the window was not the limit. Such time does not count.
         if octets == 0 {
+            self.last = sample.now.stamp();
             return;
         }
+        let passed = self.take_time(sample.now);
         if self.epoch.running {
             self.epoch.elapsed_micros = self.epoch.elapsed_micros.saturating_add(passed);
         }

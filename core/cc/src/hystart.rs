@@ -84,7 +84,7 @@ impl HyStart {
     }
 
     /// An acknowledgement during slow start.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn on_ack(&mut self, rtt: Option<Span>, round_ended: bool) -> Verdict {
         if self.phase == Phase::Done {
             return Verdict::Stay;

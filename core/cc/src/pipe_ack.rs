@@ -58,7 +58,7 @@ impl PipeAck {
     }
 
     /// An acknowledgement; `round_ended`: it covers what was sent since the last round began.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn on_ack(&mut self, now: Instant, acked: u32, round_ended: bool, srtt_micros: u32) {
         if self.stage != Stage::Sampling {
             return;
@@ -75,7 +75,7 @@ impl PipeAck {
     }
 
     /// Begins another period when this one is over.
-    #[inline(never)]
+    #[inline(always)]
     fn turn(&mut self, now: Instant, srtt_micros: u32) {
         let period = Span::from_micros(u64::from(srtt_micros) * 3).max(LEAST_PERIOD);
         let period = period.as_micros().div_ceil(1 << UNIT_SHIFT);

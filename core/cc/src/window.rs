@@ -225,7 +225,7 @@ impl Window {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn learn(&mut self, sample: &AckSample) {
         if !sample.srtt.is_zero() {
             self.srtt_micros = micros(sample.srtt);
@@ -240,7 +240,7 @@ impl Window {
     }
 
     /// Halves a window that half its size would have served for five minutes (RFC 7661 §4.4.3).
-    #[inline]
+    #[inline(always)]
     fn validate(&mut self, sample: &AckSample) {
         let used = sample.window_limited || sample.in_flight_before >= self.octets / 2;
         if used || sample.in_recovery {
@@ -373,7 +373,7 @@ impl Window {
         self.reduce_unused(u32::try_from(timeouts).unwrap_or(u32::MAX))
     }
 
-    #[cold]
+    #[inline]
     fn reduce_unused(&mut self, halvings: u32) -> Restart {
         let before = self.octets;
         self.threshold = self.threshold.max(before - before / 4);

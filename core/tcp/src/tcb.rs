@@ -199,6 +199,13 @@ impl<C: CongestionController> Tcb<C> {
         u32::from(segment_octets.saturating_sub(HEADER_OCTETS + options).max(1))
     }
 
+    /// [`Tcb::send_mss`] where timestamps are on.
+    #[inline]
+    pub(crate) fn usual_mss(&self) -> u32 {
+        const HEADER: u16 = HEADER_OCTETS + TIMESTAMP_OCTETS;
+        u32::from(self.mtu.segment_octets().saturating_sub(HEADER).max(1))
+    }
+
     /// The timestamp to send now.
     pub(crate) fn timestamp_value(&self, now: Instant) -> u32 {
         timestamp_clock(now, self.timestamp_offset)

@@ -93,7 +93,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
         if acked_octets != 0 {
-            let mss = self.send_mss();
+            let mss = self.usual_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
             let Some(plain) = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)
             else {
@@ -169,7 +169,11 @@ impl<C: CongestionController> Tcb<C> {
     /// Octets of ours arrived.
     #[inline]
     fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
-        self.queue.advance(octets as usize);
+        if self.queue.len() == octets as usize {
+            self.queue.clear();
+        } else {
+            self.queue.advance(octets as usize);
+        }
         self.snd.una = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
         self.progress = now;
@@ -194,13 +198,14 @@ impl<C: CongestionController> Tcb<C> {
             self.autotune.on_data(now, nxt, self.advertise.window(nxt).octets());
         }
         let settings = self.own_ack_settings();
-        let context = AckContext { settings: &settings, rmss, idle_after: self.recovery.rto() };
+        let (acks, recovery) = (&mut self.acks, &self.recovery);
+        let context = AckContext { settings: &settings, rmss, idle_after: || recovery.rto() };
         let arrival = Arrival {
             octets,
             wire_segments: segment.wire_segments,
             kind: ArrivalKind::InOrder,
             push: segment.push,
         };
-        self.acks.note(now, &arrival, &context);
+        acks.note(now, &arrival, &context);
     }
 }

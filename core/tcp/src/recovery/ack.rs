@@ -6,6 +6,7 @@
 
 use super::prr::{Delivered, Prr};
 use super::rack::Scan;
+use super::records::Taken;
 use super::rtt::micros;
 use super::tail_probe::{Seen, Verdict};
 use super::tally::Tally;
@@ -460,9 +461,11 @@ impl Recovery {
             self.delivery.on_delivered(ack.now, tally.delivered);
         }
         let sampled = tally.sampled.as_ref();
-        let round_ended = sampled.is_some_and(|record| self.delivery.on_newest(record));
+        let round_ended =
+            sampled.is_some_and(|record| self.delivery.on_newest(record.sent_at, record.delivered));
         let rated = sampled.filter(|_| C::WANTS_RATE);
-        let rate = rated.and_then(|record| self.delivery.rate(record, min_rtt));
+        let rate = rated
+            .and_then(|record| self.delivery.rate(&Taken::of(record.sent_at, record), min_rtt));
         let marked = &outcome.marked;
         let congestion = marked.is_congestion();
         if tally.delivered == 0 && !congestion {

@@ -103,13 +103,13 @@ impl Rack {
         }
         self.reordering_seen |= tally.reordered;
     }
-    /// The same of an acknowledgement of originals in order, the last of which is `last`; `una` is
-    /// where SND.UNA is now.
+    /// The same of an acknowledgement of originals in order, the last of which left at `sent_at` and
+    /// ends where SND.UNA is now.
     #[inline]
-    pub(super) fn on_plain_delivered(&mut self, last: &Record, rtt_micros: u32, una: Seq) {
-        if !self.known || last.sent_after(self.sent_at, self.end) {
-            self.sent_at = last.sent_at;
-            self.end = last.end();
+    pub(super) fn on_plain_delivered(&mut self, sent_at: Stamp, rtt_micros: u32, una: Seq) {
+        if !self.known || later(sent_at, una, self.sent_at, self.end) {
+            self.sent_at = sent_at;
+            self.end = una;
             self.known = true;
         }
         self.on_plain_round(rtt_micros, una);

@@ -99,7 +99,7 @@ impl RttEstimator {
     }
     /// A valid sample in microseconds; `per_round` of them are expected per round trip (RFC 7323
     /// appendix G), so that each moves the estimate by that much less and the history lasts as long.
-    #[inline]
+    #[inline(always)]
     pub(super) fn on_sample(&mut self, micros: u32, per_round: u32, bounds: &Bounds) {
         let value = i64::from(micros.clamp(1, LONGEST_SAMPLE_MICROS)) << FRACTION;
         if self.srtt == 0 {
@@ -121,11 +121,10 @@ impl RttEstimator {
     /// A round trip for the minimum in microseconds, from the newest transmission delivered.
     #[inline]
     pub(super) fn on_minimum(&mut self, micros: u32, now: Instant) {
-        let micros = micros.clamp(1, LONGEST_SAMPLE_MICROS);
         // Circular: what lies ahead is as old as can be.
         let age = now.tick().0.wrapping_sub(self.min_rtt_at.0);
         if self.min_rtt == 0 || micros <= self.min_rtt || age > MINIMUM_AGE_TICKS {
-            self.min_rtt = micros;
+            self.min_rtt = micros.clamp(1, LONGEST_SAMPLE_MICROS);
             self.min_rtt_at = now.tick();
         }
     }

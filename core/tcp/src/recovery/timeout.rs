@@ -139,6 +139,16 @@ impl Timer {
             self.jitter = prng.next_u32() as u8;
         }
     }
+    /// Whether each progress draws another jitter.
+    pub(super) fn is_jittery(&self) -> bool {
+        self.jittery
+    }
+    /// All was acknowledged, with a valid sample, and no jitter is wanted.
+    pub(super) fn on_answer(&mut self, now: Instant) {
+        self.expiries = 0;
+        self.started = now;
+        self.end_backoff();
+    }
     /// A valid sample arrived.
     pub(super) fn end_backoff(&mut self) {
         self.backoff = 0;

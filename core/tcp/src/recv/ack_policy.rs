@@ -32,23 +32,26 @@ impl Default for AckSettings {
 }
 
 impl AckSettings {
-    /// Shortest and longest delay in ticks, whatever is configured.
+    /// The shortest delay in ticks, not above the longest, whatever is configured.
     #[inline]
-    fn bounds(&self) -> (u16, u16) {
-        let longest = ticks(self.longest).max(1);
-        (ticks(self.shortest).clamp(1, longest), longest)
+    fn shortest_ticks(&self) -> u16 {
+        ticks(self.shortest.min(self.longest)).max(1)
+    }
+    /// The longest delay in ticks.
+    fn longest_ticks(&self) -> u16 {
+        ticks(self.longest).max(1)
     }
 }
 
 /// What the rules depend on beside the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AckContext<'a> {
+pub struct AckContext<'a, F> {
     /// Preferences.
     pub settings: &'a AckSettings,
     /// RMSS: the MSS we announced.
     pub rmss: u16,
-    /// Silence of this length is idleness: the retransmission timeout.
-    pub idle_after: Span,
+    /// Silence of this length is idleness: the retransmission timeout. Asked for when it may matter.
+    pub idle_after: F,
 }
 
 /// How data arrived.
@@ -146,7 +149,7 @@ impl AckPolicy {
         &mut self,
         now: Instant,
         arrival: &Arrival,
-        context: &AckContext<'_>,
+        context: &AckContext<'_, impl Fn() -> Span>,
     ) -> AckNeed {
         self.note(now, arrival, context);
         self.need(now)
@@ -154,7 +157,12 @@ impl AckPolicy {
 
     /// The same, and nobody asks what is owed.
     #[inline]
-    pub(crate) fn note(&mut self, now: Instant, arrival: &Arrival, context: &AckContext<'_>) {
+    pub(crate) fn note(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        context: &AckContext<'_, impl Fn() -> Span>,
+    ) {
         self.rested = false;
         self.learn(now, context);
         self.count(arrival, context.rmss);
@@ -174,7 +182,7 @@ impl AckPolicy {
             // A push says that no second segment follows to complete the pair: unless the
             // application is known to answer, waiting long gains nothing.
             let short = arrival.push && !self.interactive;
-            let delay = if short { context.settings.bounds().0 } else { self.delay };
+            let delay = if short { context.settings.shortest_ticks() } else { self.delay };
             self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(delay)));
             self.waiting = true;
         }
@@ -222,7 +230,7 @@ impl AckPolicy {
     pub fn on_deadline(&mut self, now: Instant, settings: &AckSettings) -> AckNeed {
         if self.waiting && !self.due && !self.deadline.after(now.tick()) {
             self.due = true;
-            let (shortest, longest) = settings.bounds();
+            let (shortest, longest) = (settings.shortest_ticks(), settings.longest_ticks());
             if self.interactive {
                 // It did not answer this time.
                 self.interactive = false;
@@ -253,21 +261,30 @@ impl AckPolicy {
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
     #[inline]
-    fn learn(&mut self, now: Instant, context: &AckContext<'_>) {
-        let (shortest, longest) = context.settings.bounds();
+    fn learn(&mut self, now: Instant, context: &AckContext<'_, impl Fn() -> Span>) {
+        let shortest = context.settings.shortest_ticks();
         let gap = self.since_arrival(now);
         self.last_arrival = now.tick();
+        // Close together, as before: that is known.
+        if gap > u32::from(shortest) / 2 || self.delay != shortest {
+            self.follow(gap, shortest, context);
+        }
+    }
+
+    #[inline(never)]
+    fn follow(&mut self, gap: u32, shortest: u16, context: &AckContext<'_, impl Fn() -> Span>) {
+        let longest = context.settings.longest_ticks();
         if self.delay == 0 {
             self.delay = shortest;
             self.quick = context.settings.quick;
             return;
         }
-        if u64::from(gap) << TICK_SHIFT > context.idle_after.as_micros() {
+        if gap <= u32::from(shortest) / 2 {
+            self.delay = self.delay / 2 + shortest / 2;
+        } else if u64::from(gap) << TICK_SHIFT > (context.idle_after)().as_micros() {
             if !self.interactive {
                 self.quick = context.settings.quick;
             }
-        } else if gap <= u32::from(shortest) / 2 {
-            self.delay = self.delay / 2 + shortest / 2;
         } else if gap < u32::from(self.delay) {
             self.delay = (self.delay / 2).saturating_add(gap as u16);
         }
@@ -284,7 +301,9 @@ impl AckPolicy {
         }
         let floor = SMALLEST_FULL.min(rmss);
         if arrival.octets < u32::from(floor) {
-            self.full = self.full.max(floor);
+            if self.full < floor {
+                self.full = floor;
+            }
             return;
         }
         let each = arrival.octets / u32::from(arrival.wire_segments.max(1));

@@ -140,8 +140,12 @@ impl Receiver {
             // An empty chain holds nothing that would have to be dropped.
             core::mem::forget(core::mem::replace(&mut self.queue, chain));
             self.queue_charge = charge;
-            return;
+        } else {
+            self.take_behind(chain, charge);
         }
+    }
+    #[inline(never)]
+    fn take_behind(&mut self, chain: Chain, charge: u32) {
         let added = match (self.queue.back(), chain.front()) {
             (Some(last), Some(front)) if last.shares_frame(front) => {
                 charge.saturating_sub(front.charge())
