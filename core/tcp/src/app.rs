@@ -64,6 +64,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The buffer may grow, the window may open.
+    #[inline(always)] // a part of each kind of read
     fn after_read<O: Observer>(&mut self, env: &mut Env<'_, O>, count: usize) -> Effects {
         if count == 0 {
             return self.after_any_read(env, false);

@@ -1,13 +1,14 @@
 //! The way of the usual segment through a shard, in one piece each way.
 //!
 //! Owns: from a packet of the usual shape to its connection (`arrive`), from a connection's usual
-//! segment to a packet (`send`); what a burst needs, fetched together (`ahead`).
+//! segment to a packet (`send`) or to several (`cut`); what a burst needs, fetched together (`ahead`).
 //! Must not know: any rule. Whatever is not as expected goes the way of `ingress` and `egress`, which know
 //! all; what `tcp` calls usual it decides itself.
 //! Implements: what those two implement.
 
 mod ahead;
 mod arrive;
+mod cut;
 mod gather;
 mod send;
 
@@ -18,9 +19,9 @@ pub(crate) use send::Envelope;
 
 use usertcp_base::{LocalIndex, RemoteAddr};
 
-/// The local address of the last packet: nearly always that of the next one.
+/// The local address of the last packet of each version, if it is one: nearly always that of the next one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LastLocal {
-    address: RemoteAddr,
-    index: Option<LocalIndex>,
+    v4: ([u8; 4], Option<LocalIndex>),
+    v6: (RemoteAddr, Option<LocalIndex>),
 }

@@ -33,11 +33,10 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         segment: &mut Segment,
     ) -> Effects {
-        if let Some(usual) = UsualSegment::of(segment) {
-            match self.handle_usual(env, &usual, core::mem::take(&mut segment.payload)) {
-                Ok(effects) => return effects.into(),
-                Err(payload) => segment.payload = payload,
-            }
+        if let Some(usual) = UsualSegment::of(segment)
+            && let Some(effects) = self.handle_usual(env, &usual, &mut segment.payload)
+        {
+            return effects.into();
         }
         self.unpredict();
         let mut effects = Effects::default();

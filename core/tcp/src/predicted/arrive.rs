@@ -74,31 +74,28 @@ impl From<UsualEffects> for Effects {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes a segment of the usual shape if it is one of those expected. `Err`: nothing has changed,
-    /// the payload comes back; it is for [`Tcb::handle_segment`].
+    /// Takes a segment of the usual shape if it is one of those expected. `None`: nothing has changed
+    /// and nothing was taken; it is for [`Tcb::handle_segment`].
     #[inline]
     pub fn handle_usual<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
-        payload: Chain,
-    ) -> Result<UsualEffects, Chain> {
+        payload: &mut Chain,
+    ) -> Option<UsualEffects> {
         let now = env.now;
         let (octets, charge) = (payload.len(), payload.charge());
         if !self.is_predicted()
             || !self.is_next(segment)
             || !self.is_taken(env, segment, octets, charge)
         {
-            return Err(payload);
+            return None;
         }
         let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
         if acked_octets != 0 {
             let mss = self.usual_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-            let Some(plain) = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)
-            else {
-                return Err(payload);
-            };
+            let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
             env.observe(&Event::Acknowledged(acked_octets));
             env.observe(&Event::RoundTrip(plain.rtt));
             self.retire(now, segment.ack, acked_octets);
@@ -108,7 +105,7 @@ impl<C: CongestionController> Tcb<C> {
         if readable {
             self.take_expected(now, segment, payload, charge);
         }
-        Ok(UsualEffects {
+        Some(UsualEffects {
             transmit: readable
                 || self.stopwatches.running() != Limiter::Application
                 || self.unsent_octets() > 0,
@@ -182,7 +179,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Octets of the peer.
     #[inline]
-    fn take_expected(&mut self, now: Instant, segment: &UsualSegment, payload: Chain, charge: u32) {
+    fn take_expected(
+        &mut self,
+        now: Instant,
+        segment: &UsualSegment,
+        payload: &mut Chain,
+        charge: u32,
+    ) {
         let octets = payload.len() as u32;
         self.advertise.on_arrival(octets, charge);
         self.receiver.take_next(payload, octets, charge);

@@ -134,14 +134,14 @@ impl Receiver {
     /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
     /// ones, the next in order.
     #[inline]
-    pub(crate) fn take_next(&mut self, chain: Chain, octets: u32, charge: u32) {
+    pub(crate) fn take_next(&mut self, chain: &mut Chain, octets: u32, charge: u32) {
         self.nxt += octets;
         if self.queue.is_empty() {
             // An empty chain holds nothing that would have to be dropped.
-            core::mem::forget(core::mem::replace(&mut self.queue, chain));
+            core::mem::forget(core::mem::replace(&mut self.queue, core::mem::take(chain)));
             self.queue_charge = charge;
         } else {
-            self.take_behind(chain, charge);
+            self.take_behind(core::mem::take(chain), charge);
         }
     }
     #[inline(never)]
@@ -305,30 +305,19 @@ impl Receiver {
     /// Copies out what is next, and forgets it.
     #[inline]
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        let copied = self.queue.copy_to(0, out);
-        if copied == self.queue.len() {
+        let whole = self.queue.slice_count() == 1 && self.queue.len() <= out.len();
+        let copied = if whole {
+            let copied = self.queue.copy_to(0, out);
             self.queue.clear();
             self.queue_charge = 0;
+            copied
         } else {
-            self.forget(copied);
-        }
+            let copied = self.queue.take_to(out);
+            self.queue_charge = self.queue.charge();
+            copied
+        };
         self.urgent.on_read(self.read_at());
         copied
-    }
-
-    /// Drops what was read: not all there is.
-    #[inline(never)]
-    fn forget(&mut self, octets: usize) {
-        let mut left = octets;
-        while left > 0 {
-            let Some(len) = self.queue.front().map(FrameSlice::len) else { break };
-            if left < len {
-                self.queue.advance(left);
-                break;
-            }
-            left -= len;
-            self.pop();
-        }
     }
 
     /// Takes the next slice, without a copy.
