@@ -169,7 +169,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 && let Some(effects) =
                     tcb.handle_usual(&mut self.common.env(now, id), &read.header, octets)
             {
-                self.apply(now, id, effects);
+                self.apply(now, id, effects.into());
                 return true;
             }
         }
