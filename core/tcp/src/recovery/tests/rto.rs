@@ -309,3 +309,32 @@ fn a_handshake_that_ends_late_starts_the_timeout_anew() {
     sender.recovery.on_handshake_completed(sender.now, Some(ms(200)), false);
     assert_eq!((sender.recovery.srtt(), sender.recovery.rto()), (Some(ms(200)), ms(600)));
 }
+
+// Where one sample is expected per round trip the estimate moves by shifts: to the sixteenth of a
+// microsecond what RFC 6298 §2.3 says, rounded to nearest.
+#[test]
+fn shifts_move_the_estimate_as_divisions_do() {
+    let settings = RecoverySettings::default();
+    let bounds = super::super::rtt::Bounds::of(&settings);
+    let mut estimator = super::super::rtt::RttEstimator::new(&bounds, false);
+    let nearest = |value: i64, divisor: i64| {
+        (2 * value.abs() + divisor).div_euclid(2 * divisor) * value.signum()
+    };
+    let mut prng = Prng::from_seed(11);
+    let (mut srtt, mut rttvar) = (0i64, 0i64);
+    for index in 0..20_000 {
+        let micros = prng.next_u32() % [3, 300, 90_000, 260_000_000][index / 50 % 4];
+        estimator.on_sample(micros, 1, &bounds);
+        let value = i64::from(micros.clamp(1, 240_000_000)) << 4;
+        (srtt, rttvar) = match index {
+            0 => (value, value / 2),
+            _ => {
+                let error = (srtt - value).abs() - rttvar;
+                (srtt + nearest(value - srtt, 8), rttvar + nearest(error, 4))
+            }
+        };
+        let found = (estimator.srtt().unwrap(), estimator.rttvar().unwrap());
+        let expected = ((srtt >> 4) as u64, (rttvar >> 4) as u64);
+        assert_eq!((found.0.as_micros(), found.1.as_micros()), expected, "{index}: {micros}");
+    }
+}

@@ -155,3 +155,38 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    // Found by multiplying, an update is due exactly where dividing finds it: by two segments when there is
+    // less than that left or they are a quarter of the buffer, by half the buffer, by one step when there
+    // is no room for a segment.
+    #[test]
+    fn an_update_is_due_where_the_space_says_so(
+        offered in 0..200_000u32,
+        buffer in prop_oneof![0..8u32, 1000..10_000u32, 30_000..400_000u32],
+        queued in 0..300_000u32,
+        held in 0..100_000u32,
+        charge in 0..800_000u32,
+        cost in 1..=1024u32,
+        mss in 1..=9000u16,
+        shift in 0..=14u8,
+    ) {
+        let nxt = Seq(u32::MAX - 1000);
+        let mut advertise = fresh(nxt, 0, shift);
+        advertise.set_edge(nxt + offered);
+        // From par towards what this payload costs.
+        for _ in 0..40 {
+            advertise.on_arrival(256, cost);
+        }
+        // What is held lies inside of what is offered.
+        let now = Holding { buffer, queued, held: held.min(offered), charge };
+        let scale = advertise.scale();
+        let growth = scale.octets(scale.field(advertise.space(&now))).saturating_sub(offered);
+        let (one, half) = (u32::from(mss), buffer / 2);
+        let due = growth >= half.min(one).max(1)
+            && (offered < one
+                || growth >= half
+                || (growth >= 2 * one && (offered < 2 * one || growth >= half / 2)));
+        prop_assert_eq!(advertise.update_due(nxt, &now, mss), due);
+    }
+}
