@@ -23,6 +23,7 @@ use crate::rates::Rates;
 use crate::ready::ReadyList;
 use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
+use crate::turns::Turns;
 use crate::usual::{Gathered, LastLocal};
 use crate::watch::Watch;
 use alloc::boxed::Box;
@@ -69,7 +70,7 @@ pub struct Shard<C, O> {
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
-    pub(crate) transmit: ReadyList,
+    pub(crate) transmit: Turns,
     /// Who found no frame to write into.
     pub(crate) starved: ReadyList,
     /// The search for memory that can be given back.
@@ -154,7 +155,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             fast_open_cache: CookieCache::default(),
             hosts: HostCache::new(secrets.clone(), limits.hosts),
             auth: Auth::new(),
-            transmit: ReadyList::new(),
+            transmit: Turns::new(device.segmentation_offload && device.checksum_offload),
             starved: ReadyList::new(),
             shedding: Shedding::default(),
             watch: Watch::default(),
@@ -162,8 +163,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             rates: Rates::open(&config.rate, u32::from(device.mtu), now),
             outbox: Outbox::new(),
             events: Events::default(),
-            rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
-            tx: TxBatch::new(usize::from(config.transmit_batch.max(1))),
+            rx: RxBatch::bounded(
+                usize::from(config.receive_batch.max(1)),
+                config.receive_batch_octets as usize,
+            ),
+            tx: TxBatch::bounded(
+                usize::from(config.transmit_batch.max(1)),
+                config.transmit_batch_octets as usize,
+            ),
             seat: config.seat.filter(|seat| seat.rule.shards() > 1),
             elsewhere: Elsewhere::new(),
             common: Common {

@@ -11,24 +11,38 @@ macro_rules! batch {
         pub struct $name {
             packets: VecDeque<Packet>,
             capacity: usize,
+            /// Octets that still fit. A guess where packets were changed in it: sure when it is empty.
+            room_octets: usize,
+            capacity_octets: usize,
         }
 
         impl $name {
             /// A batch of at most `capacity` packets. Memory is taken now, and never again.
             pub fn new(capacity: usize) -> $name {
-                $name { packets: VecDeque::with_capacity(capacity), capacity }
+                $name::bounded(capacity, usize::MAX)
             }
-            /// Puts a packet behind the others. `Err`: the batch is full, and here it is again.
+            /// The same, and full with about `octets`, too: whoever fills it asks before each packet,
+            /// and the last may go beyond.
+            pub fn bounded(capacity: usize, octets: usize) -> $name {
+                let packets = VecDeque::with_capacity(capacity);
+                $name { packets, capacity, room_octets: octets, capacity_octets: octets }
+            }
+            /// Puts a packet behind the others. `Err`: there are as many as may be, and here it is again.
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
-                if self.is_full() {
+                if self.packets.len() >= self.capacity {
                     return Err(packet);
                 }
+                self.room_octets = self.room_octets.saturating_sub(packet.len());
                 self.packets.push_back(packet);
                 Ok(())
             }
             /// Takes the first packet.
             pub fn pop(&mut self) -> Option<Packet> {
-                self.packets.pop_front()
+                let packet = self.packets.pop_front()?;
+                let room = self.room_octets.saturating_add(packet.len());
+                let empty = self.packets.is_empty();
+                self.room_octets = if empty { self.capacity_octets } else { room };
+                Some(packet)
             }
             /// The first packet, left where it is.
             pub fn front(&self) -> Option<&Packet> {
@@ -41,6 +55,7 @@ macro_rules! batch {
             /// Forgets all packets.
             pub fn clear(&mut self) {
                 self.packets.clear();
+                self.room_octets = self.capacity_octets;
             }
             /// Packets in it.
             pub fn len(&self) -> usize {
@@ -52,11 +67,11 @@ macro_rules! batch {
             }
             /// Whether no more fit.
             pub fn is_full(&self) -> bool {
-                self.packets.len() >= self.capacity
+                self.packets.len() >= self.capacity || self.room_octets == 0
             }
-            /// Packets that still fit.
+            /// Packets that still fit; fewer, if they are large.
             pub fn room(&self) -> usize {
-                self.capacity.saturating_sub(self.packets.len())
+                if self.is_full() { 0 } else { self.capacity - self.packets.len() }
             }
             /// Packets it can hold.
             pub fn capacity(&self) -> usize {

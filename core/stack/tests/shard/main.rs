@@ -5,6 +5,7 @@
 mod application;
 mod auth;
 mod balance;
+mod bursts;
 mod closing_early;
 mod ethernet;
 mod fast_open;
