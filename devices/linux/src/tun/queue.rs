@@ -13,6 +13,9 @@ use usertcp_frame::FramePool;
 /// More slices than this are gathered by a copy before they are written.
 const MOST_SLICES: usize = 40;
 
+/// As many are written without setting up room for all those.
+const FEW_SLICES: usize = 4;
+
 /// What a queue did, since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TunStats {
@@ -159,16 +162,28 @@ impl TunQueue {
     fn write(&mut self, packet: &Packet) -> std::io::Result<usize> {
         let first = packet.octets.front().map_or(&[][..], |slice| slice);
         let header = offload::encode(&packet.offload, first);
-        let mut parts = [IoSlice::new(&[]); MOST_SLICES + 1];
-        let count = 1 + packet.octets.slice_count();
-        let Some(used) = parts.get_mut(..count) else {
-            return self.write_gathered(&header, packet);
-        };
-        let octets = packet.octets.slices().map(|slice| &slice[..]);
-        for (part, octets) in used.iter_mut().zip(core::iter::once(&header[..]).chain(octets)) {
-            *part = IoSlice::new(octets);
+        // Few parts are the rule, and room for many would have to be cleared each time.
+        match packet.octets.slice_count() {
+            0..=FEW_SLICES => self.write_parts::<{ FEW_SLICES + 1 }>(&header, packet),
+            0..=MOST_SLICES => self.write_parts::<{ MOST_SLICES + 1 }>(&header, packet),
+            _ => self.write_gathered(&header, packet),
         }
-        (&self.file).write_vectored(used)
+    }
+
+    /// Writes a packet of fewer than `PARTS` slices.
+    fn write_parts<const PARTS: usize>(
+        &self,
+        header: &[u8],
+        packet: &Packet,
+    ) -> std::io::Result<usize> {
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let octets = packet.octets.slices().map(|slice| &slice[..]);
+        let mut count = 0;
+        for (part, octets) in parts.iter_mut().zip(core::iter::once(header).chain(octets)) {
+            *part = IoSlice::new(octets);
+            count += 1;
+        }
+        (&self.file).write_vectored(parts.get(..count).unwrap_or_default())
     }
 
     #[cold]
@@ -192,6 +207,9 @@ impl Queue for TunQueue {
         let before = into.len();
         // As many reads as there was room, also when packets are dropped: a turn must end.
         for _ in 0..into.room() {
+            if into.is_full() {
+                break;
+            }
             match self.receive_one(pool) {
                 Ok(packet) => {
                     self.stats.received += 1;
