@@ -36,13 +36,8 @@ pub struct ShardConfig {
     pub device: DeviceFacts,
     /// Packets taken from the device in one turn.
     pub receive_batch: u16,
-    /// Octets taken from the device at once, super-packets above all: what a burst copied into frames should
-    /// still be in a core's cache when the application reads it.
-    pub receive_batch_octets: u32,
     /// Packets that wait for the device.
     pub transmit_batch: u16,
-    /// Octets handed to the device in one turn: what arrives is looked at in between.
-    pub transmit_batch_octets: u32,
     /// How checksums of long payloads are computed.
     pub checksum: checksum::Engine,
     /// What all connections may send together: octets per second of packets that carry data, headers
@@ -64,9 +59,7 @@ impl ShardConfig {
             ports: ports::DEFAULT_RANGE,
             device,
             receive_batch: 256,
-            receive_batch_octets: 512 << 10,
             transmit_batch: 256,
-            transmit_batch_octets: 8 << 20,
             checksum: checksum::Engine::PORTABLE,
             rate: Rate::UNLIMITED,
             seat: None,

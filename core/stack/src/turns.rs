@@ -31,6 +31,8 @@ pub(crate) struct Turns {
     going: ReadyList,
     /// Who is in the middle of a run, and in neither list.
     runner: Option<Run>,
+    /// How many are in `going` or run.
+    going_on: u32,
     /// Segments that whose turn it is may send in a row after this one.
     left: u32,
     /// Turns of `fresh` since somebody in `going` had one.
@@ -43,13 +45,13 @@ impl Turns {
     pub(crate) fn new(super_segments: bool) -> Turns {
         let run_segments = if super_segments { RUN_SEGMENTS } else { 0 };
         let (fresh, going) = (ReadyList::new(), ReadyList::new());
-        Turns { fresh, going, runner: None, left: 0, ahead: 0, run_segments }
+        Turns { fresh, going, runner: None, going_on: 0, left: 0, ahead: 0, run_segments }
     }
 
     /// Whether nobody has anything to send.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.going.is_empty() && self.runner.is_none()
+        self.fresh.is_empty() && self.going_on == 0
     }
 
     /// Whether `index` is among them.
@@ -60,7 +62,7 @@ impl Turns {
     /// `index` has something to send; nothing when that is known.
     #[inline]
     pub(crate) fn push(&mut self, index: u32) {
-        if !self.somebody_goes_on() || !self.goes_on(index) {
+        if self.going_on == 0 || !self.goes_on(index) {
             self.fresh.push(index);
         }
     }
@@ -68,7 +70,7 @@ impl Turns {
     /// Takes out whose turn it is.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        if self.somebody_goes_on() {
+        if self.going_on > 0 {
             return self.pop_of_all();
         }
         self.left = 0;
@@ -78,30 +80,35 @@ impl Turns {
     /// `index`, whose turn it was, has more to send.
     pub(crate) fn again(&mut self, index: u32) {
         if self.run_segments == 0 {
-            self.fresh.push(index);
-        } else if self.left > 0 {
+            return self.fresh.push(index);
+        }
+        if self.left > 0 {
             self.runner = Some(Run { index, left: self.left });
         } else {
             self.going.push(index);
         }
+        self.count();
     }
 
     /// `index` has nothing to send any more.
     pub(crate) fn remove(&mut self, index: u32) {
         self.fresh.remove(index);
-        self.going.remove(index);
-        self.runner = self.runner.filter(|run| run.index != index);
+        if self.going_on > 0 {
+            self.going.remove(index);
+            self.runner = self.runner.filter(|run| run.index != index);
+            self.count();
+        }
     }
 
-    #[inline]
-    fn somebody_goes_on(&self) -> bool {
-        !self.going.is_empty() || self.runner.is_some()
+    fn count(&mut self) {
+        self.going_on = self.going.len() + u32::from(self.runner.is_some());
     }
 
     fn goes_on(&self, index: u32) -> bool {
         self.runner.is_some_and(|run| run.index == index) || self.going.contains(index)
     }
 
+    #[inline(never)]
     fn pop_of_all(&mut self) -> Option<u32> {
         if self.ahead < MOST_AHEAD
             && let Some(index) = self.fresh.pop()
@@ -110,12 +117,18 @@ impl Turns {
             return Some(index);
         }
         self.ahead = 0;
-        if let Some(Run { index, left }) = self.runner.take() {
-            self.left = left.saturating_sub(1);
-            return Some(index);
-        }
-        self.left = self.run_segments.saturating_sub(1);
-        self.going.pop()
+        let next = match self.runner.take() {
+            Some(Run { index, left }) => {
+                self.left = left.saturating_sub(1);
+                Some(index)
+            }
+            None => {
+                self.left = self.run_segments.saturating_sub(1);
+                self.going.pop()
+            }
+        };
+        self.count();
+        next
     }
 }
 

@@ -11,32 +11,19 @@ macro_rules! batch {
         pub struct $name {
             packets: VecDeque<Packet>,
             capacity: usize,
-            /// Octets that still fit, until it is empty again.
-            room_octets: usize,
-            capacity_octets: usize,
         }
 
         impl $name {
             /// A batch of at most `capacity` packets. Memory is taken now, and never again.
             pub fn new(capacity: usize) -> $name {
-                $name::bounded(capacity, usize::MAX)
+                $name { packets: VecDeque::with_capacity(capacity), capacity }
             }
-            /// The same, and full with `octets` put in since it was last empty, too: whoever fills it asks
-            /// before each packet, and the last may go beyond.
-            pub fn bounded(capacity: usize, octets: usize) -> $name {
-                let packets = VecDeque::with_capacity(capacity);
-                $name { packets, capacity, room_octets: octets, capacity_octets: octets }
-            }
-            /// Puts a packet behind the others. `Err`: there are as many as may be, and here it is again.
+            /// Puts a packet behind the others. `Err`: the batch is full, and here it is again.
             #[inline]
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
-                if self.packets.len() >= self.capacity {
+                if self.is_full() {
                     return Err(packet);
                 }
-                if self.packets.is_empty() {
-                    self.room_octets = self.capacity_octets;
-                }
-                self.room_octets = self.room_octets.saturating_sub(packet.len());
                 self.packets.push_back(packet);
                 Ok(())
             }
@@ -72,12 +59,12 @@ macro_rules! batch {
             /// Whether no more fit.
             #[inline]
             pub fn is_full(&self) -> bool {
-                self.packets.len() >= self.capacity || (self.room_octets == 0 && !self.is_empty())
+                self.packets.len() >= self.capacity
             }
-            /// Packets that still fit; fewer, if they are large.
+            /// Packets that still fit.
             #[inline]
             pub fn room(&self) -> usize {
-                if self.is_full() { 0 } else { self.capacity - self.packets.len() }
+                self.capacity.saturating_sub(self.packets.len())
             }
             /// Packets it can hold.
             pub fn capacity(&self) -> usize {

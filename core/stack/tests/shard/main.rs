@@ -5,8 +5,8 @@
 mod application;
 mod auth;
 mod balance;
-mod bursts;
 mod closing_early;
+mod cut;
 mod ethernet;
 mod fast_open;
 mod flood;
@@ -17,6 +17,8 @@ mod pacing;
 mod pair;
 mod parking;
 mod peer_window;
+mod recent;
+mod runs;
 mod scarce;
 mod short_way;
 mod signals;

@@ -51,28 +51,6 @@ fn a_batch_is_bounded_and_in_order() {
 }
 
 #[test]
-fn a_batch_of_large_packets_is_full_before_it_has_many() {
-    let pool = pool();
-    let mut batch = RxBatch::bounded(64, 50);
-    let fill = |batch: &mut RxBatch| {
-        while !batch.is_full() {
-            assert!(batch.room() > 0 && batch.push(packet(&pool, 1)).is_ok());
-        }
-        (batch.len(), batch.room())
-    };
-    // Of twenty octets each: the last may go beyond.
-    assert_eq!(fill(&mut batch), (3, 0));
-    // What comes back into it finds its place, and nothing else does, until it is empty.
-    let again = batch.pop().unwrap();
-    assert!(batch.push(again).is_ok() && batch.pop().is_some());
-    assert_eq!(fill(&mut batch), (2, 0));
-    while batch.pop().is_some() {}
-    assert_eq!(fill(&mut batch), (3, 0));
-    batch.clear();
-    assert_eq!(fill(&mut batch), (3, 0));
-}
-
-#[test]
 fn a_pipe_hands_over_without_copying_and_is_bounded() {
     let pool = pool();
     let (mut near, mut far) = pipe(FACTS, 3);

@@ -13,6 +13,9 @@ use usertcp_frame::FramePool;
 /// More slices than this are gathered by a copy before they are written.
 const MOST_SLICES: usize = 40;
 
+/// A burst of super-packets ends with so many octets: what was copied should still be in a core's cache when
+/// the application reads it.
+const BURST_OCTETS: usize = 512 << 10;
 /// As many are written without setting up room for all those.
 const FEW_SLICES: usize = 4;
 
@@ -47,6 +50,8 @@ pub struct TunQueue {
     landing: Landing,
     scratch: Box<[u8]>,
     stats: TunStats,
+    /// The last burst ended before the device was empty.
+    cut: bool,
 }
 
 /// Why nothing was read.
@@ -61,7 +66,14 @@ impl TunQueue {
     pub(super) fn new(file: File, facts: DeviceFacts) -> TunQueue {
         // Zeroed pages: no memory until it is used.
         let scratch = vec![0; SCRATCH_OCTETS].into_boxed_slice();
-        TunQueue { file, facts, landing: Landing::default(), scratch, stats: TunStats::default() }
+        TunQueue {
+            file,
+            facts,
+            landing: Landing::default(),
+            scratch,
+            stats: TunStats::default(),
+            cut: false,
+        }
     }
     /// What the queue did.
     pub fn stats(&self) -> TunStats {
@@ -204,19 +216,22 @@ impl Queue for TunQueue {
     }
 
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
-        let before = into.len();
+        let (before, mut octets) = (into.len(), 0);
+        self.cut = false;
         // As many reads as there was room, also when packets are dropped: a turn must end.
         for _ in 0..into.room() {
-            if into.is_full() {
-                break;
-            }
             match self.receive_one(pool) {
                 Ok(packet) => {
                     self.stats.received += 1;
+                    octets += packet.len();
                     drop(into.push(packet));
                 }
                 Err(Nothing::Dropped) => {}
                 Err(Nothing::Empty) => break,
+            }
+            if octets >= BURST_OCTETS {
+                self.cut = true;
+                break;
             }
         }
         into.len() - before
@@ -233,5 +248,10 @@ impl Queue for TunQueue {
 
     fn wait_handle(&self) -> Option<WaitHandle> {
         Some(WaitHandle(self.file.as_raw_fd()))
+    }
+
+    /// After a burst that ended by its octets there is more, as good as surely.
+    fn has_waiting(&self) -> bool {
+        self.cut
     }
 }

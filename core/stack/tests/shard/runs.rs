@@ -1,30 +1,11 @@
-//! Super-packets in bursts: how many at once, and whose.
+//! Whose super-segments leave, and how many in a row.
 
 use crate::pair::{Pair, pattern, read_all};
 use usertcp_base::{ConnId, Limits, ListenerId, Span};
-use usertcp_device::{DeviceFacts, Medium, Queue, RxBatch, TxBatch};
-use usertcp_frame::{Class, Packet};
-use usertcp_stack::Arrival;
+use usertcp_device::{DeviceFacts, Medium, Queue, RxBatch};
 
 fn cutting() -> Pair {
     Pair::with(DeviceFacts::offloading(Medium::Ip, 1500), Limits::default(), 4096)
-}
-
-#[test]
-fn a_burst_of_super_packets_ends_where_a_cache_does() {
-    let mut pair = cutting();
-    let mut batch = TxBatch::new(20);
-    for _ in 0..20 {
-        let mut frame = pair.client.shard.pool().take(Class::Large, 0).unwrap();
-        frame.extend(&[0x45; 60_000]);
-        batch.push(Packet::plain(frame.into_slice().into())).unwrap();
-    }
-    assert_eq!(pair.client.queue.transmit(&mut batch), 20);
-    let mut bursts = || pair.server.shard.receive(pair.now, &mut pair.server.queue);
-    // The ninth is the first beyond 512 KiB.
-    assert_eq!(bursts(), Arrival { more: true, received: 9 });
-    assert_eq!(bursts(), Arrival { more: true, received: 9 });
-    assert_eq!(bursts(), Arrival { more: false, received: 2 });
 }
 
 /// Opens two connections and sends so much that their windows are wide.
