@@ -132,8 +132,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         debug_assert!(pushed.is_ok(), "asked only while there is room");
     }
 
-    /// One segment of the connection whose turn it is. A connection that had one goes behind the
-    /// others. The frame comes back when it was not needed.
+    /// One segment of the connection whose turn it is. Who has more after it goes on
+    /// or goes behind the others. The frame comes back when it was not needed.
     #[inline]
     fn transmit_one<const SHARED: bool>(
         &mut self,
@@ -254,12 +254,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// The connection had its segment: it goes behind the others, or has nothing left to send.
+    /// The connection had its segment: it goes on or goes behind the others, or has nothing left to send.
     fn turn_over(&mut self, now: Instant, id: ConnId, last: bool) {
         if last {
             self.rearm(now, id);
         } else {
-            self.transmit.push(id.slot);
+            self.transmit.again(id.slot);
         }
     }
 

@@ -44,6 +44,7 @@ pub mod slab;
 pub mod steer;
 mod table;
 mod turn;
+mod turns;
 mod usual;
 mod watch;
 pub mod wheel;

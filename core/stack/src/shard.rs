@@ -23,6 +23,7 @@ use crate::rates::Rates;
 use crate::ready::ReadyList;
 use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
+use crate::turns::Turns;
 use crate::usual::{Gathered, LastLocal};
 use crate::watch::Watch;
 use alloc::boxed::Box;
@@ -69,7 +70,7 @@ pub struct Shard<C, O> {
     /// Directed broadcast addresses of our networks: nobody's.
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     /// Who has something to send.
-    pub(crate) transmit: ReadyList,
+    pub(crate) transmit: Turns,
     /// Who found no frame to write into.
     pub(crate) starved: ReadyList,
     /// The search for memory that can be given back.
@@ -163,7 +164,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             fast_open_cache: CookieCache::default(),
             hosts: HostCache::new(secrets.clone(), limits.hosts),
             auth: Auth::new(),
-            transmit: ReadyList::new(),
+            transmit: Turns::new(device.segmentation_offload && device.checksum_offload),
             starved: ReadyList::new(),
             shedding: Shedding::default(),
             watch: Watch::default(),

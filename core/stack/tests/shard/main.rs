@@ -18,6 +18,7 @@ mod pair;
 mod parking;
 mod peer_window;
 mod recent;
+mod runs;
 mod scarce;
 mod short_way;
 mod signals;

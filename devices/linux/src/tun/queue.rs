@@ -13,6 +13,12 @@ use usertcp_frame::FramePool;
 /// More slices than this are gathered by a copy before they are written.
 const MOST_SLICES: usize = 40;
 
+/// A burst of super-packets ends with so many octets: what was copied should still be in a core's cache when
+/// the application reads it.
+const BURST_OCTETS: usize = 512 << 10;
+/// As many are written without setting up room for all those.
+const FEW_SLICES: usize = 4;
+
 /// What a queue did, since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TunStats {
@@ -44,6 +50,8 @@ pub struct TunQueue {
     landing: Landing,
     scratch: Box<[u8]>,
     stats: TunStats,
+    /// The last burst ended before the device was empty.
+    cut: bool,
 }
 
 /// Why nothing was read.
@@ -58,7 +66,14 @@ impl TunQueue {
     pub(super) fn new(file: File, facts: DeviceFacts) -> TunQueue {
         // Zeroed pages: no memory until it is used.
         let scratch = vec![0; SCRATCH_OCTETS].into_boxed_slice();
-        TunQueue { file, facts, landing: Landing::default(), scratch, stats: TunStats::default() }
+        TunQueue {
+            file,
+            facts,
+            landing: Landing::default(),
+            scratch,
+            stats: TunStats::default(),
+            cut: false,
+        }
     }
     /// What the queue did.
     pub fn stats(&self) -> TunStats {
@@ -159,16 +174,28 @@ impl TunQueue {
     fn write(&mut self, packet: &Packet) -> std::io::Result<usize> {
         let first = packet.octets.front().map_or(&[][..], |slice| slice);
         let header = offload::encode(&packet.offload, first);
-        let mut parts = [IoSlice::new(&[]); MOST_SLICES + 1];
-        let count = 1 + packet.octets.slice_count();
-        let Some(used) = parts.get_mut(..count) else {
-            return self.write_gathered(&header, packet);
-        };
-        let octets = packet.octets.slices().map(|slice| &slice[..]);
-        for (part, octets) in used.iter_mut().zip(core::iter::once(&header[..]).chain(octets)) {
-            *part = IoSlice::new(octets);
+        // Few parts are the rule, and room for many would have to be cleared each time.
+        match packet.octets.slice_count() {
+            0..=FEW_SLICES => self.write_parts::<{ FEW_SLICES + 1 }>(&header, packet),
+            0..=MOST_SLICES => self.write_parts::<{ MOST_SLICES + 1 }>(&header, packet),
+            _ => self.write_gathered(&header, packet),
         }
-        (&self.file).write_vectored(used)
+    }
+
+    /// Writes a packet of fewer than `PARTS` slices.
+    fn write_parts<const PARTS: usize>(
+        &self,
+        header: &[u8],
+        packet: &Packet,
+    ) -> std::io::Result<usize> {
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let octets = packet.octets.slices().map(|slice| &slice[..]);
+        let mut count = 0;
+        for (part, octets) in parts.iter_mut().zip(core::iter::once(header).chain(octets)) {
+            *part = IoSlice::new(octets);
+            count += 1;
+        }
+        (&self.file).write_vectored(parts.get(..count).unwrap_or_default())
     }
 
     #[cold]
@@ -189,16 +216,22 @@ impl Queue for TunQueue {
     }
 
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
-        let before = into.len();
+        let (before, mut octets) = (into.len(), 0);
+        self.cut = false;
         // As many reads as there was room, also when packets are dropped: a turn must end.
         for _ in 0..into.room() {
             match self.receive_one(pool) {
                 Ok(packet) => {
                     self.stats.received += 1;
+                    octets += packet.len();
                     drop(into.push(packet));
                 }
                 Err(Nothing::Dropped) => {}
                 Err(Nothing::Empty) => break,
+            }
+            if octets >= BURST_OCTETS {
+                self.cut = true;
+                break;
             }
         }
         into.len() - before
@@ -215,5 +248,10 @@ impl Queue for TunQueue {
 
     fn wait_handle(&self) -> Option<WaitHandle> {
         Some(WaitHandle(self.file.as_raw_fd()))
+    }
+
+    /// After a burst that ended by its octets there is more, as good as surely.
+    fn has_waiting(&self) -> bool {
+        self.cut
     }
 }

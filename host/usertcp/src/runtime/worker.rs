@@ -52,6 +52,11 @@ const IDLE_ROUNDS: u32 = 64;
 /// The sleep after that.
 const REST: Span = Span::from_micros(200);
 
+/// Bursts, and packets, that are taken in before anything leaves: an acknowledgement serves for several bursts
+/// of super-packets, and a system call of the device for all answers.
+const ROUND_BURSTS: u32 = 16;
+const ROUND_PACKETS: usize = 256;
+
 /// Connections reset between two flushes at the end.
 const ABORTS: u32 = 256;
 
@@ -141,8 +146,7 @@ impl<H: Handler> Worker<H> {
     fn round(&mut self, rung: bool) -> Round {
         // The compiler sees to it (a shard is not `Send`); this is for whoever makes it so.
         debug_assert_eq!(std::thread::current().id(), self.thread);
-        let now = self.control.clock.now();
-        let Arrival { more, received } = self.engine.receive(now);
+        let (now, Arrival { more, received }) = self.take_in();
         let mut happened = self.events(now) | (received > 0);
         let due = self.context.wake_at.is_some_and(|at| at <= now);
         if rung || due {
@@ -164,6 +168,28 @@ impl<H: Handler> Worker<H> {
             turn.next
         };
         Round { now, happened, again, next }
+    }
+
+    /// Receives what is there, also if that is more than a burst, and what came meanwhile if that costs nothing to
+    /// know. The application reads what a burst brought before the next comes. When the last was, and
+    /// what they were together; its events are still to be told.
+    fn take_in(&mut self) -> (Instant, Arrival) {
+        let mut now = self.control.clock.now();
+        let mut all = self.engine.receive(now);
+        for _ in 1..ROUND_BURSTS {
+            if all.received >= ROUND_PACKETS {
+                break;
+            }
+            self.events(now);
+            let waits = all.more || self.engine.has_waiting();
+            if !waits {
+                break;
+            }
+            now = self.control.clock.now();
+            let Arrival { more, received } = self.engine.receive(now);
+            all = Arrival { more, received: all.received + received };
+        }
+        (now, all)
     }
 
     /// Whether frames are short and other threads have some: when those come home, nobody rings.

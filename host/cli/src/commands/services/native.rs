@@ -52,8 +52,8 @@ struct Connection {
     answered: bool,
 }
 
-/// A pattern frame holds so many octets: 44 full segments, so that few are cut.
-const PATTERN_OCTETS: usize = 44 * 1448;
+/// A pattern frame holds so many octets: a super-segment of the usual path, so that few lie in two.
+const PATTERN_OCTETS: usize = 45 * 1448;
 
 /// What is needed to make a handler on the stack's thread.
 #[derive(Clone)]

@@ -1,0 +1,95 @@
+//! Whose turn it is, as the list of turns that were had.
+
+use super::*;
+use alloc::vec::Vec;
+
+/// Lets `count` have their turns; each has more to send.
+fn turns(list: &mut Turns, count: usize) -> Vec<u32> {
+    let one = |_| {
+        let index = list.pop();
+        index.into_iter().for_each(|index| list.again(index));
+        index
+    };
+    (0..count).map_while(one).collect()
+}
+
+/// The same in short: who, and how often in a row.
+fn runs(list: &mut Turns, count: usize) -> Vec<(u32, usize)> {
+    let mut runs: Vec<(u32, usize)> = Vec::new();
+    for index in turns(list, count) {
+        match runs.last_mut() {
+            Some((last, times)) if *last == index => *times += 1,
+            _ => runs.push((index, 1)),
+        }
+    }
+    runs
+}
+
+fn with(super_segments: bool, indices: impl IntoIterator<Item = u32>) -> Turns {
+    let mut list = Turns::new(super_segments);
+    indices.into_iter().for_each(|index| list.push(index));
+    list
+}
+
+const RUN: usize = RUN_SEGMENTS as usize;
+
+#[test]
+fn without_super_segments_one_decision_is_a_turn() {
+    let mut list = with(false, [3, 1, 2]);
+    assert_eq!(turns(&mut list, 7), [3, 1, 2, 3, 1, 2, 3]);
+}
+
+#[test]
+fn who_goes_on_does_so_in_runs_and_all_alike() {
+    let mut list = with(true, [3, 1, 2]);
+    let first = [(3, 1), (1, 1), (2, 1)];
+    assert_eq!(runs(&mut list, 3), first, "each once, before anybody goes on");
+    let round = [(3, RUN), (1, RUN), (2, RUN)];
+    assert_eq!(runs(&mut list, 3 * RUN), round);
+    assert_eq!(runs(&mut list, 3 * RUN), round);
+}
+
+#[test]
+fn who_comes_anew_does_not_wait_for_the_end_of_a_run() {
+    let mut list = with(true, [1, 2]);
+    assert_eq!(turns(&mut list, 4), [1, 2, 1, 1]);
+    list.push(9);
+    assert_eq!(runs(&mut list, RUN + 1), [(9, 1), (1, RUN - 2), (2, 2)]);
+    assert_eq!(runs(&mut list, 2 * RUN), [(2, RUN - 2), (9, RUN), (1, 2)]);
+}
+
+#[test]
+fn those_who_go_on_are_served_however_many_come_anew() {
+    let mut list = with(true, [7]);
+    assert_eq!(turns(&mut list, 1), [7]);
+    let mut had = Vec::new();
+    for new in 100..400 {
+        list.push(new);
+        // Each of these sends all it has in one turn.
+        let index = list.pop().unwrap();
+        had.push(index == 7);
+        if index == 7 {
+            list.again(7);
+        }
+    }
+    let mine = had.iter().filter(|seven| **seven).count();
+    assert_eq!(mine, 300 / (MOST_AHEAD as usize + 1));
+}
+
+#[test]
+fn nobody_is_there_twice_and_who_leaves_is_gone() {
+    let mut list = with(true, [1, 1, 2]);
+    assert_eq!(turns(&mut list, 3), [1, 2, 1]);
+    // 1 is in the middle of its run, 2 goes on.
+    for known in [1, 2] {
+        assert!(list.contains(known));
+        list.push(known);
+    }
+    assert_eq!(runs(&mut list, 2 * RUN - 1), [(1, RUN - 1), (2, RUN)]);
+    list.remove(2);
+    assert!(!list.contains(2));
+    assert_eq!(runs(&mut list, 3), [(1, 3)]);
+    list.remove(1);
+    assert!(list.is_empty());
+    assert_eq!(list.pop(), None);
+}
