@@ -12,7 +12,7 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
-use crate::usual::Envelope;
+use crate::usual::{Envelope, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
@@ -116,6 +116,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
+    #[inline]
     fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
         if self.link.is_some() && !self.link_output(now, &mut packet) {
             return;
@@ -145,28 +146,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcb = self.table.hot.at_mut(hot)?;
         let mut env = self.common.env(now, id);
         env.ceiling = ceiling;
-        match tcb.poll_to_cut(&mut env, &to_cut) {
-            Given::Segment(mut segment) => {
-                let cut = segment.gso_octets.is_some() && !self.common.super_segments;
-                if !cut {
-                    segment.payload = tcb.sent(segment.seq, segment.octets);
-                }
+        match tcb.poll_usual(&mut env, &to_cut) {
+            Given::Segment(segment) => {
                 if let Some(shares) = &shares {
                     let octets = self.usual_packet_octets(&flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                if cut {
-                    self.turn_over(now, id, segment.last);
+                self.turn_over(now, id, segment.last);
+                if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.put_cut(now, (id, hot), batch, &flow, segment, frame);
                     return None;
                 }
-                self.turn_over(now, id, segment.last);
-                let packet = match self.auth.is_idle() {
-                    true => self.pack_usual(&flow, segment, frame),
-                    false => {
-                        let Outgoing { reply, payload, gso_octets, .. } = segment.into();
-                        self.pack(&flow, &reply, payload, gso_octets, frame)
-                    }
+                let packet = match SHARED {
+                    true => self.pack_apart(hot, &flow, &segment, frame),
+                    false => self.pack_given(hot, &flow, &segment, frame),
                 };
                 self.put_or_count(now, id, batch, packet);
                 return None;
@@ -205,6 +198,53 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.put_or_count(now, id, batch, packet);
         None
+    }
+
+    /// As [`Shard::pack_given`], for those who are rarely there.
+    #[inline(never)]
+    fn pack_apart(
+        &mut self,
+        hot: u32,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+        frame: Frame,
+    ) -> Option<Packet> {
+        self.pack_given(hot, flow, segment, frame)
+    }
+
+    /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
+    #[inline(always)]
+    fn pack_given(
+        &mut self,
+        hot: u32,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+        frame: Frame,
+    ) -> Option<Packet> {
+        let tcb = self.table.hot.at(hot)?;
+        let short = segment.octets as usize <= COPIED_OCTETS && segment.gso_octets.is_none();
+        if short && self.auth.is_idle() {
+            let offloaded = self.device.checksum_offload;
+            return pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame);
+        }
+        let payload = tcb.sent(segment.seq, segment.octets);
+        self.pack_long(flow, segment, payload, frame)
+    }
+
+    /// The same of a segment that shares its payload with the queue, or has a key.
+    #[inline(never)]
+    fn pack_long(
+        &mut self,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+        payload: Chain,
+        frame: Frame,
+    ) -> Option<Packet> {
+        if self.auth.is_idle() {
+            return self.pack_usual(flow, segment, payload, frame);
+        }
+        let Outgoing { reply, payload, gso_octets, .. } = segment.with_payload(payload);
+        self.pack(flow, &reply, payload, gso_octets, frame)
     }
 
     /// The rates that a connection shares, where there are any to share.
@@ -309,9 +349,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let part = octets.min(each);
             let (payload, push) = (tcb.sent(seq, part), push && part == octets);
             let gso_octets = None;
-            let segment = UsualOutgoing { seq, octets: part, push, payload, gso_octets, ..whole };
+            let segment = UsualOutgoing { seq, octets: part, push, gso_octets, ..whole };
             (seq, octets) = (seq + part, octets - part);
-            match self.pack_usual(flow, segment, frame) {
+            match self.pack_usual(flow, &segment, payload, frame) {
                 Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
                 packet => self.put_or_count(now, id, batch, packet),
             }

@@ -199,7 +199,7 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
 ///
 /// Like the others it is put together in registers and stored in whole words: what is stored in small
 /// parts cannot be read back as a whole before it has reached the cache.
-#[inline]
+#[inline(always)]
 pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
     let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
     let service = u64::from(header.dscp << 2 | header.ecn.bits());
@@ -233,7 +233,7 @@ pub fn write_ipv6(out: &mut [u8; IPV6_OCTETS], header: &IpHeader<[u8; 16]>, flow
 
 /// Writes a TCP header. `sum`: of pseudo-header and payload, when the checksum is to be completed
 /// here; of the pseudo-header alone for a device that completes it.
-#[inline]
+#[inline(always)]
 pub fn write_tcp(
     out: &mut [u8; TCP_OCTETS],
     header: &TcpHeader,

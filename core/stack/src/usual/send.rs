@@ -1,13 +1,13 @@
 //! A segment of the usual shape leaves.
 
 use crate::egress::{COPIED_OCTETS, gso_kind};
-use crate::shard::Shard;
+use crate::shard::{Common, Shard};
 use core::net::IpAddr;
 use usertcp_base::{Ecn, FlowKey, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
-use usertcp_ip::{DEFAULT_TTL, ip_address};
-use usertcp_tcp::UsualOutgoing;
+use usertcp_ip::{DEFAULT_TTL, Ip, ip_address};
+use usertcp_tcp::{Tcb, UsualOutgoing};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
@@ -31,26 +31,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn pack_usual(
         &mut self,
         flow: &FlowKey,
-        segment: UsualOutgoing,
+        segment: &UsualOutgoing,
+        payload: Chain,
         frame: Frame,
     ) -> Option<Packet> {
-        let UsualOutgoing { seq, ack, window, push, value, echo, payload, gso_octets, .. } =
-            segment;
-        let header = TcpHeader {
-            source_port: flow.local_port,
-            destination_port: flow.remote_port,
-            seq,
-            ack,
-            push,
-            window,
-            value,
-            echo,
-        };
+        let header = tcp_header(flow, segment);
         let envelope = Envelope {
             ecn: Ecn::NotCapable,
             dscp: segment.dscp,
             hop_limit: segment.hop_limit,
-            gso_octets,
+            gso_octets: segment.gso_octets,
         };
         self.pack_behind(flow, &envelope, payload, frame, TCP_OCTETS, |out, sum, complete| {
             let Some(out) = out.first_chunk_mut() else { return false };
@@ -116,10 +106,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } as u16;
         self.count_out(&payload);
         let octets = self.behind(frame, payload, octets);
-        let checksum = match offloaded {
-            true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
-            false => ChecksumState::Unverified,
-        };
+        let checksum = checksum_state(offloaded, ip_octets);
         let gso = envelope
             .gso_octets
             .map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
@@ -141,5 +128,90 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut packet = payload;
         packet.push_front_slice(frame.into_slice());
         packet
+    }
+}
+
+#[inline]
+fn tcp_header(flow: &FlowKey, segment: &UsualOutgoing) -> TcpHeader {
+    let UsualOutgoing { seq, ack, window, push, value, echo, .. } = *segment;
+    let (source_port, destination_port) = (flow.local_port, flow.remote_port);
+    TcpHeader { source_port, destination_port, seq, ack, push, window, value, echo }
+}
+
+/// Makes a packet of a segment of at most [`COPIED_OCTETS`] and one piece, which are copied behind the
+/// headers from where they lie in the send queue of `tcb`. As `Shard::pack_usual` otherwise, in one frame
+/// and one go.
+#[inline(always)]
+pub(crate) fn pack_short<C: CongestionController, O: Observer>(
+    ip: &Ip,
+    common: &mut Common<O>,
+    offloaded: bool,
+    flow: &FlowKey,
+    segment: &UsualOutgoing,
+    tcb: &Tcb<C>,
+    mut frame: Frame,
+) -> Option<Packet> {
+    let octets = segment.octets as usize;
+    let (dscp, ecn) = (segment.dscp, Ecn::NotCapable);
+    let hop_limit = if segment.hop_limit == 0 { DEFAULT_TTL } else { segment.hop_limit };
+    let payload_octets = (TCP_OCTETS + octets) as u16;
+    let length = u32::from(payload_octets);
+    let header = tcp_header(flow, segment);
+    let (source, destination) = (ip.local(flow.local)?, ip_address(flow.remote));
+    let ip_octets = if source.is_ipv4() { IPV4_OCTETS } else { IPV6_OCTETS };
+    let out = frame.widen(ip_octets, TCP_OCTETS + octets)?;
+    let (front, place) = out.split_at_mut_checked(ip_octets + TCP_OCTETS)?;
+    // The payload first: what there is to be known of it is one number then.
+    let mut sum = Running::default();
+    match tcb.sent_piece(segment.seq, segment.octets) {
+        _ if octets == 0 => {}
+        Some(piece) if offloaded => place.copy_from_slice(piece),
+        Some(piece) => sum.copy(place, piece),
+        None => {
+            let copied = tcb.copy_sent(segment.seq, place);
+            debug_assert_eq!(copied, octets, "what was given out lies in the queue");
+            if !offloaded {
+                sum.add(place);
+            }
+        }
+    }
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let (source, destination) = (source.octets(), destination.octets());
+            let (front, middle) = front.split_first_chunk_mut()?;
+            sum.add_pseudo_v4(source, destination, tcp::PROTOCOL, length);
+            let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+            usual::write_ipv4(front, &ip);
+            usual::write_tcp(middle.first_chunk_mut()?, &header, sum, !offloaded);
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let (source, destination) = (source.octets(), destination.octets());
+            let (front, middle) = front.split_first_chunk_mut()?;
+            sum.add_pseudo_v6(source, destination, tcp::PROTOCOL, length);
+            let header6 = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+            usual::write_ipv6(front, &header6, ip.flow_label(flow, 0));
+            usual::write_tcp(middle.first_chunk_mut()?, &header, sum, !offloaded);
+        }
+        _ => return None,
+    }
+    let ip_octets = ip_octets as u16;
+    let counters = &mut common.counters;
+    counters.segments_out = counters.segments_out.wrapping_add(1);
+    counters.payload_octets_out = counters.payload_octets_out.wrapping_add(octets as u64);
+    counters.octets_copied = counters.octets_copied.wrapping_add(octets as u64);
+    let offload = Offload {
+        checksum: checksum_state(offloaded, ip_octets),
+        gso: None,
+        header_octets: ip_octets + TCP_OCTETS as u16,
+    };
+    Some(Packet { offload, octets: Chain::from(frame.into_slice()) })
+}
+
+/// Who completes the checksum of a segment behind an IP header of `ip_octets`.
+#[inline]
+fn checksum_state(offloaded: bool, ip_octets: u16) -> ChecksumState {
+    match offloaded {
+        true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
+        false => ChecksumState::Unverified,
     }
 }

@@ -6,7 +6,7 @@
 //! Implements: the same as `ack`, where nothing is SACKed, lost, sent again or doubted.
 
 use super::timeout::SendTimer;
-use super::{Grant, Recovery, RecoveryState, short};
+use super::{Grant, Record, Recovery, RecoveryState, short};
 use usertcp_base::{Instant, Prng, Seq, Span};
 use usertcp_cc::{AckSample, CongestionController};
 
@@ -34,6 +34,42 @@ impl Recovery {
             && self.tail.is_quiet()
             && self.timer.kind() != SendTimer::Reorder
             && self.reno.credit() == 0
+    }
+
+    /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds.
+    #[inline]
+    pub(crate) fn on_plain_sent(
+        &mut self,
+        now: Instant,
+        octets: u32,
+        mss: u32,
+        application_limited: bool,
+    ) {
+        debug_assert!(self.is_plain() && octets > 0);
+        self.mss = short(mss);
+        let outstanding = self.board.outstanding();
+        if outstanding == 0 {
+            self.delivery.on_flight_begun(now);
+            self.timer.restart(now);
+        }
+        let at = self.send_time(now, false);
+        let mut record = Record::new(self.board.nxt(), octets, mss, at);
+        self.delivery.stamp(&mut record, at);
+        self.board.push_unmarked(record);
+        self.delivery.on_sent(outstanding.saturating_add(octets), application_limited);
+        self.prr.on_sent(octets);
+        if self.tail.may_probe() {
+            self.arm_probe(now);
+        } else {
+            self.timer.wait_for_timeout();
+        }
+    }
+
+    /// Whether `idle` is longer than the retransmission timeout.
+    #[inline]
+    pub(crate) fn is_beyond_timeout(&self, idle: Span) -> bool {
+        // Back-off and jitter make it longer, never shorter.
+        idle > Span::from_micros(u64::from(self.rtt.rto_micros())) && idle > self.rto()
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and

@@ -184,8 +184,18 @@ impl Records {
             queue.insert(index, record);
         }
     }
+    #[inline]
     pub(super) fn push_back(&mut self, record: Record) {
-        self.insert(self.len(), record);
+        match self {
+            Records::Few { len, records } => match records.get_mut(usize::from(*len)) {
+                Some(place) => {
+                    *place = record;
+                    *len += 1;
+                }
+                None => self.insert(INLINE, record),
+            },
+            Records::Many(queue) => queue.push_back(record),
+        }
     }
     pub(super) fn pop_front(&mut self) -> Option<Record> {
         match self {

@@ -175,6 +175,11 @@ impl Scoreboard {
             return;
         }
         self.sums.add(&record);
+        self.push_unmarked(record);
+    }
+    /// The same of one that is neither SACKed nor lost nor sent again, and not empty.
+    #[inline]
+    pub(super) fn push_unmarked(&mut self, record: Record) {
         self.nxt = record.end();
         self.records.push_back(record);
     }

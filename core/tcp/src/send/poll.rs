@@ -65,7 +65,10 @@ impl<C: CongestionController> Tcb<C> {
         room: &SendRoom,
     ) -> PollSegment {
         match self.poll_usual(env, room) {
-            Given::Segment(outgoing) => return PollSegment::Segment(outgoing.into()),
+            Given::Segment(usual) => {
+                let payload = self.sent(usual.seq, usual.octets);
+                return PollSegment::Segment(usual.with_payload(payload));
+            }
             Given::Nothing if self.release != Instant::FAR => {
                 return PollSegment::Wait(self.release);
             }

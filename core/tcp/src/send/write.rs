@@ -49,7 +49,49 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Copies octets into the send queue; how many were taken. Less than all: the effect
     /// `writable` tells when there is room again.
+    #[inline]
     pub fn write<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
+        if !octets.is_empty()
+            && self.queue.is_empty()
+            && octets.len() <= self.send_mss() as usize
+            && octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Full)
+            && self.has_room(env.limits, env.pool, octets.len())
+        {
+            return self.write_segment(env, octets);
+        }
+        self.write_more(env, octets)
+    }
+
+    /// A segment's worth, or less, when nothing is queued and there is room: one frame.
+    #[inline]
+    fn write_segment<O: Observer>(&mut self, env: &Env<'_, O>, octets: &[u8]) -> usize {
+        let class = match octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
+            true => Class::Small,
+            false => Class::Full,
+        };
+        let Some(mut frame) = env.pool.take(class, HEADROOM_OCTETS) else {
+            self.wants.write = true;
+            return 0;
+        };
+        let taken = frame.extend(octets);
+        debug_assert_eq!(taken, octets.len(), "a frame that it fits");
+        self.queue.push_back(frame.into_slice());
+        taken
+    }
+
+    /// Whether so many octets more fit whatever the congestion window is; if not, they may still.
+    #[inline]
+    fn has_room(&self, limits: &Limits, pool: &FramePool, octets: usize) -> bool {
+        let least = limits.send_buffer_start_octets.min(limits.send_buffer_octets);
+        self.halves.send() == SendHalf::Open
+            && self.settings.send_buffer_octets == 0
+            && self.settings.unsent_low_water_octets == u32::MAX
+            && self.queue.len() + octets <= least as usize
+            && !pool.is_tight()
+    }
+
+    #[inline(never)]
+    fn write_more<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
         let room = self.send_room(env.limits, env.pool) as usize;
         let wanted = octets.len().min(room);
         let mss = self.send_mss() as usize;
@@ -104,6 +146,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The same, and what the application says of the end of these octets.
+    #[inline]
     pub fn write_with<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
@@ -111,6 +154,15 @@ impl<C: CongestionController> Tcb<C> {
         end: WriteEnd,
     ) -> usize {
         let taken = self.write(env, octets);
+        if end != WriteEnd::Open || !self.rare.is_empty() {
+            self.note_end(octets, taken, end);
+        }
+        taken
+    }
+
+    /// `taken` of `octets` were written, which end as `end` says.
+    #[cold]
+    fn note_end(&mut self, octets: &[u8], taken: usize, end: WriteEnd) {
         if end != WriteEnd::Open {
             self.unpredict();
         }
@@ -120,7 +172,6 @@ impl<C: CongestionController> Tcb<C> {
         if taken > 0 && taken == octets.len() && end == WriteEnd::Record {
             self.rare.add_record(self.fin_seq());
         }
-        taken
     }
 
     /// Which frame suits so many octets.

@@ -145,22 +145,53 @@ impl Running {
         protocol: u8,
         len: u32,
     ) -> Running {
+        let mut sum = Running { total: 0, odd: false };
+        sum.add_pseudo_v4(source, destination, protocol, len);
+        sum
+    }
+    /// Adds the same, whatever was added before: it begins at an even offset.
+    #[inline]
+    pub const fn add_pseudo_v4(
+        &mut self,
+        source: [u8; 4],
+        destination: [u8; 4],
+        protocol: u8,
+        len: u32,
+    ) {
         let addresses = u32::from_ne_bytes(source) as u64 + u32::from_ne_bytes(destination) as u64;
-        Running { total: addresses + protocol_and_len(protocol, len), odd: false }
+        self.add_even(addresses + protocol_and_len(protocol, len));
     }
     /// Starts from the pseudo-header of IPv6, as [`pseudo_v6`].
     #[inline]
     pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> Running {
-        let mut sum = Running { total: protocol_and_len(protocol, len), odd: false };
-        sum.add(&source);
-        sum.add(&destination);
+        let mut sum = Running { total: 0, odd: false };
+        sum.add_pseudo_v6(source, destination, protocol, len);
         sum
+    }
+    /// Adds the same, whatever was added before: it begins at an even offset.
+    #[inline]
+    pub fn add_pseudo_v6(
+        &mut self,
+        source: [u8; 16],
+        destination: [u8; 16],
+        protocol: u8,
+        len: u32,
+    ) {
+        self.add_even(words::sum(&source));
+        self.add_even(words::sum(&destination));
+        self.add_even(protocol_and_len(protocol, len));
     }
     /// Adds the next piece.
     #[inline]
     pub fn add(&mut self, piece: &[u8]) {
         let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
         self.add_native(words, piece.len());
+    }
+    /// Adds the next piece, of a few hundred octets at most, and copies it over `target`, which is as
+    /// long.
+    #[inline]
+    pub fn copy(&mut self, target: &mut [u8], piece: &[u8]) {
+        self.add_native(words::copy(target, piece), piece.len());
     }
     /// Adds the next piece, summed by `engine` when it is long.
     #[inline]
@@ -199,10 +230,15 @@ impl Running {
     /// Octets at odd offsets change places with their neighbours: the whole sum is turned by one.
     #[inline]
     const fn add_native(&mut self, words: u64, len: usize) {
-        let words = if self.odd { words.rotate_left(8) } else { words };
+        self.add_even(if self.odd { words.rotate_left(8) } else { words });
+        self.odd ^= len % 2 == 1;
+    }
+
+    /// Adds words that begin at an even offset.
+    #[inline]
+    const fn add_even(&mut self, words: u64) {
         let (sum, carry) = self.total.overflowing_add(words);
         self.total = sum.wrapping_add(carry as u64);
-        self.odd ^= len % 2 == 1;
     }
 }
 
