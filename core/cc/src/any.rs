@@ -176,6 +176,10 @@ impl CongestionController for AnyController {
     fn window_octets(&self) -> u32 {
         each!(self, controller => controller.window_octets())
     }
+    #[inline]
+    fn unpaced_window(&self) -> Option<u32> {
+        each!(self, controller => controller.unpaced_window())
+    }
     fn in_slow_start(&self) -> bool {
         each!(self, controller => controller.in_slow_start())
     }

@@ -122,6 +122,10 @@ impl CongestionController for Reno {
     fn window_octets(&self) -> u32 {
         self.window.octets()
     }
+    #[inline]
+    fn unpaced_window(&self) -> Option<u32> {
+        self.window.unpaced()
+    }
     fn in_slow_start(&self) -> bool {
         self.window.in_slow_start()
     }

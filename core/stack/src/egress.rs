@@ -19,7 +19,7 @@ use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
+use usertcp_tcp::{Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
@@ -71,6 +71,17 @@ impl Outbox {
     }
 }
 
+/// The connection whose turn it is.
+struct Whose {
+    id: ConnId,
+    /// Where its TCB is.
+    hot: u32,
+    flow: FlowKey,
+    /// The rates it shares, and what they say.
+    shares: Option<Shares>,
+    ceiling: Option<Ceiling>,
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Fills `batch` with packets to send now. What does not fit stays where it is: in a
     /// connection's queue, not in a packet.
@@ -116,11 +127,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    #[inline]
-    fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
-        if self.link.is_some() && !self.link_output(now, &mut packet) {
-            return;
+    #[inline(always)]
+    fn put(&mut self, now: Instant, batch: &mut TxBatch, packet: Packet) {
+        if self.link.is_some() {
+            return self.put_on_link(now, batch, packet);
         }
+        self.put_at_once(batch, packet);
+    }
+
+    /// With the link's header in front, unless it waits for its neighbour's address.
+    #[inline(never)]
+    fn put_on_link(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
+        if self.link_output(now, &mut packet) {
+            self.put_at_once(batch, packet);
+        }
+    }
+
+    #[inline(always)]
+    fn put_at_once(&mut self, batch: &mut TxBatch, packet: Packet) {
         let counters = &mut self.common.counters;
         counters.packets_out = counters.packets_out.wrapping_add(1);
         let pushed = batch.push(packet);
@@ -139,28 +163,60 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let index = self.transmit.pop()?;
         let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
         let Some(hot) = body.hot() else { return Some(frame) };
-        let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
-        let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let shares = if SHARED { self.shares_of(hot) } else { None };
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
         let tcb = self.table.hot.at_mut(hot)?;
         let mut env = self.common.env(now, id);
         env.ceiling = ceiling;
+        let Some(segment) = tcb.poll_single(&mut env) else {
+            let turn = Whose { id, hot, flow, shares, ceiling };
+            return self.transmit_other(now, &turn, batch, frame);
+        };
+        let short = segment.octets as usize <= COPIED_OCTETS && self.auth.is_idle();
+        let packet = match short {
+            true => {
+                let offloaded = self.device.checksum_offload;
+                pack_short(&self.ip, &mut self.common, offloaded, &flow, &segment, tcb, frame)
+            }
+            false => self.pack_given(hot, &flow, &segment, frame),
+        };
+        self.put_or_count(now, id, batch, packet);
+        if let Some(shares) = &shares {
+            let octets = self.usual_packet_octets(&flow, &segment);
+            self.charge_rates(now, (hot, index), shares, octets, true);
+        }
+        self.rearm(now, id);
+        None
+    }
+
+    /// The same of a connection that has more to send than one segment, or something else.
+    #[inline(never)]
+    fn transmit_other(
+        &mut self,
+        now: Instant,
+        turn: &Whose,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) -> Option<Frame> {
+        let Whose { id, hot, flow, shares, ceiling } = turn;
+        let (id, hot, index) = (*id, *hot, turn.id.slot);
+        let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
+        let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
+        let tcb = self.table.hot.at_mut(hot)?;
+        let mut env = self.common.env(now, id);
+        env.ceiling = *ceiling;
         match tcb.poll_usual(&mut env, &to_cut) {
             Given::Segment(segment) => {
                 if let Some(shares) = &shares {
-                    let octets = self.usual_packet_octets(&flow, &segment);
+                    let octets = self.usual_packet_octets(flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
                 self.turn_over(now, id, segment.last);
                 if segment.gso_octets.is_some() && !self.common.super_segments {
-                    self.put_cut(now, (id, hot), batch, &flow, segment, frame);
+                    self.put_cut(now, (id, hot), batch, flow, segment, frame);
                     return None;
                 }
-                let packet = match SHARED {
-                    true => self.pack_apart(hot, &flow, &segment, frame),
-                    false => self.pack_given(hot, &flow, &segment, frame),
-                };
+                let packet = self.pack_given(hot, flow, &segment, frame);
                 self.put_or_count(now, id, batch, packet);
                 return None;
             }
@@ -175,7 +231,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let tcb = self.table.hot.at_mut(hot)?;
         let mut env = self.common.env(now, id);
-        env.ceiling = ceiling;
+        env.ceiling = *ceiling;
         let outcome = tcb.poll_segment(&mut env, &room);
         let PollSegment::Segment(Outgoing { reply, payload, gso_octets, last }) = outcome else {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
@@ -191,7 +247,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         self.turn_over(now, id, last);
         let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
-        let packet = self.pack(&flow, &reply, payload, gso_octets, frame);
+        let packet = self.pack(flow, &reply, payload, gso_octets, frame);
         if let Some(shares) = &shares {
             let octets = if counted { octets_of(packet.as_ref()) } else { 0 };
             self.charge_rates(now, (hot, index), shares, octets, last);
@@ -200,20 +256,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         None
     }
 
-    /// As [`Shard::pack_given`], for those who are rarely there.
-    #[inline(never)]
-    fn pack_apart(
-        &mut self,
-        hot: u32,
-        flow: &FlowKey,
-        segment: &UsualOutgoing,
-        frame: Frame,
-    ) -> Option<Packet> {
-        self.pack_given(hot, flow, segment, frame)
-    }
-
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
-    #[inline(always)]
+    #[inline(never)]
     fn pack_given(
         &mut self,
         hot: u32,
@@ -221,25 +265,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         segment: &UsualOutgoing,
         frame: Frame,
     ) -> Option<Packet> {
-        let tcb = self.table.hot.at(hot)?;
-        let short = segment.octets as usize <= COPIED_OCTETS && segment.gso_octets.is_none();
-        if short && self.auth.is_idle() {
-            let offloaded = self.device.checksum_offload;
-            return pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame);
-        }
-        let payload = tcb.sent(segment.seq, segment.octets);
-        self.pack_long(flow, segment, payload, frame)
-    }
-
-    /// The same of a segment that shares its payload with the queue, or has a key.
-    #[inline(never)]
-    fn pack_long(
-        &mut self,
-        flow: &FlowKey,
-        segment: &UsualOutgoing,
-        payload: Chain,
-        frame: Frame,
-    ) -> Option<Packet> {
+        let payload = self.table.hot.at(hot)?.sent(segment.seq, segment.octets);
         if self.auth.is_idle() {
             return self.pack_usual(flow, segment, payload, frame);
         }
@@ -297,6 +323,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    #[inline]
     fn put_or_count(
         &mut self,
         now: Instant,

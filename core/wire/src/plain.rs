@@ -105,7 +105,7 @@ fn fixed_part(header: &Header, header_octets: usize) -> [u64; 2] {
 }
 
 /// Writes the words of a header, the checksum among them; false when `out` is too short for them.
-#[inline(always)]
+#[inline]
 pub(crate) fn put<const WORDS: usize>(
     out: &mut [u8],
     mut words: [u64; WORDS],

@@ -6,6 +6,7 @@ use crate::segment::{Outgoing, Reply};
 use crate::send::SendRoom;
 use crate::send::allow::{Allowed, NewData, new_data};
 use crate::send::poll::Held;
+use crate::settings::{HEADER_OCTETS, TIMESTAMP_OCTETS};
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
@@ -93,9 +94,99 @@ impl<C: CongestionController> Tcb<C> {
         self.queue.copy_to(seq.since(self.snd.una) as usize, out)
     }
 
+    /// The one segment that carries all that is unsent, or the acknowledgement that is owed: nothing holds it
+    /// back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
+    /// [`Tcb::poll_usual`].
+    #[inline]
+    pub fn poll_single<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        if !self.is_predicted() || env.ceiling.is_some() {
+            return None;
+        }
+        let settings = &self.settings;
+        let told = settings.unsent_low_water_octets != u32::MAX;
+        if told || !settings.rate_limit.is_unlimited() {
+            return None;
+        }
+        let (seq, unsent) = (self.snd.nxt, self.unsent_octets());
+        if unsent > 0 {
+            self.send_single(env, unsent)?;
+        } else if self.snd.wnd == 0 || !self.acks.is_due() {
+            return None;
+        }
+        self.release = Instant::FAR;
+        let mut outgoing = self.usual(env.now, seq, unsent);
+        outgoing.push = unsent > 0;
+        outgoing.last = true;
+        if self.stopwatches.running() == Limiter::Application {
+            // It sends and waits again at one moment: the stopwatch of the application runs on.
+            if unsent > 0 {
+                env.observe(&Event::Limited(Limiter::Sending));
+                env.observe(&Event::Limited(Limiter::Application));
+            }
+        } else {
+            if unsent > 0 {
+                self.switch(env, Limiter::Sending);
+            }
+            self.switch(env, Limiter::Application);
+        }
+        Some(outgoing)
+    }
+
+    /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
+    /// and nothing is paced.
+    #[inline]
+    fn send_single<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: u32) -> Option<()> {
+        let (mss, now) = (self.plain_mss(), env.now);
+        let outstanding = self.snd.outstanding();
+        let allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
+        let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
+        let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
+        if !fits || !goes || outstanding == 0 && self.was_idle(now) {
+            return None;
+        }
+        let seq = self.snd.nxt;
+        self.snd.nxt = seq + octets;
+        if octets < mss {
+            self.snd.small = seq + octets;
+        }
+        if outstanding == 0 {
+            self.progress = now;
+        }
+        self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, allowance > octets);
+        self.note_sent(env, (seq, octets), outstanding);
+        Some(())
+    }
+
+    /// As `Tcb::send_mss`: a plain connection sends timestamps.
+    #[inline]
+    fn plain_mss(&self) -> u32 {
+        debug_assert!(self.timestamps.is_on());
+        let headers = u32::from(HEADER_OCTETS + TIMESTAMP_OCTETS);
+        u32::from(self.mtu.segment_octets()).saturating_sub(headers).max(1)
+    }
+
+    /// What else hears of data that leave, behind `outstanding` octets of others.
+    #[inline]
+    fn note_sent<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        (seq, octets): (Seq, u32),
+        outstanding: u32,
+    ) {
+        self.last_sent = env.now.tick();
+        self.controller.on_sent(&Sent {
+            now: env.now,
+            octets,
+            in_flight_octets: outstanding.saturating_add(octets),
+            retransmission: false,
+            first_after_idle: outstanding == 0,
+        });
+        env.observe(&Event::Sent { seq, octets });
+    }
+
     /// The next segment, if it is one of the usual shape; the caller fetches its payload in the pieces
     /// that its device takes. [`Given::Unusual`]: it is [`Tcb::poll_segment`] that has to be asked.
-    #[inline]
+    #[inline(never)]
     pub fn poll_usual<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
         if !self.is_predicted() {
             return Given::Unusual;
@@ -166,30 +257,20 @@ impl<C: CongestionController> Tcb<C> {
         if octets < mss || octets > mss && octets % mss != 0 {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_plain_sent(env.now, octets, mss, last && allowance > octets);
-        self.last_sent = env.now.tick();
+        let limited = last && allowance > octets;
+        self.recovery.on_plain_sent(env.now, (seq, octets), outstanding, mss, limited);
         if !unlimited {
             let rates = self.rates(&budget);
             self.released(env.now, octets, mss, TCP_OCTETS as u32, &rates);
         }
-        let in_flight_octets = outstanding + octets;
-        self.controller.on_sent(&Sent {
-            now: env.now,
-            octets,
-            in_flight_octets,
-            retransmission: false,
-            first_after_idle: outstanding == 0,
-        });
-        env.observe(&Event::Sent { seq, octets });
+        self.note_sent(env, (seq, octets), outstanding);
         let mut outgoing = self.usual(env.now, seq, octets);
         outgoing.push = last;
         outgoing.gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
+        self.switch(env, Limiter::Sending);
         outgoing.last = match last {
-            true => self.gives_all(env),
-            false => {
-                self.switch(env, Limiter::Sending);
-                !unpaced && self.gives_no_more_yet(env)
-            }
+            true => self.gives_no_more(env),
+            false => !unpaced && self.gives_no_more_yet(env),
         };
         Given::Segment(outgoing)
     }
@@ -255,20 +336,6 @@ impl<C: CongestionController> Tcb<C> {
             return false;
         }
         self.switch(env, Limiter::Application);
-        true
-    }
-
-    /// The same after the last that there was to send.
-    #[inline]
-    fn gives_all<O: Observer>(&mut self, env: &mut Env<'_, O>) -> bool {
-        let told = self.settings.unsent_low_water_octets != u32::MAX;
-        if told || self.acks.is_due() || self.stopwatches.running() != Limiter::Application {
-            self.switch(env, Limiter::Sending);
-            return self.gives_no_more(env);
-        }
-        // It sends and waits again at one moment: the stopwatch of the application runs on.
-        env.observe(&Event::Limited(Limiter::Sending));
-        env.observe(&Event::Limited(Limiter::Application));
         true
     }
 

@@ -36,28 +36,33 @@ impl Recovery {
             && self.reno.credit() == 0
     }
 
-    /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds.
+    /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds, of octets from `seq`, which is
+    /// SND.NXT, behind `outstanding` others.
     #[inline]
     pub(crate) fn on_plain_sent(
         &mut self,
         now: Instant,
-        octets: u32,
+        (seq, octets): (Seq, u32),
+        outstanding: u32,
         mss: u32,
         application_limited: bool,
     ) {
         debug_assert!(self.is_plain() && octets > 0);
+        debug_assert!(seq == self.board.nxt() && outstanding == self.board.outstanding());
         self.mss = short(mss);
-        let outstanding = self.board.outstanding();
         if outstanding == 0 {
             self.delivery.on_flight_begun(now);
             self.timer.restart(now);
         }
         let at = self.send_time(now, false);
-        let mut record = Record::new(self.board.nxt(), octets, mss, at);
-        self.delivery.stamp(&mut record, at);
-        self.board.push_unmarked(record);
-        self.delivery.on_sent(outstanding.saturating_add(octets), application_limited);
-        self.prr.on_sent(octets);
+        let delivery = &self.delivery;
+        self.board.push_unmarked(seq + octets, || {
+            let mut record = Record::new(seq, octets, mss, at);
+            delivery.stamp(&mut record, at);
+            record
+        });
+        // PRR starts anew with a recovery: what it counts before that means nothing.
+        self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
         if self.tail.may_probe() {
             self.arm_probe(now);
         } else {

@@ -175,13 +175,14 @@ impl Scoreboard {
             return;
         }
         self.sums.add(&record);
-        self.push_unmarked(record);
-    }
-    /// The same of one that is neither SACKed nor lost nor sent again, and not empty.
-    #[inline]
-    pub(super) fn push_unmarked(&mut self, record: Record) {
         self.nxt = record.end();
         self.records.push_back(record);
+    }
+    /// The same of one up to `end` that is neither SACKed nor lost nor sent again, and not empty.
+    #[inline(always)]
+    pub(super) fn push_unmarked(&mut self, end: Seq, make: impl Fn() -> Record) {
+        self.nxt = end;
+        self.records.push_made(make);
     }
     fn edit(&mut self, index: usize, change: impl FnOnce(&mut Record)) {
         if let Some(record) = self.records.get_mut(index) {

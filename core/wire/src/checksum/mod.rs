@@ -145,21 +145,8 @@ impl Running {
         protocol: u8,
         len: u32,
     ) -> Running {
-        let mut sum = Running { total: 0, odd: false };
-        sum.add_pseudo_v4(source, destination, protocol, len);
-        sum
-    }
-    /// Adds the same, whatever was added before: it begins at an even offset.
-    #[inline]
-    pub const fn add_pseudo_v4(
-        &mut self,
-        source: [u8; 4],
-        destination: [u8; 4],
-        protocol: u8,
-        len: u32,
-    ) {
         let addresses = u32::from_ne_bytes(source) as u64 + u32::from_ne_bytes(destination) as u64;
-        self.add_even(addresses + protocol_and_len(protocol, len));
+        Running { total: addresses + protocol_and_len(protocol, len), odd: false }
     }
     /// Starts from the pseudo-header of IPv6, as [`pseudo_v6`].
     #[inline]
@@ -187,11 +174,23 @@ impl Running {
         let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
         self.add_native(words, piece.len());
     }
-    /// Adds the next piece, of a few hundred octets at most, and copies it over `target`, which is as
-    /// long.
-    #[inline]
-    pub fn copy(&mut self, target: &mut [u8], piece: &[u8]) {
-        self.add_native(words::copy(target, piece), piece.len());
+    /// Copies `piece` over `target`, which is as long, and is its sum: in one go when it is short.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_copy(target: &mut [u8], piece: &[u8]) -> Running {
+        match words::copy(target, piece) {
+            Some(total) => Running { total, odd: piece.len() % 2 == 1 },
+            None => Running::of_long_copy(target, piece),
+        }
+    }
+    #[inline(never)]
+    fn of_long_copy(target: &mut [u8], piece: &[u8]) -> Running {
+        for (to, from) in target.iter_mut().zip(piece) {
+            *to = *from;
+        }
+        let mut sum = Running::default();
+        sum.add(piece);
+        sum
     }
     /// Adds the next piece, summed by `engine` when it is long.
     #[inline]
@@ -216,6 +215,13 @@ impl Running {
     #[inline]
     pub const fn finish(self) -> u16 {
         !(self.partial() as u16)
+    }
+
+    /// What was added as the sum of two words in the order of the network: there is room for 2^30 more.
+    #[inline]
+    pub(crate) const fn in_two_words(self) -> u64 {
+        let total = u64::from_be(self.total);
+        (total >> 32) + (total & 0xFFFF_FFFF)
     }
 
     /// Adds words that begin at an even offset of the whole, whatever was added before. They are in
@@ -261,7 +267,12 @@ const fn to_native(folded: u16) -> u64 {
 /// its upper half.
 #[inline]
 const fn from_native(total: u64) -> u32 {
+    u16::from_be_bytes(folded(total).to_ne_bytes()) as u32
+}
+
+/// The end-around sum of all 16-bit words of `total`.
+#[inline]
+pub(crate) const fn folded(total: u64) -> u16 {
     let half = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
-    let folded = (half.wrapping_add(half.rotate_left(16)) >> 16) as u16;
-    u16::from_be_bytes(folded.to_ne_bytes()) as u32
+    (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
 }

@@ -29,40 +29,37 @@ pub(super) fn sum(bytes: &[u8]) -> u64 {
     end_around(total.wrapping_add(u128::from(odd_word(bytes, rest))))
 }
 
-/// The sum of up to a few hundred octets, which are copied over `target`; so many as both have.
-#[inline]
-pub(super) fn copy(target: &mut [u8], source: &[u8]) -> u64 {
+/// The sum of octets that are copied over `target`; so many as both have. `None`: there are 192 or more.
+#[inline(always)]
+pub(super) fn copy(target: &mut [u8], source: &[u8]) -> Option<u64> {
     let len = target.len().min(source.len());
-    let (Some(target), Some(source)) = (target.get_mut(..len), source.get(..len)) else { return 0 };
-    let (places, _) = target.as_chunks_mut::<32>();
-    let (blocks, mut rest) = source.as_chunks::<32>();
+    let (mut places, mut rest) = (target.get_mut(..len)?, source.get(..len)?);
     let mut total: u128 = 0;
-    for (place, block) in places.iter_mut().zip(blocks) {
-        *place = *block;
-        total = total.wrapping_add(word_sum(block));
+    // Each is taken once at most, in a straight line: a loop would be a call of memcpy and a loop.
+    macro_rules! take {
+        ($octets:literal) => {
+            if let Some((block, after)) = rest.split_first_chunk::<$octets>()
+                && let Some(place) = places.split_off_mut(..$octets)
+            {
+                place.copy_from_slice(block);
+                total = total.wrapping_add(word_sum(block));
+                rest = after;
+            }
+        };
     }
-    let mut from = len - rest.len();
-    if let Some((block, after)) = rest.split_first_chunk::<16>() {
-        if let Some(place) = target.get_mut(from..).and_then(|place| place.first_chunk_mut()) {
-            *place = *block;
-        }
-        total = total.wrapping_add(word_sum(block));
-        (from, rest) = (from + 16, after);
-    }
-    if let Some((block, after)) = rest.split_first_chunk::<8>() {
-        if let Some(place) = target.get_mut(from..).and_then(|place| place.first_chunk_mut()) {
-            *place = *block;
-        }
-        total = total.wrapping_add(word_sum(block));
-        (from, rest) = (from + 8, after);
-    }
+    take!(64);
+    take!(64);
+    take!(32);
+    take!(16);
+    take!(8);
     if !rest.is_empty() {
-        if let Some(place) = target.get_mut(from..) {
-            place.copy_from_slice(rest);
+        if rest.len() >= 8 {
+            return None;
         }
+        places.copy_from_slice(rest);
         total = total.wrapping_add(u128::from(odd_word(source, rest)));
     }
-    end_around(total)
+    Some(end_around(total))
 }
 
 /// The sum of many octets: four sums that do not wait for each other.
