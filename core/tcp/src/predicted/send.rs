@@ -10,7 +10,7 @@ use crate::settings::{HEADER_OCTETS, TIMESTAMP_OCTETS};
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::Chain;
+use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -78,7 +78,22 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The same for a caller that copies them, where they lie in one piece at the front of the queue.
+    /// The same with `front` octets before them that `write` writes, in one slice, as
+    /// [`Chain::slice_behind`] does where it can.
+    #[inline]
+    pub fn sent_behind(
+        &mut self,
+        front: usize,
+        seq: Seq,
+        octets: u32,
+        write: impl FnOnce(&mut [u8], &[u8]),
+    ) -> Option<FrameSlice> {
+        let offset = seq.since(self.snd.una) as usize;
+        self.queue.slice_behind(front, offset, octets as usize, write)
+    }
+
+    /// The octets from `seq` on for a caller that copies them, where they lie in one piece at the front of
+    /// the queue.
     #[inline]
     pub fn sent_piece(&self, seq: Seq, octets: u32) -> Option<&[u8]> {
         let first = self.queue.front()?;

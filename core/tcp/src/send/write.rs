@@ -10,6 +10,8 @@ use usertcp_frame::{Chain, Class, FramePool};
 
 /// Room in front of payload for every header: link 14, IPv6 40, TCP with options 60, rounded up.
 pub const HEADROOM_OCTETS: usize = 120;
+/// The same in frames for long payloads, which begin with a cache line then.
+const LONG_HEADROOM_OCTETS: usize = 160;
 
 /// What the application says of the end of what it writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,7 +56,7 @@ impl<C: CongestionController> Tcb<C> {
         if !octets.is_empty()
             && self.queue.is_empty()
             && octets.len() <= self.send_mss() as usize
-            && octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Full)
+            && octets.len() + LONG_HEADROOM_OCTETS <= FramePool::data_octets(Class::Full)
             && self.has_room(env.limits, env.pool, octets.len())
         {
             return self.write_segment(env, octets);
@@ -65,11 +67,12 @@ impl<C: CongestionController> Tcb<C> {
     /// A segment's worth, or less, when nothing is queued and there is room: one frame.
     #[inline]
     fn write_segment<O: Observer>(&mut self, env: &Env<'_, O>, octets: &[u8]) -> usize {
-        let class = match octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
-            true => Class::Small,
-            false => Class::Full,
+        let small = octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small);
+        let taken = match small {
+            true => env.pool.take(Class::Small, HEADROOM_OCTETS),
+            false => env.pool.take(Class::Full, LONG_HEADROOM_OCTETS),
         };
-        let Some(mut frame) = env.pool.take(class, HEADROOM_OCTETS) else {
+        let Some(mut frame) = taken else {
             self.wants.write = true;
             return 0;
         };
@@ -103,10 +106,10 @@ impl<C: CongestionController> Tcb<C> {
         while taken < wanted {
             let rest = octets.get(taken..wanted).unwrap_or(&[]);
             let part = rest.get(..limit.min(rest.len())).unwrap_or(rest);
-            let Some(mut frame) = env.pool.take(self.class_for(env, part.len()), HEADROOM_OCTETS)
-            else {
-                break;
-            };
+            let class = self.class_for(env, part.len());
+            let headroom =
+                if class == Class::Small { HEADROOM_OCTETS } else { LONG_HEADROOM_OCTETS };
+            let Some(mut frame) = env.pool.take(class, headroom) else { break };
             let copied = frame.extend(part);
             if copied == 0 {
                 break;
