@@ -173,15 +173,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let turn = Whose { id, hot, flow, shares, ceiling };
             return self.transmit_other(now, &turn, batch, frame);
         };
-        let short = segment.octets as usize <= COPIED_OCTETS && self.auth.is_idle();
-        let packet = match short {
-            true => {
-                let offloaded = self.device.checksum_offload;
-                pack_short(&self.ip, &mut self.common, offloaded, &flow, &segment, tcb, frame)
-            }
-            false => self.pack_given(hot, &flow, &segment, frame),
-        };
-        self.put_or_count(now, id, batch, packet);
+        if is_short(&segment) && self.auth.is_idle() && self.link.is_none() {
+            self.put_short(now, (id, hot), &flow, &segment, batch, frame);
+        } else {
+            let packet = self.pack_given(hot, &flow, &segment, frame);
+            self.put_or_count(now, id, batch, packet);
+        }
         if let Some(shares) = &shares {
             let octets = self.usual_packet_octets(&flow, &segment);
             self.charge_rates(now, (hot, index), shares, octets, true);
@@ -257,6 +254,26 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         None
     }
 
+    /// Makes a packet of a short segment, whose connection has no key, on no link, and puts it into the
+    /// batch, which has room.
+    #[inline(never)]
+    fn put_short(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) {
+        let Some(tcb) = self.table.hot.at(hot) else { return };
+        let offloaded = self.device.checksum_offload;
+        match pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame) {
+            Some(packet) => self.put_plain(batch, packet),
+            None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
+        }
+    }
+
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
     #[inline(never)]
     fn pack_given(
@@ -266,7 +283,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         segment: &UsualOutgoing,
         frame: Frame,
     ) -> Option<Packet> {
-        let payload = self.table.hot.at(hot)?.sent(segment.seq, segment.octets);
+        let tcb = self.table.hot.at(hot)?;
+        if is_short(segment) && self.auth.is_idle() {
+            let offloaded = self.device.checksum_offload;
+            return pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame);
+        }
+        let payload = tcb.sent(segment.seq, segment.octets);
         if self.auth.is_idle() {
             return self.pack_usual(flow, segment, payload, frame);
         }
@@ -476,6 +498,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload.len() as u64);
     }
+}
+
+/// Whether the payload of a segment is copied next to its header.
+#[inline]
+fn is_short(segment: &UsualOutgoing) -> bool {
+    segment.octets as usize <= COPIED_OCTETS && segment.gso_octets.is_none()
 }
 
 /// Octets of the packets that a packet is cut into, from the IP header on.

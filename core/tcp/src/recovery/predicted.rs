@@ -38,7 +38,7 @@ impl Recovery {
 
     /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds, of octets from `seq`, which is
     /// SND.NXT, behind `outstanding` others.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn on_plain_sent(
         &mut self,
         now: Instant,

@@ -111,6 +111,15 @@ impl Advertise {
         free.min((carried as u32).saturating_add(holding.held))
     }
 
+    /// Whether [`Advertise::space`] comes to `octets`, as far as memory goes; without a division.
+    #[inline]
+    fn reaches(&self, holding: &Holding, octets: u32) -> bool {
+        let most = u64::from(holding.buffer) * u64::from(CHARGE_PER_OCTET);
+        let memory = most.saturating_sub(u64::from(holding.charge)) * u64::from(PAR);
+        let octets = u64::from(octets.saturating_sub(holding.held));
+        memory >= octets * u64::from(self.cost.max(1))
+    }
+
     /// The window field of a segment that acknowledges `nxt`, and notes it as offered.
     ///
     /// The right edge stays or moves by at least min(half the buffer, one MSS) (MUST-39). To stay
@@ -121,7 +130,7 @@ impl Advertise {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
         // The buffer is all there can be: mostly it is offered already.
-        let fresh = if holding.buffer < least {
+        let fresh = if holding.buffer < least || !self.reaches(holding, least) {
             0
         } else {
             self.scale.octets(self.scale.field(self.space(holding)))
