@@ -18,7 +18,7 @@ use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
-use usertcp_ip::Outgoing as IpOutgoing;
+use usertcp_ip::{Ip, Outgoing as IpOutgoing};
 use usertcp_tcp::{Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
@@ -144,12 +144,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same of a packet that no link has to see; there is room.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn put_plain(&mut self, batch: &mut TxBatch, packet: Packet) {
-        let counters = &mut self.common.counters;
-        counters.packets_out = counters.packets_out.wrapping_add(1);
-        let pushed = batch.push(packet);
-        debug_assert!(pushed.is_ok(), "asked only while there is room");
+        put_into(&mut self.common, batch, packet);
     }
 
     /// One segment of the connection whose turn it is. A connection that had one goes behind the
@@ -174,7 +171,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.transmit_other(now, &turn, batch, frame);
         };
         if is_short(&segment) && self.auth.is_idle() && self.link.is_none() {
-            self.put_short(now, (id, hot), &flow, &segment, batch, frame);
+            let (common, offloaded) = (&mut self.common, self.device.checksum_offload);
+            if !put_short(&self.ip, common, offloaded, &flow, &segment, tcb, batch, frame) {
+                self.common.drop_packet(Some(id), now, DropReason::DeviceRefused);
+            }
         } else {
             let packet = self.pack_given(hot, &flow, &segment, frame);
             self.put_or_count(now, id, batch, packet);
@@ -252,26 +252,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.put_or_count(now, id, batch, packet);
         None
-    }
-
-    /// Makes a packet of a short segment, whose connection has no key, on no link, and puts it into the
-    /// batch, which has room.
-    #[inline(never)]
-    fn put_short(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        flow: &FlowKey,
-        segment: &UsualOutgoing,
-        batch: &mut TxBatch,
-        frame: Frame,
-    ) {
-        let Some(tcb) = self.table.hot.at(hot) else { return };
-        let offloaded = self.device.checksum_offload;
-        match pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame) {
-            Some(packet) => self.put_plain(batch, packet),
-            None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
-        }
     }
 
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
@@ -497,6 +477,37 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         counters.segments_out = counters.segments_out.wrapping_add(1);
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload.len() as u64);
+    }
+}
+
+#[inline(always)]
+fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+    let counters = &mut common.counters;
+    counters.packets_out = counters.packets_out.wrapping_add(1);
+    let pushed = batch.push(packet);
+    debug_assert!(pushed.is_ok(), "asked only while there is room");
+}
+
+/// Makes a packet of a short segment, whose connection has no key, on no link, and puts it into the batch,
+/// which has room. False: it cannot be written.
+#[inline(never)]
+#[allow(clippy::too_many_arguments)] // parts of a shard that are borrowed at once
+fn put_short<C: CongestionController, O: Observer>(
+    ip: &Ip,
+    common: &mut Common<O>,
+    offloaded: bool,
+    flow: &FlowKey,
+    segment: &UsualOutgoing,
+    tcb: &Tcb<C>,
+    batch: &mut TxBatch,
+    frame: Frame,
+) -> bool {
+    match pack_short(ip, common, offloaded, flow, segment, tcb, frame) {
+        Some(packet) => {
+            put_into(common, batch, packet);
+            true
+        }
+        None => false,
     }
 }
 

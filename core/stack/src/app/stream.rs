@@ -30,7 +30,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Result<usize, ConnError> {
         let Some(hot) = self.awake_to_write(now, id)? else { return Ok(0) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
-        let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
+        let common = &mut self.common;
+        let taken = match tcb.write_short(&common.limits, &common.pool, octets, end) {
+            Some(taken) => taken,
+            None => tcb.write_with(&mut common.env(now, id), octets, end),
+        };
         if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
             return Err(ConnError::SendClosed);
         }

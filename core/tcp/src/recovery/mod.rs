@@ -390,6 +390,7 @@ impl Recovery {
             && self.grant == Grant::None
             && self.tail.may_probe()
     }
+    #[inline(always)]
     fn arm_probe(&mut self, now: Instant) {
         let single = self.board.outstanding() <= self.mss();
         let delay = Span::from_micros(u64::from(self.bounds.ack_delay));

@@ -126,23 +126,31 @@ impl Advertise {
     /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
     /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
     /// `receiver` refuses data before memory suffers.
+    #[inline]
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
         // The buffer is all there can be: mostly it is offered already.
-        let fresh = if holding.buffer < least || !self.reaches(holding, least) {
-            0
-        } else {
-            self.scale.octets(self.scale.field(self.space(holding)))
-        };
-        let field = if fresh >= least {
-            self.scale.field(fresh)
-        } else {
-            let unit = (1u32 << self.scale.shift()) - 1;
-            WireWindow((offered.saturating_add(unit) >> self.scale.shift()).min(0xFFFF) as u16)
+        let field = match holding.buffer >= least && self.reaches(holding, least) {
+            true => self.moved(holding, offered, least),
+            false => self.kept(offered),
         };
         self.edge = self.edge.latest(nxt + self.scale.octets(field));
         field
+    }
+
+    /// The field that leaves the edge, to which `offered` octets are left, where it is.
+    #[inline]
+    fn kept(&self, offered: u32) -> WireWindow {
+        let unit = (1u64 << self.scale.shift()) - 1;
+        WireWindow(((u64::from(offered) + unit) >> self.scale.shift()).min(0xFFFF) as u16)
+    }
+
+    /// The field that moves the edge, if that comes to `least` octets.
+    #[inline(never)]
+    fn moved(&self, holding: &Holding, offered: u32, least: u32) -> WireWindow {
+        let fresh = self.scale.field(self.space(holding));
+        if self.scale.octets(fresh) >= least { fresh } else { self.kept(offered) }
     }
 
     /// Whether reading has opened so much that the peer should hear of it at once.

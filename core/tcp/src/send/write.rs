@@ -51,50 +51,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Copies octets into the send queue; how many were taken. Less than all: the effect
     /// `writable` tells when there is room again.
-    #[inline]
     pub fn write<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
-        if !octets.is_empty()
-            && self.queue.is_empty()
-            && octets.len() <= self.send_mss() as usize
-            && octets.len() + LONG_HEADROOM_OCTETS <= FramePool::data_octets(Class::Full)
-            && self.has_room(env.limits, env.pool, octets.len())
-        {
-            return self.write_segment(env, octets);
-        }
-        self.write_more(env, octets)
-    }
-
-    /// A segment's worth, or less, when nothing is queued and there is room: one frame.
-    #[inline]
-    fn write_segment<O: Observer>(&mut self, env: &Env<'_, O>, octets: &[u8]) -> usize {
-        let small = octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small);
-        let taken = match small {
-            true => env.pool.take(Class::Small, HEADROOM_OCTETS),
-            false => env.pool.take(Class::Full, LONG_HEADROOM_OCTETS),
-        };
-        let Some(mut frame) = taken else {
-            self.wants.write = true;
-            return 0;
-        };
-        let taken = frame.extend(octets);
-        debug_assert_eq!(taken, octets.len(), "a frame that it fits");
-        self.queue.push_back(frame.into_slice());
-        taken
-    }
-
-    /// Whether so many octets more fit whatever the congestion window is; if not, they may still.
-    #[inline]
-    fn has_room(&self, limits: &Limits, pool: &FramePool, octets: usize) -> bool {
-        let least = limits.send_buffer_start_octets.min(limits.send_buffer_octets);
-        self.halves.send() == SendHalf::Open
-            && self.settings.send_buffer_octets == 0
-            && self.settings.unsent_low_water_octets == u32::MAX
-            && self.queue.len() + octets <= least as usize
-            && !pool.is_tight()
-    }
-
-    #[inline(never)]
-    fn write_more<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: &[u8]) -> usize {
         let room = self.send_room(env.limits, env.pool) as usize;
         let wanted = octets.len().min(room);
         let mss = self.send_mss() as usize;
@@ -122,6 +79,41 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.wants.write |= taken < octets.len();
         taken
+    }
+
+    /// As [`Tcb::write_with`] of a short message while nothing is queued and there is room in any case.
+    /// `None`: it has to be asked.
+    #[inline]
+    pub fn write_short(
+        &mut self,
+        limits: &Limits,
+        pool: &FramePool,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> Option<usize> {
+        let fits = octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small);
+        let only = self.queue.is_empty() && self.rare.is_empty() && end == WriteEnd::Open;
+        if !fits || !only || octets.is_empty() || octets.len() > self.send_mss() as usize {
+            return None;
+        }
+        if !self.has_room(limits, pool, octets.len()) {
+            return None;
+        }
+        let mut frame = pool.take(Class::Small, HEADROOM_OCTETS)?;
+        let taken = frame.extend(octets);
+        self.queue.push_back(frame.into_slice());
+        Some(taken)
+    }
+
+    /// Whether so many octets fit the empty queue however small the congestion window is.
+    #[inline]
+    fn has_room(&self, limits: &Limits, pool: &FramePool, octets: usize) -> bool {
+        let least = limits.send_buffer_start_octets.min(limits.send_buffer_octets);
+        self.halves.send() == SendHalf::Open
+            && self.settings.send_buffer_octets == 0
+            && self.settings.unsent_low_water_octets == u32::MAX
+            && octets <= least as usize
+            && !pool.is_tight()
     }
 
     /// Octets at the end of the queue that the next ones share a segment with; less than `mss`.
