@@ -152,6 +152,7 @@ impl CongestionController for AnyController {
     fn start(path: &PathStart) -> Self {
         AnyController::start_with(Algorithm::Cubic, path)
     }
+    #[inline(always)]
     fn on_sent(&mut self, sent: &Sent) {
         each!(self, controller => controller.on_sent(sent));
     }

@@ -203,6 +203,7 @@ impl CongestionController for Cubic {
     }
 
     /// Time with nothing in flight does not count (RFC 9438 §5.8, MUST NOT).
+    #[inline]
     fn on_sent(&mut self, sent: &Sent) {
         self.window.on_sent(sent);
         if sent.first_after_idle {

@@ -64,6 +64,7 @@ impl CongestionController for Reno {
         Reno::with_window(Window::start(path))
     }
 
+    #[inline]
     fn on_sent(&mut self, sent: &Sent) {
         self.window.on_sent(sent);
     }

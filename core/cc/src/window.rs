@@ -199,6 +199,7 @@ impl Window {
     }
 
     /// What is sent again counts while a loss in an unused window is repaired.
+    #[inline]
     pub(crate) fn on_sent(&mut self, sent: &Sent) {
         if sent.retransmission {
             self.pipe_ack.on_resent(sent.octets);

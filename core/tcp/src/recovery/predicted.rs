@@ -64,7 +64,7 @@ impl Recovery {
         // PRR starts anew with a recovery: what it counts before that means nothing.
         self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
         if self.tail.may_probe() {
-            self.arm_probe(now);
+            self.arm_probe_behind(now, outstanding.wrapping_add(octets));
         } else {
             self.timer.wait_for_timeout();
         }

@@ -132,7 +132,7 @@ impl Advertise {
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
         // The buffer is all there can be: mostly it is offered already.
         let field = match holding.buffer >= least && self.reaches(holding, least) {
-            true => self.moved(holding, offered, least),
+            true => self.moved(*holding, offered, least),
             false => self.kept(offered),
         };
         self.edge = self.edge.latest(nxt + self.scale.octets(field));
@@ -148,8 +148,8 @@ impl Advertise {
 
     /// The field that moves the edge, if that comes to `least` octets.
     #[inline(never)]
-    fn moved(&self, holding: &Holding, offered: u32, least: u32) -> WireWindow {
-        let fresh = self.scale.field(self.space(holding));
+    fn moved(&self, holding: Holding, offered: u32, least: u32) -> WireWindow {
+        let fresh = self.scale.field(self.space(&holding));
         if self.scale.octets(fresh) >= least { fresh } else { self.kept(offered) }
     }
 
