@@ -147,17 +147,17 @@ pub(crate) fn pack_short<C: CongestionController, O: Observer>(
     mut frame: Frame,
 ) -> Option<Packet> {
     let octets = segment.octets as usize;
-    let ip_octets = match (ip.local(flow.local)?, ip_address(flow.remote)) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+    let ip_octets = match ip.ends_v4(flow) {
+        Some((source, destination)) => {
             let out = frame.widen(IPV4_OCTETS, TCP_OCTETS + octets)?;
             let (headers, place) = out.split_first_chunk_mut()?;
             // The payload first: what there is to be known of it is one number then.
             let sum = fill(place, tcb, segment, offloaded);
-            let header = ip_header(segment, octets, source.octets(), destination.octets());
+            let header = ip_header(segment, octets, source, destination);
             usual::write_both_v4(headers, &header, &tcp_header(flow, segment), sum);
             IPV4_OCTETS
         }
-        _ => write_short_v6(ip, offloaded, flow, segment, tcb, &mut frame)?,
+        None => write_short_v6(ip, offloaded, flow, segment, tcb, &mut frame)?,
     };
     let counters = &mut common.counters;
     counters.segments_out = counters.segments_out.wrapping_add(1);
