@@ -19,7 +19,9 @@ use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
 use usertcp_ip::{Ip, Outgoing as IpOutgoing};
-use usertcp_tcp::{Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
+use usertcp_tcp::{
+    Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing,
+};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
@@ -127,8 +129,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    #[inline(always)]
-    fn put(&mut self, now: Instant, batch: &mut TxBatch, packet: Packet) {
+    #[inline]
+    pub(crate) fn put(&mut self, now: Instant, batch: &mut TxBatch, packet: Packet) {
         if self.link.is_some() {
             return self.put_on_link(now, batch, packet);
         }
@@ -327,7 +329,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     #[inline]
-    pub(crate) fn put_or_count(
+    fn put_or_count(
         &mut self,
         now: Instant,
         id: ConnId,

@@ -209,8 +209,8 @@ pub fn write_both_v4(
     tcp: &TcpHeader,
     payload: Option<checksum::Running>,
 ) {
-    let addresses = u64::from(u32::from_be_bytes(ip.source))
-        + u64::from(u32::from_be_bytes(ip.destination));
+    let addresses =
+        u64::from(u32::from_be_bytes(ip.source)) + u64::from(u32::from_be_bytes(ip.destination));
     let pseudo = addresses + u64::from(crate::tcp::PROTOCOL) + u64::from(ip.payload_octets);
     let words = tcp_words(tcp);
     let field = match payload {

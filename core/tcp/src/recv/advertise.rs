@@ -113,7 +113,7 @@ impl Advertise {
 
     /// Whether [`Advertise::space`] comes to `octets`, as far as memory goes; without a division.
     #[inline]
-    fn reaches(&self, holding: &Holding, octets: u32) -> bool {
+    pub(super) fn reaches(&self, holding: &Holding, octets: u32) -> bool {
         let most = u64::from(holding.buffer) * u64::from(CHARGE_PER_OCTET);
         let memory = most.saturating_sub(u64::from(holding.charge)) * u64::from(PAR);
         let octets = u64::from(octets.saturating_sub(holding.held));
