@@ -154,6 +154,7 @@ impl CongestionController for AnyController {
     fn start(path: &PathStart) -> Self {
         AnyController::start_with(Algorithm::Cubic, path)
     }
+    #[inline(always)]
     fn on_sent(&mut self, sent: &Sent) {
         each!(self, controller => controller.on_sent(sent));
     }
@@ -184,6 +185,10 @@ impl CongestionController for AnyController {
     }
     fn window_octets(&self) -> u32 {
         each!(self, controller => controller.window_octets())
+    }
+    #[inline]
+    fn unpaced_window(&self) -> Option<u32> {
+        each!(self, controller => controller.unpaced_window())
     }
     fn in_slow_start(&self) -> bool {
         each!(self, controller => controller.in_slow_start())

@@ -188,6 +188,11 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn window_octets(&self) -> u32 {
         self.budget().window_octets
     }
+    /// The same while the budget has no rate; `None` while it has one.
+    fn unpaced_window(&self) -> Option<u32> {
+        let budget = self.budget();
+        budget.rate.is_unlimited().then_some(budget.window_octets)
+    }
     /// Whether the window doubles each round.
     fn in_slow_start(&self) -> bool {
         self.describe().slow_start

@@ -208,6 +208,7 @@ impl CongestionController for Cubic {
     }
 
     /// Time with nothing in flight does not count (RFC 9438 §5.8, MUST NOT).
+    #[inline]
     fn on_sent(&mut self, sent: &Sent) {
         self.window.on_sent(sent);
         if sent.first_after_idle {
@@ -289,6 +290,10 @@ impl CongestionController for Cubic {
     }
     fn window_octets(&self) -> u32 {
         self.window.octets()
+    }
+    #[inline]
+    fn unpaced_window(&self) -> Option<u32> {
+        self.window.unpaced()
     }
     fn in_slow_start(&self) -> bool {
         self.window.in_slow_start()

@@ -57,6 +57,7 @@ impl CongestionController for FixedWindow {
     fn start(path: &PathStart) -> Self {
         FixedWindow::with(DEFAULT_WINDOW_OCTETS, Rate::UNLIMITED, path)
     }
+    #[inline]
     fn on_sent(&mut self, _sent: &Sent) {}
     #[inline]
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {

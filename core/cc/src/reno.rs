@@ -66,6 +66,7 @@ impl CongestionController for Reno {
         Reno::with_window(Window::start(path))
     }
 
+    #[inline]
     fn on_sent(&mut self, sent: &Sent) {
         self.window.on_sent(sent);
     }
@@ -124,6 +125,10 @@ impl CongestionController for Reno {
     }
     fn window_octets(&self) -> u32 {
         self.window.octets()
+    }
+    #[inline]
+    fn unpaced_window(&self) -> Option<u32> {
+        self.window.unpaced()
     }
     fn in_slow_start(&self) -> bool {
         self.window.in_slow_start()

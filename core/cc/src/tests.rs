@@ -174,7 +174,9 @@ fn run(algorithm: Option<Algorithm>, path: PathStart, script: &[Happening]) -> A
     let mut run = Run { any, path, now: path.now, mss, prng: Prng::from_seed(7) };
     for happening in script {
         run.step(happening);
-        let Budget { window_octets, quantum_octets, .. } = run.any.budget();
+        let Budget { window_octets, quantum_octets, rate } = run.any.budget();
+        let unpaced = rate.is_unlimited().then_some(window_octets);
+        assert_eq!(run.any.unpaced_window(), unpaced);
         assert!(window_octets >= run.mss && window_octets <= MAX_WINDOW);
         assert!(quantum_octets >= run.mss && run.any.threshold() >= run.mss);
     }

@@ -199,6 +199,7 @@ impl Window {
     }
 
     /// What is sent again counts while a loss in an unused window is repaired.
+    #[inline]
     pub(crate) fn on_sent(&mut self, sent: &Sent) {
         if sent.retransmission {
             self.pipe_ack.on_resent(sent.octets);
@@ -395,6 +396,11 @@ impl Window {
         self.threshold = self.threshold.max(mss * 2);
     }
 
+    /// The window while its budget has no rate.
+    #[inline]
+    pub(crate) fn unpaced(&self) -> Option<u32> {
+        (self.local || self.srtt_micros == 0).then_some(self.octets)
+    }
     pub(crate) fn budget(&self) -> Budget {
         let gain = if self.in_slow_start() { Gain::SlowStart } else { Gain::Avoidance };
         let srtt_micros = if self.local { 0 } else { self.srtt_micros };

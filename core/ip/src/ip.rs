@@ -6,11 +6,11 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use usertcp_base::{DropReason, Instant, Limits, LocalIndex, Purpose, Secrets};
+use usertcp_base::{DropReason, FlowKey, Instant, Limits, LocalIndex, Purpose, Secrets};
 use usertcp_frame::Packet;
 
 use crate::Cidr;
-use crate::address::AddressTable;
+use crate::address::{AddressTable, is_v4};
 use crate::bucket::TokenBucket;
 use crate::reassembly::Reassembly;
 
@@ -89,6 +89,19 @@ impl Ip {
     #[inline]
     pub fn local(&self, index: LocalIndex) -> Option<IpAddr> {
         self.addresses.address(index)
+    }
+    /// Both addresses of a flow by IPv4, ours first; `None`: it is none of IPv4. A flow has two addresses
+    /// of one family.
+    #[inline]
+    pub fn ends_v4(&self, flow: &FlowKey) -> Option<([u8; 4], [u8; 4])> {
+        match self.addresses.address(flow.local)? {
+            IpAddr::V4(local) => {
+                debug_assert!(is_v4(&flow.remote));
+                let [.., a, b, c, d] = flow.remote.0;
+                Some((local.octets(), [a, b, c, d]))
+            }
+            IpAddr::V6(_) => None,
+        }
     }
     /// The index of an address of ours.
     pub fn local_index(&self, address: IpAddr) -> Option<LocalIndex> {

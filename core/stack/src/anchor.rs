@@ -299,8 +299,10 @@ fn far(RemoteAddr(octets): &RemoteAddr) -> Far {
 
 #[inline]
 fn remote(Far(far): Far, [m, n, o, p]: [u8; 4]) -> RemoteAddr {
-    let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = far.map(u32::to_ne_bytes);
-    RemoteAddr([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+    // As a whole: octet by octet it would be put together in sixteen registers.
+    let [first, second, third] = far.map(|word| u128::from(word.to_le()));
+    let near = u128::from(u32::from_le_bytes([m, n, o, p]));
+    RemoteAddr((first | second << 32 | third << 64 | near << 96).to_le_bytes())
 }
 
 impl Links for Anchors {

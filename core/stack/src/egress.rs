@@ -12,14 +12,16 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
-use crate::usual::Envelope;
+use crate::usual::{Envelope, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
-use usertcp_ip::Outgoing as IpOutgoing;
-use usertcp_tcp::{Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing};
+use usertcp_ip::{Ip, Outgoing as IpOutgoing};
+use usertcp_tcp::{
+    Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing,
+};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
@@ -71,6 +73,17 @@ impl Outbox {
     }
 }
 
+/// The connection whose turn it is.
+struct Whose {
+    id: ConnId,
+    /// Where its TCB is.
+    hot: u32,
+    flow: FlowKey,
+    /// The rates it shares, and what they say.
+    shares: Option<Shares>,
+    ceiling: Option<Ceiling>,
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Fills `batch` with packets to send now. What does not fit stays where it is: in a
     /// connection's queue, not in a packet.
@@ -116,20 +129,26 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    pub(crate) fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
-        if self.link.is_some() && !self.link_output(now, &mut packet) {
-            return;
+    #[inline]
+    pub(crate) fn put(&mut self, now: Instant, batch: &mut TxBatch, packet: Packet) {
+        if self.link.is_some() {
+            return self.put_on_link(now, batch, packet);
         }
         self.put_plain(batch, packet);
+    }
+
+    /// With the link's header in front, unless it waits for its neighbour's address.
+    #[inline(never)]
+    fn put_on_link(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
+        if self.link_output(now, &mut packet) {
+            self.put_plain(batch, packet);
+        }
     }
 
     /// The same of a packet that no link has to see; there is room.
     #[inline]
     pub(crate) fn put_plain(&mut self, batch: &mut TxBatch, packet: Packet) {
-        let counters = &mut self.common.counters;
-        counters.packets_out = counters.packets_out.wrapping_add(1);
-        let pushed = batch.push(packet);
-        debug_assert!(pushed.is_ok(), "asked only while there is room");
+        put_into(&mut self.common, batch, packet);
     }
 
     /// One segment of the connection whose turn it is. Who has more after it goes on
@@ -144,36 +163,60 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let index = self.transmit.pop()?;
         let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
         let Some(hot) = body.hot() else { return Some(frame) };
-        let room = SendRoom { largest_payload_octets: self.largest_payload(&flow) };
-        let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let shares = if SHARED { self.shares_of(hot) } else { None };
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
         let tcb = self.table.hot.at_mut(hot)?;
         let mut env = self.common.env(now, id);
         env.ceiling = ceiling;
-        match tcb.poll_to_cut(&mut env, &to_cut) {
-            Given::Segment(mut segment) => {
-                let cut = segment.gso_octets.is_some() && !self.common.super_segments;
-                if !cut {
-                    segment.payload = tcb.sent(segment.seq, segment.octets);
-                }
+        let Some(segment) = tcb.poll_single(&mut env) else {
+            let turn = Whose { id, hot, flow, shares, ceiling };
+            return self.transmit_other(now, &turn, batch, frame);
+        };
+        if is_short(&segment) && self.auth.is_idle() && self.link.is_none() {
+            let (common, offloaded) = (&mut self.common, self.device.checksum_offload);
+            if !put_short(&self.ip, common, offloaded, &flow, &segment, tcb, batch, frame) {
+                self.common.drop_packet(Some(id), now, DropReason::DeviceRefused);
+            }
+        } else {
+            let packet = self.pack_given(hot, &flow, &segment, frame);
+            self.put_or_count(now, id, batch, packet);
+        }
+        if let Some(shares) = &shares {
+            let octets = self.usual_packet_octets(&flow, &segment);
+            self.charge_rates(now, (hot, index), shares, octets, true);
+        }
+        self.rearm(now, id);
+        None
+    }
+
+    /// The same of a connection that has more to send than one segment, or something else.
+    #[inline(never)]
+    fn transmit_other(
+        &mut self,
+        now: Instant,
+        turn: &Whose,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) -> Option<Frame> {
+        let Whose { id, hot, flow, shares, ceiling } = turn;
+        let (id, hot, index) = (*id, *hot, turn.id.slot);
+        let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
+        let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
+        let tcb = self.table.hot.at_mut(hot)?;
+        let mut env = self.common.env(now, id);
+        env.ceiling = *ceiling;
+        match tcb.poll_usual(&mut env, &to_cut) {
+            Given::Segment(segment) => {
                 if let Some(shares) = &shares {
-                    let octets = self.usual_packet_octets(&flow, &segment);
+                    let octets = self.usual_packet_octets(flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                if cut {
-                    self.turn_over(now, id, segment.last);
-                    self.put_cut(now, (id, hot), batch, &flow, segment, frame);
+                self.turn_over(now, id, segment.last);
+                if segment.gso_octets.is_some() && !self.common.super_segments {
+                    self.put_cut(now, (id, hot), batch, flow, segment, frame);
                     return None;
                 }
-                self.turn_over(now, id, segment.last);
-                let packet = match self.auth.is_idle() {
-                    true => self.pack_usual(&flow, segment, frame),
-                    false => {
-                        let Outgoing { reply, payload, gso_octets, .. } = segment.into();
-                        self.pack(&flow, &reply, payload, gso_octets, frame)
-                    }
-                };
+                let packet = self.pack_given(hot, flow, &segment, frame);
                 self.put_or_count(now, id, batch, packet);
                 return None;
             }
@@ -188,7 +231,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let tcb = self.table.hot.at_mut(hot)?;
         let mut env = self.common.env(now, id);
-        env.ceiling = ceiling;
+        env.ceiling = *ceiling;
         let outcome = tcb.poll_segment(&mut env, &room);
         let PollSegment::Segment(Outgoing { reply, payload, gso_octets, last }) = outcome else {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
@@ -204,13 +247,35 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         self.turn_over(now, id, last);
         let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
-        let packet = self.pack(&flow, &reply, payload, gso_octets, frame);
+        let packet = self.pack(flow, &reply, payload, gso_octets, frame);
         if let Some(shares) = &shares {
             let octets = if counted { octets_of(packet.as_ref()) } else { 0 };
             self.charge_rates(now, (hot, index), shares, octets, last);
         }
         self.put_or_count(now, id, batch, packet);
         None
+    }
+
+    /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
+    #[inline(never)]
+    fn pack_given(
+        &mut self,
+        hot: u32,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+        frame: Frame,
+    ) -> Option<Packet> {
+        let tcb = self.table.hot.at(hot)?;
+        if is_short(segment) && self.auth.is_idle() {
+            let offloaded = self.device.checksum_offload;
+            return pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame);
+        }
+        let payload = tcb.sent(segment.seq, segment.octets);
+        if self.auth.is_idle() {
+            return self.pack_usual(flow, segment, payload, frame);
+        }
+        let Outgoing { reply, payload, gso_octets, .. } = segment.with_payload(payload);
+        self.pack(flow, &reply, payload, gso_octets, frame)
     }
 
     /// The rates that a connection shares, where there are any to share.
@@ -263,6 +328,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    #[inline]
     fn put_or_count(
         &mut self,
         now: Instant,
@@ -414,6 +480,43 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload.len() as u64);
     }
+}
+
+#[inline(always)]
+fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+    let counters = &mut common.counters;
+    counters.packets_out = counters.packets_out.wrapping_add(1);
+    let pushed = batch.push(packet);
+    debug_assert!(pushed.is_ok(), "asked only while there is room");
+}
+
+/// Makes a packet of a short segment, whose connection has no key, on no link, and puts it into the batch,
+/// which has room. False: it cannot be written.
+#[inline(never)]
+#[allow(clippy::too_many_arguments)] // parts of a shard that are borrowed at once
+fn put_short<C: CongestionController, O: Observer>(
+    ip: &Ip,
+    common: &mut Common<O>,
+    offloaded: bool,
+    flow: &FlowKey,
+    segment: &UsualOutgoing,
+    tcb: &Tcb<C>,
+    batch: &mut TxBatch,
+    frame: Frame,
+) -> bool {
+    match pack_short(ip, common, offloaded, flow, segment, tcb, frame) {
+        Some(packet) => {
+            put_into(common, batch, packet);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Whether the payload of a segment is copied next to its header.
+#[inline]
+fn is_short(segment: &UsualOutgoing) -> bool {
+    segment.octets as usize <= COPIED_OCTETS && segment.gso_octets.is_none()
 }
 
 /// Octets of the packets that a packet is cut into, from the IP header on.

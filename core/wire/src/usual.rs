@@ -202,24 +202,64 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
     })
 }
 
+/// Octets of both headers by IPv4.
+pub const BOTH_V4: usize = IPV4_OCTETS + TCP_OCTETS;
+
+/// Writes both headers of a packet by IPv4, whose payload sums to `payload`, or is summed by the device:
+/// then the TCP checksum is not completed.
+///
+/// Both checksums are sums of words of 32 bits, so few that no carry is lost.
+#[inline(always)]
+pub fn write_both_v4(
+    out: &mut [u8; BOTH_V4],
+    ip: &IpHeader<[u8; 4]>,
+    tcp: &TcpHeader,
+    payload: Option<checksum::Running>,
+) {
+    let addresses =
+        u64::from(u32::from_be_bytes(ip.source)) + u64::from(u32::from_be_bytes(ip.destination));
+    let pseudo = addresses + u64::from(crate::tcp::PROTOCOL) + u64::from(ip.payload_octets);
+    let words = tcp_words(tcp);
+    let field = match payload {
+        Some(payload) => {
+            let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
+            !checksum::folded(pseudo + header + payload.in_two_words())
+        }
+        None => checksum::folded(pseudo),
+    };
+    let (front, back) = out.split_at_mut(IPV4_OCTETS);
+    put_ipv4(front, ip, addresses);
+    put_words(back, words, field);
+}
+
+/// The lower half of a word.
+const LOW: u64 = 0xFFFF_FFFF;
+
 /// Writes an IPv4 header with its checksum, "don't fragment" set.
 ///
 /// Like the others it is put together in registers and stored in whole words: what is stored in small
 /// parts cannot be read back as a whole before it has reached the cache.
 #[inline]
 pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
+    let addresses = u64::from(u32::from_be_bytes(header.source))
+        + u64::from(u32::from_be_bytes(header.destination));
+    put_ipv4(out, header, addresses);
+}
+
+/// The same into as many octets; `addresses` is the sum of both.
+#[inline(always)]
+fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>, addresses: u64) {
     let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
     let service = u64::from(header.dscp << 2 | header.ecn.bits());
-    let first = 0x45 << 56 | service << 48 | total << 32 | 0x4000;
-    let lifetime = u64::from(header.hop_limit) << 56 | u64::from(crate::tcp::PROTOCOL) << 48;
-    let second = lifetime | u64::from(u32::from_be_bytes(header.source));
-    let destination = u64::from(u32::from_be_bytes(header.destination));
-    let mut sum = checksum::Running::default();
-    sum.add_words([first.to_be(), second.to_be(), destination.to_be()]);
-    let second = second | u64::from(sum.finish()) << 32;
+    let front = 0x45 << 24 | service << 16 | total;
+    let lifetime = u64::from(header.hop_limit) << 24 | u64::from(crate::tcp::PROTOCOL) << 16;
+    let fragment = 0x4000;
+    let field = !checksum::folded(front + fragment + lifetime + addresses);
+    let second = (lifetime | u64::from(field)) << 32 | u64::from(u32::from_be_bytes(header.source));
     let (words, last) = out.as_chunks_mut::<8>();
     if let [one, two] = words {
-        (*one, *two) = (first.to_be_bytes(), second.to_be_bytes());
+        *one = (front << 32 | fragment).to_be_bytes();
+        *two = second.to_be_bytes();
     }
     last.copy_from_slice(&header.destination);
 }
@@ -238,6 +278,36 @@ pub fn write_ipv6(out: &mut [u8; IPV6_OCTETS], header: &IpHeader<[u8; 16]>, flow
     destination.copy_from_slice(&header.destination);
 }
 
+/// Writes both headers of a packet by IPv6, as [`write_both_v4`].
+#[inline(never)]
+pub fn write_both_v6(
+    out: &mut [u8; BOTH_V6],
+    ip: &IpHeader<[u8; 16]>,
+    flow_label: u32,
+    tcp: &TcpHeader,
+    payload: Option<checksum::Running>,
+) {
+    let (front, back) = out.split_at_mut(IPV6_OCTETS);
+    let length = u32::from(ip.payload_octets);
+    let pseudo =
+        checksum::Running::pseudo_v6(ip.source, ip.destination, crate::tcp::PROTOCOL, length);
+    let words = tcp_words(tcp);
+    let field = match payload {
+        Some(payload) => {
+            let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
+            !checksum::folded(pseudo.in_two_words() + header + payload.in_two_words())
+        }
+        None => checksum::folded(pseudo.in_two_words()),
+    };
+    if let Some(front) = front.first_chunk_mut() {
+        write_ipv6(front, ip, flow_label);
+    }
+    put_words(back, words, field);
+}
+
+/// Octets of both headers by IPv6.
+pub const BOTH_V6: usize = IPV6_OCTETS + TCP_OCTETS;
+
 /// Writes a TCP header. `sum`: of pseudo-header and payload, when the checksum is to be completed
 /// here; of the pseudo-header alone for a device that completes it.
 #[inline]
@@ -247,14 +317,30 @@ pub fn write_tcp(
     sum: checksum::Running,
     complete: bool,
 ) {
+    // There is room for four words.
+    let _ = plain::put(out, tcp_words(header), sum, complete);
+}
+
+/// The words of a TCP header, the checksum being zero.
+#[inline(always)]
+fn tcp_words(header: &TcpHeader) -> [u64; 4] {
     let ports = u64::from(header.source_port) << 48 | u64::from(header.destination_port) << 32;
     let flags = u64::from(OFFSET_ACK | if header.push { PSH } else { 0 });
     let first = ports | u64::from(header.seq.0);
     let second = u64::from(header.ack.0) << 32 | flags << 16 | u64::from(header.window.0);
     let third = u64::from(STAMPS);
     let fourth = u64::from(header.value) << 32 | u64::from(header.echo);
-    // There is room for four words.
-    let _ = plain::put(out, [first, second, third, fourth], sum, complete);
+    [first, second, third, fourth]
+}
+
+/// Writes them with the checksum in its place.
+#[inline(always)]
+fn put_words(out: &mut [u8], words: [u64; 4], field: u16) {
+    let [first, second, third, fourth] = words;
+    let words = [first, second, third | u64::from(field) << 48, fourth];
+    for (to, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *to = word.to_be_bytes();
+    }
 }
 
 #[cfg(test)]

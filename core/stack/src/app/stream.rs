@@ -33,7 +33,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.write_without(now, id, octets, end);
         };
         let waits = anchor.links.is_linked();
-        let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
+        let common = &mut self.common;
+        let taken = match tcb.write_short(&common.limits, &common.pool, octets, end) {
+            Some(taken) => taken,
+            None => tcb.write_with(&mut common.env(now, id), octets, end),
+        };
         if taken < octets.len() {
             self.after_short_write(now, id, taken)?;
         }

@@ -1,13 +1,13 @@
 //! A segment of the usual shape leaves.
 
 use crate::egress::{COPIED_OCTETS, gso_kind};
-use crate::shard::Shard;
+use crate::shard::{Common, Shard};
 use core::net::IpAddr;
 use usertcp_base::{Ecn, FlowKey, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
-use usertcp_ip::{DEFAULT_TTL, ip_address};
-use usertcp_tcp::UsualOutgoing;
+use usertcp_ip::{DEFAULT_TTL, Ip, ip_address};
+use usertcp_tcp::{Tcb, UsualOutgoing};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
@@ -31,32 +31,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn pack_usual(
         &mut self,
         flow: &FlowKey,
-        segment: UsualOutgoing,
-        frame: Frame,
+        segment: &UsualOutgoing,
+        payload: Chain,
+        mut frame: Frame,
     ) -> Option<Packet> {
-        let UsualOutgoing { seq, ack, window, push, value, echo, payload, gso_octets, .. } =
-            segment;
-        let header = TcpHeader {
-            source_port: flow.local_port,
-            destination_port: flow.remote_port,
-            seq,
-            ack,
-            push,
-            window,
-            value,
-            echo,
-        };
-        let envelope = Envelope {
-            ecn: Ecn::NotCapable,
-            dscp: segment.dscp,
-            hop_limit: segment.hop_limit,
-            gso_octets,
-        };
-        self.pack_behind(flow, &envelope, payload, frame, TCP_OCTETS, |out, sum, complete| {
-            let Some(out) = out.first_chunk_mut() else { return false };
-            usual::write_tcp(out, &header, sum, complete);
-            true
-        })
+        let octets = payload.len();
+        let offloaded = self.device.checksum_offload;
+        let engine = self.common.checksum;
+        let sum = (!offloaded).then(|| {
+            let mut sum = Running::default();
+            payload.slices().for_each(|slice| sum.add_by(engine, slice));
+            sum
+        });
+        let ip_octets = usize::from(self.ip.header_octets(flow));
+        let out = frame.widen(ip_octets, TCP_OCTETS)?;
+        write_headers(&self.ip, flow, segment, out, octets, sum)?;
+        self.count_out(&payload);
+        let octets = self.behind(frame, payload, octets);
+        Some(Packet { offload: offload(offloaded, ip_octets, segment.gso_octets), octets })
     }
 
     /// Makes a packet of payload and the header of `tcp_octets` that `write` writes; `frame` is for the
@@ -116,10 +108,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } as u16;
         self.count_out(&payload);
         let octets = self.behind(frame, payload, octets);
-        let checksum = match offloaded {
-            true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
-            false => ChecksumState::Unverified,
-        };
+        let checksum = checksum_state(offloaded, ip_octets);
         let gso = envelope
             .gso_octets
             .map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets });
@@ -141,5 +130,157 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut packet = payload;
         packet.push_front_slice(frame.into_slice());
         packet
+    }
+}
+
+/// Makes a packet of a segment of at most [`COPIED_OCTETS`] and one piece, which are copied behind the
+/// headers from where they lie in the send queue of `tcb`. As `Shard::pack_usual` otherwise, in one frame
+/// and one go.
+#[inline(always)]
+pub(crate) fn pack_short<C: CongestionController, O: Observer>(
+    ip: &Ip,
+    common: &mut Common<O>,
+    offloaded: bool,
+    flow: &FlowKey,
+    segment: &UsualOutgoing,
+    tcb: &Tcb<C>,
+    mut frame: Frame,
+) -> Option<Packet> {
+    let octets = segment.octets as usize;
+    let ip_octets = match ip.ends_v4(flow) {
+        Some((source, destination)) => {
+            let out = frame.widen(IPV4_OCTETS, TCP_OCTETS + octets)?;
+            let (headers, place) = out.split_first_chunk_mut()?;
+            // The payload first: what there is to be known of it is one number then.
+            let sum = fill(place, tcb, segment, offloaded);
+            let header = ip_header(segment, octets, source, destination);
+            usual::write_both_v4(headers, &header, &tcp_header(flow, segment), sum);
+            IPV4_OCTETS
+        }
+        None => write_short_v6(ip, offloaded, flow, segment, tcb, &mut frame)?,
+    };
+    let counters = &mut common.counters;
+    counters.segments_out = counters.segments_out.wrapping_add(1);
+    counters.payload_octets_out = counters.payload_octets_out.wrapping_add(octets as u64);
+    counters.octets_copied = counters.octets_copied.wrapping_add(octets as u64);
+    let octets = Chain::from(frame.into_slice());
+    Some(Packet { offload: offload(offloaded, ip_octets, None), octets })
+}
+
+/// The same by IPv6, up to the octets: how many are the IP header's.
+#[inline(never)]
+fn write_short_v6<C: CongestionController>(
+    ip: &Ip,
+    offloaded: bool,
+    flow: &FlowKey,
+    segment: &UsualOutgoing,
+    tcb: &Tcb<C>,
+    frame: &mut Frame,
+) -> Option<usize> {
+    let octets = segment.octets as usize;
+    let out = frame.widen(IPV6_OCTETS, TCP_OCTETS + octets)?;
+    let (headers, place) = out.split_at_mut_checked(usual::BOTH_V6)?;
+    let sum = fill(place, tcb, segment, offloaded);
+    write_headers(ip, flow, segment, headers, octets, sum)?;
+    Some(IPV6_OCTETS)
+}
+
+/// Copies the payload of a segment into its place: its sum, unless the device sums.
+#[inline(always)]
+fn fill<C: CongestionController>(
+    place: &mut [u8],
+    tcb: &Tcb<C>,
+    segment: &UsualOutgoing,
+    offloaded: bool,
+) -> Option<Running> {
+    match tcb.sent_piece(segment.seq, segment.octets) {
+        _ if place.is_empty() => (!offloaded).then(Running::default),
+        Some(piece) if !offloaded => Some(Running::of_copy(place, piece)),
+        _ => fill_otherwise(place, tcb, segment, offloaded),
+    }
+}
+
+/// The same of a payload in several pieces, or not to be summed.
+#[inline(never)]
+fn fill_otherwise<C: CongestionController>(
+    place: &mut [u8],
+    tcb: &Tcb<C>,
+    segment: &UsualOutgoing,
+    offloaded: bool,
+) -> Option<Running> {
+    let copied = tcb.copy_sent(segment.seq, place);
+    debug_assert_eq!(copied, place.len(), "what was given out lies in the queue");
+    (!offloaded).then(|| {
+        let mut sum = Running::default();
+        sum.add(place);
+        sum
+    })
+}
+
+#[inline(always)]
+fn ip_header<Address>(
+    segment: &UsualOutgoing,
+    octets: usize,
+    source: Address,
+    destination: Address,
+) -> IpHeader<Address> {
+    let hop_limit = if segment.hop_limit == 0 { DEFAULT_TTL } else { segment.hop_limit };
+    let payload_octets = (TCP_OCTETS + octets) as u16;
+    let (ecn, dscp) = (Ecn::NotCapable, segment.dscp);
+    IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination }
+}
+
+#[inline(always)]
+fn tcp_header(flow: &FlowKey, segment: &UsualOutgoing) -> TcpHeader {
+    let UsualOutgoing { seq, ack, window, push, value, echo, .. } = *segment;
+    let (source_port, destination_port) = (flow.local_port, flow.remote_port);
+    TcpHeader { source_port, destination_port, seq, ack, push, window, value, echo }
+}
+
+/// Writes the headers of a segment with `octets` of payload, whose sum is given unless the device
+/// completes the checksum.
+#[inline]
+fn write_headers(
+    ip: &Ip,
+    flow: &FlowKey,
+    segment: &UsualOutgoing,
+    out: &mut [u8],
+    octets: usize,
+    sum: Option<Running>,
+) -> Option<()> {
+    u16::try_from(TCP_OCTETS + octets).ok()?;
+    match (ip.local(flow.local)?, ip_address(flow.remote)) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let header = ip_header(segment, octets, source.octets(), destination.octets());
+            let out = out.first_chunk_mut()?;
+            usual::write_both_v4(out, &header, &tcp_header(flow, segment), sum);
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let header = ip_header(segment, octets, source.octets(), destination.octets());
+            let (out, label) = (out.first_chunk_mut()?, ip.flow_label(flow, 0));
+            usual::write_both_v6(out, &header, label, &tcp_header(flow, segment), sum);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// What a device is told of a segment of the usual shape behind an IP header of `ip_octets`.
+#[inline]
+fn offload(offloaded: bool, ip_octets: usize, gso_octets: Option<u16>) -> Offload {
+    let ip_octets = ip_octets as u16;
+    Offload {
+        checksum: checksum_state(offloaded, ip_octets),
+        gso: gso_octets.map(|segment_octets| Gso { kind: gso_kind(ip_octets), segment_octets }),
+        header_octets: ip_octets + TCP_OCTETS as u16,
+    }
+}
+
+/// Who completes the checksum of a segment behind an IP header of `ip_octets`.
+#[inline]
+fn checksum_state(offloaded: bool, ip_octets: u16) -> ChecksumState {
+    match offloaded {
+        true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
+        false => ChecksumState::Unverified,
     }
 }

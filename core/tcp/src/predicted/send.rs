@@ -6,6 +6,7 @@ use crate::segment::{Outgoing, Reply};
 use crate::send::SendRoom;
 use crate::send::allow::{Allowed, NewData, new_data};
 use crate::send::poll::Held;
+use crate::settings::{HEADER_OCTETS, TIMESTAMP_OCTETS};
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
@@ -13,8 +14,9 @@ use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
-/// A segment of the usual shape to be sent: ACK, perhaps PSH, no option but timestamps.
-#[derive(Debug)]
+/// A segment of the usual shape to be sent: ACK, perhaps PSH, no option but timestamps. Its payload lies
+/// in the retransmission queue, where [`Tcb::sent`] finds it.
+#[derive(Clone, Copy, Debug)]
 pub struct UsualOutgoing {
     /// SEG.SEQ.
     pub seq: Seq,
@@ -34,30 +36,29 @@ pub struct UsualOutgoing {
     pub hop_limit: u8,
     /// Octets of payload.
     pub octets: u32,
-    /// Payload, shared with the retransmission queue.
-    pub payload: Chain,
     /// When the payload is more than one segment: octets of payload per wire segment.
     pub gso_octets: Option<u16>,
     /// No other segment follows: there is no need to poll again.
     pub last: bool,
 }
 
-impl From<UsualOutgoing> for Outgoing {
-    fn from(usual: UsualOutgoing) -> Outgoing {
-        let UsualOutgoing { seq, ack, window, value, echo, payload, gso_octets, last, .. } = usual;
-        let flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+impl UsualOutgoing {
+    /// The same as any segment, with its payload.
+    #[must_use]
+    pub fn with_payload(&self, payload: Chain) -> Outgoing {
+        let UsualOutgoing { seq, ack, window, value, echo, gso_octets, last, .. } = *self;
+        let flags = if self.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
         let mut reply = Reply::new(flags, seq, ack, window);
         reply.options.timestamps = Some(Timestamps { value, echo });
-        reply.dscp = usual.dscp;
-        reply.hop_limit = usual.hop_limit;
+        reply.dscp = self.dscp;
+        reply.hop_limit = self.hop_limit;
         Outgoing { reply, payload, gso_octets, last }
     }
 }
 
 /// What the predicted path gives.
 #[must_use]
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // lives for one call
+#[derive(Clone, Copy, Debug)]
 pub enum Given {
     /// A segment.
     Segment(UsualOutgoing),
@@ -68,17 +69,6 @@ pub enum Given {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// The next segment, if it is one of the usual shape. [`Given::Unusual`]: it is
-    /// [`Tcb::poll_segment`] that has to be asked.
-    #[inline]
-    pub fn poll_usual<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
-        let mut given = self.poll_to_cut(env, room);
-        if let Given::Segment(segment) = &mut given {
-            segment.payload = self.sent(segment.seq, segment.octets);
-        }
-        given
-    }
-
     /// The octets from `seq` on, which were sent and are not acknowledged, as they lie in the queue.
     #[inline]
     pub fn sent(&self, seq: Seq, octets: u32) -> Chain {
@@ -102,15 +92,123 @@ impl<C: CongestionController> Tcb<C> {
         self.queue.slice_behind(front, offset, octets as usize, write)
     }
 
-    /// As [`Tcb::poll_usual`], without the payload: the caller fetches it by [`Tcb::sent`], in the pieces
-    /// that its device takes.
+    /// The octets from `seq` on for a caller that copies them, where they lie in one piece at the front of
+    /// the queue.
     #[inline]
-    pub fn poll_to_cut<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
+    pub fn sent_piece(&self, seq: Seq, octets: u32) -> Option<&[u8]> {
+        let first = self.queue.front()?;
+        let from = seq.since(self.snd.una) as usize;
+        let piece = first.get(from..from + octets as usize)?;
+        first.count_copied(piece.len());
+        Some(piece)
+    }
+
+    /// The same octets copied into `out`, wherever they lie.
+    #[inline(never)]
+    pub fn copy_sent(&self, seq: Seq, out: &mut [u8]) -> usize {
+        self.queue.copy_to(seq.since(self.snd.una) as usize, out)
+    }
+
+    /// The one segment that carries all that is unsent, or the acknowledgement that is owed: nothing holds it
+    /// back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
+    /// [`Tcb::poll_usual`].
+    #[inline]
+    pub fn poll_single<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        if !self.is_predicted() || env.ceiling.is_some() {
+            return None;
+        }
+        let settings = &self.settings;
+        let told = settings.unsent_low_water_octets != u32::MAX;
+        if told || !settings.rate_limit.is_unlimited() {
+            return None;
+        }
+        let (seq, unsent) = (self.snd.nxt, self.unsent_octets());
+        if unsent > 0 {
+            self.send_single(env, unsent)?;
+        } else if self.snd.wnd == 0 || !self.acks.is_due() {
+            return None;
+        }
+        self.release = Instant::FAR;
+        let mut outgoing = self.usual(env.now, seq, unsent);
+        outgoing.push = unsent > 0;
+        outgoing.last = true;
+        if self.stopwatches.running() == Limiter::Application {
+            // It sends and waits again at one moment: the stopwatch of the application runs on.
+            if unsent > 0 {
+                env.observe(&Event::Limited(Limiter::Sending));
+                env.observe(&Event::Limited(Limiter::Application));
+            }
+        } else {
+            if unsent > 0 {
+                self.switch(env, Limiter::Sending);
+            }
+            self.switch(env, Limiter::Application);
+        }
+        Some(outgoing)
+    }
+
+    /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
+    /// and nothing is paced.
+    #[inline]
+    fn send_single<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: u32) -> Option<()> {
+        let (mss, now) = (self.plain_mss(), env.now);
+        let outstanding = self.snd.outstanding();
+        let allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
+        let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
+        let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
+        if !fits || !goes || outstanding == 0 && self.was_idle(now) {
+            return None;
+        }
+        let seq = self.snd.nxt;
+        self.snd.nxt = seq + octets;
+        if octets < mss {
+            self.snd.small = seq + octets;
+        }
+        if outstanding == 0 {
+            self.progress = now;
+        }
+        self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, allowance > octets);
+        self.note_sent(env, (seq, octets), outstanding);
+        Some(())
+    }
+
+    /// As `Tcb::send_mss`: a plain connection sends timestamps.
+    #[inline]
+    fn plain_mss(&self) -> u32 {
+        debug_assert!(self.timestamps.is_on());
+        let headers = u32::from(HEADER_OCTETS + TIMESTAMP_OCTETS);
+        u32::from(self.mtu.segment_octets()).saturating_sub(headers).max(1)
+    }
+
+    /// What else hears of data that leave, behind `outstanding` octets of others.
+    #[inline]
+    fn note_sent<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        (seq, octets): (Seq, u32),
+        outstanding: u32,
+    ) {
+        self.last_sent = env.now.tick();
+        self.controller.on_sent(&Sent {
+            now: env.now,
+            octets,
+            in_flight_octets: outstanding.saturating_add(octets),
+            retransmission: false,
+            first_after_idle: outstanding == 0,
+        });
+        env.observe(&Event::Sent { seq, octets });
+    }
+
+    /// The next segment, if it is one of the usual shape; the caller fetches its payload in the pieces
+    /// that its device takes. [`Given::Unusual`]: it is [`Tcb::poll_segment`] that has to be asked.
+    #[inline(never)]
+    pub fn poll_usual<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
         if !self.is_predicted() {
             return Given::Unusual;
         }
-        if self.unsent_octets() > 0 {
-            return self.give_data(env, room);
+        let unsent = self.unsent_octets();
+        if unsent > 0 {
+            return self.give_data(env, room, unsent);
         }
         if self.snd.wnd == 0 {
             return Given::Unusual;
@@ -126,21 +224,19 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     #[inline]
-    fn give_data<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
+    fn give_data<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        room: &SendRoom,
+        unsent: u32,
+    ) -> Given {
         let mss = self.send_mss();
         let outstanding = self.snd.outstanding();
-        let facts = NewData {
-            unsent: self.unsent_octets(),
-            usable: self.snd.usable(),
-            mss,
-            max_window: self.snd.max_wnd,
-            outstanding: outstanding > 0,
-            small_outstanding: self.snd.small.after(self.snd.una),
-            no_delay: self.settings.no_delay,
-            cork: false,
-            closing: false,
-        };
-        let Allowed::Send(octets) = new_data(&facts) else { return Given::Unusual };
+        // Within the window, and Nagle lets a partial segment at the end go: the rules are done.
+        let all = unsent <= self.snd.usable()
+            && (self.settings.no_delay || !self.snd.small.after(self.snd.una));
+        let octets = if all { Some(unsent) } else { self.allowed(unsent, mss, outstanding) };
+        let Some(octets) = octets else { return Given::Unusual };
         if outstanding == 0 && self.was_idle(env.now) {
             return Given::Unusual;
         }
@@ -149,40 +245,40 @@ impl<C: CongestionController> Tcb<C> {
         if allowance < octets.min(mss) {
             return Given::Unusual;
         }
-        let paced = match self.pace(env, allowance, &budget) {
+        let unlimited = budget.rate.is_unlimited() && self.settings.rate_limit.is_unlimited();
+        let unpaced = unlimited && env.ceiling.is_none();
+        let paced = match if unpaced { Ok(allowance) } else { self.pace(env, allowance, &budget) } {
             Ok(paced) => paced,
             Err(held) => return self.wait_for_release(env, &held),
         };
-        let rates = self.rates(&budget);
-        // What is paced leaves a segment at a time where the device does not cut: the wire sees no burst.
-        let unpaced = rates.are_unlimited() && env.ceiling.is_none();
-        let room = if env.super_segments || unpaced { room.largest_payload_octets } else { 0 };
-        let largest = paced.max(mss.min(allowance)).min(room.max(mss));
-        let octets = if octets > largest { (largest - largest % mss).max(mss) } else { octets };
+        let mut octets = octets;
+        if octets > mss {
+            // What is paced leaves a segment at a time where the device does not cut: the wire sees no
+            // burst.
+            let cut = env.super_segments || unpaced;
+            let room = if cut { room.largest_payload_octets } else { 0 };
+            let largest = paced.max(mss.min(allowance)).min(room.max(mss));
+            if octets > largest {
+                octets = (largest - largest % mss).max(mss);
+            }
+        }
         self.release = Instant::FAR;
         let seq = self.snd.nxt;
-        let last = octets == facts.unsent;
+        let last = octets == unsent;
         if outstanding == 0 {
             self.progress = env.now;
         }
         self.snd.nxt += octets;
-        if octets != mss && octets % mss != 0 {
+        if octets < mss || octets > mss && octets % mss != 0 {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_sent(env.now, octets, mss, last && allowance > octets);
-        self.last_sent = env.now.tick();
-        if !rates.are_unlimited() {
+        let limited = last && allowance > octets;
+        self.recovery.on_plain_sent(env.now, (seq, octets), outstanding, mss, limited);
+        if !unlimited {
+            let rates = self.rates(&budget);
             self.released(env.now, octets, mss, TCP_OCTETS as u32, &rates);
         }
-        let in_flight_octets = outstanding + octets;
-        self.controller.on_sent(&Sent {
-            now: env.now,
-            octets,
-            in_flight_octets,
-            retransmission: false,
-            first_after_idle: outstanding == 0,
-        });
-        env.observe(&Event::Sent { seq, octets });
+        self.note_sent(env, (seq, octets), outstanding);
         let mut outgoing = self.usual(env.now, seq, octets);
         outgoing.push = last;
         outgoing.gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
@@ -192,6 +288,26 @@ impl<C: CongestionController> Tcb<C> {
             false => !unpaced && self.gives_no_more_yet(env),
         };
         Given::Segment(outgoing)
+    }
+
+    /// What the peer's window, Nagle and silly-window avoidance let go of what is unsent.
+    #[inline(never)]
+    fn allowed(&self, unsent: u32, mss: u32, outstanding: u32) -> Option<u32> {
+        let facts = NewData {
+            unsent,
+            usable: self.snd.usable(),
+            mss,
+            max_window: self.snd.max_wnd,
+            outstanding: outstanding > 0,
+            small_outstanding: self.snd.small.after(self.snd.una),
+            no_delay: self.settings.no_delay,
+            cork: false,
+            closing: false,
+        };
+        match new_data(&facts) {
+            Allowed::Send(octets) => Some(octets),
+            Allowed::Nothing | Allowed::Company | Allowed::Window => None,
+        }
     }
 
     /// Time alone is what is waited for. As the spine would say it, unless something else is to be
@@ -223,7 +339,7 @@ impl<C: CongestionController> Tcb<C> {
     /// The window must be looked at first (5681-6, RFC 7661).
     fn was_idle(&self, now: Instant) -> bool {
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
-        Span::from_micros(u64::from(ticks) << TICK_SHIFT) > self.recovery.rto()
+        self.recovery.is_beyond_timeout(Span::from_micros(u64::from(ticks) << TICK_SHIFT))
     }
 
     /// Nothing is left to be sent: notes that it is the application now that is waited for, unless
@@ -262,7 +378,6 @@ impl<C: CongestionController> Tcb<C> {
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,
             octets,
-            payload: Chain::new(),
             gso_octets: None,
             last: false,
         }

@@ -401,7 +401,12 @@ impl Recovery {
             && self.tail.may_probe()
     }
     fn arm_probe(&mut self, now: Instant) {
-        let single = self.board.outstanding() <= self.mss();
+        self.arm_probe_behind(now, self.board.outstanding());
+    }
+    /// The same behind `outstanding` octets.
+    #[inline(always)]
+    fn arm_probe_behind(&mut self, now: Instant, outstanding: u32) {
+        let single = outstanding <= self.mss();
         let delay = Span::from_micros(u64::from(self.bounds.ack_delay));
         let wait = TailProbe::wait(self.rtt.srtt(), single, delay);
         let expiry = self.expiry();

@@ -7,7 +7,7 @@
 
 use super::records::Taken;
 use super::timeout::SendTimer;
-use super::{Grant, Recovery, RecoveryState, short};
+use super::{Grant, Record, Recovery, RecoveryState, short};
 use usertcp_base::{Instant, Prng, Seq, Span};
 use usertcp_cc::{AckSample, CongestionController};
 
@@ -35,6 +35,47 @@ impl Recovery {
             && self.tail.is_quiet()
             && self.timer.kind() != SendTimer::Reorder
             && self.reno.credit() == 0
+    }
+
+    /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds, of octets from `seq`, which is
+    /// SND.NXT, behind `outstanding` others.
+    #[inline(always)]
+    pub(crate) fn on_plain_sent(
+        &mut self,
+        now: Instant,
+        (seq, octets): (Seq, u32),
+        outstanding: u32,
+        mss: u32,
+        application_limited: bool,
+    ) {
+        debug_assert!(self.is_plain() && octets > 0);
+        debug_assert!(seq == self.board.nxt() && outstanding == self.board.outstanding());
+        self.mss = short(mss);
+        if outstanding == 0 {
+            self.delivery.on_flight_begun(now);
+            self.timer.restart(now);
+        }
+        let at = self.send_time(now, false);
+        let delivery = &self.delivery;
+        self.board.push_unmarked(seq + octets, || {
+            let mut record = Record::new(seq, octets, mss, at);
+            delivery.stamp(&mut record, at);
+            record
+        });
+        // PRR starts anew with a recovery: what it counts before that means nothing.
+        self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
+        if self.tail.may_probe() {
+            self.arm_probe_behind(now, outstanding.wrapping_add(octets));
+        } else {
+            self.timer.wait_for_timeout();
+        }
+    }
+
+    /// Whether `idle` is longer than the retransmission timeout.
+    #[inline]
+    pub(crate) fn is_beyond_timeout(&self, idle: Span) -> bool {
+        // Back-off and jitter make it longer, never shorter.
+        idle > Span::from_micros(u64::from(self.rtt.rto_micros())) && idle > self.rto()
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and

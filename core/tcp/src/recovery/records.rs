@@ -205,8 +205,31 @@ impl Records {
             queue.insert(index, record);
         }
     }
+    #[inline]
     pub(super) fn push_back(&mut self, record: Record) {
-        self.insert(self.len(), record);
+        self.push_made(|| record);
+    }
+    /// The same of a record that is made in its place.
+    #[inline(always)]
+    pub(super) fn push_made(&mut self, make: impl Fn() -> Record) {
+        if let Records::Few { len, records } = self
+            && let Some(place) = records.get_mut(usize::from(*len))
+        {
+            *place = make();
+            *len += 1;
+        } else {
+            self.push_to_many(make());
+        }
+    }
+    #[inline(never)]
+    fn push_to_many(&mut self, record: Record) {
+        match self {
+            Records::Few { len, .. } => {
+                let count = usize::from(*len);
+                self.insert(count, record);
+            }
+            Records::Many(queue) => queue.push_back(record),
+        }
     }
     pub(super) fn pop_front(&mut self) -> Option<Record> {
         match self {

@@ -193,6 +193,12 @@ impl Scoreboard {
         self.nxt = record.end();
         self.records.push_back(record);
     }
+    /// The same of one up to `end` that is neither SACKed nor lost nor sent again, and not empty.
+    #[inline(always)]
+    pub(super) fn push_unmarked(&mut self, end: Seq, make: impl Fn() -> Record) {
+        self.nxt = end;
+        self.records.push_made(make);
+    }
     fn edit(&mut self, index: usize, change: impl FnOnce(&mut Record)) {
         if let Some(record) = self.records.get_mut(index) {
             self.sums.take(record);

@@ -64,8 +64,15 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        match self.poll_usual(env, room) {
-            Given::Segment(outgoing) => return PollSegment::Segment(outgoing.into()),
+        let given = match self.poll_single(env) {
+            Some(single) => Given::Segment(single),
+            None => self.poll_usual(env, room),
+        };
+        match given {
+            Given::Segment(usual) => {
+                let payload = self.sent(usual.seq, usual.octets);
+                return PollSegment::Segment(usual.with_payload(payload));
+            }
             Given::Nothing if self.release != Instant::FAR => {
                 return PollSegment::Wait(self.release);
             }

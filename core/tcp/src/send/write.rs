@@ -81,6 +81,41 @@ impl<C: CongestionController> Tcb<C> {
         taken
     }
 
+    /// As [`Tcb::write_with`] of a short message while nothing is queued and there is room in any case.
+    /// `None`: it has to be asked.
+    #[inline]
+    pub fn write_short(
+        &mut self,
+        limits: &Limits,
+        pool: &FramePool,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> Option<usize> {
+        let fits = octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small);
+        let only = self.queue.is_empty() && self.rare.is_empty() && end == WriteEnd::Open;
+        if !fits || !only || octets.is_empty() || octets.len() > self.send_mss() as usize {
+            return None;
+        }
+        if !self.has_room(limits, pool, octets.len()) {
+            return None;
+        }
+        let mut frame = pool.take(Class::Small, HEADROOM_OCTETS)?;
+        let taken = frame.extend(octets);
+        self.queue.push_back(frame.into_slice());
+        Some(taken)
+    }
+
+    /// Whether so many octets fit the empty queue however small the congestion window is.
+    #[inline]
+    fn has_room(&self, limits: &Limits, pool: &FramePool, octets: usize) -> bool {
+        let least = limits.send_buffer_start_octets.min(limits.send_buffer_octets);
+        self.halves.send() == SendHalf::Open
+            && self.settings.send_buffer_octets == 0
+            && self.settings.unsent_low_water_octets == u32::MAX
+            && octets <= least as usize
+            && !pool.is_tight()
+    }
+
     /// Octets at the end of the queue that the next ones share a segment with; less than `mss`.
     fn begun_octets(&self, mss: usize) -> usize {
         let last = self.queue.back().map_or(0, |last| last.len());
@@ -106,6 +141,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The same, and what the application says of the end of these octets.
+    #[inline]
     pub fn write_with<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
@@ -113,6 +149,15 @@ impl<C: CongestionController> Tcb<C> {
         end: WriteEnd,
     ) -> usize {
         let taken = self.write(env, octets);
+        if end != WriteEnd::Open || !self.rare.is_empty() {
+            self.note_end(octets, taken, end);
+        }
+        taken
+    }
+
+    /// `taken` of `octets` were written, which end as `end` says.
+    #[cold]
+    fn note_end(&mut self, octets: &[u8], taken: usize, end: WriteEnd) {
         if end != WriteEnd::Open {
             self.unpredict();
         }
@@ -122,7 +167,6 @@ impl<C: CongestionController> Tcb<C> {
         if taken > 0 && taken == octets.len() && end == WriteEnd::Record {
             self.rare.add_record(self.fin_seq());
         }
-        taken
     }
 
     /// Which frame suits so many octets.

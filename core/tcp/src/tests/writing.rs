@@ -4,7 +4,48 @@
 use super::bench::*;
 use crate::*;
 use usertcp_base::Span;
+use usertcp_frame::{Class, FramePool};
 use usertcp_wire::tcp::Flags;
+
+/// A short message is written as any other is, or not at all: where there is a queue or a low-water mark,
+/// something is said of its end, or nobody reads it.
+#[test]
+fn a_short_write_is_a_write() {
+    let least = FramePool::data_octets(Class::Small) - HEADROOM_OCTETS;
+    let lying = |bench: &Bench| {
+        let front = bench.tcb.queue.front().map(|front| (front.headroom(), front.to_vec()));
+        (front, bench.tcb.queue.slice_count(), bench.tcb.wants.write)
+    };
+    for octets in [0, 1, 64, least, least + 1, 1000] {
+        let data: std::vec::Vec<u8> = (0..octets).map(|at| at as u8).collect();
+        for end in [WriteEnd::Open, WriteEnd::More, WriteEnd::Record] {
+            let mut bench = Start::default().go();
+            let taken = bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &data, end));
+            let short = octets > 0 && octets <= least && end == WriteEnd::Open;
+            assert_eq!(taken, short.then_some(octets), "{octets} {end:?}");
+            if !short {
+                assert_eq!(lying(&bench), (None, 0, false));
+                continue;
+            }
+            let again = bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &data, end));
+            assert_eq!(again, None, "not behind others");
+            let mut other = Start::default().go();
+            assert_eq!(other.call(|tcb, env| tcb.write_with(env, &data, end)), octets);
+            assert_eq!(lying(&bench), lying(&other));
+        }
+    }
+    type Set = fn(&mut Settings);
+    let limits: [Set; 2] = [
+        |settings| settings.unsent_low_water_octets = 50,
+        |settings| settings.send_buffer_octets = 50,
+    ];
+    for limit in limits {
+        let mut bench = Start::default().with(limit).go();
+        let taken =
+            bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &[1; 60], WriteEnd::Open));
+        assert_eq!(taken, None);
+    }
+}
 
 fn spans_and_pushes(out: &[Out]) -> std::vec::Vec<(i64, usize, bool)> {
     out.iter().map(|out| (out.seq, out.len(), out.has(Flags::PSH))).collect()

@@ -151,16 +151,46 @@ impl Running {
     /// Starts from the pseudo-header of IPv6, as [`pseudo_v6`].
     #[inline]
     pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> Running {
-        let mut sum = Running { total: protocol_and_len(protocol, len), odd: false };
-        sum.add(&source);
-        sum.add(&destination);
+        let mut sum = Running { total: 0, odd: false };
+        sum.add_pseudo_v6(source, destination, protocol, len);
         sum
+    }
+    /// Adds the same, whatever was added before: it begins at an even offset.
+    #[inline]
+    pub fn add_pseudo_v6(
+        &mut self,
+        source: [u8; 16],
+        destination: [u8; 16],
+        protocol: u8,
+        len: u32,
+    ) {
+        self.add_even(words::sum(&source));
+        self.add_even(words::sum(&destination));
+        self.add_even(protocol_and_len(protocol, len));
     }
     /// Adds the next piece.
     #[inline]
     pub fn add(&mut self, piece: &[u8]) {
         let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
         self.add_native(words, piece.len());
+    }
+    /// Copies `piece` over `target`, which is as long, and is its sum: in one go when it is short.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_copy(target: &mut [u8], piece: &[u8]) -> Running {
+        match words::copy(target, piece) {
+            Some(total) => Running { total, odd: piece.len() % 2 == 1 },
+            None => Running::of_long_copy(target, piece),
+        }
+    }
+    #[inline(never)]
+    fn of_long_copy(target: &mut [u8], piece: &[u8]) -> Running {
+        for (to, from) in target.iter_mut().zip(piece) {
+            *to = *from;
+        }
+        let mut sum = Running::default();
+        sum.add(piece);
+        sum
     }
     /// Adds the next piece, summed by `engine` when it is long.
     #[inline(always)] // the sum stays in registers
@@ -187,6 +217,13 @@ impl Running {
         !(self.partial() as u16)
     }
 
+    /// What was added as the sum of two words in the order of the network: there is room for 2^30 more.
+    #[inline]
+    pub(crate) const fn in_two_words(self) -> u64 {
+        let total = u64::from_be(self.total);
+        (total >> 32) + (total & 0xFFFF_FFFF)
+    }
+
     /// Adds words that begin at an even offset of the whole, whatever was added before. They are in
     /// the machine's order.
     #[inline]
@@ -199,10 +236,15 @@ impl Running {
     /// Octets at odd offsets change places with their neighbours: the whole sum is turned by one.
     #[inline]
     const fn add_native(&mut self, words: u64, len: usize) {
-        let words = if self.odd { words.rotate_left(8) } else { words };
+        self.add_even(if self.odd { words.rotate_left(8) } else { words });
+        self.odd ^= len % 2 == 1;
+    }
+
+    /// Adds words that begin at an even offset.
+    #[inline]
+    const fn add_even(&mut self, words: u64) {
         let (sum, carry) = self.total.overflowing_add(words);
         self.total = sum.wrapping_add(carry as u64);
-        self.odd ^= len % 2 == 1;
     }
 }
 
@@ -225,7 +267,12 @@ const fn to_native(folded: u16) -> u64 {
 /// its upper half.
 #[inline]
 const fn from_native(total: u64) -> u32 {
+    u16::from_be_bytes(folded(total).to_ne_bytes()) as u32
+}
+
+/// The end-around sum of all 16-bit words of `total`.
+#[inline]
+pub(crate) const fn folded(total: u64) -> u16 {
     let half = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
-    let folded = (half.wrapping_add(half.rotate_left(16)) >> 16) as u16;
-    u16::from_be_bytes(folded.to_ne_bytes()) as u32
+    (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
 }

@@ -49,6 +49,23 @@ fn pseudo_headers_are_the_sum_of_their_octets() {
 }
 
 #[test]
+fn short_copies_are_summed_in_one_go() {
+    let source: Vec<u8> = (0..400).map(|at| (at * 37 / 5) as u8).collect();
+    for len in 0..source.len() {
+        let mut target = vec![0; len];
+        let source = &source[..len];
+        let mut copied = Running::of_copy(&mut target, source);
+        let mut summed = Running::default();
+        summed.add(source);
+        assert!(target == source, "{len}");
+        // What follows shows whether both are at an odd offset.
+        copied.add(&[1, 2, 3]);
+        summed.add(&[1, 2, 3]);
+        assert_eq!(copied.partial(), summed.partial(), "{len}");
+    }
+}
+
+#[test]
 fn long_copies_are_summed_whole() {
     for len in [4095, 4096, 4097, 9000, 65_535] {
         let source: Vec<u8> = (0..len).map(|at| (at * 31 / 7) as u8).collect();

@@ -29,6 +29,39 @@ pub(super) fn sum(bytes: &[u8]) -> u64 {
     end_around(total.wrapping_add(u128::from(odd_word(bytes, rest))))
 }
 
+/// The sum of octets that are copied over `target`; so many as both have. `None`: there are 192 or more.
+#[inline(always)]
+pub(super) fn copy(target: &mut [u8], source: &[u8]) -> Option<u64> {
+    let len = target.len().min(source.len());
+    let (mut places, mut rest) = (target.get_mut(..len)?, source.get(..len)?);
+    let mut total: u128 = 0;
+    // Each is taken once at most, in a straight line: a loop would be a call of memcpy and a loop.
+    macro_rules! take {
+        ($octets:literal) => {
+            if let Some((block, after)) = rest.split_first_chunk::<$octets>()
+                && let Some(place) = places.split_off_mut(..$octets)
+            {
+                place.copy_from_slice(block);
+                total = total.wrapping_add(word_sum(block));
+                rest = after;
+            }
+        };
+    }
+    take!(64);
+    take!(64);
+    take!(32);
+    take!(16);
+    take!(8);
+    if !rest.is_empty() {
+        if rest.len() >= 8 {
+            return None;
+        }
+        places.copy_from_slice(rest);
+        total = total.wrapping_add(u128::from(odd_word(source, rest)));
+    }
+    Some(end_around(total))
+}
+
 /// The sum of many octets: four sums that do not wait for each other.
 pub(super) fn sum_long(bytes: &[u8]) -> u64 {
     let (blocks, rest) = bytes.as_chunks::<64>();

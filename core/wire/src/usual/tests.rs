@@ -86,6 +86,56 @@ proptest! {
         );
     }
 
+    // Checksums of zeros and ones included: addresses, ports and payload of one octet each.
+    #[test]
+    fn both_headers_at_once_are_the_two(
+        tcp in header(),
+        four in ip_header::<[u8; 4]>(),
+        six in ip_header::<[u8; 16]>(),
+        payload in prop::collection::vec(any::<u8>(), 0..300),
+        same in prop::option::of(any::<u8>()),
+        flow_label: u32,
+        complete: bool,
+    ) {
+        let octets = payload.len();
+        let payload = same.map_or(payload, |octet| std::vec![octet; octets]);
+        let payload_octets = (TCP_OCTETS + octets) as u16;
+        let mut four = IpHeader { payload_octets, ..four };
+        let mut six = IpHeader { payload_octets, ..six };
+        if let Some(octet) = same {
+            (four.source, four.destination) = ([octet; 4], [octet; 4]);
+            (six.source, six.destination) = ([octet; 16], [octet; 16]);
+        }
+        let length = u32::from(payload_octets);
+        let mut sum = checksum::Running::default();
+        sum.add(&payload);
+        let given = complete.then_some(sum);
+        let with_payload = |mut pseudo: checksum::Running| {
+            if complete {
+                pseudo.add(&payload);
+            }
+            pseudo
+        };
+
+        let (mut ours, mut ip, mut rest) = ([0; BOTH_V4], [0; IPV4_OCTETS], [0; TCP_OCTETS]);
+        write_both_v4(&mut ours, &four, &tcp, given);
+        write_ipv4(&mut ip, &four);
+        let (source, destination) = (four.source, four.destination);
+        let pseudo =
+            checksum::Running::pseudo_v4(source, destination, crate::tcp::PROTOCOL, length);
+        write_tcp(&mut rest, &tcp, with_payload(pseudo), complete);
+        prop_assert_eq!(&ours[..], &[&ip[..], &rest[..]].concat()[..]);
+
+        let (mut ours, mut ip) = ([0; BOTH_V6], [0; IPV6_OCTETS]);
+        write_both_v6(&mut ours, &six, flow_label, &tcp, given);
+        write_ipv6(&mut ip, &six, flow_label);
+        let (source, destination) = (six.source, six.destination);
+        let pseudo =
+            checksum::Running::pseudo_v6(source, destination, crate::tcp::PROTOCOL, length);
+        write_tcp(&mut rest, &tcp, with_payload(pseudo), complete);
+        prop_assert_eq!(&ours[..], &[&ip[..], &rest[..]].concat()[..]);
+    }
+
     // Whatever is read, the general reader reads it the same way; and any change of shape is seen.
     #[test]
     fn other_shapes_are_not_read(header in header(), at in 0..TCP_OCTETS, bit in 0..8u32) {
