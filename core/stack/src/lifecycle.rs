@@ -9,14 +9,14 @@ use crate::anchor::{Anchor, Body, Owner};
 use crate::config::Profile;
 use crate::events::Pending;
 use crate::shard::Shard;
+use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, Then,
-    TimeWait,
+    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, TimeWait,
 };
 
 /// The next tick, at the earliest.
@@ -98,7 +98,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .and(Pending::SOFT_ERROR.when(effects.soft_error));
         self.events.add(id.slot, anchor, notices);
         match effects.ended {
-            Some(ended) => self.end(now, id, *ended),
+            Some(ended) => self.end(now, id, ended, effects.reset),
             None => {
                 if effects.transmit {
                     self.transmit.push(id.slot);
@@ -149,8 +149,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A connection is over.
-    fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
-        self.leave_early(now, id, ended.reason == CloseReason::Reset);
+    fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
+        let reason = ended.reason();
+        self.leave_early(now, id, reason == CloseReason::Reset);
         self.leave_rates(id);
         let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
@@ -162,22 +163,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
-        self.note_end(now, id, ended.reason);
-        let time_wait = match ended.then {
-            Then::Forget => None,
-            Then::TimeWait { record, reply } => {
-                if let Some(reply) = reply {
-                    self.send_reply(now, &flow, &reply);
-                }
-                Some(record)
-            }
-            Then::Reset(reply) => {
-                self.send_reply(now, &flow, &reply);
-                None
-            }
-        };
+        self.note_end(now, id, reason);
+        if let Some(reset) = reset {
+            self.send_reply(now, &flow, &reset);
+        }
+        let time_wait = if ended.waits() { self.last_words(now, id, &flow, ended) } else { None };
         if let Owner::Application(_) = owner {
-            return self.end_held(now, id, &flow, ended.reason, time_wait);
+            return self.end_held(now, id, &flow, reason, time_wait);
         }
         self.leave_queue(owner);
         self.events.forget(id.slot);
@@ -187,6 +179,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.table.remove(id);
             }
         }
+    }
+
+    /// The TIME-WAIT record of a connection that ended. What it owes at birth is sent.
+    fn last_words(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        ended: Ended,
+    ) -> Option<TimeWait> {
+        let hot = self.table.anchors.get(id)?.body.hot()?;
+        let tcb = self.table.hot.at_mut(hot)?;
+        let (record, reply) = tcb.time_wait(&mut self.common.env(now, id), ended);
+        if let Some(reply) = reply {
+            self.send_reply(now, flow, &reply);
+        }
+        Some(record)
     }
 
     /// The application still holds the handle: it may read what is left, and must be told. A

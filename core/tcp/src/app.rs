@@ -2,7 +2,7 @@
 //! Must not know: handles, wakers.
 //! Implements: RFC 9293 §3.9.1 (RECEIVE, CLOSE, ABORT, STATUS), §3.8.5, §3.6.1 (SHLD-3).
 
-use crate::effects::{Effects, Then};
+use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::info::Info;
@@ -131,6 +131,7 @@ impl<C: CongestionController> Tcb<C> {
         let mut effects = Effects::default();
         let _ = self.halves.apply(Move::Close);
         self.settle(env, &mut effects);
+        self.predict();
         effects
     }
 
@@ -164,18 +165,19 @@ impl<C: CongestionController> Tcb<C> {
     pub fn abort<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
         self.unpredict();
         let all_sent = self.queue.is_empty() && self.fin_sent();
-        let then = match self.halves.state() {
-            StateName::TimeWait => Then::TimeWait { record: self.time_wait(), reply: None },
-            StateName::Closed => Then::Forget,
-            StateName::Closing | StateName::LastAck if all_sent => Then::Forget,
+        Effects::default().and_ended(match self.halves.state() {
+            StateName::TimeWait => Ended::AbortedTimeWait,
+            StateName::Closed => Ended::Forget(CloseReason::Aborted),
+            StateName::Closing | StateName::LastAck if all_sent => {
+                Ended::Forget(CloseReason::Aborted)
+            }
             _ => return self.end_by_reset(env),
-        };
-        Effects::default().and_ended(CloseReason::Aborted, then)
+        })
     }
 
     fn end_by_reset<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
         let reset = self.reset(env);
-        Effects::default().and_ended(CloseReason::Aborted, Then::Reset(reset))
+        Effects::default().and_reset(CloseReason::Aborted, reset)
     }
 
     /// Marks everything written so far as urgent (MUST-30; new applications should not, SHLD-13).

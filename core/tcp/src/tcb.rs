@@ -243,10 +243,15 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// Whether connections after this one may learn from it, so many octets being acknowledged.
+    pub(crate) fn teaches(&self, octets_acknowledged: u64) -> bool {
+        self.settings.share_path_facts && octets_acknowledged >= LEAST_EXCHANGED_OCTETS
+    }
+
     /// What connections after this one may learn of the host, if anything: only what a connection
     /// that exchanged data found out itself (9040-2, AT-44).
     pub fn host_facts(&self) -> Option<HostFacts> {
-        if !self.settings.share_path_facts || self.octets_acknowledged < LEAST_EXCHANGED_OCTETS {
+        if !self.teaches(self.octets_acknowledged) {
             return None;
         }
         let srtt = self.recovery.srtt();

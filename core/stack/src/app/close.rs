@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Effects, HandshakePhase, Then};
+use usertcp_tcp::{Effects, HandshakePhase};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Closes our sending side: data that is queued, then FIN. The peer may go on sending.
@@ -132,10 +132,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     None => Effects::default(),
                 },
             };
-            if let Some(ended) = effects.ended
-                && let Then::Reset(reply) = ended.then
-            {
-                self.send_reply(now, &flow, &reply);
+            if let Some(reset) = effects.reset {
+                self.send_reply(now, &flow, &reset);
             }
             self.note_end(now, id, CloseReason::Aborted);
         }

@@ -63,11 +63,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
         counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
-        let TcpHeader { seq, ack, window, push, value, echo, .. } = read.header;
+        let TcpHeader { seq, ack, window, push, fin, value, echo, .. } = read.header;
         let ecn = read.ecn;
-        let segment = UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments };
+        let segment = UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments };
         let hot = match parked {
-            true if payload.is_empty() && self.heard_while_parked(now, id, &segment) => return,
+            true if payload.is_empty() && self.heard_while_parked(now, id, &segment) => {
+                return;
+            }
             true => self.awake(now, id),
             false => hot,
         };
@@ -75,21 +77,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && let Some(effects) =
                 tcb.handle_usual(&mut self.common.env(now, id), &segment, &mut payload)
         {
-            self.apply_usual(now, id, &effects);
+            self.apply_usual(now, id, effects);
         } else {
             self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
         }
     }
 
-    /// What `apply` does where nothing ends.
+    /// What `apply` does of what [`usertcp_tcp::Tcb::handle_usual`] brings about.
     #[inline]
-    fn apply_usual(&mut self, now: Instant, id: ConnId, effects: &Effects) {
+    fn apply_usual(&mut self, now: Instant, id: ConnId, effects: Effects) {
+        if effects.ended.is_some() {
+            return self.apply(now, id, effects);
+        }
         let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
         let linked = anchor.links.is_linked();
         if effects.readable | effects.writable {
             let notices = Pending::READABLE
                 .when(effects.readable)
-                .and(Pending::WRITABLE.when(effects.writable));
+                .and(Pending::WRITABLE.when(effects.writable))
+                .and(Pending::PEER_CLOSED.when(effects.peer_closed));
             self.events.add(id.slot, anchor, notices);
         }
         if effects.transmit {
@@ -207,7 +213,10 @@ impl Network {
 /// The same segment in the form that can be anything.
 #[cold]
 fn as_segment(read: &Read, usual: &UsualSegment, payload: Chain) -> Segment {
-    let flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+    let mut flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+    if usual.fin {
+        flags = flags | Flags::FIN;
+    }
     let TcpHeader { source_port, destination_port, seq, ack, window, value, echo, .. } =
         read.header;
     let timestamps = Some(Timestamps { value, echo });

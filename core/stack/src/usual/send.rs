@@ -34,7 +34,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         segment: UsualOutgoing,
         frame: Frame,
     ) -> Option<Packet> {
-        let UsualOutgoing { seq, ack, window, push, value, echo, payload, gso_octets, .. } =
+        let UsualOutgoing { seq, ack, window, push, fin, value, echo, payload, gso_octets, .. } =
             segment;
         let header = TcpHeader {
             source_port: flow.local_port,
@@ -42,6 +42,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             seq,
             ack,
             push,
+            fin,
             window,
             value,
             echo,

@@ -12,7 +12,7 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::Flags;
 
-/// A segment of the usual shape: ACK, perhaps PSH, no option but timestamps.
+/// A segment of the usual shape: ACK, perhaps PSH and FIN, no option but timestamps.
 #[derive(Clone, Copy, Debug)]
 pub struct UsualSegment {
     /// SEG.SEQ.
@@ -23,6 +23,8 @@ pub struct UsualSegment {
     pub window: WireWindow,
     /// PSH is set.
     pub push: bool,
+    /// FIN is set.
+    pub fin: bool,
     /// Its timestamp.
     pub value: u32,
     /// The timestamp it echoes.
@@ -37,7 +39,7 @@ impl UsualSegment {
     /// `None`: it is of another shape.
     pub(crate) fn of(segment: &Segment) -> Option<UsualSegment> {
         let header = &segment.header;
-        if header.flags.without(Flags::PSH) != Flags::ACK {
+        if header.flags.without(Flags::PSH | Flags::FIN) != Flags::ACK {
             return None;
         }
         let stamps = segment.options.only_timestamps()?;
@@ -46,6 +48,7 @@ impl UsualSegment {
             ack: header.ack,
             window: header.window,
             push: segment.has(Flags::PSH),
+            fin: segment.has(Flags::FIN),
             value: stamps.value,
             echo: stamps.echo,
             ecn: segment.ecn,
@@ -64,9 +67,12 @@ impl<C: CongestionController> Tcb<C> {
         segment: &UsualSegment,
         payload: &mut Chain,
     ) -> Option<Effects> {
+        if segment.fin || !self.is_predicted() {
+            return self.handle_closing(env, segment, payload);
+        }
         let octets = u32::try_from(payload.len()).ok()?;
         let charge = if octets > 0 { payload.charge() } else { 0 };
-        if !self.is_predicted() || !self.expects(env, segment, octets, charge) {
+        if !self.expects(env, segment, octets, charge) {
             return None;
         }
         let now = env.now;
@@ -96,7 +102,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Whether the segment is the next one, says nothing but that, and there is room for it.
     #[inline]
-    fn expects<O: Observer>(
+    pub(super) fn expects<O: Observer>(
         &self,
         env: &Env<'_, O>,
         segment: &UsualSegment,
@@ -109,13 +115,13 @@ impl<C: CongestionController> Tcb<C> {
             && segment.ack.0.wrapping_sub(una.0) <= nxt.0.wrapping_sub(una.0)
             && !Seq(segment.value).before(Seq(self.timestamps.recent()))
             && segment.ecn != Ecn::CongestionExperienced
-            && (advances || octets > 0)
+            && (advances || octets > 0 || segment.fin)
             && self.takes_window_of(segment.seq, segment.ack)
             && self.snd.wnd > 0
             && segment.window.0 > 0;
         expected
-            && (octets == 0
-                || self.advertise.window(rcv_nxt).octets() >= octets
+            && (octets == 0 && !segment.fin
+                || self.advertise.window(rcv_nxt).octets() >= octets + u32::from(segment.fin)
                     && !env.pool.is_tight()
                     && self.receiver.has_room(charge, self.autotune.buffer()))
     }
@@ -129,7 +135,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The peer lives; its timestamp and its window.
     #[inline]
-    fn heard(&mut self, now: Instant, segment: &UsualSegment) {
+    pub(super) fn heard(&mut self, now: Instant, segment: &UsualSegment) {
         self.last_heard = now;
         self.keep_alive.on_heard();
         self.timestamps.observe(now, segment.seq, Some(segment.value));
@@ -140,7 +146,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Octets of ours arrived.
     #[inline]
-    fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
+    pub(super) fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
         self.queue.advance(octets as usize);
         self.snd.una = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
@@ -148,12 +154,21 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.small = self.snd.small.latest(ack);
     }
 
-    /// Octets of the peer.
+    /// Octets of the peer, and its FIN.
     #[inline]
-    fn take_expected(&mut self, now: Instant, segment: &UsualSegment, payload: Chain, charge: u32) {
+    pub(super) fn take_expected(
+        &mut self,
+        now: Instant,
+        segment: &UsualSegment,
+        payload: Chain,
+        charge: u32,
+    ) {
         let octets = payload.len() as u32;
         self.advertise.on_arrival(octets, charge);
         self.receiver.take_next(payload, octets, charge);
+        if segment.fin {
+            self.receiver.take_fin();
+        }
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         let rmss = self.receive_mss();
         if octets >= u32::from(rmss / 2)
@@ -168,7 +183,7 @@ impl<C: CongestionController> Tcb<C> {
         let arrival = Arrival {
             octets,
             wire_segments: segment.wire_segments,
-            kind: ArrivalKind::InOrder,
+            kind: if segment.fin { ArrivalKind::Fin } else { ArrivalKind::InOrder },
             push: segment.push,
         };
         let _ = self.acks.on_data(now, &arrival, &context);

@@ -13,7 +13,7 @@ use usertcp_frame::Chain;
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
-/// A segment of the usual shape to be sent: ACK, perhaps PSH, no option but timestamps.
+/// A segment of the usual shape to be sent: ACK, perhaps PSH and FIN, no option but timestamps.
 #[derive(Debug)]
 pub struct UsualOutgoing {
     /// SEG.SEQ.
@@ -24,6 +24,8 @@ pub struct UsualOutgoing {
     pub window: WireWindow,
     /// PSH is to be set.
     pub push: bool,
+    /// FIN is to be set.
+    pub fin: bool,
     /// Our timestamp.
     pub value: u32,
     /// The timestamp to echo.
@@ -45,7 +47,10 @@ pub struct UsualOutgoing {
 impl From<UsualOutgoing> for Outgoing {
     fn from(usual: UsualOutgoing) -> Outgoing {
         let UsualOutgoing { seq, ack, window, value, echo, payload, gso_octets, last, .. } = usual;
-        let flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+        let mut flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+        if usual.fin {
+            flags = flags | Flags::FIN;
+        }
         let mut reply = Reply::new(flags, seq, ack, window);
         reply.options.timestamps = Some(Timestamps { value, echo });
         reply.dscp = usual.dscp;
@@ -93,7 +98,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub fn poll_to_cut<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
         if !self.is_predicted() {
-            return Given::Unusual;
+            return self.poll_closing(env);
         }
         if self.unsent_octets() > 0 {
             return self.give_data(env, room);
@@ -101,6 +106,12 @@ impl<C: CongestionController> Tcb<C> {
         if self.snd.wnd == 0 {
             return Given::Unusual;
         }
+        self.give_acknowledgement(env)
+    }
+
+    /// What is owed the peer, when there is nothing else.
+    #[inline]
+    pub(super) fn give_acknowledgement<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
         self.release = Instant::FAR;
         if !self.acks.is_due() {
             self.switch(env, Limiter::Application);
@@ -207,7 +218,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The window must be looked at first (5681-6, RFC 7661).
-    fn was_idle(&self, now: Instant) -> bool {
+    pub(super) fn was_idle(&self, now: Instant) -> bool {
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
         Span::from_micros(u64::from(ticks) << TICK_SHIFT) > self.recovery.rto()
     }
@@ -225,7 +236,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     #[inline(always)]
-    fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+    pub(super) fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));
         }
@@ -233,7 +244,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
-    fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
+    pub(super) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let ack = self.receiver.nxt();
         let window = self.announce_window();
         self.timestamps.on_ack_sent(ack);
@@ -243,6 +254,7 @@ impl<C: CongestionController> Tcb<C> {
             ack,
             window,
             push: false,
+            fin: false,
             value: self.timestamp_value(now),
             echo: self.timestamps.recent(),
             dscp: self.settings.dscp,

@@ -103,4 +103,20 @@ impl Recovery {
         }
         Some(PlainAck { rtt })
     }
+
+    /// The same of the last acknowledgement there will be. What it would teach is of no use any more, but
+    /// for the round trip, which is told.
+    pub(crate) fn on_last_ack(
+        &mut self,
+        now: Instant,
+        ack: Seq,
+        prng: &mut Prng,
+    ) -> Option<PlainAck> {
+        if self.rack.fack().after(self.board.una()) {
+            return None;
+        }
+        let (first, _) = self.board.advance_plain(ack)?;
+        self.timer.on_progress(now, prng);
+        Some(PlainAck { rtt: now.stamp().since(first.sent_at).max(Span::from_micros(1)) })
+    }
 }

@@ -1,0 +1,193 @@
+//! The end of a connection: FIN, with or without the last data, and what acknowledges it.
+//! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
+//! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
+
+use super::{Given, UsualSegment};
+use crate::effects::{Effects, Ended};
+use crate::env::Env;
+use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
+use crate::tcb::Tcb;
+use crate::transition::Move;
+use usertcp_base::{Event, Limiter, Observer};
+use usertcp_cc::{CongestionController, Sent};
+use usertcp_frame::Chain;
+use usertcp_wire::usual::TCP_OCTETS;
+
+impl<C: CongestionController> Tcb<C> {
+    /// [`Tcb::handle_usual`] of a FIN, or while one side is closed.
+    #[inline(never)]
+    pub(super) fn handle_closing<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &UsualSegment,
+        payload: &mut Chain,
+    ) -> Option<Effects> {
+        let octets = u32::try_from(payload.len()).ok()?;
+        let charge = if octets > 0 { payload.charge() } else { 0 };
+        let brings = octets > 0 || segment.fin;
+        let takes = self.halves.recv() == RecvHalf::Open && (octets == 0 || !self.wants.detached);
+        if !self.is_orderly() || (brings && !takes) || !self.expects(env, segment, octets, charge) {
+            return None;
+        }
+        let now = env.now;
+        let advances = segment.ack != self.snd.una;
+        let fin_acked = advances && segment.ack == self.snd.nxt && self.fin_sent();
+        if advances {
+            let is_last = fin_acked && (segment.fin || self.halves.recv() == RecvHalf::Closed);
+            if is_last && octets == 0 && self.leaves_nothing(segment) {
+                return self.handle_last(env, segment);
+            }
+            let mss = self.send_mss();
+            let (recovery, controller) = (&mut self.recovery, &mut self.controller);
+            let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
+            self.heard(now, segment);
+            let advanced = segment.ack.since(self.snd.una);
+            env.observe(&Event::Acknowledged(advanced));
+            env.observe(&Event::RoundTrip(plain.rtt));
+            self.retire(now, segment.ack, advanced - u32::from(fin_acked));
+            if fin_acked {
+                // An acknowledgement of our FIN: a declared arc from each closing state.
+                let _ = self.halves.apply(Move::FinAcknowledged);
+                self.queue = Chain::new();
+            }
+        } else {
+            self.heard(now, segment);
+        }
+        if brings {
+            self.take_expected(now, segment, core::mem::take(payload), charge);
+        }
+        let mut effects = Effects {
+            transmit: true,
+            readable: brings,
+            writable: self.take_writable(env.limits, env.pool),
+            peer_closed: segment.fin,
+            ..Effects::default()
+        };
+        if segment.fin {
+            // The peer's FIN: a declared arc from each state that still receives.
+            let _ = self.halves.apply(Move::FinReceived);
+        }
+        self.unpredict();
+        self.end_if_over(env, &mut effects);
+        self.predict();
+        Some(effects)
+    }
+
+    /// Nobody will ask for figures, and no other connection learns from this one.
+    fn leaves_nothing(&self, segment: &UsualSegment) -> bool {
+        let acked = u64::from(segment.ack.since(self.snd.una));
+        self.wants.detached && !self.teaches(self.octets_acknowledged.saturating_add(acked))
+    }
+
+    /// The acknowledgement of our FIN that ends the connection, with the peer's FIN or after it. Of
+    /// what it says only that is of use which a TIME-WAIT record repeats.
+    fn handle_last<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &UsualSegment,
+    ) -> Option<Effects> {
+        let plain = self.recovery.on_last_ack(env.now, segment.ack, env.prng)?;
+        self.unpredict();
+        self.heard(env.now, segment);
+        env.observe(&Event::Acknowledged(segment.ack.since(self.snd.una)));
+        env.observe(&Event::RoundTrip(plain.rtt));
+        self.snd.una = segment.ack;
+        self.queue = Chain::new();
+        let _ = self.halves.apply(Move::FinAcknowledged);
+        if segment.fin {
+            let _ = self.halves.apply(Move::FinReceived);
+            self.receiver.take_fin();
+            self.acks.demand();
+        }
+        let mut effects =
+            Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
+        effects.end(match self.halves.state() {
+            StateName::TimeWait => Ended::TimeWait,
+            _ => Ended::Forget(usertcp_base::CloseReason::Normal),
+        });
+        Some(effects)
+    }
+
+    /// [`Tcb::poll_to_cut`] while one side is closed.
+    #[inline(never)]
+    pub(super) fn poll_closing<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
+        if !self.is_orderly() || self.snd.wnd == 0 || self.wants.write {
+            return Given::Unusual;
+        }
+        if self.halves.send() == SendHalf::Closing && !self.fin_sent() {
+            return self.give_fin(env);
+        }
+        match self.unsent_octets() {
+            0 => self.give_acknowledgement(env),
+            _ => Given::Unusual,
+        }
+    }
+
+    /// FIN, with the last data if that is no more than a segment.
+    fn give_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
+        let (mss, outstanding) = (self.send_mss(), self.snd.outstanding());
+        let octets = self.unsent_octets();
+        // FIN takes a number of the window, as an octet does.
+        if octets > mss || self.snd.usable() <= octets || env.ceiling.is_some() {
+            return Given::Unusual;
+        }
+        if outstanding == 0 && self.was_idle(env.now) {
+            return Given::Unusual;
+        }
+        let budget = self.controller.budget();
+        let allowance = budget.window_octets.saturating_sub(outstanding);
+        if octets > 0 && allowance < octets {
+            return Given::Unusual;
+        }
+        let Ok(paced) = self.pace(env, allowance.max(1), &budget) else { return Given::Unusual };
+        if octets > paced.max(mss.min(allowance)) {
+            return Given::Unusual;
+        }
+        let rates = self.rates(&budget);
+        let (seq, length) = (self.snd.nxt, octets + 1);
+        self.release = usertcp_base::Instant::FAR;
+        if outstanding == 0 {
+            self.progress = env.now;
+        }
+        self.snd.nxt += length;
+        if octets != 0 && octets != mss {
+            self.snd.small = self.snd.nxt;
+        }
+        self.recovery.on_sent(env.now, length, mss, false);
+        self.last_sent = env.now.tick();
+        let in_flight_octets = outstanding + length;
+        self.controller.on_sent(&Sent {
+            now: env.now,
+            octets: length,
+            in_flight_octets,
+            retransmission: false,
+            first_after_idle: outstanding == 0,
+        });
+        env.observe(&Event::Sent { seq, octets });
+        let mut outgoing = self.usual(env.now, seq, octets);
+        (outgoing.push, outgoing.fin) = (octets > 0, true);
+        if !rates.are_unlimited() {
+            self.released(env.now, octets, octets, TCP_OCTETS as u32, &rates);
+        }
+        self.switch(env, Limiter::Sending);
+        outgoing.last = !self.acks.is_due();
+        if outgoing.last {
+            self.switch(env, Limiter::Application);
+        }
+        Given::Segment(outgoing)
+    }
+
+    /// Whether the connection is plain, or plain but for being closed. True claims are checked where
+    /// assertions are.
+    #[inline]
+    fn is_orderly(&self) -> bool {
+        let orderly = self.prediction.is_known();
+        debug_assert!(!orderly || self.is_settled(), "a change was not noted");
+        orderly
+    }
+
+    /// Nobody has closed anything.
+    pub(super) fn is_all_open(&self) -> bool {
+        self.halves == Halves::OPEN && !self.wants.detached
+    }
+}
