@@ -6,7 +6,7 @@
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
 use crate::anchor::{Anchor, Body, Owner};
-use crate::config::Profile;
+use crate::config::Birth;
 use crate::events::Pending;
 use crate::shard::Shard;
 use alloc::boxed::Box;
@@ -23,6 +23,15 @@ use usertcp_tcp::{
 const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
+
+/// What a connection begins from.
+pub(crate) struct Start<C> {
+    /// What its handshake agreed on.
+    pub opening: Opening,
+    pub birth: Birth<C>,
+    /// Of its flow, from our interface alone.
+    pub path: PathFacts,
+}
 
 /// What a connection begins with.
 pub(crate) struct LastStep<'a> {
@@ -48,34 +57,35 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         now: Instant,
         id: ConnId,
+        flow: &FlowKey,
         owner: Owner,
-        opening: &Opening,
-        profile: &Profile<C>,
+        start: Start<C>,
         last: LastStep<'_>,
     ) {
-        let Some(flow) = self.table.anchors.flow(id) else { return };
-        let mut path = self.path_facts(&flow);
-        if profile.settings.share_path_facts {
-            path.host = self.hosts.find(now, &flow);
+        let Start { mut opening, birth, mut path } = start;
+        let Birth { settings, controller } = birth;
+        if settings.share_path_facts {
+            path.host = self.hosts.find(now, flow);
         }
-        let mut opening = *opening;
         let peer_mss = &mut opening.agreed.peer_mss_octets;
-        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(&flow));
-        let opening = &opening;
-        let settings = self.common.shelf.share(&profile.settings);
-        let mut tcb =
-            Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
-        tcb.adopt_unsent(last.written);
-        let Some(hot) = self.table.insert_hot(id, tcb) else {
+        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
+        let watched = settings.least_progress.is_some();
+        let limits = &self.common.limits;
+        let born = || Tcb::unborn(now, limits, &opening, settings, &path, controller);
+        let Some(hot) = self.table.insert_hot_with(id, born) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
         };
-        let Some(anchor) = self.table.set_body(id, Body::Hot(hot.slot)) else { return };
+        let Some(anchor) = self.table.set_body(id, Body::Hot(hot)) else { return };
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
-        let Some(tcb) = self.table.hot.get_mut(hot) else { return };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let mut env = self.common.env(now, id);
+        tcb.begin(&mut env, &opening);
+        if !last.written.is_empty() {
+            tcb.adopt_unsent(last.written);
+        }
         let mut effects = match opening.owes_ack {
             true => tcb.handle_rest_of_syn(&mut env, last.segment),
             false => tcb.handle_segment(&mut env, last.segment),
@@ -83,7 +93,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
-        self.watch(now, id);
+        if watched {
+            self.watch(now, id);
+        }
     }
 
     /// Acts on what a call on connection `id` brought about.
@@ -294,11 +306,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Body::Opening(opening) = anchor.body else { return };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return };
-        let (profile, closed) = (opening.profile, opening.closed);
+        let closed = opening.closed;
         let outcome = opening.handshake.handle_segment(
             now,
             segment,
-            &profile.settings,
+            &opening.birth.settings,
             &path,
             &self.common.limits,
         );
@@ -326,15 +338,26 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             }
             HandshakeOutcome::Established(opening) => {
+                let Some(birth) = self.opening(id).map(|opening| opening.birth.clone()) else {
+                    return;
+                };
                 let written = self.learn_from_answer(now, id, flow, segment, &opening);
                 let last = LastStep { segment, written };
-                self.establish(now, id, owner, &opening, &profile, last);
+                self.establish(now, id, flow, owner, Start { opening, birth, path }, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {
                     self.close_sending(now, id);
                 }
             }
+        }
+    }
+
+    /// The active open that `id` is.
+    fn opening(&self, id: ConnId) -> Option<&crate::anchor::Opening<C>> {
+        match self.table.anchors.get(id)?.body {
+            Body::Opening(opening) => self.table.openings.at(opening),
+            _ => None,
         }
     }
 

@@ -151,6 +151,12 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.enter(Width::Wide, Some(annex), |_| record)
     }
 
+    /// Adds a wide record that `make` builds.
+    #[inline(always)]
+    pub fn insert_wide_with(&mut self, annex: W, make: impl FnOnce() -> T) -> Option<ConnId> {
+        self.enter(Width::Wide, Some(annex), |_| make())
+    }
+
     /// Takes the record of `id` out; from now on `id` is stale.
     pub fn remove(&mut self, id: ConnId) -> Option<T> {
         self.get(id)?;

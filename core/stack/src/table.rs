@@ -209,6 +209,16 @@ impl<C: CongestionController> Table<C> {
         self.hot.insert_wide(tcb, id.slot)
     }
 
+    /// The same of one that `make` builds, where it stays.
+    #[inline(always)] // so that nothing of it is moved
+    pub(crate) fn insert_hot_with(
+        &mut self,
+        id: ConnId,
+        make: impl FnOnce() -> Tcb<C>,
+    ) -> Option<u32> {
+        self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
+    }
+
     /// The flow of a record.
     pub(crate) fn flow(&self, id: ConnId) -> Option<FlowKey> {
         self.anchors.flow(id)
