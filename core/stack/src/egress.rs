@@ -374,6 +374,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same, whatever its options.
+    #[inline(never)]
     fn pack_any(
         &mut self,
         flow: &FlowKey,

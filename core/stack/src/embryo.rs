@@ -151,6 +151,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Answers a SYN and keeps nothing.
+    #[inline(never)]
     pub(crate) fn send_cookie(
         &mut self,
         now: Instant,

@@ -5,7 +5,7 @@
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
-use crate::anchor::{Anchor, Body, Owner};
+use crate::anchor::{Anchor, Body, Opening as ActiveOpen, Owner};
 use crate::config::Birth;
 use crate::events::Pending;
 use crate::shard::Shard;
@@ -101,27 +101,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let notices = Pending::READABLE
-            .when(effects.readable)
-            .and(Pending::WRITABLE.when(effects.writable))
-            .and(Pending::PEER_CLOSED.when(effects.peer_closed))
-            .and(Pending::URGENT.when(effects.urgent))
-            .and(Pending::PATH_SUSPECT.when(effects.path_suspect))
-            .and(Pending::SOFT_ERROR.when(effects.soft_error));
-        self.events.add(id.slot, anchor, notices);
-        match effects.ended {
-            Some(ended) => self.end(now, id, ended, effects.reset),
-            None => {
-                if effects.transmit {
-                    self.transmit.push(id.slot);
-                    // Who waits to transmit is asked for a deadline when nothing is left to send.
-                    if anchor.links.is_linked() {
-                        return;
-                    }
-                }
-                self.rearm(now, id);
+        if anchor.is_held() {
+            self.events.add(id.slot, anchor, notices(&effects));
+        }
+        if let Some(ended) = effects.ended {
+            return self.end(now, id, ended, effects.reset);
+        }
+        if effects.transmit {
+            self.transmit.push(id.slot);
+            // Who waits to transmit is asked for a deadline when nothing is left to send.
+            if anchor.links.is_linked() {
+                return;
             }
         }
+        self.rearm(now, id);
     }
 
     /// Files the connection's own deadline.
@@ -161,20 +154,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A connection is over.
+    #[inline(never)] // a call has to do with an end once in a connection's life
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
         let reason = ended.reason();
-        self.leave_early(now, id, reason == CloseReason::Reset);
-        self.leave_rates(id);
-        let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let owner = anchor.owner();
-        if let Body::Hot(hot) = anchor.body
+        if let Body::Early(..) = anchor.body {
+            self.leave_early(now, id, reason == CloseReason::Reset);
+        }
+        self.leave_rates(id);
+        let Some((_, flow, body)) = self.table.anchors.flow_and_body(id.slot) else { return };
+        if let Body::Hot(hot) = *body
             && let Some(facts) = self.table.hot.at(hot).and_then(Tcb::host_facts)
         {
             self.hosts.learn(now, &flow, &facts);
         }
         self.transmit.remove(id.slot);
-        self.starved.remove(id.slot);
+        if !self.starved.is_empty() {
+            self.starved.remove(id.slot);
+        }
         self.note_end(now, id, reason);
         if let Some(reset) = reset {
             self.send_reply(now, &flow, &reset);
@@ -187,9 +185,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.events.forget(id.slot);
         match time_wait {
             Some(record) => self.enter_time_wait(now, id, record),
-            None => {
-                self.table.remove(id);
-            }
+            None => self.table.remove(id),
         }
     }
 
@@ -306,15 +302,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Body::Opening(opening) = anchor.body else { return };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return };
-        let closed = opening.closed;
-        let outcome = opening.handshake.handle_segment(
-            now,
-            segment,
-            &opening.birth.settings,
-            &path,
-            &self.common.limits,
-        );
-        match outcome {
+        let ActiveOpen { birth, attempt, closed, handshake, .. } = opening;
+        let (closed, limits) = (*closed, &self.common.limits);
+        match handshake.handle_segment(now, segment, &birth.settings, &path, limits) {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => {
                 self.send_reply(now, flow, &reply);
@@ -334,14 +324,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters.resets_in = counters.resets_in.wrapping_add(1);
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
-            HandshakeOutcome::Established(_) if !self.make_room_for_tcb(now) => {
-                self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
-            }
             HandshakeOutcome::Established(opening) => {
-                let Some(birth) = self.opening(id).map(|opening| opening.birth.clone()) else {
-                    return;
+                let (birth, ordinary) = (birth.clone(), attempt.is_ordinary());
+                if !self.make_room_for_tcb(now) {
+                    return self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
+                }
+                let written = match ordinary {
+                    true => Chain::new(),
+                    false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
-                let written = self.learn_from_answer(now, id, flow, segment, &opening);
                 let last = LastStep { segment, written };
                 self.establish(now, id, flow, owner, Start { opening, birth, path }, last);
                 if owner == Owner::Nobody {
@@ -350,14 +341,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     self.close_sending(now, id);
                 }
             }
-        }
-    }
-
-    /// The active open that `id` is.
-    fn opening(&self, id: ConnId) -> Option<&crate::anchor::Opening<C>> {
-        match self.table.anchors.get(id)?.body {
-            Body::Opening(opening) => self.table.openings.at(opening),
-            _ => None,
         }
     }
 
@@ -424,4 +407,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.apply(now, id, effects);
     }
+}
+
+/// What the application is told of a call.
+fn notices(effects: &Effects) -> Pending {
+    Pending::READABLE
+        .when(effects.readable)
+        .and(Pending::WRITABLE.when(effects.writable))
+        .and(Pending::PEER_CLOSED.when(effects.peer_closed))
+        .and(Pending::URGENT.when(effects.urgent))
+        .and(Pending::PATH_SUSPECT.when(effects.path_suspect))
+        .and(Pending::SOFT_ERROR.when(effects.soft_error))
 }

@@ -210,7 +210,7 @@ impl<C: CongestionController> Table<C> {
     }
 
     /// The same of one that `make` builds, where it stays.
-    #[inline(always)] // so that nothing of it is moved
+    #[inline(always)]
     pub(crate) fn insert_hot_with(
         &mut self,
         id: ConnId,

@@ -127,11 +127,14 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Closes the sending side: what is queued goes out, then FIN (E-27).
     pub fn shutdown_write<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        self.unpredict();
         let mut effects = Effects::default();
         let _ = self.halves.apply(Move::Close);
         self.settle(env, &mut effects);
-        self.predict();
+        if self.prediction.is_known() {
+            self.note_closing();
+        } else {
+            self.predict();
+        }
         effects
     }
 
@@ -150,7 +153,6 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
     pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        self.unpredict();
         let over = matches!(self.halves.state(), StateName::TimeWait | StateName::Closed);
         if self.receiver.queued() > 0 && !over {
             return self.end_by_reset(env);

@@ -118,6 +118,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn.options.fast_open = attempt.option;
         let payload = attempt.queue.slice(0, usize::from(syn_octets));
         let soft_errors = SoftErrors::new(now);
+        let deadline = handshake.deadline(now);
         let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
         let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
@@ -132,7 +133,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
         self.send_at_once(now, &flow, &syn, payload);
-        self.rearm(now, id);
+        self.table.arm(id, Some(deadline));
         Ok(id)
     }
 

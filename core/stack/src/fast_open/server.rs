@@ -112,6 +112,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A connection for a SYN that may have one at once. Its half-open record is accounted for.
+    #[inline(never)]
     pub(crate) fn open_early(
         &mut self,
         now: Instant,

@@ -2,7 +2,7 @@
 //! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
 //! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
 
-use super::{Given, UsualSegment};
+use super::{Given, Prediction, UsualSegment};
 use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
@@ -67,9 +67,8 @@ impl<C: CongestionController> Tcb<C> {
             // The peer's FIN: a declared arc from each state that still receives.
             let _ = self.halves.apply(Move::FinReceived);
         }
-        self.unpredict();
         self.end_if_over(env, &mut effects);
-        self.predict();
+        self.note_closing();
         Some(effects)
     }
 
@@ -184,6 +183,14 @@ impl<C: CongestionController> Tcb<C> {
         let orderly = self.prediction.is_known();
         debug_assert!(!orderly || self.is_settled(), "a change was not noted");
         orderly
+    }
+
+    /// The connection was orderly, and something was closed: it is still.
+    #[inline]
+    pub(crate) fn note_closing(&mut self) {
+        // A time limit for the peer's end is something to be looked at.
+        self.prediction =
+            if self.rare.is_empty() { Prediction::Closing } else { Prediction::Unknown };
     }
 
     /// Nobody has closed anything.
