@@ -154,7 +154,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     }
 
     /// Adds a wide record that `make` builds.
-    #[inline(always)]
+    #[inline]
     pub fn insert_wide_with(&mut self, annex: W, make: impl FnOnce() -> T) -> Option<ConnId> {
         let (id, slot) = self.reserve(Width::Wide, Some(annex))?;
         *slot = Slot::Used(make());

@@ -222,8 +222,8 @@ impl<C: CongestionController> Table<C> {
         self.hot.insert_wide(tcb, id.slot)
     }
 
-    /// The same of one that `make` builds, where it stays.
-    #[inline(always)]
+    /// The same of one that `make` builds when there is room.
+    #[inline]
     pub(crate) fn insert_hot_with(
         &mut self,
         id: ConnId,

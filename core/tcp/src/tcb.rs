@@ -127,7 +127,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The same in two steps, so that it can be built where it stays: [`Tcb::begin`] comes next.
-    #[inline(always)]
+    #[inline(never)] // into the caller's memory, not into its code
     pub fn unborn(
         now: Instant,
         limits: &Limits,

@@ -115,14 +115,14 @@ impl<C: CongestionController> Tcb<C> {
         let owed = self.owed.challenge || self.acks.need(env.now) != AckNeed::None;
         let owed = owed && ended == Ended::TimeWait;
         let reply = owed.then(|| self.header(env, Flags::ACK, self.snd.nxt, 0));
-        (self.time_wait_record(), reply)
-    }
-
-    fn time_wait_record(&mut self) -> TimeWait {
-        TimeWait {
+        let window = match &reply {
+            Some(reply) => reply.header.window,
+            None => self.announce_window(),
+        };
+        let record = TimeWait {
             snd_nxt: self.snd.nxt,
             rcv_nxt: self.receiver.nxt(),
-            window: self.announce_window(),
+            window,
             timestamps: self
                 .timestamps
                 .echo()
@@ -130,6 +130,7 @@ impl<C: CongestionController> Tcb<C> {
             last_reply: None,
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,
-        }
+        };
+        (record, reply)
     }
 }

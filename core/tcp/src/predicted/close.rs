@@ -8,7 +8,7 @@ use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::tcb::Tcb;
 use crate::transition::Move;
-use usertcp_base::{Event, Limiter, Observer};
+use usertcp_base::{CloseReason, Event, Limiter, Observer, Seq};
 use usertcp_cc::{CongestionController, Sent};
 use usertcp_frame::Chain;
 use usertcp_wire::usual::TCP_OCTETS;
@@ -22,21 +22,23 @@ impl<C: CongestionController> Tcb<C> {
         segment: &UsualSegment,
         payload: &mut Chain,
     ) -> Option<Effects> {
+        if !self.is_orderly() {
+            return None;
+        }
+        if self.is_last(segment) && payload.is_empty() {
+            return self.handle_last(env, segment);
+        }
         let octets = u32::try_from(payload.len()).ok()?;
         let charge = if octets > 0 { payload.charge() } else { 0 };
         let brings = octets > 0 || segment.fin;
         let takes = self.halves.recv() == RecvHalf::Open && (octets == 0 || !self.wants.detached);
-        if !self.is_orderly() || (brings && !takes) || !self.expects(env, segment, octets, charge) {
+        if (brings && !takes) || !self.expects(env, segment, octets, charge) {
             return None;
         }
         let now = env.now;
         let advances = segment.ack != self.snd.una;
         let fin_acked = advances && segment.ack == self.snd.nxt && self.fin_sent();
         if advances {
-            let is_last = fin_acked && (segment.fin || self.halves.recv() == RecvHalf::Closed);
-            if is_last && octets == 0 && self.leaves_nothing(segment) {
-                return self.handle_last(env, segment);
-            }
             let mss = self.send_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
             let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
@@ -72,37 +74,45 @@ impl<C: CongestionController> Tcb<C> {
         Some(effects)
     }
 
-    /// Nobody will ask for figures, and no other connection learns from this one.
-    fn leaves_nothing(&self, segment: &UsualSegment) -> bool {
-        let acked = u64::from(segment.ack.since(self.snd.una));
-        self.wants.detached && !self.teaches(self.octets_acknowledged.saturating_add(acked))
+    /// Whether a segment without payload acknowledges our FIN and ends the connection, with the peer's FIN
+    /// or after it, when nobody will ask for figures and no other connection learns from this one.
+    fn is_last(&self, segment: &UsualSegment) -> bool {
+        let (rcv_nxt, acked) = (self.receiver.nxt(), segment.ack.since(self.snd.una));
+        let ends = match self.halves.recv() {
+            RecvHalf::Open => segment.fin && self.advertise.window(rcv_nxt).octets() > 0,
+            RecvHalf::Closed => !segment.fin,
+        };
+        ends && self.wants.detached
+            && segment.seq == rcv_nxt
+            && segment.ack == self.snd.nxt
+            && acked > 0
+            && self.fin_sent()
+            && !Seq(segment.value).before(Seq(self.timestamps.recent()))
+            && !self.teaches(self.octets_acknowledged.saturating_add(u64::from(acked)))
     }
 
-    /// The acknowledgement of our FIN that ends the connection, with the peer's FIN or after it. Of
-    /// what it says only that is of use which a TIME-WAIT record repeats.
+    /// That segment. All that is of use yet is what a TIME-WAIT record repeats: nothing else is noted any
+    /// more, not even that our FIN has arrived.
     fn handle_last<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
     ) -> Option<Effects> {
-        let plain = self.recovery.on_last_ack(env.now, segment.ack, env.prng)?;
-        self.unpredict();
-        self.heard(env.now, segment);
+        let rtt = self.recovery.on_last_ack(env.now, env.prng)?;
         env.observe(&Event::Acknowledged(segment.ack.since(self.snd.una)));
-        env.observe(&Event::RoundTrip(plain.rtt));
-        self.snd.una = segment.ack;
-        self.queue = Chain::new();
-        let _ = self.halves.apply(Move::FinAcknowledged);
+        env.observe(&Event::RoundTrip(rtt));
+        let waits = segment.fin || self.halves.state() == StateName::Closing;
+        self.timestamps.observe(env.now, segment.seq, Some(segment.value));
         if segment.fin {
-            let _ = self.halves.apply(Move::FinReceived);
+            self.unpredict();
             self.receiver.take_fin();
             self.acks.demand();
         }
         let mut effects =
             Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
-        effects.end(match self.halves.state() {
-            StateName::TimeWait => Ended::TimeWait,
-            _ => Ended::Forget(usertcp_base::CloseReason::Normal),
+        effects.end(match waits {
+            true => Ended::TimeWait,
+            false => Ended::Forget(CloseReason::Normal),
         });
         Some(effects)
     }

@@ -104,19 +104,14 @@ impl Recovery {
         Some(PlainAck { rtt })
     }
 
-    /// The same of the last acknowledgement there will be. What it would teach is of no use any more, but
-    /// for the round trip, which is told.
-    pub(crate) fn on_last_ack(
-        &mut self,
-        now: Instant,
-        ack: Seq,
-        prng: &mut Prng,
-    ) -> Option<PlainAck> {
+    /// The round trip that an acknowledgement of everything tells while [`Recovery::is_plain`] holds, when
+    /// nothing else that it would teach is of use any more.
+    pub(crate) fn on_last_ack(&mut self, now: Instant, prng: &mut Prng) -> Option<Span> {
         if self.rack.fack().after(self.board.una()) {
             return None;
         }
-        let (first, _) = self.board.advance_plain(ack)?;
+        let sent_at = self.board.front()?.sent_at;
         self.timer.on_progress(now, prng);
-        Some(PlainAck { rtt: now.stamp().since(first.sent_at).max(Span::from_micros(1)) })
+        Some(now.stamp().since(sent_at).max(Span::from_micros(1)))
     }
 }
