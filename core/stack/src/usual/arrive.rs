@@ -111,19 +111,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.common.count_in(read.header.wire_segments, octets);
         let segment = &read.header;
         let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets) else {
-            self.deliver_usual(now, id, read, octets);
+            self.give_closing(now, id, read, octets);
             return true;
         };
-        if effects.ended.is_some() {
-            self.apply(now, id, effects);
-            return true;
-        }
         // What `apply` does where nothing ends.
         let linked = anchor.links.is_linked();
-        let notices = Pending::READABLE
-            .when(effects.readable)
-            .and(Pending::WRITABLE.when(effects.writable))
-            .and(Pending::PEER_CLOSED.when(effects.peer_closed));
+        let notices =
+            Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
         self.events.add(id.slot, anchor, notices);
         if effects.transmit {
             self.transmit.push(id.slot);
@@ -173,12 +167,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 && let Some(effects) =
                     tcb.handle_usual(&mut self.common.env(now, id), &read.header, octets)
             {
-                self.apply(now, id, effects);
+                self.apply(now, id, effects.into());
                 return true;
             }
         }
         self.deliver_usual(now, id, read, octets);
         true
+    }
+
+    /// The same for a connection that has a TCB, and is being closed, or whatever else.
+    #[inline(never)]
+    fn give_closing(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
+        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
+        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
+        match tcb.handle_closing(&mut self.common.env(now, id), &read.header, octets) {
+            Some(effects) => self.apply(now, id, effects),
+            None => self.deliver_usual(now, id, read, octets),
+        }
     }
 
     /// The way of any segment.

@@ -33,10 +33,14 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         segment: &mut Segment,
     ) -> Effects {
-        if let Some(usual) = UsualSegment::of(segment)
-            && let Some(effects) = self.handle_usual(env, &usual, &mut segment.payload)
-        {
-            return effects;
+        if let Some(usual) = UsualSegment::of(segment) {
+            let payload = &mut segment.payload;
+            if let Some(effects) = self.handle_usual(env, &usual, payload) {
+                return effects.into();
+            }
+            if let Some(effects) = self.handle_closing(env, &usual, payload) {
+                return effects;
+            }
         }
         self.unpredict();
         let mut effects = Effects::default();

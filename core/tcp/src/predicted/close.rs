@@ -14,9 +14,10 @@ use usertcp_frame::Chain;
 use usertcp_wire::usual::TCP_OCTETS;
 
 impl<C: CongestionController> Tcb<C> {
-    /// [`Tcb::handle_usual`] of a FIN, or while one side is closed.
+    /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
+    /// already. `None`: nothing has changed, as there.
     #[inline(never)]
-    pub(super) fn handle_closing<O: Observer>(
+    pub fn handle_closing<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
@@ -32,11 +33,14 @@ impl<C: CongestionController> Tcb<C> {
         let charge = if octets > 0 { payload.charge() } else { 0 };
         let brings = octets > 0 || segment.fin;
         let takes = self.halves.recv() == RecvHalf::Open && (octets == 0 || !self.wants.detached);
-        if (brings && !takes) || !self.expects(env, segment, octets, charge) {
+        let advances = segment.ack != self.snd.una;
+        if !self.is_next(segment) || !(advances || brings) {
+            return None;
+        }
+        if brings && !(takes && self.has_room_at_end(env, segment, octets, charge)) {
             return None;
         }
         let now = env.now;
-        let advances = segment.ack != self.snd.una;
         let fin_acked = advances && segment.ack == self.snd.nxt && self.fin_sent();
         if advances {
             let mss = self.send_mss();
@@ -56,7 +60,7 @@ impl<C: CongestionController> Tcb<C> {
             self.heard(now, segment);
         }
         if brings {
-            self.take_expected(now, segment, core::mem::take(payload), charge);
+            self.take_expected(now, segment, payload, charge);
         }
         let mut effects = Effects {
             transmit: true,
@@ -72,6 +76,20 @@ impl<C: CongestionController> Tcb<C> {
         self.end_if_over(env, &mut effects);
         self.note_closing();
         Some(effects)
+    }
+
+    /// Whether there is room for what the segment brings, its FIN too.
+    fn has_room_at_end<O: Observer>(
+        &self,
+        env: &Env<'_, O>,
+        segment: &UsualSegment,
+        octets: u32,
+        charge: u32,
+    ) -> bool {
+        let window = self.advertise.window(segment.seq).octets();
+        window >= octets.saturating_add(u32::from(segment.fin))
+            && !env.pool.is_tight()
+            && self.receiver.has_room(charge, self.autotune.buffer())
     }
 
     /// Whether a segment without payload acknowledges our FIN and ends the connection, with the peer's FIN

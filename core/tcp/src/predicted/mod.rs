@@ -16,7 +16,7 @@ mod arrive;
 mod close;
 mod send;
 
-pub use arrive::UsualSegment;
+pub use arrive::{UsualEffects, UsualSegment};
 pub use send::{Given, UsualOutgoing};
 
 use crate::send::probe::Persisting;
