@@ -11,7 +11,7 @@
 //! (`Table`). Of a remote address the record has the last four octets, which are all of an IPv4 one;
 //! the first twelve of an IPv6 address are the annex of a wide record.
 
-use crate::config::Profile;
+use crate::config::Birth;
 use crate::events::Pending;
 use crate::fast_open::Attempt;
 use crate::slab::Slab;
@@ -114,7 +114,7 @@ impl From<Moment> for Instant {
 #[derive(Debug)]
 pub(crate) struct Opening<C> {
     pub handshake: Handshake,
-    pub profile: Profile<C>,
+    pub birth: Birth<C>,
     /// What the SYN carried beside itself (RFC 7413).
     pub attempt: Attempt,
     /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
@@ -152,7 +152,7 @@ impl<C> Opening<C> {
         Some(match signal.kind {
             SignalKind::Hard => Effects::ended(CloseReason::Unreachable),
             SignalKind::Soft => {
-                let wanted = self.profile.settings.soft_errors;
+                let wanted = self.birth.settings.soft_errors;
                 let soft_error = wanted && self.soft_errors.on_error(now);
                 Effects { soft_error, ..Effects::default() }
             }

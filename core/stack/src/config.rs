@@ -6,6 +6,7 @@
 
 use crate::ports;
 use crate::steer::Seat;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -14,7 +15,7 @@ use usertcp_cc::{CongestionController, PathStart};
 use usertcp_device::DeviceFacts;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
-use usertcp_tcp::Settings;
+use usertcp_tcp::{Settings, SettingsShelf};
 use usertcp_wire::checksum;
 
 /// How a shard starts. No number of the protocol is here: those are in [`Limits`].
@@ -88,6 +89,31 @@ impl<C> Clone for Profile<C> {
 }
 
 impl<C> Copy for Profile<C> {}
+
+/// The same, with settings that are shared by all that have equal ones.
+pub(crate) struct Birth<C> {
+    pub settings: Rc<Settings>,
+    pub controller: fn(&PathStart) -> C,
+}
+
+impl<C> Birth<C> {
+    /// Of a profile.
+    pub(crate) fn of(profile: &Profile<C>, shelf: &mut SettingsShelf) -> Birth<C> {
+        Birth { settings: shelf.share(&profile.settings), controller: profile.controller }
+    }
+}
+
+impl<C> Clone for Birth<C> {
+    fn clone(&self) -> Self {
+        Birth { settings: Rc::clone(&self.settings), controller: self.controller }
+    }
+}
+
+impl<C> core::fmt::Debug for Birth<C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Birth").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
 
 impl<C> core::fmt::Debug for Profile<C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -101,7 +101,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             },
             Body::Opening(opening) => {
                 let Some(opening) = self.table.openings.at_mut(*opening) else { return };
-                opening.handshake.handle_deadline(now, &opening.profile.settings, limits)
+                opening.handshake.handle_deadline(now, &opening.birth.settings, limits)
             }
             _ => return,
         };

@@ -146,6 +146,8 @@ impl Demux {
         (if split { number } else { number & (self.mask >> 1) }) as usize
     }
 
+    #[cold]
+    #[inline(never)]
     fn resize(&mut self, number: usize, buckets: usize, key_of: &impl Fn(u32) -> FlowKey) {
         self.count_moves(number);
         let hash = &self.hash;
@@ -155,6 +157,8 @@ impl Demux {
     }
 
     /// Of the part whose turn it is, those whose hashes have one bit more than its own become the last part.
+    #[cold]
+    #[inline(never)]
     fn split(&mut self, key_of: impl Fn(u32) -> FlowKey) {
         let last = self.count;
         let bits = (last + 1).next_power_of_two() - 1;
@@ -178,6 +182,8 @@ impl Demux {
     }
 
     /// The last part joins the one it was split from.
+    #[cold]
+    #[inline(never)]
     fn join(&mut self, key_of: &impl Fn(u32) -> FlowKey) {
         let number = self.count - 1;
         let turn = (number & (self.mask >> 1)) as usize;

@@ -283,14 +283,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.hot.at(hot).map(|tcb| tcb.settings().shares)
     }
 
-    /// Octets of the packets that a segment of the usual shape becomes; zero without data.
+    /// Octets of the packets that a segment of the usual shape becomes; zero without data or FIN.
     fn usual_packet_octets(&self, flow: &FlowKey, segment: &UsualOutgoing) -> u32 {
-        if segment.octets == 0 {
+        if segment.octets == 0 && !segment.fin {
             return 0;
         }
         let each = segment.gso_octets.map_or(segment.octets, u32::from).max(1);
         let header = u32::from(self.ip.header_octets(flow) + self.auth_option_octets(flow));
-        segment.octets + segment.octets.div_ceil(each) * (header + TCP_OCTETS as u32)
+        segment.octets + segment.octets.div_ceil(each).max(1) * (header + TCP_OCTETS as u32)
     }
 
     /// Octets of packets with data left. The last for now: what was promised beyond them goes back.
@@ -414,6 +414,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same, whatever its options.
+    #[inline(never)]
     fn pack_any(
         &mut self,
         flow: &FlowKey,

@@ -6,11 +6,11 @@
 
 use crate::admission::{self, Admitted};
 use crate::anchor::{Body, Owner, waits_at};
-use crate::config::Profile;
+use crate::config::Birth;
 use crate::cookies;
 use crate::fast_open::SynAnswer;
 use crate::isn::Numbers;
-use crate::lifecycle::LastStep;
+use crate::lifecycle::{LastStep, Start};
 use crate::listener::Gate;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
@@ -24,7 +24,7 @@ use usertcp_wire::tcp::{Cookie, Flags};
 
 /// What both ways of answering a SYN need.
 struct Answer<C> {
-    profile: Profile<C>,
+    birth: Birth<C>,
     path: PathFacts,
     offer: Offer,
     numbers: Numbers,
@@ -86,11 +86,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn answer(&self, now: Instant, flow: &FlowKey, listener: ListenerId) -> Option<Answer<C>> {
-        let profile = *self.listeners.get(listener)?.settings();
+        let birth = self.listeners.get(listener)?.settings().clone();
         let path = self.path_facts(flow);
-        let offer = self.offer(&profile.settings, flow, &path);
+        let offer = self.offer(&birth.settings, flow, &path);
         let numbers = Numbers::of(&self.secrets, flow, now);
-        Some(Answer { profile, path, offer, numbers })
+        Some(Answer { birth, path, offer, numbers })
     }
 
     fn open_embryo(
@@ -146,11 +146,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             &answer.path,
             &self.common.limits,
         );
-        let reply = handshake.synchronise(now, &answer.profile.settings);
+        let reply = handshake.synchronise(now, &answer.birth.settings);
         Some((handshake, reply))
     }
 
     /// Answers a SYN and keeps nothing.
+    #[inline(never)]
     pub(crate) fn send_cookie(
         &mut self,
         now: Instant,
@@ -191,7 +192,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             &answer.path,
             &self.common.limits,
         );
-        let mut reply = handshake.synchronise(now, &answer.profile.settings);
+        let mut reply = handshake.synchronise(now, &answer.birth.settings);
         if let (Some(timestamps), Some(value)) = (&mut reply.options.timestamps, issued.timestamp) {
             timestamps.value = value;
         }
@@ -255,7 +256,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             owes_ack: false,
             syn_octets_acked: 0,
         };
-        self.open_by_cookie(now, flow, listener, &opening, &answer.profile, segment);
+        let start = Start { opening, birth: answer.birth, path: answer.path };
+        self.open_by_cookie(now, flow, listener, start, segment);
         None
     }
 
@@ -264,8 +266,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        opening: &Opening,
-        profile: &Profile<C>,
+        start: Start<C>,
         segment: &mut Segment,
     ) {
         if let Err(reason) = self.room_behind(now, listener) {
@@ -278,7 +279,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.note_eviction(now, evicted);
                 let counters = &mut self.common.counters;
                 counters.cookies_accepted = counters.cookies_accepted.wrapping_add(1);
-                self.establish_passive(now, id, listener, opening, profile, segment);
+                self.establish_passive(now, id, flow, listener, start, segment);
             }
             Err(_) => self.common.drop_packet(None, now, DropReason::ConnectionLimit),
         }
@@ -312,7 +313,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let Body::Embryo(_, listener) = &anchor.body else { return };
         let listener = *listener;
-        let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
+        let Some(birth) = self.listeners.get(listener).map(|listener| listener.settings().clone())
         else {
             return self.discard(id);
         };
@@ -320,7 +321,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let Body::Embryo(handshake, _) = &mut anchor.body else { return };
         let limits = &self.common.limits;
-        let outcome = handshake.handle_segment(now, segment, &profile.settings, &path, limits);
+        let outcome = handshake.handle_segment(now, segment, &birth.settings, &path, limits);
         match outcome {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
@@ -344,7 +345,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Err(reason) => self.common.drop_packet(Some(id), now, reason),
                 Ok(()) => {
                     self.listeners.remove_embryo(listener, &flow.remote);
-                    self.establish_passive(now, id, listener, &opening, &profile, segment);
+                    let start = Start { opening, birth, path };
+                    self.establish_passive(now, id, flow, listener, start, segment);
                 }
             },
         }
@@ -355,9 +357,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         now: Instant,
         id: ConnId,
+        flow: &FlowKey,
         listener: ListenerId,
-        opening: &Opening,
-        profile: &Profile<C>,
+        start: Start<C>,
         segment: &mut Segment,
     ) {
         let counters = &mut self.common.counters;
@@ -369,6 +371,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
         let last = LastStep { segment, written: Chain::new() };
-        self.establish(now, id, Owner::Listener(listener), opening, profile, last);
+        self.establish(now, id, flow, Owner::Listener(listener), start, last);
     }
 }

@@ -5,25 +5,34 @@
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
 
-use crate::anchor::{Anchor, Body, Owner};
-use crate::config::Profile;
+use crate::anchor::{Anchor, Body, Opening as ActiveOpen, Owner};
+use crate::config::Birth;
 use crate::events::Pending;
 use crate::park::park_deadline;
 use crate::shard::Shard;
+use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, Then,
-    TimeWait,
+    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, TimeWait,
 };
 
 /// The next tick, at the earliest.
 const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
+
+/// What a connection begins from.
+pub(crate) struct Start<C> {
+    /// What its handshake agreed on.
+    pub opening: Opening,
+    pub birth: Birth<C>,
+    /// Of its flow, from our interface alone.
+    pub path: PathFacts,
+}
 
 /// What a connection begins with.
 pub(crate) struct LastStep<'a> {
@@ -49,34 +58,35 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         now: Instant,
         id: ConnId,
+        flow: &FlowKey,
         owner: Owner,
-        opening: &Opening,
-        profile: &Profile<C>,
+        start: Start<C>,
         last: LastStep<'_>,
     ) {
-        let Some(flow) = self.table.anchors.flow(id) else { return };
-        let mut path = self.path_facts(&flow);
-        if profile.settings.share_path_facts {
-            path.host = self.hosts.find(now, &flow);
+        let Start { mut opening, birth, mut path } = start;
+        let Birth { settings, controller } = birth;
+        if settings.share_path_facts {
+            path.host = self.hosts.find(now, flow);
         }
-        let mut opening = *opening;
         let peer_mss = &mut opening.agreed.peer_mss_octets;
-        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(&flow));
-        let opening = &opening;
-        let settings = self.common.shelf.share(&profile.settings);
-        let mut tcb =
-            Tcb::new(&mut self.common.env(now, id), opening, &settings, &path, profile.controller);
-        tcb.adopt_unsent(last.written);
-        let Some(hot) = self.table.insert_hot(id, tcb) else {
+        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
+        let watched = settings.least_progress.is_some();
+        let limits = &self.common.limits;
+        let born = || Tcb::unborn(now, limits, &opening, settings, &path, controller);
+        let Some(hot) = self.table.insert_hot_with(id, born) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
         };
-        let Some(anchor) = self.table.set_body(id, Body::Hot(hot.slot)) else { return };
+        let Some(anchor) = self.table.set_body(id, Body::Hot(hot)) else { return };
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
-        let Some(tcb) = self.table.hot.get_mut(hot) else { return };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let mut env = self.common.env(now, id);
+        tcb.begin(&mut env, &opening);
+        if !last.written.is_empty() {
+            tcb.adopt_unsent(last.written);
+        }
         let mut effects = match opening.owes_ack {
             true => tcb.handle_rest_of_syn(&mut env, last.segment),
             false => tcb.handle_segment(&mut env, last.segment),
@@ -84,33 +94,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
-        self.watch(now, id);
+        if watched {
+            self.watch(now, id);
+        }
     }
 
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let notices = Pending::READABLE
-            .when(effects.readable)
-            .and(Pending::WRITABLE.when(effects.writable))
-            .and(Pending::PEER_CLOSED.when(effects.peer_closed))
-            .and(Pending::URGENT.when(effects.urgent))
-            .and(Pending::PATH_SUSPECT.when(effects.path_suspect))
-            .and(Pending::SOFT_ERROR.when(effects.soft_error));
-        self.events.add(id.slot, anchor, notices);
-        match effects.ended {
-            Some(ended) => self.end(now, id, *ended),
-            None => {
-                if effects.transmit {
-                    self.transmit.push(id.slot);
-                    // Who waits to transmit is asked for a deadline when nothing is left to send.
-                    if anchor.links.is_linked() {
-                        return;
-                    }
-                }
-                self.rearm(now, id);
+        if anchor.is_held() {
+            self.events.add(id.slot, anchor, notices(&effects));
+        }
+        if let Some(ended) = effects.ended {
+            return self.end(now, id, ended, effects.reset);
+        }
+        if effects.transmit {
+            self.transmit.push(id.slot);
+            // Who waits to transmit is asked for a deadline when nothing is left to send.
+            if anchor.links.is_linked() {
+                return;
             }
         }
+        self.rearm(now, id);
     }
 
     /// Files the connection's own deadline.
@@ -160,44 +165,56 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A connection is over.
-    fn end(&mut self, now: Instant, id: ConnId, ended: Ended) {
-        self.leave_early(now, id, ended.reason == CloseReason::Reset);
-        self.leave_rates(id);
-        let Some(flow) = self.table.anchors.flow(id) else { return };
+    #[inline(never)] // a call has to do with an end once in a connection's life
+    fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
+        let reason = ended.reason();
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let owner = anchor.owner();
-        if let Body::Hot(hot) = anchor.body
+        if let Body::Early(..) = anchor.body {
+            self.leave_early(now, id, reason == CloseReason::Reset);
+        }
+        self.leave_rates(id);
+        let Some((_, flow, body)) = self.table.anchors.flow_and_body(id.slot) else { return };
+        if let Body::Hot(hot) = *body
             && let Some(facts) = self.table.hot.at(hot).and_then(Tcb::host_facts)
         {
             self.hosts.learn(now, &flow, &facts);
         }
         self.transmit.remove(id.slot);
-        self.starved.remove(id.slot);
-        self.note_end(now, id, ended.reason);
-        let time_wait = match ended.then {
-            Then::Forget => None,
-            Then::TimeWait { record, reply } => {
-                if let Some(reply) = reply {
-                    self.send_reply(now, &flow, &reply);
-                }
-                Some(record)
-            }
-            Then::Reset(reply) => {
-                self.send_reply(now, &flow, &reply);
-                None
-            }
-        };
+        if !self.starved.is_empty() {
+            self.starved.remove(id.slot);
+        }
+        self.note_end(now, id, reason);
+        if let Some(reset) = reset {
+            self.send_reply(now, &flow, &reset);
+        }
+        let time_wait = if ended.waits() { self.last_words(now, id, &flow, ended) } else { None };
         if let Owner::Application(_) = owner {
-            return self.end_held(now, id, &flow, ended.reason, time_wait);
+            return self.end_held(now, id, &flow, reason, time_wait);
         }
         self.leave_queue(owner);
         self.events.forget(id.slot);
         match time_wait {
             Some(record) => self.enter_time_wait(now, id, record),
-            None => {
-                self.table.remove(id);
-            }
+            None => self.table.remove(id),
         }
+    }
+
+    /// The TIME-WAIT record of a connection that ended. What it owes at birth is sent.
+    fn last_words(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        ended: Ended,
+    ) -> Option<TimeWait> {
+        let hot = self.table.anchors.get(id)?.body.hot()?;
+        let tcb = self.table.hot.at_mut(hot)?;
+        let (record, reply) = tcb.time_wait(&mut self.common.env(now, id), ended);
+        if let Some(reply) = reply {
+            self.send_reply(now, flow, &reply);
+        }
+        Some(record)
     }
 
     /// The application still holds the handle: it may read what is left, and must be told. A
@@ -296,15 +313,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Body::Opening(opening) = anchor.body else { return };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return };
-        let (profile, closed) = (opening.profile, opening.closed);
-        let outcome = opening.handshake.handle_segment(
-            now,
-            segment,
-            &profile.settings,
-            &path,
-            &self.common.limits,
-        );
-        match outcome {
+        let ActiveOpen { birth, attempt, closed, handshake, .. } = opening;
+        let (closed, limits) = (*closed, &self.common.limits);
+        match handshake.handle_segment(now, segment, &birth.settings, &path, limits) {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
             HandshakeOutcome::Reply(reply) => {
                 self.send_reply(now, flow, &reply);
@@ -324,13 +335,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters.resets_in = counters.resets_in.wrapping_add(1);
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
-            HandshakeOutcome::Established(_) if !self.make_room_for_tcb(now) => {
-                self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
-            }
             HandshakeOutcome::Established(opening) => {
-                let written = self.learn_from_answer(now, id, flow, segment, &opening);
+                let (birth, ordinary) = (birth.clone(), attempt.is_ordinary());
+                if !self.make_room_for_tcb(now) {
+                    return self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
+                }
+                let written = match ordinary {
+                    true => Chain::new(),
+                    false => self.learn_from_answer(now, id, flow, segment, &opening),
+                };
                 let last = LastStep { segment, written };
-                self.establish(now, id, owner, &opening, &profile, last);
+                self.establish(now, id, flow, owner, Start { opening, birth, path }, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {
@@ -403,4 +418,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.apply(now, id, effects);
     }
+}
+
+/// What the application is told of a call.
+fn notices(effects: &Effects) -> Pending {
+    Pending::READABLE
+        .when(effects.readable)
+        .and(Pending::WRITABLE.when(effects.writable))
+        .and(Pending::PEER_CLOSED.when(effects.peer_closed))
+        .and(Pending::URGENT.when(effects.urgent))
+        .and(Pending::PATH_SUSPECT.when(effects.path_suspect))
+        .and(Pending::SOFT_ERROR.when(effects.soft_error))
 }

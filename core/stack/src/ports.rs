@@ -27,6 +27,8 @@ pub struct Ports {
     first: u16,
     count: u16,
     counters: Box<[u32]>,
+    /// The hash of the destination that was last: mostly that of the next one.
+    last: (Destination, u64),
 }
 
 /// Where a connection is to go: what the choice of a port depends on.
@@ -51,7 +53,9 @@ impl Ports {
         }
         // 65,535 ports at most, as zero is left out.
         let count = count as u16;
-        Ports { secrets, first, count, counters: vec![0; BUCKETS].into_boxed_slice() }
+        let to = Destination::default();
+        let last = (to, secrets.hash(Purpose::Ports, &to.octets()));
+        Ports { secrets, first, count, counters: vec![0; BUCKETS].into_boxed_slice(), last }
     }
 
     /// The port for a connection to `to`; `None` when all are in use.
@@ -61,7 +65,10 @@ impl Ports {
         prng: &mut Prng,
         mut in_use: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
-        let hash = self.secrets.hash(Purpose::Ports, &to.octets());
+        if self.last.0 != *to {
+            self.last = (*to, self.secrets.hash(Purpose::Ports, &to.octets()));
+        }
+        let hash = self.last.1;
         // Two halves of one 64-bit keyed hash are as independent as two hashes.
         let start = (hash >> 32) as u32;
         let counter = self.counters.get_mut(hash as usize % BUCKETS)?;

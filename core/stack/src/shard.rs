@@ -8,7 +8,7 @@
 //! [`Shard::poll_transmit`], then [`Shard::poll_event`], then read [`Shard::next_deadline`].
 //! Nothing here calls outward and nothing blocks. [`Shard::turn`] is these calls in the right order.
 
-use crate::config::{Profile, ShardConfig, StartError};
+use crate::config::{Birth, ShardConfig, StartError};
 use crate::cookies::Cookies;
 use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
@@ -48,7 +48,7 @@ use usertcp_wire::checksum;
 /// ```
 pub struct Shard<C, O> {
     pub(crate) table: Table<C>,
-    pub(crate) listeners: Listeners<Profile<C>>,
+    pub(crate) listeners: Listeners<Birth<C>>,
     pub(crate) common: Common<O>,
     pub(crate) ip: Ip,
     /// What is below IP, on an Ethernet.

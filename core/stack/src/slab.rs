@@ -138,7 +138,9 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
 
     /// Adds the record that `make` builds for its handle; `None` when the promise is used up.
     pub fn insert_with(&mut self, make: impl FnOnce(ConnId) -> T) -> Option<ConnId> {
-        self.enter(Width::Narrow, None, make)
+        let (id, slot) = self.reserve(Width::Narrow, None)?;
+        *slot = Slot::Used(make(id));
+        Some(id)
     }
 
     /// Adds a record.
@@ -148,7 +150,15 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
 
     /// Adds a wide record.
     pub fn insert_wide(&mut self, record: T, annex: W) -> Option<ConnId> {
-        self.enter(Width::Wide, Some(annex), |_| record)
+        self.insert_wide_with(annex, || record)
+    }
+
+    /// Adds a wide record that `make` builds.
+    #[inline]
+    pub fn insert_wide_with(&mut self, annex: W, make: impl FnOnce() -> T) -> Option<ConnId> {
+        let (id, slot) = self.reserve(Width::Wide, Some(annex))?;
+        *slot = Slot::Used(make());
+        Some(id)
     }
 
     /// Takes the record of `id` out; from now on `id` is stale.
@@ -297,12 +307,8 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.chunks.get_mut(chunk)?.entries.get_mut(place)
     }
 
-    fn enter(
-        &mut self,
-        width: Width,
-        annex: Option<W>,
-        make: impl FnOnce(ConnId) -> T,
-    ) -> Option<ConnId> {
+    /// A free slot, which counts as used from now on, and the handle of what is put there.
+    fn reserve(&mut self, width: Width, annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
         if self.used >= self.capacity {
             return None;
         }
@@ -313,32 +319,25 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         let (chunk, state) =
             (self.chunks.get_mut(index as usize)?, self.states.get_mut(index as usize)?);
         let slot = if state.free == NONE {
-            (index << Self::SHIFT) + chunk.entries.len() as u32
+            let slot = (index << Self::SHIFT) + chunk.entries.len() as u32;
+            let free = Slot::Free { next: NONE };
+            chunk.entries.push(Entry { generation: state.newest, slot: free });
+            chunk.annexes.extend(annex);
+            slot
         } else {
-            state.free
-        };
-        let place = slot as usize & (Self::PLACES - 1);
-        let id = match chunk.entries.get_mut(place) {
-            Some(entry) => {
-                let Slot::Free { next } = entry.slot else {
-                    debug_assert!(false, "the free list holds free slots");
-                    return None;
-                };
-                let id = ConnId { slot, generation: entry.generation };
-                entry.slot = Slot::Used(make(id));
-                state.free = next;
-                if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
-                    *kept = annex;
-                }
-                id
+            let slot = state.free;
+            let place = slot as usize & (Self::PLACES - 1);
+            if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
+                *kept = annex;
             }
-            None => {
-                let id = ConnId { slot, generation: state.newest };
-                chunk.entries.push(Entry { generation: id.generation, slot: Slot::Used(make(id)) });
-                chunk.annexes.extend(annex);
-                id
-            }
+            slot
         };
+        let entry = chunk.entries.get_mut(slot as usize & (Self::PLACES - 1))?;
+        let Slot::Free { next } = entry.slot else {
+            debug_assert!(false, "the free list holds free slots");
+            return None;
+        };
+        state.free = next;
         state.used += 1;
         if state.used as usize == Self::CHUNK {
             self.open[width as usize].remove(index);
@@ -347,7 +346,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             self.spare[width as usize] = None;
         }
         self.used += 1;
-        Some(id)
+        Some((ConnId { slot, generation: entry.generation }, &mut entry.slot))
     }
 
     /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.

@@ -186,6 +186,8 @@ impl<C: CongestionController> Table<C> {
         }
         let id = self.anchors.add(flow, owner, body).ok_or(Full::Anchors)?;
         self.demux.insert_fresh(flow, id.slot, |index| flow_of(&self.anchors, index));
+        // An answer comes soon.
+        self.recent.note(flow, id.slot);
         Ok((id, evicted))
     }
 
@@ -194,7 +196,11 @@ impl<C: CongestionController> Table<C> {
         self.retire(id);
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
-            Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
+                self.hot.discard(hot);
+            }
+            Body::Early(early, hot) => {
+                self.early.discard(early);
                 self.hot.discard(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
@@ -202,27 +208,33 @@ impl<C: CongestionController> Table<C> {
                 self.moulds.release(&parked);
                 self.parked -= 1;
             }
-            _ => {}
+            Body::Opening(opening) => {
+                self.openings.discard(opening);
+            }
+            Body::Asked(syn, _) => {
+                self.asked.discard(syn);
+            }
+            Body::Embryo(..) | Body::Ended(_, None) => {}
         }
-        self.let_go(id);
         self.anchors.discard(id.slot);
     }
 
     /// Another body for a record. What the old one had beside it goes, but for its TCB.
     pub(crate) fn set_body(&mut self, id: ConnId, body: Body) -> Option<&mut Anchor> {
-        self.let_go(id);
         let anchor = self.anchors.get_mut(id)?;
-        anchor.body = body;
-        Some(anchor)
-    }
-
-    fn let_go(&mut self, id: ConnId) {
-        match self.anchors.get(id).map(|anchor| &anchor.body) {
-            Some(Body::Opening(opening)) => drop(self.openings.discard(*opening)),
-            Some(Body::Early(early, _)) => drop(self.early.discard(*early)),
-            Some(Body::Asked(syn, _)) => drop(self.asked.discard(*syn)),
+        match core::mem::replace(&mut anchor.body, body) {
+            Body::Opening(opening) => {
+                self.openings.discard(opening);
+            }
+            Body::Early(early, _) => {
+                self.early.discard(early);
+            }
+            Body::Asked(syn, _) => {
+                self.asked.discard(syn);
+            }
             _ => {}
         }
+        Some(anchor)
     }
 
     /// Segments and time do not reach a record any more; the application still may.
@@ -239,10 +251,13 @@ impl<C: CongestionController> Table<C> {
         record: TimeWait,
         until: Instant,
     ) -> Option<ConnId> {
-        if let Body::Hot(hot) = self.anchors.get(id)?.body {
+        let anchor = self.anchors.get_mut(id)?;
+        debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
+        if let Body::Hot(hot) = anchor.body {
             self.hot.discard(hot);
         }
-        self.set_body(id, Body::TimeWait(record, until.into()))?.set_owner(Owner::Nobody);
+        anchor.body = Body::TimeWait(record, until.into());
+        anchor.set_owner(Owner::Nobody);
         self.time_waits += 1;
         let anchors = &self.anchors;
         let lives = |id: &ConnId| is_time_wait(anchors, *id);
@@ -265,6 +280,16 @@ impl<C: CongestionController> Table<C> {
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
         self.hot.insert_wide(tcb, id.slot)
+    }
+
+    /// The same of one that `make` builds when there is room.
+    #[inline]
+    pub(crate) fn insert_hot_with(
+        &mut self,
+        id: ConnId,
+        make: impl FnOnce() -> Tcb<C>,
+    ) -> Option<u32> {
+        self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
     }
 
     /// The flow of a record.

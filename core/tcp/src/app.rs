@@ -2,7 +2,7 @@
 //! Must not know: handles, wakers.
 //! Implements: RFC 9293 §3.9.1 (RECEIVE, CLOSE, ABORT, STATUS), §3.8.5, §3.6.1 (SHLD-3).
 
-use crate::effects::{Effects, Then};
+use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::info::Info;
@@ -138,10 +138,14 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Closes the sending side: what is queued goes out, then FIN (E-27).
     pub fn shutdown_write<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        self.unpredict();
         let mut effects = Effects::default();
         let _ = self.halves.apply(Move::Close);
         self.settle(env, &mut effects);
+        if self.prediction.is_known() {
+            self.note_closing();
+        } else {
+            self.predict();
+        }
         effects
     }
 
@@ -160,7 +164,6 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
     pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        self.unpredict();
         let over = matches!(self.halves.state(), StateName::TimeWait | StateName::Closed);
         if self.receiver.queued() > 0 && !over {
             return self.end_by_reset(env);
@@ -175,18 +178,19 @@ impl<C: CongestionController> Tcb<C> {
     pub fn abort<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
         self.unpredict();
         let all_sent = self.queue.is_empty() && self.fin_sent();
-        let then = match self.halves.state() {
-            StateName::TimeWait => Then::TimeWait { record: self.time_wait(), reply: None },
-            StateName::Closed => Then::Forget,
-            StateName::Closing | StateName::LastAck if all_sent => Then::Forget,
+        Effects::default().and_ended(match self.halves.state() {
+            StateName::TimeWait => Ended::AbortedTimeWait,
+            StateName::Closed => Ended::Forget(CloseReason::Aborted),
+            StateName::Closing | StateName::LastAck if all_sent => {
+                Ended::Forget(CloseReason::Aborted)
+            }
             _ => return self.end_by_reset(env),
-        };
-        Effects::default().and_ended(CloseReason::Aborted, then)
+        })
     }
 
     fn end_by_reset<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
         let reset = self.reset(env);
-        Effects::default().and_ended(CloseReason::Aborted, Then::Reset(reset))
+        Effects::default().and_reset(CloseReason::Aborted, reset)
     }
 
     /// Marks everything written so far as urgent (MUST-30; new applications should not, SHLD-13).

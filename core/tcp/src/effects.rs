@@ -1,6 +1,6 @@
 //! What a call on a connection brings about. Owns: `Effects`, `Ended`. Must not know: who acts.
 
-use crate::close::TimeWait;
+use crate::segment::Reply;
 use alloc::boxed::Box;
 use usertcp_base::CloseReason;
 
@@ -22,47 +22,62 @@ pub struct Effects {
     pub path_suspect: bool,
     /// A soft error was reported by the network.
     pub soft_error: bool,
-    /// The connection is over. In a box: of thousands of calls one brings this about.
-    pub ended: Option<Box<Ended>>,
+    /// The connection is over.
+    pub ended: Option<Ended>,
+    /// The reset it ended with: to be sent. In a box, as few connections have one.
+    pub reset: Option<Box<Reply>>,
 }
+
+/// Every call returns them: in two registers.
+const _: () = assert!(size_of::<Effects>() == 16);
 
 /// The end of a connection.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Why.
-    pub reason: CloseReason,
-    /// What remains of it.
-    pub then: Then,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// For this reason. Nothing remains.
+    Forget(CloseReason),
+    /// Both sides sent FIN, and ours was first: [`crate::Tcb::time_wait`] has the record that remains.
+    TimeWait,
+    /// The same, by an application that did not wait for the end of reading.
+    AbortedTimeWait,
 }
 
-/// What remains of a connection that ended.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // lives for one call
-pub enum Then {
-    /// Nothing.
-    Forget,
-    /// A TIME-WAIT record, and the acknowledgement it owes at birth.
-    TimeWait {
-        /// The record.
-        record: TimeWait,
-        /// To be sent now.
-        reply: Option<crate::Reply>,
-    },
-    /// Nothing, once this reset has been sent.
-    Reset(crate::Reply),
+impl Ended {
+    /// Why.
+    pub const fn reason(self) -> CloseReason {
+        match self {
+            Ended::Forget(reason) => reason,
+            Ended::TimeWait => CloseReason::Normal,
+            Ended::AbortedTimeWait => CloseReason::Aborted,
+        }
+    }
+    /// Whether a TIME-WAIT record remains.
+    pub const fn waits(self) -> bool {
+        matches!(self, Ended::TimeWait | Ended::AbortedTimeWait)
+    }
 }
 
 impl Effects {
     /// The connection ended for `reason`, leaving nothing.
     pub fn ended(reason: CloseReason) -> Effects {
-        Effects::default().and_ended(reason, Then::Forget)
+        Effects::default().and_ended(Ended::Forget(reason))
     }
     /// These effects, and the connection ended.
-    pub fn and_ended(mut self, reason: CloseReason, then: Then) -> Effects {
-        self.ended = Some(Box::new(Ended { reason, then }));
+    pub fn and_ended(mut self, ended: Ended) -> Effects {
+        self.end(ended);
+        self
+    }
+    /// These effects, and the connection ended for `reason` with this reset.
+    pub fn and_reset(mut self, reason: CloseReason, reset: Reply) -> Effects {
+        self.end(Ended::Forget(reason));
+        self.reset = Some(Box::new(reset));
+        self
+    }
+    /// The connection ended.
+    pub(crate) fn end(&mut self, ended: Ended) {
+        self.ended = Some(ended);
         self.readable = true;
         self.writable = true;
-        self
     }
     /// Adds what another call brought about.
     pub fn merge(&mut self, other: Effects) {
@@ -75,6 +90,7 @@ impl Effects {
         self.soft_error |= other.soft_error;
         if self.ended.is_none() {
             self.ended = other.ended;
+            self.reset = other.reset;
         }
     }
 }

@@ -23,8 +23,17 @@ impl SettingsShelf {
 
     /// `settings`, shared with whoever has equal ones.
     pub fn share(&mut self, settings: &Settings) -> Rc<Settings> {
-        if let Some(same) = self.shelf.iter().find(|other| ***other == *settings) {
-            return Rc::clone(same);
+        // The first ones are those that were asked for last.
+        match self.shelf.first() {
+            Some(first) if are_equal(first, settings) => Rc::clone(first),
+            _ => self.find_or_add(settings),
+        }
+    }
+
+    fn find_or_add(&mut self, settings: &Settings) -> Rc<Settings> {
+        if let Some(place) = self.shelf.iter().position(|other| are_equal(other, settings)) {
+            self.shelf.swap(0, place);
+            return self.shelf.first().map_or_else(|| Rc::new(*settings), Rc::clone);
         }
         if self.shelf.len() >= PLACES {
             self.shelf.retain(|other| Rc::strong_count(other) > 1);
@@ -35,6 +44,12 @@ impl SettingsShelf {
         }
         fresh
     }
+}
+
+/// Apart from the search: in a loop all fields would be fetched in advance, to be compared later.
+#[inline(never)]
+fn are_equal(one: &Settings, other: &Settings) -> bool {
+    one == other
 }
 
 #[cfg(test)]

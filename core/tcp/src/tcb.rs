@@ -28,7 +28,7 @@ use crate::settings::{HEADER_OCTETS, HostFacts, Manner, PathFacts, Settings, TIM
 use crate::signal::SoftErrors;
 use crate::user_timeout::UserTimeout;
 use alloc::rc::Rc;
-use usertcp_base::{Event, Instant, Observer, Scale, Seq, Tick, WireWindow};
+use usertcp_base::{Event, Instant, Limits, Observer, Scale, Seq, Tick, WireWindow};
 use usertcp_cc::{CongestionController, PathStart};
 use usertcp_frame::Chain;
 
@@ -120,14 +120,29 @@ impl<C: CongestionController> Tcb<C> {
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
     ) -> Tcb<C> {
+        let settings = Rc::clone(settings);
+        let mut tcb = Tcb::unborn(env.now, env.limits, opening, settings, path, start_controller);
+        tcb.begin(env, opening);
+        tcb
+    }
+
+    /// The same in two steps, so that it can be built where it stays: [`Tcb::begin`] comes next.
+    #[inline(never)] // into the caller's memory, not into its code
+    pub fn unborn(
+        now: Instant,
+        limits: &Limits,
+        opening: &Opening,
+        settings: Rc<Settings>,
+        path: &PathFacts,
+        start_controller: impl FnOnce(&PathStart) -> C,
+    ) -> Tcb<C> {
         let agreed = &opening.agreed;
         let syn_octets = u32::from(opening.syn_octets_acked);
         let (una, rcv_nxt) = (agreed.iss + 1 + syn_octets, agreed.irs + 1);
-        let now = env.now;
-        let mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
+        let mtu = PathMtu::new(path, &settings, agreed.peer_mss_octets);
         let start = path_start(now, opening, path, &mtu);
         let mss = start.mss_octets;
-        let mut tcb = Tcb {
+        Tcb {
             snd: Snd {
                 una,
                 nxt: una,
@@ -139,8 +154,8 @@ impl<C: CongestionController> Tcb<C> {
                 up: None,
             },
             send_scale: agreed.send_scale,
-            queue: Chain::default(),
-            recovery: start_recovery(env, opening, settings, mss, path.host),
+            queue: Chain::new(),
+            recovery: start_recovery(now, limits, opening, &settings, mss, path.host),
             controller: start_controller(&start),
             pacer: Pacer::default(),
             receiver: Receiver::new(rcv_nxt),
@@ -150,7 +165,7 @@ impl<C: CongestionController> Tcb<C> {
                 Scale::NONE,
                 agreed.receive_scale,
             ),
-            autotune: Autotune::new(now, settings.receive_start_octets(env.limits)),
+            autotune: Autotune::new(now, settings.receive_start_octets(limits)),
             acks: AckPolicy::new(),
             timestamps: match agreed.timestamps {
                 Some(timestamps) => Timestamps::negotiated(now, timestamps.recent, rcv_nxt),
@@ -170,22 +185,26 @@ impl<C: CongestionController> Tcb<C> {
             persist: Persist::default(),
             mtu,
             keep_alive: KeepAliveState::default(),
-            user_timeout: UserTimeout::new(settings),
+            user_timeout: UserTimeout::new(&settings),
             soft_errors: SoftErrors::new(now),
-            settings: Rc::clone(settings),
+            settings,
             stopwatches: Stopwatches::new(now),
             established: now,
             rare: Rare::default(),
             octets_acknowledged: u64::from(syn_octets),
             octets_received: 0,
-        };
-        if opening.owes_ack {
-            tcb.acks.demand();
         }
-        tcb.answer_handshake_mark(env, &agreed.ecn);
+    }
+
+    /// The connection is where it stays.
+    #[inline]
+    pub fn begin<O: Observer>(&mut self, env: &mut Env<'_, O>, opening: &Opening) {
+        if opening.owes_ack {
+            self.acks.demand();
+        }
+        self.answer_handshake_mark(env, &opening.agreed.ecn);
         env.observe(&Event::Opened { active: opening.active });
-        tcb.predict();
-        tcb
+        self.predict();
     }
 
     /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).
@@ -250,6 +269,11 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// Whether connections after this one may learn from it, so many octets being acknowledged.
+    pub(crate) fn teaches(&self, octets_acknowledged: u64) -> bool {
+        self.settings.share_path_facts && octets_acknowledged >= LEAST_EXCHANGED_OCTETS
+    }
+
     /// The same in our own manner.
     pub(crate) fn own_ack_settings(&self) -> AckSettings {
         AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
@@ -258,7 +282,7 @@ impl<C: CongestionController> Tcb<C> {
     /// What connections after this one may learn of the host, if anything: only what a connection
     /// that exchanged data found out itself (9040-2, AT-44).
     pub fn host_facts(&self) -> Option<HostFacts> {
-        if !self.settings.share_path_facts || self.octets_acknowledged < LEAST_EXCHANGED_OCTETS {
+        if !self.teaches(self.octets_acknowledged) {
             return None;
         }
         let srtt = self.recovery.srtt();
@@ -290,8 +314,10 @@ fn path_start(now: Instant, opening: &Opening, path: &PathFacts, mtu: &PathMtu) 
     }
 }
 
-fn start_recovery<O: Observer>(
-    env: &Env<'_, O>,
+#[inline(always)]
+fn start_recovery(
+    now: Instant,
+    limits: &Limits,
     opening: &Opening,
     settings: &Settings,
     mss: u32,
@@ -301,14 +327,13 @@ fn start_recovery<O: Observer>(
     Recovery::new(
         &RecoverySettings {
             rto_min: settings.rto_min,
-            sack_ranges: env.limits.sack_ranges.min(u32::from(u16::MAX)) as u16,
+            sack_ranges: limits.sack_ranges.min(u32::from(u16::MAX)) as u16,
             tail_probe: settings.tail_probe,
             ..RecoverySettings::default()
         },
         &RecoveryStart {
-            now: env.now,
+            now,
             una,
-            nxt: una,
             mss,
             sack: opening.agreed.sack,
             timestamps: opening.agreed.timestamps.is_some(),

@@ -2,7 +2,7 @@
 //! Must not know: the wheel.
 //! Implements: RFC 9293 §3.10.8, §3.8.3 (R1, R2), §3.8.6.1, RFC 6298 §5, RFC 8985 §8, RFC 6429.
 
-use crate::effects::{Effects, Then};
+use crate::effects::Effects;
 use crate::env::Env;
 use crate::halves::StateName;
 use crate::keepalive::KeepAliveDue;
@@ -144,7 +144,7 @@ impl<C: CongestionController> Tcb<C> {
         reason: CloseReason,
     ) -> Effects {
         let reset = self.reset(env);
-        Effects::default().and_ended(reason, Then::Reset(reset))
+        Effects::default().and_reset(reason, reset)
     }
 
     fn on_recovery_timer<O: Observer>(&mut self, env: &mut Env<'_, O>, effects: &mut Effects) {

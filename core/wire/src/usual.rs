@@ -1,7 +1,7 @@
 //! Headers of the usual shape, read and written in one piece.
 //!
 //! Owns: IPv4 without options or fragments, IPv6 without extensions, and TCP with nothing but ACK,
-//! perhaps PSH, and timestamps in the layout of RFC 7323 appendix A: what nearly every segment of an
+//! perhaps PSH and FIN, and timestamps in the layout of RFC 7323 appendix A: what nearly every segment of an
 //! established connection has.
 //! Must not know: any other shape. `ipv4`, `ipv6` and `tcp` read and write all; a test holds this
 //! module against them.
@@ -21,6 +21,7 @@ pub const TCP_OCTETS: usize = 32;
 /// A data offset of eight words, ACK.
 const OFFSET_ACK: u16 = 0x8010;
 const PSH: u16 = 8;
+const FIN: u16 = 1;
 
 /// What an IP header of the usual shape says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,8 @@ pub struct TcpHeader {
     pub ack: Seq,
     /// PSH is set.
     pub push: bool,
+    /// FIN is set.
+    pub fin: bool,
     /// The window field.
     pub window: WireWindow,
     /// TSval.
@@ -146,7 +149,7 @@ pub fn read_ipv6(octets: &[u8; IPV6_OCTETS]) -> Option<IpHeader<[u8; 16]>> {
 pub fn is_usual_tcp(octets: &[u8; TCP_OCTETS]) -> bool {
     let [.., f0, f1, _, _, _, _, _, _, o0, o1, o2, o3, _, _, _, _, _, _, _, _] = *octets;
     let flags = u16::from_be_bytes([f0, f1]);
-    flags & !PSH == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == STAMPS
+    flags & !(PSH | FIN) == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == STAMPS
 }
 
 /// Reads a TCP header; the checksum is not looked at. `None`: it is of another shape.
@@ -196,6 +199,7 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
         seq: Seq(u32::from_be_bytes([q0, q1, q2, q3])),
         ack: Seq(u32::from_be_bytes([a0, a1, a2, a3])),
         push: flags & PSH != 0,
+        fin: flags & FIN != 0,
         window: WireWindow(u16::from_be_bytes([w0, w1])),
         value: u32::from_be_bytes([v0, v1, v2, v3]),
         echo: u32::from_be_bytes([e0, e1, e2, e3]),
@@ -325,7 +329,9 @@ pub fn write_tcp(
 #[inline(always)]
 fn tcp_words(header: &TcpHeader) -> [u64; 4] {
     let ports = u64::from(header.source_port) << 48 | u64::from(header.destination_port) << 32;
-    let flags = u64::from(OFFSET_ACK | if header.push { PSH } else { 0 });
+    let push = if header.push { PSH } else { 0 };
+    let fin = if header.fin { FIN } else { 0 };
+    let flags = u64::from(OFFSET_ACK | push | fin);
     let first = ports | u64::from(header.seq.0);
     let second = u64::from(header.ack.0) << 32 | flags << 16 | u64::from(header.window.0);
     let third = u64::from(STAMPS);

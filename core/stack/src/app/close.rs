@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Effects, HandshakePhase, Then};
+use usertcp_tcp::{Effects, HandshakePhase};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Closes our sending side: data that is queued, then FIN. The peer may go on sending.
@@ -56,8 +56,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// and not read makes it a reset (SHLD-3). An idle one for which there is no TCB is reset too: all
     /// that was written has been delivered.
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        self.held(id)?;
-        let _ = self.awake(now, id);
+        if let Body::Parked(_) = self.held(id)?.body {
+            let _ = self.awake(now, id);
+        }
         let anchor = self.held(id)?;
         match &anchor.body {
             Body::Hot(_) | Body::Early(..) => {
@@ -76,7 +77,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
         let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
         let effects = tcb.close(&mut self.common.env(now, id));
-        self.transmit.push(id.slot);
         self.apply(now, id, effects);
     }
 
@@ -132,10 +132,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     None => Effects::default(),
                 },
             };
-            if let Some(ended) = effects.ended
-                && let Then::Reset(reply) = ended.then
-            {
-                self.send_reply(now, &flow, &reply);
+            if let Some(reset) = effects.reset {
+                self.send_reply(now, &flow, &reset);
             }
             self.note_end(now, id, CloseReason::Aborted);
         }

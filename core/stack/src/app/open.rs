@@ -6,7 +6,7 @@
 
 use crate::anchor::{Body, Opening, Owner, waits_at};
 use crate::app::ListenerInfo;
-use crate::config::{Connect, ConnectError, Listen, ListenError};
+use crate::config::{Birth, Connect, ConnectError, Listen, ListenError};
 use crate::fast_open::Attempt;
 use crate::isn::Numbers;
 use crate::listener::Binding;
@@ -32,7 +32,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             port => port,
         };
         let binding = Binding { local, port };
-        self.listeners.bind(binding, listen.backlog, listen.profile).ok_or(ListenError::InUse)
+        let birth = Birth::of(&listen.profile, &mut self.common.shelf);
+        self.listeners.bind(binding, listen.backlog, birth).ok_or(ListenError::InUse)
     }
 
     /// A port that no listener has and no connection uses: nobody is surprised by a listener.
@@ -117,8 +118,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn.options.fast_open = attempt.option;
         let payload = attempt.queue.slice(0, usize::from(syn_octets));
         let soft_errors = SoftErrors::new(now);
-        let profile = to.profile;
-        let opening = Opening { handshake, profile, attempt, closed: false, soft_errors };
+        let deadline = handshake.deadline(now);
+        let birth = Birth::of(&to.profile, &mut self.common.shelf);
+        let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
         let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self
             .table
@@ -131,7 +133,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
         self.send_at_once(now, &flow, &syn, payload);
-        self.rearm(now, id);
+        self.table.arm(id, Some(deadline));
         Ok(id)
     }
 

@@ -85,13 +85,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         listener: ListenerId,
         rate: Rate,
     ) -> Result<(), RateError> {
-        let profile = self.listeners.get_mut(listener).ok_or(RateError::Stale)?.settings_mut();
-        let shares = &mut profile.settings.shares;
+        let birth = self.listeners.get_mut(listener).ok_or(RateError::Stale)?.settings_mut();
+        let mut settings = *birth.settings;
+        let shares = &mut settings.shares;
         if shares.listener != RateGroupId::NONE {
             let listener = shares.listener;
             return self.set_rate_group(now, listener, rate);
         }
         shares.listener = self.rates.create(now, rate, Limiter::ListenerRate)?;
+        birth.settings = self.common.shelf.share(&settings);
         Ok(())
     }
 

@@ -22,7 +22,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Parked(parked) => Ok(*self.table.moulds.settings(parked)),
             Body::Opening(opening) => {
                 let opening = self.table.openings.at(*opening).ok_or(ConnError::Stale)?;
-                Ok(opening.profile.settings)
+                Ok(*opening.birth.settings)
             }
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             Body::Embryo(..) | Body::Asked(..) | Body::TimeWait(..) => Err(ConnError::Stale),
@@ -58,7 +58,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Body::Opening(opening) => {
                 if let Some(opening) = self.table.openings.at_mut(*opening) {
-                    opening.profile.settings = settings;
+                    opening.birth.settings = shared;
                 }
             }
             _ => {}

@@ -40,6 +40,13 @@ pub(crate) struct Attempt {
     pub option: Option<Cookie>,
 }
 
+impl Attempt {
+    /// The SYN is like any other: its answer teaches nothing.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.option.is_none() && self.queue.is_empty()
+    }
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// [`Shard::connect`] with data that goes with the SYN if a cookie of the peer is known; else one
     /// is asked for, and the data follows the handshake. How many octets were taken: as for

@@ -112,6 +112,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A connection for a SYN that may have one at once. Its half-open record is accounted for.
+    #[inline(never)]
     pub(crate) fn open_early(
         &mut self,
         now: Instant,
@@ -122,7 +123,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         cookie: Option<Cookie>,
     ) {
         let begun = self.begin_passive(now, flow, listener, syn, above);
-        let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
+        let Some(birth) = self.listeners.get(listener).map(|listener| listener.settings().clone())
         else {
             return;
         };
@@ -131,7 +132,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn.payload.truncate(usize::from(handshake.own_window_octets()));
         let octets = u16::try_from(syn.payload.len()).unwrap_or(u16::MAX);
         let handshake = handshake.with_syn_octets(octets);
-        let mut reply = handshake.synchronise(now, &profile.settings);
+        let mut reply = handshake.synchronise(now, &birth.settings);
         reply.options.fast_open = cookie;
         let body = Body::Embryo(handshake.clone(), listener);
         match self.table.insert(flow, Owner::Nobody, body) {
@@ -155,15 +156,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &mut Segment,
     ) {
         let Beginning { flow, listener, handshake, reply } = beginning;
-        let Some(profile) = self.listeners.get(listener).map(|listener| *listener.settings())
+        let Some(birth) = self.listeners.get(listener).map(|listener| listener.settings().clone())
         else {
             return self.discard(id);
         };
         let path = self.path_facts(flow);
-        let settings = self.common.shelf.share(&profile.settings);
         let opening = handshake.fast_opening();
         let mut env = self.common.env(now, id);
-        let mut tcb = Tcb::new(&mut env, &opening, &settings, &path, profile.controller);
+        let mut tcb = Tcb::new(&mut env, &opening, &birth.settings, &path, birth.controller);
         let wanted = syn.payload.len();
         let (taken, effects) = tcb.take_syn_data(&mut env, core::mem::take(&mut syn.payload));
         let hot = if taken == wanted { self.table.insert_hot(id, tcb) } else { None };

@@ -112,7 +112,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.common.count_in(read.header.wire_segments, octets);
         let segment = &read.header;
         let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets) else {
-            self.deliver_usual(now, id, read, octets);
+            self.give_closing(now, id, read, octets);
             return true;
         };
         // What `apply` does where nothing ends.
@@ -177,6 +177,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
+    /// The same for a connection that has a TCB, and is being closed, or whatever else.
+    #[inline(never)]
+    fn give_closing(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
+        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
+        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
+        match tcb.handle_closing(&mut self.common.env(now, id), &read.header, octets) {
+            Some(effects) => self.apply(now, id, effects),
+            None => self.deliver_usual(now, id, read, octets),
+        }
+    }
+
     /// The way of any segment.
     #[cold]
     fn deliver_usual(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
@@ -231,11 +242,21 @@ impl Read {
         ecn: Ecn,
         ip_octets: usize,
     ) -> Read {
-        let TcpHeader { source_port, destination_port, seq, ack, window, push, value, echo } =
+        let TcpHeader { source_port, destination_port, seq, ack, window, push, fin, value, echo } =
             *header;
         Read {
             flow: FlowKey { remote, local, remote_port: source_port, local_port: destination_port },
-            header: UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments: 1 },
+            header: UsualSegment {
+                seq,
+                ack,
+                window,
+                push,
+                fin,
+                value,
+                echo,
+                ecn,
+                wire_segments: 1,
+            },
             header_octets: ip_octets + TCP_OCTETS,
         }
     }
@@ -336,9 +357,12 @@ fn mapped(address: [u8; 4]) -> RemoteAddr {
 
 /// The same segment in the form that can be anything.
 fn as_segment(read: &Read, payload: Chain) -> Segment {
-    let UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments } = read.header;
+    let UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments } = read.header;
     let FlowKey { remote_port: source_port, local_port: destination_port, .. } = read.flow;
-    let flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+    let mut flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+    if fin {
+        flags = flags | Flags::FIN;
+    }
     let timestamps = Some(Timestamps { value, echo });
     Segment {
         header: Header { source_port, destination_port, seq, ack, flags, window, urgent: 0 },

@@ -102,7 +102,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let &UsualOutgoing { seq, ack, push, window, value, echo, .. } = whole;
         let (source_port, destination_port) = (flow.local_port, flow.remote_port);
-        let tcp = TcpHeader { source_port, destination_port, seq, ack, push, window, value, echo };
+        // What is cut is data: a FIN goes with the last segment, by itself.
+        let fin = false;
+        let tcp =
+            TcpHeader { source_port, destination_port, seq, ack, push, fin, window, value, echo };
         let (front, pseudo) = ([0; IPV6_OCTETS], Running::default());
         let offloaded = self.device.checksum_offload;
         Some(Series { ip, tcp, offloaded, front, payload_octets: 0, pseudo })

@@ -44,11 +44,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(always)] // in two places, one for each version of IP
     pub(super) fn gather(&mut self, now: Instant, packet: &mut Packet, read: &Read) -> bool {
         let octets = packet.octets.len() - read.header_octets;
-        let alone = octets < LEAST_OCTETS || packet.offload.gso.is_some();
+        let alone = octets < LEAST_OCTETS || packet.offload.gso.is_some() || read.header.fin;
         let Some(gathered) = &mut self.gathered else {
             return !alone && !read.header.push && self.begin(packet, read);
         };
-        if packet.offload.gso.is_none() && octets > 0 && gathered.is_continued_by(read, octets) {
+        let mergeable = packet.offload.gso.is_none() && octets > 0 && !read.header.fin;
+        if mergeable && gathered.is_continued_by(read, octets) {
             let mut payload = core::mem::take(&mut packet.octets);
             payload.advance(read.header_octets);
             gathered.payload.append(payload);

@@ -232,9 +232,9 @@ fn ip_header<Address>(
 
 #[inline(always)]
 fn tcp_header(flow: &FlowKey, segment: &UsualOutgoing) -> TcpHeader {
-    let UsualOutgoing { seq, ack, window, push, value, echo, .. } = *segment;
+    let UsualOutgoing { seq, ack, window, push, fin, value, echo, .. } = *segment;
     let (source_port, destination_port) = (flow.local_port, flow.remote_port);
-    TcpHeader { source_port, destination_port, seq, ack, push, window, value, echo }
+    TcpHeader { source_port, destination_port, seq, ack, push, fin, window, value, echo }
 }
 
 /// Writes the headers of a segment with `octets` of payload, whose sum is given unless the device

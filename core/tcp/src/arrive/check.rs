@@ -3,7 +3,7 @@
 //! (E-9 … E-14), RFC 5961 §3–4, RFC 2883 §4.1.
 
 use super::Step;
-use crate::effects::{Effects, Then};
+use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::StateName;
 use crate::recv::challenge::ChallengeVerdict;
@@ -130,7 +130,7 @@ impl<C: CongestionController> Tcb<C> {
         match reset::decide(segment.header.seq, &window, highest) {
             ResetDecision::Reset => {
                 env.counters.resets_in = env.counters.resets_in.wrapping_add(1);
-                *effects = core::mem::take(effects).and_ended(CloseReason::Reset, Then::Forget);
+                effects.end(Ended::Forget(CloseReason::Reset));
             }
             ResetDecision::Challenge => {
                 env.drop_segment(DropReason::ResetChallenged);

@@ -3,7 +3,7 @@
 
 use super::Step;
 use super::check::Acceptable;
-use crate::effects::{Effects, Then};
+use crate::effects::Effects;
 use crate::env::Env;
 use crate::halves::{RecvHalf, SendHalf};
 use crate::recv::ack_policy::{AckContext, Arrival, ArrivalKind};
@@ -130,7 +130,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         env.drop_segment(DropReason::DataAfterClose);
         let reset = self.reset_for(env, segment.header.ack);
-        *effects = core::mem::take(effects).and_ended(CloseReason::Aborted, Then::Reset(reset));
+        *effects = core::mem::take(effects).and_reset(CloseReason::Aborted, reset);
         true
     }
 

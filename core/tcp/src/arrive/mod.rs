@@ -11,12 +11,12 @@ mod data;
 
 use self::check::Acceptable;
 use crate::close::{TimeWait, TimeWaitTimestamps};
-use crate::effects::{Effects, Then};
+use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::StateName;
 use crate::predicted::UsualSegment;
 use crate::recv::ack_policy::AckNeed;
-use crate::segment::Segment;
+use crate::segment::{Reply, Segment};
 use crate::tcb::Tcb;
 use core::ops::ControlFlow;
 use usertcp_base::{CloseReason, Instant, Observer};
@@ -33,10 +33,14 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         segment: &mut Segment,
     ) -> Effects {
-        if let Some(usual) = UsualSegment::of(segment)
-            && let Some(effects) = self.handle_usual(env, &usual, &mut segment.payload)
-        {
-            return effects.into();
+        if let Some(usual) = UsualSegment::of(segment) {
+            let payload = &mut segment.payload;
+            if let Some(effects) = self.handle_usual(env, &usual, payload) {
+                return effects.into();
+            }
+            if let Some(effects) = self.handle_closing(env, &usual, payload) {
+                return effects;
+            }
         }
         self.unpredict();
         let mut effects = Effects::default();
@@ -95,14 +99,9 @@ impl<C: CongestionController> Tcb<C> {
         let unread = self.receiver.queued() > 0 && !self.wants.detached;
         match self.halves.state() {
             StateName::Closed if !unread => {
-                *effects = core::mem::take(effects).and_ended(CloseReason::Normal, Then::Forget);
+                effects.end(Ended::Forget(CloseReason::Normal));
             }
-            StateName::TimeWait if !unread => {
-                let owed = self.owed.challenge || self.acks.need(env.now) != AckNeed::None;
-                let reply = owed.then(|| self.header(env, Flags::ACK, self.snd.nxt, 0));
-                let then = Then::TimeWait { record: self.time_wait(), reply };
-                *effects = core::mem::take(effects).and_ended(CloseReason::Normal, then);
-            }
+            StateName::TimeWait if !unread => effects.end(Ended::TimeWait),
             StateName::FinWait2 if self.wants.detached && self.rare.linger() == Instant::FAR => {
                 self.rare.set_linger(env.now + env.limits.fin_wait_2);
             }
@@ -110,14 +109,24 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The TIME-WAIT record of this connection. It answers no faster than its throttle lets it,
-    /// the acknowledgement at birth excepted.
-    pub(crate) fn time_wait(&mut self) -> TimeWait {
-        let (holding, mss) = (self.holding(), self.receive_mss());
-        TimeWait {
+    /// The TIME-WAIT record of this connection, which ended with one, and the acknowledgement it owes at
+    /// birth: to be sent now. Later it answers no faster than its throttle lets it.
+    pub fn time_wait<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        ended: Ended,
+    ) -> (TimeWait, Option<Reply>) {
+        let owed = self.owed.challenge || self.acks.need(env.now) != AckNeed::None;
+        let owed = owed && ended == Ended::TimeWait;
+        let reply = owed.then(|| self.header(env, Flags::ACK, self.snd.nxt, 0));
+        let window = match &reply {
+            Some(reply) => reply.header.window,
+            None => self.announce_window(),
+        };
+        let record = TimeWait {
             snd_nxt: self.snd.nxt,
             rcv_nxt: self.receiver.nxt(),
-            window: self.advertise.announce(self.receiver.nxt(), &holding, mss),
+            window,
             timestamps: self
                 .timestamps
                 .echo()
@@ -125,6 +134,7 @@ impl<C: CongestionController> Tcb<C> {
             last_reply: None,
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,
-        }
+        };
+        (record, reply)
     }
 }

@@ -309,7 +309,7 @@ fn emptied<C>(tcb: &mut Tcb<C>) {
     tcb.stopwatches = Stopwatches::new(Instant::ZERO);
     tcb.octets_acknowledged = 0;
     tcb.octets_received = 0;
-    if tcb.prediction == Prediction::Plain {
+    if tcb.prediction.is_known() {
         tcb.prediction = Prediction::Unknown;
     }
     debug_assert_eq!((tcb.snd.una, tcb.receiver.nxt()), (NO_NUMBER, NO_NUMBER));

@@ -124,6 +124,7 @@ impl<C: CongestionController> Moulds<C> {
             && !Seq(segment.value).before(Seq(parked.recent))
             && segment.ecn != Ecn::CongestionExperienced
             && !segment.push
+            && !segment.fin
             && is_plain(tcb);
         if !expected {
             return ParkedArrival::Wake;

@@ -12,7 +12,7 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::Flags;
 
-/// A segment of the usual shape: ACK, perhaps PSH, no option but timestamps.
+/// A segment of the usual shape: ACK, perhaps PSH and FIN, no option but timestamps.
 #[derive(Clone, Copy, Debug)]
 pub struct UsualSegment {
     /// SEG.SEQ.
@@ -23,6 +23,8 @@ pub struct UsualSegment {
     pub window: WireWindow,
     /// PSH is set.
     pub push: bool,
+    /// FIN is set.
+    pub fin: bool,
     /// Its timestamp.
     pub value: u32,
     /// The timestamp it echoes.
@@ -37,7 +39,7 @@ impl UsualSegment {
     /// `None`: it is of another shape.
     pub(crate) fn of(segment: &Segment) -> Option<UsualSegment> {
         let header = &segment.header;
-        if header.flags.without(Flags::PSH) != Flags::ACK {
+        if header.flags.without(Flags::PSH | Flags::FIN) != Flags::ACK {
             return None;
         }
         let stamps = segment.options.only_timestamps()?;
@@ -46,6 +48,7 @@ impl UsualSegment {
             ack: header.ack,
             window: header.window,
             push: segment.has(Flags::PSH),
+            fin: segment.has(Flags::FIN),
             value: stamps.value,
             echo: stamps.echo,
             ecn: segment.ecn,
@@ -75,7 +78,7 @@ impl From<UsualEffects> for Effects {
 
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment of the usual shape if it is one of those expected. `None`: nothing has changed
-    /// and nothing was taken; it is for [`Tcb::handle_segment`].
+    /// and nothing was taken; it is for [`Tcb::handle_closing`], and then for [`Tcb::handle_segment`].
     #[inline]
     pub fn handle_usual<O: Observer>(
         &mut self,
@@ -86,6 +89,7 @@ impl<C: CongestionController> Tcb<C> {
         let now = env.now;
         let (octets, charge) = (payload.len(), payload.charge());
         if !self.is_predicted()
+            || segment.fin
             || !self.is_next(segment)
             || !self.is_taken(env, segment, octets, charge)
         {
@@ -116,7 +120,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Whether the segment is the next one, and says nothing but that.
     #[inline]
-    fn is_next(&self, segment: &UsualSegment) -> bool {
+    pub(super) fn is_next(&self, segment: &UsualSegment) -> bool {
         let Snd { una, nxt, wnd, .. } = self.snd;
         segment.seq == self.receiver.nxt()
             && segment.ack.0.wrapping_sub(una.0) <= nxt.0.wrapping_sub(una.0)
@@ -154,7 +158,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The peer lives; its timestamp and its window.
     #[inline]
-    fn heard(&mut self, now: Instant, segment: &UsualSegment) {
+    pub(super) fn heard(&mut self, now: Instant, segment: &UsualSegment) {
         self.last_heard = now;
         self.keep_alive.on_heard();
         self.timestamps.observe_newer(now, segment.seq, segment.value);
@@ -165,7 +169,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Octets of ours arrived.
     #[inline]
-    fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
+    pub(super) fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
         if self.queue.len() == octets as usize {
             self.queue.clear();
         } else {
@@ -177,9 +181,9 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.small = self.snd.small.latest(ack);
     }
 
-    /// Octets of the peer.
+    /// Octets of the peer, and its FIN.
     #[inline]
-    fn take_expected(
+    pub(super) fn take_expected(
         &mut self,
         now: Instant,
         segment: &UsualSegment,
@@ -189,6 +193,9 @@ impl<C: CongestionController> Tcb<C> {
         let octets = payload.len() as u32;
         self.advertise.on_arrival(octets, charge);
         self.receiver.take_next(payload, octets, charge);
+        if segment.fin {
+            self.receiver.take_fin();
+        }
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         let rmss = self.receive_mss();
         if octets >= u32::from(rmss / 2)
@@ -196,7 +203,7 @@ impl<C: CongestionController> Tcb<C> {
         {
             self.autotune.on_echo(now.since(sent));
         }
-        let nxt = segment.seq + octets;
+        let nxt = segment.seq + octets + u32::from(segment.fin);
         if !self.autotune.is_measuring(nxt) {
             self.autotune.on_data(now, nxt, self.advertise.window(nxt).octets());
         }
@@ -206,7 +213,7 @@ impl<C: CongestionController> Tcb<C> {
         let arrival = Arrival {
             octets,
             wire_segments: segment.wire_segments,
-            kind: ArrivalKind::InOrder,
+            kind: if segment.fin { ArrivalKind::Fin } else { ArrivalKind::InOrder },
             push: segment.push,
         };
         acks.note(now, &arrival, &context);

@@ -1,7 +1,8 @@
 //! The predicted path: the segments of a connection that has nothing but data to carry.
 //!
 //! Owns: when a connection is *plain*, and what an expected segment in (`arrive`) or out (`send`) does
-//! to one, in one piece instead of step by step.
+//! to one, in one piece instead of step by step; the same where one is plain but for being closed
+//! (`close`).
 //! Must not know: anything the spine does not know. It may only be faster: a test drives pairs of
 //! connections with it and without, and compares every segment, event and figure
 //! (`crate::tests::predicted`).
@@ -12,12 +13,12 @@
 //! beginning of every call that may change it.
 
 mod arrive;
+mod close;
 mod send;
 
 pub use arrive::{UsualEffects, UsualSegment};
 pub use send::{Given, UsualOutgoing};
 
-use crate::halves::Halves;
 use crate::send::probe::Persisting;
 use crate::settings::{Manner, UserTimeoutOption};
 use crate::tcb::Tcb;
@@ -31,24 +32,35 @@ pub(crate) enum Prediction {
     Unknown,
     /// It is plain.
     Plain,
+    /// It would be, but one side is closed, or the application has let go.
+    Closing,
     /// It shall not be asked: a test compares.
     #[cfg(test)]
     Forbidden,
+}
+
+impl Prediction {
+    /// Whether it is plain, or would be were it not for closing.
+    #[inline]
+    pub(crate) fn is_known(self) -> bool {
+        matches!(self, Prediction::Plain | Prediction::Closing)
+    }
 }
 
 impl<C: CongestionController> Tcb<C> {
     /// Something changes: it may be plain no more.
     #[inline]
     pub(crate) fn unpredict(&mut self) {
-        if self.prediction == Prediction::Plain {
+        if self.prediction.is_known() {
             self.prediction = Prediction::Unknown;
         }
     }
 
     /// A slow call ends: is it plain now?
     pub(crate) fn predict(&mut self) {
-        if self.prediction == Prediction::Unknown && self.is_plain() {
-            self.prediction = Prediction::Plain;
+        if self.prediction == Prediction::Unknown && self.is_settled() {
+            self.prediction =
+                if self.is_all_open() { Prediction::Plain } else { Prediction::Closing };
         }
     }
 
@@ -56,7 +68,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub(crate) fn is_predicted(&self) -> bool {
         let plain = self.prediction == Prediction::Plain;
-        debug_assert!(!plain || self.is_plain(), "a change was not noted");
+        debug_assert!(!plain || self.is_all_open() && self.is_settled(), "a change was not noted");
         plain
     }
 
@@ -88,16 +100,14 @@ impl<C: CongestionController> Tcb<C> {
             && !self.mtu.is_searching()
     }
 
-    /// Established; timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
-    fn is_plain(&self) -> bool {
+    /// Timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
+    fn is_settled(&self) -> bool {
         let settings = &self.settings;
-        self.halves == Halves::OPEN
-            && self.timestamps.is_on()
+        self.timestamps.is_on()
             && self.recovery.is_plain()
-            && self.receiver.is_plain()
+            && self.receiver.is_in_order()
             && !self.ecn.is_agreed()
             && self.persist.why() == Persisting::Off
-            && !self.wants.detached
             && self.rare.is_empty()
             && self.snd.up.is_none()
             && !self.owed.anything()

@@ -14,8 +14,8 @@ use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
-/// A segment of the usual shape to be sent: ACK, perhaps PSH, no option but timestamps. Its payload lies
-/// in the retransmission queue, where [`Tcb::sent`] finds it.
+/// A segment of the usual shape to be sent: ACK, perhaps PSH and FIN, no option but timestamps. Its
+/// payload lies in the retransmission queue, where [`Tcb::sent`] finds it.
 #[derive(Clone, Copy, Debug)]
 pub struct UsualOutgoing {
     /// SEG.SEQ.
@@ -26,6 +26,8 @@ pub struct UsualOutgoing {
     pub window: WireWindow,
     /// PSH is to be set.
     pub push: bool,
+    /// FIN is to be set.
+    pub fin: bool,
     /// Our timestamp.
     pub value: u32,
     /// The timestamp to echo.
@@ -47,7 +49,10 @@ impl UsualOutgoing {
     #[must_use]
     pub fn with_payload(&self, payload: Chain) -> Outgoing {
         let UsualOutgoing { seq, ack, window, value, echo, gso_octets, last, .. } = *self;
-        let flags = if self.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+        let mut flags = if self.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
+        if self.fin {
+            flags = flags | Flags::FIN;
+        }
         let mut reply = Reply::new(flags, seq, ack, window);
         reply.options.timestamps = Some(Timestamps { value, echo });
         reply.dscp = self.dscp;
@@ -204,7 +209,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(never)]
     pub fn poll_usual<O: Observer>(&mut self, env: &mut Env<'_, O>, room: &SendRoom) -> Given {
         if !self.is_predicted() {
-            return Given::Unusual;
+            return self.poll_closing(env);
         }
         let unsent = self.unsent_octets();
         if unsent > 0 {
@@ -213,6 +218,12 @@ impl<C: CongestionController> Tcb<C> {
         if self.snd.wnd == 0 {
             return Given::Unusual;
         }
+        self.give_acknowledgement(env)
+    }
+
+    /// What is owed the peer, when there is nothing else.
+    #[inline]
+    pub(super) fn give_acknowledgement<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
         self.release = Instant::FAR;
         if !self.acks.is_due() {
             self.switch(env, Limiter::Application);
@@ -337,7 +348,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The window must be looked at first (5681-6, RFC 7661).
-    fn was_idle(&self, now: Instant) -> bool {
+    pub(super) fn was_idle(&self, now: Instant) -> bool {
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
         self.recovery.is_beyond_timeout(Span::from_micros(u64::from(ticks) << TICK_SHIFT))
     }
@@ -355,7 +366,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     #[inline(always)]
-    fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+    pub(super) fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));
         }
@@ -363,7 +374,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
-    fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
+    pub(super) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let ack = self.receiver.nxt();
         let window = self.announce_window();
         self.timestamps.on_ack_sent(ack);
@@ -373,6 +384,7 @@ impl<C: CongestionController> Tcb<C> {
             ack,
             window,
             push: false,
+            fin: false,
             value: self.timestamp_value(now),
             echo: self.timestamps.recent(),
             dscp: self.settings.dscp,

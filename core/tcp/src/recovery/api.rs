@@ -47,8 +47,6 @@ pub struct RecoveryStart {
     pub now: Instant,
     /// SND.UNA.
     pub una: Seq,
-    /// SND.NXT. Anything between the two counts as sent at `now`.
-    pub nxt: Seq,
     /// Payload octets of a full segment.
     pub mss: u32,
     /// Both sides permitted SACK: RACK-TLP; otherwise the rules of RFC 5681 and 6582.

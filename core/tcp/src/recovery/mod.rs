@@ -101,6 +101,7 @@ const _: () = assert!(size_of::<Recovery>() <= 320);
 
 impl Recovery {
     /// Recovery for a connection that just became synchronised, or woke.
+    #[inline(always)] // it is built where it stays
     pub fn new(settings: &RecoverySettings, start: &RecoveryStart) -> Recovery {
         let bounds = Bounds::of(settings);
         let mut rtt = RttEstimator::new(&bounds, start.handshake_timed_out);
@@ -114,7 +115,7 @@ impl Recovery {
                 rtt.distrust_start();
             }
         }
-        let mut recovery = Recovery {
+        Recovery {
             board: Scoreboard::new(start.una),
             timer: Timer::new(start.now, settings.rto_jitter),
             delivery: Delivery::new(start.now),
@@ -134,9 +135,7 @@ impl Recovery {
             grant: Grant::None,
             sack: start.sack,
             timestamps: start.timestamps,
-        };
-        recovery.on_sent(start.now, start.nxt.since(start.una), start.mss, false);
-        recovery
+        }
     }
 
     /// A handshake that data was sent before the end of is complete (RFC 7413): its round trip, if

@@ -197,4 +197,15 @@ impl Recovery {
         cc.on_ack(&sample, prng);
         PlainAck { rtt: Span::from_micros(u64::from(rtt)) }
     }
+
+    /// The round trip that an acknowledgement of everything tells while [`Recovery::is_plain`] holds, when
+    /// nothing else that it would teach is of use any more.
+    pub(crate) fn on_last_ack(&mut self, now: Instant, prng: &mut Prng) -> Option<Span> {
+        if self.rack.fack().after(self.board.una()) {
+            return None;
+        }
+        let sent_at = self.board.front()?.sent_at;
+        self.timer.on_progress(now, prng);
+        Some(now.stamp().since(sent_at).max(Span::from_micros(1)))
+    }
 }

@@ -117,6 +117,21 @@ impl Receiver {
             && self.sack.is_none()
             && !self.urgent.is_active()
     }
+    /// Whether it holds nothing out of order and has nothing to report, the end of the stream being known or
+    /// not: what comes next is only appended.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.held.is_empty()
+            && (self.finished || self.held.fin().is_none())
+            && self.sack.is_none()
+            && !self.urgent.is_active()
+    }
+    /// Takes the FIN, which is next in order, while [`Receiver::is_in_order`] and it was not known.
+    pub(crate) fn take_fin(&mut self) {
+        let noted = self.held.note_fin(self.nxt);
+        debug_assert!(noted, "nothing is held");
+        self.nxt += 1;
+        self.finished = true;
+    }
     /// Whether nothing is held, owed or announced: all there is to know is RCV.NXT.
     pub(crate) fn is_quiet(&self) -> bool {
         self.queue.is_empty() && self.is_plain()

@@ -248,16 +248,16 @@ impl Bench {
     /// Takes note of effects; what leaves because the connection ended.
     pub fn take(&mut self, effects: Effects) -> Vec<Out> {
         let mut out = Vec::new();
-        if let Some(ended) = &effects.ended {
+        if let Some(ended) = effects.ended {
             assert!(self.ended.is_none(), "ended twice");
-            self.ended = Some(ended.reason);
-            match &ended.then {
-                Then::Forget => {}
-                Then::Reset(reply) => out.push(self.read_out(reply.clone().without_payload())),
-                Then::TimeWait { record, reply } => {
-                    self.time_wait = Some(record.clone());
-                    out.extend(reply.clone().map(|reply| self.read_out(reply.without_payload())));
-                }
+            self.ended = Some(ended.reason());
+            if let Some(reset) = effects.reset.as_deref() {
+                out.push(self.read_out(reset.clone().without_payload()));
+            }
+            if ended.waits() {
+                let (record, reply) = self.call(|tcb, env| tcb.time_wait(env, ended));
+                self.time_wait = Some(record);
+                out.extend(reply.map(|reply| self.read_out(reply.without_payload())));
             }
         }
         self.effects = effects;

@@ -95,6 +95,9 @@ struct End {
     written: u64,
     read: u64,
     closed: bool,
+    /// It is to let go when it has read everything, rather than to shut its sending side.
+    lets_go: bool,
+    let_go: bool,
     saw_end: bool,
 }
 
@@ -202,6 +205,8 @@ impl Pair {
                 written: 0,
                 read: 0,
                 closed: false,
+                lets_go: false,
+                let_go: false,
                 saw_end: false,
             }),
             flying: Vec::new(),
@@ -275,22 +280,22 @@ impl Pair {
     /// Acts on effects, then sends everything there is.
     fn settle(&mut self, who: usize, effects: Effects, weather: bool) {
         if let Some(ended) = effects.ended {
-            self.ends[who].ended = Some(ended.reason);
-            // TIME-WAIT is kept alive by its last acknowledgement only: enough here.
-            match ended.then {
-                Then::Forget => {}
-                Then::Reset(reply) => self.fly(who, reply.without_payload(), weather),
-                Then::TimeWait { record, reply } => {
-                    for _ in 0..3 {
-                        let mut reply = reply.clone().unwrap_or_else(|| {
-                            Reply::new(Flags::ACK, record.snd_nxt, record.rcv_nxt, record.window)
-                        });
-                        reply.options.timestamps = record.timestamps.map(|t| Timestamps {
-                            value: timestamp_clock(self.now, t.offset),
-                            echo: t.recent,
-                        });
-                        self.fly(who, reply.without_payload(), false);
-                    }
+            self.ends[who].ended = Some(ended.reason());
+            if let Some(reset) = effects.reset {
+                self.fly(who, reset.without_payload(), weather);
+            }
+            if ended.waits() {
+                let (record, reply) = self.call(who, |tcb, env| tcb.time_wait(env, ended));
+                // TIME-WAIT is kept alive by its last acknowledgement only: enough here.
+                for _ in 0..3 {
+                    let mut reply = reply.clone().unwrap_or_else(|| {
+                        Reply::new(Flags::ACK, record.snd_nxt, record.rcv_nxt, record.window)
+                    });
+                    reply.options.timestamps = record.timestamps.map(|t| Timestamps {
+                        value: timestamp_clock(self.now, t.offset),
+                        echo: t.recent,
+                    });
+                    self.fly(who, reply.without_payload(), false);
                 }
             }
             return;
@@ -527,13 +532,25 @@ impl Pair {
         self.settle(who, effects, true);
     }
 
+    /// Closes the sending side, or lets go: nobody reads then, and nothing is left to be read.
+    fn end(&mut self, who: usize) {
+        if !self.ends[who].lets_go {
+            return self.act(&Act::Shutdown(who == 1));
+        }
+        if self.ends[who].read == self.ends[1 - who].written {
+            (self.ends[who].closed, self.ends[who].let_go) = (true, true);
+            let effects = self.call(who, |tcb, env| tcb.close(env));
+            self.settle(who, effects, true);
+        }
+    }
+
     /// Everything written is read, both ends close, both records end.
     fn finish(&mut self) {
         self.weather.loss /= 4;
         for _ in 0..4000 {
             for who in [0, 1] {
-                if self.ends[who].ended.is_none() {
-                    self.act(&Act::Shutdown(who == 1));
+                if self.ends[who].ended.is_none() && !self.ends[who].let_go {
+                    self.end(who);
                     self.act(&Act::Read(who == 1, 50_000));
                 }
             }
@@ -594,6 +611,7 @@ proptest! {
         bad in prop_oneof![3 => Just(0u32), 1 => Just(1)],
         weather in (0..100_000u32, 0..50_000u32, 0..100_000u32),
         delay in 1..80u64,
+        let_go in any::<[bool; 2]>(),
         acts in prop::collection::vec(act(), 1..60),
     ) {
         let (loss, doubling, reordering) = weather;
@@ -603,6 +621,9 @@ proptest! {
         let run = |forbid: bool| {
             let mut pair = Pair::opened(seed, weather, options, forbid);
             pair.log.lines = Some(Vec::new());
+            for who in [0, 1] {
+                pair.ends[who].lets_go = let_go[who];
+            }
             if forbid {
                 for who in [0, 1] {
                     pair.call(who, |tcb, _| tcb.prediction = Prediction::Forbidden);

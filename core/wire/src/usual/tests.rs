@@ -8,18 +8,19 @@ use proptest::prelude::*;
 use std::vec::Vec;
 
 fn header() -> impl Strategy<Value = TcpHeader> {
-    (any::<[u16; 3]>(), any::<[u32; 4]>(), any::<bool>()).prop_map(|(short, long, push)| {
-        TcpHeader {
+    (any::<[u16; 3]>(), any::<[u32; 4]>(), any::<[bool; 2]>()).prop_map(
+        |(short, long, [push, fin])| TcpHeader {
             source_port: short[0],
             destination_port: short[1],
             seq: Seq(long[0]),
             ack: Seq(long[1]),
             push,
+            fin,
             window: WireWindow(short[2]),
             value: long[2],
             echo: long[3],
-        }
-    })
+        },
+    )
 }
 
 fn ip_header<A: Arbitrary>() -> impl Strategy<Value = IpHeader<A>> {
@@ -50,7 +51,9 @@ proptest! {
             destination_port: header.destination_port,
             seq: header.seq,
             ack: header.ack,
-            flags: if header.push { Flags::ACK | Flags::PSH } else { Flags::ACK },
+            flags: Flags::ACK
+                | if header.push { Flags::PSH } else { Flags::NONE }
+                | if header.fin { Flags::FIN } else { Flags::NONE },
             window: header.window,
             urgent: 0,
         };
@@ -147,7 +150,7 @@ proptest! {
             (Some(found), Ok((general, options, TCP_OCTETS))) => {
                 prop_assert_eq!((found.seq, found.ack), (general.seq, general.ack));
                 prop_assert_eq!(found.window, general.window);
-                prop_assert_eq!(general.flags.without(Flags::PSH), Flags::ACK);
+                prop_assert_eq!(general.flags.without(Flags::PSH | Flags::FIN), Flags::ACK);
                 let value = options.only_timestamps().map(|stamps| (stamps.value, stamps.echo));
                 prop_assert_eq!(Some((found.value, found.echo)), value);
             }

@@ -118,7 +118,6 @@ impl RandomBlocks {
         let start = RecoveryStart {
             now,
             una: Seq(0),
-            nxt: Seq(0),
             mss: MSS,
             sack: true,
             timestamps: false,

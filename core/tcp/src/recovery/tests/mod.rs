@@ -125,7 +125,6 @@ impl Sender {
         let mut start = RecoveryStart {
             now,
             una: START,
-            nxt: START,
             mss: MSS,
             sack: true,
             timestamps: false,

@@ -1,0 +1,228 @@
+//! The end of a connection: FIN, with or without the last data, and what acknowledges it.
+//! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
+//! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
+
+use super::{Given, Prediction, UsualSegment};
+use crate::effects::{Effects, Ended};
+use crate::env::Env;
+use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
+use crate::tcb::Tcb;
+use crate::transition::Move;
+use usertcp_base::{CloseReason, Event, Limiter, Observer, Seq};
+use usertcp_cc::{CongestionController, Sent};
+use usertcp_frame::Chain;
+use usertcp_wire::usual::TCP_OCTETS;
+
+impl<C: CongestionController> Tcb<C> {
+    /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
+    /// already. `None`: nothing has changed, as there.
+    #[inline(never)]
+    pub fn handle_closing<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &UsualSegment,
+        payload: &mut Chain,
+    ) -> Option<Effects> {
+        if !self.is_orderly() {
+            return None;
+        }
+        if self.is_last(segment) && payload.is_empty() {
+            return self.handle_last(env, segment);
+        }
+        let octets = u32::try_from(payload.len()).ok()?;
+        let charge = if octets > 0 { payload.charge() } else { 0 };
+        let brings = octets > 0 || segment.fin;
+        let takes = self.halves.recv() == RecvHalf::Open && (octets == 0 || !self.wants.detached);
+        let advances = segment.ack != self.snd.una;
+        if !self.is_next(segment) || !(advances || brings) {
+            return None;
+        }
+        if brings && !(takes && self.has_room_at_end(env, segment, octets, charge)) {
+            return None;
+        }
+        let now = env.now;
+        let fin_acked = advances && segment.ack == self.snd.nxt && self.fin_sent();
+        if advances {
+            let mss = self.send_mss();
+            let (recovery, controller) = (&mut self.recovery, &mut self.controller);
+            let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
+            self.heard(now, segment);
+            let advanced = segment.ack.since(self.snd.una);
+            env.observe(&Event::Acknowledged(advanced));
+            env.observe(&Event::RoundTrip(plain.rtt));
+            self.retire(now, segment.ack, advanced - u32::from(fin_acked));
+            if fin_acked {
+                // An acknowledgement of our FIN: a declared arc from each closing state.
+                let _ = self.halves.apply(Move::FinAcknowledged);
+                self.queue = Chain::new();
+            }
+        } else {
+            self.heard(now, segment);
+        }
+        if brings {
+            self.take_expected(now, segment, payload, charge);
+        }
+        let mut effects = Effects {
+            transmit: true,
+            readable: brings,
+            writable: self.take_writable(env.limits, env.pool),
+            peer_closed: segment.fin,
+            ..Effects::default()
+        };
+        if segment.fin {
+            // The peer's FIN: a declared arc from each state that still receives.
+            let _ = self.halves.apply(Move::FinReceived);
+        }
+        self.end_if_over(env, &mut effects);
+        self.note_closing();
+        Some(effects)
+    }
+
+    /// Whether there is room for what the segment brings, its FIN too.
+    fn has_room_at_end<O: Observer>(
+        &self,
+        env: &Env<'_, O>,
+        segment: &UsualSegment,
+        octets: u32,
+        charge: u32,
+    ) -> bool {
+        let window = self.advertise.window(segment.seq).octets();
+        window >= octets.saturating_add(u32::from(segment.fin))
+            && !env.pool.is_tight()
+            && self.receiver.has_room(charge, self.autotune.buffer())
+    }
+
+    /// Whether a segment without payload acknowledges our FIN and ends the connection, with the peer's FIN
+    /// or after it, when nobody will ask for figures and no other connection learns from this one.
+    fn is_last(&self, segment: &UsualSegment) -> bool {
+        let (rcv_nxt, acked) = (self.receiver.nxt(), segment.ack.since(self.snd.una));
+        let ends = match self.halves.recv() {
+            RecvHalf::Open => segment.fin && self.advertise.window(rcv_nxt).octets() > 0,
+            RecvHalf::Closed => !segment.fin,
+        };
+        ends && self.wants.detached
+            && segment.seq == rcv_nxt
+            && segment.ack == self.snd.nxt
+            && acked > 0
+            && self.fin_sent()
+            && !Seq(segment.value).before(Seq(self.timestamps.recent()))
+            && !self.teaches(self.octets_acknowledged.saturating_add(u64::from(acked)))
+    }
+
+    /// That segment. All that is of use yet is what a TIME-WAIT record repeats: nothing else is noted any
+    /// more, not even that our FIN has arrived.
+    fn handle_last<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &UsualSegment,
+    ) -> Option<Effects> {
+        let rtt = self.recovery.on_last_ack(env.now, env.prng)?;
+        env.observe(&Event::Acknowledged(segment.ack.since(self.snd.una)));
+        env.observe(&Event::RoundTrip(rtt));
+        let waits = segment.fin || self.halves.state() == StateName::Closing;
+        self.timestamps.observe(env.now, segment.seq, Some(segment.value));
+        if segment.fin {
+            self.unpredict();
+            self.receiver.take_fin();
+            self.acks.demand();
+        }
+        let mut effects =
+            Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
+        effects.end(match waits {
+            true => Ended::TimeWait,
+            false => Ended::Forget(CloseReason::Normal),
+        });
+        Some(effects)
+    }
+
+    /// [`Tcb::poll_to_cut`] while one side is closed.
+    #[inline(never)]
+    pub(super) fn poll_closing<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
+        if !self.is_orderly() || self.snd.wnd == 0 || self.wants.write {
+            return Given::Unusual;
+        }
+        if self.halves.send() == SendHalf::Closing && !self.fin_sent() {
+            return self.give_fin(env);
+        }
+        match self.unsent_octets() {
+            0 => self.give_acknowledgement(env),
+            _ => Given::Unusual,
+        }
+    }
+
+    /// FIN, with the last data if that is no more than a segment.
+    fn give_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
+        let (mss, outstanding) = (self.send_mss(), self.snd.outstanding());
+        let octets = self.unsent_octets();
+        // FIN takes a number of the window, as an octet does.
+        if octets > mss || self.snd.usable() <= octets || env.ceiling.is_some() {
+            return Given::Unusual;
+        }
+        if outstanding == 0 && self.was_idle(env.now) {
+            return Given::Unusual;
+        }
+        let budget = self.controller.budget();
+        let allowance = budget.window_octets.saturating_sub(outstanding);
+        if octets > 0 && allowance < octets {
+            return Given::Unusual;
+        }
+        let Ok(paced) = self.pace(env, allowance.max(1), &budget) else { return Given::Unusual };
+        if octets > paced.max(mss.min(allowance)) {
+            return Given::Unusual;
+        }
+        let rates = self.rates(&budget);
+        let (seq, length) = (self.snd.nxt, octets + 1);
+        self.release = usertcp_base::Instant::FAR;
+        if outstanding == 0 {
+            self.progress = env.now;
+        }
+        self.snd.nxt += length;
+        if octets != 0 && octets != mss {
+            self.snd.small = self.snd.nxt;
+        }
+        self.recovery.on_sent(env.now, length, mss, false);
+        self.last_sent = env.now.tick();
+        let in_flight_octets = outstanding + length;
+        self.controller.on_sent(&Sent {
+            now: env.now,
+            octets: length,
+            in_flight_octets,
+            retransmission: false,
+            first_after_idle: outstanding == 0,
+        });
+        env.observe(&Event::Sent { seq, octets });
+        let mut outgoing = self.usual(env.now, seq, octets);
+        (outgoing.push, outgoing.fin) = (octets > 0, true);
+        if !rates.are_unlimited() {
+            self.released(env.now, octets, octets, TCP_OCTETS as u32, &rates);
+        }
+        self.switch(env, Limiter::Sending);
+        outgoing.last = !self.acks.is_due();
+        if outgoing.last {
+            self.switch(env, Limiter::Application);
+        }
+        Given::Segment(outgoing)
+    }
+
+    /// Whether the connection is plain, or plain but for being closed. True claims are checked where
+    /// assertions are.
+    #[inline]
+    fn is_orderly(&self) -> bool {
+        let orderly = self.prediction.is_known();
+        debug_assert!(!orderly || self.is_settled(), "a change was not noted");
+        orderly
+    }
+
+    /// The connection was orderly, and something was closed: it is still.
+    #[inline]
+    pub(crate) fn note_closing(&mut self) {
+        // A time limit for the peer's end is something to be looked at.
+        self.prediction =
+            if self.rare.is_empty() { Prediction::Closing } else { Prediction::Unknown };
+    }
+
+    /// Nobody has closed anything.
+    pub(super) fn is_all_open(&self) -> bool {
+        self.halves == Halves::OPEN && !self.wants.detached
+    }
+}
