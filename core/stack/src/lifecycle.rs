@@ -123,7 +123,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let park = self.park_deadline(now, hot);
                 let deadline = own.map_or(park, |own| Some(park.map_or(own, |park| park.min(own))));
                 match deadline {
-                    Some(deadline) if self.table.wakes_by(&links, deadline) => return,
+                    Some(deadline) if self.table.wakes_by(&links, deadline) => {
+                        return self.put_off(now, id, hot, deadline);
+                    }
                     deadline => deadline,
                 }
             }
@@ -146,6 +148,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
         let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
+    }
+
+    /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
+    /// time. After one request in a long silence it would be a look at cold memory for nothing.
+    #[inline]
+    fn put_off(&mut self, now: Instant, id: ConnId, hot: u32, deadline: Instant) {
+        if self.table.hot.at(hot).is_some_and(Tcb::may_rest_again) {
+            self.table.rearm_later(id, deadline.max(now + LEAST_GAP));
+        }
     }
 
     /// A connection is over.

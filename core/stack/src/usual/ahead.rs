@@ -36,14 +36,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let mut hots = [None; AHEAD];
         for (hot, slot) in hots.iter_mut().zip(slots) {
-            let anchor = slot.and_then(|slot| self.table.anchors.at(slot));
-            *hot = anchor.and_then(|anchor| match anchor.body {
-                Body::Hot(hot) => Some(hot),
-                _ => None,
-            });
+            *hot = slot.and_then(|slot| self.touch(slot));
         }
         for tcb in hots.into_iter().flatten().filter_map(|hot| self.table.hot.at(hot)) {
             black_box(tcb.touch());
+        }
+    }
+
+    /// Touches the record at `slot` and what else is kept by slot; where its TCB is.
+    #[inline]
+    fn touch(&self, slot: u32) -> Option<u32> {
+        // What lies elsewhere first: it is waited for meanwhile.
+        black_box(self.table.anchors.annex(slot).copied());
+        black_box(self.transmit.contains(slot) | self.events.is_ready(slot));
+        let anchor = self.table.anchors.at(slot)?;
+        black_box(anchor.touch());
+        match anchor.body {
+            Body::Hot(hot) => Some(hot),
+            _ => None,
         }
     }
 
