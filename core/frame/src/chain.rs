@@ -211,21 +211,19 @@ impl Chain {
         self.store = EMPTY;
     }
 
-    /// Drops more than the first slice, or part of a long chain's.
+    /// Drops fewer than all octets, but more than the first slice, or part of a long chain's.
     #[inline(never)]
-    fn advance_over(&mut self, mut n: usize) {
-        while let Some(front) = self.front() {
-            let len = front.len();
-            if n < len {
-                if n > 0
-                    && let Some(mut front) = self.front_mut()
-                {
-                    front.advance(n);
+    fn advance_over(&mut self, n: usize) {
+        self.octets -= n;
+        match &mut self.store {
+            Store::Inline([first, second]) => {
+                let rest = n - first.as_ref().map_or(0, FrameSlice::len);
+                *first = second.take();
+                if let Some(first) = first {
+                    first.advance(rest);
                 }
-                return;
             }
-            n -= len;
-            self.pop_front();
+            Store::Spilled(spill) => spill.advance(n),
         }
     }
 
@@ -286,6 +284,26 @@ impl Chain {
         }
     }
 
+    /// The `len` octets from `offset` on, sharing their frame, with `front` octets before them there that
+    /// `write` writes, as [`FrameSlice::behind`] does: a packet in one slice. `None`: no slice begins at
+    /// `offset`, or it has fewer octets, or its frame cannot be used; nothing changed.
+    #[inline]
+    pub fn slice_behind(
+        &mut self,
+        front: usize,
+        offset: usize,
+        len: usize,
+        write: impl FnOnce(&mut [u8], &[u8]),
+    ) -> Option<FrameSlice> {
+        let slice = match &mut self.store {
+            Store::Inline([Some(first), _]) if offset == 0 => first,
+            Store::Inline([Some(first), Some(second)]) if offset == first.len() => second,
+            Store::Inline(_) => return None,
+            Store::Spilled(spill) => spill.starting_at(offset)?,
+        };
+        if slice.len() < len { None } else { slice.behind(front, len, write) }
+    }
+
     #[inline(never)]
     fn slice_across(&self, offset: usize, len: usize) -> Chain {
         if let Store::Spilled(spill) = &self.store
@@ -296,6 +314,22 @@ impl Chain {
         let mut part = Chain::new();
         self.for_each_part(offset, len, |slice, from, to| part.push_back(slice.slice(from..to)));
         part
+    }
+
+    /// Copies the first octets into `out` and drops them, and tells how many there were.
+    pub fn take_to(&mut self, out: &mut [u8]) -> usize {
+        let taken = out.len().min(self.octets);
+        if let Store::Spilled(spill) = &mut self.store {
+            let mut done = 0;
+            spill.take_to(taken, |slice, octets| {
+                copy_part(slice, 0, octets, out, &mut done);
+            });
+            self.took(taken);
+            return taken;
+        }
+        self.copy_to(0, out);
+        self.advance(taken);
+        taken
     }
 
     /// Copies octets from `offset` on into `out`, and tells how many there were.
@@ -316,12 +350,7 @@ impl Chain {
     fn copy_across(&self, offset: usize, out: &mut [u8]) -> usize {
         let mut done = 0;
         self.for_each_part(offset, out.len(), |slice, from, to| {
-            let part = slice.get(from..to).unwrap_or_default();
-            if let Some(target) = out.get_mut(done..done + part.len()) {
-                target.copy_from_slice(part);
-                slice.count_copied(part.len());
-                done += part.len();
-            }
+            copy_part(slice, from, to, out, &mut done);
         });
         done
     }
@@ -345,7 +374,13 @@ impl Chain {
         if self.is_empty() {
             *self = other;
         } else if let Store::Inline([Some(only), None]) = other.store {
-            self.push_behind(only);
+            match &mut self.store {
+                Store::Spilled(spill) => {
+                    self.octets += only.len();
+                    spill.push_back(only);
+                }
+                Store::Inline(_) => self.push_behind(only),
+            }
         } else {
             self.append_to_some(other);
         }
@@ -353,6 +388,12 @@ impl Chain {
 
     #[inline(never)]
     fn append_to_some(&mut self, mut other: Chain) {
+        if let (Store::Spilled(spill), Store::Spilled(others)) = (&mut self.store, &mut other.store)
+        {
+            spill.append(others);
+            self.octets += other.octets;
+            return;
+        }
         while let Some(slice) = other.pop_front() {
             self.push_back(slice);
         }
@@ -422,6 +463,17 @@ impl Chain {
         if self.octets == 0 {
             self.store = EMPTY;
         }
+    }
+}
+
+/// Copies octets `from..to` of a slice to where `done` octets are already, and counts them.
+#[inline]
+fn copy_part(slice: &FrameSlice, from: usize, to: usize, out: &mut [u8], done: &mut usize) {
+    let part = slice.get(from..to).unwrap_or_default();
+    if let Some(target) = out.get_mut(*done..*done + part.len()) {
+        target.copy_from_slice(part);
+        slice.count_copied(part.len());
+        *done += part.len();
     }
 }
 

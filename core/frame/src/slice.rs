@@ -94,6 +94,25 @@ impl FrameSlice {
         self.len += n;
         self.handle.bytes_mut(start, old)
     }
+    /// A slice of `front` octets more than this one has before its first `len`, sharing the frame, with
+    /// those in front written by `write`, which is given them and the others to look at. This slice
+    /// stays as it is. `None`: the frame is shared already or has no such room in front, and nothing
+    /// changed.
+    #[inline]
+    pub fn behind(
+        &mut self,
+        front: usize,
+        len: usize,
+        write: impl FnOnce(&mut [u8], &[u8]),
+    ) -> Option<FrameSlice> {
+        let len = len.min(self.len()) as u32;
+        let start = self.offset.checked_sub(u32::try_from(front).ok()?)?;
+        let octets = self.handle.bytes_mut(start, self.offset + len)?;
+        let (front, rest) = octets.split_at_mut_checked(front)?;
+        write(front, rest);
+        let len = self.offset + len - start;
+        Some(FrameSlice { handle: self.handle.clone(), offset: start, len })
+    }
     /// The octets, to change them; `None` when the frame is shared.
     #[inline]
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {

@@ -48,20 +48,53 @@ impl Spill {
     /// Puts a slice behind the others, or makes the last one longer when it goes on there.
     #[inline]
     pub(crate) fn push_back(&mut self, slice: FrameSlice) {
-        let position = match self.entries.back_mut() {
-            Some(last) => {
+        let (mut position, mut charge) = (0, slice.charge());
+        if let Some(last) = self.entries.back_mut() {
+            if last.slice.shares_frame(&slice) {
                 if last.slice.join(&slice) {
                     return;
                 }
-                self.charge += beside(&slice, Some(&last.slice));
-                last.position.wrapping_add(last.slice.len() as u64)
+                charge = 0;
             }
-            None => {
-                self.charge += beside(&slice, None);
-                0
-            }
-        };
+            position = last.position.wrapping_add(last.slice.len() as u64);
+        }
+        self.charge += u64::from(charge);
         self.entries.push_back(Entry { position, slice });
+    }
+    /// Drops the first `n` octets, which are fewer than all.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.take_to(n, |_, _| {});
+    }
+    /// The same, and shows each slice before, and how many of its octets go.
+    #[inline]
+    pub(crate) fn take_to(&mut self, n: usize, mut each: impl FnMut(&FrameSlice, usize)) {
+        let (mut left, mut gone, mut freed) = (n, 0, 0);
+        let mut entries = self.entries.iter_mut().peekable();
+        while left > 0
+            && let Some(entry) = entries.next()
+        {
+            if left < entry.slice.len() {
+                each(&entry.slice, left);
+                entry.slice.advance(left);
+                entry.position = entry.position.wrapping_add(left as u64);
+                break;
+            }
+            each(&entry.slice, entry.slice.len());
+            left -= entry.slice.len();
+            freed += beside(&entry.slice, entries.peek().map(|next| &next.slice));
+            gone += 1;
+        }
+        self.charge -= freed;
+        self.cursor.set(self.cursor.get().saturating_sub(gone));
+        self.entries.drain(..gone);
+    }
+    /// Puts all slices of `other` behind.
+    pub(crate) fn append(&mut self, other: &mut Spill) {
+        let entries = core::mem::take(&mut other.entries);
+        self.entries.reserve(entries.len());
+        for Entry { slice, .. } in entries {
+            self.push_back(slice);
+        }
     }
     pub(crate) fn push_front(&mut self, slice: FrameSlice) {
         let position = self.front_position().wrapping_sub(slice.len() as u64);
@@ -124,6 +157,22 @@ impl Spill {
         self.cursor.set(index);
         let from = inside as usize;
         Some(entry.slice.slice(from..from.saturating_add(len)))
+    }
+
+    /// The slice that starts at `offset`. It must stay as long as it is.
+    #[inline]
+    pub(crate) fn starting_at(&mut self, offset: usize) -> Option<&mut FrameSlice> {
+        let wanted = self.front_position().wrapping_add(offset as u64);
+        let next = self.cursor.get().wrapping_add(1);
+        let index = match self.entries.get(next) {
+            Some(entry) if entry.position == wanted => next,
+            _ => match self.find(offset)? {
+                (index, 0) => index,
+                _ => return None,
+            },
+        };
+        self.cursor.set(index);
+        self.entries.get_mut(index).map(|entry| &mut entry.slice)
     }
 
     /// Index of the slice that holds octet `offset`, and the octet's place in it. `None`: beyond

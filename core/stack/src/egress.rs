@@ -26,7 +26,7 @@ use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
 use usertcp_wire::usual::TCP_OCTETS;
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
-const HEADROOM: usize = 40 + 16;
+pub(crate) const HEADROOM: usize = 40 + 16;
 /// A payload up to this long is copied next to its header.
 pub(crate) const COPIED_OCTETS: usize = 128;
 /// Largest payload of a super-segment: an IP packet has at most 65,535 octets, headers included.
@@ -120,6 +120,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.link.is_some() && !self.link_output(now, &mut packet) {
             return;
         }
+        self.put_plain(batch, packet);
+    }
+
+    /// The same of a packet that no link has to see; there is room.
+    #[inline]
+    pub(crate) fn put_plain(&mut self, batch: &mut TxBatch, packet: Packet) {
         let counters = &mut self.common.counters;
         counters.packets_out = counters.packets_out.wrapping_add(1);
         let pushed = batch.push(packet);
@@ -257,7 +263,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    fn put_or_count(
+    pub(crate) fn put_or_count(
         &mut self,
         now: Instant,
         id: ConnId,
@@ -278,44 +284,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.device.largest_packet_octets.saturating_sub(120).min(SUPER_SEGMENT_OCTETS)
     }
 
-    /// The same of segments of the usual shape. Where the device does not cut, [`Shard::put_cut`] does: one
+    /// The same of segments of the usual shape. Where the device does not cut, `put_cut` (`usual/cut`) does: one
     /// decision for many packets all the same.
     fn largest_to_cut(&self, room: &SendRoom) -> u32 {
         let cut =
             !self.common.super_segments && self.auth.is_idle() && !self.common.pool.is_tight();
         if cut { u32::from(self.device.mtu) * CUT_PACKETS } else { room.largest_payload_octets }
-    }
-
-    /// Cuts a super-segment into packets. What finds no room in the batch goes by the outbox.
-    fn put_cut(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        batch: &mut TxBatch,
-        flow: &FlowKey,
-        whole: UsualOutgoing,
-        frame: Frame,
-    ) {
-        let each = u32::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
-        let UsualOutgoing { mut seq, mut octets, push, .. } = whole;
-        let mut frame = Some(frame);
-        while octets > 0 {
-            // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
-            let Some(frame) = frame.take().or_else(|| self.common.pool.take_control(HEADROOM))
-            else {
-                return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
-            };
-            let Some(tcb) = self.table.hot.at(hot) else { return };
-            let part = octets.min(each);
-            let (payload, push) = (tcb.sent(seq, part), push && part == octets);
-            let gso_octets = None;
-            let segment = UsualOutgoing { seq, octets: part, push, payload, gso_octets, ..whole };
-            (seq, octets) = (seq + part, octets - part);
-            match self.pack_usual(flow, segment, frame) {
-                Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
-                packet => self.put_or_count(now, id, batch, packet),
-            }
-        }
     }
 
     /// Sends a segment without payload.

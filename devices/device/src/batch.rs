@@ -19,6 +19,7 @@ macro_rules! batch {
                 $name { packets: VecDeque::with_capacity(capacity), capacity }
             }
             /// Puts a packet behind the others. `Err`: the batch is full, and here it is again.
+            #[inline]
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
                 if self.is_full() {
                     return Err(packet);
@@ -27,14 +28,17 @@ macro_rules! batch {
                 Ok(())
             }
             /// Takes the first packet.
+            #[inline]
             pub fn pop(&mut self) -> Option<Packet> {
                 self.packets.pop_front()
             }
             /// The first packet, left where it is.
+            #[inline]
             pub fn front(&self) -> Option<&Packet> {
                 self.packets.front()
             }
             /// The packets from first to last, to take what is in them.
+            #[inline]
             pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Packet> {
                 self.packets.iter_mut()
             }
@@ -43,18 +47,22 @@ macro_rules! batch {
                 self.packets.clear();
             }
             /// Packets in it.
+            #[inline]
             pub fn len(&self) -> usize {
                 self.packets.len()
             }
             /// Whether there are none.
+            #[inline]
             pub fn is_empty(&self) -> bool {
                 self.packets.is_empty()
             }
             /// Whether no more fit.
+            #[inline]
             pub fn is_full(&self) -> bool {
                 self.packets.len() >= self.capacity
             }
             /// Packets that still fit.
+            #[inline]
             pub fn room(&self) -> usize {
                 self.capacity.saturating_sub(self.packets.len())
             }

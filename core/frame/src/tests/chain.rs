@@ -72,6 +72,99 @@ fn an_emptied_chain_gives_its_heap_and_its_frames_back() {
     assert_all_home(&pool);
 }
 
+/// A chain of slices with room in front, each in a frame of its own.
+fn roomy_chain(pool: &FramePool, count: usize) -> Chain {
+    let slices = (0..count).map(|at| pool.copy_of(&pattern(at as u8, 100), 40).unwrap());
+    slices.collect()
+}
+
+#[test]
+fn headers_are_written_before_what_the_queue_holds() {
+    let pool = pool(2);
+    for count in [1, 2, 9] {
+        let mut chain = roomy_chain(&pool, count);
+        let whole = chain.to_vec();
+        let mut seen = Vec::new();
+        let mut packets: Vec<_> = (0..count)
+            .map(|at| {
+                let packet = chain.slice_behind(20, at * 100, 100, |front, payload| {
+                    front.fill(at as u8);
+                    seen.extend_from_slice(payload);
+                });
+                packet.unwrap()
+            })
+            .collect();
+        assert_eq!((&seen, chain.to_vec(), chain.len()), (&whole, whole.clone(), whole.len()));
+        for (at, packet) in packets.iter().enumerate() {
+            assert_eq!(
+                (&packet[..20], &packet[20..]),
+                (&[at as u8; 20][..], &whole[at * 100..][..100])
+            );
+        }
+        // The packet is on its way still: its header must stay as it is.
+        assert!(chain.slice_behind(20, 0, 100, |_, _| unreachable!()).is_none());
+        packets.clear();
+        let again = chain.slice_behind(40, 0, 60, |front, _| front.fill(9)).unwrap();
+        assert_eq!((again.len(), &again[..41]), (100, &[&[9; 40][..], &whole[..1]].concat()[..]));
+    }
+    assert_all_home(&pool);
+}
+
+#[test]
+fn headers_are_not_written_where_they_cannot_be() {
+    let pool = pool(2);
+    for count in [1, 2, 9] {
+        let mut chain = roomy_chain(&pool, count);
+        let before = chain.to_vec();
+        let mut refused = |front, offset, len| {
+            chain.slice_behind(front, offset, len, |_, _| unreachable!()).is_none()
+        };
+        assert!(refused(41, 0, 100), "no room");
+        assert!(refused(20, 1, 50), "octets of the queue are in front");
+        assert!(refused(20, 0, 101), "more than the slice");
+        assert!(refused(20, count * 100, 1), "the end");
+        let other = chain.front().unwrap().clone();
+        assert!(chain.slice_behind(20, 0, 10, |_, _| unreachable!()).is_none(), "shared");
+        assert_eq!((chain.to_vec(), &other[..]), (before.clone(), &before[..100]));
+    }
+}
+
+#[test]
+fn octets_taken_are_copied_once_and_gone() {
+    let pool = pool(20);
+    for (count, each) in [(1, 90), (2, 90), (30, 70)] {
+        for step in [1, 60, 90, 100, 250, 5000] {
+            let (mut chain, mut model) = chain_of(&pool, count, each);
+            let copied = pool.stats().octets_copied;
+            while !model.is_empty() {
+                let mut out = std::vec![0; step];
+                let taken = chain.take_to(&mut out);
+                assert_eq!((taken, &out[..taken]), (step.min(model.len()), &model[..taken]));
+                model.drain(..taken);
+                assert_eq!((chain.len(), chain.to_vec()), (model.len(), model.clone()));
+                let charges = chain.slices().map(|slice| slice.charge()).sum::<u32>();
+                assert_eq!(chain.charge(), charges);
+            }
+            assert_eq!(pool.stats().octets_copied - copied, (count * each) as u64);
+        }
+    }
+    assert_all_home(&pool);
+}
+
+#[test]
+fn long_chains_are_put_behind_long_chains() {
+    let pool = pool(20);
+    let (mut chain, mut model) = chain_of(&pool, 5, 100);
+    let (other, more) = chain_of(&pool, 7, 100);
+    chain.append(other);
+    model.extend_from_slice(&more);
+    assert_eq!((chain.to_vec(), chain.len(), chain.slice_count()), (model.clone(), 1200, 12));
+    assert_eq!(
+        (chain.charge(), chain.slice(450, 300).to_vec()),
+        (12 * 256, model[450..750].to_vec())
+    );
+}
+
 #[test]
 fn segments_of_a_send_queue_follow_each_other() {
     let pool = pool(20);

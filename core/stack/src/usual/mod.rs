@@ -1,13 +1,14 @@
 //! The way of the usual segment through a shard, in one piece each way.
 //!
 //! Owns: from a packet of the usual shape to its connection (`arrive`), from a connection's usual
-//! segment to a packet (`send`); what a burst needs, fetched together (`ahead`).
+//! segment to a packet (`send`) or to several (`cut`); what a burst needs, fetched together (`ahead`).
 //! Must not know: any rule. Whatever is not as expected goes the way of `ingress` and `egress`, which know
 //! all; what `tcp` calls usual it decides itself.
 //! Implements: what those two implement.
 
 mod ahead;
 mod arrive;
+mod cut;
 mod gather;
 mod send;
 

@@ -9,7 +9,7 @@ use crate::send::poll::Held;
 use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::Chain;
+use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -86,6 +86,20 @@ impl<C: CongestionController> Tcb<C> {
             0 => Chain::new(),
             octets => self.queue.slice(seq.since(self.snd.una) as usize, octets as usize),
         }
+    }
+
+    /// The same with `front` octets before them that `write` writes, in one slice, as
+    /// [`Chain::slice_behind`] does where it can.
+    #[inline]
+    pub fn sent_behind(
+        &mut self,
+        front: usize,
+        seq: Seq,
+        octets: u32,
+        write: impl FnOnce(&mut [u8], &[u8]),
+    ) -> Option<FrameSlice> {
+        let offset = seq.since(self.snd.una) as usize;
+        self.queue.slice_behind(front, offset, octets as usize, write)
     }
 
     /// As [`Tcb::poll_usual`], without the payload: the caller fetches it by [`Tcb::sent`], in the pieces

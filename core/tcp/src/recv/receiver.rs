@@ -310,17 +310,8 @@ impl Receiver {
             self.urgent.on_read(self.read_at());
             return octets;
         }
-        let copied = self.queue.copy_to(0, out);
-        let mut left = copied;
-        while left > 0 {
-            let Some(len) = self.queue.front().map(FrameSlice::len) else { break };
-            if left < len {
-                self.queue.advance(left);
-                break;
-            }
-            left -= len;
-            self.pop();
-        }
+        let copied = self.queue.take_to(out);
+        self.queue_charge = self.queue.charge();
         self.urgent.on_read(self.read_at());
         copied
     }

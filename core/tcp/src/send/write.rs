@@ -10,6 +10,8 @@ use usertcp_frame::{Chain, Class, FramePool};
 
 /// Room in front of payload for every header: link 14, IPv6 40, TCP with options 60, rounded up.
 pub const HEADROOM_OCTETS: usize = 120;
+/// The same in frames for long payloads, which begin with a cache line then.
+const LONG_HEADROOM_OCTETS: usize = 160;
 
 /// What the application says of the end of what it writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,10 +63,10 @@ impl<C: CongestionController> Tcb<C> {
         while taken < wanted {
             let rest = octets.get(taken..wanted).unwrap_or(&[]);
             let part = rest.get(..limit.min(rest.len())).unwrap_or(rest);
-            let Some(mut frame) = env.pool.take(self.class_for(env, part.len()), HEADROOM_OCTETS)
-            else {
-                break;
-            };
+            let class = self.class_for(env, part.len());
+            let headroom =
+                if class == Class::Small { HEADROOM_OCTETS } else { LONG_HEADROOM_OCTETS };
+            let Some(mut frame) = env.pool.take(class, headroom) else { break };
             let copied = frame.extend(part);
             if copied == 0 {
                 break;

@@ -1,7 +1,16 @@
 //! Against what every machine does.
 
 use super::engine;
-use usertcp_wire::checksum;
+use usertcp_wire::checksum::{self, Engine};
+
+/// All that this machine can do.
+fn engines() -> Vec<Engine> {
+    #[cfg(target_arch = "x86_64")]
+    let of_the_machine = [super::avx512(), super::avx2()];
+    #[cfg(not(target_arch = "x86_64"))]
+    let of_the_machine = [None];
+    [Some(engine())].into_iter().chain(of_the_machine).flatten().collect()
+}
 
 /// Any length around the blocks of the loops, at any alignment.
 #[test]
@@ -10,7 +19,10 @@ fn it_sums_as_every_machine_does() {
     for start in 0..33 {
         for len in (0..700).chain([1447, 1448, 1449, 8192]) {
             let part = &octets[start..start + len];
-            assert_eq!(engine().sum(part), checksum::sum(part), "{start} {len}");
+            let sum = checksum::sum(part);
+            for by in engines() {
+                assert_eq!(by.sum(part), sum, "{start} {len} {by:?}");
+            }
         }
     }
 }
@@ -20,7 +32,9 @@ fn it_sums_as_every_machine_does() {
 fn no_carry_is_lost() {
     for octet in [0, 0x7F, 0x80, 0xFF] {
         let octets = vec![octet; (9 << 20) + 99];
-        assert_eq!(engine().sum(&octets), checksum::sum(&octets), "{octet}");
+        for by in engines() {
+            assert_eq!(by.sum(&octets), checksum::sum(&octets), "{octet} {by:?}");
+        }
     }
 }
 
