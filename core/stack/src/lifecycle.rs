@@ -151,11 +151,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
-    /// time. After one request in a long silence it would be a look at cold memory for nothing.
+    /// time. After one request in a long silence, or where a rate alone is waited for, it would be a look
+    /// at cold memory for nothing.
     #[inline]
     fn put_off(&mut self, now: Instant, id: ConnId, hot: u32, deadline: Instant) {
-        if self.table.hot.at(hot).is_some_and(Tcb::may_rest_again) {
-            self.table.rearm_later(id, deadline.max(now + LEAST_GAP));
+        let Some(tcb) = self.table.hot.at(hot) else { return };
+        if tcb.may_rest_again() || tcb.waits_for_release(deadline) {
+            self.table.postpone(id, deadline.max(now + LEAST_GAP));
         }
     }
 

@@ -293,10 +293,9 @@ impl<C: CongestionController> Table<C> {
     }
 
     /// Wakes a record at `deadline`, and not before.
-    pub(crate) fn rearm_later(&mut self, id: ConnId, deadline: Instant) {
+    pub(crate) fn postpone(&mut self, id: ConnId, deadline: Instant) {
         if self.anchors.get(id).is_some() {
-            self.wheel.cancel(id.slot, &mut self.anchors);
-            self.wheel.schedule(id.slot, deadline, &mut self.anchors);
+            self.wheel.postpone(id.slot, deadline, &mut self.anchors);
         }
     }
 

@@ -38,6 +38,17 @@ impl<C: CongestionController> Tcb<C> {
         (earliest != Instant::FAR).then_some(earliest)
     }
 
+    /// Whether a rate holds data back: nothing new leaves before a moment that is still to come.
+    #[inline]
+    pub fn awaits_release(&self, now: Instant) -> bool {
+        now < self.release && self.release != Instant::FAR
+    }
+
+    /// Whether the next release of data, which a rate holds back, is at `deadline`.
+    pub fn waits_for_release(&self, deadline: Instant) -> bool {
+        self.release == deadline
+    }
+
     /// Keep-alive waits while anything is outstanding (MUST-26), and rests where silence is all
     /// that is left: both streams are complete and the reader takes its time.
     fn keep_alive_waits(&self) -> bool {

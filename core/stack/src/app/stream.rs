@@ -31,7 +31,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = self.awake_to_write(now, id)? else { return Ok(0) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
         let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
-        if taken == 0 && !octets.is_empty() && !is_send_open(tcb, now) {
+        let waits = tcb.awaits_release(now);
+        if taken == 0 && !octets.is_empty() && !is_send_open(tcb) {
             return Err(ConnError::SendClosed);
         }
         if taken < octets.len() && tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
@@ -39,7 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.starved.push(id.slot);
             self.want_memory(now);
         }
-        if taken > 0 {
+        if taken > 0 && !waits {
             self.wake(now, id);
         }
         Ok(taken)
@@ -57,7 +58,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             match tcb.write_chain(&mut self.common.env(now, id), octets) {
                 Ok(()) => self.wake(now, id),
                 Err(octets) => {
-                    let error = (!is_send_open(tcb, now)).then_some(ConnError::SendClosed);
+                    let error = (!is_send_open(tcb)).then_some(ConnError::SendClosed);
                     return Err(Refused { octets, error });
                 }
             }
@@ -230,6 +231,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 /// Whether our sending side is open; asked only when a write took nothing.
-fn is_send_open<C: CongestionController>(tcb: &Tcb<C>, now: Instant) -> bool {
-    matches!(tcb.info(now).state, StateName::Established | StateName::CloseWait)
+fn is_send_open<C: CongestionController>(tcb: &Tcb<C>) -> bool {
+    matches!(tcb.state(), StateName::Established | StateName::CloseWait)
 }

@@ -86,8 +86,10 @@ impl<C: CongestionController> Tcb<C> {
             self.take_expected(now, segment, core::mem::take(payload), charge);
         }
         let idle = self.stopwatches.running() == Limiter::Application;
+        // Whose next release is to come has nothing to send before.
+        let waits = self.awaits_release(now);
         Some(Effects {
-            transmit: octets > 0 || !idle || self.unsent_octets() > 0,
+            transmit: octets > 0 || !waits && (!idle || self.unsent_octets() > 0),
             readable: octets > 0,
             writable: self.take_writable(env.limits, env.pool),
             ..Effects::default()

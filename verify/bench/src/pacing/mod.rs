@@ -236,7 +236,9 @@ fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
     let rate = TOTAL_BITS_PER_SECOND / PACKET_BITS;
     let drive = if kind == Kind::Application { Drive::Application(rate) } else { Drive::Limits };
     // Two round trips' worth of its part, and four packets: nothing but the rate keeps a stream.
+    // In whole writes: else packets are pieced together from two of them, where the buffer is small.
     let room = 4 * 1448 + TOTAL_BITS_PER_SECOND / 8 / 250 / streams as u64;
+    let room = room.next_multiple_of(2 * 1448);
     let mut lab = Lab::open(streams, drive, room as u32)?;
     let now = lab.now();
     let problem = |error| format!("{error:?}");
