@@ -35,7 +35,7 @@ Usage: usertcp-bench pacing [OPTIONS]
   --tun              instead of all that: limits over TUN, in real time, the kernel reading (root; 10,000 files)
   --tun-streams N    so many                                      [10000]
   --tun-seconds S    of which three are not judged; 100 kbit/s take 60 for a window of 500 packets  [75]
-  --tun-total M      Mbit/s that their limits, from 0.1 to 10 Mbit/s, come to at most  [2000]
+  --tun-total M      Mbit/s that their limits, from 0.1 to 10 Mbit/s, come to at most, if they can  [1200]
   --raw DRIVE        one number of streams once, driven by limits, group or application: for callgrind
 ";
 
@@ -81,7 +81,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         raw: None,
         tun: None,
     };
-    let all = tun::Wanted { streams: 10_000, seconds: 75, total_bits_per_second: 2e9 };
+    let all = tun::Wanted { streams: 10_000, seconds: 75, total_bits_per_second: 1.2e9 };
     while let Some(word) = words.next() {
         if word == "help" || word == "--help" {
             return Ok(None);

@@ -29,6 +29,8 @@ use usertcp_device::{BindError, RxBatch, TxBatch, WaitHandle};
 use usertcp_frame::Packet;
 
 const PORT: u16 = 7;
+/// Octets of the packets that are counted.
+const MTU: u32 = 1500;
 const LOWEST: f64 = 100e3;
 const HIGHEST: f64 = 10e6;
 /// Nothing is judged of the beginning, when all streams begin at once.
@@ -169,6 +171,9 @@ impl Handler for Writers {
     fn on_stop(&mut self, _: &mut Context<'_>) {}
 }
 
+/// Beyond it one in a thousand is above 1 Mbit/s.
+const MOST: i32 = 700;
+
 /// Limits from 100 kbit/s to 10 Mbit/s, more of the lower ones the less they may be together.
 fn limits(wanted: &Wanted) -> Vec<Rate> {
     let last = (wanted.streams.max(2) - 1) as f64;
@@ -176,7 +181,7 @@ fn limits(wanted: &Wanted) -> Vec<Rate> {
         (LOWEST * (HIGHEST / LOWEST).powf((at as f64 / last).powi(power))).round()
     };
     let sum = |power: &i32| (0..wanted.streams).map(|one| at(one, *power)).sum::<f64>();
-    let power = (1..64).find(|power| sum(power) <= wanted.total_bits_per_second).unwrap_or(64);
+    let power = (1..MOST).find(|power| sum(power) <= wanted.total_bits_per_second).unwrap_or(MOST);
     (0..wanted.streams).map(|one| Rate::from_bits_per_second(at(one, power) as u64)).collect()
 }
 
@@ -213,8 +218,9 @@ pub fn measure(wanted: &Wanted) -> Result<Kept, String> {
     for one in seen.iter().filter(|one| (from..last.as_micros() as u32).contains(&one.at_micros)) {
         let at = Instant::from_micros(u64::from(one.at_micros));
         if let Some(left) = left.get_mut(index[usize::from(one.port)]) {
-            left.push(Left { at, octets: one.octets });
-            packets += u64::from(one.octets.div_ceil(1500));
+            let count = one.octets.div_ceil(MTU).max(1);
+            left.extend((0..count).map(|_| Left { at, octets: one.octets / count }));
+            packets += u64::from(count);
             octets += u64::from(one.octets);
         }
     }
@@ -406,7 +412,7 @@ mod tests {
 
     #[test]
     fn limits_fit_their_sum() {
-        for (streams, total) in [(100, 1e9), (10_000, 2e9), (10_000, 5e9)] {
+        for (streams, total) in [(100, 1e9), (10_000, 1.2e9), (10_000, 5e9)] {
             let wanted = Wanted { streams, seconds: 1, total_bits_per_second: total };
             let bits: Vec<u64> =
                 limits(&wanted).iter().map(|rate| rate.octets_per_second() * 8).collect();
