@@ -128,6 +128,7 @@ const _: () = assert!(size_of::<Body>() <= 56);
 
 impl Body {
     /// The TCB of a connection that has one and is not over.
+    #[inline]
     pub(crate) fn hot(&self) -> Option<u32> {
         match self {
             Body::Hot(hot) | Body::Early(_, hot) => Some(*hot),
@@ -187,6 +188,16 @@ impl Anchor {
             remote_port: self.remote_port,
             local_port: self.local_port,
         }
+    }
+
+    /// Whether it is that of `flow`, with the annex of the record.
+    #[inline(always)] // for each packet
+    fn is_of(&self, flow: &FlowKey, annex: Option<&Far>) -> bool {
+        self.near == near(&flow.remote)
+            && self.remote_port == flow.remote_port
+            && self.local_port == flow.local_port
+            && self.local == flow.local
+            && *annex.unwrap_or(&Far::MAPPED) == far(&flow.remote)
     }
 
     /// Who holds the handle.
@@ -264,13 +275,19 @@ impl Anchors {
     /// The handle of the record at `index`, if it is that of `flow`.
     #[inline]
     pub(crate) fn id_of(&self, index: u32, flow: &FlowKey) -> Option<ConnId> {
-        let (id, anchor, annex) = self.look_at(index)?;
-        let is_it = anchor.near == near(&flow.remote)
-            && anchor.remote_port == flow.remote_port
-            && anchor.local_port == flow.local_port
-            && anchor.local == flow.local
-            && *annex.unwrap_or(&Far::MAPPED) == far(&flow.remote);
-        is_it.then_some(id)
+        let (id, anchor, far) = self.look_at(index)?;
+        anchor.is_of(flow, far).then_some(id)
+    }
+
+    /// The same, and the record, to change.
+    #[inline(always)] // for each packet
+    pub(crate) fn of_flow_mut(
+        &mut self,
+        index: u32,
+        flow: &FlowKey,
+    ) -> Option<(ConnId, &mut Anchor)> {
+        let (id, anchor, far) = self.look_at_mut(index)?;
+        anchor.is_of(flow, far).then_some((id, anchor))
     }
 }
 

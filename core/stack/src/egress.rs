@@ -116,7 +116,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
+    pub(crate) fn put(&mut self, now: Instant, batch: &mut TxBatch, mut packet: Packet) {
         if self.link.is_some() && !self.link_output(now, &mut packet) {
             return;
         }
@@ -263,7 +263,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    pub(crate) fn put_or_count(
+    fn put_or_count(
         &mut self,
         now: Instant,
         id: ConnId,

@@ -98,6 +98,7 @@ pub(crate) struct Events {
 
 impl Events {
     /// Adds notices for the record at `index`. A connection nobody holds has nobody to be told.
+    #[inline(always)] // most often one of the two marks and a place in the list
     pub(crate) fn add(&mut self, index: u32, anchor: &mut Anchor, notices: Pending) {
         if !notices.is_empty() && anchor.is_held() {
             anchor.pending = anchor.pending.and(notices);
@@ -121,12 +122,21 @@ impl Events {
     }
 
     /// The next event. Ends come last, so nothing is told of a connection after its end.
+    #[inline]
     pub(crate) fn poll(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
+        if self.ready.is_empty() && self.closed.is_empty() { None } else { self.poll_some(anchors) }
+    }
+
+    fn poll_some(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         while let Some(index) = self.ready.pop() {
             let Some((conn, anchor)) = anchors.with_id_mut(index) else { continue };
             let notice = anchor.pending.take_first();
             if !anchor.pending.is_empty() {
                 self.ready.push(index);
+            }
+            // Most often it is this.
+            if notice == Pending::READABLE {
+                return Some(ShardEvent::Readable(conn));
             }
             if let Some(event) = event(notice, conn, anchor) {
                 return Some(event);
@@ -137,6 +147,7 @@ impl Events {
     }
 }
 
+#[inline(never)]
 fn event(notice: Pending, conn: ConnId, anchor: &Anchor) -> Option<ShardEvent> {
     Some(match notice {
         Pending::ACCEPTED => match anchor.owner() {

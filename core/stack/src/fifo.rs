@@ -34,6 +34,7 @@ impl<T> Fifo<T> {
     }
 
     /// Whether nothing waits.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.ring.is_empty() && self.more.is_empty()
     }

@@ -32,14 +32,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
-        let network = self.read_network(packet);
-        if let Some(network) = &network
-            && self.handle_usual(now, packet, network)
-        {
-            return;
+        if !self.handle_usual(now, packet) {
+            self.handle_unusual(now, packet);
         }
+    }
+
+    #[inline(never)]
+    fn handle_unusual(&mut self, now: Instant, packet: &mut Packet) {
         // What was gathered came before.
         self.handle_gathered(now);
+        let network = self.read_network(packet);
         let taken = network.is_some_and(|network| self.handle_plain(now, packet, &network));
         if !taken {
             self.handle_any(now, core::mem::take(packet));
@@ -99,10 +101,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     pub(crate) fn count_in(&mut self, segment: &Segment) {
-        let counters = &mut self.common.counters;
-        counters.segments_in = counters.segments_in.wrapping_add(u64::from(segment.wire_segments));
-        counters.payload_octets_in =
-            counters.payload_octets_in.wrapping_add(segment.payload.len() as u64);
+        self.common.count_in(segment.wire_segments, &segment.payload);
     }
 
     /// AT-15: a segment from our own address and port, or from or to port zero.

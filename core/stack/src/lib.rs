@@ -37,6 +37,7 @@ pub mod plain;
 mod ports;
 mod rates;
 pub mod ready;
+mod recent;
 pub mod replies;
 mod shard;
 pub mod slab;

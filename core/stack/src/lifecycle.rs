@@ -8,6 +8,7 @@
 use crate::anchor::{Anchor, Body, Owner};
 use crate::config::Profile;
 use crate::events::Pending;
+use crate::park::park_deadline;
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
@@ -114,21 +115,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Files the connection's own deadline.
     pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
-        let Some(anchor) = self.table.anchors.get(id) else { return };
-        let links = anchor.links;
-        let deadline = match &anchor.body {
-            Body::Hot(hot) => {
-                let hot = *hot;
-                let own = self.table.hot.at(hot).and_then(|tcb| tcb.next_deadline(now));
-                let park = self.park_deadline(now, hot);
-                let deadline = own.map_or(park, |own| Some(park.map_or(own, |park| park.min(own))));
-                match deadline {
-                    Some(deadline) if self.table.wakes_by(&links, deadline) => {
-                        return self.put_off(now, id, hot, deadline);
+        let deadline = match self.table.anchors.get(id) {
+            Some(Anchor { body: Body::Hot(hot), links, .. }) => {
+                let Some(tcb) = self.table.hot.at(*hot) else { return };
+                let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
+                let deadline = own.min(park_deadline(self.common.limits.parking, now, tcb));
+                if self.table.wakes_by(links, deadline) {
+                    if tcb.waits_for_release(deadline) || tcb.may_rest_again() {
+                        self.put_off(now, id, deadline);
                     }
-                    deadline => deadline,
+                    return;
                 }
+                (deadline != Instant::FAR).then_some(deadline)
             }
+            Some(_) => self.deadline_of(now, id),
+            None => None,
+        };
+        self.arm(now, id, deadline);
+    }
+
+    /// The deadline of a connection without a TCB of its own.
+    fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
+        match &self.table.anchors.get(id)?.body {
+            Body::Hot(_) | Body::Ended(..) | Body::Asked(..) => None,
             Body::Early(early, hot) => {
                 let paced = self.table.hot.at(*hot).and_then(|tcb| tcb.early_deadline());
                 let early = self.table.early.at(*early);
@@ -142,8 +151,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Body::TimeWait(_, until) => Some((*until).into()),
             Body::Parked(parked) => self.table.moulds.deadline(now, parked),
-            Body::Ended(..) | Body::Asked(..) => None,
-        };
+        }
+    }
+
+    #[inline(never)]
+    fn arm(&mut self, now: Instant, id: ConnId, deadline: Option<Instant>) {
         // What is past already comes back on the next tick: a mistake in a connection costs a
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
         let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
@@ -153,12 +165,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
     /// time. After one request in a long silence, or where a rate alone is waited for, it would be a look
     /// at cold memory for nothing.
-    #[inline]
-    fn put_off(&mut self, now: Instant, id: ConnId, hot: u32, deadline: Instant) {
-        let Some(tcb) = self.table.hot.at(hot) else { return };
-        if tcb.may_rest_again() || tcb.waits_for_release(deadline) {
-            self.table.postpone(id, deadline.max(now + LEAST_GAP));
-        }
+    #[inline(never)]
+    fn put_off(&mut self, now: Instant, id: ConnId, deadline: Instant) {
+        self.table.postpone(id, deadline.max(now + LEAST_GAP));
     }
 
     /// A connection is over.

@@ -11,7 +11,7 @@ use crate::isn::Numbers;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, Event, FlowKey, Instant, Observer, Parking, Span};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{ParkedArrival, ParkedDue, UsualSegment};
+use usertcp_tcp::{ParkedArrival, ParkedDue, Tcb, UsualSegment};
 
 /// A connection that rests and was woken for nothing is parked again after this.
 const AGAIN: Span = Span::from_secs(1);
@@ -21,19 +21,6 @@ const CROWDED: Span = Span::from_millis(1);
 const LOOKED_AT: u32 = 64;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// When to try to park the connection whose TCB this is, beside the TCB's own deadline.
-    pub(crate) fn park_deadline(&self, now: Instant, hot: u32) -> Option<Instant> {
-        let tcb = self.table.hot.at(hot)?;
-        match self.common.limits.parking {
-            Parking::Never => None,
-            Parking::AtRest | Parking::AtOnce if tcb.has_rested() => {
-                tcb.is_parkable().then_some(now + AGAIN)
-            }
-            Parking::AtRest => None,
-            Parking::AtOnce => tcb.is_parkable().then_some(now),
-        }
-    }
-
     /// A deadline of the connection passed and was handled: parks it, if it may be. Whether it is.
     pub(crate) fn park_if_quiet(&mut self, now: Instant, id: ConnId) -> bool {
         let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
@@ -157,4 +144,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         heard
     }
+}
+
+/// When to try to park the connection whose TCB this is, beside the TCB's own deadline; far away: never.
+#[inline]
+pub(crate) fn park_deadline<C: CongestionController>(
+    parking: Parking,
+    now: Instant,
+    tcb: &Tcb<C>,
+) -> Instant {
+    let again = match parking {
+        Parking::Never => return Instant::FAR,
+        Parking::AtRest | Parking::AtOnce if tcb.has_rested() => now + AGAIN,
+        Parking::AtRest => return Instant::FAR,
+        Parking::AtOnce => now,
+    };
+    if tcb.is_parkable() { again } else { Instant::FAR }
 }

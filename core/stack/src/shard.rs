@@ -32,7 +32,7 @@ use usertcp_auth::Auth;
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
-use usertcp_frame::FramePool;
+use usertcp_frame::{Chain, FramePool};
 use usertcp_ip::{Cidr, Ip, IpConfig, Link};
 use usertcp_tcp::{Env, SettingsShelf};
 use usertcp_wire::checksum;
@@ -106,6 +106,7 @@ pub(crate) struct Common<O> {
 
 impl<O: Observer> Common<O> {
     /// The surroundings of one call on connection `id`.
+    #[inline]
     pub(crate) fn env(&mut self, now: Instant, id: ConnId) -> Env<'_, O> {
         Env {
             now,
@@ -118,6 +119,14 @@ impl<O: Observer> Common<O> {
             super_segments: self.super_segments,
             ceiling: None,
         }
+    }
+
+    /// Counts a segment that arrived.
+    #[inline]
+    pub(crate) fn count_in(&mut self, wire_segments: u16, payload: &Chain) {
+        let counters = &mut self.counters;
+        counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
+        counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
     }
 
     /// Counts and reports a packet that died.
@@ -183,19 +192,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// What happened, one event at a time.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<ShardEvent> {
         self.events.poll(&mut self.table.anchors)
     }
 
     /// When [`Shard::handle_deadlines`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let earlier = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        let or_far = |deadline: Option<Instant>| deadline.unwrap_or(Instant::FAR);
         let link = self.link.as_ref().and_then(|link| link.next_deadline());
-        let network = earlier(earlier(self.ip.next_deadline(), link), self.memory_retry);
-        earlier(earlier(self.table.next_deadline(), network), self.watch.next_deadline())
+        let network = or_far(self.ip.next_deadline()).min(or_far(link));
+        let own = or_far(self.table.next_deadline()).min(or_far(self.watch.next_deadline()));
+        let earliest = network.min(own).min(or_far(self.memory_retry));
+        (earliest != Instant::FAR).then_some(earliest)
     }
 
     /// What was counted since the start.

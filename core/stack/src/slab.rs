@@ -248,6 +248,20 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
     }
 
+    /// The same, to change.
+    #[inline(always)] // for each packet
+    pub fn look_at_mut(&mut self, index: u32) -> Option<(ConnId, &mut T, Option<&W>)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        match chunk.entries.get_mut(place)? {
+            Entry { generation, slot: Slot::Used(record) } => {
+                let id = ConnId { slot: index, generation: *generation };
+                Some((id, record, chunk.annexes.get(place)))
+            }
+            _ => None,
+        }
+    }
+
     /// What the slot at `index` has beside its record, used or not; `None` where records are narrow.
     #[inline]
     pub fn annex(&self, index: u32) -> Option<&W> {

@@ -9,6 +9,7 @@ use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
 use crate::fifo::Sifted;
+use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
@@ -33,6 +34,7 @@ pub(crate) struct Table<C> {
     pub moulds: Moulds<C>,
     parked: u32,
     demux: Demux,
+    recent: Recent,
     wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
     waiting: Sifted<ConnId>,
@@ -61,6 +63,7 @@ impl<C: CongestionController> Table<C> {
             moulds: Moulds::new(),
             parked: 0,
             demux: Demux::new(secrets),
+            recent: Recent::new(),
             wheel: Wheel::new(now),
             waiting: Sifted::default(),
             time_waits: 0,
@@ -70,17 +73,72 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
+        let recent = self.recent.find(flow).and_then(|index| self.anchors.id_of(index, flow));
+        recent.filter(|id| self.is_listed(*id)).or_else(|| self.look_up(flow))
+    }
+
+    /// The connection of a flow, if it has a TCB and is found at once.
+    #[inline(always)] // in two places, one for each version of IP
+    pub(crate) fn find_hot(
+        &mut self,
+        flow: &FlowKey,
+    ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
+        let index = match self.recent.find(flow) {
+            Some(index) => index,
+            None => self.look_up_and_note(flow)?,
+        };
+        // A record with a TCB is in the demultiplexer: if it has this flow, it is the one.
+        let (id, anchor) = self.anchors.of_flow_mut(index, flow)?;
+        let Body::Hot(hot) = anchor.body else { return None };
+        Some((id, anchor, self.hot.at_mut(hot)?))
+    }
+
+    #[inline(never)]
+    fn look_up_and_note(&mut self, flow: &FlowKey) -> Option<u32> {
+        let index = self.look_up(flow)?.slot;
+        self.recent.note(flow, index);
+        Some(index)
+    }
+
+    /// Whether the record of a flow has a TCB, after it was not found at once; next time it will be.
+    pub(crate) fn is_hot(&mut self, flow: &FlowKey, id: ConnId) -> bool {
+        self.recent.note(flow, id.slot);
+        matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(_), .. }))
+    }
+
+    fn look_up(&self, flow: &FlowKey) -> Option<ConnId> {
         self.demux.find(flow, |index| self.anchors.id_of(index, flow))
     }
 
-    /// The hash of a flow, and the record that probably has it.
-    #[inline]
-    pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
-        self.demux.hash_of(flow)
+    /// Whether a record is in the demultiplexer: all are that are not over.
+    fn is_listed(&self, id: ConnId) -> bool {
+        self.anchors.get(id).is_some_and(|anchor| !matches!(anchor.body, Body::Ended(..)))
     }
+
+    /// The connection of a handle, if the application holds it, and it has a TCB and is not over: nearly
+    /// always it is so when it is read or written.
     #[inline]
-    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        self.demux.guess(hash)
+    pub(crate) fn held_hot(&mut self, id: ConnId) -> Option<(&Anchor, &mut Tcb<C>)> {
+        let anchor = self.anchors.get(id)?;
+        if !anchor.is_held() {
+            return None;
+        }
+        Some((anchor, self.hot.at_mut(anchor.body.hot()?)?))
+    }
+
+    /// The hash of a flow, unless its record is noted.
+    #[inline]
+    pub(crate) fn hash_ahead(&self, flow: &FlowKey) -> Option<u64> {
+        if self.recent.find(flow).is_some() { None } else { Some(self.demux.hash_of(flow)) }
+    }
+
+    /// The record that probably has a flow, with its hash: it is noted from now on.
+    #[inline]
+    pub(crate) fn guess(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {
+        let Some(hash) = hash else { return self.recent.find(flow) };
+        let index = self.demux.guess(hash)?;
+        self.recent.note(flow, index);
+        Some(index)
     }
 
     /// Whether another anchor can be had at nobody's cost.

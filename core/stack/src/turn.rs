@@ -7,7 +7,7 @@ use crate::shard::Shard;
 use crate::usual::{AHEAD, CROWD};
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_device::{Queue, RxBatch};
+use usertcp_device::{Queue, TxBatch};
 
 /// What a turn leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,17 +57,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.seat.is_some() {
             self.steer(now);
         }
-        let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
         if received > 1 && self.table.anchors.len() >= CROWD {
-            self.handle_crowd(now, &mut burst);
+            self.handle_crowd(now);
         } else {
-            for packet in burst.iter_mut() {
-                self.handle_packet(now, packet);
+            while let Some(mut packet) = self.rx.pop() {
+                self.handle_packet(now, &mut packet);
             }
         }
         self.handle_gathered(now);
-        burst.clear();
-        self.rx = burst;
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
         if more {
             let counters = &mut self.common.counters;
@@ -78,24 +75,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A burst while there are more connections than the caches hold: memory is waited for once for
     /// several packets.
-    fn handle_crowd(&mut self, now: Instant, burst: &mut RxBatch) {
-        let mut from = 0;
-        while from < burst.len() {
-            self.look_ahead(burst.iter().skip(from).take(AHEAD));
-            for packet in burst.iter_mut().skip(from).take(AHEAD) {
-                self.handle_packet(now, packet);
+    fn handle_crowd(&mut self, now: Instant) {
+        while !self.rx.is_empty() {
+            self.look_ahead();
+            for _ in 0..AHEAD {
+                let Some(mut packet) = self.rx.pop() else { return };
+                self.handle_packet(now, &mut packet);
             }
-            from += AHEAD;
         }
     }
 
     /// The last part of a turn: gives the device what there is to send.
     pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
-        let mut batch = core::mem::replace(&mut self.tx, usertcp_device::TxBatch::new(0));
+        let mut batch = core::mem::replace(&mut self.tx, TxBatch::new(0));
         let served = self.fill(now, &mut batch);
         let sent = queue.transmit(&mut batch);
         let device_full = !batch.is_empty();
-        self.tx = batch;
+        // What was in its place holds no memory: nothing is to be given back.
+        core::mem::forget(core::mem::replace(&mut self.tx, batch));
         let waiting =
             !self.transmit.is_empty() || !self.outbox.is_empty() || self.link_has_frames();
         // Without a frame for a header another try at once would find none either.

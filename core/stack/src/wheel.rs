@@ -281,10 +281,12 @@ impl Wheel {
         Place::Far(TOP, (digit(self.current, TOP) + steps) % SLOTS)
     }
 
-    /// The full tick a stored deadline stands for: the one nearest to the current tick.
+    /// The full tick a stored deadline stands for: the one nearest to the current tick. Ticks have 58
+    /// bits, so that the sum is a number; before zero it is taken for zero.
+    #[inline]
     fn widen(&self, deadline: Tick) -> u64 {
         let ahead = i64::from(deadline.0.wrapping_sub(self.current as u32) as i32);
-        self.current.saturating_add_signed(ahead)
+        (self.current as i64).wrapping_add(ahead).max(0) as u64
     }
 
     fn head(&self, place: Place) -> u32 {

@@ -45,8 +45,9 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Whether the next release of data, which a rate holds back, is at `deadline`.
+    #[inline]
     pub fn waits_for_release(&self, deadline: Instant) -> bool {
-        self.release == deadline
+        self.release == deadline && deadline != Instant::FAR
     }
 
     /// Keep-alive waits while anything is outstanding (MUST-26), and rests where silence is all

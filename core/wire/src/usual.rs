@@ -100,7 +100,7 @@ pub fn addresses(packet: &[u8]) -> Option<Addresses> {
 }
 
 /// Reads an IPv4 header in front of TCP. `None`: it is of another shape, or its checksum is wrong.
-#[inline]
+#[inline(always)] // as above
 pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     let [version, service, l0, l1, _, _, f0, f1, hop_limit, protocol, _, _, addresses @ ..] =
         *octets;
@@ -141,8 +141,16 @@ pub fn read_ipv6(octets: &[u8; IPV6_OCTETS]) -> Option<IpHeader<[u8; 16]>> {
     })
 }
 
+/// Whether a TCP header is of the usual shape.
+#[inline(always)] // this and those after it are a few loads
+pub fn is_usual_tcp(octets: &[u8; TCP_OCTETS]) -> bool {
+    let [.., f0, f1, _, _, _, _, _, _, o0, o1, o2, o3, _, _, _, _, _, _, _, _] = *octets;
+    let flags = u16::from_be_bytes([f0, f1]);
+    flags & !PSH == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == STAMPS
+}
+
 /// Reads a TCP header; the checksum is not looked at. `None`: it is of another shape.
-#[inline]
+#[inline(always)]
 pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
     let [
         s0,
@@ -165,10 +173,10 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
         _,
         _,
         _, //
-        o0,
-        o1,
-        o2,
-        o3,
+        _,
+        _,
+        _,
+        _,
         v0,
         v1,
         v2,
@@ -178,11 +186,10 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
         e2,
         e3,
     ] = *octets;
-    let flags = u16::from_be_bytes([f0, f1]);
-    let usual = flags & !PSH == OFFSET_ACK && u32::from_be_bytes([o0, o1, o2, o3]) == STAMPS;
-    if !usual {
+    if !is_usual_tcp(octets) {
         return None;
     }
+    let flags = u16::from_be_bytes([f0, f1]);
     Some(TcpHeader {
         source_port: u16::from_be_bytes([s0, s1]),
         destination_port: u16::from_be_bytes([d0, d1]),

@@ -206,6 +206,8 @@ enum Step {
     AppendClone(usize),
     CompactFront,
     CompactBack,
+    TakeTo(usize),
+    Behind(usize, usize),
 }
 
 /// The charge by its definition.
@@ -227,7 +229,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..20_000usize, n.clone()).prop_map(|(at, len)| Step::Slice(at, len)),
         1 => (0..20_000usize, n.clone()).prop_map(|(at, len)| Step::CopyTo(at, len)),
         1 => n.clone().prop_map(Step::ExtendBack),
-        1 => n.prop_map(Step::SplitTo),
+        1 => n.clone().prop_map(Step::SplitTo),
+        1 => n.clone().prop_map(Step::TakeTo),
+        3 => (0..9usize, n).prop_map(|(which, len)| Step::Behind(which, len)),
         1 => (0..500usize).prop_map(Step::AppendClone),
         1 => Just(Step::CompactFront),
         1 => Just(Step::CompactBack),
@@ -244,7 +248,8 @@ fn apply(step: Step, seed: u8, pool: &FramePool, chain: &mut Chain, model: &mut 
     match step {
         Step::PushBack(n) => {
             let octets = pattern(seed, n);
-            chain.push_back(slice_of(pool, &octets));
+            let headroom = usize::from(seed % 3) * 20;
+            chain.push_back(pool.copy_of(&octets, headroom).unwrap());
             model.extend(octets);
         }
         Step::PushFront(n) => {
@@ -292,6 +297,21 @@ fn apply(step: Step, seed: u8, pool: &FramePool, chain: &mut Chain, model: &mut 
         }
         Step::CompactFront => {
             chain.front_mut().map(|mut front| front.compact(pool, 0));
+        }
+        Step::TakeTo(n) => {
+            let mut out = vec![0; n];
+            let count = chain.take_to(&mut out);
+            assert_eq!(model.drain(..n.min(model.len())).collect::<Vec<_>>(), &out[..count]);
+        }
+        Step::Behind(which, len) => {
+            let offset = chain.slices().take(which).map(|slice| slice.len()).sum();
+            let whole = chain.get(which).map_or(0, |slice| slice.len());
+            let packet = chain.slice_behind(20, offset, len, |front, _| front.fill(seed));
+            if let Some(packet) = packet {
+                assert!(len <= whole);
+                assert_eq!(&packet[..20], [seed; 20]);
+                assert_eq!(&packet[20..], range(model, offset, len));
+            }
         }
         Step::CompactBack => {
             chain.back_mut().map(|mut back| back.compact(pool, 0));

@@ -85,6 +85,7 @@ pub struct ConnInfo {
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A record the application may act on.
+    #[inline]
     pub(crate) fn held(&self, id: ConnId) -> Result<&Anchor, ConnError> {
         match self.table.anchors.get(id) {
             Some(anchor) if anchor.is_held() => Ok(anchor),
@@ -94,9 +95,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The connection may have something to send, and another deadline.
     pub(crate) fn wake(&mut self, now: Instant, id: ConnId) {
+        let waits = self.table.anchors.get(id).is_some_and(|anchor| anchor.links.is_linked());
+        self.wake_waiting(now, id, waits);
+    }
+
+    /// The same where it is known whether it waits for a deadline.
+    #[inline]
+    fn wake_waiting(&mut self, now: Instant, id: ConnId, waits: bool) {
         self.transmit.push(id.slot);
         // As in `apply`: it is asked for a deadline when nothing is left to send.
-        if !self.table.anchors.get(id).is_some_and(|anchor| anchor.links.is_linked()) {
+        if !waits {
             self.rearm(now, id);
         }
     }

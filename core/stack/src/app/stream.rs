@@ -16,6 +16,7 @@ use usertcp_tcp::{Effects, ReadOutcome, StateName, Tcb, WriteEnd};
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Copies octets into the send queue; how many were taken. Fewer than all:
     /// [`crate::ShardEvent::Writable`] follows; while opening, `Connected` does.
+    #[inline]
     pub fn write(&mut self, now: Instant, id: ConnId, octets: &[u8]) -> Result<usize, ConnError> {
         self.write_with(now, id, octets, WriteEnd::Open)
     }
@@ -28,22 +29,55 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &[u8],
         end: WriteEnd,
     ) -> Result<usize, ConnError> {
-        let Some(hot) = self.awake_to_write(now, id)? else { return Ok(0) };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(0) };
+        let Some((anchor, tcb)) = self.table.held_hot(id) else {
+            return self.write_without(now, id, octets, end);
+        };
+        let waits = anchor.links.is_linked();
         let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
-        let waits = tcb.awaits_release(now);
-        if taken == 0 && !octets.is_empty() && !is_send_open(tcb) {
+        let held_back = tcb.awaits_release(now);
+        if taken < octets.len() {
+            self.after_short_write(now, id, taken)?;
+        }
+        // Nothing leaves before the release that its deadline is for.
+        if taken > 0 && !(held_back && waits) {
+            self.wake_waiting(now, id, waits);
+        }
+        Ok(taken)
+    }
+
+    /// The same where there is no TCB; there may be one then.
+    #[cold]
+    fn write_without(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> Result<usize, ConnError> {
+        match self.awake_to_write(now, id)? {
+            Some(hot) if self.table.hot.at(hot).is_some() => self.write_with(now, id, octets, end),
+            _ => Ok(0),
+        }
+    }
+
+    /// A write took `taken` octets, and there were more.
+    #[cold]
+    fn after_short_write(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        taken: usize,
+    ) -> Result<(), ConnError> {
+        let Some((_, tcb)) = self.table.held_hot(id) else { return Ok(()) };
+        if taken == 0 && !is_send_open(tcb) {
             return Err(ConnError::SendClosed);
         }
-        if taken < octets.len() && tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
+        if tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
             // Room, but no frame: no acknowledgement will tell when there is one.
             self.starved.push(id.slot);
             self.want_memory(now);
         }
-        if taken > 0 && !waits {
-            self.wake(now, id);
-        }
-        Ok(taken)
+        Ok(())
     }
 
     /// Appends frames the application filled, without a copy: all of them, or none and they come
@@ -124,16 +158,36 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         out: &mut [u8],
     ) -> Result<Read<usize>, ConnError> {
+        let Some((_, tcb)) = self.table.held_hot(id) else {
+            return self.read_other(now, id, out);
+        };
+        if !tcb.is_readable() {
+            // Nothing changes by that.
+            return Ok(if out.is_empty() { Read::Data(0) } else { Read::Nothing });
+        }
+        let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
+        if effects.transmit || effects.ended.is_some() {
+            self.apply(now, id, effects);
+        } else if tcb.is_quiet() {
+            // What was read may have been all that kept it from coming to rest.
+            self.rearm(now, id);
+        }
+        Ok(found(outcome))
+    }
+
+    /// The same where the connection is over or has no TCB.
+    #[cold]
+    fn read_other(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        out: &mut [u8],
+    ) -> Result<Read<usize>, ConnError> {
         let Some((hot, ended)) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
         let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
         let quiet = tcb.is_quiet();
-        let found = match outcome {
-            ReadOutcome::Octets(octets) => Read::Data(octets),
-            ReadOutcome::Nothing => Read::Nothing,
-            ReadOutcome::End => Read::End,
-        };
-        self.after_read(now, id, ended, found, effects, quiet)
+        self.after_read(now, id, ended, found(outcome), effects, quiet)
     }
 
     /// Copies received octets out from `offset` on, and leaves them to be read again. Nothing at all
@@ -227,6 +281,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn is_readable(&self, id: ConnId) -> Result<bool, ConnError> {
         let hot = self.readable(id)?.and_then(|(hot, _)| self.table.hot.at(hot));
         Ok(hot.is_some_and(Tcb::is_readable))
+    }
+}
+
+fn found(outcome: ReadOutcome) -> Read<usize> {
+    match outcome {
+        ReadOutcome::Octets(octets) => Read::Data(octets),
+        ReadOutcome::Nothing => Read::Nothing,
+        ReadOutcome::End => Read::End,
     }
 }
 

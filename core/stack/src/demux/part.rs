@@ -109,10 +109,27 @@ impl Part {
     pub(super) fn find<R>(&self, place: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
         let home = self.home(place);
         let bucket = self.bucket(home.bucket)?;
+        // Nearly always it is the first that may be it, or there is none.
+        match next_match(&mut matches(bucket, home.tag)) {
+            Some(slot) => {
+                if let Some(found) = look(bucket[slot % WORDS]) {
+                    return Some(found);
+                }
+            }
+            None if bucket[NOTE] & PASSED == 0 => return None,
+            None => {}
+        }
+        self.find_in_all(&home, look)
+    }
+
+    /// The same, one after the other.
+    #[cold]
+    fn find_in_all<R>(&self, home: &Home, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        let bucket = self.bucket(home.bucket)?;
         if let Some(found) = look_through(bucket, home.tag, &mut look) {
             return Some(found);
         }
-        if bucket[NOTE] & PASSED == 0 { None } else { self.find_further(&home, look) }
+        if bucket[NOTE] & PASSED == 0 { None } else { self.find_further(home, look) }
     }
 
     /// What there is in the buckets after the first.

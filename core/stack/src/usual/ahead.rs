@@ -1,8 +1,8 @@
 //! Looking ahead in a burst: what its packets will need is fetched from memory together.
 //!
 //! Owns: which bytes of a packet tell its flow, and in what order records are touched.
-//! Must not know: whether a packet is what it seems. Nothing here changes anything, and a wrong guess
-//! costs a few reads.
+//! Must not know: whether a packet is what it seems. What is noted here is looked at again by who uses it
+//! (`recent`), and a wrong guess costs a few reads.
 //!
 //! A packet needs a slot of the demultiplexer, then an anchor, then a TCB, each found through the one
 //! before: with many connections three waits for memory in a row, a packet at a time. The same steps
@@ -10,6 +10,7 @@
 
 use crate::anchor::Body;
 use crate::shard::Shard;
+use crate::usual::LastLocal;
 use core::hint::black_box;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Observer, RemoteAddr};
@@ -24,36 +25,34 @@ pub(crate) const AHEAD: usize = 16;
 pub(crate) const CROWD: u32 = 256;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Touches the records that `packets` will need, [`AHEAD`] of them at most.
-    pub(crate) fn look_ahead<'a>(&self, packets: impl Iterator<Item = &'a Packet>) {
-        let mut hashes = [None; AHEAD];
-        for (hash, packet) in hashes.iter_mut().zip(packets) {
-            *hash = self.flow_ahead(packet).map(|flow| self.table.hash_of(&flow));
+    /// Touches the records that the next packets of the burst will need, and notes where they are.
+    pub(crate) fn look_ahead(&mut self) {
+        let (table, local) = (&mut self.table, &self.last_local);
+        let (transmit, events) = (&self.transmit, &self.events);
+        let mut flows = [None; AHEAD];
+        for (flow, packet) in flows.iter_mut().zip(self.rx.iter()) {
+            *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
         }
         let mut slots = [None; AHEAD];
-        for (slot, hash) in slots.iter_mut().zip(hashes) {
-            *slot = hash.and_then(|hash| self.table.guess(hash));
+        for (slot, flow) in slots.iter_mut().zip(&flows) {
+            *slot = flow.as_ref().and_then(|(flow, hash)| table.guess(flow, *hash));
         }
         let mut hots = [None; AHEAD];
         for (hot, slot) in hots.iter_mut().zip(slots) {
-            *hot = slot.and_then(|slot| self.touch(slot));
+            *hot = slot.and_then(|slot| {
+                // What lies elsewhere first: it is waited for meanwhile.
+                black_box(table.anchors.annex(slot).copied());
+                black_box(transmit.contains(slot) | events.is_ready(slot));
+                let anchor = table.anchors.at(slot)?;
+                black_box(anchor.touch());
+                match anchor.body {
+                    Body::Hot(hot) => Some(hot),
+                    _ => None,
+                }
+            });
         }
-        for tcb in hots.into_iter().flatten().filter_map(|hot| self.table.hot.at(hot)) {
+        for tcb in hots.into_iter().flatten().filter_map(|hot| table.hot.at(hot)) {
             black_box(tcb.touch());
-        }
-    }
-
-    /// Touches the record at `slot` and what else is kept by slot; where its TCB is.
-    #[inline]
-    fn touch(&self, slot: u32) -> Option<u32> {
-        // What lies elsewhere first: it is waited for meanwhile.
-        black_box(self.table.anchors.annex(slot).copied());
-        black_box(self.transmit.contains(slot) | self.events.is_ready(slot));
-        let anchor = self.table.anchors.at(slot)?;
-        black_box(anchor.touch());
-        match anchor.body {
-            Body::Hot(hot) => Some(hot),
-            _ => None,
         }
     }
 
@@ -67,17 +66,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
         }
     }
+}
 
-    /// The flow of a packet of the usual shape, unchecked.
-    fn flow_ahead(&self, packet: &Packet) -> Option<FlowKey> {
-        let front: &[u8] = packet.octets.front()?;
-        let (remote, ports) = match usual::addresses(front)? {
-            usual::Addresses::V4 { source, ports } => {
-                (remote_address(IpAddr::V4(source.into())), ports)
-            }
-            usual::Addresses::V6 { source, ports } => (RemoteAddr(source), ports),
-        };
-        let local = self.last_local.index?;
-        Some(FlowKey { remote, local, remote_port: ports.0, local_port: ports.1 })
-    }
+/// The flow of a packet of the usual shape, unchecked.
+fn flow_ahead(packet: &Packet, last_local: &LastLocal) -> Option<FlowKey> {
+    let front: &[u8] = packet.octets.front()?;
+    let (remote, local, ports) = match usual::addresses(front)? {
+        usual::Addresses::V4 { source, ports } => {
+            (remote_address(IpAddr::V4(source.into())), last_local.v4.1?, ports)
+        }
+        usual::Addresses::V6 { source, ports } => (RemoteAddr(source), last_local.v6.1?, ports),
+    };
+    Some(FlowKey { remote, local, remote_port: ports.0, local_port: ports.1 })
 }

@@ -9,7 +9,7 @@ use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAd
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
-use usertcp_tcp::{Effects, Segment, UsualSegment};
+use usertcp_tcp::{Segment, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
@@ -18,91 +18,173 @@ use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader}
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     pub(super) flow: FlowKey,
-    pub(super) header: TcpHeader,
+    pub(super) header: UsualSegment,
     pub(super) header_octets: usize,
-    pub(super) ecn: Ecn,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed.
+    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed but that
+    /// what was gathered before may be handled.
+    ///
+    /// IPv4 in one go, and first what tells most from the fewest octets.
+    #[inline(always)] // once; what is read of a packet stays in registers
+    pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        let Some(front) = packet.octets.front() else { return false };
+        let Some((header, tcp)) = front.split_first_chunk::<IPV4_OCTETS>() else { return false };
+        let Some(tcp_header) = tcp.first_chunk::<TCP_OCTETS>() else { return false };
+        if header[0] >> 4 != 4 {
+            return self.handle_usual_v6(now, packet);
+        }
+        if !usual::is_usual_tcp(tcp_header) {
+            return false;
+        }
+        let Some(ip) = usual::read_ipv4(header) else { return false };
+        let Some(local) = self.local_v4(ip.destination) else { return false };
+        let octets = usize::from(ip.payload_octets);
+        if packet.octets.len() != IPV4_OCTETS + octets || !self.auth.is_idle() {
+            return false;
+        }
+        if is_unverified(packet) {
+            let pseudo =
+                Running::pseudo_v4(ip.source, ip.destination, tcp::PROTOCOL, octets as u32);
+            if !is_intact(self.common.checksum, pseudo, tcp, &packet.octets) {
+                return false;
+            }
+        }
+        let Some(header) = usual::read_tcp(tcp_header) else { return false };
+        let remote = mapped(ip.source);
+        let mut read = Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS);
+        self.take(now, packet, &mut read)
+    }
+
+    /// The same for IPv6.
+    #[inline(never)]
+    fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        self.read_v6(packet).is_some_and(|mut read| self.take(now, packet, &mut read))
+    }
+
     #[inline]
-    pub(crate) fn handle_usual(
-        &mut self,
-        now: Instant,
-        packet: &mut Packet,
-        network: &Network,
-    ) -> bool {
-        let Some(read) = read_usual(self.common.checksum, packet, network) else { return false };
-        if self.gather(now, packet, &read) {
+    fn read_v6(&mut self, packet: &Packet) -> Option<Read> {
+        let front: &[u8] = packet.octets.front()?;
+        let tcp = front.get(IPV6_OCTETS..)?.first_chunk::<TCP_OCTETS>()?;
+        let header = usual::read_tcp(tcp)?;
+        let network = self.read_network(packet)?;
+        let is_intact = network.is_intact(self.common.checksum, packet);
+        if network.header_octets != IPV6_OCTETS || !is_intact {
+            return None;
+        }
+        Some(Read::of(network.source, network.local, &header, network.ecn, IPV6_OCTETS))
+    }
+
+    /// Takes a packet that was read.
+    #[inline(always)] // for each version
+    fn take(&mut self, now: Instant, packet: &mut Packet, read: &mut Read) -> bool {
+        if self.gather(now, packet, read) {
             return true;
         }
-        let Some(id) = self.table.find(&read.flow) else { return false };
-        let mut payload = core::mem::take(&mut packet.octets);
-        payload.advance(read.header_octets);
-        let wire_segments = match packet.offload.gso {
-            Some(Gso { segment_octets, .. }) => segments_in(payload.len(), segment_octets),
-            None => 1,
-        };
-        self.handle_read(now, id, &read, payload, wire_segments);
-        true
+        if let Some(Gso { segment_octets, .. }) = packet.offload.gso {
+            let payload_octets = packet.octets.len() - read.header_octets;
+            read.header.wire_segments = segments_in(payload_octets, segment_octets);
+        }
+        self.give(now, read, &mut packet.octets, read.header_octets)
+            || self.give_to_any(now, read, &mut packet.octets, read.header_octets)
     }
 
-    /// Gives a segment that was read, or several in one, to its connection.
-    #[inline]
-    pub(super) fn handle_read(
+    /// Gives a segment that was gathered to its connection, if there still is one.
+    pub(super) fn handle_read(&mut self, now: Instant, read: &Read, mut payload: Chain) {
+        let _ =
+            self.give(now, read, &mut payload, 0) || self.give_to_any(now, read, &mut payload, 0);
+    }
+
+    /// Gives a segment that was read to its connection, if that has a TCB: `octets` behind the
+    /// `header_octets`. False: nothing has changed.
+    #[inline(always)] // as above
+    fn give(
         &mut self,
         now: Instant,
-        id: ConnId,
         read: &Read,
-        mut payload: Chain,
-        wire_segments: u16,
-    ) {
-        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
-        let hot = if let Body::Hot(hot) = anchor.body { Some(hot) } else { None };
-        let parked = matches!(anchor.body, Body::Parked(_));
-        let counters = &mut self.common.counters;
-        counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
-        counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
-        let TcpHeader { seq, ack, window, push, value, echo, .. } = read.header;
-        let ecn = read.ecn;
-        let segment = UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments };
-        let hot = match parked {
-            true if payload.is_empty() && self.heard_while_parked(now, id, &segment) => return,
-            true => self.awake(now, id),
-            false => hot,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
+        let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
+        octets.advance(header_octets);
+        self.common.count_in(read.header.wire_segments, octets);
+        let segment = &read.header;
+        let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets) else {
+            self.deliver_usual(now, id, read, octets);
+            return true;
         };
-        if let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot))
-            && let Some(effects) =
-                tcb.handle_usual(&mut self.common.env(now, id), &segment, &mut payload)
-        {
-            self.apply_usual(now, id, &effects);
-        } else {
-            self.deliver(now, id, &read.flow, &mut as_segment(read, &segment, payload));
-        }
-    }
-
-    /// What `apply` does where nothing ends.
-    #[inline]
-    fn apply_usual(&mut self, now: Instant, id: ConnId, effects: &Effects) {
-        let Some(anchor) = self.table.anchors.at_mut(id.slot) else { return };
+        // What `apply` does where nothing ends.
         let linked = anchor.links.is_linked();
-        if effects.readable | effects.writable {
-            let notices = Pending::READABLE
-                .when(effects.readable)
-                .and(Pending::WRITABLE.when(effects.writable));
-            self.events.add(id.slot, anchor, notices);
-        }
+        let notices =
+            Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
+        self.events.add(id.slot, anchor, notices);
         if effects.transmit {
             self.transmit.push(id.slot);
         }
         if !(effects.transmit && linked) {
             self.rearm(now, id);
         }
+        true
+    }
+
+    /// The same for those who are not there all the time.
+    #[inline(never)]
+    fn give_apart(
+        &mut self,
+        now: Instant,
+        read: &Read,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
+        self.give(now, read, octets, header_octets)
+    }
+
+    /// The same for a connection in whatever state. False: there is none.
+    #[inline(never)]
+    fn give_to_any(
+        &mut self,
+        now: Instant,
+        read: &Read,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
+        let Some(id) = self.table.find(&read.flow) else { return false };
+        if self.table.is_hot(&read.flow, id) {
+            return self.give_apart(now, read, octets, header_octets);
+        }
+        let anchor = self.table.anchors.get(id);
+        let parked = matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_)));
+        let is_bare = octets.len() == header_octets;
+        octets.advance(header_octets);
+        self.common.count_in(read.header.wire_segments, octets);
+        if parked {
+            if is_bare && self.heard_while_parked(now, id, &read.header) {
+                return true;
+            }
+            if let Some(hot) = self.awake(now, id)
+                && let Some(tcb) = self.table.hot.at_mut(hot)
+                && let Some(effects) =
+                    tcb.handle_usual(&mut self.common.env(now, id), &read.header, octets)
+            {
+                self.apply(now, id, effects);
+                return true;
+            }
+        }
+        self.deliver_usual(now, id, read, octets);
+        true
+    }
+
+    /// The way of any segment.
+    #[cold]
+    fn deliver_usual(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
+        let mut segment = as_segment(read, core::mem::take(octets));
+        self.deliver(now, id, &read.flow, &mut segment);
     }
 
     /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
     /// to look at (padding of a link, a packet cut short, keys).
-    #[inline]
+    #[inline(always)] // its result is large
     pub(crate) fn read_network(&mut self, packet: &Packet) -> Option<Network> {
         let mut network = Network::read(packet.octets.front()?)?;
         network.local = self.local_of(network.destination)?;
@@ -112,24 +194,49 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline]
     fn local_of(&mut self, address: RemoteAddr) -> Option<LocalIndex> {
-        if self.last_local.address != address {
-            self.last_local.address = address;
-            self.last_local.index = self.ip.local_index(usertcp_ip::ip_address(address));
+        match usertcp_ip::ip_address(address) {
+            IpAddr::V4(address) => self.local_v4(address.octets()),
+            IpAddr::V6(_) => {
+                if self.last_local.v6.0 != address {
+                    let index = self.ip.local_index(usertcp_ip::ip_address(address));
+                    self.last_local.v6 = (address, index);
+                }
+                self.last_local.v6.1
+            }
         }
-        self.last_local.index
+    }
+
+    #[inline(always)] // as above
+    fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+        if self.last_local.v4.0 != address {
+            self.look_up_local(address);
+        }
+        self.last_local.v4.1
+    }
+
+    #[cold]
+    fn look_up_local(&mut self, address: [u8; 4]) {
+        self.last_local.v4 = (address, self.ip.local_index(IpAddr::V4(address.into())));
     }
 }
 
-#[inline]
-fn read_usual(engine: Engine, packet: &Packet, network: &Network) -> Option<Read> {
-    let tcp = packet.octets.front()?.get(network.header_octets..)?;
-    let header = usual::read_tcp(tcp.first_chunk::<TCP_OCTETS>()?)?;
-    if !network.is_intact(engine, packet) {
-        return None;
+impl Read {
+    #[inline]
+    fn of(
+        remote: RemoteAddr,
+        local: LocalIndex,
+        header: &TcpHeader,
+        ecn: Ecn,
+        ip_octets: usize,
+    ) -> Read {
+        let TcpHeader { source_port, destination_port, seq, ack, window, push, value, echo } =
+            *header;
+        Read {
+            flow: FlowKey { remote, local, remote_port: source_port, local_port: destination_port },
+            header: UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments: 1 },
+            header_octets: ip_octets + TCP_OCTETS,
+        }
     }
-    let flow = network.flow(header.source_port, header.destination_port);
-    let header_octets = network.header_octets + TCP_OCTETS;
-    Some(Read { flow, header, header_octets, ecn: network.ecn })
 }
 
 /// What the IP header says, in one form for both versions.
@@ -191,31 +298,51 @@ impl Network {
     /// The checksum is right, or the device vouches for it.
     #[inline]
     pub(crate) fn is_intact(&self, engine: Engine, packet: &Packet) -> bool {
-        if !matches!(packet.offload.checksum, ChecksumState::Unverified) {
+        if !is_unverified(packet) {
             return true;
         }
-        let mut sum = self.pseudo;
-        let mut skip = self.header_octets;
-        for slice in packet.octets.slices() {
-            sum.add_by(engine, slice.get(skip..).unwrap_or_default());
-            skip = 0;
-        }
-        sum.finish() == 0
+        let front = packet.octets.front().and_then(|front| front.get(self.header_octets..));
+        is_intact(engine, self.pseudo, front.unwrap_or_default(), &packet.octets)
     }
 }
 
+/// Nobody has looked at the checksum.
+#[inline]
+fn is_unverified(packet: &Packet) -> bool {
+    matches!(packet.offload.checksum, ChecksumState::Unverified)
+}
+
+/// The checksum is right. `tcp`: what the first slice of `packet` has of the segment.
+#[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
+fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) -> bool {
+    let mut sum = pseudo;
+    sum.add_by(engine, tcp);
+    if packet.slice_count() > 1 {
+        for slice in packet.slices().skip(1) {
+            sum.add_by(engine, slice);
+        }
+    }
+    sum.finish() == 0
+}
+
+/// As [`remote_address`], put together as one number.
+#[inline]
+fn mapped(address: [u8; 4]) -> RemoteAddr {
+    const PREFIX: u128 = 0xFFFF << 32;
+    RemoteAddr((PREFIX | u128::from(u32::from_be_bytes(address))).to_be_bytes())
+}
+
 /// The same segment in the form that can be anything.
-#[cold]
-fn as_segment(read: &Read, usual: &UsualSegment, payload: Chain) -> Segment {
-    let flags = if usual.push { Flags::ACK | Flags::PSH } else { Flags::ACK };
-    let TcpHeader { source_port, destination_port, seq, ack, window, value, echo, .. } =
-        read.header;
+fn as_segment(read: &Read, payload: Chain) -> Segment {
+    let UsualSegment { seq, ack, window, push, value, echo, ecn, wire_segments } = read.header;
+    let FlowKey { remote_port: source_port, local_port: destination_port, .. } = read.flow;
+    let flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };
     let timestamps = Some(Timestamps { value, echo });
     Segment {
         header: Header { source_port, destination_port, seq, ack, flags, window, urgent: 0 },
         options: Options { timestamps, ..Options::default() },
         payload,
-        ecn: usual.ecn,
-        wire_segments: usual.wire_segments,
+        ecn,
+        wire_segments,
     }
 }

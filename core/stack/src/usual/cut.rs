@@ -48,53 +48,39 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         frame: Frame,
     ) {
         let each = u32::from(whole.gso_octets.unwrap_or(u16::MAX).max(1));
-        // On a link the frame takes its header too, which must not be shared.
-        let mut series = self.link.is_none().then(|| self.series(flow, &whole)).flatten();
+        let Some(mut series) = self.series(flow, &whole) else {
+            return self.common.drop_packet(Some(id), now, DropReason::DeviceRefused);
+        };
+        // On a link the frame takes its header too, which must not be shared. Where one does not lie so
+        // that it can be, the next ones hardly do.
+        let on_link = self.link.is_some();
+        let mut in_place = !on_link;
         let UsualOutgoing { mut seq, mut octets, push, .. } = whole;
         let mut frame = Some(frame);
         while octets > 0 {
             let part = octets.min(each);
-            let push = push && part == octets;
-            let room = !batch.is_full();
-            let packet = match &mut series {
-                Some(series) if room => self.pack_in_place(hot, series.of(seq, part, push), part),
-                _ => None,
-            };
-            match packet {
-                Some(packet) => self.put_plain(batch, packet),
+            series.go_on(seq, part, push && part == octets);
+            let packet = if in_place { self.pack_in_place(hot, &series) } else { None };
+            let packet = match packet {
+                Some(packet) => packet,
                 None => {
+                    in_place = false;
                     // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
-                    let Some(frame) =
-                        frame.take().or_else(|| self.common.pool.take_control(HEADROOM))
-                    else {
-                        return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
-                    };
-                    let (payload, gso_octets) = (Chain::new(), None);
-                    let segment =
-                        UsualOutgoing { seq, octets: part, push, payload, gso_octets, ..whole };
-                    self.put_apart(now, (id, hot), batch, flow, segment, frame);
+                    let spare = frame.take().or_else(|| self.common.pool.take_control(HEADROOM));
+                    match spare.and_then(|frame| self.pack_beside(hot, &series, frame)) {
+                        Some(packet) => packet,
+                        None => {
+                            return self.common.drop_packet(Some(id), now, DropReason::PoolEmpty);
+                        }
+                    }
                 }
+            };
+            match (batch.is_full(), on_link) {
+                (true, _) => self.outbox.push(packet, now, &mut self.common),
+                (false, false) => self.put_plain(batch, packet),
+                (false, true) => self.put(now, batch, packet),
             }
             (seq, octets) = (seq + part, octets - part);
-        }
-    }
-
-    /// One of them with its headers in a frame of their own.
-    #[inline(never)]
-    fn put_apart(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        batch: &mut TxBatch,
-        flow: &FlowKey,
-        mut segment: UsualOutgoing,
-        frame: Frame,
-    ) {
-        let Some(tcb) = self.table.hot.at(hot) else { return };
-        segment.payload = tcb.sent(segment.seq, segment.octets);
-        match self.pack_usual(flow, segment, frame) {
-            Some(packet) if batch.is_full() => self.outbox.push(packet, now, &mut self.common),
-            packet => self.put_or_count(now, id, batch, packet),
         }
     }
 
@@ -122,47 +108,57 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Some(Series { ip, tcp, offloaded, front, payload_octets: 0, pseudo })
     }
 
-    /// A packet of `octets` that a connection has sent, its header written before them where they lie.
-    /// `None`: there it cannot be.
+    /// The packet, its header written before its octets where they lie in the send queue. `None`: there it
+    /// cannot be.
     #[inline]
-    fn pack_in_place(&mut self, hot: u32, series: &Series, octets: u32) -> Option<Packet> {
+    fn pack_in_place(&mut self, hot: u32, series: &Series) -> Option<Packet> {
         let tcb = self.table.hot.at_mut(hot)?;
         let engine = self.common.checksum;
-        let ip_octets = series.ip_octets();
-        let header_octets = ip_octets + TCP_OCTETS;
-        let packet =
-            tcb.sent_behind(header_octets, series.tcp.seq, octets, |header, payload| {
-                let mut sum = series.pseudo;
-                if !series.offloaded {
-                    sum.add_by(engine, payload);
-                }
-                series.write(header, sum);
-            })?;
+        let (seq, octets) = (series.tcp.seq, series.payload_octets);
+        let packet = tcb.sent_behind(series.octets(), seq, octets, |header, payload| {
+            let mut sum = series.pseudo;
+            if !series.offloaded {
+                sum.add_by(engine, payload);
+            }
+            series.write(header, sum);
+        })?;
+        self.count_cut(octets);
+        Some(series.packet(Chain::from(packet)))
+    }
+
+    /// The packet, its header in a frame of its own, and its octets behind as they lie in the send queue.
+    #[inline]
+    fn pack_beside(&mut self, hot: u32, series: &Series, mut frame: Frame) -> Option<Packet> {
+        let tcb = self.table.hot.at(hot)?;
+        let mut octets = tcb.sent(series.tcp.seq, series.payload_octets);
+        let mut sum = series.pseudo;
+        if !series.offloaded {
+            octets.slices().for_each(|slice| sum.add_by(self.common.checksum, slice));
+        }
+        series.write(frame.widen(0, series.octets())?, sum);
+        octets.push_front_slice(frame.into_slice());
+        self.count_cut(series.payload_octets);
+        Some(series.packet(octets))
+    }
+
+    #[inline]
+    fn count_cut(&mut self, payload_octets: u32) {
         let counters = &mut self.common.counters;
         counters.segments_out = counters.segments_out.wrapping_add(1);
-        counters.payload_octets_out = counters.payload_octets_out.wrapping_add(u64::from(octets));
-        let checksum = match series.offloaded {
-            true => {
-                let start = ip_octets as u16;
-                ChecksumState::Partial { start, offset: CHECKSUM_OFFSET as u16 }
-            }
-            false => ChecksumState::Unverified,
-        };
-        let offload = Offload { checksum, gso: None, header_octets: header_octets as u16 };
-        Some(Packet { offload, octets: Chain::from(packet) })
+        counters.payload_octets_out =
+            counters.payload_octets_out.wrapping_add(u64::from(payload_octets));
     }
 }
 
 impl Series {
-    /// Of the packet with these octets, at least one.
+    /// The next packet is one with these octets, at least one.
     #[inline]
-    fn of(&mut self, seq: Seq, octets: u32, push: bool) -> &Series {
+    fn go_on(&mut self, seq: Seq, octets: u32, push: bool) {
         (self.tcp.seq, self.tcp.push) = (seq, push);
         if self.payload_octets != octets {
             self.payload_octets = octets;
             self.write_front();
         }
-        self
     }
 
     #[inline(never)]
@@ -191,6 +187,25 @@ impl Series {
             Network::V4(_) => IPV4_OCTETS,
             Network::V6(..) => IPV6_OCTETS,
         }
+    }
+
+    /// Octets of both headers.
+    #[inline]
+    fn octets(&self) -> usize {
+        self.ip_octets() + TCP_OCTETS
+    }
+
+    #[inline]
+    fn packet(&self, octets: Chain) -> Packet {
+        let checksum = match self.offloaded {
+            true => {
+                let start = self.ip_octets() as u16;
+                ChecksumState::Partial { start, offset: CHECKSUM_OFFSET as u16 }
+            }
+            false => ChecksumState::Unverified,
+        };
+        let header_octets = self.octets() as u16;
+        Packet { offload: Offload { checksum, gso: None, header_octets }, octets }
     }
 
     /// Writes both headers. `sum`: of pseudo-header and payload, as far as we are to sum.

@@ -32,7 +32,7 @@ impl Gathered {
             && other.window == one.window
             && other.value == one.value
             && other.echo == one.echo
-            && next.ecn == self.read.ecn
+            && other.ecn == one.ecn
             && next.flow == self.read.flow
             && self.payload.len() + octets <= MOST_OCTETS
     }
@@ -41,7 +41,7 @@ impl Gathered {
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Adds `packet` to what was gathered, or begins with it; what does not continue it is handled
     /// first. False: the packet is to be handled by itself, and nothing is gathered any more.
-    #[inline]
+    #[inline(always)] // in two places, one for each version of IP
     pub(super) fn gather(&mut self, now: Instant, packet: &mut Packet, read: &Read) -> bool {
         let octets = packet.octets.len() - read.header_octets;
         let alone = octets < LEAST_OCTETS || packet.offload.gso.is_some();
@@ -63,6 +63,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         !alone && !read.header.push && self.begin(packet, read)
     }
 
+    #[inline(never)]
     fn begin(&mut self, packet: &mut Packet, read: &Read) -> bool {
         // For strangers each packet counts.
         if self.table.find(&read.flow).is_none() {
@@ -77,11 +78,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Gives what was gathered to its connection.
     #[inline]
     pub(crate) fn handle_gathered(&mut self, now: Instant) {
+        if self.gathered.is_some() {
+            self.end_gathering(now);
+        }
+    }
+
+    #[inline(never)]
+    fn end_gathering(&mut self, now: Instant) {
         // The connection may have ended by a packet before: then nobody misses it.
-        if let Some(Gathered { read, payload, packets }) = self.gathered.take()
-            && let Some(id) = self.table.find(&read.flow)
-        {
-            self.handle_read(now, id, &read, payload, packets);
+        if let Some(Gathered { mut read, payload, packets }) = self.gathered.take() {
+            read.header.wire_segments = packets;
+            self.handle_read(now, &read, payload);
         }
     }
 }

@@ -19,9 +19,9 @@ pub(crate) use send::Envelope;
 
 use usertcp_base::{LocalIndex, RemoteAddr};
 
-/// The local address of the last packet: nearly always that of the next one.
+/// The local address of the last packet of each version, if it is one: nearly always that of the next one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LastLocal {
-    address: RemoteAddr,
-    index: Option<LocalIndex>,
+    v4: ([u8; 4], Option<LocalIndex>),
+    v6: (RemoteAddr, Option<LocalIndex>),
 }

@@ -86,7 +86,7 @@ impl Wire {
         packet
     }
 
-    fn parse(packet: &Packet) -> Wire {
+    pub fn parse(packet: &Packet) -> Wire {
         let octets = packet.octets.to_vec();
         let (ip, ip_octets) = ipv4::parse(&octets, octets.len()).expect("sound IPv4");
         let segment = &octets[ip_octets..];
@@ -171,6 +171,13 @@ impl Hand {
             self.events.push(event);
         }
         out
+    }
+
+    /// The packets that are to be sent now, as a device gets them.
+    pub fn packets(&mut self) -> Vec<Packet> {
+        let mut batch = TxBatch::new(64);
+        self.shard.poll_transmit(self.now, &mut batch);
+        core::iter::from_fn(|| batch.pop()).collect()
     }
 
     /// Opens a connection from the peer's `port`: our sequence number after the handshake.

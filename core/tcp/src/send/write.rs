@@ -129,11 +129,16 @@ impl<C: CongestionController> Tcb<C> {
     fn class_for<O: Observer>(&self, env: &Env<'_, O>, octets: usize) -> Class {
         if octets + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
             Class::Small
-        } else if env.super_segments && octets >= 8 << 10 && !env.pool.is_tight() {
+        } else if self.has_long_segments(env) && octets >= 8 << 10 && !env.pool.is_tight() {
             Class::Large
         } else {
             Class::Full
         }
+    }
+
+    /// Whether one segment may fill a good part of a large frame.
+    fn has_long_segments<O: Observer>(&self, env: &Env<'_, O>) -> bool {
+        env.super_segments || self.send_mss() >= 32 << 10
     }
 
     /// Appends frames the application filled; nothing is copied. All or, when there is no room at

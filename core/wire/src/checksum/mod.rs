@@ -163,7 +163,7 @@ impl Running {
         self.add_native(words, piece.len());
     }
     /// Adds the next piece, summed by `engine` when it is long.
-    #[inline]
+    #[inline(always)] // the sum stays in registers
     pub fn add_by(&mut self, engine: Engine, piece: &[u8]) {
         if piece.len() < LONG {
             self.add_native(words::sum(piece), piece.len());

@@ -7,8 +7,8 @@
 //! 32,768 are added for every word there was.
 
 use core::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_add_epi64, _mm256_castsi256_si128, _mm256_cvtepi32_epi64,
-    _mm256_extract_epi64, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32,
+    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
     _mm256_set1_epi16, _mm256_setzero_si256, _mm256_xor_si256,
 };
 use usertcp_wire::checksum;
@@ -17,9 +17,8 @@ use usertcp_wire::checksum;
 const REGISTER: usize = 32;
 /// Octets the loop takes at a time, in registers that do not wait for each other.
 const BLOCK: usize = 4 * REGISTER;
-/// Most octets before the sums of pairs are widened. Each grows by at most 65,536 per register, and all
-/// four together stay below 2^31.
-const STRETCH: usize = 8_000 * BLOCK;
+/// Most octets that are summed at a time: their words, signed, sum up to less than 2^31.
+pub(super) const STRETCH: usize = 64 << 10;
 
 /// As [`checksum::sum`], for machines with AVX2.
 #[target_feature(enable = "avx2")]
@@ -46,12 +45,17 @@ pub(super) fn sum_avx2(bytes: &[u8]) -> u32 {
     }
     let [a, b, c, d] = sums;
     let d = _mm256_add_epi32(d, pairs(&last));
-    let signed = widened(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)));
-    let words = (bytes.len() - rest.len() + REGISTER) as i64 / 2;
-    // Not negative once the words have back what was taken off them; below 2^37.
-    let total = (total(signed) + words * 0x8000) as u64;
-    let once = (total & 0xFFFF) + (total >> 16 & 0xFFFF) + (total >> 32);
-    u32::from(u16::from_be(checksum::fold(once as u32)))
+    let signed = total(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)));
+    from_signed(signed, bytes.len() - rest.len() + REGISTER)
+}
+
+/// The partial sum of octets that were summed as signed words, zeros behind them included.
+#[inline]
+pub(super) fn from_signed(signed: i32, octets: usize) -> u32 {
+    // What was taken off each word comes back: not negative, and below 2^32 with at most 2^15 words and
+    // a register more.
+    let total = (i64::from(signed) + (octets as i64 / 2) * 0x8000) as u32;
+    u32::from(u16::from_be(checksum::fold(total)))
 }
 
 /// The sums of eight pairs of words, 65,536 too small each.
@@ -65,19 +69,11 @@ fn pairs(octets: &[u8; REGISTER]) -> __m256i {
     _mm256_madd_epi16(signed, _mm256_set1_epi16(1))
 }
 
-/// Eight sums of 32 bits as four of 64.
+/// The sum of eight sums.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn widened(sums: __m256i) -> __m256i {
-    let lower = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(sums));
-    _mm256_add_epi64(lower, _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(sums)))
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-fn total(sums: __m256i) -> i64 {
-    _mm256_extract_epi64::<0>(sums)
-        + _mm256_extract_epi64::<1>(sums)
-        + _mm256_extract_epi64::<2>(sums)
-        + _mm256_extract_epi64::<3>(sums)
+fn total(sums: __m256i) -> i32 {
+    let four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
 }

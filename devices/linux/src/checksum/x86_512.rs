@@ -5,10 +5,10 @@
 //! As `x86` does it; one instruction multiplies, adds in pairs, and adds to what there was. The end of a
 //! stretch is read under a mask.
 
+use super::x86::{STRETCH, from_signed};
 use core::arch::x86_64::{
-    __m512i, __mmask64, _mm512_add_epi32, _mm512_add_epi64, _mm512_castsi512_si256,
-    _mm512_cvtepi32_epi64, _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64, _mm512_loadu_si512,
-    _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi64, _mm512_set1_epi16, _mm512_setzero_si512,
+    __m512i, __mmask64, _mm512_add_epi32, _mm512_dpwssd_epi32, _mm512_loadu_si512,
+    _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi32, _mm512_set1_epi16, _mm512_setzero_si512,
     _mm512_xor_si512,
 };
 use usertcp_wire::checksum;
@@ -17,10 +17,6 @@ use usertcp_wire::checksum;
 const REGISTER: usize = 64;
 /// Octets the loop takes at a time, in registers that do not wait for each other.
 const BLOCK: usize = 4 * REGISTER;
-/// Most octets before the sums of pairs are widened. Each grows by at most 65,536 per register, and all
-/// four together stay below 2^31.
-const STRETCH: usize = 8_000 * BLOCK;
-
 /// As [`checksum::sum`], for machines with AVX-512 BW and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn sum_avx512(bytes: &[u8]) -> u32 {
@@ -43,13 +39,7 @@ pub(super) fn sum_avx512(bytes: &[u8]) -> u32 {
     let [a, b, c, d] = sums;
     let d = with_pairs(d, part(rest));
     let signed = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
-    let lower = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(signed));
-    let upper = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(signed));
-    let words = (bytes.len() - rest.len() + REGISTER) as i64 / 2;
-    // Not negative once the words have back what was taken off them; below 2^37.
-    let total = (_mm512_reduce_add_epi64(_mm512_add_epi64(lower, upper)) + words * 0x8000) as u64;
-    let once = (total & 0xFFFF) + (total >> 16 & 0xFFFF) + (total >> 32);
-    u32::from(u16::from_be(checksum::fold(once as u32)))
+    from_signed(_mm512_reduce_add_epi32(signed), bytes.len() - rest.len() + REGISTER)
 }
 
 /// Sixteen sums with a pair of words more each, 65,536 too small.
