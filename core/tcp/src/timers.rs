@@ -10,7 +10,7 @@ use crate::mtu::Fell;
 use crate::recovery::{SendWindowFacts, TimerOutcome};
 use crate::send::probe::Persisting;
 use crate::tcb::Tcb;
-use usertcp_base::{CloseReason, Event, Instant, Observer, Span};
+use usertcp_base::{CloseReason, Event, Instant, Limiter, Observer, Span};
 use usertcp_cc::CongestionController;
 
 /// R1: so many timeouts of one segment make the path suspect (SHLD-10).
@@ -38,10 +38,13 @@ impl<C: CongestionController> Tcb<C> {
         (earliest != Instant::FAR).then_some(earliest)
     }
 
-    /// Whether a rate holds data back: nothing new leaves before a moment that is still to come.
+    /// Whether the stream's own limit holds data back: nothing new leaves before a moment that is still to
+    /// come. A controller may think better of its rate before.
     #[inline]
     pub fn awaits_release(&self, now: Instant) -> bool {
-        now < self.release && self.release != Instant::FAR
+        self.stopwatches.running() == Limiter::Rate
+            && now < self.release
+            && self.release != Instant::FAR
     }
 
     /// Whether the next release of data, which a rate holds back, is at `deadline`.
