@@ -140,8 +140,12 @@ impl Span {
 impl Stamp {
     /// Time from `earlier` to this moment; zero when `earlier` is the later one.
     pub const fn since(self, earlier: Stamp) -> Span {
+        Span { micros: self.micros_since(earlier) as u64 }
+    }
+    /// The same in microseconds.
+    pub const fn micros_since(self, earlier: Stamp) -> u32 {
         let distance = self.0.wrapping_sub(earlier.0);
-        Span { micros: if distance < 1 << 31 { distance as u64 } else { 0 } }
+        if distance < 1 << 31 { distance } else { 0 }
     }
     /// Whether this moment is after `other`.
     pub const fn after(self, other: Stamp) -> bool {

@@ -148,6 +148,8 @@ impl AnyController {
 }
 
 impl CongestionController for AnyController {
+    const WANTS_RATE: bool = Cubic::WANTS_RATE | Reno::WANTS_RATE | FixedWindow::WANTS_RATE;
+
     /// CUBIC.
     fn start(path: &PathStart) -> Self {
         AnyController::start_with(Algorithm::Cubic, path)
@@ -155,8 +157,15 @@ impl CongestionController for AnyController {
     fn on_sent(&mut self, sent: &Sent) {
         each!(self, controller => controller.on_sent(sent));
     }
+    /// A part of the caller, and a copy for those that are not: so the sample of the default controller
+    /// is never put together in memory.
+    #[inline(always)]
     fn on_ack(&mut self, sample: &AckSample, prng: &mut Prng) {
-        each!(self, controller => controller.on_ack(sample, prng));
+        match self {
+            AnyController::Cubic(cubic) => cubic.on_ack(sample, prng),
+            AnyController::Reno(reno) => reno.on_ack(&{ *sample }, prng),
+            AnyController::Fixed(fixed) => fixed.on_ack(sample, prng),
+        }
     }
     fn on_congestion(&mut self, event: &Congestion) {
         each!(self, controller => controller.on_congestion(event));

@@ -53,7 +53,8 @@ pub struct AckSample {
     pub in_flight_after: u32,
     /// Delivered octets in all, after this acknowledgement.
     pub delivered_total: u64,
-    /// Delivery rate of the newest delivered segment, with its interval; `None` when no valid one.
+    /// Delivery rate of the newest delivered segment, with its interval; `None` when no valid one, or
+    /// when the controller does not want it ([`CongestionController::WANTS_RATE`]).
     pub rate: Option<RateSample>,
     /// Round trip of this acknowledgement, if it gave an unambiguous one.
     pub rtt: Option<Span>,
@@ -164,6 +165,9 @@ pub struct Residue(pub [u8; 6]);
 /// It is a value: connections that are equal in everything but their numbers share one copy while they
 /// are parked.
 pub trait CongestionController: Clone + PartialEq + Sized {
+    /// Whether it looks at [`AckSample::rate`]. If not none is taken, and the field is `None`: a sample
+    /// costs a division for each acknowledgement.
+    const WANTS_RATE: bool = true;
     /// A controller for a new connection.
     fn start(path: &PathStart) -> Self;
     /// A data segment left.

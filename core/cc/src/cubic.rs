@@ -148,19 +148,22 @@ impl Cubic {
 
     /// The window was reduced for want of use. The curve belonged to the larger one: a new one
     /// begins when slow start ends, and what was saved is too old to be gone back to.
+    #[inline]
     fn begin_again(&mut self) {
         self.epoch.running = false;
         self.saved = None;
     }
 
     /// Time since the last call, which the caller counts or forgets.
+    #[inline]
     fn take_time(&mut self, now: Instant) -> u32 {
-        let passed = now.stamp().since(self.last);
+        let passed = now.stamp().micros_since(self.last);
         self.last = now.stamp();
-        u32::try_from(passed.as_micros()).unwrap_or(u32::MAX)
+        passed
     }
 
     /// Congestion avoidance for `octets` delivered (RFC 9438 §4.2 to §4.5).
+    #[inline(never)]
     fn avoid(&mut self, octets: u32) {
         if !self.epoch.running {
             self.epoch.begin(self.window.octets(), self.window.mss());
@@ -198,6 +201,8 @@ impl Cubic {
 }
 
 impl CongestionController for Cubic {
+    const WANTS_RATE: bool = false;
+
     fn start(path: &PathStart) -> Self {
         Cubic::with_window(Window::start(path), path.now)
     }
@@ -210,17 +215,19 @@ impl CongestionController for Cubic {
         }
     }
 
+    #[inline(always)]
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         let before = self.window.octets();
         let octets = self.window.on_ack(sample);
-        let passed = self.take_time(sample.now);
         if self.window.octets() < before {
             self.begin_again();
         }
-        // No octets: slow start, recovery, or the window was not the limit.
+        // No octets: slow start, recovery, or the window was not the limit. Such time does not count.
         if octets == 0 {
+            self.last = sample.now.stamp();
             return;
         }
+        let passed = self.take_time(sample.now);
         if self.epoch.running {
             self.epoch.elapsed_micros = self.epoch.elapsed_micros.saturating_add(passed);
         }

@@ -52,10 +52,13 @@ impl FixedWindow {
 }
 
 impl CongestionController for FixedWindow {
+    const WANTS_RATE: bool = false;
+
     fn start(path: &PathStart) -> Self {
         FixedWindow::with(DEFAULT_WINDOW_OCTETS, Rate::UNLIMITED, path)
     }
     fn on_sent(&mut self, _sent: &Sent) {}
+    #[inline]
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         self.srtt = sample.srtt;
     }

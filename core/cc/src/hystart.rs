@@ -84,6 +84,7 @@ impl HyStart {
     }
 
     /// An acknowledgement during slow start.
+    #[inline(always)]
     pub(crate) fn on_ack(&mut self, rtt: Option<Span>, round_ended: bool) -> Verdict {
         if self.phase == Phase::Done {
             return Verdict::Stay;
@@ -97,7 +98,7 @@ impl HyStart {
         }
         if let Some(rtt) = rtt {
             self.current_min_micros = self.current_min_micros.min(clamped_micros(rtt));
-            self.samples = self.samples.saturating_add(1);
+            self.samples = SAMPLES_NEEDED.min(self.samples + 1);
         }
         if self.samples >= SAMPLES_NEEDED {
             self.judge();
@@ -127,6 +128,7 @@ impl HyStart {
         }
     }
 
+    #[inline(never)]
     fn judge(&mut self) {
         match self.phase {
             Phase::SlowStart if self.delay_rose() => {

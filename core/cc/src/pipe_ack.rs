@@ -39,6 +39,9 @@ pub(crate) struct PipeAck {
 
 const _: () = assert!(size_of::<PipeAck>() <= 16);
 
+/// The least period in whole units.
+const LEAST_UNITS: u16 = LEAST_PERIOD.as_micros().div_ceil(1 << UNIT_SHIFT) as u16;
+
 fn unit(now: Instant) -> u16 {
     (now.as_micros() >> UNIT_SHIFT) as u16
 }
@@ -55,6 +58,7 @@ impl PipeAck {
     }
 
     /// An acknowledgement; `round_ended`: it covers what was sent since the last round began.
+    #[inline(always)]
     pub(crate) fn on_ack(&mut self, now: Instant, acked: u32, round_ended: bool, srtt_micros: u32) {
         if self.stage != Stage::Sampling {
             return;
@@ -63,12 +67,15 @@ impl PipeAck {
         if !round_ended {
             return;
         }
-        self.turn(now, srtt_micros);
+        if unit(now).wrapping_sub(self.since) >= LEAST_UNITS {
+            self.turn(now, srtt_micros);
+        }
         self.newest = self.newest.max(self.octets);
         self.octets = 0;
     }
 
     /// Begins another period when this one is over.
+    #[inline(always)]
     fn turn(&mut self, now: Instant, srtt_micros: u32) {
         let period = Span::from_micros(u64::from(srtt_micros) * 3).max(LEAST_PERIOD);
         let period = period.as_micros().div_ceil(1 << UNIT_SHIFT);

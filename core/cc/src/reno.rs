@@ -60,6 +60,8 @@ impl Reno {
 }
 
 impl CongestionController for Reno {
+    const WANTS_RATE: bool = false;
+
     fn start(path: &PathStart) -> Self {
         Reno::with_window(Window::start(path))
     }
@@ -68,6 +70,7 @@ impl CongestionController for Reno {
         self.window.on_sent(sent);
     }
 
+    #[inline(never)]
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         let before = self.window.octets();
         let octets = self.window.on_ack(sample);

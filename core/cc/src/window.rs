@@ -210,6 +210,7 @@ impl Window {
     }
 
     /// Takes what slow start makes of `sample`. Returns the octets it left for congestion avoidance.
+    #[inline(always)]
     pub(crate) fn on_ack(&mut self, sample: &AckSample) -> u32 {
         self.learn(sample);
         if self.in_slow_start() {
@@ -218,10 +219,13 @@ impl Window {
                 Verdict::Stay => {}
             }
         }
-        let octets = self.countable(sample);
-        self.slow_start(octets)
+        match self.countable(sample) {
+            0 => 0,
+            octets => self.slow_start(octets),
+        }
     }
 
+    #[inline(always)]
     fn learn(&mut self, sample: &AckSample) {
         if !sample.srtt.is_zero() {
             self.srtt_micros = micros(sample.srtt);
@@ -236,6 +240,7 @@ impl Window {
     }
 
     /// Halves a window that half its size would have served for five minutes (RFC 7661 §4.4.3).
+    #[inline(always)]
     fn validate(&mut self, sample: &AckSample) {
         let used = sample.window_limited || sample.in_flight_before >= self.octets / 2;
         if used || sample.in_recovery {
@@ -250,6 +255,7 @@ impl Window {
     /// none in fast recovery, one segment per acknowledgement while a timeout is repaired (RFC
     /// 3465 §2.3: cumulative jumps there cover data that left long ago), else all. More than a
     /// window cannot have been delivered by this window.
+    #[inline]
     fn countable(&self, sample: &AckSample) -> u32 {
         if !sample.window_limited || (sample.in_recovery && !self.timed_out) {
             return 0;
@@ -261,8 +267,9 @@ impl Window {
     }
 
     /// Exponential growth up to the threshold (RFC 5681 §3.1, MUST); returns the octets beyond it.
+    #[inline(never)]
     fn slow_start(&mut self, octets: u32) -> u32 {
-        if octets == 0 || !self.in_slow_start() {
+        if !self.in_slow_start() {
             return octets;
         }
         let growth = self.hystart.growth(octets);
@@ -366,6 +373,7 @@ impl Window {
         self.reduce_unused(u32::try_from(timeouts).unwrap_or(u32::MAX))
     }
 
+    #[inline]
     fn reduce_unused(&mut self, halvings: u32) -> Restart {
         let before = self.octets;
         self.threshold = self.threshold.max(before - before / 4);

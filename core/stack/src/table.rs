@@ -100,8 +100,8 @@ impl<C: CongestionController> Table<C> {
         Some(index)
     }
 
-    /// Whether the record of a flow has a TCB, after it was not found at once; next time it will be.
-    pub(crate) fn is_hot(&mut self, flow: &FlowKey, id: ConnId) -> bool {
+    /// Notes the record of a flow: it is found at once from now on. Whether it has a TCB.
+    pub(crate) fn note(&mut self, flow: &FlowKey, id: ConnId) -> bool {
         self.recent.note(flow, id.slot);
         matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(_), .. }))
     }

@@ -35,13 +35,11 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         into: &mut [u8],
     ) -> (ReadOutcome, Effects) {
+        if self.receiver.queued() == 0 && !into.is_empty() {
+            return (self.nothing_to_read(), self.after_any_read(env, false));
+        }
         let count = self.receiver.read(into);
-        let outcome = match count {
-            0 if into.is_empty() => ReadOutcome::Octets(0),
-            0 => self.nothing_to_read(),
-            count => ReadOutcome::Octets(count),
-        };
-        (outcome, self.after_read(env, count))
+        (ReadOutcome::Octets(count), self.after_read(env, count))
     }
 
     /// Takes received octets out in the frame they came in.
@@ -54,7 +52,7 @@ impl<C: CongestionController> Tcb<C> {
                 let count = slice.len();
                 (Ok(slice), self.after_read(env, count))
             }
-            None => (Err(self.nothing_to_read()), self.after_read(env, 0)),
+            None => (Err(self.nothing_to_read()), self.after_any_read(env, false)),
         }
     }
 
@@ -66,21 +64,34 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The buffer may grow, the window may open.
+    #[inline(always)] // a part of each kind of read
     fn after_read<O: Observer>(&mut self, env: &mut Env<'_, O>, count: usize) -> Effects {
-        let mut effects = Effects::default();
-        if count > 0 {
-            self.resize_buffer(env, u32::try_from(count).unwrap_or(u32::MAX));
-            let holding = self.holding();
-            if self.halves.recv() == RecvHalf::Open
-                && self.advertise.update_due(self.receiver.nxt(), &holding, self.receive_mss())
-            {
-                self.acks.demand();
-                effects.transmit = true;
-            }
+        if count == 0 {
+            return self.after_any_read(env, false);
         }
-        if self.halves != Halves::OPEN {
-            self.end_if_over(env, &mut effects);
+        self.resize_buffer(env, u32::try_from(count).unwrap_or(u32::MAX));
+        let holding = self.holding();
+        let opens = self.halves.recv() == RecvHalf::Open
+            && self.advertise.update_due(self.receiver.nxt(), &holding, self.receive_mss());
+        if opens {
+            self.acks.demand();
         }
+        self.after_any_read(env, opens)
+    }
+
+    /// Something was read or nothing: with all read the connection may be over.
+    #[inline]
+    fn after_any_read<O: Observer>(&mut self, env: &mut Env<'_, O>, transmit: bool) -> Effects {
+        if self.is_predicted() || self.halves == Halves::OPEN {
+            return Effects { transmit, ..Effects::default() };
+        }
+        self.over_if_read(env, transmit)
+    }
+
+    #[inline(never)]
+    fn over_if_read<O: Observer>(&mut self, env: &mut Env<'_, O>, transmit: bool) -> Effects {
+        let mut effects = Effects { transmit, ..Effects::default() };
+        self.end_if_over(env, &mut effects);
         effects
     }
 

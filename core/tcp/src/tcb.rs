@@ -199,6 +199,13 @@ impl<C: CongestionController> Tcb<C> {
         u32::from(segment_octets.saturating_sub(HEADER_OCTETS + options).max(1))
     }
 
+    /// [`Tcb::send_mss`] where timestamps are on.
+    #[inline]
+    pub(crate) fn usual_mss(&self) -> u32 {
+        const HEADER: u16 = HEADER_OCTETS + TIMESTAMP_OCTETS;
+        u32::from(self.mtu.segment_octets().saturating_sub(HEADER).max(1))
+    }
+
     /// The timestamp to send now.
     pub(crate) fn timestamp_value(&self, now: Instant) -> u32 {
         timestamp_clock(now, self.timestamp_offset)
@@ -236,11 +243,16 @@ impl<C: CongestionController> Tcb<C> {
 
     /// How acknowledgements may be delayed here.
     pub(crate) fn ack_settings(&self) -> AckSettings {
-        let settings = AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() };
+        let settings = self.own_ack_settings();
         match self.settings.manner {
             Manner::Own => settings,
             Manner::Linux => AckSettings { shortest: settings.longest, ..settings },
         }
+    }
+
+    /// The same in our own manner.
+    pub(crate) fn own_ack_settings(&self) -> AckSettings {
+        AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
     }
 
     /// What connections after this one may learn of the host, if anything: only what a connection

@@ -20,22 +20,37 @@ impl<C: CongestionController> Tcb<C> {
     /// When to come back: the earliest of everything that waits for time.
     #[inline]
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let mut earliest = self.release.min(self.rare.linger());
+        let waited_for = self.release.min(self.recovery.deadline_or_far());
+        let waited_for = waited_for.min(self.acks.deadline_or_far(now));
+        let earliest = if !self.is_predicted() || self.settings.keep_alive.enabled {
+            waited_for.min(self.seldom_deadline(now))
+        } else if self.snd.una == self.snd.nxt {
+            // Of what is seldom, a plain connection has no more than this, or that.
+            waited_for.min(self.rest_deadline(now).unwrap_or(Instant::FAR))
+        } else {
+            let limit = self.settings.give_up.unwrap_or(Span::MAX);
+            waited_for.min(self.progress + limit)
+        };
+        (earliest != Instant::FAR).then_some(earliest)
+    }
+
+    /// The earliest of what few connections wait for, and of what takes long.
+    #[inline(never)]
+    fn seldom_deadline(&self, now: Instant) -> Instant {
+        let mut earliest = self.rare.linger();
         let mut wait_for = |deadline: Option<Instant>| {
             if let Some(deadline) = deadline {
                 earliest = earliest.min(deadline);
             }
         };
-        wait_for(self.recovery.deadline());
-        wait_for(self.acks.deadline(now));
         wait_for(self.persist.deadline());
+        wait_for(self.persist_deadline());
         if self.settings.keep_alive.enabled {
             wait_for(self.keep_alive_deadline());
         }
         wait_for(self.give_up_deadline());
-        wait_for(self.persist_deadline());
         wait_for(self.rest_deadline(now));
-        (earliest != Instant::FAR).then_some(earliest)
+        earliest
     }
 
     /// Whether the stream's own limit holds data back: nothing new leaves before a moment that is still to
@@ -77,7 +92,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The user timeout in force: the application's, or what the peer's option makes of it.
     pub(crate) fn user_timeout(&self) -> Option<Span> {
-        self.user_timeout.in_force(&self.settings, self.recovery.rto())
+        self.user_timeout.in_force(&self.settings, || self.recovery.rto())
     }
 
     /// The peer has kept its window closed for too long (6429-1).

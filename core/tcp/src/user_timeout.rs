@@ -66,11 +66,12 @@ impl UserTimeout {
 
     /// How long data may stay unacknowledged; `None`: for ever. The peer's word counts between the
     /// limits, and only where the application left it to us (§3.1: CHANGEABLE).
-    pub(crate) fn in_force(&self, settings: &Settings, rto: Span) -> Option<Span> {
+    #[inline]
+    pub(crate) fn in_force(&self, settings: &Settings, rto: impl FnOnce() -> Span) -> Option<Span> {
         let own = settings.give_up?;
         match (self.remote, settings.user_timeout_option) {
             (Some(remote), UserTimeoutOption::Follow { least, most }) => {
-                Some(own.max(span(remote)).max(least).max(rto).min(most))
+                Some(own.max(span(remote)).max(least).max(rto()).min(most))
             }
             _ => Some(own),
         }

@@ -26,7 +26,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed but that
     /// what was gathered before may be handled.
     ///
-    /// IPv4 in one go, and first what tells most from the fewest octets.
+    /// IPv4 in one go: what tells most packets of other shapes from the fewest octets first, and what is
+    /// kept of the header read after the checksum, which is a call.
     #[inline(always)] // once; what is read of a packet stays in registers
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
@@ -92,8 +93,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Gives a segment that was gathered to its connection, if there still is one.
     pub(super) fn handle_read(&mut self, now: Instant, read: &Read, mut payload: Chain) {
-        let _ =
-            self.give(now, read, &mut payload, 0) || self.give_to_any(now, read, &mut payload, 0);
+        let _ = self.give_apart(now, read, &mut payload, 0)
+            || self.give_to_any(now, read, &mut payload, 0);
     }
 
     /// Gives a segment that was read to its connection, if that has a TCB: `octets` behind the
@@ -150,7 +151,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let Some(id) = self.table.find(&read.flow) else { return false };
-        if self.table.is_hot(&read.flow, id) {
+        if self.table.note(&read.flow, id) {
+            // Another flow was noted in its place.
             return self.give_apart(now, read, octets, header_octets);
         }
         let anchor = self.table.anchors.get(id);
@@ -167,7 +169,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 && let Some(effects) =
                     tcb.handle_usual(&mut self.common.env(now, id), &read.header, octets)
             {
-                self.apply(now, id, effects);
+                self.apply(now, id, effects.into());
                 return true;
             }
         }

@@ -191,7 +191,7 @@ impl<C: CongestionController> Tcb<C> {
         let context = AckContext {
             settings: &settings,
             rmss: self.receive_mss(),
-            idle_after: self.recovery.rto(),
+            idle_after: || self.recovery.rto(),
         };
         let _ = self.acks.on_data(env.now, &arrival, &context);
     }

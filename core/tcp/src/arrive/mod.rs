@@ -36,7 +36,7 @@ impl<C: CongestionController> Tcb<C> {
         if let Some(usual) = UsualSegment::of(segment)
             && let Some(effects) = self.handle_usual(env, &usual, &mut segment.payload)
         {
-            return effects;
+            return effects.into();
         }
         self.unpredict();
         let mut effects = Effects::default();

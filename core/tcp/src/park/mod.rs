@@ -31,7 +31,6 @@ use crate::info::Stopwatches;
 use crate::keepalive::KeepAliveState;
 use crate::pace::Pacer;
 use crate::predicted::Prediction;
-use crate::recv::ack_policy::AckNeed;
 use crate::recv::receiver::Receiver;
 use crate::send::probe::{Persist, Persisting};
 use crate::signal::SoftErrors;
@@ -58,11 +57,15 @@ fn rest_moment(last_active: Instant, rto: Span) -> Instant {
 impl<C: CongestionController> Tcb<C> {
     /// Whether the connection holds, owes and awaits nothing: only time, the peer or the application
     /// can make it do anything.
+    #[inline]
     pub fn is_quiet(&self) -> bool {
         // What is most often so on a busy connection first.
-        self.acks.need(Instant::ZERO) == AckNeed::None
-            && self.snd.outstanding() == 0
-            && self.queue.is_empty()
+        self.acks.owes_nothing() && self.snd.outstanding() == 0 && self.waits_for_nothing()
+    }
+
+    #[inline(never)]
+    fn waits_for_nothing(&self) -> bool {
+        self.queue.is_empty()
             && self.receiver.is_quiet()
             && self.halves == Halves::OPEN
             && self.snd.up.is_none()

@@ -54,6 +54,25 @@ impl UsualSegment {
     }
 }
 
+/// What an expected segment brings about: of [`Effects`], all there can be.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UsualEffects {
+    /// Something may be sent: poll for segments.
+    pub transmit: bool,
+    /// New data can be read.
+    pub readable: bool,
+    /// There is room to write again.
+    pub writable: bool,
+}
+
+impl From<UsualEffects> for Effects {
+    fn from(usual: UsualEffects) -> Effects {
+        let UsualEffects { transmit, readable, writable } = usual;
+        Effects { transmit, readable, writable, ..Effects::default() }
+    }
+}
+
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment of the usual shape if it is one of those expected. `None`: nothing has changed
     /// and nothing was taken; it is for [`Tcb::handle_segment`].
@@ -63,63 +82,68 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
         payload: &mut Chain,
-    ) -> Option<Effects> {
-        let octets = u32::try_from(payload.len()).ok()?;
-        let charge = if octets > 0 { payload.charge() } else { 0 };
-        if !self.is_predicted() || !self.expects(env, segment, octets, charge) {
+    ) -> Option<UsualEffects> {
+        let now = env.now;
+        let (octets, charge) = (payload.len(), payload.charge());
+        if !self.is_predicted()
+            || !self.is_next(segment)
+            || !self.is_taken(env, segment, octets, charge)
+        {
             return None;
         }
-        let now = env.now;
-        if segment.ack != self.snd.una {
-            let mss = self.send_mss();
+        let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
+        if acked_octets != 0 {
+            let mss = self.usual_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
             let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
-            self.heard(now, segment);
-            let acked_octets = segment.ack.since(self.snd.una);
             env.observe(&Event::Acknowledged(acked_octets));
             env.observe(&Event::RoundTrip(plain.rtt));
             self.retire(now, segment.ack, acked_octets);
-        } else {
-            self.heard(now, segment);
         }
-        if octets > 0 {
-            self.take_expected(now, segment, core::mem::take(payload), charge);
+        self.heard(now, segment);
+        let readable = octets > 0;
+        if readable {
+            self.take_expected(now, segment, payload, charge);
         }
-        let idle = self.stopwatches.running() == Limiter::Application;
-        // Whose next release is to come has nothing to send before.
-        let waits = self.awaits_release(now);
-        Some(Effects {
-            transmit: octets > 0 || !waits && (!idle || self.unsent_octets() > 0),
-            readable: octets > 0,
+        // Whose own limit makes it wait has nothing to send before.
+        Some(UsualEffects {
+            transmit: readable
+                || (self.stopwatches.running() != Limiter::Application || self.unsent_octets() > 0)
+                    && !self.awaits_release(now),
+            readable,
             writable: self.take_writable(env.limits, env.pool),
-            ..Effects::default()
         })
     }
 
-    /// Whether the segment is the next one, says nothing but that, and there is room for it.
+    /// Whether the segment is the next one, and says nothing but that.
     #[inline]
-    fn expects<O: Observer>(
-        &self,
-        env: &Env<'_, O>,
-        segment: &UsualSegment,
-        octets: u32,
-        charge: u32,
-    ) -> bool {
-        let (una, nxt, rcv_nxt) = (self.snd.una, self.snd.nxt, self.receiver.nxt());
-        let advances = segment.ack != una;
-        let expected = segment.seq == rcv_nxt
+    fn is_next(&self, segment: &UsualSegment) -> bool {
+        let Snd { una, nxt, wnd, .. } = self.snd;
+        segment.seq == self.receiver.nxt()
             && segment.ack.0.wrapping_sub(una.0) <= nxt.0.wrapping_sub(una.0)
             && !Seq(segment.value).before(Seq(self.timestamps.recent()))
             && segment.ecn != Ecn::CongestionExperienced
-            && (advances || octets > 0)
             && self.takes_window_of(segment.seq, segment.ack)
-            && self.snd.wnd > 0
-            && segment.window.0 > 0;
-        expected
-            && (octets == 0
-                || self.advertise.window(rcv_nxt).octets() >= octets
-                    && !env.pool.is_tight()
-                    && self.receiver.has_room(charge, self.autotune.buffer()))
+            && wnd > 0
+            && segment.window.0 > 0
+    }
+
+    /// Whether there is room for what it brings, or it acknowledges something.
+    #[inline]
+    fn is_taken<O: Observer>(
+        &self,
+        env: &Env<'_, O>,
+        segment: &UsualSegment,
+        octets: usize,
+        charge: u32,
+    ) -> bool {
+        if octets == 0 {
+            return segment.ack != self.snd.una;
+        }
+        // No window reaches far enough for octets that do not fit 32 bits.
+        self.advertise.window(segment.seq).octets() as usize >= octets
+            && !env.pool.is_tight()
+            && self.receiver.has_room(charge, self.autotune.buffer())
     }
 
     /// Whether no later segment has told of the window (RFC 9293: WL1, WL2).
@@ -134,7 +158,7 @@ impl<C: CongestionController> Tcb<C> {
     fn heard(&mut self, now: Instant, segment: &UsualSegment) {
         self.last_heard = now;
         self.keep_alive.on_heard();
-        self.timestamps.observe(now, segment.seq, Some(segment.value));
+        self.timestamps.observe_newer(now, segment.seq, segment.value);
         (self.snd.wl1, self.snd.wl2) = (segment.seq, segment.ack);
         self.snd.wnd = self.send_scale.octets(segment.window);
         self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
@@ -143,7 +167,11 @@ impl<C: CongestionController> Tcb<C> {
     /// Octets of ours arrived.
     #[inline]
     fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
-        self.queue.advance(octets as usize);
+        if self.queue.len() == octets as usize {
+            self.queue.clear();
+        } else {
+            self.queue.advance(octets as usize);
+        }
         self.snd.una = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(octets));
         self.progress = now;
@@ -152,7 +180,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Octets of the peer.
     #[inline]
-    fn take_expected(&mut self, now: Instant, segment: &UsualSegment, payload: Chain, charge: u32) {
+    fn take_expected(
+        &mut self,
+        now: Instant,
+        segment: &UsualSegment,
+        payload: &mut Chain,
+        charge: u32,
+    ) {
         let octets = payload.len() as u32;
         self.advertise.on_arrival(octets, charge);
         self.receiver.take_next(payload, octets, charge);
@@ -163,16 +197,19 @@ impl<C: CongestionController> Tcb<C> {
         {
             self.autotune.on_echo(now.since(sent));
         }
-        let window = self.advertise.window(self.receiver.nxt());
-        self.autotune.on_data(now, self.receiver.nxt(), window.octets());
-        let settings = self.ack_settings();
-        let context = AckContext { settings: &settings, rmss, idle_after: self.recovery.rto() };
+        let nxt = segment.seq + octets;
+        if !self.autotune.is_measuring(nxt) {
+            self.autotune.on_data(now, nxt, self.advertise.window(nxt).octets());
+        }
+        let settings = self.own_ack_settings();
+        let (acks, recovery) = (&mut self.acks, &self.recovery);
+        let context = AckContext { settings: &settings, rmss, idle_after: || recovery.rto() };
         let arrival = Arrival {
             octets,
             wire_segments: segment.wire_segments,
             kind: ArrivalKind::InOrder,
             push: segment.push,
         };
-        let _ = self.acks.on_data(now, &arrival, &context);
+        acks.note(now, &arrival, &context);
     }
 }

@@ -14,7 +14,7 @@
 mod arrive;
 mod send;
 
-pub use arrive::UsualSegment;
+pub use arrive::{UsualEffects, UsualSegment};
 pub use send::{Given, UsualOutgoing};
 
 use crate::halves::Halves;

@@ -6,6 +6,8 @@
 
 use super::prr::{Delivered, Prr};
 use super::rack::Scan;
+use super::records::Taken;
+use super::rtt::micros;
 use super::tail_probe::{Seen, Verdict};
 use super::tally::Tally;
 use super::timeout::SendTimer;
@@ -188,12 +190,11 @@ impl Recovery {
         if undone && before.state == RecoveryState::TimeoutRecovery {
             self.rtt.forget();
         }
-        // Two segments per acknowledgement (RFC 7323 appendix G).
-        let per_round = self.delivery.peak().div_ceil(self.mss().saturating_mul(2).max(1));
-        self.rtt.on_sample(sample, per_round, &self.bounds);
+        let per_round = self.samples_per_round();
+        self.rtt.on_sample(micros(sample), per_round, &self.bounds);
         if timed.is_some() {
             let newest = tally.newest_original.map_or(sample, |at| now.since(at));
-            self.rtt.on_minimum(newest, ack.now);
+            self.rtt.on_minimum(micros(newest), ack.now);
         }
         self.timer.end_backoff();
         self.tail.on_sample();
@@ -456,8 +457,15 @@ impl Recovery {
         prng: &mut Prng,
     ) {
         let min_rtt = self.rtt.min_rtt();
+        if tally.delivered != 0 {
+            self.delivery.on_delivered(ack.now, tally.delivered);
+        }
         let sampled = tally.sampled.as_ref();
-        let (rate, round_ended) = self.delivery.on_ack(ack.now, tally.delivered, sampled, min_rtt);
+        let round_ended =
+            sampled.is_some_and(|record| self.delivery.on_newest(record.sent_at, record.delivered));
+        let rated = sampled.filter(|_| C::WANTS_RATE);
+        let rate = rated
+            .and_then(|record| self.delivery.rate(&Taken::of(record.sent_at, record), min_rtt));
         let marked = &outcome.marked;
         let congestion = marked.is_congestion();
         if tally.delivered == 0 && !congestion {

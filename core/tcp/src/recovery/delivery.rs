@@ -5,7 +5,7 @@
 //! Implements: delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation §3), rounds as
 //! in draft-ietf-ccwg-bbr; RFC 7661 §4.4 (growth only when the window was used).
 
-use super::records::{Marks, Record};
+use super::records::{Marks, Record, Taken};
 use usertcp_base::{Instant, Rate, Span, Stamp};
 use usertcp_cc::RateSample;
 
@@ -97,53 +97,51 @@ impl Delivery {
     /// Whether the window was used in the flight being acknowledged: up to the last segment, or
     /// half of it while it doubles.
     pub(super) fn window_limited(&self, window: u32, mss: u32, doubling: bool) -> bool {
-        let peak = self.peak();
-        if doubling {
-            return peak.saturating_mul(2) > window || peak.saturating_add(mss) > window;
-        }
-        peak.saturating_add(mss) > window
+        let (peak, mss, window) = (u64::from(self.peak()), u64::from(mss), u64::from(window));
+        peak + mss > window || (doubling && peak * 2 > window)
     }
-    /// `octets` were delivered, the newest transmission among them being `sampled`. Returns the
-    /// rate sample, and whether a round ended.
-    pub(super) fn on_ack(
-        &mut self,
-        now: Instant,
-        octets: u32,
-        sampled: Option<&Record>,
-        min_rtt: Option<Span>,
-    ) -> (Option<RateSample>, bool) {
-        if octets == 0 {
-            return (None, false);
-        }
-        self.total = self.total.saturating_add(u64::from(octets));
+    /// `octets`, at least one, were delivered.
+    #[inline]
+    pub(super) fn on_delivered(&mut self, now: Instant, octets: u32) {
+        self.total = self.total.wrapping_add(u64::from(octets));
         self.at = now.stamp();
         if !after(self.limited_until, self.low()) {
             self.limited_until = self.low();
         }
-        let Some(record) = sampled else { return (None, false) };
-        self.first_sent = record.sent_at;
-        let round_ended = !after(self.round_end, record.delivered);
+    }
+    /// Whether the round ends with what was sent when `delivered` had been delivered.
+    #[inline]
+    pub(super) fn ends_round(&self, delivered: u32) -> bool {
+        !after(self.round_end, delivered)
+    }
+    /// The newest transmission among them was sent at `sent_at`, when `delivered` had been delivered.
+    /// Returns whether a round ended.
+    #[inline]
+    pub(super) fn on_newest(&mut self, sent_at: Stamp, delivered: u32) -> bool {
+        self.first_sent = sent_at;
+        let round_ended = self.ends_round(delivered);
         if round_ended {
             self.round_end = self.low();
             self.last_peak = self.peak;
             self.peak = 0;
         }
-        (self.rate(record, min_rtt), round_ended)
+        round_ended
     }
-    fn rate(&self, record: &Record, min_rtt: Option<Span>) -> Option<RateSample> {
-        let sending = record.sent_at.since(record.first_sent);
-        let arriving = self.at.since(record.delivered_at);
+    /// The rate sample of what was `taken` just now.
+    pub(super) fn rate(&self, taken: &Taken, min_rtt: Option<Span>) -> Option<RateSample> {
+        let sending = taken.sent_at.since(taken.first_sent);
+        let arriving = self.at.since(taken.delivered_at);
         let interval = sending.max(arriving);
         // Shorter than any round trip: acknowledgements were compressed or the clock is too coarse.
         if interval.is_zero() || min_rtt.is_some_and(|least| interval < least) {
             return None;
         }
-        let delivered_octets = u64::from(self.low().wrapping_sub(record.delivered));
+        let delivered_octets = u64::from(self.low().wrapping_sub(taken.delivered));
         Some(RateSample {
             rate: Rate::over(delivered_octets, interval),
             interval,
             delivered_octets,
-            application_limited: record.has(Marks::APPLICATION_LIMITED),
+            application_limited: taken.application_limited,
         })
     }
 }

@@ -49,7 +49,7 @@ use prr::Prr;
 use rack::Rack;
 use records::{Marks, Record};
 pub(crate) use rtt::RttTimes;
-use rtt::{Bounds, RttEstimator};
+use rtt::{Bounds, RttEstimator, micros};
 use scoreboard::Scoreboard;
 use tail_probe::TailProbe;
 use timeout::{SendTimer, Timer};
@@ -108,8 +108,8 @@ impl Recovery {
             rtt.resume(srtt, rttvar, &bounds);
         }
         if let Some(sample) = start.rtt {
-            rtt.on_sample(sample, 1, &bounds);
-            rtt.on_minimum(sample, start.now);
+            rtt.on_sample(micros(sample), 1, &bounds);
+            rtt.on_minimum(micros(sample), start.now);
             if start.handshake_timed_out {
                 rtt.distrust_start();
             }
@@ -147,8 +147,8 @@ impl Recovery {
             self.rtt = RttEstimator::new(&self.bounds, true);
         }
         if let Some(sample) = rtt {
-            self.rtt.on_sample(sample, 1, &self.bounds);
-            self.rtt.on_minimum(sample, now);
+            self.rtt.on_sample(micros(sample), 1, &self.bounds);
+            self.rtt.on_minimum(micros(sample), now);
             if lost {
                 self.rtt.distrust_start();
             }
@@ -228,6 +228,11 @@ impl Recovery {
 
     /// When to call [`Recovery::on_timer`].
     pub fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline_or_far()).filter(|deadline| *deadline != Instant::FAR)
+    }
+    /// The same, and [`Instant::FAR`] for never.
+    #[inline]
+    pub(crate) fn deadline_or_far(&self) -> Instant {
         self.timer.deadline(self.rtt.rto_micros(), &self.bounds)
     }
     /// What to send again first: start and length, the longest contiguous stretch that is lost and
@@ -371,6 +376,11 @@ impl Recovery {
     }
     fn mss(&self) -> u32 {
         u32::from(self.mss)
+    }
+    /// Round-trip samples to be expected per round trip: one for two segments (RFC 7323 appendix G).
+    fn samples_per_round(&self) -> u32 {
+        let (peak, two) = (self.delivery.peak(), u32::from(self.mss.max(1)) * 2);
+        if peak <= two { 1 } else { peak.div_ceil(two) }
     }
     fn expiry(&self) -> Instant {
         self.timer.expiry(self.rtt.rto_micros(), &self.bounds)

@@ -5,6 +5,7 @@
 //! Must not know: headers.
 //! Implements: the same as `ack`, where nothing is SACKed, lost, sent again or doubted.
 
+use super::records::Taken;
 use super::timeout::SendTimer;
 use super::{Grant, Recovery, RecoveryState, short};
 use usertcp_base::{Instant, Prng, Seq, Span};
@@ -38,7 +39,7 @@ impl Recovery {
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and
     /// nothing has changed: it is not plain after all.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn on_plain_ack<C: CongestionController>(
         &mut self,
         now: Instant,
@@ -51,56 +52,108 @@ impl Recovery {
         if self.rack.fack().after(una) {
             return None;
         }
-        let in_flight_before = self.board.outstanding();
-        let (first, last) = self.board.advance_plain(ack)?;
-        let acked_octets = ack.since(una);
+        if self.is_answer(ack, mss, cc) {
+            let taken = self.board.advance_answered(ack)?;
+            return Some(self.digest_plain::<C, true>(now, una, mss, &taken, cc, prng));
+        }
+        self.on_other_plain_ack(now, ack, mss, cc, prng)
+    }
+
+    #[inline(never)]
+    fn on_other_plain_ack<C: CongestionController>(
+        &mut self,
+        now: Instant,
+        ack: Seq,
+        mss: u32,
+        cc: &mut C,
+        prng: &mut Prng,
+    ) -> Option<PlainAck> {
+        let una = self.board.una();
+        let taken = self.board.advance_plain(ack)?;
+        Some(self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng))
+    }
+
+    /// Whether `ack` is of one transmission, which was all there was in flight, one or two segments,
+    /// much less than a window: a question or an answer.
+    #[inline]
+    fn is_answer<C: CongestionController>(&self, ack: Seq, mss: u32, cc: &C) -> bool {
+        self.board.is_answered(ack, &self.delivery)
+            && self.delivery.peak() <= mss.saturating_mul(2)
+            && !self.delivery.window_limited(cc.window_octets(), mss, cc.in_slow_start())
+            && !self.timer.is_jittery()
+    }
+
+    /// What an acknowledgement of all that was `taken` from `una` on does. Where [`Recovery::is_answer`]
+    /// holds, the most frequent case, several questions are settled: a copy of these steps is without
+    /// them.
+    #[inline(always)]
+    fn digest_plain<C: CongestionController, const ANSWER: bool>(
+        &mut self,
+        now: Instant,
+        una: Seq,
+        mss: u32,
+        taken: &Taken,
+        cc: &mut C,
+        prng: &mut Prng,
+    ) -> PlainAck {
+        let ack = self.board.una();
+        let acked_octets = ack.0.wrapping_sub(una.0);
+        let in_flight_after = if ANSWER { 0 } else { self.board.outstanding() };
         self.mss = short(mss);
-        let window =
-            self.delivery.window_limited(cc.window_octets(), self.mss(), cc.in_slow_start());
-        self.timer.on_progress(now, prng);
+        let window_limited = !ANSWER
+            && self.delivery.window_limited(cc.window_octets(), self.mss(), cc.in_slow_start());
         let stamp = now.stamp();
-        let (oldest, newest) = (stamp.since(first.sent_at), stamp.since(last.sent_at));
-        let rtt = oldest.max(Span::from_micros(1));
-        let per_round = self.delivery.peak().div_ceil(self.mss().saturating_mul(2).max(1));
+        let newest = stamp.micros_since(taken.sent_at);
+        let oldest = if ANSWER { newest } else { stamp.micros_since(taken.oldest_sent_at) };
+        let (rtt, per_round) = (oldest.max(1), if ANSWER { 1 } else { self.samples_per_round() });
         self.rtt.on_sample(rtt, per_round, &self.bounds);
         self.rtt.on_minimum(newest, now);
-        self.timer.end_backoff();
+        if ANSWER {
+            self.timer.on_answer(now);
+        } else {
+            self.timer.on_progress(now, prng);
+            self.timer.end_backoff();
+        }
         self.tail.on_sample();
         if ack.after(self.recover) {
             self.recover = ack - 1;
             self.undo.by_mark = false;
         }
-        self.rack.on_plain_delivered(&last, newest, ack);
-        let in_flight_after = self.board.outstanding();
+        if in_flight_after == 0 {
+            self.rack.on_all_delivered(newest, ack);
+        } else {
+            self.rack.on_plain_delivered(taken.sent_at, newest, ack);
+        }
         let min_rtt = self.rtt.min_rtt();
-        let (rate, round_ended) = self.delivery.on_ack(now, acked_octets, Some(&last), min_rtt);
+        self.delivery.on_delivered(now, acked_octets);
+        let round_ended = self.delivery.on_newest(taken.sent_at, taken.delivered) || ANSWER;
+        let rate = if C::WANTS_RATE { self.delivery.rate(taken, min_rtt) } else { None };
         let sample = AckSample {
             now,
             acked_octets,
             delivered_octets: acked_octets,
             lost_octets: 0,
-            in_flight_before,
+            in_flight_before: in_flight_after + acked_octets,
             in_flight_after,
             delivered_total: self.delivery.total(),
             rate,
-            rtt: Some(newest),
+            rtt: Some(Span::from_micros(u64::from(newest))),
             srtt: self.rtt.srtt().unwrap_or(Span::ZERO),
             min_rtt: min_rtt.unwrap_or(Span::ZERO),
             marked_octets: 0,
             marked_packets: 0,
-            window_limited: window,
+            window_limited,
             round_ended,
             in_recovery: false,
         };
-        cc.on_ack(&sample, prng);
         if in_flight_after == 0 {
-            self.rack.on_flight_ended();
             self.timer.stop();
         } else if self.may_probe() {
             self.arm_probe(now);
         } else {
             self.timer.wait_for_timeout();
         }
-        Some(PlainAck { rtt })
+        cc.on_ack(&sample, prng);
+        PlainAck { rtt: Span::from_micros(u64::from(rtt)) }
     }
 }

@@ -103,16 +103,26 @@ impl Rack {
         }
         self.reordering_seen |= tally.reordered;
     }
-    /// The same of an acknowledgement of originals in order, the last of which is `last`; `una` is
-    /// where SND.UNA is now.
-    pub(super) fn on_plain_delivered(&mut self, last: &Record, rtt: Span, una: Seq) {
-        if !self.known || last.sent_after(self.sent_at, self.end) {
-            self.sent_at = last.sent_at;
-            self.end = last.end();
+    /// The same of an acknowledgement of originals in order, the last of which left at `sent_at` and
+    /// ends where SND.UNA is now.
+    #[inline]
+    pub(super) fn on_plain_delivered(&mut self, sent_at: Stamp, rtt_micros: u32, una: Seq) {
+        if !self.known || later(sent_at, una, self.sent_at, self.end) {
+            self.sent_at = sent_at;
+            self.end = una;
             self.known = true;
         }
-        self.rtt = micros(rtt);
-        self.fack = self.fack.latest(una);
+        self.on_plain_round(rtt_micros, una);
+    }
+    /// The same where nothing is left in flight.
+    #[inline]
+    pub(super) fn on_all_delivered(&mut self, rtt_micros: u32, una: Seq) {
+        self.on_flight_ended();
+        self.on_plain_round(rtt_micros, una);
+    }
+    fn on_plain_round(&mut self, rtt_micros: u32, una: Seq) {
+        self.rtt = rtt_micros.max(1);
+        self.fack = una;
         self.end_dsack_round(una);
     }
     /// Step 4, first half: a reported duplicate widens the window, once per round.

@@ -121,6 +121,27 @@ impl Record {
     }
 }
 
+/// What is asked of records that an acknowledgement took out: when the oldest was sent, and of the last
+/// (each field is one of [`Record`]) all that a sample needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) oldest_sent_at: Stamp,
+    pub(super) sent_at: Stamp,
+    pub(super) first_sent: Stamp,
+    pub(super) delivered_at: Stamp,
+    pub(super) delivered: u32,
+    pub(super) application_limited: bool,
+}
+
+impl Taken {
+    #[inline]
+    pub(super) fn of(oldest_sent_at: Stamp, last: &Record) -> Taken {
+        let Record { sent_at, first_sent, delivered_at, delivered, .. } = *last;
+        let application_limited = last.has(Marks::APPLICATION_LIMITED);
+        Taken { oldest_sent_at, sent_at, first_sent, delivered_at, delivered, application_limited }
+    }
+}
+
 const INLINE: usize = 2;
 
 /// A queue of records. Contiguous: each begins where the one before it ends.
@@ -204,10 +225,33 @@ impl Records {
             }
         }
     }
-    /// Takes out what lies before `ack`: the first of the records and the last, or the front of it that
-    /// was acknowledged. `None`, and nothing is taken, when that is less than a segment, or when one of
-    /// them was ever marked: then more follows than that they arrived.
-    pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<(Record, Record)> {
+    /// Takes out what lies before `ack`. `None`, and nothing is taken, when that is less than a segment,
+    /// or when one of the records was ever marked: then more follows than that they arrived.
+    pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<Taken> {
+        self.take_first_and_last(ack).map(|(oldest, last)| Taken::of(oldest, &last))
+    }
+    /// The only record, if it ends at `ack` and was never marked.
+    #[inline]
+    pub(super) fn only_unmarked(&self, ack: Seq) -> Option<&Record> {
+        match self {
+            Records::Few { len: 1, records: [only, _] } => Some(only),
+            _ => None,
+        }
+        .filter(|only| only.end() == ack && only.is_unmarked())
+    }
+    /// Takes it out.
+    #[inline]
+    pub(super) fn take_only_unmarked(&mut self, ack: Seq) -> Option<Taken> {
+        let only = self.only_unmarked(ack)?;
+        let taken = Taken::of(only.sent_at, only);
+        if let Records::Few { len, .. } = self {
+            *len = 0;
+        }
+        Some(taken)
+    }
+    /// When the first of the records had been sent, and the last, or the front of it that was
+    /// acknowledged.
+    fn take_first_and_last(&mut self, ack: Seq) -> Option<(Stamp, Record)> {
         match self {
             Records::Few { len, records } => {
                 let [first, second] = *records;
@@ -217,23 +261,23 @@ impl Records {
                 if first.end() == ack {
                     records[0] = second;
                     *len -= 1;
-                    return Some((first, first));
+                    return Some((first.sent_at, first));
                 }
                 if first.end().after(ack) {
                     let part = records[0].take_units(ack)?;
-                    return Some((part, part));
+                    return Some((part.sent_at, part));
                 }
                 if *len == 1 || !second.is_unmarked() || ack.after(second.end()) {
                     return None;
                 }
                 if second.end() == ack {
                     *len = 0;
-                    return Some((first, second));
+                    return Some((first.sent_at, second));
                 }
                 let part = records[1].take_units(ack)?;
                 records[0] = records[1];
                 *len = 1;
-                Some((first, part))
+                Some((first.sent_at, part))
             }
             Records::Many(queue) => {
                 let mut count = 0;
@@ -247,7 +291,7 @@ impl Records {
                         break *record;
                     }
                 };
-                let first = if count == 0 { last } else { *queue.front()? };
+                let first = if count == 0 { last.sent_at } else { queue.front()?.sent_at };
                 queue.drain(..count);
                 if queue.is_empty() {
                     *self = Records::new();

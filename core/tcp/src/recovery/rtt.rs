@@ -10,7 +10,7 @@ use usertcp_base::{Instant, Span, Tick};
 /// Fractional bits of the estimates.
 const FRACTION: u32 = 4;
 /// Longer samples count as this.
-const LONGEST_SAMPLE_MICROS: u64 = 240_000_000;
+const LONGEST_SAMPLE_MICROS: u32 = 240_000_000;
 /// How long a minimum is believed: 300 s in ticks of 64 µs.
 const MINIMUM_AGE_TICKS: u32 = 300_000_000 / 64;
 /// Timeout before any sample (6298-1).
@@ -37,16 +37,17 @@ impl RttEstimator {
     /// Begins with the estimate of earlier connections to the host (RFC 9040): samples move it from
     /// there. The timeout keeps its bounds.
     pub(super) fn resume(&mut self, srtt: Span, rttvar: Span, bounds: &Bounds) {
-        let fraction = |span: Span| (micros(span).min(LONGEST_SAMPLE_MICROS as u32)) << FRACTION;
+        let fraction = |span: Span| micros(span).min(LONGEST_SAMPLE_MICROS) << FRACTION;
         self.srtt = fraction(srtt);
         self.rttvar = fraction(rttvar);
         let timeout = self.estimated_rto(bounds);
         self.rto = self.rto.max(timeout);
     }
     fn estimated_rto(&self, bounds: &Bounds) -> u32 {
-        let variance = ((self.rttvar >> FRACTION).saturating_mul(4)).max(bounds.ack_delay);
-        let timeout = (self.srtt >> FRACTION).saturating_add(variance);
-        timeout.clamp(bounds.rto_min, bounds.rto_max.max(bounds.rto_min))
+        // An estimate is below 2^28 µs and a bound at most an hour: nothing overflows.
+        let variance = ((self.rttvar >> FRACTION) * 4).max(bounds.ack_delay);
+        let timeout = (self.srtt >> FRACTION) + variance;
+        timeout.min(bounds.rto_max).max(bounds.rto_min)
     }
     /// Whether the timeout is what the estimate gives.
     pub(super) fn is_estimated(&self, bounds: &Bounds) -> bool {
@@ -96,29 +97,34 @@ impl RttEstimator {
     pub(super) fn rto_micros(&self) -> u32 {
         self.rto
     }
-    /// A valid sample; `per_round` of them are expected per round trip (RFC 7323 appendix G), so
-    /// that each moves the estimate by that much less and the history lasts as long.
-    pub(super) fn on_sample(&mut self, sample: Span, per_round: u32, bounds: &Bounds) {
-        let micros = sample.as_micros().clamp(1, LONGEST_SAMPLE_MICROS) as u32;
-        let value = i64::from(micros) << FRACTION;
+    /// A valid sample in microseconds; `per_round` of them are expected per round trip (RFC 7323
+    /// appendix G), so that each moves the estimate by that much less and the history lasts as long.
+    #[inline(always)]
+    pub(super) fn on_sample(&mut self, micros: u32, per_round: u32, bounds: &Bounds) {
+        let value = i64::from(micros.clamp(1, LONGEST_SAMPLE_MICROS)) << FRACTION;
         if self.srtt == 0 {
             self.srtt = value as u32;
             self.rttvar = (value / 2) as u32;
         } else {
-            let weight = i64::from(per_round.max(1));
             let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
-            let error = (srtt - value).abs();
-            self.rttvar = (rttvar + nearest(error - rttvar, weight * 4)).max(0) as u32;
-            self.srtt = (srtt + nearest(value - srtt, weight * 8)).max(1 << FRACTION) as u32;
+            let (error, change) = ((srtt - value).abs() - rttvar, value - srtt);
+            let (error, change) = match per_round {
+                0 | 1 => (nearest_quarter(error), nearest_eighth(change)),
+                _ => part_of_each(error, change, per_round),
+            };
+            // Each goes towards its aim and not beyond: they stay positive, and as small as samples.
+            self.rttvar = (rttvar + error) as u32;
+            self.srtt = (srtt + change) as u32;
         }
         self.rto = self.estimated_rto(bounds);
     }
-    /// A round trip for the minimum, from the newest transmission delivered.
-    pub(super) fn on_minimum(&mut self, sample: Span, now: Instant) {
-        let micros = sample.as_micros().clamp(1, LONGEST_SAMPLE_MICROS) as u32;
-        let age = now.tick().distance_from(self.min_rtt_at).unwrap_or(u32::MAX);
+    /// A round trip for the minimum in microseconds, from the newest transmission delivered.
+    #[inline]
+    pub(super) fn on_minimum(&mut self, micros: u32, now: Instant) {
+        // Circular: what lies ahead is as old as can be.
+        let age = now.tick().0.wrapping_sub(self.min_rtt_at.0);
         if self.min_rtt == 0 || micros <= self.min_rtt || age > MINIMUM_AGE_TICKS {
-            self.min_rtt = micros;
+            self.min_rtt = micros.clamp(1, LONGEST_SAMPLE_MICROS);
             self.min_rtt_at = now.tick();
         }
     }
@@ -152,26 +158,44 @@ impl RttTimes {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Bounds {
     pub(super) rto_min: u32,
+    /// Not less than the least.
     pub(super) rto_max: u32,
     pub(super) ack_delay: u32,
 }
 
 impl Bounds {
     pub(super) fn of(settings: &RecoverySettings) -> Bounds {
+        let rto_min = micros(settings.rto_min);
         Bounds {
-            rto_min: micros(settings.rto_min),
-            rto_max: micros(settings.rto_max),
+            rto_min,
+            rto_max: micros(settings.rto_max).max(rto_min),
             ack_delay: micros(settings.max_ack_delay),
         }
     }
 }
 
 /// Capped at an hour, far from overflow in any sum.
-fn micros(span: Span) -> u32 {
+pub(super) fn micros(span: Span) -> u32 {
     span.as_micros().clamp(1, 3_600_000_000) as u32
 }
 fn present(micros: u32) -> Option<Span> {
     (micros != 0).then(|| Span::from_micros(u64::from(micros)))
+}
+/// [`nearest`] of a quarter.
+#[inline]
+fn nearest_quarter(value: i64) -> i64 {
+    (value + 2 + (value >> 63)) >> 2
+}
+/// [`nearest`] of an eighth.
+#[inline]
+fn nearest_eighth(value: i64) -> i64 {
+    (value + 4 + (value >> 63)) >> 3
+}
+/// By how much one of several samples a round trip moves the estimates.
+#[inline(never)]
+fn part_of_each(error: i64, change: i64, per_round: u32) -> (i64, i64) {
+    let weight = i64::from(per_round);
+    (nearest(error, weight * 4), nearest(change, weight * 8))
 }
 /// The quotient rounded to nearest, so that small errors do not all vanish to one side.
 fn nearest(value: i64, divisor: i64) -> i64 {

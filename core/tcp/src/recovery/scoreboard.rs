@@ -5,8 +5,9 @@
 //! Must not know: why anything is marked, time, windows.
 //! Implements: RFC 2018 §8, RFC 6675 §2, §4 (pipe), RFC 8985 §4; AT-6, AT-8.
 
+use super::delivery::Delivery;
 use super::ranges::Ranges;
-use super::records::{Marks, Record, Records};
+use super::records::{Marks, Record, Records, Taken};
 use super::tally::Tally;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -104,7 +105,8 @@ impl Scoreboard {
         self.sums
     }
     pub(super) fn outstanding(&self) -> u32 {
-        self.nxt.since(self.una)
+        // SND.UNA is never beyond SND.NXT.
+        self.nxt.0.wrapping_sub(self.una.0)
     }
     /// RFC 6675 §4: neither SACKed nor lost, plus what was sent again; an octet sent again without
     /// being lost counts twice.
@@ -158,9 +160,22 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
-    /// SND.UNA moves to `ack`, in a plain state: the first and the last record that arrived, or
-    /// nothing happened and the steps of `advance` are needed.
-    pub(super) fn advance_plain(&mut self, ack: Seq) -> Option<(Record, Record)> {
+    /// Whether `ack` is of one transmission that is all there is, unmarked, and that left when nothing
+    /// of its round was in flight.
+    #[inline]
+    pub(super) fn is_answered(&self, ack: Seq, delivery: &Delivery) -> bool {
+        self.records.only_unmarked(ack).is_some_and(|only| delivery.ends_round(only.delivered))
+    }
+    /// SND.UNA moves to `ack`, which [`Scoreboard::is_answered`]: what arrived.
+    #[inline]
+    pub(super) fn advance_answered(&mut self, ack: Seq) -> Option<Taken> {
+        let taken = self.records.take_only_unmarked(ack)?;
+        self.una = ack;
+        Some(taken)
+    }
+    /// SND.UNA moves to `ack`, in a plain state: what arrived; or nothing happened and the steps of
+    /// `advance` are needed.
+    pub(super) fn advance_plain(&mut self, ack: Seq) -> Option<Taken> {
         let taken = self.records.take_unmarked(ack)?;
         self.una = ack;
         Some(taken)

@@ -68,7 +68,15 @@ impl Timer {
         self.backoff
     }
     /// The timeout with back-off, at most the longest.
+    #[inline]
     pub(super) fn timeout(&self, base: u32, bounds: &Bounds) -> Span {
+        match (self.backoff, self.jitter) {
+            (0, 0) => Span::from_micros(u64::from(base)),
+            _ => self.longer_timeout(base, bounds),
+        }
+    }
+    #[inline(never)]
+    fn longer_timeout(&self, base: u32, bounds: &Bounds) -> Span {
         let base = u64::from(base);
         let doubled = base.checked_shl(u32::from(self.backoff)).unwrap_or(u64::MAX);
         let longest = u64::from(bounds.rto_max).max(base);
@@ -80,11 +88,13 @@ impl Timer {
     pub(super) fn expiry(&self, base: u32, bounds: &Bounds) -> Instant {
         self.started + self.timeout(base, bounds)
     }
-    pub(super) fn deadline(&self, base: u32, bounds: &Bounds) -> Option<Instant> {
+    /// [`Instant::FAR`] while it does not run.
+    #[inline]
+    pub(super) fn deadline(&self, base: u32, bounds: &Bounds) -> Instant {
         match self.kind {
-            SendTimer::Off => None,
-            SendTimer::Retransmit => Some(self.expiry(base, bounds)),
-            SendTimer::TailProbe | SendTimer::Reorder => Some(self.at),
+            SendTimer::Off => Instant::FAR,
+            SendTimer::Retransmit => self.expiry(base, bounds),
+            SendTimer::TailProbe | SendTimer::Reorder => self.at,
         }
     }
     /// Starts the retransmission timeout anew.
@@ -128,6 +138,16 @@ impl Timer {
         if self.jittery {
             self.jitter = prng.next_u32() as u8;
         }
+    }
+    /// Whether each progress draws another jitter.
+    pub(super) fn is_jittery(&self) -> bool {
+        self.jittery
+    }
+    /// All was acknowledged, with a valid sample, and no jitter is wanted.
+    pub(super) fn on_answer(&mut self, now: Instant) {
+        self.expiries = 0;
+        self.started = now;
+        self.end_backoff();
     }
     /// A valid sample arrived.
     pub(super) fn end_backoff(&mut self) {

@@ -6,7 +6,7 @@
 //! Implements: RFC 9293 §3.8.6.3 (MUST-40, MUST-58, MUST-59, SHLD-18, SHLD-19); RFC 5681 §4.2
 //! (H-4, MAY-13).
 
-use usertcp_base::{Instant, Span, Tick};
+use usertcp_base::{Instant, Span, TICK_SHIFT, Tick};
 
 /// No acknowledgement is delayed longer, whatever is configured (MUST-40: less than 0.5 s).
 const LONGEST: Span = Span::from_millis(490);
@@ -32,22 +32,26 @@ impl Default for AckSettings {
 }
 
 impl AckSettings {
-    /// Shortest and longest delay in ticks, whatever is configured.
-    fn bounds(&self) -> (u16, u16) {
-        let longest = ticks(self.longest.min(LONGEST)).max(1);
-        (ticks(self.shortest).clamp(1, longest), longest)
+    /// The shortest delay in ticks, not above the longest, whatever is configured.
+    #[inline]
+    fn shortest_ticks(&self) -> u16 {
+        ticks(self.shortest.min(self.longest)).max(1)
+    }
+    /// The longest delay in ticks.
+    fn longest_ticks(&self) -> u16 {
+        ticks(self.longest).max(1)
     }
 }
 
 /// What the rules depend on beside the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AckContext<'a> {
+pub struct AckContext<'a, F> {
     /// Preferences.
     pub settings: &'a AckSettings,
     /// RMSS: the MSS we announced.
     pub rmss: u16,
-    /// Silence of this length is idleness: the retransmission timeout.
-    pub idle_after: Span,
+    /// Silence of this length is idleness: the retransmission timeout. Asked for when it may matter.
+    pub idle_after: F,
 }
 
 /// How data arrived.
@@ -161,8 +165,20 @@ impl AckPolicy {
         &mut self,
         now: Instant,
         arrival: &Arrival,
-        context: &AckContext<'_>,
+        context: &AckContext<'_, impl Fn() -> Span>,
     ) -> AckNeed {
+        self.note(now, arrival, context);
+        self.need(now)
+    }
+
+    /// The same, and nobody asks what is owed.
+    #[inline]
+    pub(crate) fn note(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        context: &AckContext<'_, impl Fn() -> Span>,
+    ) {
         self.lull = if self.is_rested() { Lull::Ended } else { Lull::Past };
         self.learn(now, context);
         self.count(arrival, context.rmss);
@@ -182,12 +198,10 @@ impl AckPolicy {
             // A push says that no second segment follows to complete the pair: unless the
             // application is known to answer, waiting long gains nothing.
             let short = arrival.push && !self.interactive;
-            let delay = if short { context.settings.bounds().0 } else { self.delay };
-            let until = now + Span::from_micros(u64::from(delay) << 6);
-            self.deadline = until.tick_after();
+            let delay = if short { context.settings.shortest_ticks() } else { self.delay };
+            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(delay)));
             self.waiting = true;
         }
-        self.need(now)
     }
 
     /// What is owed at `now`.
@@ -201,6 +215,11 @@ impl AckPolicy {
         }
     }
 
+    /// Whether none is owed, now or later.
+    pub(crate) const fn owes_nothing(&self) -> bool {
+        !self.due && !self.waiting
+    }
+
     /// Whether an acknowledgement is owed now.
     pub const fn is_due(&self) -> bool {
         self.due
@@ -208,7 +227,13 @@ impl AckPolicy {
 
     /// The deadline of a delayed acknowledgement.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        (self.waiting && !self.due).then(|| self.deadline.instant_near(now))
+        Some(self.deadline_or_far(now)).filter(|deadline| *deadline != Instant::FAR)
+    }
+
+    /// The same, and [`Instant::FAR`] for never.
+    #[inline]
+    pub(crate) fn deadline_or_far(&self, now: Instant) -> Instant {
+        if self.waiting && !self.due { self.deadline.instant_near(now) } else { Instant::FAR }
     }
 
     /// Something else wants an acknowledgement: a refused segment (E-10), a challenge, a window
@@ -221,7 +246,7 @@ impl AckPolicy {
     pub fn on_deadline(&mut self, now: Instant, settings: &AckSettings) -> AckNeed {
         if self.waiting && !self.due && !self.deadline.after(now.tick()) {
             self.due = true;
-            let (shortest, longest) = settings.bounds();
+            let (shortest, longest) = (settings.shortest_ticks(), settings.longest_ticks());
             if self.interactive {
                 // It did not answer this time.
                 self.interactive = false;
@@ -253,21 +278,31 @@ impl AckPolicy {
 
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
-    fn learn(&mut self, now: Instant, context: &AckContext<'_>) {
-        let (shortest, longest) = context.settings.bounds();
+    #[inline]
+    fn learn(&mut self, now: Instant, context: &AckContext<'_, impl Fn() -> Span>) {
+        let shortest = context.settings.shortest_ticks();
         let gap = self.since_arrival(now);
         self.last_arrival = now.tick();
+        // Close together, as before: that is known.
+        if gap > u32::from(shortest) / 2 || self.delay != shortest {
+            self.follow(gap, shortest, context);
+        }
+    }
+
+    #[inline(never)]
+    fn follow(&mut self, gap: u32, shortest: u16, context: &AckContext<'_, impl Fn() -> Span>) {
+        let longest = context.settings.longest_ticks();
         if self.delay == 0 {
             self.delay = shortest;
             self.quick = context.settings.quick;
             return;
         }
-        if gap > wide_ticks(context.idle_after) {
+        if gap <= u32::from(shortest) / 2 {
+            self.delay = self.delay / 2 + shortest / 2;
+        } else if u64::from(gap) << TICK_SHIFT > (context.idle_after)().as_micros() {
             if !self.interactive {
                 self.quick = context.settings.quick;
             }
-        } else if gap <= u32::from(shortest) / 2 {
-            self.delay = self.delay / 2 + shortest / 2;
         } else if gap < u32::from(self.delay) {
             self.delay = (self.delay / 2).saturating_add(gap as u16);
         }
@@ -275,15 +310,22 @@ impl AckPolicy {
     }
 
     /// Counts octets and full segments; a super-segment counts what it was on the wire.
+    #[inline]
     fn count(&mut self, arrival: &Arrival, rmss: u16) {
         self.pending = self.pending.saturating_add(arrival.octets.max(1));
         if arrival.kind == ArrivalKind::GapFilled {
             // What had waited is in the octets: they say nothing about a segment's size.
             return;
         }
+        let floor = SMALLEST_FULL.min(rmss);
+        if arrival.octets < u32::from(floor) {
+            if self.full < floor {
+                self.full = floor;
+            }
+            return;
+        }
         let each = arrival.octets / u32::from(arrival.wire_segments.max(1));
         let each = each.min(u32::from(rmss)) as u16;
-        let floor = SMALLEST_FULL.min(rmss);
         // Without a push nothing ends here: the sender cut it at its full size, which a smaller
         // path may have made less than it was.
         self.full =
@@ -299,11 +341,9 @@ impl AckPolicy {
     }
 }
 
-/// A delay in ticks; half a second is 7812.
+/// A delay in ticks, at most the longest; half a second is 7812.
+#[inline]
 fn ticks(span: Span) -> u16 {
-    span.as_micros().div_ceil(64).min(u64::from(u16::MAX)) as u16
-}
-
-fn wide_ticks(span: Span) -> u32 {
-    span.as_micros().div_ceil(64).min(u64::from(u32::MAX)) as u32
+    let micros = span.as_micros().min(LONGEST.as_micros()) as u32;
+    ((micros + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT) as u16
 }

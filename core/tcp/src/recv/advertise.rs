@@ -82,12 +82,16 @@ impl Advertise {
     }
 
     /// Learns what payload costs: `octets` arrived and occupy `charge`.
+    #[inline]
     pub fn on_arrival(&mut self, octets: u32, charge: u32) {
-        if octets == 0 {
-            return;
-        }
         // The dearest there is, again: small segments, of which there are many.
-        if u32::from(self.cost) == WORST && charge / 4 >= octets {
+        if u32::from(self.cost) != WORST || charge / 4 < octets {
+            self.learn(octets, charge);
+        }
+    }
+
+    fn learn(&mut self, octets: u32, charge: u32) {
+        if octets == 0 {
             return;
         }
         let cost = u64::from(charge) * u64::from(PAR) / u64::from(octets);
@@ -111,6 +115,21 @@ impl Advertise {
         free.min((carried as u32).saturating_add(holding.held))
     }
 
+    /// What can be offered in whole units of the scale, if that is `least` octets. Mostly it is not, and
+    /// is known not to be without a division.
+    #[inline]
+    fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
+        let Holding { buffer, queued, held, charge } = *holding;
+        let carried = least.saturating_sub(held);
+        let costs = u64::from(carried) * u64::from(self.cost) + u64::from(charge) * u64::from(PAR);
+        let memory = u64::from(buffer) * u64::from(CHARGE_PER_OCTET * PAR);
+        if u64::from(queued) + u64::from(least) > u64::from(buffer) || costs > memory {
+            return None;
+        }
+        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
+        (fresh >= least).then_some(fresh)
+    }
+
     /// The window field of a segment that acknowledges `nxt`, and notes it as offered.
     ///
     /// The right edge stays or moves by at least min(half the buffer, one MSS) (MUST-39). To stay
@@ -120,13 +139,7 @@ impl Advertise {
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
-        // The buffer is all there can be: mostly it is offered already.
-        let fresh = if holding.buffer < least {
-            0
-        } else {
-            self.scale.octets(self.scale.field(self.space(holding)))
-        };
-        let field = if fresh >= least {
+        let field = if let Some(fresh) = self.fresh(least, holding) {
             self.scale.field(fresh)
         } else {
             let unit = (1u32 << self.scale.shift()) - 1;
@@ -143,22 +156,18 @@ impl Advertise {
     /// the buffer. Two segments alone would double the acknowledgements of any bulk transfer that
     /// is read promptly.
     #[must_use]
+    #[inline]
     pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
         let offered = self.edge.since(nxt);
-        // It cannot grow beyond the buffer: mostly that is too little, without a division.
-        let most = holding.buffer.saturating_sub(offered);
-        if most < holding.buffer / 4 && offered >= u32::from(mss) * 2 {
-            return false;
-        }
-        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
-        let growth = fresh.saturating_sub(offered);
-        if growth == 0 || growth < smallest_step(holding.buffer, mss) {
-            return false;
-        }
-        let (two, half) = (u32::from(mss) * 2, holding.buffer / 2);
-        offered < u32::from(mss)
-            || growth >= half
-            || (growth >= two && (offered < two || growth >= half / 2))
+        let (one, two, half) = (u32::from(mss), u32::from(mss) * 2, holding.buffer / 2);
+        let growth = if offered >= two {
+            two.max(half / 2)
+        } else if offered >= one {
+            two
+        } else {
+            one
+        };
+        self.fresh(offered.saturating_add(growth.min(half).max(1)), holding).is_some()
     }
 }
 

@@ -119,10 +119,16 @@ impl Autotune {
         };
     }
 
+    /// Whether data in order up to `nxt` is still of the window that is measured.
+    #[inline]
+    pub(crate) fn is_measuring(&self, nxt: Seq) -> bool {
+        self.measuring && nxt.before(self.window_end)
+    }
+
     /// New data in order up to `nxt` with `window` octets offered beyond: without timestamps, the
     /// time in which one whole window arrives is at least a round trip.
     pub fn on_data(&mut self, now: Instant, nxt: Seq, window: u32) {
-        if self.measuring && nxt.before(self.window_end) {
+        if self.is_measuring(nxt) {
             return;
         }
         if self.measuring {

@@ -117,6 +117,15 @@ impl Timestamps {
         }
     }
 
+    /// The same where the option was agreed on and `value` is not before TS.Recent.
+    #[inline]
+    pub(crate) fn observe_newer(&mut self, now: Instant, seq: Seq, value: u32) {
+        if seq.at_or_before(self.last_ack_sent) {
+            self.recent = value;
+            self.recent_second = second(now);
+        }
+    }
+
     /// Notes that an acknowledgement of `rcv_nxt` leaves.
     pub fn on_ack_sent(&mut self, rcv_nxt: Seq) {
         // Without the option nobody asks, and connections that park would differ by it.

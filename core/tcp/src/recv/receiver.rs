@@ -128,14 +128,24 @@ impl Receiver {
     /// Whether `charge` real octets fit without anything being moved, the buffer being so large.
     #[inline]
     pub(crate) fn has_room(&self, charge: u32, buffer: u32) -> bool {
-        let most = buffer.saturating_mul(CHARGE_PER_OCTET);
-        self.queue_charge.saturating_add(charge) <= most
+        let most = u64::from(buffer) * u64::from(CHARGE_PER_OCTET);
+        u64::from(self.queue_charge) + u64::from(charge) <= most
     }
     /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
     /// ones, the next in order.
     #[inline]
-    pub(crate) fn take_next(&mut self, chain: Chain, octets: u32, charge: u32) {
+    pub(crate) fn take_next(&mut self, chain: &mut Chain, octets: u32, charge: u32) {
         self.nxt += octets;
+        if self.queue.is_empty() {
+            // An empty chain holds nothing that would have to be dropped.
+            core::mem::forget(core::mem::replace(&mut self.queue, core::mem::take(chain)));
+            self.queue_charge = charge;
+        } else {
+            self.take_behind(core::mem::take(chain), charge);
+        }
+    }
+    #[inline(never)]
+    fn take_behind(&mut self, chain: Chain, charge: u32) {
         let added = match (self.queue.back(), chain.front()) {
             (Some(last), Some(front)) if last.shares_frame(front) => {
                 charge.saturating_sub(front.charge())
@@ -143,11 +153,7 @@ impl Receiver {
             _ => charge,
         };
         self.queue_charge = self.queue_charge.saturating_add(added);
-        if self.queue.is_empty() {
-            self.queue = chain;
-        } else {
-            self.queue.append(chain);
-        }
+        self.queue.append(chain);
     }
     /// The account that `Advertise` needs.
     pub fn holding(&self, buffer: u32) -> Holding {
@@ -297,21 +303,19 @@ impl Receiver {
     }
 
     /// Copies out what is next, and forgets it.
+    #[inline]
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        if self.queue.slice_count() == 1
-            && let Some(only) = self.queue.front()
-            && let Some(target) = out.get_mut(..only.len())
-        {
-            target.copy_from_slice(only);
-            let octets = only.len();
-            only.count_copied(octets);
-            self.queue = Chain::new();
+        let whole = self.queue.slice_count() == 1 && self.queue.len() <= out.len();
+        let copied = if whole {
+            let copied = self.queue.copy_to(0, out);
+            self.queue.clear();
             self.queue_charge = 0;
-            self.urgent.on_read(self.read_at());
-            return octets;
-        }
-        let copied = self.queue.take_to(out);
-        self.queue_charge = self.queue.charge();
+            copied
+        } else {
+            let copied = self.queue.take_to(out);
+            self.queue_charge = self.queue.charge();
+            copied
+        };
         self.urgent.on_read(self.read_at());
         copied
     }

@@ -5,8 +5,8 @@ const SETTINGS: AckSettings =
     AckSettings { shortest: Span::from_millis(4), longest: Span::from_millis(40), quick: 16 };
 const CALM: AckSettings = AckSettings { quick: 0, ..SETTINGS };
 
-fn context(settings: &AckSettings) -> AckContext<'_> {
-    AckContext { settings, rmss: 1460, idle_after: Span::from_millis(200) }
+fn context(settings: &AckSettings) -> AckContext<'_, impl Fn() -> Span> {
+    AckContext { settings, rmss: 1460, idle_after: || Span::from_millis(200) }
 }
 
 fn data(octets: u32) -> Arrival {
