@@ -40,6 +40,7 @@ CHECKS=(
     parallel_500 wrk h2load churn small_memory shards
     connect_kernel_echo connect_v6 connect_own_echo md5
     fast_open_served fast_open_kernel
+    million_idle websocket_park
     packet packet_shards packet_gateway packet_refused
     wire_download wire_upload wire_wrk
     xdp xdp_refused
@@ -79,6 +80,10 @@ if [ -z "${USERTCP_INTEROP_WORK:-}" ]; then
     chmod 755 "$work"
     # A copy that everybody may run, wherever the source is.
     install -m 755 "$program" "$work/usertcp"
+    for example in million_idle websocket_park; do
+        built=$(dirname "$program")/examples/$example
+        [ -x "$built" ] && install -m 755 "$built" "$work/$example"
+    done
     limit=$([ "$mode" = quick ] && echo 180 || echo 1800)
     USERTCP_INTEROP_WORK=$work timeout --foreground -k 5 "$limit" "${isolate[@]}" \
         "$0" "--$mode" --only "$only" ${referee:+--referee}

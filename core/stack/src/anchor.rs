@@ -226,6 +226,16 @@ impl Anchor {
         };
     }
 
+    /// Reads a little of each cache line, so that all of them come from memory at once.
+    #[inline]
+    pub(crate) fn touch(&self) -> u32 {
+        let body = match &self.body {
+            Body::Parked(parked) => parked.touch(),
+            _ => 0,
+        };
+        u32::from(self.remote_port) ^ self.mark ^ body
+    }
+
     /// Our port.
     pub(crate) fn local_port(&self) -> u16 {
         self.local_port

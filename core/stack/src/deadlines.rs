@@ -68,6 +68,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Hot(hot) => {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
+                // Who is quiet sends nothing either; a deadline of its TCB would only wake what is parked.
+                if effects.are_silent() && self.park_if_quiet(now, id) {
+                    return;
+                }
                 self.apply(now, id, effects);
                 let _ = self.park_if_quiet(now, id);
             }

@@ -106,6 +106,11 @@ impl Events {
         }
     }
 
+    /// Whether there is news of the record at `index`.
+    pub(crate) fn is_ready(&self, index: u32) -> bool {
+        self.ready.contains(index)
+    }
+
     /// A connection is over.
     pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason) {
         self.closed.push((conn, reason));

@@ -126,6 +126,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
                 let deadline = own.min(park_deadline(self.common.limits.parking, now, tcb));
                 if self.table.wakes_by(links, deadline) {
+                    if tcb.waits_for_release(deadline) || tcb.may_rest_again() {
+                        self.put_off(now, id, deadline);
+                    }
                     return;
                 }
                 (deadline != Instant::FAR).then_some(deadline)
@@ -162,6 +165,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
         let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
+    }
+
+    /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
+    /// time. After one request in a long silence, or where a rate alone is waited for, it would be a look
+    /// at cold memory for nothing.
+    #[inline(never)]
+    fn put_off(&mut self, now: Instant, id: ConnId, deadline: Instant) {
+        self.table.postpone(id, deadline.max(now + LEAST_GAP));
     }
 
     /// A connection is over.

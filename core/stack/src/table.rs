@@ -375,6 +375,13 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
+    /// Wakes a record at `deadline`, and not before.
+    pub(crate) fn postpone(&mut self, id: ConnId, deadline: Instant) {
+        if self.anchors.get(id).is_some() {
+            self.wheel.postpone(id.slot, deadline, &mut self.anchors);
+        }
+    }
+
     /// The next record that is due.
     #[inline(always)] // twice, and looked at in every turn
     pub(crate) fn pop_due(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {

@@ -4,14 +4,21 @@
 //! Must not know: what a deadline is for, or what a record holds beside its links.
 //! Implements: no RFC; bounded work per call is AT-40.
 //!
-//! Five levels of 64 slots, from 64 µs to 19 hours. A record is filed by the highest base-64 digit
-//! in which its deadline differs from the current tick, so everything on a level lies before
-//! everything on the next one, and a slot never holds entries of two rounds. Lists are threaded
-//! through the records by index; the wheel itself holds 320 heads and five occupancy words.
+//! A near level of 4096 slots of 64 µs each, a quarter of a second, and three of 64 slots above it, to
+//! 19 hours. A deadline is a number whose last digit has twelve bits and the others six. A record is filed
+//! by the highest digit in which its deadline differs from the current tick, so everything on a level lies
+//! before everything on the next one, and a slot never holds entries of two rounds. What is filed near is
+//! not moved again before it is due: to move a record costs a look at memory that nobody has looked at
+//! for a while, and most deadlines of a busy connection are near. Lists are threaded through the
+//! records by index; the wheel itself holds the heads and which of them are in use.
 
+mod near;
+
+use near::Near;
 use usertcp_base::{Instant, Tick};
 
-const LEVELS: usize = 5;
+/// Levels above the near one.
+const LEVELS: usize = 3;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const TOP: usize = LEVELS - 1;
@@ -65,6 +72,7 @@ pub struct Wheel {
     /// slots above that begin with it were distributed: an interrupted cascade is finished before
     /// time advances.
     current: u64,
+    near: Near,
     occupied: [u64; LEVELS],
     heads: [[u32; SLOTS]; LEVELS],
     entries: u32,
@@ -74,9 +82,27 @@ pub struct Wheel {
 
 /// Where an entry is filed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Place {
-    level: usize,
-    slot: usize,
+enum Place {
+    Near(usize),
+    /// A level, from zero on, and a slot of it.
+    Far(usize, usize),
+}
+
+impl Place {
+    /// The number by which a record names it.
+    fn number(self) -> u32 {
+        match self {
+            Place::Near(slot) => slot as u32,
+            Place::Far(level, slot) => (near::SLOTS + level * SLOTS + slot) as u32,
+        }
+    }
+
+    fn of_number(number: u32) -> Place {
+        match (number as usize).checked_sub(near::SLOTS) {
+            None => Place::Near(number as usize),
+            Some(far) => Place::Far(far / SLOTS, far % SLOTS),
+        }
+    }
 }
 
 /// What comes next in the wheel.
@@ -91,6 +117,7 @@ impl Wheel {
     pub fn new(now: Instant) -> Wheel {
         Wheel {
             current: tick_of(now),
+            near: Near::new(),
             occupied: [0; LEVELS],
             heads: [[NONE; SLOTS]; LEVELS],
             entries: 0,
@@ -123,6 +150,15 @@ impl Wheel {
         }
         records.links_mut(index).deadline = Tick(wanted as u32);
         self.link(index, wanted, records);
+    }
+
+    /// Wakes `index` at `deadline` (rounded up to a tick) and not before.
+    pub fn postpone(&mut self, index: u32, deadline: Instant, records: &mut impl Links) {
+        let links = *records.links(index);
+        if links.is_linked() && self.widen(links.deadline) < tick_after(deadline) {
+            self.unlink(index, records);
+        }
+        self.schedule(index, deadline, records);
     }
 
     /// Whether a record with these links wakes by `deadline` already: then nothing is to be done.
@@ -195,20 +231,24 @@ impl Wheel {
         if self.entries == 0 {
             return None;
         }
-        for level in (1..LEVELS).rev() {
+        for level in (0..LEVELS).rev() {
             let slot = digit(self.current, level);
             if self.occupied[level] & (1 << slot) != 0 {
-                return Some(Next { tick: self.current, place: Place { level, slot } });
+                return Some(Next { tick: self.current, place: Place::Far(level, slot) });
             }
+        }
+        if let Some(slot) = self.near.first_from(near::digit(self.current)) {
+            let tick = self.current - near::digit(self.current) as u64 + slot as u64;
+            return Some(Next { tick, place: Place::Near(slot) });
         }
         for level in 0..TOP {
             let ahead = self.occupied[level] >> digit(self.current, level);
             if ahead != 0 {
                 let slot = digit(self.current, level) + ahead.trailing_zeros() as usize;
-                let shift = SLOT_BITS * level as u32;
+                let shift = shift(level);
                 let above = self.current >> (shift + SLOT_BITS) << (shift + SLOT_BITS);
                 let tick = above | (slot as u64) << shift;
-                return Some(Next { tick, place: Place { level, slot } });
+                return Some(Next { tick, place: Place::Far(level, slot) });
             }
         }
         // The outermost level is a circle: what lies behind the current digit comes next round.
@@ -217,29 +257,28 @@ impl Wheel {
         if ahead == 0 {
             return None;
         }
-        let shift = SLOT_BITS * TOP as u32;
+        let shift = shift(TOP);
         let steps = u64::from(ahead.trailing_zeros());
         let tick = ((self.current >> shift) + steps) << shift;
         let slot = (here + steps as usize) % SLOTS;
-        Some(Next { tick, place: Place { level: TOP, slot } })
+        Some(Next { tick, place: Place::Far(TOP, slot) })
     }
 
     /// Where a deadline belongs, seen from the current tick.
     fn place(&self, deadline: u64) -> Place {
         let deadline = deadline.max(self.current);
         let differing = deadline ^ self.current;
-        let level = if differing < SLOTS as u64 {
-            0
-        } else {
-            ((63 - differing.leading_zeros()) / SLOT_BITS) as usize
-        };
-        if level < TOP {
-            return Place { level, slot: digit(deadline, level) };
+        if differing < near::SLOTS as u64 {
+            return Place::Near(near::digit(deadline));
         }
-        let shift = SLOT_BITS * TOP as u32;
+        let level = ((63 - differing.leading_zeros() - near::BITS) / SLOT_BITS) as usize;
+        if level < TOP {
+            return Place::Far(level, digit(deadline, level));
+        }
+        let shift = shift(TOP);
         let steps = (deadline >> shift) - (self.current >> shift);
         let steps = steps.min(SLOTS as u64 - 1) as usize;
-        Place { level: TOP, slot: (digit(self.current, TOP) + steps) % SLOTS }
+        Place::Far(TOP, (digit(self.current, TOP) + steps) % SLOTS)
     }
 
     /// The full tick a stored deadline stands for: the one nearest to the current tick. Ticks have 58
@@ -251,7 +290,24 @@ impl Wheel {
     }
 
     fn head(&self, place: Place) -> u32 {
-        self.heads[place.level][place.slot]
+        match place {
+            Place::Near(slot) => self.near.head(slot),
+            Place::Far(level, slot) => self.heads[level][slot],
+        }
+    }
+
+    fn set_head(&mut self, place: Place, index: u32) {
+        match place {
+            Place::Near(slot) => self.near.set_head(slot, index),
+            Place::Far(level, slot) => {
+                self.heads[level][slot] = index;
+                let bit = 1 << slot;
+                self.occupied[level] &= !bit;
+                if index != NONE {
+                    self.occupied[level] |= bit;
+                }
+            }
+        }
     }
 
     fn link(&mut self, index: u32, deadline: u64, records: &mut impl Links) {
@@ -262,9 +318,8 @@ impl Wheel {
         }
         let links = records.links_mut(index);
         links.next = next;
-        links.prev = HEAD | (place.level * SLOTS + place.slot) as u32;
-        self.heads[place.level][place.slot] = index;
-        self.occupied[place.level] |= 1 << place.slot;
+        links.prev = HEAD | place.number();
+        self.set_head(place, index);
         self.entries += 1;
         self.soonest = self.soonest.min(deadline).max(self.current);
     }
@@ -277,12 +332,7 @@ impl Wheel {
         if links.prev & HEAD == 0 {
             records.links_mut(links.prev).next = links.next;
         } else {
-            let place = (links.prev & !HEAD) as usize;
-            let (level, slot) = (place / SLOTS, place % SLOTS);
-            self.heads[level][slot] = links.next;
-            if links.next == NONE {
-                self.occupied[level] &= !(1 << slot);
-            }
+            self.set_head(Place::of_number(links.prev & !HEAD), links.next);
         }
         let links = records.links_mut(index);
         links.next = NONE;
@@ -291,9 +341,14 @@ impl Wheel {
     }
 }
 
-/// The base-64 digit of a tick that a level files by.
+/// Bits of a tick below the digit that a level files by.
+const fn shift(level: usize) -> u32 {
+    near::BITS + SLOT_BITS * level as u32
+}
+
+/// The digit of a tick that a level files by.
 const fn digit(tick: u64, level: usize) -> usize {
-    (tick >> (SLOT_BITS * level as u32)) as usize % SLOTS
+    (tick >> shift(level)) as usize % SLOTS
 }
 
 const fn tick_of(moment: Instant) -> u64 {

@@ -280,6 +280,11 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.una
     }
 
+    /// The connection's state.
+    pub fn state(&self) -> StateName {
+        self.halves.state()
+    }
+
     /// The connection's figures.
     pub fn info(&self, now: Instant) -> Info {
         let snapshot = self.controller.describe();

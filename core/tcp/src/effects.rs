@@ -79,6 +79,11 @@ impl Effects {
         self.readable = true;
         self.writable = true;
     }
+    /// Whether nothing happened that anybody is to be told: at most, something may be sent.
+    pub fn are_silent(&self) -> bool {
+        let told = self.readable | self.writable | self.peer_closed | self.urgent;
+        !(told | self.path_suspect | self.soft_error) && self.ended.is_none()
+    }
     /// Adds what another call brought about.
     pub fn merge(&mut self, other: Effects) {
         self.transmit |= other.transmit;

@@ -10,7 +10,7 @@ use crate::mtu::Fell;
 use crate::recovery::{SendWindowFacts, TimerOutcome};
 use crate::send::probe::Persisting;
 use crate::tcb::Tcb;
-use usertcp_base::{CloseReason, Event, Instant, Observer, Span};
+use usertcp_base::{CloseReason, Event, Instant, Limiter, Observer, Span};
 use usertcp_cc::CongestionController;
 
 /// R1: so many timeouts of one segment make the path suspect (SHLD-10).
@@ -51,6 +51,21 @@ impl<C: CongestionController> Tcb<C> {
         wait_for(self.give_up_deadline());
         wait_for(self.rest_deadline(now));
         earliest
+    }
+
+    /// Whether the stream's own limit holds data back: nothing new leaves before a moment that is still to
+    /// come. A controller may think better of its rate before.
+    #[inline]
+    pub fn awaits_release(&self, now: Instant) -> bool {
+        self.stopwatches.running() == Limiter::Rate
+            && now < self.release
+            && self.release != Instant::FAR
+    }
+
+    /// Whether the next release of data, which a rate holds back, is at `deadline`.
+    #[inline]
+    pub fn waits_for_release(&self, deadline: Instant) -> bool {
+        self.release == deadline && deadline != Instant::FAR
     }
 
     /// Keep-alive waits while anything is outstanding (MUST-26), and rests where silence is all

@@ -21,6 +21,7 @@ mod core;
 mod idle;
 mod instructions;
 mod json;
+mod kernel;
 mod machine;
 mod memory;
 mod micro;

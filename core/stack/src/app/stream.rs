@@ -38,10 +38,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some(taken) => taken,
             None => tcb.write_with(&mut common.env(now, id), octets, end),
         };
+        let held_back = tcb.awaits_release(now);
         if taken < octets.len() {
             self.after_short_write(now, id, taken)?;
         }
-        if taken > 0 {
+        // Nothing leaves before the release that its deadline is for.
+        if taken > 0 && !(held_back && waits) {
             self.wake_waiting(now, id, waits);
         }
         Ok(taken)
@@ -71,7 +73,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         taken: usize,
     ) -> Result<(), ConnError> {
         let Some((_, tcb)) = self.table.held_hot(id) else { return Ok(()) };
-        if taken == 0 && !is_send_open(tcb, now) {
+        if taken == 0 && !is_send_open(tcb) {
             return Err(ConnError::SendClosed);
         }
         if tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
@@ -94,7 +96,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             match tcb.write_chain(&mut self.common.env(now, id), octets) {
                 Ok(()) => self.wake(now, id),
                 Err(octets) => {
-                    let error = (!is_send_open(tcb, now)).then_some(ConnError::SendClosed);
+                    let error = (!is_send_open(tcb)).then_some(ConnError::SendClosed);
                     return Err(Refused { octets, error });
                 }
             }
@@ -295,6 +297,6 @@ fn found(outcome: ReadOutcome) -> Read<usize> {
 }
 
 /// Whether our sending side is open; asked only when a write took nothing.
-fn is_send_open<C: CongestionController>(tcb: &Tcb<C>, now: Instant) -> bool {
-    matches!(tcb.info(now).state, StateName::Established | StateName::CloseWait)
+fn is_send_open<C: CongestionController>(tcb: &Tcb<C>) -> bool {
+    matches!(tcb.state(), StateName::Established | StateName::CloseWait)
 }

@@ -28,6 +28,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that the next packets of the burst will need, and notes where they are.
     pub(crate) fn look_ahead(&mut self) {
         let (table, local) = (&mut self.table, &self.last_local);
+        let (transmit, events) = (&self.transmit, &self.events);
         let mut flows = [None; AHEAD];
         for (flow, packet) in flows.iter_mut().zip(self.rx.iter()) {
             *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
@@ -38,10 +39,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let mut hots = [None; AHEAD];
         for (hot, slot) in hots.iter_mut().zip(slots) {
-            let anchor = slot.and_then(|slot| table.anchors.at(slot));
-            *hot = anchor.and_then(|anchor| match anchor.body {
-                Body::Hot(hot) => Some(hot),
-                _ => None,
+            *hot = slot.and_then(|slot| {
+                // What lies elsewhere first: it is waited for meanwhile.
+                black_box(table.anchors.annex(slot).copied());
+                black_box(transmit.contains(slot) | events.is_ready(slot));
+                let anchor = table.anchors.at(slot)?;
+                black_box(anchor.touch());
+                match anchor.body {
+                    Body::Hot(hot) => Some(hot),
+                    _ => None,
+                }
             });
         }
         for tcb in hots.into_iter().flatten().filter_map(|hot| table.hot.at(hot)) {

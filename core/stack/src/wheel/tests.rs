@@ -32,7 +32,7 @@ fn pop(wheel: &mut Wheel, now: Instant, records: &mut Records) -> Option<u32> {
 
 #[test]
 fn is_small() {
-    assert!(size_of::<Wheel>() <= 1344);
+    assert!(size_of::<Wheel>() <= 1408);
     assert_eq!(size_of::<WheelLinks>(), 12);
 }
 
@@ -132,6 +132,7 @@ fn an_interrupted_cascade_is_finished_before_time_advances() {
 #[derive(Clone, Debug)]
 enum Step {
     Schedule { index: u32, ahead_ticks: u64, behind: bool },
+    Postpone { index: u32, ahead_ticks: u64 },
     Cancel { index: u32 },
     Advance { ticks: u64, work: u32 },
 }
@@ -146,13 +147,16 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0u32..40, span_ticks(), prop::bool::weighted(0.1)).prop_map(
             |(index, ahead_ticks, behind)| Step::Schedule { index, ahead_ticks, behind }
         ),
+        1 => (0u32..40, span_ticks())
+            .prop_map(|(index, ahead_ticks)| Step::Postpone { index, ahead_ticks }),
         1 => (0u32..40).prop_map(|index| Step::Cancel { index }),
         3 => (span_ticks(), prop_oneof![0u32..4, Just(u32::MAX)])
             .prop_map(|(ticks, work)| Step::Advance { ticks, work }),
     ]
 }
 
-/// What the wheel promises, in the plainest form: an entry's deadline only moves earlier.
+/// What the wheel promises, in the plainest form: an entry's deadline only moves earlier, unless it is
+/// postponed.
 struct Model {
     deadlines: BTreeMap<u32, u64>,
     now: u64,
@@ -183,6 +187,11 @@ fn run(start: u64, steps: &[Step]) {
                 };
                 wheel.schedule(index, tick(deadline), &mut records);
                 model.schedule(index, deadline.min(wheel.current + HORIZON_TICKS));
+            }
+            Step::Postpone { index, ahead_ticks } => {
+                let deadline = model.now + ahead_ticks;
+                wheel.postpone(index, tick(deadline), &mut records);
+                model.deadlines.insert(index, deadline.min(wheel.current + HORIZON_TICKS));
             }
             Step::Cancel { index } => {
                 wheel.cancel(index, &mut records);

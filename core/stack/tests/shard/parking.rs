@@ -87,6 +87,35 @@ fn the_first_segment_wakes_and_the_next_silence_parks_again() {
     assert_eq!((counters.parked, counters.activated), (5, 5));
 }
 
+/// One request in a long silence: its connection is parked a second later, and no deadline is left that would
+/// look at it again.
+#[test]
+fn after_a_lone_exchange_nothing_is_left_in_the_wheel() {
+    let (mut hand, listener) = hand(Limits::default(), None);
+    let (seq, value) = open(&mut hand, 7, 100);
+    let conn = hand.shard.accept(listener).unwrap();
+    rest(&mut hand);
+    let usage = hand.shard.usage();
+    assert_eq!((usage.parked, usage.timers), (1, 0), "after the handshake");
+    let ask = wire(Flags::ACK | Flags::PSH, 101, seq.0).by(PEER, 7).with_payload(b"ping");
+    let ask = ask.with_options(stamps(&hand, value));
+    hand.give(&ask);
+    let mut out = [0; 8];
+    assert_eq!(hand.shard.read(hand.now, conn, &mut out), Ok(Read::Data(4)));
+    assert_eq!(hand.shard.write(hand.now, conn, b"pong"), Ok(4));
+    let answer = hand.sent().remove(0);
+    hand.now = hand.now + Span::from_millis(20);
+    let echo = answer.options.timestamps.unwrap().value;
+    let ack = wire(Flags::ACK, 105, seq.0 + 4).by(PEER, 7).with_options(stamps(&hand, echo));
+    assert!(hand.give(&ack).is_empty());
+    let heard = hand.now;
+    assert_eq!(hand.shard.usage().timers, 1);
+    assert!(hand.run_until(heard + Span::from_millis(1010)).is_empty());
+    let usage = hand.shard.usage();
+    assert_eq!((usage.parked, usage.timers), (1, 0));
+    assert!(hand.shard.next_deadline().is_none());
+}
+
 /// DESIGN §5.3: with few TCBs the one idle for longest makes way; with none idle a segment is lost.
 #[test]
 fn when_tcbs_run_out_the_quiet_make_way() {

@@ -43,6 +43,16 @@ use usertcp_frame::Chain;
 /// A connection rests after a silence of this, or of so many retransmission timeouts.
 const REST_AFTER: Span = Span::from_secs(1);
 const REST_AFTER_TIMEOUTS: u64 = 4;
+/// Nothing depends on the moment of a rest: those of many connections fall together, so that a wheel of
+/// timers has few moments for them (a power of two).
+const REST_MICROS: u64 = 4096;
+
+/// When a connection rests that was active last at a moment, and has a retransmission timeout.
+fn rest_moment(last_active: Instant, rto: Span) -> Instant {
+    let silence = rto.saturating_mul(REST_AFTER_TIMEOUTS).max(REST_AFTER);
+    let moment = (last_active + silence).as_micros();
+    Instant::from_micros(moment.saturating_add(REST_MICROS - 1) & !(REST_MICROS - 1))
+}
 
 impl<C: CongestionController> Tcb<C> {
     /// Whether the connection holds, owes and awaits nothing: only time, the peer or the application
@@ -85,8 +95,15 @@ impl<C: CongestionController> Tcb<C> {
         if self.acks.is_rested() || !self.is_quiet() {
             return None;
         }
-        let silence = self.recovery.rto().saturating_mul(REST_AFTER_TIMEOUTS).max(REST_AFTER);
-        Some(self.last_active(now) + silence)
+        Some(rest_moment(self.last_active(now), self.recovery.rto()))
+    }
+
+    /// Whether the connection is quiet after the first exchange that followed a long silence. Another
+    /// silence is likely: whoever keeps its deadline does well to forget earlier ones now, while
+    /// all it needs for that is at hand.
+    #[inline]
+    pub fn may_rest_again(&self) -> bool {
+        self.acks.has_just_ended_rest() && self.is_quiet()
     }
 
     /// Whether a long silence has passed, and nothing happened since.

@@ -5,7 +5,7 @@
 //! a test compares.
 //! Implements: RFC 9293 §3.8.4 (MUST-24 to MUST-29).
 
-use super::{Moulds, Parked, REST_AFTER, REST_AFTER_TIMEOUTS};
+use super::{Moulds, Parked, rest_moment};
 use crate::keepalive::{KeepAliveDue, KeepAliveState};
 use crate::open::timestamp_clock;
 use crate::predicted::UsualSegment;
@@ -57,8 +57,7 @@ impl<C: CongestionController> Moulds<C> {
     /// When a connection that was parked early comes to rest.
     fn rest_deadline(&self, now: Instant, parked: &Parked) -> Instant {
         let tcb = self.copy(now, parked, 0);
-        let silence = tcb.recovery.rto().saturating_mul(REST_AFTER_TIMEOUTS).max(REST_AFTER);
-        tcb.last_active(now) + silence
+        rest_moment(tcb.last_active(now), tcb.recovery.rto())
     }
 
     /// The deadline of a record may have passed.

@@ -109,10 +109,11 @@ impl<C: CongestionController> Tcb<C> {
         if readable {
             self.take_expected(now, segment, payload, charge);
         }
+        // Whose own limit makes it wait has nothing to send before.
         Some(UsualEffects {
             transmit: readable
-                || self.stopwatches.running() != Limiter::Application
-                || self.unsent_octets() > 0,
+                || (self.stopwatches.running() != Limiter::Application || self.unsent_octets() > 0)
+                    && !self.awaits_release(now),
             readable,
             writable: self.take_writable(env.limits, env.pool),
         })

@@ -113,8 +113,19 @@ pub struct AckPolicy {
     waiting: bool,
     /// The application answers within the delay: the acknowledgement can ride on its data.
     interactive: bool,
-    /// A long silence has passed, and no data in either direction since.
-    rested: bool,
+    lull: Lull,
+}
+
+/// A long silence, as far as the connection remembers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Lull {
+    /// Data has arrived again and again since.
+    #[default]
+    Past,
+    /// It ended just now: data passed, and of what arrived only a first segment.
+    Ended,
+    /// No data in either direction since it began.
+    Lasts,
 }
 
 impl AckPolicy {
@@ -129,14 +140,19 @@ impl AckPolicy {
         *self = AckPolicy {
             full: self.full,
             interactive: self.interactive,
-            rested: true,
+            lull: Lull::Lasts,
             ..AckPolicy::default()
         };
     }
 
     /// Whether a long silence has passed, and no data in either direction since.
     pub(crate) const fn is_rested(&self) -> bool {
-        self.rested
+        matches!(self.lull, Lull::Lasts)
+    }
+
+    /// Whether the data that ended a long silence is all that has passed since, or nearly.
+    pub(crate) const fn has_just_ended_rest(&self) -> bool {
+        matches!(self.lull, Lull::Ended)
     }
 
     /// Nothing waits: what it waited for means nothing.
@@ -163,7 +179,7 @@ impl AckPolicy {
         arrival: &Arrival,
         context: &AckContext<'_, impl Fn() -> Span>,
     ) {
-        self.rested = false;
+        self.lull = if self.is_rested() { Lull::Ended } else { Lull::Past };
         self.learn(now, context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;
@@ -248,7 +264,9 @@ impl AckPolicy {
             self.interactive = true;
             self.quick = 0;
         }
-        self.rested &= !with_data;
+        if with_data && self.is_rested() {
+            self.lull = Lull::Ended;
+        }
         if self.pending > 0 {
             self.quick = self.quick.saturating_sub(1);
         }

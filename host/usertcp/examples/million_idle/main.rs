@@ -22,7 +22,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Some(count) = count else {
         let (stack, address) = demo::tun_stack(&words)?;
         let listener = TcpListener::bind(&stack, address).await?;
-        return Ok(server::run(listener, Arc::new(IdleStreams::new(&stack)?)).await?);
+        let idle = Arc::new(IdleStreams::new(&stack)?);
+        return tokio::select! {
+            ended = server::run(listener, Arc::clone(&idle)) => Ok(ended?),
+            () = demo::watch(&stack, || idle.len()) => Ok(()),
+        };
     };
     let demo = Demo { count, talk: 100_000.min(count), verbose: true };
     let before = demo::resident_octets();

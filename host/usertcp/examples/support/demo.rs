@@ -199,3 +199,18 @@ pub fn stack_with(demo: &Demo, script: impl Script) -> io::Result<(Stack, Arc<To
     let stack = peers::stack_of(builder(demo.count), demo.count, script, &told)?;
     Ok((stack, told))
 }
+
+/// Says once a second, where it is another than before, how many streams rest and what became of their control
+/// blocks. Never ends.
+pub async fn watch(stack: &Stack, resting: impl Fn() -> usize) {
+    let mut said = (0, 0, 0);
+    loop {
+        let counters = stack.counters();
+        let now = (resting(), counters.parked, counters.activated);
+        if now != said {
+            println!("{} streams without a task; parked {}, woken {}", now.0, now.1, now.2);
+            said = now;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

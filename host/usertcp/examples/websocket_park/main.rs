@@ -28,8 +28,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Some(count) = count else {
         let (stack, address) = demo::tun_stack(&words)?;
         let listener = TcpListener::bind(&stack, address).await?;
-        let clients = server::Clients::new(IdleStreams::new(&stack)?);
-        return Ok(server::run(listener, Arc::new(clients)).await?);
+        let clients = Arc::new(server::Clients::new(IdleStreams::new(&stack)?));
+        return tokio::select! {
+            ended = server::run(listener, Arc::clone(&clients)) => Ok(ended?),
+            () = demo::watch(&stack, || clients.idle.len()) => Ok(()),
+        };
     };
     let demo = Demo { count, talk: 100_000.min(count), verbose: true };
     let before = demo::resident_octets();

@@ -17,6 +17,8 @@ mod tuple;
 
 use crate::Outcome;
 use crate::machine;
+pub use quantile::Quantiles;
+
 use figures::Figures;
 use options::{HELP, Options, Peer, Role};
 use report::{Contender, Report, Row};

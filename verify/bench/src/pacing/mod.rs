@@ -10,6 +10,7 @@
 
 mod lab;
 mod precision;
+mod tun;
 
 use crate::Outcome;
 use crate::json::Json;
@@ -31,6 +32,10 @@ Usage: usertcp-bench pacing [OPTIONS]
   --json FILE        write figures as JSON
   --svg FILE         write a plot
   --smoke            a small form that fails if a limit is not kept
+  --tun              instead of all that: limits over TUN, in real time, the kernel reading (root; 10,000 files)
+  --tun-streams N    so many                                      [10000]
+  --tun-seconds S    of which three are not judged; 100 kbit/s take 60 for a window of 500 packets  [75]
+  --tun-total M      Mbit/s that their limits, from 0.1 to 10 Mbit/s, come to at most, if they can  [1200]
   --raw DRIVE        one number of streams once, driven by limits, group or application: for callgrind
 ";
 
@@ -61,6 +66,7 @@ struct Options {
     svg: Option<String>,
     instructions: bool,
     raw: Option<Kind>,
+    tun: Option<tun::Wanted>,
 }
 
 fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
@@ -73,7 +79,9 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         svg: None,
         instructions: false,
         raw: None,
+        tun: None,
     };
+    let all = tun::Wanted { streams: 10_000, seconds: 75, total_bits_per_second: 1.2e9 };
     while let Some(word) = words.next() {
         if word == "help" || word == "--help" {
             return Ok(None);
@@ -81,6 +89,10 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         if word == "--smoke" {
             (options.streams, options.rounds) = (vec![100, 1000], 1);
             (options.packets, options.precision) = (20_000, 200);
+            continue;
+        }
+        if word == "--tun" {
+            options.tun.get_or_insert(all);
             continue;
         }
         if word == "--instructions" {
@@ -98,6 +110,15 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             "--rounds" => options.rounds = number()?.clamp(1, 1000) as u32,
             "--packets" => options.packets = number()?.max(1000),
             "--precision" => options.precision = number()? as usize,
+            "--tun-streams" => {
+                options.tun.get_or_insert(all).streams = number()?.clamp(2, 15_000) as usize;
+            }
+            "--tun-seconds" => {
+                options.tun.get_or_insert(all).seconds = number()?.clamp(5, 600);
+            }
+            "--tun-total" => {
+                options.tun.get_or_insert(all).total_bits_per_second = number()? as f64 * 1e6;
+            }
             "--json" => options.json = Some(value),
             "--svg" => options.svg = Some(value),
             "--raw" => {
@@ -125,6 +146,9 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
     }
     let mut members = vec![("bench", Json::text("pacing"))];
     members.extend(machine::facts());
+    if let Some(wanted) = options.tun {
+        return over_tun(&wanted, members, options.json.as_deref());
+    }
     let costs = costs(&options)?;
     println!("usertcp {}: nanoseconds of CPU for a packet, in virtual time\n", machine::revision());
     print!("{}", table_of(&costs).text());
@@ -176,6 +200,22 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
             .map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Limits over TUN instead of all else.
+fn over_tun(
+    wanted: &tun::Wanted,
+    mut members: Vec<(&'static str, Json)>,
+    json: Option<&str>,
+) -> Result<Outcome, String> {
+    let kept = tun::measure(wanted)?;
+    println!("usertcp {}: {}", machine::revision(), kept.text());
+    members.push(("tun", kept.json()));
+    if let Some(path) = json {
+        std::fs::write(path, format!("{}\n", Json::Object(members)))
+            .map_err(|error| format!("{path}: {error}"))?;
+    }
+    kept.problem().map_or(Ok(Outcome::Done), Err)
 }
 
 struct Cost {
@@ -236,7 +276,9 @@ fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
     let rate = TOTAL_BITS_PER_SECOND / PACKET_BITS;
     let drive = if kind == Kind::Application { Drive::Application(rate) } else { Drive::Limits };
     // Two round trips' worth of its part, and four packets: nothing but the rate keeps a stream.
+    // In whole writes: else packets are pieced together from two of them, where the buffer is small.
     let room = 4 * 1448 + TOTAL_BITS_PER_SECOND / 8 / 250 / streams as u64;
+    let room = room.next_multiple_of(2 * 1448);
     let mut lab = Lab::open(streams, drive, room as u32)?;
     let now = lab.now();
     let problem = |error| format!("{error:?}");

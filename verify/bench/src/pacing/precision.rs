@@ -12,19 +12,21 @@ use usertcp_tcp::release_octets;
 const PACKETS: u32 = 600;
 /// … and so many at the beginning, where slow start is the lower limit of the fast ones.
 const FIRST: usize = 60;
-const WINDOW: usize = 500;
+pub const WINDOW: usize = 500;
 const LOWEST: u64 = 100_000;
 const HIGHEST: u64 = 100_000_000;
 
 /// What an observer finds about the streams of some rates.
 #[derive(Clone, Copy, Default)]
-struct Found {
+pub struct Found {
     streams: u32,
     /// In windows of 500 packets and more: the largest difference from the limit, per cent.
-    off: f64,
-    windows: u64,
+    pub off: f64,
+    pub windows: u64,
     /// In any window: octets ahead of the limit at most, of the quantum.
-    ahead: f64,
+    pub ahead: f64,
+    /// The same of a line that begins with the first packet.
+    pub line: f64,
 }
 
 impl Found {
@@ -33,6 +35,7 @@ impl Found {
         self.off = self.off.max(other.off);
         self.windows += other.windows;
         self.ahead = self.ahead.max(other.ahead);
+        self.line = self.line.max(other.line);
     }
 }
 
@@ -63,7 +66,7 @@ pub fn measure(streams: usize) -> Result<Precision, String> {
         }
         let bits = rate.octets_per_second() * 8;
         let decade = (bits / LOWEST).checked_ilog10().unwrap_or(0).min(2) as usize;
-        decades[decade].1.add(&judge(&left[FIRST..], *rate));
+        decades[decade].1.add(&judge(&left[FIRST..], *rate, usize::MAX));
     }
     Ok(Precision { decades, sent_again: lab.shard.counters().segments_retransmitted })
 }
@@ -74,7 +77,9 @@ fn limit(at: usize, streams: usize) -> Rate {
     Rate::from_bits_per_second(bits.round() as u64)
 }
 
-fn judge(left: &[Left], rate: Rate) -> Found {
+/// Windows of 500 packets and up to `more` others. As a longer one consists of shorter ones, 500 more are
+/// all there are.
+pub fn judge(left: &[Left], rate: Rate, more: usize) -> Found {
     let octets_per_second = rate.octets_per_second() as f64;
     let mut found = Found { streams: 1, ..Found::default() };
     let quantum = f64::from(2 * release_octets(rate).next_multiple_of(1500));
@@ -86,9 +91,11 @@ fn judge(left: &[Left], rate: Rate) -> Found {
         octets += f64::from(one.octets);
         after.push(octets - ideal);
         found.ahead = found.ahead.max((octets - ideal - least) / quantum);
+        let begun = octets_per_second * left[0].at.as_micros() as f64 / 1e6;
+        found.line = found.line.max((octets - ideal + begun) / quantum);
     }
     for (from, start) in after.iter().enumerate() {
-        for (to, end) in after.iter().enumerate().skip(from + WINDOW) {
+        for (to, end) in after.iter().enumerate().skip(from + WINDOW).take(more) {
             let span = left[to].at.since(left[from].at).as_micros() as f64 / 1e6;
             found.off = found.off.max((end - start).abs() / (octets_per_second * span) * 100.0);
             found.windows += 1;

@@ -218,3 +218,29 @@ fn after_a_refusal_the_next_segments_are_acknowledged_at_once() {
         policy.on_ack_sent(ms(70), false);
     }
 }
+
+#[test]
+fn only_the_first_exchange_after_a_rest_looks_like_a_lone_one() {
+    let settings = AckSettings::default();
+    let mut policy = AckPolicy::new();
+    let mut seen = alloc::vec::Vec::new();
+    let note = |policy: &AckPolicy| (policy.is_rested(), policy.has_just_ended_rest());
+    for _ in 0..2 {
+        policy.rest();
+        seen.push(note(&policy));
+        for millis in [0, 10, 20] {
+            let _ = policy.on_data(ms(millis), &data(64), &context(&settings));
+            policy.on_ack_sent(ms(millis), true);
+            seen.push(note(&policy));
+        }
+    }
+    let round = [(true, false), (false, true), (false, false), (false, false)];
+    assert_eq!(seen, [round, round].concat());
+    // Data of ours ends a rest too, an acknowledgement alone does not.
+    policy.rest();
+    policy.on_ack_sent(ms(30), false);
+    assert!(policy.is_rested());
+    policy.on_ack_sent(ms(40), true);
+    policy.on_ack_sent(ms(50), true);
+    assert_eq!(note(&policy), (false, true));
+}

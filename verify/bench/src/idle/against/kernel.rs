@@ -11,11 +11,11 @@ use crate::idle::held::{Held, available_octets};
 use crate::idle::peers::{MESSAGE, reply};
 use crate::idle::site::cpu_nanos;
 use crate::idle::tuple::Shuffle;
+use crate::kernel::{Epoll, own_network};
 use crate::machine;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Caches whose records come with a socket that epoll watches.
@@ -96,20 +96,6 @@ pub fn run(count: u32, requests: u32) -> Result<Figures, String> {
         figures.set("request_us", nanos as f64 / 1e3 / f64::from(asked));
     }
     Ok(figures)
-}
-
-/// A network namespace with nothing but loopback.
-#[allow(unsafe_code)]
-fn own_network() -> Result<(), String> {
-    // SAFETY: the call changes what network this process sees, and no memory.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        return Err(format!("a network namespace: {}", std::io::Error::last_os_error()));
-    }
-    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-    match up {
-        Ok(status) if status.success() => Ok(()),
-        other => Err(format!("ip link set lo up: {other:?}")),
-    }
 }
 
 /// A process that holds some connections.
@@ -221,41 +207,6 @@ fn ask(
         }
     }
     Ok(taken)
-}
-
-struct Epoll(OwnedFd);
-
-#[allow(unsafe_code)]
-impl Epoll {
-    fn new() -> std::io::Result<Epoll> {
-        // SAFETY: the call touches no memory of ours.
-        let file = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if file < 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-        // SAFETY: the file is open, and nobody else has it.
-        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(file) }))
-    }
-
-    fn watch(&self, stream: &TcpStream, word: u64) -> std::io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: word };
-        let (epoll, file) = (self.0.as_raw_fd(), stream.as_raw_fd());
-        // SAFETY: `event` lives during the call.
-        let done = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, file, &raw mut event) };
-        if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-    }
-
-    fn wait(&self) -> std::io::Result<Vec<u64>> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; BURST as usize];
-        let room = events.len() as i32;
-        // SAFETY: `events` has room for as many as are said, and lives.
-        let count =
-            unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, 1000) };
-        if count < 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-        Ok(events.iter().take(count as usize).map(|event| event.u64).collect())
-    }
 }
 
 #[cfg(test)]
