@@ -176,13 +176,13 @@ impl TunQueue {
         let header = offload::encode(&packet.offload, first);
         // Few parts are the rule, and room for many would have to be cleared each time.
         match packet.octets.slice_count() {
-            0..=FEW_SLICES => self.write_parts::<{ FEW_SLICES + 1 }>(&header, packet),
-            0..=MOST_SLICES => self.write_parts::<{ MOST_SLICES + 1 }>(&header, packet),
+            few if few <= FEW_SLICES => self.write_parts::<{ FEW_SLICES + 1 }>(&header, packet),
+            some if some <= MOST_SLICES => self.write_parts::<{ MOST_SLICES + 1 }>(&header, packet),
             _ => self.write_gathered(&header, packet),
         }
     }
 
-    /// Writes a packet of fewer than `PARTS` slices.
+    /// Writes a packet; `PARTS` are more than its slices.
     fn write_parts<const PARTS: usize>(
         &self,
         header: &[u8],
