@@ -168,6 +168,8 @@ impl<C: CongestionController> Tcb<C> {
             new_data_ready: self.new_data_ready(),
             mtu_probe: self.mtu.probe(),
         };
+        // It may have been another when something was sent or acknowledged last: blocks took room.
+        self.recovery.note_mss(self.send_mss());
         match self.recovery.on_timer(env.now, &mut self.controller, window) {
             // The persist timer runs, and probes.
             TimerOutcome::Nothing | TimerOutcome::WindowClosed => {}

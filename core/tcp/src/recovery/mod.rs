@@ -158,6 +158,11 @@ impl Recovery {
         }
     }
 
+    /// Segments carry `mss` octets now.
+    pub(crate) fn note_mss(&mut self, mss: u32) {
+        self.mss = short(mss);
+    }
+
     /// New data `[SND.NXT, SND.NXT + octets)` left now as segments of `mss` octets; a super-segment
     /// is one call, SYN and FIN count one octet each. `application_limited`: after it nothing waits
     /// although the window has room.

@@ -425,6 +425,18 @@ impl Pair {
                         let effects =
                             self.call(flight.to, |tcb, env| tcb.handle_segment(env, &mut segment));
                         self.settle(flight.to, effects, true);
+                        let Pair { ends, log, now, .. } = &mut *self;
+                        let end = &ends[flight.to];
+                        if let Some(tcb) = end.tcb.as_ref().filter(|_| end.ended.is_none()) {
+                            log.note(|| {
+                                std::format!(
+                                    "{} {:?} {:?}",
+                                    flight.to,
+                                    tcb.info(*now),
+                                    tcb.next_deadline(*now)
+                                )
+                            });
+                        }
                     }
                 }
                 (_, Some((at, who))) if at <= end => {
