@@ -140,6 +140,8 @@ struct Pair {
 #[derive(Default)]
 struct Log {
     lines: Option<Vec<String>>,
+    /// The figures of an end are noted after each arrival.
+    closely: bool,
     /// Changes of the limiter: they may be told before the segment they follow.
     limiters: Vec<String>,
 }
@@ -427,7 +429,9 @@ impl Pair {
                         self.settle(flight.to, effects, true);
                         let Pair { ends, log, now, .. } = &mut *self;
                         let end = &ends[flight.to];
-                        if let Some(tcb) = end.tcb.as_ref().filter(|_| end.ended.is_none()) {
+                        if log.closely
+                            && let Some(tcb) = end.tcb.as_ref().filter(|_| end.ended.is_none())
+                        {
                             log.note(|| {
                                 std::format!(
                                     "{} {:?} {:?}",
@@ -633,6 +637,7 @@ proptest! {
         let run = |forbid: bool| {
             let mut pair = Pair::opened(seed, weather, options, forbid);
             pair.log.lines = Some(Vec::new());
+            pair.log.closely = true;
             for who in [0, 1] {
                 pair.ends[who].lets_go = let_go[who];
             }
