@@ -24,8 +24,7 @@ pub(super) const STRETCH: usize = 64 << 10;
 #[target_feature(enable = "avx2")]
 pub(super) fn sum_avx2(bytes: &[u8]) -> u32 {
     if bytes.len() > STRETCH {
-        let stretches = bytes.chunks(STRETCH);
-        return stretches.fold(0, |sum, part| checksum::combine(sum, sum_avx2(part), false));
+        return in_stretches(bytes, |part| sum_avx2(part));
     }
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut sums = [_mm256_setzero_si256(); BLOCK / REGISTER];
@@ -47,6 +46,12 @@ pub(super) fn sum_avx2(bytes: &[u8]) -> u32 {
     let d = _mm256_add_epi32(d, pairs(&last));
     let signed = total(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)));
     from_signed(signed, bytes.len() - rest.len() + REGISTER)
+}
+
+/// The sum of more than a stretch, by `sum` of no more than one.
+#[cold]
+pub(super) fn in_stretches(bytes: &[u8], sum: impl Fn(&[u8]) -> u32) -> u32 {
+    bytes.chunks(STRETCH).fold(0, |total, part| checksum::combine(total, sum(part), false))
 }
 
 /// The partial sum of octets that were summed as signed words, zeros behind them included.
