@@ -439,7 +439,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } else {
             EmitChecksum::Full(sum_of(self.common.checksum, pseudo, &payload))
         };
-        self.count_out(&payload);
+        self.common.count_out(payload.len());
         let (mut first, rest, copied) = write_tcp(frame, payload, tcp_octets, |out| match signed
             .as_ref()
             .and_then(|signed| signed.octets.get(..signed.len))
@@ -473,13 +473,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut octets = Chain::from(first);
         octets.append(rest);
         Some(Packet { offload, octets })
-    }
-
-    pub(crate) fn count_out(&mut self, payload: &Chain) {
-        let counters = &mut self.common.counters;
-        counters.segments_out = counters.segments_out.wrapping_add(1);
-        counters.payload_octets_out =
-            counters.payload_octets_out.wrapping_add(payload.len() as u64);
     }
 }
 

@@ -130,6 +130,15 @@ impl<O: Observer> Common<O> {
         counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
     }
 
+    /// Counts a segment that leaves.
+    #[inline]
+    pub(crate) fn count_out(&mut self, payload_octets: usize) {
+        let counters = &mut self.counters;
+        counters.segments_out = counters.segments_out.wrapping_add(1);
+        counters.payload_octets_out =
+            counters.payload_octets_out.wrapping_add(payload_octets as u64);
+    }
+
     /// Counts and reports a packet that died.
     pub(crate) fn drop_packet(&mut self, who: Option<ConnId>, now: Instant, reason: DropReason) {
         self.counters.count_drop(reason);

@@ -157,22 +157,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let anchor = self.table.anchors.get(id);
         let parked = matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_)));
-        let is_bare = octets.len() == header_octets;
-        octets.advance(header_octets);
-        self.common.count_in(read.header.wire_segments, octets);
         if parked {
+            let is_bare = octets.len() == header_octets;
             if is_bare && self.heard_while_parked(now, id, &read.header) {
+                self.common.count_in(read.header.wire_segments, &Chain::new());
                 return true;
             }
-            if let Some(hot) = self.awake(now, id)
-                && let Some(tcb) = self.table.hot.at_mut(hot)
-                && let Some(effects) =
-                    tcb.handle_usual(&mut self.common.env(now, id), &read.header, octets)
-            {
-                self.apply(now, id, effects.into());
-                return true;
+            if self.awake(now, id).is_some() {
+                return self.give_apart(now, read, octets, header_octets);
             }
         }
+        octets.advance(header_octets);
+        self.common.count_in(read.header.wire_segments, octets);
         self.deliver_usual(now, id, read, octets);
         true
     }

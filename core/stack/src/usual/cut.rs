@@ -5,17 +5,18 @@
 //! Must not know: why so much may leave at once.
 //! Implements: what a device's segmentation offload does.
 
+use super::send::{ip_header, offload, tcp_header};
 use crate::egress::HEADROOM;
 use crate::shard::Shard;
 use core::net::IpAddr;
-use usertcp_base::{ConnId, DropReason, Ecn, FlowKey, Instant, Observer, Seq};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
-use usertcp_frame::{Chain, ChecksumState, Frame, Offload, Packet};
-use usertcp_ip::{DEFAULT_TTL, ip_address};
+use usertcp_frame::{Chain, Frame, Packet};
+use usertcp_ip::ip_address;
 use usertcp_tcp::UsualOutgoing;
 use usertcp_wire::checksum::Running;
-use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
+use usertcp_wire::tcp;
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
 
 /// What the headers of a super-segment's packets have in common.
@@ -86,26 +87,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The headers of a connection's packets.
     fn series(&self, flow: &FlowKey, whole: &UsualOutgoing) -> Option<Series> {
-        let hop_limit = if whole.hop_limit == 0 { DEFAULT_TTL } else { whole.hop_limit };
-        let (dscp, ecn, payload_octets) = (whole.dscp, Ecn::NotCapable, 0);
         let ip = match (self.ip.local(flow.local)?, ip_address(flow.remote)) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let (source, destination) = (source.octets(), destination.octets());
-                Network::V4(IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination })
+                Network::V4(ip_header(whole, 0, source.octets(), destination.octets()))
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let (source, destination) = (source.octets(), destination.octets());
-                let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+                let ip = ip_header(whole, 0, source.octets(), destination.octets());
                 Network::V6(ip, self.ip.flow_label(flow, 0))
             }
             _ => return None,
         };
-        let &UsualOutgoing { seq, ack, push, window, value, echo, .. } = whole;
-        let (source_port, destination_port) = (flow.local_port, flow.remote_port);
         // What is cut is data: a FIN goes with the last segment, by itself.
-        let fin = false;
-        let tcp =
-            TcpHeader { source_port, destination_port, seq, ack, push, fin, window, value, echo };
+        let tcp = TcpHeader { fin: false, ..tcp_header(flow, whole) };
         let (front, pseudo) = ([0; IPV6_OCTETS], Running::default());
         let offloaded = self.device.checksum_offload;
         Some(Series { ip, tcp, offloaded, front, payload_octets: 0, pseudo })
@@ -125,7 +118,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             series.write(header, sum);
         })?;
-        self.count_cut(octets);
+        self.common.count_out(octets as usize);
         Some(series.packet(Chain::from(packet)))
     }
 
@@ -140,16 +133,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         series.write(frame.widen(0, series.octets())?, sum);
         octets.push_front_slice(frame.into_slice());
-        self.count_cut(series.payload_octets);
+        self.common.count_out(series.payload_octets as usize);
         Some(series.packet(octets))
-    }
-
-    #[inline]
-    fn count_cut(&mut self, payload_octets: u32) {
-        let counters = &mut self.common.counters;
-        counters.segments_out = counters.segments_out.wrapping_add(1);
-        counters.payload_octets_out =
-            counters.payload_octets_out.wrapping_add(u64::from(payload_octets));
     }
 }
 
@@ -200,15 +185,7 @@ impl Series {
 
     #[inline]
     fn packet(&self, octets: Chain) -> Packet {
-        let checksum = match self.offloaded {
-            true => {
-                let start = self.ip_octets() as u16;
-                ChecksumState::Partial { start, offset: CHECKSUM_OFFSET as u16 }
-            }
-            false => ChecksumState::Unverified,
-        };
-        let header_octets = self.octets() as u16;
-        Packet { offload: Offload { checksum, gso: None, header_octets }, octets }
+        Packet { offload: offload(self.offloaded, self.ip_octets(), None), octets }
     }
 
     /// Writes both headers. `sum`: of pseudo-header and payload, as far as we are to sum.

@@ -46,7 +46,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let ip_octets = usize::from(self.ip.header_octets(flow));
         let out = frame.widen(ip_octets, TCP_OCTETS)?;
         write_headers(&self.ip, flow, segment, out, octets, sum)?;
-        self.count_out(&payload);
+        self.common.count_out(octets);
         let octets = self.behind(frame, payload, octets);
         Some(Packet { offload: offload(offloaded, ip_octets, segment.gso_octets), octets })
     }
@@ -106,7 +106,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             _ => return None,
         } as u16;
-        self.count_out(&payload);
+        self.common.count_out(octets);
         let octets = self.behind(frame, payload, octets);
         let checksum = checksum_state(offloaded, ip_octets);
         let gso = envelope
@@ -133,8 +133,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Makes a packet of a segment of at most [`COPIED_OCTETS`] and one piece, which are copied behind the
-/// headers from where they lie in the send queue of `tcb`. As `Shard::pack_usual` otherwise, in one frame
+/// Makes a packet of a segment of at most [`COPIED_OCTETS`], which are copied behind the headers from
+/// where they lie in the send queue of `tcb`. As `Shard::pack_usual` otherwise, in one frame
 /// and one go.
 #[inline(always)]
 pub(crate) fn pack_short<C: CongestionController, O: Observer>(
@@ -159,9 +159,8 @@ pub(crate) fn pack_short<C: CongestionController, O: Observer>(
         }
         None => write_short_v6(ip, offloaded, flow, segment, tcb, &mut frame)?,
     };
+    common.count_out(octets);
     let counters = &mut common.counters;
-    counters.segments_out = counters.segments_out.wrapping_add(1);
-    counters.payload_octets_out = counters.payload_octets_out.wrapping_add(octets as u64);
     counters.octets_copied = counters.octets_copied.wrapping_add(octets as u64);
     let octets = Chain::from(frame.into_slice());
     Some(Packet { offload: offload(offloaded, ip_octets, None), octets })
@@ -218,7 +217,7 @@ fn fill_otherwise<C: CongestionController>(
 }
 
 #[inline(always)]
-fn ip_header<Address>(
+pub(super) fn ip_header<Address>(
     segment: &UsualOutgoing,
     octets: usize,
     source: Address,
@@ -231,7 +230,7 @@ fn ip_header<Address>(
 }
 
 #[inline(always)]
-fn tcp_header(flow: &FlowKey, segment: &UsualOutgoing) -> TcpHeader {
+pub(super) fn tcp_header(flow: &FlowKey, segment: &UsualOutgoing) -> TcpHeader {
     let UsualOutgoing { seq, ack, window, push, fin, value, echo, .. } = *segment;
     let (source_port, destination_port) = (flow.local_port, flow.remote_port);
     TcpHeader { source_port, destination_port, seq, ack, push, fin, window, value, echo }
@@ -267,7 +266,7 @@ fn write_headers(
 
 /// What a device is told of a segment of the usual shape behind an IP header of `ip_octets`.
 #[inline]
-fn offload(offloaded: bool, ip_octets: usize, gso_octets: Option<u16>) -> Offload {
+pub(super) fn offload(offloaded: bool, ip_octets: usize, gso_octets: Option<u16>) -> Offload {
     let ip_octets = ip_octets as u16;
     Offload {
         checksum: checksum_state(offloaded, ip_octets),

@@ -135,7 +135,7 @@ impl<C: CongestionController> Tcb<C> {
         Some(effects)
     }
 
-    /// [`Tcb::poll_to_cut`] while one side is closed.
+    /// [`Tcb::poll_usual`] while one side is closed.
     #[inline(never)]
     pub(super) fn poll_closing<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
         if !self.is_orderly() || self.snd.wnd == 0 || self.wants.write {
