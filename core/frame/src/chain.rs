@@ -332,6 +332,19 @@ impl Chain {
         taken
     }
 
+    /// The same, if all octets lie in one slice and `out` has room for them; else nothing happens.
+    #[inline]
+    pub fn take_only_to(&mut self, out: &mut [u8]) -> Option<usize> {
+        let Store::Inline([only, None]) = &mut self.store else { return None };
+        let slice = only.as_ref()?;
+        let taken = slice.len();
+        out.get_mut(..taken)?.copy_from_slice(slice);
+        slice.count_copied(taken);
+        *only = None;
+        self.octets = 0;
+        Some(taken)
+    }
+
     /// Copies octets from `offset` on into `out`, and tells how many there were.
     #[inline]
     pub fn copy_to(&self, offset: usize, out: &mut [u8]) -> usize {
