@@ -17,7 +17,8 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, TimeWait,
+    Effects, Ended, HandshakeOutcome, LastWord, Opening, PathFacts, Reply, Segment, SignalKind,
+    Tcb, TimeWait,
 };
 
 /// The next tick, at the earliest.
@@ -221,9 +222,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Option<TimeWait> {
         let hot = self.table.anchors.get(id)?.body.hot()?;
         let tcb = self.table.hot.at_mut(hot)?;
-        let (record, reply) = tcb.time_wait(&mut self.common.env(now, id), ended);
-        if let Some(reply) = reply {
-            self.send_reply(now, flow, &reply);
+        let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
+        match word {
+            LastWord::Nothing => {}
+            LastWord::Usual(segment) => self.send_last(now, hot, flow, &segment),
+            LastWord::Any(reply) => self.send_reply(now, flow, &reply),
         }
         Some(record)
     }

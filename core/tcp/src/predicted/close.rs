@@ -2,7 +2,7 @@
 //! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
 //! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
 
-use super::{Given, Prediction, UsualSegment};
+use super::{Given, Prediction, UsualOutgoing, UsualSegment};
 use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
@@ -147,6 +147,21 @@ impl<C: CongestionController> Tcb<C> {
         match self.unsent_octets() {
             0 => self.give_acknowledgement(env),
             _ => Given::Unusual,
+        }
+    }
+
+    /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave.
+    #[inline(never)]
+    pub(super) fn poll_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        let leaves = self.prediction == Prediction::Closing
+            && self.halves.send() == SendHalf::Closing
+            && !self.fin_sent();
+        if !leaves || self.snd.wnd == 0 || self.wants.write || !self.is_orderly() {
+            return None;
+        }
+        match self.give_fin(env) {
+            Given::Segment(segment) => Some(segment),
+            Given::Nothing | Given::Unusual => None,
         }
     }
 
