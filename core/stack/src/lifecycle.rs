@@ -11,6 +11,7 @@ use crate::events::Pending;
 use crate::park::park_deadline;
 use crate::shard::Shard;
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
@@ -61,41 +62,65 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: Start<C>,
+        start: &mut Start<C>,
         last: LastStep<'_>,
     ) {
-        let Start { mut opening, birth, mut path } = start;
-        let Birth { settings, controller } = birth;
-        if settings.share_path_facts {
+        let Some(hot) = self.give_birth(now, id, flow, owner, start) else { return };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
+        let mut env = self.common.env(now, id);
+        if !last.written.is_empty() {
+            tcb.adopt_unsent(last.written);
+        }
+        let effects = match start.opening.owes_ack {
+            true => tcb.handle_rest_of_syn(&mut env, last.segment),
+            false => tcb.handle_segment(&mut env, last.segment),
+        };
+        self.after_birth(now, id, start, effects);
+    }
+
+    /// Gives `id` a TCB: its index. `None`: there was no room, and the record is gone.
+    pub(crate) fn give_birth(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        owner: Owner,
+        start: &mut Start<C>,
+    ) -> Option<u32> {
+        let Start { opening, birth, path } = start;
+        if birth.settings.share_path_facts {
             path.host = self.hosts.find(now, flow);
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
-        let watched = settings.least_progress.is_some();
         let limits = &self.common.limits;
-        let born = || Tcb::unborn(now, limits, &opening, settings, &path, controller);
+        let (settings, controller) = (Rc::clone(&birth.settings), birth.controller);
+        let born = || Tcb::unborn(now, limits, opening, settings, path, controller);
         let Some(hot) = self.table.insert_hot_with(id, born) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
-            return self.discard(id);
+            self.discard(id);
+            return None;
         };
-        let Some(anchor) = self.table.set_body(id, Body::Hot(hot)) else { return };
+        let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
-        let mut env = self.common.env(now, id);
-        tcb.begin(&mut env, &opening);
-        if !last.written.is_empty() {
-            tcb.adopt_unsent(last.written);
-        }
-        let mut effects = match opening.owes_ack {
-            true => tcb.handle_rest_of_syn(&mut env, last.segment),
-            false => tcb.handle_segment(&mut env, last.segment),
-        };
+        self.table.hot.at_mut(hot)?.begin(&mut self.common.env(now, id), opening);
+        Some(hot)
+    }
+
+    /// Acts on what the segment that completed a handshake brought about.
+    pub(crate) fn after_birth(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        start: &Start<C>,
+        mut effects: Effects,
+    ) {
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
-        if watched {
+        if start.birth.settings.least_progress.is_some() {
             self.watch(now, id);
         }
     }
@@ -359,7 +384,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
                 let last = LastStep { segment, written };
-                self.establish(now, id, flow, owner, Start { opening, birth, path }, last);
+                let mut start = Start { opening, birth, path };
+                self.establish(now, id, flow, owner, &mut start, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {
