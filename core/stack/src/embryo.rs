@@ -111,7 +111,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
-                self.table.arm(id, Some(deadline));
+                self.arm_handshake(now, id, deadline);
                 self.send_reply(now, flow, &reply);
             }
             Err(_) => {

@@ -27,6 +27,11 @@ const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
 
+/// When a handshake is looked at first, which is before its own deadline: not after the least timeout of
+/// the data that follow it. So most connections, whose handshake is over by then, stay where they are in
+/// the wheel, and the others are looked at once more.
+const FIRST_LOOK: Span = Span::from_millis(200);
+
 /// What a connection begins from.
 pub(crate) struct Start<C> {
     /// What its handshake agreed on.
@@ -191,6 +196,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
         let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
+    }
+
+    /// Files the deadline of a handshake that begins.
+    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId, deadline: Instant) {
+        self.table.arm(id, Some(deadline.min(now + FIRST_LOOK)));
     }
 
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
