@@ -120,7 +120,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub fn poll_single<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
         if !self.is_predicted() || env.ceiling.is_some() {
-            return None;
+            return self.poll_fin(env);
         }
         let settings = &self.settings;
         let told = settings.unsent_low_water_octets != u32::MAX;
@@ -374,7 +374,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
-    pub(super) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
+    pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let ack = self.receiver.nxt();
         let window = self.announce_window();
         self.timestamps.on_ack_sent(ack);
