@@ -32,6 +32,11 @@ macro_rules! batch {
             pub fn pop(&mut self) -> Option<Packet> {
                 self.packets.pop_front()
             }
+            /// Drops the first `count` packets; at most all.
+            #[inline]
+            pub fn drop_front(&mut self, count: usize) {
+                self.packets.drain(..count.min(self.packets.len()));
+            }
             /// The first packet, left where it is.
             #[inline]
             pub fn front(&self) -> Option<&Packet> {
