@@ -403,6 +403,13 @@ impl Chain {
         }
     }
 
+    /// Makes room for `slices` more at once, where there is one already. A few need none.
+    pub fn reserve(&mut self, slices: usize) {
+        if slices > 2 && !self.is_empty() {
+            self.spill_with(slices).reserve(slices);
+        }
+    }
+
     /// Takes all of `other` but its first `skipped` octets, and puts it behind.
     #[inline]
     pub fn append_behind(&mut self, skipped: usize, other: &mut Chain) {
@@ -485,8 +492,13 @@ impl Chain {
     /// Turns to the long form.
     #[cold]
     fn spill(&mut self) -> &mut Spill {
+        self.spill_with(6)
+    }
+
+    /// The same, with room for so many more slices.
+    fn spill_with(&mut self, slices: usize) -> &mut Spill {
         if let Store::Inline(slots) = &mut self.store {
-            let mut spill = Box::new(Spill::new());
+            let mut spill = Box::new(Spill::with_room(2 + slices));
             slots.iter_mut().filter_map(Option::take).for_each(|slice| spill.push_back(slice));
             self.store = Store::Spilled(spill);
         }

@@ -29,8 +29,12 @@ impl Drop for Spill {
 }
 
 impl Spill {
-    pub(crate) fn new() -> Spill {
-        Spill { entries: VecDeque::with_capacity(8), cursor: Cell::new(0), charge: 0 }
+    /// None yet, with room for so many.
+    pub(crate) fn with_room(slices: usize) -> Spill {
+        Spill { entries: VecDeque::with_capacity(slices), cursor: Cell::new(0), charge: 0 }
+    }
+    pub(crate) fn reserve(&mut self, slices: usize) {
+        self.entries.reserve(slices);
     }
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

@@ -34,11 +34,12 @@ impl Gathered {
     fn take_run<'a>(
         &mut self,
         engine: Engine,
-        packets: impl Iterator<Item = &'a mut Packet>,
+        packets: impl ExactSizeIterator<Item = &'a mut Packet>,
     ) -> usize {
         let Some(next) = &mut self.next else { return 0 };
         let octets = next.payload_octets() as usize;
         let room = (MOST_OCTETS - self.payload.len()) / octets.max(1);
+        let room = room.min(packets.len());
         let mut taken = 0;
         for packet in packets.take(room) {
             if packet.octets.len() != BOTH_V4 + octets || packet.offload.gso.is_some() {
@@ -54,6 +55,9 @@ impl Gathered {
                 break;
             }
             next.go_on();
+            if taken == 0 {
+                self.payload.reserve(room);
+            }
             self.payload.append_behind(BOTH_V4, &mut packet.octets);
             taken += 1;
         }
