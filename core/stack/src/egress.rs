@@ -501,7 +501,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline(always)]
-fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
     let counters = &mut common.counters;
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);

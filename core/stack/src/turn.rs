@@ -62,6 +62,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } else {
             while let Some(mut packet) = self.rx.pop() {
                 self.handle_packet(now, &mut packet);
+                self.gather_run();
             }
         }
         self.handle_gathered(now);
