@@ -86,6 +86,11 @@ impl<S> Listeners<S> {
         Listeners { bound, listeners, next: 0, secrets, embryo_limit, source_limit }
     }
 
+    /// Whether a listener has exactly this binding.
+    pub fn is_bound(&self, binding: Binding) -> bool {
+        self.bound.contains_key(&binding)
+    }
+
     /// A new listener; `None` when one has exactly this binding (MUST-41). Connections from the
     /// same port are not touched (MUST-42).
     pub fn bind(&mut self, binding: Binding, backlog: u32, settings: S) -> Option<ListenerId> {

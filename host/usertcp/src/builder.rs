@@ -2,11 +2,14 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
+use crate::engine::Engine;
 use crate::engine::shard::Machine;
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
 use crate::plan::Plan;
-use crate::rates::part;
+use crate::rates::loans::{Loans, SharedRate};
+use crate::rates::purse::Nudges;
+use crate::rates::{part, purse_of};
 use crate::runtime::commands::lock;
 use crate::runtime::launch::{self, Parts, Seat};
 use crate::runtime::mesh::mesh;
@@ -309,7 +312,7 @@ where
         self
     }
 
-    /// What all connections may send together, counted likewise. Of several shards each has an even part.
+    /// What all connections may send together, counted likewise. Of several shards each has what it needs of it.
     /// [`Stack::set_total_rate_limit`] changes it.
     #[must_use]
     pub fn total_rate_limit(mut self, octets_per_second: u64) -> Self {
@@ -519,6 +522,14 @@ where
         let (addresses, gateways, keys, profile, pinned) =
             (self.addresses, self.gateways, self.auth, self.profile, self.pin);
         let rate = part(self.total_rate, usize::from(self.shards));
+        let whole = self.total_rate;
+        let (nudges, purse) = match self.shards {
+            1 => (None, None),
+            shards => {
+                let bells: Vec<_> = controls.iter().map(|c| Arc::clone(&c.doorbell)).collect();
+                (Some(Arc::new(Nudges::new(&bells))), purse_of(whole, shards.into()))
+            }
+        };
         let mut seats = Vec::new();
         let rings = queues.into_iter().zip(ports);
         for (index, ((control, hub), (queue, port))) in
@@ -527,6 +538,8 @@ where
             let observer = observers.next().ok_or_else(|| missing("an observer for each shard"))?;
             let (config, fast_open) = plan.of(index, addresses.clone());
             let (keys, handler, gateways) = (keys.clone(), Arc::clone(&handler), gateways.clone());
+            let loans = nudges.clone().map(|nudges| (index, nudges));
+            let purse = purse.clone();
             let make = move |control: &Control| {
                 if pinned {
                     pin(index)?;
@@ -545,7 +558,11 @@ where
                 }
                 let handler =
                     handler(index, device.segmentation_offload && device.checksum_offload)?;
-                let engine = Box::new(Machine { shard, queue, port, profile });
+                let loans = loans.map(|(index, nudges)| Loans::new(index, nudges));
+                let mut engine = Box::new(Machine { shard, queue, port, loans, profile });
+                if purse.is_some() {
+                    engine.fund_rate(control.clock.now(), SharedRate::Shard, whole, purse)?;
+                }
                 Ok(Parts { engine, device, handler })
             };
             let name = match self.shards {

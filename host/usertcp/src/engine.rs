@@ -5,8 +5,11 @@
 //! threads, sockets.
 
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use crate::rates::loans::SharedRate;
+use crate::rates::purse::Purse;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice};
 
@@ -118,6 +121,18 @@ pub(crate) trait Engine {
     fn listener_rate_info(&self, listener: ListenerId) -> Option<RateGroupInfo>;
     fn set_shard_rate(&mut self, now: Instant, rate: Rate);
     fn shard_rate(&self) -> Rate;
+    /// The rate is no part of a purse any more, and `most` at most.
+    fn hold_rate(&mut self, now: Instant, what: SharedRate, most: Rate) -> io::Result<()>;
+    /// The rate is a part of a purse from now on; without one, `rate`.
+    fn fund_rate(
+        &mut self,
+        now: Instant,
+        what: SharedRate,
+        rate: Rate,
+        purse: Option<Arc<Purse>>,
+    ) -> io::Result<()>;
+    /// The whole that the rate is a part of.
+    fn funded_rate(&self, what: SharedRate) -> Option<Rate>;
 
     /// Connections that are established and not over, held by the application or not.
     fn live(&self) -> usize;

@@ -81,7 +81,7 @@ pub struct ListenOptions {
     pub fast_open: Option<FastOpenListen>,
     /// What all accepted connections may send together: octets per second of packets that carry data
     /// or FIN, from the IP header on. Of a [`TcpListener`](crate::TcpListener) of several shards each
-    /// has its even part. `None`: no bound.
+    /// has what it needs of it. `None`: no bound.
     pub shared_rate: Option<Rate>,
 }
 
@@ -440,7 +440,8 @@ impl Context<'_> {
         self.engine.join_rate_group(self.now, conn, group, weight)
     }
 
-    /// What all connections that this listener accepts from now on may send together.
+    /// What all connections that this listener accepts may send together, those it has accepted already too
+    /// (of more than 32 listeners without a rate not all: see [`TcpListener::set_shared_rate`](crate::TcpListener::set_shared_rate)).
     ///
     /// # Errors
     /// `NotFound`: no such listener.

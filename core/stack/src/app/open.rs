@@ -6,7 +6,7 @@
 
 use crate::anchor::{Body, Opening, Owner, waits_at};
 use crate::app::ListenerInfo;
-use crate::config::{Birth, Connect, ConnectError, Listen, ListenError};
+use crate::config::{Birth, Connect, ConnectError, Listen, ListenError, Profile};
 use crate::fast_open::Attempt;
 use crate::isn::Numbers;
 use crate::listener::Binding;
@@ -16,7 +16,7 @@ use crate::shard::Shard;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
+use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer, RateGroupId};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Handshake, SoftErrors};
 
@@ -32,7 +32,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             port => port,
         };
         let binding = Binding { local, port };
-        let birth = Birth::of(&listen.profile, &mut self.common.shelf);
+        if self.listeners.is_bound(binding) {
+            return Err(ListenError::InUse);
+        }
+        // What it accepts names its rate before it has one. A name that is not its own says nothing here.
+        let mut settings = listen.profile.settings;
+        settings.shares.listener = self.rates.name().unwrap_or(RateGroupId::NONE);
+        let profile = Profile { settings, ..listen.profile };
+        let birth = Birth::of(&profile, &mut self.common.shelf);
         self.listeners.bind(binding, listen.backlog, birth).ok_or(ListenError::InUse)
     }
 
@@ -65,6 +72,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens no more. Connections that were not accepted are reset; half-open ones are forgotten.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
         let half_open = self.listeners.get(listener).map_or(0, |listener| listener.embryos());
+        if let Some(listener) = self.listeners.get(listener) {
+            self.rates.forget_name(listener.settings().settings.shares.listener);
+        }
         let Some(queue) = self.listeners.unbind(listener) else { return };
         for id in queue {
             if waits_at(&self.table.anchors, id, listener) {

@@ -77,8 +77,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         })
     }
 
-    /// What all connections that this listener accepts from now on may send together. A later change
-    /// of a rate once set counts for all of them at once.
+    /// What all connections that this listener accepts may send together, from now on; those it has accepted
+    /// too. Of more than 32 listeners that never had a rate at one time the further ones name none to what
+    /// they accept: their first rate counts for later accepts.
     pub fn set_listener_rate(
         &mut self,
         now: Instant,
@@ -87,12 +88,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Result<(), RateError> {
         let birth = self.listeners.get_mut(listener).ok_or(RateError::Stale)?.settings_mut();
         let mut settings = *birth.settings;
-        let shares = &mut settings.shares;
-        if shares.listener != RateGroupId::NONE {
-            let listener = shares.listener;
-            return self.set_rate_group(now, listener, rate);
+        let name = settings.shares.listener;
+        if name != RateGroupId::NONE {
+            self.rates.set_named(now, name, rate, Limiter::ListenerRate)?;
+            self.ask_who_waits();
+            return Ok(());
         }
-        shares.listener = self.rates.create(now, rate, Limiter::ListenerRate)?;
+        settings.shares.listener = self.rates.create(now, rate, Limiter::ListenerRate)?;
         birth.settings = self.common.shelf.share(&settings);
         Ok(())
     }

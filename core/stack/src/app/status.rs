@@ -39,6 +39,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut settings = self.settings(id)?;
         let shares = settings.shares;
         change(&mut settings);
+        // Which listener accepted it does not change.
+        settings.shares.listener = shares.listener;
         if settings.shares != shares {
             self.leave_rates(id);
         }

@@ -10,7 +10,7 @@
 //! then. So the sum of all rates and the pot is the whole, at every moment, whatever was said and whoever is late.
 
 use crate::rates::RateGroupInfo;
-use usertcp_base::{Instant, Rate};
+use usertcp_base::{Instant, Rate, Span};
 
 /// A shard keeps its part of one in so many at least, of an even part: who begins to send can, until more
 /// is lent.
@@ -21,6 +21,9 @@ const SLACK_PARTS: u64 = 32;
 const WEIGHT_SAMPLES: u64 = 4;
 /// Weights are kept in parts of one in so many.
 const WEIGHT_UNIT: u64 = 16;
+
+/// Who sent nothing for so long, or said nothing, needs nothing.
+pub const SILENCE: Span = Span::from_millis(20);
 
 /// What a shard says of its part of a rate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -126,7 +129,8 @@ impl Loan {
 
     /// What the shard is to say, of the time since it was asked last.
     pub fn demand(&mut self, now: Instant, info: &RateGroupInfo) -> Demand {
-        let micros = now.since(self.looked).as_micros().max(1);
+        let since = now.since(self.looked);
+        let micros = since.as_micros().max(1);
         let octets = info.octets.wrapping_sub(self.octets);
         (self.octets, self.looked) = (info.octets, now);
         let used = u128::from(octets) * 1_000_000 / u128::from(micros);
@@ -142,7 +146,7 @@ impl Loan {
             };
             self.demand = Demand { wanted: u64::MAX, weight, held: self.held };
         } else if octets == 0 {
-            self.demand.wanted = before / 4;
+            self.demand.wanted = if since > SILENCE { 0 } else { before / 4 };
         } else {
             // Who sends in bursts keeps for a while what a burst needs.
             self.demand.wanted = could.max(before - before / 8);

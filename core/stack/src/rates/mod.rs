@@ -27,6 +27,9 @@ use usertcp_tcp::{Ceiling, Shares};
 const STAGES: usize = 3;
 /// Groups of a shard at most.
 const GROUPS: usize = u16::MAX as usize;
+/// Names without a rate at most. Each makes the settings of who has it unlike all others', which are shared
+/// by equals.
+const NAMES: usize = 32;
 
 /// A promise to one connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +67,13 @@ struct Member {
 #[derive(Clone, Debug)]
 struct Place {
     generation: u16,
+    /// Somebody names it who has no rate yet.
+    named: bool,
     group: Option<Group>,
+}
+
+impl Place {
+    const FREE: Place = Place { generation: 0, named: false, group: None };
 }
 
 /// All groups, and who waits for them.
@@ -141,7 +150,7 @@ impl Rates {
 
     fn make_shard_place(&mut self) {
         if self.places.is_empty() {
-            self.places.push(Place { generation: 0, group: None });
+            self.places.push(Place::FREE);
         }
     }
 
@@ -152,21 +161,63 @@ impl Rates {
         rate: Rate,
         limiter: Limiter,
     ) -> Result<RateGroupId, RateError> {
-        self.make_shard_place();
         let group = Group::new(now, rate, limiter, self.packet_octets);
-        let free = self.places.iter().skip(1).position(|place| place.group.is_none());
-        let slot = match free {
+        let id = self.free_place()?;
+        self.place(id).ok_or(RateError::Limit)?.group = Some(group);
+        self.groups += 1;
+        Ok(id)
+    }
+
+    fn free_place(&mut self) -> Result<RateGroupId, RateError> {
+        self.make_shard_place();
+        let is_free = |place: &Place| place.group.is_none() && !place.named;
+        let slot = match self.places.iter().skip(1).position(is_free) {
             Some(position) => position + 1,
             None if self.places.len() < GROUPS => {
-                self.places.push(Place { generation: 0, group: None });
+                self.places.push(Place::FREE);
                 self.places.len() - 1
             }
             None => return Err(RateError::Limit),
         };
-        let place = self.places.get_mut(slot).ok_or(RateError::Limit)?;
-        place.group = Some(group);
-        self.groups += 1;
+        let place = self.places.get(slot).ok_or(RateError::Limit)?;
         Ok(RateGroupId { slot: slot as u16, generation: place.generation })
+    }
+
+    /// A name for a rate that may be [`set`](Rates::set_named) once. `None`: there are as many as there may be.
+    pub(crate) fn name(&mut self) -> Option<RateGroupId> {
+        if self.places.iter().filter(|place| place.named).count() >= NAMES {
+            return None;
+        }
+        let id = self.free_place().ok()?;
+        self.place(id)?.named = true;
+        Some(id)
+    }
+
+    /// The rate of a name: the group is made, or changed.
+    pub(crate) fn set_named(
+        &mut self,
+        now: Instant,
+        id: RateGroupId,
+        rate: Rate,
+        limiter: Limiter,
+    ) -> Result<(), RateError> {
+        let packet_octets = self.packet_octets;
+        let place = self.place(id).ok_or(RateError::Stale)?;
+        if core::mem::take(&mut place.named) {
+            place.group = Some(Group::new(now, rate, limiter, packet_octets));
+            self.groups += 1;
+            return Ok(());
+        }
+        self.set_rate(now, id, rate)
+    }
+
+    /// A name is not needed any more. If it has a rate, that stays for who has the name.
+    pub(crate) fn forget_name(&mut self, id: RateGroupId) {
+        if let Some(place) = self.place(id)
+            && core::mem::take(&mut place.named)
+        {
+            place.generation = place.generation.wrapping_add(1);
+        }
     }
 
     fn place(&mut self, id: RateGroupId) -> Option<&mut Place> {

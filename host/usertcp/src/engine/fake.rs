@@ -6,6 +6,8 @@
 use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use crate::rates::loans::SharedRate;
+use crate::rates::purse::Purse;
 use crate::sockets::error;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -371,6 +373,21 @@ impl Engine for Fake {
     fn set_shard_rate(&mut self, _: Instant, _: Rate) {}
     fn shard_rate(&self) -> Rate {
         Rate::UNLIMITED
+    }
+    fn hold_rate(&mut self, _: Instant, _: SharedRate, _: Rate) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn fund_rate(
+        &mut self,
+        _: Instant,
+        _: SharedRate,
+        _: Rate,
+        _: Option<std::sync::Arc<Purse>>,
+    ) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn funded_rate(&self, _: SharedRate) -> Option<Rate> {
+        None
     }
     fn live(&self) -> usize {
         self.conns.values().filter(|state| state.ended.is_none()).count()

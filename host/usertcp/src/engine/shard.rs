@@ -5,10 +5,13 @@
 use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
+use crate::rates::loans::{Loans, SharedRate};
+use crate::rates::purse::Purse;
 use crate::runtime::mesh::Port;
 use crate::sockets::error;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Observer, Rate, RateGroupId, SharedKey};
 use usertcp_cc::CongestionController;
 use usertcp_device::Queue;
@@ -25,13 +28,23 @@ pub(crate) struct Machine<C, O, Q> {
     pub(crate) queue: Q,
     /// The way to the other shards of the stack; `None`: it has one.
     pub(crate) port: Option<Port>,
+    /// Its parts of shared rates; `None`: it is the only one.
+    pub(crate) loans: Option<Loans>,
     pub(crate) profile: Profile<C>,
 }
 
 impl<C: CongestionController, O: Observer, Q: Queue> Machine<C, O, Q> {
     fn profile(&self, settings: Option<Settings>) -> Profile<C> {
-        let settings = settings.unwrap_or(self.profile.settings);
+        let mut settings = settings.unwrap_or(self.profile.settings);
+        // They may be those of a stream that a listener accepted.
+        settings.shares.listener = RateGroupId::NONE;
         Profile { settings, ..self.profile }
+    }
+
+    fn forget_loan(&mut self, what: SharedRate) {
+        if let Some(loans) = &mut self.loans {
+            loans.forget(what);
+        }
     }
 
     fn destination(&self, remote: SocketAddr, options: &ConnectOptions) -> Connect<C> {
@@ -87,7 +100,7 @@ fn not_connected(refusal: ConnectError) -> io::Error {
 impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q> {
     fn turn(&mut self, now: Instant) -> Turn {
         let arrival = self.receive(now);
-        let flushed = self.shard.flush(now, &mut self.queue);
+        let flushed = self.flush(now);
         Turn { more: arrival.more | flushed.more, received: arrival.received, ..flushed }
     }
     fn receive(&mut self, now: Instant) -> Arrival {
@@ -98,7 +111,13 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         Arrival { more: arrival.more | taken.more, received: arrival.received + taken.packets }
     }
     fn flush(&mut self, now: Instant) -> Turn {
-        self.shard.flush(now, &mut self.queue)
+        let Some(loans) = &mut self.loans else { return self.shard.flush(now, &mut self.queue) };
+        if loans.is_due(now) {
+            loans.look(now, &mut self.shard);
+        }
+        let mut turn = self.shard.flush(now, &mut self.queue);
+        turn.next = turn.next.into_iter().chain(loans.next()).min();
+        turn
     }
     fn poll_event(&mut self) -> Option<ShardEvent> {
         self.shard.poll_event()
@@ -256,9 +275,11 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         self.shard.create_rate_group(now, rate).map_err(no_rate)
     }
     fn set_rate_group(&mut self, now: Instant, group: RateGroupId, rate: Rate) -> io::Result<()> {
+        self.forget_loan(SharedRate::Group(group));
         self.shard.set_rate_group(now, group, rate).map_err(no_rate)
     }
     fn remove_rate_group(&mut self, group: RateGroupId) -> io::Result<()> {
+        self.forget_loan(SharedRate::Group(group));
         self.shard.remove_rate_group(group).map_err(no_rate)
     }
     fn rate_group_info(&self, group: RateGroupId) -> Option<RateGroupInfo> {
@@ -279,16 +300,44 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         listener: ListenerId,
         rate: Rate,
     ) -> io::Result<()> {
+        self.forget_loan(SharedRate::Listener(listener));
         self.shard.set_listener_rate(now, listener, rate).map_err(no_rate)
     }
     fn listener_rate_info(&self, listener: ListenerId) -> Option<RateGroupInfo> {
         self.shard.listener_rate_info(listener).ok()
     }
     fn set_shard_rate(&mut self, now: Instant, rate: Rate) {
+        self.forget_loan(SharedRate::Shard);
         self.shard.set_shard_rate(now, rate);
     }
     fn shard_rate(&self) -> Rate {
         self.shard.shard_rate()
+    }
+    fn hold_rate(&mut self, now: Instant, what: SharedRate, most: Rate) -> io::Result<()> {
+        self.forget_loan(what);
+        // No figures: it has no rate yet.
+        let present = what.info(&self.shard).map_or(Rate::UNLIMITED, |info| info.rate);
+        what.set(now, &mut self.shard, present.min(most)).map_err(no_rate)
+    }
+    fn fund_rate(
+        &mut self,
+        now: Instant,
+        what: SharedRate,
+        rate: Rate,
+        purse: Option<Arc<Purse>>,
+    ) -> io::Result<()> {
+        let (Some(loans), Some(purse)) = (&mut self.loans, purse) else {
+            self.forget_loan(what);
+            return what.set(now, &mut self.shard, rate).map_err(no_rate);
+        };
+        let info = what.info(&self.shard).map_err(no_rate)?;
+        let part = loans.add(now, what, purse, &info);
+        what.set(now, &mut self.shard, part).map_err(no_rate)?;
+        loans.join(what);
+        Ok(())
+    }
+    fn funded_rate(&self, what: SharedRate) -> Option<Rate> {
+        self.loans.as_ref()?.total(what)
     }
 
     fn counters(&self) -> &Counters {

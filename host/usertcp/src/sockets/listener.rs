@@ -3,8 +3,8 @@
 //! Owns: [`TcpListener`], and the pool of accepted streams it shares with each worker.
 //! Must not know: how streams move data.
 
-use crate::native::{ListenAt, ListenOptions};
-use crate::rates;
+use crate::native::{self, ListenAt, ListenOptions};
+use crate::rates::{self, loans::SharedRate};
 use crate::runtime::commands::lock;
 use crate::runtime::reply::question;
 use crate::sockets::error;
@@ -19,7 +19,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use usertcp_base::ListenerId;
+use usertcp_base::{ListenerId, Rate};
 
 /// Accepted streams a listener holds ready at most. The rest of the backlog waits in the shard,
 /// where it costs less.
@@ -94,6 +94,17 @@ impl Pool {
     }
 
     // The application's side.
+
+    /// Runs `call` on the worker.
+    async fn ask(
+        &self,
+        call: impl FnOnce(&mut native::Context<'_>) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let (reply, answer) = question::<io::Result<()>>();
+        let call = Task::Call(Box::new(move |_, context| drop(reply.send(call(context)))));
+        self.hub.inbox.push(call).map_err(|_| error::stack_gone())?;
+        answer.await.unwrap_or_else(|| Err(error::stack_gone()))
+    }
 
     fn poll(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<io::Result<Handle>> {
         let mut state = lock(&self.state);
@@ -185,7 +196,8 @@ impl TcpListener {
     ) -> io::Result<TcpListener> {
         let hubs = stack.hubs()?;
         let backlog = options.backlog.div_ceil(hubs.len() as u32);
-        let shared_rate = options.shared_rate.map(|rate| rates::part(rate, hubs.len()));
+        let whole = options.shared_rate;
+        let shared_rate = whole.map(|rate| rates::part(rate, hubs.len()));
         let options = ListenOptions { backlog, shared_rate, ..options };
         let mut listener =
             TcpListener { pools: Vec::new(), local: shown, turn: AtomicUsize::new(0) };
@@ -204,6 +216,9 @@ impl TcpListener {
             listener.local = one.local;
             at.port = at.port.map(|_| one.local.port());
             listener.pools.append(&mut one.pools);
+        }
+        if let Some(rate) = whole.filter(|_| listener.pools.len() > 1) {
+            listener.share(rate).await?;
         }
         Ok(listener)
     }
@@ -247,24 +262,36 @@ impl TcpListener {
         Poll::Pending
     }
 
-    /// What all streams that it accepts from now on may send together, in octets per second; a change of
-    /// a bound that [`ListenOptions::shared_rate`] or an earlier call set counts for those accepted since,
-    /// at once. `None`: no bound.
+    /// What all streams that it accepts may send together from now on, in octets per second; those that it has
+    /// accepted already too. `None`: no bound.
+    ///
+    /// Of listeners that have no rate yet 32 at one time are ready for one; of a further one the first call counts for
+    /// what it accepts later. [`ListenOptions::shared_rate`] makes ready whoever has it, also if it says
+    /// [`Rate::UNLIMITED`].
     ///
     /// # Errors
     /// `ConnectionAborted` when the stack was shut down.
     pub async fn set_shared_rate(&self, octets_per_second: Option<u64>) -> io::Result<()> {
-        let rate = rates::part(rates::rate_of(octets_per_second), self.pools.len());
+        self.share(rates::rate_of(octets_per_second)).await
+    }
+
+    async fn share(&self, rate: Rate) -> io::Result<()> {
+        let most = rates::part(rate, self.pools.len());
+        for pool in self.pools.iter().filter(|_| self.pools.len() > 1) {
+            let what = SharedRate::Listener(pool.listener);
+            pool.ask(move |context| rates::hold(context, what, most)).await?;
+        }
+        let purse = rates::purse_of(rate, self.pools.len());
         for pool in &self.pools {
-            let (reply, answer) = question::<io::Result<()>>();
-            let listener = pool.listener;
-            let call = Task::Call(Box::new(move |_, context| {
-                drop(reply.send(context.set_listener_rate(listener, rate)));
-            }));
-            pool.hub.inbox.push(call).map_err(|_| error::stack_gone())?;
-            answer.await.unwrap_or_else(|| Err(error::stack_gone()))?;
+            let (what, purse) = (SharedRate::Listener(pool.listener), purse.clone());
+            pool.ask(move |context| rates::fund(context, what, rate, purse)).await?;
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn rates(&self) -> Vec<SharedRate> {
+        self.pools.iter().map(|pool| SharedRate::Listener(pool.listener)).collect()
     }
 
     /// Where it listens; port zero when it listens at every port.

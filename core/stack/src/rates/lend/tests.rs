@@ -1,7 +1,6 @@
 use super::*;
 use alloc::vec::Vec;
 use proptest::prelude::*;
-use usertcp_base::Span;
 
 fn demand() -> impl Strategy<Value = Demand> {
     let wanted = prop_oneof![Just(u64::MAX), Just(0), 0_u64..2_000_000_000];

@@ -2,7 +2,7 @@
 
 use super::lab::{Lab, judge};
 use usertcp_base::{Limiter, Rate, RateGroupId, Span};
-use usertcp_stack::RateError;
+use usertcp_stack::{Listen, Profile, RateError};
 
 const MBIT: u64 = 1_000_000;
 
@@ -195,9 +195,28 @@ fn time_of(lab: &Lab, at: usize, whose: Limiter) -> Span {
 // The far side sends: what its listener accepted shares the listener's rate.
 #[test]
 fn a_listeners_rate_is_shared_by_what_it_accepts() {
+    listeners_rate(true);
+}
+
+#[test]
+fn a_listeners_first_rate_counts_for_what_it_accepted_before() {
+    listeners_rate(false);
+}
+
+fn listeners_rate(before: bool) {
     let mut lab = Lab::new(5, Span::ZERO);
-    lab.far.shard.set_listener_rate(lab.now(), lab.listener, mbit(9)).unwrap();
+    if before {
+        lab.far.shard.set_listener_rate(lab.now(), lab.listener, mbit(9)).unwrap();
+    }
     lab.open(3);
+    if !before {
+        let info = lab.far.shard.listener_rate_info(lab.listener);
+        assert_eq!(info, Err(RateError::Stale), "it has none yet");
+        // Long enough to rest, and to be parked: the rate finds them there.
+        lab.run(Span::from_secs(3));
+        lab.far.shard.set_listener_rate(lab.now(), lab.listener, mbit(9)).unwrap();
+    }
+    let earlier = lab.far.queue.octets;
     let peers: Vec<_> = lab.streams.iter().map(|stream| stream.peer).collect();
     let run = |lab: &mut Lab| {
         let before = lab.far.queue.octets;
@@ -221,5 +240,30 @@ fn a_listeners_rate_is_shared_by_what_it_accepts() {
     let sent = run(&mut lab);
     assert!(within(sent, 3 * MBIT / 8, 10), "{sent}");
     let info = lab.far.shard.listener_rate_info(lab.listener).unwrap();
-    assert_eq!((info.rate, info.octets), (mbit(3), lab.far.queue.octets));
+    assert_eq!((info.rate, info.octets), (mbit(3), lab.far.queue.octets - earlier));
+}
+
+#[test]
+fn names_of_listeners_are_few_and_used_again() {
+    let mut lab = Lab::new(1, Span::ZERO);
+    let now = lab.now();
+    let listen = |lab: &mut Lab, port| {
+        let profile = Profile::default();
+        let listen = Listen { local: None, port: Some(port), backlog: 1, profile };
+        lab.far.shard.listen(&listen).unwrap()
+    };
+    // However many there are, each may have a rate, and no other has it.
+    let all: Vec<_> = (0..100).map(|port| listen(&mut lab, 20_000 + port)).collect();
+    for (listener, number) in all.iter().zip(1..) {
+        lab.far.shard.set_listener_rate(now, *listener, mbit(number)).unwrap();
+    }
+    for (listener, number) in all.iter().zip(1..) {
+        assert_eq!(lab.far.shard.listener_rate_info(*listener).unwrap().rate, mbit(number));
+    }
+    // Those that go without a rate leave their names to others.
+    for _ in 0..1000 {
+        let listener = listen(&mut lab, 30_000);
+        assert_eq!(lab.far.shard.listener_rate_info(listener), Err(RateError::Stale));
+        lab.far.shard.close_listener(now, listener);
+    }
 }
