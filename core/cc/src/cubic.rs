@@ -19,14 +19,16 @@ const BACKOFF: Backoff = Backoff {
     early_mark: Fraction { numerator: 17, denominator: 20 },
 };
 
-/// The CUBIC controller.
+/// The CUBIC controller. In the order in which it lies in memory: what each acknowledgement looks at comes last,
+/// beside what else it looks at in a TCB.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Cubic {
-    window: Window,
+    saved: Option<SavedCubic>,
     epoch: Epoch,
     /// Up to when time has been accounted for.
     last: Stamp,
-    saved: Option<SavedCubic>,
+    window: Window,
 }
 
 /// A stage of congestion avoidance. Time is accumulated rather than measured from a start, so

@@ -226,16 +226,6 @@ impl Anchor {
         };
     }
 
-    /// Reads a little of each cache line, so that all of them come from memory at once.
-    #[inline]
-    pub(crate) fn touch(&self) -> u32 {
-        let body = match &self.body {
-            Body::Parked(parked) => parked.touch(),
-            _ => 0,
-        };
-        u32::from(self.remote_port) ^ self.mark ^ body
-    }
-
     /// Our port.
     pub(crate) fn local_port(&self) -> u16 {
         self.local_port
@@ -243,6 +233,17 @@ impl Anchor {
 }
 
 impl Anchors {
+    /// Reads a little of each line of the record at `index`, so that all of them come from memory at once.
+    #[inline]
+    pub(crate) fn touch(&self, index: u32) -> u32 {
+        // A record ends with the slab's generation.
+        self.touch_at(
+            index,
+            |anchor| u32::from(anchor.remote_port) ^ anchor.mark,
+            |Far([far, ..])| *far,
+        )
+    }
+
     /// A new record; `None` when there are as many as there may be.
     pub(crate) fn add(&mut self, flow: &FlowKey, owner: Owner, body: Body) -> Option<ConnId> {
         let anchor = Anchor::new(flow, owner, body);

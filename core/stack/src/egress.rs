@@ -13,7 +13,7 @@
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::Press;
-use crate::usual::{Envelope, pack_short};
+use crate::usual::{AHEAD, Envelope, LONG_QUEUE, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
@@ -118,6 +118,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
         let mut spare = None;
         while !batch.is_full() && budget > 0 && !self.transmit.is_empty() {
+            if budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
+                self.look_ahead_to_send();
+            }
             budget -= 1;
             // Before a segment is asked for: once given out, it counts as sent.
             let Some(frame) = spare.take().or_else(|| self.common.pool.take_control(HEADROOM))

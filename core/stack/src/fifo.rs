@@ -59,6 +59,11 @@ impl<T> Fifo<T> {
         }
     }
 
+    /// The first entries, as many as are at hand.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
+        self.ring.iter()
+    }
+
     #[cold]
     fn push_more(&mut self, entry: T) {
         match self.more.back_mut() {

@@ -84,6 +84,11 @@ impl ReadyList {
         Some(core::mem::replace(&mut self.first, NONE))
     }
 
+    /// Those whose turn comes next, and some that were taken out.
+    pub fn ahead(&self) -> impl Iterator<Item = u32> {
+        self.queue.ahead().copied()
+    }
+
     /// Takes `index` out, wherever it stands; nothing when it is no member.
     pub fn remove(&mut self, index: u32) {
         if self.members == 0 {

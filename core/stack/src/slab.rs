@@ -77,10 +77,12 @@ enum Width {
     Wide,
 }
 
+/// In this order: a look at both ends of it is a look at both ends of the record.
 #[derive(Debug)]
+#[repr(C)]
 struct Entry<T> {
-    generation: u32,
     slot: Slot<T>,
+    generation: u32,
 }
 
 #[derive(Debug)]
@@ -277,6 +279,18 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     pub fn annex(&self, index: u32) -> Option<&W> {
         let (chunk, place) = Self::place(index);
         self.chunks.get(chunk)?.annexes.get(place)
+    }
+
+    /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their
+    /// way from memory. The sum means nothing.
+    #[inline]
+    pub fn touch_at(&self, index: u32, of: impl Fn(&T) -> u32, beside: impl Fn(&W) -> u32) -> u32 {
+        let (chunk, place) = Self::place(index);
+        let Some(chunk) = self.chunks.get(chunk) else { return 0 };
+        let Some(Entry { generation, slot: Slot::Used(record) }) = chunk.entries.get(place) else {
+            return 0;
+        };
+        generation ^ of(record) ^ chunk.annexes.get(place).map_or(0, beside)
     }
 
     /// All records in use, in the order of their slots.

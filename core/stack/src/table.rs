@@ -132,6 +132,12 @@ impl<C: CongestionController> Table<C> {
         if self.recent.find(flow).is_some() { None } else { Some(self.demux.hash_of(flow)) }
     }
 
+    /// Reads a little of where a hash is looked for.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) -> u32 {
+        self.demux.touch(hash)
+    }
+
     /// The record that probably has a flow, with its hash: it is noted from now on.
     #[inline]
     pub(crate) fn guess(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {

@@ -103,6 +103,17 @@ impl Turns {
         most.min(SHORT_BATCH)
     }
 
+    /// How many have something to send.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.fresh.len() + self.going_on
+    }
+
+    /// Whose turn probably comes next.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = u32> {
+        self.fresh.ahead()
+    }
+
     /// `index` has something to send; nothing when that is known.
     #[inline]
     pub(crate) fn push(&mut self, index: u32) {

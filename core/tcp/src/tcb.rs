@@ -37,49 +37,53 @@ use usertcp_frame::Chain;
 const LEAST_EXCHANGED_OCTETS: u64 = 4096;
 
 /// The hot part of a connection.
+///
+/// In the order in which it lies in memory: what a segment of a plain connection looks at lies together, from the
+/// end of the controller to the scoreboard at the beginning of what only loss needs. With many connections each
+/// line of sixty-four octets more is waited for. What there is of it is read by [`Tcb::touch`].
+#[repr(C)]
 pub struct Tcb<C> {
-    // Send path.
-    pub(crate) snd: Snd,
-    /// Scale of the peer's window field.
-    pub(crate) send_scale: Scale,
-    pub(crate) queue: Chain,
-    pub(crate) recovery: Recovery,
-    pub(crate) controller: C,
-    pub(crate) pacer: Pacer,
-    // Receive path.
-    pub(crate) receiver: Receiver,
-    pub(crate) advertise: Advertise,
-    pub(crate) autotune: Autotune,
-    pub(crate) acks: AckPolicy,
-    pub(crate) timestamps: Timestamps,
-    pub(crate) timestamp_offset: u32,
-    // Both.
-    pub(crate) halves: Halves,
-    /// Whether the predicted path may be taken.
-    pub(crate) prediction: Prediction,
-    pub(crate) owed: Owed,
-    pub(crate) wants: Wants,
+    // Rare.
+    pub(crate) persist: Persist,
     pub(crate) challenge: Challenge,
     pub(crate) ecn: EcnState,
-    pub(crate) last_heard: Instant,
-    pub(crate) last_sent: Tick,
+    pub(crate) established: Instant,
+    pub(crate) pacer: Pacer,
+    pub(crate) user_timeout: UserTimeout,
+    pub(crate) soft_errors: SoftErrors,
+    // What a segment looks at: a little of everything.
+    pub(crate) controller: C,
+    pub(crate) stopwatches: Stopwatches,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) rare: Rare,
     /// When data last advanced, or outstanding data began: what R2 counts from.
     pub(crate) progress: Instant,
     /// When the pacer lets the next octet go, while it is what holds data back; else
     /// [`Instant::FAR`].
     pub(crate) release: Instant,
-    // Rare.
-    pub(crate) persist: Persist,
-    pub(crate) mtu: PathMtu,
-    pub(crate) keep_alive: KeepAliveState,
-    pub(crate) user_timeout: UserTimeout,
-    pub(crate) soft_errors: SoftErrors,
-    pub(crate) settings: Rc<Settings>,
-    pub(crate) stopwatches: Stopwatches,
-    pub(crate) established: Instant,
-    pub(crate) rare: Rare,
+    pub(crate) last_heard: Instant,
     pub(crate) octets_acknowledged: u64,
     pub(crate) octets_received: u64,
+    pub(crate) timestamps: Timestamps,
+    pub(crate) mtu: PathMtu,
+    pub(crate) snd: Snd,
+    pub(crate) timestamp_offset: u32,
+    pub(crate) last_sent: Tick,
+    pub(crate) acks: AckPolicy,
+    pub(crate) autotune: Autotune,
+    pub(crate) advertise: Advertise,
+    pub(crate) halves: Halves,
+    pub(crate) owed: Owed,
+    pub(crate) wants: Wants,
+    /// Whether the predicted path may be taken.
+    pub(crate) prediction: Prediction,
+    /// Scale of the peer's window field.
+    pub(crate) send_scale: Scale,
+    pub(crate) keep_alive: KeepAliveState,
+    // Data, and what is known of what was sent; its end is rare again.
+    pub(crate) queue: Chain,
+    pub(crate) receiver: Receiver,
+    pub(crate) recovery: Recovery,
 }
 
 /// Segments that must be sent although there may be no data to carry them.

@@ -104,6 +104,12 @@ impl Part {
         (enough < buckets).then_some(enough)
     }
 
+    /// Reads a little of the bucket where a place is at home, so that it is on its way from memory.
+    #[inline]
+    pub(super) fn touch(&self, place: u32) -> u32 {
+        self.bucket(self.home(place).bucket).map_or(0, |bucket| bucket[NOTE])
+    }
+
     /// What `look` says first of entries that may have this place; `None` when it says nothing of any.
     #[inline]
     pub(super) fn find<R>(&self, place: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {

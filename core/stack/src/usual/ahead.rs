@@ -8,12 +8,12 @@
 //! before: with many connections three waits for memory in a row, a packet at a time. The same steps
 //! done for several packets at once wait together.
 
-use crate::anchor::Body;
 use crate::shard::Shard;
+use crate::table::Table;
 use crate::usual::LastLocal;
 use core::hint::black_box;
 use core::net::IpAddr;
-use usertcp_base::{ConnId, FlowKey, Observer, RemoteAddr};
+use usertcp_base::{FlowKey, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Packet;
 use usertcp_ip::remote_address;
@@ -23,6 +23,9 @@ use usertcp_wire::usual;
 pub(crate) const AHEAD: usize = 16;
 /// With fewer connections all is in the caches anyway.
 pub(crate) const CROWD: u32 = 256;
+/// What so many connections need is more than the second cache holds: by the turn of one that has
+/// something to send, what was fetched when it was added is gone.
+pub(crate) const LONG_QUEUE: u32 = 1024;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that the next packets of the burst will need, and notes where they are.
@@ -33,39 +36,64 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         for (flow, packet) in flows.iter_mut().zip(self.rx.iter()) {
             *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
         }
+        // A loop that only reads is so short that the processor is in the next round, and the one after, while
+        // it waits.
+        let hashes = flows.iter().flatten().filter_map(|(_, hash)| *hash);
+        black_box(hashes.fold(0, |all, hash| all ^ table.touch(hash)));
         let mut slots = [None; AHEAD];
         for (slot, flow) in slots.iter_mut().zip(&flows) {
             *slot = flow.as_ref().and_then(|(flow, hash)| table.guess(flow, *hash));
         }
-        let mut hots = [None; AHEAD];
-        for (hot, slot) in hots.iter_mut().zip(slots) {
-            *hot = slot.and_then(|slot| {
-                // What lies elsewhere first: it is waited for meanwhile.
-                black_box(table.anchors.annex(slot).copied());
-                black_box(transmit.contains(slot) | events.is_ready(slot));
-                let anchor = table.anchors.at(slot)?;
-                black_box(anchor.touch());
-                match anchor.body {
-                    Body::Hot(hot) => Some(hot),
-                    _ => None,
-                }
-            });
+        let table = &self.table;
+        touch_records(table, &slots);
+        for slot in slots.iter().flatten() {
+            black_box(transmit.contains(*slot) | events.is_ready(*slot));
         }
-        for tcb in hots.into_iter().flatten().filter_map(|hot| table.hot.at(hot)) {
-            black_box(tcb.touch());
-        }
+        let hots = hots(table, &slots);
+        touch_all(table, &hots);
     }
 
-    /// Touches the TCBs of connections whose records are at hand.
-    pub(crate) fn look_ahead_at<'a>(&self, ids: impl Iterator<Item = &'a ConnId>) {
-        for id in ids {
-            if let Some(Body::Hot(hot)) = self.table.anchors.get(*id).map(|anchor| &anchor.body)
-                && let Some(tcb) = self.table.hot.at(*hot)
-            {
-                black_box(tcb.touch());
-            }
-        }
+    /// Touches what connections need whose deadlines are due and whose records are at these indices.
+    pub(crate) fn look_ahead_at(&self, slots: &[Option<u32>; AHEAD]) {
+        let table = &self.table;
+        touch_records(table, slots);
+        let hots = hots(table, slots);
+        touch_all(table, &hots);
+        let tcbs = hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
+        black_box(tcbs.fold(0, |all, tcb| all ^ tcb.touch_rest()));
     }
+
+    /// Touches what the next connections need that have something to send, where they are so many that what
+    /// was fetched when they were added is gone by now.
+    pub(crate) fn look_ahead_to_send(&self) {
+        let mut slots = [None; AHEAD];
+        for (slot, next) in slots.iter_mut().zip(self.transmit.ahead()) {
+            *slot = Some(next);
+        }
+        touch_records(&self.table, &slots);
+        touch_all(&self.table, &hots(&self.table, &slots));
+    }
+}
+
+/// Touches records.
+fn touch_records<C: CongestionController>(table: &Table<C>, slots: &[Option<u32>; AHEAD]) {
+    let slots = slots.iter().flatten();
+    black_box(slots.fold(0, |all, slot| all ^ table.anchors.touch(*slot)));
+}
+
+/// Where the TCBs are of the records at these indices.
+fn hots<C: CongestionController>(
+    table: &Table<C>,
+    slots: &[Option<u32>; AHEAD],
+) -> [Option<u32>; AHEAD] {
+    slots.map(|slot| table.anchors.at(slot?).and_then(|anchor| anchor.body.hot()))
+}
+
+/// Touches TCBs, then what lies in their send queues.
+fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
+    let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
+    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
+    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_queue()));
 }
 
 /// The flow of a packet of the usual shape, unchecked.

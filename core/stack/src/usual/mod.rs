@@ -12,7 +12,7 @@ mod cut;
 mod gather;
 mod send;
 
-pub(crate) use ahead::{AHEAD, CROWD};
+pub(crate) use ahead::{AHEAD, CROWD, LONG_QUEUE};
 pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
 pub(crate) use send::{Envelope, pack_short};

@@ -60,7 +60,29 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub fn is_quiet(&self) -> bool {
         // What is most often so on a busy connection first.
-        self.acks.owes_nothing() && self.snd.outstanding() == 0 && self.waits_for_nothing()
+        if !self.acks.owes_nothing() || self.snd.outstanding() > 0 {
+            return false;
+        }
+        if !self.is_predicted() {
+            return self.waits_for_nothing();
+        }
+        let quiet = self.waits_plainly_for_nothing();
+        debug_assert_eq!(
+            quiet,
+            self.waits_for_nothing(),
+            "a plain connection waits for something rare"
+        );
+        quiet
+    }
+
+    /// The same of a connection that is plain: what is rare is not looked at.
+    #[inline]
+    fn waits_plainly_for_nothing(&self) -> bool {
+        self.queue.is_empty()
+            && self.receiver.is_empty()
+            && !self.wants.write
+            && self.recovery.is_quiet_if_plain()
+            && self.release == Instant::FAR
     }
 
     #[inline(never)]

@@ -98,12 +98,6 @@ const fn seconds(moment: Instant) -> u64 {
 }
 
 impl Parked {
-    /// Reads a little of each cache line.
-    #[inline]
-    pub fn touch(&self) -> u32 {
-        self.snd_nxt ^ u32::from(self.peer_window) ^ u32::from(self.unanswered)
-    }
-
     /// The number of its mould.
     pub(super) fn mould(&self) -> u32 {
         number(self.mould)

@@ -23,6 +23,7 @@ pub use send::{Given, UsualOutgoing};
 use crate::send::probe::Persisting;
 use crate::settings::{Manner, UserTimeoutOption};
 use crate::tcb::Tcb;
+use usertcp_base::Instant;
 use usertcp_cc::CongestionController;
 
 /// What is known of a connection.
@@ -73,17 +74,32 @@ impl<C: CongestionController> Tcb<C> {
         plain
     }
 
-    /// Reads a little of every part that an expected segment needs, so that the whole TCB is on its way
-    /// from memory. The sum means nothing.
+    /// Reads a little of every line of what an expected segment needs, so that all of them are on their way
+    /// from memory. In the order of the fields, none more than 64 octets from the next. The sum means
+    /// nothing.
     #[inline]
     pub fn touch(&self) -> u32 {
-        let near = self.snd.una.0 ^ self.receiver.nxt().0 ^ self.queue.len() as u32;
-        let far = self.controller.window_octets()
-            ^ self.advertise.edge().0
-            ^ self.settings.hop_limit as u32;
-        let ends = self.autotune.buffer() ^ self.stopwatches.running() as u32;
-        let times = self.last_heard.stamp().0 ^ self.timestamps.recent() ^ self.prediction as u32;
-        near ^ far ^ ends ^ times ^ self.recovery.touch()
+        let first = self.controller.window_octets() ^ self.stopwatches.running() as u32;
+        let times = self.last_heard.stamp().0 ^ self.timestamps.recent();
+        let both = self.snd.una.0 ^ self.autotune.buffer() ^ self.prediction as u32;
+        let queues = self.queue.len() as u32 ^ self.receiver.nxt().0;
+        first ^ times ^ both ^ queues ^ self.recovery.touch()
+    }
+
+    /// The same of what is rare, when the rest is at hand: if the connection is about to rest, or to be parked,
+    /// all of it is looked at.
+    #[inline]
+    pub fn touch_rest(&self) -> u32 {
+        if self.release != Instant::FAR || self.snd.outstanding() > 0 || !self.queue.is_empty() {
+            return 0;
+        }
+        self.persist.why() as u32 ^ self.user_timeout.is_owed() as u32 ^ self.recovery.touch_rest()
+    }
+
+    /// The same of the frame with the octets that are acknowledged or sent next, when the TCB itself is at hand.
+    #[inline]
+    pub fn touch_queue(&self) -> u8 {
+        self.queue.front().and_then(|front| front.first()).copied().unwrap_or_default()
     }
 
     /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,

@@ -69,20 +69,12 @@ enum Grant {
     NewData,
 }
 
-/// The send side's loss recovery.
+/// The send side's loss recovery. In the order in which it lies in memory: what only loss needs comes last.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Recovery {
-    board: Scoreboard,
-    timer: Timer,
-    delivery: Delivery,
-    rack: Rack,
     rtt: RttEstimator,
     bounds: Bounds,
-    counters: RecoveryCounters,
-    prr: Prr,
-    undo: Undo,
-    tail: TailProbe,
-    reno: NewReno,
     /// SND.NXT when the recovery going on began, or the window was reduced for a mark. Afterwards it keeps late duplicates from beginning
     /// another (6582-2) until SND.UNA is beyond it.
     recover: Seq,
@@ -94,6 +86,15 @@ pub struct Recovery {
     grant: Grant,
     sack: bool,
     timestamps: bool,
+    timer: Timer,
+    delivery: Delivery,
+    rack: Rack,
+    tail: TailProbe,
+    undo: Undo,
+    board: Scoreboard,
+    prr: Prr,
+    reno: NewReno,
+    counters: RecoveryCounters,
 }
 
 /// It lives in every TCB.

@@ -27,6 +27,13 @@ impl Recovery {
             && self.undo.frto == Frto::Off
     }
 
+    /// The same while [`Recovery::is_plain`] holds.
+    pub(crate) fn is_quiet_if_plain(&self) -> bool {
+        self.board.outstanding() == 0
+            && self.timer.kind() == SendTimer::Off
+            && self.undo.frto == Frto::Off
+    }
+
     /// While quiet: gives what means nothing any more one form. Nothing that can be seen changes.
     pub(crate) fn forget_flight(&mut self) {
         let una = self.board.una();

@@ -21,9 +21,13 @@ pub(crate) struct PlainAck {
 impl Recovery {
     /// For `Tcb::touch`.
     pub(crate) fn touch(&self) -> u32 {
-        let board = self.board.una().0 ^ self.board.sums().sacked;
-        let path = self.rtt.rto_micros() ^ self.rack.fack().0 ^ self.delivery.peak();
-        board ^ path ^ self.counters.timeouts ^ self.recover.0 ^ self.timer.expiries() as u32
+        let times = self.rtt.rto_micros() ^ self.timer.expiries() as u32 ^ self.delivery.peak();
+        times ^ self.board.touch()
+    }
+
+    /// For `Tcb::touch_rest`.
+    pub(crate) fn touch_rest(&self) -> u32 {
+        self.board.sums().sacked ^ self.counters.timeouts
     }
 
     /// Whether the next acknowledgement can be a plain one.

@@ -68,13 +68,14 @@ impl Sums {
     }
 }
 
-/// The records of SND.UNA..SND.NXT with their marks.
+/// The records of SND.UNA..SND.NXT with their marks. In the order in which it lies in memory, as [`super::Recovery`].
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Scoreboard {
     una: Seq,
     nxt: Seq,
-    sums: Sums,
     records: Records,
+    sums: Sums,
     episode: Option<Box<Episode>>,
 }
 
@@ -94,6 +95,15 @@ impl Scoreboard {
     /// Whether two boards with nothing outstanding are equal.
     pub(super) fn is_same_quiet(&self, other: &Scoreboard) -> bool {
         self.una == other.una && self.nxt == other.nxt
+    }
+    /// For `Tcb::touch`: both ends of what a plain connection needs.
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
+        let first = match &self.records {
+            Records::Few { records: [first, ..], .. } => u32::from(first.marks),
+            Records::Many(_) => 0,
+        };
+        self.una.0 ^ first
     }
     pub(super) fn una(&self) -> Seq {
         self.una

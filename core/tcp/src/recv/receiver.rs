@@ -56,17 +56,19 @@ pub enum DataOutcome {
     Refused(DropReason),
 }
 
-/// The receive half of a connection while it is open.
+/// The receive half of a connection while it is open. In the order in which it lies in memory: what data out of
+/// order needs comes last.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Receiver {
     queue: Chain,
-    held: Reassembly,
-    /// What to report, while there is something.
-    sack: Option<Box<SackReport>>,
     nxt: Seq,
     /// Real octets of `queue`.
     queue_charge: u32,
     urgent: Urgent,
+    held: Reassembly,
+    /// What to report, while there is something.
+    sack: Option<Box<SackReport>>,
     finished: bool,
 }
 
