@@ -62,6 +62,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } else {
             while let Some(mut packet) = self.rx.pop() {
                 self.handle_packet(now, &mut packet);
+                packet.discard();
             }
         }
         self.handle_gathered(now);
