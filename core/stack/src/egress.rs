@@ -12,6 +12,7 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
+use crate::turns::Press;
 use crate::usual::{Envelope, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
@@ -114,7 +115,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
             self.put(now, batch, packet);
         }
-        let mut budget = self.common.limits.transmits_per_turn;
+        let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
         let mut spare = None;
         while !batch.is_full() && budget > 0 && !self.transmit.is_empty() {
             budget -= 1;
@@ -183,9 +184,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         if let Some(shares) = &shares {
             let octets = self.usual_packet_octets(&flow, &segment);
-            self.charge_rates(now, (hot, index), shares, octets, true);
+            self.charge_rates(now, (hot, index), shares, octets, segment.last);
         }
-        self.rearm(now, id);
+        self.turn_over(now, id, segment.last);
         None
     }
 
@@ -211,7 +212,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     let octets = self.usual_packet_octets(flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                self.turn_over(now, id, segment.last);
+                self.turn_over(now, (id, hot), segment.last);
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.put_cut(now, (id, hot), batch, flow, segment, frame);
                     return None;
@@ -245,7 +246,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.rearm(now, id);
             return Some(frame);
         };
-        self.turn_over(now, id, last);
+        self.turn_over(now, (id, hot), last);
         let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
         let packet = self.pack(flow, &reply, payload, gso_octets, frame);
         if let Some(shares) = &shares {
@@ -320,11 +321,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The connection had its segment: it goes on or goes behind the others, or has nothing left to send.
-    fn turn_over(&mut self, now: Instant, id: ConnId, last: bool) {
+    #[inline]
+    fn turn_over(&mut self, now: Instant, (id, hot): (ConnId, u32), last: bool) {
         if last {
-            self.rearm(now, id);
-        } else {
-            self.transmit.again(id.slot);
+            return self.rearm(now, id);
+        }
+        let limit = self.table.hot.at(hot).map(|tcb| tcb.settings().rate_limit);
+        match limit.and_then(Press::of) {
+            Some(press) => self.transmit.press(id.slot, press),
+            None => self.transmit.again(id.slot),
         }
     }
 
@@ -375,6 +380,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some(frame) => self.pack(flow, reply, payload, None, frame),
             None => None,
         };
+        self.push_or_count(now, packet);
+    }
+
+    /// Sends the last segment of a connection, whose TCB is there still.
+    pub(crate) fn send_last(
+        &mut self,
+        now: Instant,
+        hot: u32,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+    ) {
+        let packet = match self.common.pool.take_control(HEADROOM) {
+            Some(frame) => self.pack_given(hot, flow, segment, frame),
+            None => None,
+        };
+        self.push_or_count(now, packet);
+    }
+
+    fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
             None => {
@@ -477,7 +501,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline(always)]
-fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
     let counters = &mut common.counters;
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);

@@ -287,7 +287,8 @@ impl Pair {
                 self.fly(who, reset.without_payload(), weather);
             }
             if ended.waits() {
-                let (record, reply) = self.call(who, |tcb, env| tcb.time_wait(env, ended));
+                let (record, word) = self.call(who, |tcb, env| tcb.time_wait(env, ended));
+                let reply = word.reply();
                 // TIME-WAIT is kept alive by its last acknowledgement only: enough here.
                 for _ in 0..3 {
                     let mut reply = reply.clone().unwrap_or_else(|| {
