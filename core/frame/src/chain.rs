@@ -192,16 +192,20 @@ impl Chain {
     }
 
     /// Drops the first `n` octets; at most all.
-    #[inline]
+    #[inline(always)] // most often it is a part of the first slice
     pub fn advance(&mut self, n: usize) {
         match &mut self.store {
             Store::Inline([Some(first), _]) if n < first.len() => {
                 first.advance(n);
                 self.octets -= n;
             }
-            _ if n >= self.octets => self.clear(),
-            _ => self.advance_over(n),
+            _ => self.advance_further(n),
         }
+    }
+
+    #[inline(never)]
+    fn advance_further(&mut self, n: usize) {
+        if n >= self.octets { self.clear() } else { self.advance_over(n) }
     }
 
     /// Drops all octets.
@@ -212,7 +216,6 @@ impl Chain {
     }
 
     /// Drops fewer than all octets, but more than the first slice, or part of a long chain's.
-    #[inline(never)]
     fn advance_over(&mut self, n: usize) {
         self.octets -= n;
         match &mut self.store {

@@ -28,8 +28,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// One packet. It may be gathered with those before it: [`Shard::handle_gathered`] follows the last.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
+        self.handle_packet_here(now, packet);
+    }
+
+    #[inline(always)]
+    pub(crate) fn handle_packet_here(&mut self, now: Instant, packet: &mut Packet) {
         let counters = &mut self.common.counters;
         counters.packets_in = counters.packets_in.wrapping_add(1);
         if !self.handle_usual(now, packet) {

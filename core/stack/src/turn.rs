@@ -61,7 +61,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.handle_crowd(now);
         } else {
             while let Some(mut packet) = self.rx.pop() {
-                self.handle_packet(now, &mut packet);
+                self.handle_packet_here(now, &mut packet);
+                packet.discard();
                 self.gather_run();
             }
         }

@@ -116,7 +116,9 @@ pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     let whole = u16::from_be_bytes([f0, f1]) & 0x3FFF == 0;
     let total = u16::from_be_bytes([l0, l1]);
     let usual = version == 0x45 && whole && protocol == crate::tcp::PROTOCOL;
-    if !usual || checksum::sum(octets) != 0xFFFF {
+    let sum =
+        octets.as_chunks().0.iter().fold(0, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
+    if !usual || checksum::folded(sum) != 0xFFFF {
         return None;
     }
     Some(IpHeader {
@@ -159,6 +161,12 @@ pub fn is_usual_tcp(octets: &[u8; TCP_OCTETS]) -> bool {
 /// Reads a TCP header; the checksum is not looked at. `None`: it is of another shape.
 #[inline(always)]
 pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
+    is_usual_tcp(octets).then(|| read_usual_tcp(octets))
+}
+
+/// Reads a TCP header that [is of the usual shape](is_usual_tcp).
+#[inline(always)]
+pub fn read_usual_tcp(octets: &[u8; TCP_OCTETS]) -> TcpHeader {
     let [
         s0,
         s1,
@@ -193,11 +201,8 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
         e2,
         e3,
     ] = *octets;
-    if !is_usual_tcp(octets) {
-        return None;
-    }
     let flags = u16::from_be_bytes([f0, f1]);
-    Some(TcpHeader {
+    TcpHeader {
         source_port: u16::from_be_bytes([s0, s1]),
         destination_port: u16::from_be_bytes([d0, d1]),
         seq: Seq(u32::from_be_bytes([q0, q1, q2, q3])),
@@ -207,7 +212,7 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
         window: WireWindow(u16::from_be_bytes([w0, w1])),
         value: u32::from_be_bytes([v0, v1, v2, v3]),
         echo: u32::from_be_bytes([e0, e1, e2, e3]),
-    })
+    }
 }
 
 /// Octets of both headers by IPv4.

@@ -4,6 +4,7 @@ use crate::anchor::Body;
 use crate::events::Pending;
 use crate::ingress::segments_in;
 use crate::shard::Shard;
+use crate::usual::gather::LEAST_OCTETS;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
@@ -48,11 +49,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if is_unverified(packet) {
             let pseudo =
                 Running::pseudo_v4(ip.source, ip.destination, tcp::PROTOCOL, octets as u32);
-            if !is_intact(self.common.checksum, pseudo, tcp, &packet.octets) {
+            if !is_intact(self.common.checksum, pseudo, tcp, octets, &packet.octets) {
                 return false;
             }
         }
-        let Some(header) = usual::read_tcp(tcp_header) else { return false };
+        let header = usual::read_usual_tcp(tcp_header);
         let remote = mapped(ip.source);
         let mut read = Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS);
         self.take(now, packet, &mut read)
@@ -80,12 +81,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Takes a packet that was read.
     #[inline(always)] // for each version
     fn take(&mut self, now: Instant, packet: &mut Packet, read: &mut Read) -> bool {
-        if self.gather(now, packet, read) {
-            return true;
-        }
-        if let Some(Gso { segment_octets, .. }) = packet.offload.gso {
-            let payload_octets = packet.octets.len() - read.header_octets;
-            read.header.wire_segments = segments_in(payload_octets, segment_octets);
+        let payload_octets = packet.octets.len() - read.header_octets;
+        let gso = packet.offload.gso;
+        if payload_octets >= LEAST_OCTETS || gso.is_some() || self.gathered.is_some() {
+            if self.gather(now, packet, read) {
+                return true;
+            }
+            if let Some(Gso { segment_octets, .. }) = gso {
+                read.header.wire_segments = segments_in(payload_octets, segment_octets);
+            }
         }
         self.give(now, read, &mut packet.octets, read.header_octets)
             || self.give_to_any(now, read, &mut packet.octets, read.header_octets)
@@ -323,7 +327,8 @@ impl Network {
             return true;
         }
         let front = packet.octets.front().and_then(|front| front.get(self.header_octets..));
-        is_intact(engine, self.pseudo, front.unwrap_or_default(), &packet.octets)
+        let octets = usize::from(self.payload_octets);
+        is_intact(engine, self.pseudo, front.unwrap_or_default(), octets, &packet.octets)
     }
 }
 
@@ -333,15 +338,24 @@ pub(super) fn is_unverified(packet: &Packet) -> bool {
     matches!(packet.offload.checksum, ChecksumState::Unverified)
 }
 
-/// The checksum is right. `tcp`: what the first slice of `packet` has of the segment.
+/// The checksum is right. `tcp`: what the first slice of `packet` has of the segment's `octets`.
 #[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
-fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) -> bool {
+fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], octets: usize, packet: &Chain) -> bool {
+    if tcp.len() == octets
+        && let Some(rest) = pseudo.finish_with_short(tcp)
+    {
+        return rest == 0;
+    }
+    is_all_intact(engine, pseudo, tcp, packet)
+}
+
+/// The same of a segment that is long or in several slices.
+#[inline(never)]
+fn is_all_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) -> bool {
     let mut sum = pseudo;
     sum.add_by(engine, tcp);
-    if packet.slice_count() > 1 {
-        for slice in packet.slices().skip(1) {
-            sum.add_by(engine, slice);
-        }
+    for slice in packet.slices().skip(1) {
+        sum.add_by(engine, slice);
     }
     sum.finish() == 0
 }

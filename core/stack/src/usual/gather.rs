@@ -13,7 +13,7 @@ use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::usual::{BOTH_V4, Successor};
 
 /// Shorter payloads are not waited for: they are questions and answers, and the last of a stream.
-const LEAST_OCTETS: usize = 512;
+pub(super) const LEAST_OCTETS: usize = 512;
 /// What a device merges at most.
 const MOST_OCTETS: usize = 65_535;
 

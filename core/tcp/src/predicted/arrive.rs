@@ -79,7 +79,7 @@ impl From<UsualEffects> for Effects {
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment of the usual shape if it is one of those expected. `None`: nothing has changed
     /// and nothing was taken; it is for [`Tcb::handle_closing`], and then for [`Tcb::handle_segment`].
-    #[inline]
+    #[inline(never)]
     pub fn handle_usual<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
@@ -120,7 +120,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Whether the segment is the next one, and says nothing but that.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_next(&self, segment: &UsualSegment) -> bool {
         let Snd { una, nxt, wnd, .. } = self.snd;
         segment.seq == self.receiver.nxt()
@@ -133,7 +133,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Whether there is room for what it brings, or it acknowledges something.
-    #[inline]
+    #[inline(always)]
     fn is_taken<O: Observer>(
         &self,
         env: &Env<'_, O>,
@@ -151,14 +151,14 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Whether no later segment has told of the window (RFC 9293: WL1, WL2).
-    #[inline]
+    #[inline(always)]
     fn takes_window_of(&self, seq: Seq, ack: Seq) -> bool {
         let Snd { wl1, wl2, .. } = self.snd;
         wl1.before(seq) || (wl1 == seq && wl2.at_or_before(ack))
     }
 
     /// The peer lives; its timestamp and its window.
-    #[inline]
+    #[inline(always)]
     pub(super) fn heard(&mut self, now: Instant, segment: &UsualSegment) {
         self.last_heard = now;
         self.keep_alive.on_heard();
@@ -169,7 +169,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Octets of ours arrived.
-    #[inline]
+    #[inline(always)]
     pub(super) fn retire(&mut self, now: Instant, ack: Seq, octets: u32) {
         if self.queue.len() == octets as usize {
             self.queue.clear();
@@ -183,7 +183,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Octets of the peer, and its FIN.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_expected(
         &mut self,
         now: Instant,

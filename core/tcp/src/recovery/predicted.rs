@@ -118,13 +118,13 @@ impl Recovery {
         Some(self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng))
     }
 
-    /// Whether `ack` is of one transmission, which was all there was in flight, one or two segments,
-    /// much less than a window: a question or an answer.
+    /// Whether `ack` is of one transmission, which was all there was in flight, one or two segments, at
+    /// most half a window, which is thus not what limits: a question or an answer.
     #[inline]
     fn is_answer<C: CongestionController>(&self, ack: Seq, mss: u32, cc: &C) -> bool {
         self.board.is_answered(ack, &self.delivery)
             && self.delivery.peak() <= mss.saturating_mul(2)
-            && !self.delivery.window_limited(cc.window_octets(), mss, cc.in_slow_start())
+            && cc.window_octets() >= mss.saturating_mul(4)
             && !self.timer.is_jittery()
     }
 

@@ -172,7 +172,7 @@ impl AckPolicy {
     }
 
     /// The same, and nobody asks what is owed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note(
         &mut self,
         now: Instant,

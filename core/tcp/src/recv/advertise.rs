@@ -128,9 +128,11 @@ impl Advertise {
     /// What can be offered in whole units of the scale, if that is `least` octets.
     #[inline]
     fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
-        if self.lacks_room(least, holding) {
-            return None;
-        }
+        if self.lacks_room(least, holding) { None } else { self.fresh_at_least(least, holding) }
+    }
+
+    #[inline(never)]
+    fn fresh_at_least(&self, least: u32, holding: &Holding) -> Option<u32> {
         let fresh = self.scale.octets(self.scale.field(self.space(holding)));
         (fresh >= least).then_some(fresh)
     }
@@ -141,6 +143,7 @@ impl Advertise {
     /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
     /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
     /// `receiver` refuses data before memory suffers.
+    #[inline]
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));

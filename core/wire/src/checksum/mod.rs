@@ -201,6 +201,17 @@ impl Running {
             self.add_partial((engine.long)(piece), piece.len());
         }
     }
+    /// As [`Running::finish`] after a last `piece`, before which there was an even number of octets. `None`:
+    /// it is not short.
+    #[inline(always)] // as above
+    #[must_use]
+    pub fn finish_with_short(self, piece: &[u8]) -> Option<u16> {
+        if piece.len() >= LONG {
+            return None;
+        }
+        let total = words::end_around(words::sum_from(u128::from(self.total), piece));
+        Some(!(from_native(total) as u16))
+    }
     /// Adds a piece of `len` octets whose partial sum is known.
     #[inline]
     pub const fn add_partial(&mut self, partial: u32, len: usize) {

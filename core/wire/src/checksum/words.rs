@@ -9,14 +9,26 @@
 /// The sum of up to a few hundred octets.
 #[inline]
 pub(super) fn sum(bytes: &[u8]) -> u64 {
-    let (blocks, mut rest) = bytes.as_chunks::<64>();
-    let mut total: u128 = 0;
+    end_around(sum_from(0, bytes))
+}
+
+/// The same added to `total`, not yet carried around.
+#[inline(always)]
+pub(super) fn sum_from(mut total: u128, bytes: &[u8]) -> u128 {
+    let mut rest = bytes;
+    // A header and a payload of some blocks leave nothing behind this way.
+    if bytes.len() % 64 >= 32
+        && let Some((block, after)) = rest.split_first_chunk::<32>()
+    {
+        total = total.wrapping_add(word_sum(block));
+        rest = after;
+    }
+    let (blocks, mut rest) = rest.as_chunks::<64>();
     for block in blocks {
         total = total.wrapping_add(word_sum(block));
     }
-    if let Some((block, after)) = rest.split_first_chunk::<32>() {
-        total = total.wrapping_add(word_sum(block));
-        rest = after;
+    if rest.is_empty() {
+        return total;
     }
     if let Some((block, after)) = rest.split_first_chunk::<16>() {
         total = total.wrapping_add(word_sum(block));
@@ -26,7 +38,7 @@ pub(super) fn sum(bytes: &[u8]) -> u64 {
         total = total.wrapping_add(word_sum(block));
         rest = after;
     }
-    end_around(total.wrapping_add(u128::from(odd_word(bytes, rest))))
+    total.wrapping_add(u128::from(odd_word(bytes, rest)))
 }
 
 /// The sum of octets that are copied over `target`; so many as both have. `None`: there are 192 or more.
