@@ -186,7 +186,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let octets = self.usual_packet_octets(&flow, &segment);
             self.charge_rates(now, (hot, index), shares, octets, segment.last);
         }
-        self.turn_over(now, id, segment.last);
+        self.turn_over(now, (id, hot), segment.last);
         None
     }
 
