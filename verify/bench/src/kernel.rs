@@ -79,9 +79,8 @@ pub fn set_receive_buffer(stream: &TcpStream, octets: i32) -> Result<()> {
     let length = size_of::<i32>() as libc::socklen_t;
     let (file, value) = (stream.as_raw_fd(), (&raw const octets).cast());
     // SAFETY: `octets` lives during the call and has the length that is said.
-    let done = unsafe {
-        libc::setsockopt(file, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value, length)
-    };
+    let done =
+        unsafe { libc::setsockopt(file, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value, length) };
     if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 

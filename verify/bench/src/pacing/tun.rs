@@ -274,12 +274,7 @@ fn groups(senders: &Senders, left: &[Vec<Left>]) -> Vec<(Shared, Found, Vec<Foun
     senders.groups.iter().map(of).collect()
 }
 
-fn start(
-    streams: usize,
-    writers: Writers,
-    begun: Clock,
-    to: Sender<Log>,
-) -> Result<Stack, String> {
+fn start(streams: usize, writers: Writers, begun: Clock, to: Sender<Log>) -> Result<Stack, String> {
     let address = KernelCidr::new(Ipv4Addr::new(10, 211, 90, 1).into(), 24);
     let config = TunConfig {
         name: "pacing0".into(),
@@ -317,7 +312,10 @@ impl Kept {
         let ms = |nanos: u64| nanos as f64 / 1e6;
         let late = |late: &Quantiles| {
             let (half, thousand) = (ms(late.at(500_000)), ms(late.at(999_000)));
-            format!("{half:.2} ms (median), {thousand:.2} ms (of a thousand the worst), {:.1} ms (at most)", ms(late.max()))
+            format!(
+                "{half:.2} ms (median), {thousand:.2} ms (of a thousand the worst), {:.1} ms (at most)",
+                ms(late.max())
+            )
         };
         let busy = self.log.busy.as_secs_f64() / self.log.since.as_secs_f64() * 100.0;
         format!(
@@ -368,7 +366,8 @@ impl Kept {
     }
 
     fn groups_table(&self) -> Table {
-        let header = ["group", "weights", "off at most", "ahead in any window", "members off at most"];
+        let header =
+            ["group", "weights", "off at most", "ahead in any window", "members off at most"];
         let mut table = Table::new(&header, 2);
         for (group, found, members) in &self.groups {
             table.push(vec![
