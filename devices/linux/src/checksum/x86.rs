@@ -7,7 +7,7 @@
 //! 32,768 are added for every word there was.
 
 use core::arch::x86_64::{
-    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_and_si256,
     _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
     _mm256_set1_epi16, _mm256_setzero_si256, _mm256_xor_si256,
 };
@@ -31,19 +31,15 @@ pub(super) fn sum_avx2(bytes: &[u8]) -> u32 {
     for block in blocks {
         let (registers, _) = block.as_chunks::<REGISTER>();
         for (sum, register) in sums.iter_mut().zip(registers) {
-            *sum = _mm256_add_epi32(*sum, pairs(register));
+            *sum = _mm256_add_epi32(*sum, pairs(load(register)));
         }
     }
     let (registers, rest) = rest.as_chunks::<REGISTER>();
     for (sum, register) in sums.iter_mut().zip(registers) {
-        *sum = _mm256_add_epi32(*sum, pairs(register));
-    }
-    let mut last = [0; REGISTER];
-    if let Some(place) = last.get_mut(..rest.len()) {
-        place.copy_from_slice(rest);
+        *sum = _mm256_add_epi32(*sum, pairs(load(register)));
     }
     let [a, b, c, d] = sums;
-    let d = _mm256_add_epi32(d, pairs(&last));
+    let d = _mm256_add_epi32(d, pairs(end(bytes, rest)));
     let signed = total(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)));
     from_signed(signed, bytes.len() - rest.len() + REGISTER)
 }
@@ -63,13 +59,46 @@ pub(super) fn from_signed(signed: i32, octets: usize) -> u32 {
     u32::from(u16::from_be(checksum::fold(total)))
 }
 
+/// The octets as they are.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load(octets: &[u8; REGISTER]) -> __m256i {
+    // Not safely: the instruction is given as a function that takes a pointer.
+    // SAFETY: the reference covers all the octets that are read, at any alignment.
+    unsafe { _mm256_loadu_si256(octets.as_ptr().cast()) }
+}
+
+/// The words of `rest`, the less than a register that `bytes` ends with, and zeros.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn end(bytes: &[u8], rest: &[u8]) -> __m256i {
+    // Zeros and ones: from the number of octets on they leave that many at the end.
+    const MASKS: [u8; 2 * REGISTER] = {
+        let mut masks = [0; 2 * REGISTER];
+        let (_, ones) = masks.split_at_mut(REGISTER);
+        ones.copy_from_slice(&[0xFF; REGISTER]);
+        masks
+    };
+    let mask = MASKS.get(rest.len()..).and_then(|masks| masks.first_chunk());
+    // Where they lie in a register that ends with them words are words only if there is no odd octet.
+    match (bytes.last_chunk(), mask) {
+        (Some(last), Some(mask)) if rest.len() % 2 == 0 => {
+            _mm256_and_si256(load(last), load(mask))
+        }
+        _ => {
+            let mut octets = [0; REGISTER];
+            for (to, from) in octets.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            load(&octets)
+        }
+    }
+}
+
 /// The sums of eight pairs of words, 65,536 too small each.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn pairs(octets: &[u8; REGISTER]) -> __m256i {
-    // Not safely: the instruction is given as a function that takes a pointer.
-    // SAFETY: the reference covers all the octets that are read, at any alignment.
-    let words = unsafe { _mm256_loadu_si256(octets.as_ptr().cast()) };
+fn pairs(words: __m256i) -> __m256i {
     let signed = _mm256_xor_si256(words, _mm256_set1_epi16(i16::MIN));
     _mm256_madd_epi16(signed, _mm256_set1_epi16(1))
 }
