@@ -15,7 +15,7 @@ mod pressing;
 
 use crate::ready::ReadyList;
 use pressing::Pressing;
-pub(crate) use pressing::Press;
+pub(crate) use pressing::{Press, press_of};
 
 /// Super-segments of one connection in a row: about a window of today's fast paths.
 const RUN_SEGMENTS: u32 = 32;
