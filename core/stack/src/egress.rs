@@ -184,9 +184,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         if let Some(shares) = &shares {
             let octets = self.usual_packet_octets(&flow, &segment);
-            self.charge_rates(now, (hot, index), shares, octets, true);
+            self.charge_rates(now, (hot, index), shares, octets, segment.last);
         }
-        self.rearm(now, id);
+        self.turn_over(now, (id, hot), segment.last);
         None
     }
 
@@ -321,6 +321,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The connection had its segment: it goes on or goes behind the others, or has nothing left to send.
+    #[inline]
     fn turn_over(&mut self, now: Instant, (id, hot): (ConnId, u32), last: bool) {
         if last {
             return self.rearm(now, id);
@@ -379,6 +380,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some(frame) => self.pack(flow, reply, payload, None, frame),
             None => None,
         };
+        self.push_or_count(now, packet);
+    }
+
+    /// Sends the last segment of a connection, whose TCB is there still.
+    pub(crate) fn send_last(
+        &mut self,
+        now: Instant,
+        hot: u32,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+    ) {
+        let packet = match self.common.pool.take_control(HEADROOM) {
+            Some(frame) => self.pack_given(hot, flow, segment, frame),
+            None => None,
+        };
+        self.push_or_count(now, packet);
+    }
+
+    fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
             None => {
@@ -481,7 +501,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline(always)]
-fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
     let counters = &mut common.counters;
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);

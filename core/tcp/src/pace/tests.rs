@@ -59,7 +59,7 @@ impl Line {
                 Verdict::Wait(until, _) => {
                     self.now = until.tick_after().instant_near(until);
                     self.waits += 1;
-                    if self.waits % 3 == 0 {
+                    if self.waits.is_multiple_of(3) {
                         self.now = self.now + self.late;
                     }
                 }
