@@ -6,7 +6,7 @@
 
 use crate::anchor::Body;
 use crate::shard::Shard;
-use crate::turns::Press;
+use crate::turns::press_of;
 use crate::usual::{AHEAD, CROWD};
 use usertcp_base::observe::{CloseReason, RetransmitCause};
 use usertcp_base::{ConnId, Event, Instant, Observer};
@@ -78,7 +78,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
                 if effects.transmit
-                    && let Some(press) = Press::of(tcb.settings().rate_limit)
+                    && let Some(press) = press_of(tcb.settings(), &self.rates)
                 {
                     self.transmit.press(id.slot, press);
                 }

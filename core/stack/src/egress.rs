@@ -12,7 +12,7 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
-use crate::turns::Press;
+use crate::turns::press_of;
 use crate::usual::{AHEAD, Envelope, LONG_QUEUE, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
@@ -329,8 +329,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if last {
             return self.rearm(now, id);
         }
-        let limit = self.table.hot.at(hot).map(|tcb| tcb.settings().rate_limit);
-        match limit.and_then(Press::of) {
+        let settings = self.table.hot.at(hot).map(Tcb::settings);
+        match settings.and_then(|settings| press_of(settings, &self.rates)) {
             Some(press) => self.transmit.press(id.slot, press),
             None => self.transmit.again(id.slot),
         }

@@ -14,8 +14,8 @@
 mod pressing;
 
 use crate::ready::ReadyList;
-pub(crate) use pressing::Press;
 use pressing::Pressing;
+pub(crate) use pressing::{Press, press_of};
 
 /// Super-segments of one connection in a row: about a window of today's fast paths.
 const RUN_SEGMENTS: u32 = 32;

@@ -83,15 +83,3 @@ pub fn set_receive_buffer(stream: &TcpStream, octets: i32) -> Result<()> {
         unsafe { libc::setsockopt(file, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value, length) };
     if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
-
-/// Lets only this processor run the calling thread, and those it starts from now on.
-#[allow(unsafe_code)]
-pub fn pin(processor: usize) -> Result<()> {
-    // SAFETY: a set of processors is plain bits, of which none is a fine value.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set has room for the number, which is wrapped into it.
-    unsafe { libc::CPU_SET(processor % libc::CPU_SETSIZE as usize, &mut set) };
-    // SAFETY: the set lives during the call and has the length that is said.
-    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
-    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
-}

@@ -8,10 +8,14 @@
 
 use crate::rates::RateGroupInfo;
 use usertcp_base::{Instant, Limiter, Rate, Span};
-use usertcp_tcp::{LATE_NANOS, release_octets};
+use usertcp_tcp::release_octets;
 
 /// A round lasts about so long: every member that has something to send gets its part of it.
 const ROUNDS_PER_SECOND: u64 = 1000;
+
+/// What late timers of members that wait did not let out is made up for, up to so many nanoseconds: a member
+/// may also have waited for another of its rates.
+const LATE_NANOS: u64 = 10_000_000;
 
 /// A rate that is shared.
 #[derive(Clone, Debug)]

@@ -375,6 +375,16 @@ impl Rates {
         }
     }
 
+    /// The highest of the rates that a connection is under: who is late by its release cannot make up for it.
+    pub(crate) fn highest(&self, shares: &Shares) -> Option<Rate> {
+        let rate = |(id, _): (Option<RateGroupId>, u16)| {
+            let place = self.places.get(usize::from(id.map_or(0, |id| id.slot)))?;
+            let named = id.is_none_or(|id| id.generation == place.generation);
+            place.group.as_ref().filter(|_| named).map(Group::rate)
+        };
+        stages(shares).into_iter().filter_map(rate).filter(|rate| !rate.is_unlimited()).max()
+    }
+
     /// The records of connections that wait: they are to be asked again after a change of a rate.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = u32> {
         let waits = |member: &&Member| member.tickets.iter().any(|ticket| ticket.weight > 0);

@@ -8,8 +8,10 @@
 //! Liu and Layland 1973). Their limits bound what those ahead can take; that a class never keeps the others
 //! waiting for ever is seen to all the same.
 
+use crate::rates::Rates;
 use crate::ready::ReadyList;
 use usertcp_base::Rate;
+use usertcp_tcp::Settings;
 
 /// Classes, the shortest time first. From each to the next it is four times as long.
 const CLASSES: usize = 4;
@@ -18,8 +20,8 @@ const LEAST_SHIFT: u32 = 16;
 /// Turns of a class in a row while the next ones wait.
 const IN_A_ROW: u8 = 3;
 
-/// How soon.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How soon. The least is the soonest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Press(u8);
 
 impl Press {
@@ -33,6 +35,18 @@ impl Press {
         let fours = (octets >> LEAST_SHIFT).ilog2() / 2;
         Some(Press((CLASSES as u32 - 1).saturating_sub(fours) as u8))
     }
+}
+
+/// How soon a connection with these settings has to leave once it is due: its own limit says so, or a rate that it
+/// shares, whichever is more pressing.
+#[inline]
+pub(crate) fn press_of(settings: &Settings, rates: &Rates) -> Option<Press> {
+    let own = Press::of(settings.rate_limit);
+    if rates.is_empty() {
+        return own;
+    }
+    let shared = rates.highest(&settings.shares).and_then(Press::of);
+    own.into_iter().chain(shared).min()
 }
 
 /// Connections that have to leave soon, each at most once.

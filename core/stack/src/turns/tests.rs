@@ -2,6 +2,7 @@
 
 use super::*;
 use alloc::vec::Vec;
+use usertcp_base::Rate;
 
 /// Lets `count` have their turns; each has more to send.
 fn turns(list: &mut Turns, count: usize) -> Vec<u32> {
@@ -92,4 +93,62 @@ fn nobody_is_there_twice_and_who_leaves_is_gone() {
     list.remove(1);
     assert!(list.is_empty());
     assert_eq!(list.pop(), None);
+}
+
+/// Those of limits of so many megabits, and how soon they have to leave.
+fn press(megabits: u64) -> Press {
+    Press::of(Rate::from_bits_per_second(megabits * 1_000_000)).unwrap()
+}
+
+#[test]
+fn the_shorter_the_time_between_releases_the_more_pressing() {
+    let of = |kilobits: u64| Press::of(Rate::from_bits_per_second(kilobits * 1000));
+    assert_eq!((of(100), of(500), Press::of(Rate::UNLIMITED)), (None, None, None));
+    let classes = [100_000, 10_000, 4_000, 600].map(|kilobits| of(kilobits).unwrap());
+    assert!(classes.is_sorted() && classes.windows(2).all(|two| two[0] != two[1]));
+    assert_eq!(of(10_000_000), of(100_000));
+}
+
+#[test]
+fn who_presses_goes_before_thousands_but_never_keeps_them_waiting() {
+    let mut list = with(true, 100..200);
+    (0..6).for_each(|index| list.press(index, press(100)));
+    list.press(6, press(1));
+    let order: Vec<u32> = core::iter::from_fn(|| list.pop()).take(12).collect();
+    // Three turns of four; the class that has more time has one after three of the other.
+    assert_eq!(order, [0, 1, 2, 100, 6, 3, 4, 101, 5, 102, 103, 104]);
+}
+
+#[test]
+fn who_waits_already_moves_ahead_when_it_presses_and_is_there_once() {
+    let mut list = with(true, [1, 2, 3]);
+    list.press(3, press(100));
+    list.press(3, press(100));
+    list.push(3);
+    assert!(list.contains(3));
+    let order: Vec<u32> = core::iter::from_fn(|| list.pop()).collect();
+    assert_eq!(order, [3, 1, 2]);
+    list.press(4, press(100));
+    list.remove(4);
+    assert!(list.is_empty() && !list.contains(4) && list.pop().is_none());
+}
+
+#[test]
+fn who_goes_on_waits_for_who_presses_and_goes_on_after_it() {
+    let mut list = with(true, [1]);
+    assert_eq!(turns(&mut list, 2), [1, 1]);
+    list.press(7, press(100));
+    assert_eq!(list.pop(), Some(7));
+    assert_eq!(turns(&mut list, 2), [1, 1]);
+}
+
+#[test]
+fn batches_are_short_while_somebody_presses_and_some_time_after() {
+    let mut list = with(true, [1]);
+    assert_eq!(list.begin_batch(512), 512);
+    list.press(7, press(100));
+    let short = (0..2 * SHORT_BATCHES).filter(|_| list.begin_batch(512) == SHORT_BATCH).count();
+    assert_eq!((short, list.begin_batch(512)), (SHORT_BATCHES as usize, 512));
+    list.press(7, press(100));
+    assert_eq!(list.begin_batch(9), 9, "never longer than it would be");
 }

@@ -55,8 +55,6 @@ pub struct Released {
     pub payload_octets: u32,
     /// The same and the headers in front of it.
     pub packet_octets: u32,
-    /// Since the release before, the pacer alone held it back: what is late is the timer.
-    pub waited: bool,
 }
 
 /// Release time of the next octet, in nanoseconds so that fast rates do not round away.
@@ -91,9 +89,6 @@ pub const LEAST_RELEASE_OCTETS: u32 = 2 * 1500;
 
 /// At high rates a release is what the limit carries in so many nanoseconds.
 pub const RELEASE_NANOS: u64 = 250_000;
-
-/// What a timer that fired late did not let out is made up for, up to so many nanoseconds.
-pub const LATE_NANOS: u64 = 10_000_000;
 
 impl Rates {
     /// Nothing limits.
@@ -149,9 +144,10 @@ impl Pacer {
         Verdict::Send(octets.max(1))
     }
 
-    /// Octets left. What was not used in the past is lost but for one release: with the one that
-    /// leaves after it, that is the quantum, the most that is ever ahead of the rate's line. What a
-    /// late timer cost is made up for instead: that is behind the line, not ahead of it. Whose rate
+    /// Octets left. What was not used in the past, be it that the stream was idle or that the timer was late, is
+    /// lost but for three quarters of a release: with the one that leaves after it, that is less than the
+    /// quantum, which is never ahead of the rate in any window, however late the timer was. The rest is
+    /// for what passes between this moment and the one at which a packet comes to the device. Whose rate
     /// makes the next release time is returned.
     #[must_use]
     pub fn on_sent(&mut self, now: Instant, what: &Released, rates: &Rates) -> Whose {
@@ -162,8 +158,7 @@ impl Pacer {
         if self.release_nanos < now_nanos {
             let release = u64::from(rates.release_octets());
             let credit = match limited {
-                true if what.waited => rates.limit.nanos_for(release).max(LATE_NANOS),
-                true => rates.limit.nanos_for(release),
+                true => rates.limit.nanos_for(release) / 4 * 3,
                 false => rates.budget.rate.nanos_for(u64::from(rates.budget.quantum_octets)),
             };
             self.release_nanos = self.release_nanos.max(now_nanos.saturating_sub(credit));

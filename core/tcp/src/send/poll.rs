@@ -414,11 +414,8 @@ impl<C: CongestionController> Tcb<C> {
     ) {
         let packets = if payload > each { payload.div_ceil(each.max(1)) } else { 1 };
         let headers = packets.saturating_mul(header_octets + self.mtu.network_octets());
-        let released = Released {
-            payload_octets: payload,
-            packet_octets: payload.saturating_add(headers),
-            waited: matches!(self.stopwatches.running(), Limiter::Rate | Limiter::Sending),
-        };
+        let released =
+            Released { payload_octets: payload, packet_octets: payload.saturating_add(headers) };
         self.stopwatches.paced_by = self.pacer.on_sent(now, &released, rates);
     }
 

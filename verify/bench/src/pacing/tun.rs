@@ -36,9 +36,9 @@ const SPREAD: f64 = 0.1;
 /// Nothing is judged of the beginning, when all streams begin at once.
 const FIRST: Duration = Duration::from_secs(3);
 const BLOCK: [u8; 4 * 1448] = [0x5A; 4 * 1448];
-/// A limited stream's packets that are not acknowledged yet: what a reader takes that waits for a
-/// processor.
-const BUFFER: Duration = Duration::from_millis(40);
+/// A limited stream's packets that are not acknowledged yet: the kernel may take 200 ms for that.
+const BUFFER: Duration = Duration::from_millis(200);
+const LEAST_BUFFER: u32 = 2 * BLOCK.len() as u32;
 
 /// How many streams, for how long, and what they may send together.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +83,8 @@ impl Senders {
     }
 }
 
-/// Bits a second from which a stream counts as fast.
-const FAST: u64 = 1_000_000;
+/// Bits a second from which a stream's socket is read often: those of the others take two seconds' worth.
+const FAST: u64 = 250_000;
 
 /// Accepts all, and then writes to all without end.
 struct Writers {
@@ -122,7 +122,7 @@ impl Writers {
 
 fn buffer_octets(limit: Rate) -> u32 {
     let octets = limit.octets_per_second() as f64 * BUFFER.as_secs_f64();
-    (octets as u32).max(BLOCK.len() as u32).next_multiple_of(BLOCK.len() as u32)
+    (octets as u32).max(LEAST_BUFFER).next_multiple_of(BLOCK.len() as u32)
 }
 
 fn write(context: &mut Context<'_>, conn: ConnId) {

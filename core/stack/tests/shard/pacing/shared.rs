@@ -105,7 +105,12 @@ fn what_a_member_leaves_the_others_get() {
     assert!(within(sent.iter().sum(), 4_000_000, 10), "{sent:?}");
     assert!(within(sent[3], 250_000, 20), "{sent:?}");
     assert!(sent[..3].iter().all(|one| within(*one, 1_250_000, 30)), "{sent:?}");
-    assert_eq!(limiter(&lab, 3), Limiter::Rate);
+    // Most of the time: when its own limit lets it go, it waits for its turn in the group.
+    let own = (0..24).filter(|_| {
+        lab.run(Span::from_millis(1));
+        limiter(&lab, 3) == Limiter::Rate
+    });
+    assert!(own.count() > 12);
     // It stops; it ends; it comes back.
     lab.near.shard.set_rate(lab.now(), lab.streams[3].conn, Rate::UNLIMITED).unwrap();
     lab.streams[3].wants = 0;
