@@ -7,9 +7,9 @@
 //! 32,768 are added for every word there was.
 
 use core::arch::x86_64::{
-    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_set1_epi16, _mm256_setzero_si256, _mm256_xor_si256,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_xor_si256,
 };
 use usertcp_wire::checksum;
 
@@ -82,9 +82,7 @@ fn end(bytes: &[u8], rest: &[u8]) -> __m256i {
     let mask = MASKS.get(rest.len()..).and_then(|masks| masks.first_chunk());
     // Where they lie in a register that ends with them words are words only if there is no odd octet.
     match (bytes.last_chunk(), mask) {
-        (Some(last), Some(mask)) if rest.len() % 2 == 0 => {
-            _mm256_and_si256(load(last), load(mask))
-        }
+        (Some(last), Some(mask)) if rest.len() % 2 == 0 => _mm256_and_si256(load(last), load(mask)),
         _ => {
             let mut octets = [0; REGISTER];
             for (to, from) in octets.iter_mut().zip(rest) {
