@@ -37,28 +37,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Handles what is due, `first` and others, while there are more connections than the caches hold:
     /// their memory is waited for together.
-    ///
-    /// To find the next one is a look at the last one's record, so those of the next sixteen are found one
-    /// at a time, while these are handled.
     #[inline(never)]
     fn handle_crowd_of_deadlines(&mut self, now: Instant, first: ConnId, work: &mut u32) {
-        let mut next = [None; AHEAD];
-        next[0] = Some(first);
-        for place in next.iter_mut().skip(1) {
+        let mut due = [None; AHEAD];
+        due[0] = Some(first);
+        for place in due.iter_mut().skip(1) {
             *place = self.table.pop_due(now, work);
-        }
-        while next[0].is_some() {
-            let due = core::mem::replace(&mut next, [None; AHEAD]);
-            self.look_ahead_at(&due.map(|id| id.map(|id| id.slot)));
-            let mut places = next.iter_mut();
-            for id in due.iter().flatten() {
-                self.handle_deadline(now, *id);
-                if let Some(id) = self.table.pop_due(now, work)
-                    && let Some(place) = places.next()
-                {
-                    *place = Some(id);
-                }
+            if place.is_none() {
+                break;
             }
+        }
+        self.look_ahead_at(&due.map(|id| id.map(|id| id.slot)));
+        for id in due.iter().flatten() {
+            self.handle_deadline(now, *id);
         }
     }
 

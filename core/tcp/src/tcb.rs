@@ -48,7 +48,6 @@ pub struct Tcb<C> {
     pub(crate) challenge: Challenge,
     pub(crate) ecn: EcnState,
     pub(crate) established: Instant,
-    pub(crate) pacer: Pacer,
     pub(crate) user_timeout: UserTimeout,
     pub(crate) soft_errors: SoftErrors,
     // What a segment looks at: a little of everything.
@@ -61,6 +60,7 @@ pub struct Tcb<C> {
     /// When the pacer lets the next octet go, while it is what holds data back; else
     /// [`Instant::FAR`].
     pub(crate) release: Instant,
+    pub(crate) pacer: Pacer,
     pub(crate) last_heard: Instant,
     pub(crate) octets_acknowledged: u64,
     pub(crate) octets_received: u64,
