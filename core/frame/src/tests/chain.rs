@@ -403,3 +403,16 @@ fn a_full_frame_serves_many_writes() {
     (0..100).for_each(|_| assert_eq!(chain.extend_back(b"0123456789"), 10));
     assert_eq!((chain.len(), chain.slice_count()), (1001, 1));
 }
+
+#[test]
+fn what_lies_in_one_slice_is_taken_whole_or_not() {
+    let pool = pool(2);
+    let mut out = [0; 10];
+    assert_eq!(Chain::new().take_only_to(&mut out), None);
+    let (mut two, octets) = chain_of(&pool, 2, 5);
+    assert_eq!((two.take_only_to(&mut out), two.to_vec()), (None, octets));
+    let (mut one, octets) = chain_of(&pool, 1, 10);
+    assert_eq!((one.take_only_to(&mut out[..9]), one.to_vec()), (None, octets.clone()));
+    assert_eq!(one.take_only_to(&mut out), Some(10));
+    assert_eq!((one.len(), one.slice_count(), &out[..]), (0, 0, &octets[..]));
+}

@@ -95,6 +95,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// are as expected octet for octet.
     #[inline]
     pub(crate) fn gather_run(&mut self) {
+        if self.gathered.is_some() {
+            self.gather_some();
+        }
+    }
+
+    #[inline(never)] // once for several packets, so that others need not go around it
+    fn gather_some(&mut self) {
         if let Some(gathered) = &mut self.gathered {
             let taken = gathered.take_run(self.common.checksum, self.rx.iter_mut());
             self.rx.drop_front(taken);

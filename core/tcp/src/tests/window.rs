@@ -255,3 +255,36 @@ fn probes_are_answered_with_the_window() {
     let again = bench.peer_at(at - 1);
     assert!(bench.send(again)[0].window >= 1460);
 }
+
+/// A short read is a read, or nothing at all: where the buffer of the application is too small, the data in
+/// several pieces, or the peer to be told of room.
+#[test]
+fn a_short_read_is_a_read() {
+    let facts = |bench: &Bench| (bench.tcb.readable_octets(), bench.tcb.autotune, bench.tcb.acks);
+    let mut bench = Start::modern().go();
+    let mut other = Start::modern().go();
+    for connection in [&mut bench, &mut other] {
+        let data = connection.peer().data(100);
+        let _ = connection.send(data);
+    }
+    let mut into = [0; 100];
+    let before = facts(&bench);
+    assert_eq!(bench.call(|tcb, env| tcb.read_short(env.now, env.pool, &mut into[..99])), None);
+    assert_eq!(facts(&bench), before);
+    assert_eq!(bench.call(|tcb, env| tcb.read_short(env.now, env.pool, &mut into)), Some(100));
+    assert_eq!(other.read(100), 100);
+    assert_eq!(facts(&bench), facts(&other));
+    assert!(into.iter().enumerate().all(|(at, octet)| *octet == pattern(at as i64)));
+    // In two pieces.
+    for _ in 0..2 {
+        let data = bench.peer().data(100);
+        let _ = bench.send(data);
+    }
+    assert_eq!(bench.call(|tcb, env| tcb.read_short(env.now, env.pool, &mut [0; 200])), None);
+    assert_eq!(bench.read(200), 200);
+    // A window that was shut opens: the peer is told by the steps.
+    let mut bench = shut();
+    let all = bench.tcb.readable_octets() as usize;
+    let read = bench.call(|tcb, env| tcb.read_short(env.now, env.pool, &mut std::vec![0; all]));
+    assert_eq!(read, None);
+}

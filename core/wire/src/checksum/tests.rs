@@ -127,3 +127,15 @@ proptest! {
         prop_assert_ne!(finish(sum(&bytes)), 0);
     }
 }
+
+#[test]
+fn a_short_last_piece_is_summed_like_any() {
+    let octets: Vec<u8> = (0..LONG as u32 + 1).map(|at| (at * 151 % 253) as u8).collect();
+    let before = Running::pseudo_v4([10, 0, 0, 1], [192, 168, 255, 254], 6, 1000);
+    for len in 0..octets.len() {
+        let mut sum = before;
+        sum.add(&octets[..len]);
+        let expected = (len < LONG).then(|| sum.finish());
+        assert_eq!(before.finish_with_short(&octets[..len]), expected, "{len}");
+    }
+}
