@@ -122,7 +122,7 @@ async fn a_listener_and_a_stack_have_rates_of_all_their_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shards_have_even_parts_of_a_rate() {
+async fn shards_begin_with_even_parts_of_a_rate() {
     let ends = pair_of(PipeConfig::default(), (2, 1));
     let builder = |host: u8, shards: u16| {
         let address = format!("10.0.0.{host}/24").parse().unwrap();

@@ -157,7 +157,9 @@ impl Loan {
     /// What follows from what all have said.
     pub fn step(&mut self, demands: &[Demand], index: usize) -> Step {
         let due = share_of(self.total, demands, index);
-        if due < self.held && self.held - due > self.held / SLACK_PARTS {
+        // Nothing moves for nobody's sake.
+        let needed = demands.iter().any(|demand| demand.wanted > demand.held);
+        if needed && due < self.held && self.held - due > self.held / SLACK_PARTS {
             let given = self.held - due;
             self.held = due;
             return Step::Give(given);

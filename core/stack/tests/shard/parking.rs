@@ -4,7 +4,7 @@
 use crate::hand::{Hand, OURS, PEER, Wire, wire};
 use crate::pair::Pair;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, Instant, Limits, ListenerId, Parking, Seq, Span};
+use usertcp_base::{ConnId, Instant, Limits, ListenerId, Parking, Seq, Span, WireWindow};
 use usertcp_stack::{ConnError, Listen, Profile, Read, ShardEvent};
 use usertcp_tcp::{KeepAlive, Settings, StateName};
 use usertcp_wire::tcp::{Flags, Options, Timestamps};
@@ -62,6 +62,24 @@ fn a_thousand_handshakes_share_a_few_moulds() {
     assert_eq!(hand.shard.pool().stats().used_octets, 0);
     let tokens: u32 = hand.shard.connections().filter_map(|conn| hand.shard.token(conn)).sum();
     assert_eq!(tokens, 500 * 1001);
+}
+
+#[test]
+fn those_who_are_alike_find_each_other_among_many_who_are_not() {
+    let (mut hand, listener) = hand(Limits::default(), None);
+    // Two thousand of whom each has another window, so a mould of its own, and then those who are like the last.
+    for port in 1..=3000u16 {
+        let (seq, value) = open(&mut hand, port, u32::from(port).wrapping_mul(0x9E37_79B9));
+        let isn = u32::from(port).wrapping_mul(0x9E37_79B9);
+        let mut update = wire(Flags::ACK, isn.wrapping_add(1), seq.0).by(PEER, port);
+        update.header.window = WireWindow(60_000 + port.min(2000));
+        assert!(hand.give(&update.with_options(stamps(&hand, value))).is_empty());
+        hand.shard.accept(listener).unwrap();
+    }
+    assert!(rest(&mut hand).is_empty());
+    let usage = hand.shard.usage();
+    assert_eq!((usage.tcbs, usage.parked), (0, 3000));
+    assert!((2000..=2010).contains(&usage.moulds), "{usage:?}");
 }
 
 #[test]

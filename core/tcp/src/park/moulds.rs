@@ -48,7 +48,8 @@ struct Known {
 const TABLES: usize = 256;
 
 fn table_of(hash: u64) -> usize {
-    (hash >> 56) as usize % TABLES
+    // Not by the highest bits, by which a table tells its entries apart at a glance.
+    (hash >> 32) as usize % TABLES
 }
 
 impl<C> Default for Moulds<C> {
@@ -182,7 +183,8 @@ impl<C: CongestionController> Moulds<C> {
         let places = &mut self.places;
         let mut alike = 0;
         let table = self.tables.get(table_of(hash));
-        for known in table.iter().flat_map(|table| table.iter_hash(hash)).take(MOST_COMPARED) {
+        let near = table.iter().flat_map(|table| table.iter_hash(hash));
+        for known in near.filter(|known| known.hash == hash).take(MOST_COMPARED) {
             alike += 1;
             if let Some(Some(mould)) = places.get_mut(known.index as usize)
                 && mould.hash == hash
