@@ -51,6 +51,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some(id) => self.deliver(now, id, &flow, &mut segment),
             None => self.handle_stray(now, &flow, &mut segment),
         }
+        segment.payload.end();
         true
     }
 }

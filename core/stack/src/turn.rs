@@ -62,6 +62,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } else {
             while let Some(mut packet) = self.rx.pop() {
                 self.handle_packet(now, &mut packet);
+                // Nearly always it was taken.
+                packet.octets.end();
             }
         }
         self.handle_gathered(now);
