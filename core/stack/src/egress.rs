@@ -12,6 +12,7 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
+use crate::turns::Press;
 use crate::usual::{Envelope, checksum_state, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
@@ -114,7 +115,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let Some(packet) = self.outbox.packets.pop_front() else { break };
             self.put(now, batch, packet);
         }
-        let mut budget = self.common.limits.transmits_per_turn;
+        let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
         let mut spare = None;
         while !batch.is_full() && budget > 0 && !self.transmit.is_empty() {
             budget -= 1;
@@ -185,7 +186,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let octets = self.usual_packet_octets(&flow, &segment);
             self.charge_rates(now, (hot, index), shares, octets, segment.last);
         }
-        self.turn_over(now, id, segment.last);
+        self.turn_over(now, (id, hot), segment.last);
         None
     }
 
@@ -211,7 +212,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     let octets = self.usual_packet_octets(flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                self.turn_over(now, id, segment.last);
+                self.turn_over(now, (id, hot), segment.last);
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.put_cut(now, (id, hot), batch, flow, segment, frame);
                     return None;
@@ -245,7 +246,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.rearm(now, id);
             return Some(frame);
         };
-        self.turn_over(now, id, last);
+        self.turn_over(now, (id, hot), last);
         let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
         let packet = self.pack(flow, &reply, payload, gso_octets, frame);
         if let Some(shares) = &shares {
@@ -321,11 +322,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The connection had its segment: it goes on or goes behind the others, or has nothing left to send.
     #[inline]
-    fn turn_over(&mut self, now: Instant, id: ConnId, last: bool) {
+    fn turn_over(&mut self, now: Instant, (id, hot): (ConnId, u32), last: bool) {
         if last {
-            self.rearm(now, id);
-        } else {
-            self.transmit.again(id.slot);
+            return self.rearm(now, id);
+        }
+        let limit = self.table.hot.at(hot).map(|tcb| tcb.settings().rate_limit);
+        match limit.and_then(Press::of) {
+            Some(press) => self.transmit.press(id.slot, press),
+            None => self.transmit.again(id.slot),
         }
     }
 
@@ -534,7 +538,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline(always)]
-fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
     let counters = &mut common.counters;
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);

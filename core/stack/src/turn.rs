@@ -64,6 +64,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.handle_packet(now, &mut packet);
                 // Nearly always it was taken.
                 packet.octets.end();
+                self.gather_run();
             }
         }
         self.handle_gathered(now);

@@ -329,7 +329,7 @@ impl Network {
 
 /// Nobody has looked at the checksum.
 #[inline]
-fn is_unverified(packet: &Packet) -> bool {
+pub(super) fn is_unverified(packet: &Packet) -> bool {
     matches!(packet.offload.checksum, ChecksumState::Unverified)
 }
 

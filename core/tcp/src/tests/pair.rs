@@ -479,7 +479,11 @@ impl Pair {
 
     fn read(&mut self, who: usize, most: usize) {
         let mut buffer = std::vec![0; most];
-        let (outcome, effects) = self.call(who, |tcb, env| tcb.read(env, &mut buffer));
+        let (outcome, effects) =
+            self.call(who, |tcb, env| match tcb.read_short(env.now, env.pool, &mut buffer) {
+                Some(count) => (ReadOutcome::Octets(count), Effects::default()),
+                None => tcb.read(env, &mut buffer),
+            });
         match outcome {
             ReadOutcome::Octets(count) => {
                 for (i, found) in buffer[..count].iter().enumerate() {
