@@ -401,6 +401,14 @@ impl Chain {
         Slices { chain: self, next: 0 }
     }
 
+    /// Ends the chain: what drop does, without a call where there is nothing.
+    #[inline(always)]
+    pub fn end(self) {
+        if let Store::Inline([None, None]) = self.store {
+            core::mem::forget(self);
+        }
+    }
+
     /// Puts all of `other` behind.
     #[inline]
     pub fn append(&mut self, other: Chain) {

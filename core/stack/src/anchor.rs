@@ -280,7 +280,15 @@ impl Anchors {
         anchor.is_of(flow, far).then_some(id)
     }
 
-    /// The same, and the record, to change.
+    /// The same, if the record is in the demultiplexer: all are that are not over.
+    #[inline]
+    pub(crate) fn listed_id_of(&self, index: u32, flow: &FlowKey) -> Option<ConnId> {
+        let (id, anchor, far) = self.look_at(index)?;
+        let listed = !matches!(anchor.body, Body::Ended(..));
+        (listed && anchor.is_of(flow, far)).then_some(id)
+    }
+
+    /// The handle of the record at `index` if it is that of `flow`, and the record, to change.
     #[inline(always)] // for each packet
     pub(crate) fn of_flow_mut(
         &mut self,

@@ -13,20 +13,20 @@
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
-use crate::usual::{AHEAD, Envelope, LONG_QUEUE, pack_short};
+use crate::usual::{AHEAD, Envelope, LONG_QUEUE, checksum_state, pack_short};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
-use usertcp_ip::{Ip, Outgoing as IpOutgoing};
+use usertcp_ip::{DEFAULT_TTL, Ip, Outgoing as IpOutgoing};
 use usertcp_tcp::{
     Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing,
 };
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
-use usertcp_wire::usual::TCP_OCTETS;
+use usertcp_wire::usual::{self, IPV4_OCTETS, IpHeader, TCP_OCTETS};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
 pub(crate) const HEADROOM: usize = 40 + 16;
@@ -423,6 +423,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.auth.is_idle()
             && let Some(plain) = Plain::of(reply.header.flags, &reply.options)
         {
+            if payload.is_empty()
+                && let Some(ends) = self.ip.ends_v4(flow)
+            {
+                return self.pack_bare(flow, ends, reply, &plain, frame);
+            }
             let (source_port, destination_port) = (flow.local_port, flow.remote_port);
             let header = tcp::Header { source_port, destination_port, ..reply.header };
             let (ecn, dscp, hop_limit) = (reply.ecn, reply.dscp, reply.hop_limit);
@@ -438,6 +443,38 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             );
         }
         self.pack_any(flow, reply.clone(), payload, gso_octets, frame)
+    }
+
+    /// The same of headers alone, by IPv4 between two `ends`, ours first, in one frame.
+    #[inline(never)]
+    fn pack_bare(
+        &mut self,
+        flow: &FlowKey,
+        (source, destination): ([u8; 4], [u8; 4]),
+        reply: &Reply,
+        plain: &Plain,
+        mut frame: Frame,
+    ) -> Option<Packet> {
+        let tcp_octets = plain.header_octets();
+        let offloaded = self.device.checksum_offload;
+        let out = frame.widen(IPV4_OCTETS, tcp_octets)?;
+        let (front, back) = out.split_first_chunk_mut()?;
+        let hop_limit = if reply.hop_limit == 0 { DEFAULT_TTL } else { reply.hop_limit };
+        let (ecn, dscp, payload_octets) = (reply.ecn, reply.dscp, tcp_octets as u16);
+        let ip = IpHeader { payload_octets, ecn, dscp, hop_limit, source, destination };
+        usual::write_ipv4(front, &ip);
+        let pseudo = Running::pseudo_v4(source, destination, tcp::PROTOCOL, tcp_octets as u32);
+        let (source_port, destination_port) = (flow.local_port, flow.remote_port);
+        let header = tcp::Header { source_port, destination_port, ..reply.header };
+        if !plain.write(back, &header, pseudo, !offloaded) {
+            return None;
+        }
+        self.common.count_out(0);
+        let ip_octets = IPV4_OCTETS as u16;
+        let header_octets = ip_octets + payload_octets;
+        let checksum = checksum_state(offloaded, ip_octets);
+        let octets = Chain::from(frame.into_slice());
+        Some(Packet { offload: Offload { checksum, gso: None, header_octets }, octets })
     }
 
     /// The same, whatever its options.

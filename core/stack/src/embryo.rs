@@ -130,24 +130,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &Segment,
         above: Option<Seq>,
     ) -> Option<(Handshake, Reply)> {
-        let answer = self.answer(now, flow, listener)?;
-        let mut iss = answer.numbers.initial_sequence;
+        // As `answer`, in parts: none of them is kept.
+        let settings = &self.listeners.get(listener)?.settings().settings;
+        let path = self.path_facts(flow);
+        let offer = self.offer(settings, flow, &path);
+        let numbers = Numbers::of(&self.secrets, flow, now);
+        let (mut iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
         if let Some(above) = above
             && !iss.after(above)
         {
             // One maximum window beyond what the old connection may have in the network.
             iss = above + (1 << 17);
         }
-        let handshake = Handshake::passive(
-            now,
-            syn,
-            iss,
-            answer.numbers.timestamp_offset,
-            &answer.offer,
-            &answer.path,
-            &self.common.limits,
-        );
-        let reply = handshake.synchronise(now, &answer.birth.settings);
+        let limits = &self.common.limits;
+        let handshake = Handshake::passive(now, syn, iss, offset, &offer, &path, limits);
+        let reply = handshake.synchronise(now, settings);
         Some((handshake, reply))
     }
 

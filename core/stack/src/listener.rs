@@ -52,6 +52,8 @@ pub enum EmbryoRefused {
 pub struct Listeners<S> {
     bound: BTreeMap<Binding, ListenerId>,
     listeners: BTreeMap<ListenerId, Listener<S>>,
+    /// The one that was found last, and for what: mostly that of the next SYN too.
+    found: Option<((LocalIndex, u16), ListenerId)>,
     next: u32,
     secrets: Secrets,
     embryo_limit: u32,
@@ -83,7 +85,8 @@ impl<S> Listeners<S> {
             share => (embryo_limit / share).max(1),
         };
         let (bound, listeners) = (BTreeMap::new(), BTreeMap::new());
-        Listeners { bound, listeners, next: 0, secrets, embryo_limit, source_limit }
+        let found = None;
+        Listeners { bound, listeners, found, next: 0, secrets, embryo_limit, source_limit }
     }
 
     /// Whether a listener has exactly this binding.
@@ -100,6 +103,7 @@ impl<S> Listeners<S> {
         let id = ListenerId(self.next);
         self.next = self.next.wrapping_add(1);
         self.bound.insert(binding, id);
+        self.found = None;
         self.listeners.insert(id, Listener::new(binding, backlog.max(1), settings));
         Some(id)
     }
@@ -108,15 +112,28 @@ impl<S> Listeners<S> {
     pub fn unbind(&mut self, id: ListenerId) -> Option<impl Iterator<Item = ConnId> + use<S>> {
         let listener = self.listeners.remove(&id)?;
         self.bound.remove(&listener.binding);
+        self.found = None;
         let mut queue = listener.queue;
         Some(core::iter::from_fn(move || queue.pop()))
     }
 
     /// The listener for a SYN to this address and port: the most specific one.
-    pub fn find(&self, local: LocalIndex, port: u16) -> Option<ListenerId> {
-        if self.bound.is_empty() {
-            return None;
+    #[inline]
+    pub fn find(&mut self, local: LocalIndex, port: u16) -> Option<ListenerId> {
+        match self.found {
+            Some((at, listener)) if at == (local, port) => Some(listener),
+            _ => self.look_up(local, port),
         }
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, local: LocalIndex, port: u16) -> Option<ListenerId> {
+        let listener = self.most_specific(local, port)?;
+        self.found = Some(((local, port), listener));
+        Some(listener)
+    }
+
+    fn most_specific(&self, local: LocalIndex, port: u16) -> Option<ListenerId> {
         let (local, port) = (Some(local), Some(port));
         [(local, port), (None, port), (local, None), (None, None)]
             .into_iter()

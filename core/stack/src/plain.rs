@@ -6,13 +6,14 @@
 //! all; they count what is dropped, too. A test holds this way and that of `usual` against theirs.
 //! Implements: what those two implement.
 
-use crate::ingress::{into_segment, is_port_pair};
+use crate::ingress::{is_port_pair, segments_in};
 use crate::shard::Shard;
 use crate::usual::Network;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_frame::Packet;
+use usertcp_frame::{Chain, Packet};
 use usertcp_ip::ip_address;
+use usertcp_tcp::Segment;
 use usertcp_wire::tcp;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -30,6 +31,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         };
         let flow = network.flow(header.source_port, header.destination_port);
+        // At once where it stays: it is large.
+        let ecn = network.ecn;
+        let mut segment = Segment { header, options, payload: Chain::new(), ecn, wire_segments: 1 };
         let id = self.table.find(&flow);
         // Of a flow that is known the addresses were looked at when it became one.
         let possible = id.is_some()
@@ -37,15 +41,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !possible || !network.is_intact(self.common.checksum, packet) {
             return false;
         }
-        let octets = core::mem::take(&mut packet.octets);
-        let header_octets = network.header_octets + header_octets;
-        let gso = packet.offload.gso.map(|gso| gso.segment_octets);
-        let mut segment = into_segment(octets, header, options, header_octets, network.ecn, gso);
+        segment.payload = core::mem::take(&mut packet.octets);
+        segment.payload.advance(network.header_octets + header_octets);
+        if let Some(gso) = packet.offload.gso {
+            segment.wire_segments = segments_in(segment.payload.len(), gso.segment_octets);
+        }
         self.count_in(&segment);
         match id {
             Some(id) => self.deliver(now, id, &flow, &mut segment),
             None => self.handle_stray(now, &flow, &mut segment),
         }
+        segment.payload.end();
         true
     }
 }

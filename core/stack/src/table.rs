@@ -73,8 +73,9 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        let recent = self.recent.find(flow).and_then(|index| self.anchors.id_of(index, flow));
-        recent.filter(|id| self.is_listed(*id)).or_else(|| self.look_up(flow))
+        let recent = self.recent.find(flow);
+        let recent = recent.and_then(|index| self.anchors.listed_id_of(index, flow));
+        recent.or_else(|| self.look_up(flow))
     }
 
     /// The connection of a flow, if it has a TCB and is found at once.
@@ -108,11 +109,6 @@ impl<C: CongestionController> Table<C> {
 
     fn look_up(&self, flow: &FlowKey) -> Option<ConnId> {
         self.demux.find(flow, |index| self.anchors.id_of(index, flow))
-    }
-
-    /// Whether a record is in the demultiplexer: all are that are not over.
-    fn is_listed(&self, id: ConnId) -> bool {
-        self.anchors.get(id).is_some_and(|anchor| !matches!(anchor.body, Body::Ended(..)))
     }
 
     /// The connection of a handle, if the application holds it, and it has a TCB and is not over: nearly

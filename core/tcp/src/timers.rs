@@ -22,10 +22,11 @@ impl<C: CongestionController> Tcb<C> {
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let waited_for = self.release.min(self.recovery.deadline_or_far());
         let waited_for = waited_for.min(self.acks.deadline_or_far(now));
-        let earliest = if !self.is_predicted() || self.settings.keep_alive.enabled {
+        let earliest = if !self.prediction.is_known() || self.settings.keep_alive.enabled {
             waited_for.min(self.seldom_deadline(now))
         } else if self.snd.una == self.snd.nxt {
-            // Of what is seldom, a plain connection has no more than this, or that.
+            // Of what is seldom, a connection that is plain, or is but for closing, has no more than this,
+            // or that.
             waited_for.min(self.rest_deadline(now).unwrap_or(Instant::FAR))
         } else {
             let limit = self.settings.give_up.unwrap_or(Span::MAX);

@@ -56,10 +56,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// and not read makes it a reset (SHLD-3). An idle one for which there is no TCB is reset too: all
     /// that was written has been delivered.
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        if let Body::Parked(_) = self.held(id)?.body {
+        let mut anchor = self.held(id)?;
+        if let Body::Parked(_) = anchor.body {
             let _ = self.awake(now, id);
+            anchor = self.held(id)?;
         }
-        let anchor = self.held(id)?;
         match &anchor.body {
             Body::Hot(_) | Body::Early(..) => {
                 self.detach(id);

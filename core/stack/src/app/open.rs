@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer, RateGroupId};
 use usertcp_cc::CongestionController;
+use usertcp_frame::Chain;
 use usertcp_tcp::{Handshake, SoftErrors};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -126,7 +127,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
         let mut syn = handshake.synchronise(now, settings);
         syn.options.fast_open = attempt.option;
-        let payload = attempt.queue.slice(0, usize::from(syn_octets));
+        let payload = match syn_octets {
+            0 => Chain::new(),
+            octets => attempt.queue.slice(0, usize::from(octets)),
+        };
         let soft_errors = SoftErrors::new(now);
         let deadline = handshake.deadline(now);
         let birth = Birth::of(&to.profile, &mut self.common.shelf);

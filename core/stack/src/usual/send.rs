@@ -279,7 +279,7 @@ pub(super) fn offload(offloaded: bool, ip_octets: usize, gso_octets: Option<u16>
 
 /// Who completes the checksum of a segment behind an IP header of `ip_octets`.
 #[inline]
-fn checksum_state(offloaded: bool, ip_octets: u16) -> ChecksumState {
+pub(crate) fn checksum_state(offloaded: bool, ip_octets: u16) -> ChecksumState {
     match offloaded {
         true => ChecksumState::Partial { start: ip_octets, offset: CHECKSUM_OFFSET as u16 },
         false => ChecksumState::Unverified,

@@ -1,9 +1,11 @@
 mod fast_open;
 
 use super::*;
+use crate::predicted::UsualSegment;
 use crate::segment::Segment;
 use crate::settings::{EcnMode, Settings};
 use crate::tests::bench::PATH;
+use alloc::format;
 use usertcp_base::{DropReason, Ecn, Instant, Limits, Scale, Seq, Span, WireWindow};
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::{Flags, Header, Options, Timestamps};
@@ -194,6 +196,57 @@ fn arrivals_in_syn_received() {
     }
     let good = bench.with_timestamp(segment(Flags::ACK, PEER + 1, ISS + 1));
     assert!(matches!(good, HandshakeOutcome::Established(_)));
+}
+
+/// The short way takes what it takes as the long one does, and leaves the rest untouched for it.
+#[test]
+fn the_usual_last_acknowledgement_is_taken_as_any_segment_is() {
+    let mut taken = 0;
+    for (active, ecn, seq, ack, value, flags) in deviations() {
+        let mut short = Bench::new(active);
+        if ecn {
+            let mut syn = syn();
+            syn.header.flags = Flags::SYN | Flags::ECE | Flags::CWR;
+            let offer = Offer::new(&short.settings, &short.limits, &PATH);
+            let (now, limits) = (short.now, &short.limits);
+            short.handshake = Handshake::passive(now, &syn, ISS, 9, &offer, &PATH, limits);
+        }
+        let mut long = Bench { handshake: short.handshake.clone(), ..Bench::new(active) };
+        let before = format!("{:?}", short.handshake);
+        let mut segment = segment(flags, PEER + seq, ISS + ack);
+        segment.options.timestamps = Some(Timestamps { value, echo: 1009 });
+        let usual = UsualSegment::of(&segment).expect("of the usual shape");
+        match short.handshake.handle_usual(short.now, &usual) {
+            Some(opening) => {
+                taken += 1;
+                let HandshakeOutcome::Established(other) = long.arrive(segment) else { panic!() };
+                assert_eq!(format!("{opening:?}"), format!("{other:?}"));
+                assert_eq!(format!("{:?}", short.handshake), format!("{:?}", long.handshake));
+            }
+            None => assert_eq!(format!("{:?}", short.handshake), before),
+        }
+    }
+    // A passive record without ECN, the next segment, not older: with or without PSH and FIN.
+    assert_eq!(taken, 8);
+}
+
+type Deviation = (bool, bool, u32, u32, u32, Flags);
+
+fn deviations() -> impl Iterator<Item = Deviation> {
+    let flags = [
+        Flags::ACK,
+        Flags::ACK | Flags::PSH,
+        Flags::ACK | Flags::FIN,
+        Flags::ACK | Flags::PSH | Flags::FIN,
+    ];
+    let numbers = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)];
+    [(false, false), (false, true), (true, false)].into_iter().flat_map(move |(active, ecn)| {
+        numbers.into_iter().flat_map(move |(seq, ack)| {
+            [76, 77, 78].into_iter().flat_map(move |value| {
+                flags.into_iter().map(move |flags| (active, ecn, seq, ack, value, flags))
+            })
+        })
+    })
 }
 
 // proves MUST-22, MUST-23, 6298-1, 6298-9
