@@ -15,7 +15,7 @@ mod send;
 pub(crate) use ahead::{AHEAD, CROWD};
 pub(crate) use arrive::Network;
 pub(crate) use gather::Gathered;
-pub(crate) use send::{Envelope, pack_short};
+pub(crate) use send::{EndsV4, Envelope, pack_short, pack_short_v6};
 
 use usertcp_base::{LocalIndex, RemoteAddr};
 

@@ -17,7 +17,7 @@ mod close;
 mod send;
 
 pub use arrive::{UsualEffects, UsualSegment};
-pub use send::{Given, UsualOutgoing};
+pub use send::{Given, Single, UsualOutgoing};
 
 use crate::send::probe::Persisting;
 use crate::settings::{Manner, UserTimeoutOption};

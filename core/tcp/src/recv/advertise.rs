@@ -120,13 +120,18 @@ impl Advertise {
     #[inline]
     fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
         let Holding { buffer, queued, held, charge } = *holding;
+        if u64::from(queued) + u64::from(least) > u64::from(buffer) {
+            return None;
+        }
         let carried = least.saturating_sub(held);
         let costs = u64::from(carried) * u64::from(self.cost) + u64::from(charge) * u64::from(PAR);
         let memory = u64::from(buffer) * u64::from(CHARGE_PER_OCTET * PAR);
-        if u64::from(queued) + u64::from(least) > u64::from(buffer) || costs > memory {
-            return None;
-        }
-        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
+        if costs > memory { None } else { self.fresh_by_space(least, *holding) }
+    }
+
+    #[inline(never)]
+    fn fresh_by_space(&self, least: u32, holding: Holding) -> Option<u32> {
+        let fresh = self.scale.octets(self.scale.field(self.space(&holding)));
         (fresh >= least).then_some(fresh)
     }
 
@@ -136,6 +141,7 @@ impl Advertise {
     /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
     /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
     /// `receiver` refuses data before memory suffers.
+    #[inline]
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));

@@ -64,8 +64,12 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        let given = match self.poll_single(env) {
-            Some(single) => Given::Segment(single),
+        let single = match env.ceiling {
+            None => self.poll_single(env.now, env.id, env.observer),
+            Some(_) => None,
+        };
+        let given = match single {
+            Some(single) => Given::Segment(self.single(env.now, single)),
             None => self.poll_usual(env, room),
         };
         match given {
@@ -589,6 +593,7 @@ impl<C: CongestionController> Tcb<C> {
         options
     }
 
+    #[inline]
     pub(crate) fn announce_window(&mut self) -> WireWindow {
         let holding = self.holding();
         let mss = self.receive_mss();
