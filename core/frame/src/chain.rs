@@ -284,24 +284,41 @@ impl Chain {
         }
     }
 
-    /// The `len` octets from `offset` on, sharing their frame, with `front` octets before them there that
-    /// `write` writes, as [`FrameSlice::behind`] does: a packet in one slice. `None`: no slice begins at
-    /// `offset`, or it has fewer octets, or its frame cannot be used; nothing changed.
+    /// Calls `cut` for the `len` octets from `offset` on in pieces of `each` octets, the last of what is left, as long as
+    /// a slice begins where a piece does, has its octets, and no other piece's before its last one. `cut`
+    /// is given that slice, which must stay as it is, and the octets of the piece; it ends this by saying false, of
+    /// a piece it did not take. How many octets were taken.
     #[inline]
-    pub fn slice_behind(
+    pub fn cut_pieces(
         &mut self,
-        front: usize,
         offset: usize,
         len: usize,
-        write: impl FnOnce(&mut [u8], &[u8]),
-    ) -> Option<FrameSlice> {
-        let slice = match &mut self.store {
-            Store::Inline([Some(first), _]) if offset == 0 => first,
-            Store::Inline([Some(first), Some(second)]) if offset == first.len() => second,
-            Store::Inline(_) => return None,
-            Store::Spilled(spill) => spill.starting_at(offset)?,
+        each: usize,
+        mut cut: impl FnMut(&mut FrameSlice, usize) -> bool,
+    ) -> usize {
+        let mut left = len;
+        let mut take = |slice: &mut FrameSlice| {
+            let piece = left.min(each);
+            if piece == 0 || slice.len() < piece || !cut(slice, piece) {
+                return false;
+            }
+            left -= piece;
+            slice.len() == piece
         };
-        if slice.len() < len { None } else { slice.behind(front, len, write) }
+        match &mut self.store {
+            Store::Inline([Some(first), second]) => {
+                let first_octets = first.len();
+                if (offset != 0 || take(first))
+                    && (offset == 0 || offset == first_octets)
+                    && let Some(second) = second
+                {
+                    take(second);
+                }
+            }
+            Store::Inline(_) => {}
+            Store::Spilled(spill) => spill.visit_from(offset, take),
+        }
+        len - left
     }
 
     #[inline(never)]
@@ -330,6 +347,19 @@ impl Chain {
         self.copy_to(0, out);
         self.advance(taken);
         taken
+    }
+
+    /// The same, if all octets lie in one slice and `out` has room for them; else nothing happens.
+    #[inline]
+    pub fn take_only_to(&mut self, out: &mut [u8]) -> Option<usize> {
+        let Store::Inline([only, None]) = &mut self.store else { return None };
+        let slice = only.as_ref()?;
+        let taken = slice.len();
+        out.get_mut(..taken)?.copy_from_slice(slice);
+        slice.count_copied(taken);
+        *only = None;
+        self.octets = 0;
+        Some(taken)
     }
 
     /// Copies octets from `offset` on into `out`, and tells how many there were.
@@ -383,6 +413,35 @@ impl Chain {
             }
         } else {
             self.append_to_some(other);
+        }
+    }
+
+    /// Makes room for `slices` more at once, where there is one already. A few need none.
+    pub fn reserve(&mut self, slices: usize) {
+        if slices > 2 && !self.is_empty() {
+            self.spill_with(slices).reserve(slices);
+        }
+    }
+
+    /// Takes all of `other` but its first `skipped` octets, and puts it behind.
+    #[inline]
+    pub fn append_behind(&mut self, skipped: usize, other: &mut Chain) {
+        if let Store::Inline([first, second]) = &mut other.store
+            && let Some(slice) = first
+            && slice.len() >= skipped
+        {
+            slice.advance(skipped);
+            other.octets = 0;
+            if let Some(slice) = first.take() {
+                self.push_back(slice);
+            }
+            if let Some(slice) = second.take() {
+                self.push_back(slice);
+            }
+        } else {
+            let mut other = core::mem::take(other);
+            other.advance(skipped);
+            self.append(other);
         }
     }
 
@@ -446,8 +505,13 @@ impl Chain {
     /// Turns to the long form.
     #[cold]
     fn spill(&mut self) -> &mut Spill {
+        self.spill_with(6)
+    }
+
+    /// The same, with room for so many more slices.
+    fn spill_with(&mut self, slices: usize) -> &mut Spill {
         if let Store::Inline(slots) = &mut self.store {
-            let mut spill = Box::new(Spill::new());
+            let mut spill = Box::new(Spill::with_room(2 + slices));
             slots.iter_mut().filter_map(Option::take).for_each(|slice| spill.push_back(slice));
             self.store = Store::Spilled(spill);
         }

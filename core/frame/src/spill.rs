@@ -29,8 +29,12 @@ impl Drop for Spill {
 }
 
 impl Spill {
-    pub(crate) fn new() -> Spill {
-        Spill { entries: VecDeque::with_capacity(8), cursor: Cell::new(0), charge: 0 }
+    /// None yet, with room for so many.
+    pub(crate) fn with_room(slices: usize) -> Spill {
+        Spill { entries: VecDeque::with_capacity(slices), cursor: Cell::new(0), charge: 0 }
+    }
+    pub(crate) fn reserve(&mut self, slices: usize) {
+        self.entries.reserve(slices);
     }
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -90,11 +94,22 @@ impl Spill {
     }
     /// Puts all slices of `other` behind.
     pub(crate) fn append(&mut self, other: &mut Spill) {
-        let entries = core::mem::take(&mut other.entries);
-        self.entries.reserve(entries.len());
-        for Entry { slice, .. } in entries {
-            self.push_back(slice);
+        // The first may go on where the last one ends; the others are beside each other as they were.
+        let Some(first) = other.entries.pop_front() else { return };
+        other.charge -= beside(&first.slice, other.get(0));
+        self.push_back(first.slice);
+        if let (Some(last), Some(next)) = (self.entries.back(), other.entries.front()) {
+            let position = last.position.wrapping_add(last.slice.len() as u64);
+            let shift = position.wrapping_sub(next.position);
+            if last.slice.shares_frame(&next.slice) {
+                other.charge -= u64::from(next.slice.charge());
+            }
+            for entry in &mut other.entries {
+                entry.position = entry.position.wrapping_add(shift);
+            }
         }
+        self.charge += other.charge;
+        self.entries.append(&mut other.entries);
     }
     pub(crate) fn push_front(&mut self, slice: FrameSlice) {
         let position = self.front_position().wrapping_sub(slice.len() as u64);
@@ -159,20 +174,31 @@ impl Spill {
         Some(entry.slice.slice(from..from.saturating_add(len)))
     }
 
-    /// The slice that starts at `offset`. It must stay as long as it is.
+    /// Calls `visit` with the slices from that which starts at `offset` on, which must stay as long as they are,
+    /// until it says false.
     #[inline]
-    pub(crate) fn starting_at(&mut self, offset: usize) -> Option<&mut FrameSlice> {
+    pub(crate) fn visit_from(
+        &mut self,
+        offset: usize,
+        mut visit: impl FnMut(&mut FrameSlice) -> bool,
+    ) {
         let wanted = self.front_position().wrapping_add(offset as u64);
         let next = self.cursor.get().wrapping_add(1);
-        let index = match self.entries.get(next) {
+        let begin = match self.entries.get(next) {
             Some(entry) if entry.position == wanted => next,
-            _ => match self.find(offset)? {
-                (index, 0) => index,
-                _ => return None,
+            _ => match self.find(offset) {
+                Some((index, 0)) => index,
+                _ => return,
             },
         };
-        self.cursor.set(index);
-        self.entries.get_mut(index).map(|entry| &mut entry.slice)
+        let mut index = begin;
+        for entry in self.entries.range_mut(begin..) {
+            if !visit(&mut entry.slice) {
+                break;
+            }
+            index += 1;
+        }
+        self.cursor.set(index.saturating_sub(1).max(begin));
     }
 
     /// Index of the slice that holds octet `offset`, and the octet's place in it. `None`: beyond

@@ -6,6 +6,7 @@
 
 use crate::anchor::Body;
 use crate::shard::Shard;
+use crate::turns::Press;
 use crate::usual::{AHEAD, CROWD};
 use usertcp_base::observe::{CloseReason, RetransmitCause};
 use usertcp_base::{ConnId, Event, Instant, Observer};
@@ -68,6 +69,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Body::Hot(hot) => {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
+                if effects.transmit
+                    && let Some(press) = Press::of(tcb.settings().rate_limit)
+                {
+                    self.transmit.press(id.slot, press);
+                }
                 // Who is quiet sends nothing either; a deadline of its TCB would only wake what is parked.
                 if effects.are_silent() && self.park_if_quiet(now, id) {
                     return;

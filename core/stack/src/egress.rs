@@ -12,6 +12,7 @@
 
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
+use crate::turns::Press;
 use crate::usual::{EndsV4, Envelope, pack_short, pack_short_v6};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
@@ -97,7 +98,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.link.is_some() || !self.outbox.is_empty() {
             self.put_waiting(now, batch);
         }
-        let mut budget = self.common.limits.transmits_per_turn;
+        let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
         let mut spare = None;
         while !self.transmit.is_empty() && !batch.is_full() && budget > 0 {
             budget -= 1;
@@ -222,6 +223,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Option<Frame> {
         let Whose { id, hot, flow, shares, ceiling } = turn;
         let (id, hot, index) = (*id, *hot, turn.id.slot);
+        let tcb = self.table.hot.at_mut(hot)?;
+        let mut env = self.common.env(now, id);
+        env.ceiling = *ceiling;
+        if let Some(segment) = tcb.poll_fin(&mut env) {
+            self.put_fin(now, turn, batch, &segment, frame);
+            return None;
+        }
         let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let tcb = self.table.hot.at_mut(hot)?;
@@ -233,7 +241,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     let octets = self.usual_packet_octets(flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                self.turn_over(now, id, segment.last);
+                self.turn_over(now, (id, hot), segment.last);
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.put_cut(now, (id, hot), batch, flow, segment, frame);
                     return None;
@@ -267,7 +275,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.rearm(now, id);
             return Some(frame);
         };
-        self.turn_over(now, id, last);
+        self.turn_over(now, (id, hot), last);
         let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
         let packet = self.pack(flow, &reply, payload, gso_octets, frame);
         if let Some(shares) = &shares {
@@ -276,6 +284,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.put_or_count(now, id, batch, packet);
         None
+    }
+
+    /// Puts the segment with FIN of an orderly close into the batch.
+    fn put_fin(
+        &mut self,
+        now: Instant,
+        turn: &Whose,
+        batch: &mut TxBatch,
+        segment: &UsualOutgoing,
+        frame: Frame,
+    ) {
+        let Whose { id, hot, flow, shares, .. } = turn;
+        let packet = self.pack_given(*hot, flow, segment, frame);
+        self.put_or_count(now, *id, batch, packet);
+        if let Some(shares) = shares {
+            let octets = self.usual_packet_octets(flow, segment);
+            self.charge_rates(now, (*hot, id.slot), shares, octets, segment.last);
+        }
+        self.turn_over(now, (*id, *hot), segment.last);
     }
 
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
@@ -346,11 +373,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The connection had its segment: it goes on or goes behind the others, or has nothing left to send.
-    fn turn_over(&mut self, now: Instant, id: ConnId, last: bool) {
+    #[inline]
+    fn turn_over(&mut self, now: Instant, (id, hot): (ConnId, u32), last: bool) {
         if last {
-            self.rearm(now, id);
-        } else {
-            self.transmit.again(id.slot);
+            return self.rearm(now, id);
+        }
+        let limit = self.table.hot.at(hot).map(|tcb| tcb.settings().rate_limit);
+        match limit.and_then(Press::of) {
+            Some(press) => self.transmit.press(id.slot, press),
+            None => self.transmit.again(id.slot),
         }
     }
 
@@ -401,6 +432,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some(frame) => self.pack(flow, reply, payload, None, frame),
             None => None,
         };
+        self.push_or_count(now, packet);
+    }
+
+    /// Sends the last segment of a connection, whose TCB is there still.
+    pub(crate) fn send_last(
+        &mut self,
+        now: Instant,
+        hot: u32,
+        flow: &FlowKey,
+        segment: &UsualOutgoing,
+    ) {
+        let packet = match self.common.pool.take_control(HEADROOM) {
+            Some(frame) => self.pack_given(hot, flow, segment, frame),
+            None => None,
+        };
+        self.push_or_count(now, packet);
+    }
+
+    fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
             None => {
@@ -503,7 +553,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline(always)]
-fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
     let counters = &mut common.counters;
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);

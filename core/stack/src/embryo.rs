@@ -13,6 +13,7 @@ use crate::isn::Numbers;
 use crate::lifecycle::{LastStep, Start};
 use crate::listener::Gate;
 use crate::shard::Shard;
+use crate::usual::{Read, as_segment};
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
@@ -110,7 +111,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
-                self.table.arm(id, Some(deadline));
+                self.arm_handshake(now, id, deadline);
                 self.send_reply(now, flow, &reply);
             }
             Err(_) => {
@@ -256,8 +257,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             owes_ack: false,
             syn_octets_acked: 0,
         };
-        let start = Start { opening, birth: answer.birth, path: answer.path };
-        self.open_by_cookie(now, flow, listener, start, segment);
+        let mut start = Start { opening, birth: answer.birth, path: answer.path };
+        self.open_by_cookie(now, flow, listener, &mut start, segment);
         None
     }
 
@@ -266,7 +267,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        start: Start<C>,
+        start: &mut Start<C>,
         segment: &mut Segment,
     ) {
         if let Err(reason) = self.room_behind(now, listener) {
@@ -345,11 +346,48 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Err(reason) => self.common.drop_packet(Some(id), now, reason),
                 Ok(()) => {
                     self.listeners.remove_embryo(listener, &flow.remote);
-                    let start = Start { opening, birth, path };
-                    self.establish_passive(now, id, flow, listener, start, segment);
+                    let mut start = Start { opening, birth, path };
+                    self.establish_passive(now, id, flow, listener, &mut start, segment);
                 }
             },
         }
+    }
+
+    /// A segment of the usual shape for a record without a TCB: it takes the last acknowledgement of a
+    /// handshake where nothing about it is out of the ordinary. False: nothing has changed.
+    pub(crate) fn complete_passive(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        read: &Read,
+        payload: &mut Chain,
+    ) -> bool {
+        let (flow, segment) = (&read.flow, &read.header);
+        let Some(anchor) = self.table.anchors.get_mut(id) else { return false };
+        let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
+        let listener = *listener;
+        let Some(birth) = self.listeners.get(listener).map(|listener| listener.settings().clone())
+        else {
+            return false;
+        };
+        let Some(opening) = handshake.handle_usual(now, segment) else { return false };
+        if let Err(reason) = self.room_behind(now, listener) {
+            self.common.drop_packet(Some(id), now, reason);
+            return true;
+        }
+        self.listeners.remove_embryo(listener, &flow.remote);
+        self.queue_for_accept(id, listener);
+        let mut start = Start { opening, birth, path: self.path_facts(flow) };
+        let owner = Owner::Listener(listener);
+        let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
+        let mut env = self.common.env(now, id);
+        let effects = match tcb.handle_usual(&mut env, segment, payload) {
+            Some(usual) => usual.into(),
+            None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
+        };
+        self.after_birth(now, id, &start, effects);
+        true
     }
 
     /// Establishes `id`, for which there is room, and puts it into the accept queue.
@@ -359,9 +397,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         listener: ListenerId,
-        start: Start<C>,
+        start: &mut Start<C>,
         segment: &mut Segment,
     ) {
+        self.queue_for_accept(id, listener);
+        let last = LastStep { segment, written: Chain::new() };
+        self.establish(now, id, flow, Owner::Listener(listener), start, last);
+    }
+
+    /// Puts `id` into the accept queue, where there is room.
+    fn queue_for_accept(&mut self, id: ConnId, listener: ListenerId) {
         let counters = &mut self.common.counters;
         counters.passive_opens = counters.passive_opens.wrapping_add(1);
         let anchors = &self.table.anchors;
@@ -370,7 +415,5 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             .get_mut(listener)
             .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
-        let last = LastStep { segment, written: Chain::new() };
-        self.establish(now, id, flow, Owner::Listener(listener), start, last);
     }
 }

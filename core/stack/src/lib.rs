@@ -55,7 +55,7 @@ pub use events::ShardEvent;
 pub use fast_open::{FastOpenListen, FirstData};
 pub use gate::Decision;
 pub use listener::Gate;
-pub use rates::{RateError, RateGroupInfo};
+pub use rates::{RateError, RateGroupInfo, lend};
 pub use shard::{Shard, Usage};
 pub use steer::Seat;
 pub use turn::{Arrival, Turn};

@@ -11,19 +11,26 @@ use crate::events::Pending;
 use crate::park::park_deadline;
 use crate::shard::Shard;
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb, TimeWait,
+    Effects, Ended, HandshakeOutcome, LastWord, Opening, PathFacts, Reply, Segment, SignalKind,
+    Tcb, TimeWait,
 };
 
 /// The next tick, at the earliest.
 const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
+
+/// When a handshake is looked at first, which is before its own deadline: not after the least timeout of
+/// the data that follow it. So most connections, whose handshake is over by then, stay where they are in
+/// the wheel, and the others are looked at once more.
+const FIRST_LOOK: Span = Span::from_millis(200);
 
 /// What a connection begins from.
 pub(crate) struct Start<C> {
@@ -60,41 +67,65 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: Start<C>,
+        start: &mut Start<C>,
         last: LastStep<'_>,
     ) {
-        let Start { mut opening, birth, mut path } = start;
-        let Birth { settings, controller } = birth;
-        if settings.share_path_facts {
+        let Some(hot) = self.give_birth(now, id, flow, owner, start) else { return };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
+        let mut env = self.common.env(now, id);
+        if !last.written.is_empty() {
+            tcb.adopt_unsent(last.written);
+        }
+        let effects = match start.opening.owes_ack {
+            true => tcb.handle_rest_of_syn(&mut env, last.segment),
+            false => tcb.handle_segment(&mut env, last.segment),
+        };
+        self.after_birth(now, id, start, effects);
+    }
+
+    /// Gives `id` a TCB: its index. `None`: there was no room, and the record is gone.
+    pub(crate) fn give_birth(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        flow: &FlowKey,
+        owner: Owner,
+        start: &mut Start<C>,
+    ) -> Option<u32> {
+        let Start { opening, birth, path } = start;
+        if birth.settings.share_path_facts {
             path.host = self.hosts.find(now, flow);
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
-        let watched = settings.least_progress.is_some();
         let limits = &self.common.limits;
-        let born = || Tcb::unborn(now, limits, &opening, settings, &path, controller);
+        let (settings, controller) = (Rc::clone(&birth.settings), birth.controller);
+        let born = || Tcb::unborn(now, limits, opening, settings, path, controller);
         let Some(hot) = self.table.insert_hot_with(id, born) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
-            return self.discard(id);
+            self.discard(id);
+            return None;
         };
-        let Some(anchor) = self.table.set_body(id, Body::Hot(hot)) else { return };
+        let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
-        let mut env = self.common.env(now, id);
-        tcb.begin(&mut env, &opening);
-        if !last.written.is_empty() {
-            tcb.adopt_unsent(last.written);
-        }
-        let mut effects = match opening.owes_ack {
-            true => tcb.handle_rest_of_syn(&mut env, last.segment),
-            false => tcb.handle_segment(&mut env, last.segment),
-        };
+        self.table.hot.at_mut(hot)?.begin(&mut self.common.env(now, id), opening);
+        Some(hot)
+    }
+
+    /// Acts on what the segment that completed a handshake brought about.
+    pub(crate) fn after_birth(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        start: &Start<C>,
+        mut effects: Effects,
+    ) {
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         self.apply(now, id, effects);
-        if watched {
+        if start.birth.settings.least_progress.is_some() {
             self.watch(now, id);
         }
     }
@@ -167,6 +198,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
+    /// Files the deadline of a handshake that begins.
+    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId, deadline: Instant) {
+        self.table.arm(id, Some(deadline.min(now + FIRST_LOOK)));
+    }
+
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
     /// time. After one request in a long silence, or where a rate alone is waited for, it would be a look
     /// at cold memory for nothing.
@@ -221,9 +257,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Option<TimeWait> {
         let hot = self.table.anchors.get(id)?.body.hot()?;
         let tcb = self.table.hot.at_mut(hot)?;
-        let (record, reply) = tcb.time_wait(&mut self.common.env(now, id), ended);
-        if let Some(reply) = reply {
-            self.send_reply(now, flow, &reply);
+        let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
+        match word {
+            LastWord::Nothing => {}
+            LastWord::Usual(segment) => self.send_last(now, hot, flow, &segment),
+            LastWord::Any(reply) => self.send_reply(now, flow, &reply),
         }
         Some(record)
     }
@@ -356,7 +394,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
                 let last = LastStep { segment, written };
-                self.establish(now, id, flow, owner, Start { opening, birth, path }, last);
+                let mut start = Start { opening, birth, path };
+                self.establish(now, id, flow, owner, &mut start, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {

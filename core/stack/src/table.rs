@@ -360,6 +360,12 @@ impl<C: CongestionController> Table<C> {
         self.time_waits
     }
 
+    /// Records that segments are expected for: all but those in TIME-WAIT.
+    #[inline]
+    pub(crate) fn busy(&self) -> u32 {
+        self.anchors.len() - self.time_waits
+    }
+
     /// Whether a record with these links is woken by `deadline` already.
     #[inline]
     pub(crate) fn wakes_by(&self, links: &WheelLinks, deadline: Instant) -> bool {

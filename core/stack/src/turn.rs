@@ -58,11 +58,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.seat.is_some() {
             self.steer(now);
         }
-        if received > 1 && self.table.anchors.len() >= CROWD {
+        if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now);
         } else {
             while let Some(mut packet) = self.rx.pop() {
                 self.handle_packet(now, &mut packet);
+                self.gather_run();
             }
         }
         self.handle_gathered(now);

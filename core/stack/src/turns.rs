@@ -6,13 +6,28 @@
 //! to send is better served several times in a row: what a receiver finds together costs it one look
 //! and us one acknowledgement. Nobody who has little to say waits for that: who comes anew has one turn
 //! before those that go on.
+//!
+//! Whose limit lets it out often has little time (`pressing`), and goes before all of these, three turns of
+//! four. While there are such connections, batches are short: what becomes due meanwhile is looked at
+//! between them.
+
+mod pressing;
 
 use crate::ready::ReadyList;
+pub(crate) use pressing::Press;
+use pressing::Pressing;
 
 /// Super-segments of one connection in a row: about a window of today's fast paths.
 const RUN_SEGMENTS: u32 = 32;
 /// Turns of those that come anew between two runs of those that go on.
 const MOST_AHEAD: u32 = 64;
+/// Turns of pressing connections in a row while others wait.
+const PRESSING_IN_A_ROW: u32 = 3;
+/// Turns in one batch while there are pressing connections: where a packet is a system call of some microseconds,
+/// little more than a tick of the wheel.
+const SHORT_BATCH: u32 = 16;
+/// Batches for which there are some after each that was.
+const SHORT_BATCHES: u32 = 1024;
 
 /// A connection that goes on at once.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +53,13 @@ pub(crate) struct Turns {
     /// Turns of `fresh` since somebody in `going` had one.
     ahead: u32,
     run_segments: u32,
+    pressing: Pressing,
+    /// How many are in `pressing`.
+    pressed: u32,
+    /// Turns they had in a row.
+    pressing_row: u32,
+    /// Batches that are still to be short.
+    short_batches: u32,
 }
 
 impl Turns {
@@ -45,32 +67,68 @@ impl Turns {
     pub(crate) fn new(super_segments: bool) -> Turns {
         let run_segments = if super_segments { RUN_SEGMENTS } else { 0 };
         let (fresh, going) = (ReadyList::new(), ReadyList::new());
-        Turns { fresh, going, runner: None, going_on: 0, left: 0, ahead: 0, run_segments }
+        Turns {
+            fresh,
+            going,
+            runner: None,
+            going_on: 0,
+            left: 0,
+            ahead: 0,
+            run_segments,
+            pressing: Pressing::new(),
+            pressed: 0,
+            pressing_row: 0,
+            short_batches: 0,
+        }
     }
 
     /// Whether nobody has anything to send.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.going_on == 0
+        self.fresh.is_empty() && self.going_on == 0 && self.pressed == 0
     }
 
     /// Whether `index` is among them.
     pub(crate) fn contains(&self, index: u32) -> bool {
-        self.fresh.contains(index) || self.goes_on(index)
+        self.fresh.contains(index) || self.goes_on(index) || self.pressing.contains(index)
+    }
+
+    /// How many turns a batch has, of `most`.
+    #[inline]
+    pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {
+        if self.short_batches == 0 {
+            return most;
+        }
+        self.short_batches -= 1;
+        most.min(SHORT_BATCH)
     }
 
     /// `index` has something to send; nothing when that is known.
     #[inline]
     pub(crate) fn push(&mut self, index: u32) {
-        if self.going_on == 0 || !self.goes_on(index) {
+        if self.going_on | self.pressed == 0 || !self.has_left_fresh(index) {
             self.fresh.push(index);
         }
+    }
+
+    /// `index` has something to send, and little time.
+    pub(crate) fn press(&mut self, index: u32, press: Press) {
+        self.short_batches = SHORT_BATCHES;
+        if !self.goes_on(index) {
+            self.fresh.remove(index);
+            self.pressing.push(index, press);
+            self.pressed = self.pressing.len();
+        }
+    }
+
+    fn has_left_fresh(&self, index: u32) -> bool {
+        self.goes_on(index) || self.pressing.contains(index)
     }
 
     /// Takes out whose turn it is.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        if self.going_on > 0 {
+        if self.going_on | self.pressed > 0 {
             return self.pop_of_all();
         }
         self.left = 0;
@@ -98,6 +156,10 @@ impl Turns {
             self.runner = self.runner.filter(|run| run.index != index);
             self.count();
         }
+        if self.pressed > 0 {
+            self.pressing.remove(index);
+            self.pressed = self.pressing.len();
+        }
     }
 
     fn count(&mut self) {
@@ -110,6 +172,14 @@ impl Turns {
 
     #[inline(never)]
     fn pop_of_all(&mut self) -> Option<u32> {
+        let others = !self.fresh.is_empty() || self.going_on > 0;
+        if self.pressed > 0 && (self.pressing_row < PRESSING_IN_A_ROW || !others) {
+            let next = self.pressing.pop();
+            (self.pressed, self.left) = (self.pressing.len(), 0);
+            self.pressing_row += u32::from(others);
+            return next;
+        }
+        self.pressing_row = 0;
         if self.ahead < MOST_AHEAD
             && let Some(index) = self.fresh.pop()
         {
@@ -117,6 +187,10 @@ impl Turns {
             return Some(index);
         }
         self.ahead = 0;
+        if self.going_on == 0 {
+            self.left = 0;
+            return self.fresh.pop();
+        }
         let next = match self.runner.take() {
             Some(Run { index, left }) => {
                 self.left = left.saturating_sub(1);

@@ -1,8 +1,10 @@
 //! What a call on a connection brings about. Owns: `Effects`, `Ended`. Must not know: who acts.
 
+use crate::predicted::UsualOutgoing;
 use crate::segment::Reply;
 use alloc::boxed::Box;
 use usertcp_base::CloseReason;
+use usertcp_frame::Chain;
 
 /// What the caller has to see to after a call. Every field is a fact, none is an order of calls.
 #[must_use]
@@ -54,6 +56,29 @@ impl Ended {
     /// Whether a TIME-WAIT record remains.
     pub const fn waits(self) -> bool {
         matches!(self, Ended::TimeWait | Ended::AbortedTimeWait)
+    }
+}
+
+/// What a connection that leaves a TIME-WAIT record owes at the birth of it.
+#[must_use]
+#[derive(Clone, Debug)]
+pub enum LastWord {
+    /// Nothing.
+    Nothing,
+    /// An acknowledgement of the usual shape.
+    Usual(UsualOutgoing),
+    /// An acknowledgement with other options.
+    Any(Box<Reply>),
+}
+
+impl LastWord {
+    /// The same in the form that can be anything.
+    pub fn reply(self) -> Option<Reply> {
+        match self {
+            LastWord::Nothing => None,
+            LastWord::Usual(segment) => Some(segment.with_payload(Chain::new()).reply),
+            LastWord::Any(reply) => Some(*reply),
+        }
     }
 }
 

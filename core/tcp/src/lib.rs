@@ -48,7 +48,7 @@ mod user_timeout;
 pub use app::ReadOutcome;
 pub use close::{TimeWait, TimeWaitOutcome, TimeWaitTimestamps};
 pub use ecn::{MarkReport, Marked, Reading};
-pub use effects::{Effects, Ended};
+pub use effects::{Effects, Ended, LastWord};
 pub use env::Env;
 pub use halves::{Halves, RecvHalf, SendHalf, StateName};
 pub use info::{AccurateInfo, Info, Stopwatches};

@@ -32,6 +32,11 @@ macro_rules! batch {
             pub fn pop(&mut self) -> Option<Packet> {
                 self.packets.pop_front()
             }
+            /// Drops the first `count` packets; at most all.
+            #[inline]
+            pub fn drop_front(&mut self, count: usize) {
+                self.packets.drain(..count.min(self.packets.len()));
+            }
             /// The first packet, left where it is.
             #[inline]
             pub fn front(&self) -> Option<&Packet> {
@@ -85,4 +90,30 @@ batch! {
 batch! {
     /// Packets to send, first in, first out.
     TxBatch
+}
+
+impl RxBatch {
+    /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
+    pub fn take_from(&mut self, line: &mut VecDeque<Packet>) -> usize {
+        let count = self.room().min(line.len());
+        move_packets(line, &mut self.packets, count)
+    }
+}
+
+impl TxBatch {
+    /// Puts its first packets behind those of `line`, `most` at most, and tells how many.
+    pub fn move_to(&mut self, line: &mut VecDeque<Packet>, most: usize) -> usize {
+        let count = self.len().min(most);
+        move_packets(&mut self.packets, line, count)
+    }
+}
+
+/// The first `count` packets, which are there, from one queue to another.
+fn move_packets(from: &mut VecDeque<Packet>, to: &mut VecDeque<Packet>, count: usize) -> usize {
+    match from.len() == count {
+        // As memory, not one by one.
+        true => to.append(from),
+        false => to.extend(from.drain(..count)),
+    }
+    count
 }

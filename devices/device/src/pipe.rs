@@ -43,16 +43,14 @@ impl Queue for PipeEnd {
     }
 
     fn receive(&mut self, _pool: &FramePool, into: &mut RxBatch) -> usize {
-        let mut incoming = self.incoming.borrow_mut();
-        let mut count = 0;
-        while !into.is_full()
-            && let Some(mut packet) = incoming.pop_front()
-        {
-            if matches!(packet.offload.checksum, ChecksumState::Partial { .. }) {
-                packet.offload.checksum = ChecksumState::Verified;
-            }
-            if into.push(packet).is_ok() {
-                count += 1;
+        let before = into.len();
+        let count = into.take_from(&mut self.incoming.borrow_mut());
+        if self.facts.checksum_offload {
+            for packet in into.iter_mut().skip(before) {
+                // It was never on a wire: nothing can have happened to it.
+                if matches!(packet.offload.checksum, ChecksumState::Partial { .. }) {
+                    packet.offload.checksum = ChecksumState::Verified;
+                }
             }
         }
         count
@@ -60,14 +58,8 @@ impl Queue for PipeEnd {
 
     fn transmit(&mut self, from: &mut TxBatch) -> usize {
         let mut outgoing = self.outgoing.borrow_mut();
-        let mut count = 0;
-        while outgoing.len() < self.capacity
-            && let Some(packet) = from.pop()
-        {
-            outgoing.push_back(packet);
-            count += 1;
-        }
-        count
+        let room = self.capacity.saturating_sub(outgoing.len());
+        from.move_to(&mut outgoing, room)
     }
 
     fn wait_handle(&self) -> Option<WaitHandle> {

@@ -52,8 +52,8 @@ pub use engine::{ConnInfo, Decision, Gate, ListenerInfo, Read, ShardEvent};
 pub use engine::{FastOpenListen, FirstData};
 #[cfg(feature = "local")]
 pub use local::{
-    LocalDriver, LocalListener, LocalOwnedReadHalf, LocalOwnedWriteHalf, LocalReadHalf,
-    LocalReuniteError, LocalStack, LocalStream, LocalWriteHalf,
+    LocalDriver, LocalIdleStreams, LocalListener, LocalOwnedReadHalf, LocalOwnedWriteHalf,
+    LocalReadHalf, LocalReuniteError, LocalStack, LocalStream, LocalWriteHalf,
 };
 pub use metrics::{ConnectionRow, Snapshot};
 pub use native::{ConnectOptions, Context, Handler, ListenAt, ListenOptions};

@@ -62,3 +62,36 @@ impl Epoll {
         Ok(events.iter().take(count as usize).map(|event| event.u64).collect())
     }
 }
+
+/// Throws away what a socket holds; nothing is copied, and nothing waited for.
+#[allow(unsafe_code)]
+pub fn discard(stream: &TcpStream) -> Result<()> {
+    let flags = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    // SAFETY: with MSG_TRUNC TCP writes to no buffer (tcp(7)).
+    let count = unsafe { libc::recv(stream.as_raw_fd(), std::ptr::null_mut(), 1 << 30, flags) };
+    let error = Error::last_os_error();
+    if count < 0 && error.kind() != std::io::ErrorKind::WouldBlock { Err(error) } else { Ok(()) }
+}
+
+/// Octets that a socket may hold, beyond the system's limit too (as root).
+#[allow(unsafe_code)]
+pub fn set_receive_buffer(stream: &TcpStream, octets: i32) -> Result<()> {
+    let length = size_of::<i32>() as libc::socklen_t;
+    let (file, value) = (stream.as_raw_fd(), (&raw const octets).cast());
+    // SAFETY: `octets` lives during the call and has the length that is said.
+    let done =
+        unsafe { libc::setsockopt(file, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value, length) };
+    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// Lets only this processor run the calling thread, and those it starts from now on.
+#[allow(unsafe_code)]
+pub fn pin(processor: usize) -> Result<()> {
+    // SAFETY: a set of processors is plain bits, of which none is a fine value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set has room for the number, which is wrapped into it.
+    unsafe { libc::CPU_SET(processor % libc::CPU_SETSIZE as usize, &mut set) };
+    // SAFETY: the set lives during the call and has the length that is said.
+    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
+    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}

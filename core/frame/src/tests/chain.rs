@@ -72,6 +72,23 @@ fn an_emptied_chain_gives_its_heap_and_its_frames_back() {
     assert_all_home(&pool);
 }
 
+/// The `len` octets from `offset` on with `front` octets before them that `write` writes.
+fn slice_behind(
+    chain: &mut Chain,
+    front: usize,
+    offset: usize,
+    len: usize,
+    write: impl FnOnce(&mut [u8], &[u8]),
+) -> Option<FrameSlice> {
+    let (mut packet, mut write) = (None, Some(write));
+    let taken = chain.cut_pieces(offset, len, len, |slice, piece| {
+        packet = write.take().and_then(|write| slice.behind(front, piece, write));
+        packet.is_some()
+    });
+    assert_eq!(taken, if packet.is_some() { len } else { 0 });
+    packet
+}
+
 /// A chain of slices with room in front, each in a frame of its own.
 fn roomy_chain(pool: &FramePool, count: usize) -> Chain {
     let slices = (0..count).map(|at| pool.copy_of(&pattern(at as u8, 100), 40).unwrap());
@@ -87,7 +104,7 @@ fn headers_are_written_before_what_the_queue_holds() {
         let mut seen = Vec::new();
         let mut packets: Vec<_> = (0..count)
             .map(|at| {
-                let packet = chain.slice_behind(20, at * 100, 100, |front, payload| {
+                let packet = slice_behind(&mut chain, 20, at * 100, 100, |front, payload| {
                     front.fill(at as u8);
                     seen.extend_from_slice(payload);
                 });
@@ -102,11 +119,49 @@ fn headers_are_written_before_what_the_queue_holds() {
             );
         }
         // The packet is on its way still: its header must stay as it is.
-        assert!(chain.slice_behind(20, 0, 100, |_, _| unreachable!()).is_none());
+        assert!(slice_behind(&mut chain, 20, 0, 100, |_, _| unreachable!()).is_none());
         packets.clear();
-        let again = chain.slice_behind(40, 0, 60, |front, _| front.fill(9)).unwrap();
+        let again = slice_behind(&mut chain, 40, 0, 60, |front, _| front.fill(9)).unwrap();
         assert_eq!((again.len(), &again[..41]), (100, &[&[9; 40][..], &whole[..1]].concat()[..]));
     }
+    assert_all_home(&pool);
+}
+
+#[test]
+fn pieces_are_cut_as_long_as_slices_are_pieces() {
+    let pool = pool(2);
+    for count in [1, 2, 9] {
+        let mut chain = roomy_chain(&pool, count);
+        let all = count * 100;
+        let mut pieces = |offset, len, each, most| {
+            let mut pieces = Vec::new();
+            let taken = chain.cut_pieces(offset, len, each, |slice, piece| {
+                pieces.push((slice[0], slice.len(), piece));
+                pieces.len() <= most
+            });
+            pieces.truncate(most);
+            assert_eq!(taken, pieces.iter().map(|piece| piece.2).sum::<usize>());
+            pieces
+        };
+        let first = |at: usize| pattern(at as u8, 100)[0];
+        let whole: Vec<_> = (0..count).map(|at| (first(at), 100, 100)).collect();
+        assert_eq!(pieces(0, all, 100, 9), whole);
+        assert_eq!(pieces(0, all + 100, 100, 9), whole, "as many as there are");
+        assert_eq!(pieces(0, all, 100, 1), &whole[..1], "as many as are wanted");
+        for from in 1..count {
+            assert_eq!(pieces(from * 100, all - from * 100, 100, 9), &whole[from..]);
+            assert_eq!(pieces(from * 100, 100, 100, 9), &whole[from..=from]);
+            let two = [whole[from - 1], (first(from), 100, 30)];
+            assert_eq!(pieces(from * 100 - 100, 130, 100, 9), two, "the last is shorter");
+        }
+        assert_eq!(pieces(0, all, 60, 9), [(first(0), 100, 60)], "the next begins in the slice");
+        assert_eq!(pieces(0, all + 1, 101, 9), [], "no piece goes across");
+        assert_eq!(pieces(50, 50, 50, 9), [], "no piece begins in the middle");
+        assert_eq!(pieces(all, 100, 100, 9), [], "the end");
+        assert_eq!(pieces(0, 0, 100, 9), []);
+    }
+    let mut none = Chain::new();
+    assert_eq!(none.cut_pieces(0, 100, 100, |_, _| unreachable!()), 0);
     assert_all_home(&pool);
 }
 
@@ -117,14 +172,14 @@ fn headers_are_not_written_where_they_cannot_be() {
         let mut chain = roomy_chain(&pool, count);
         let before = chain.to_vec();
         let mut refused = |front, offset, len| {
-            chain.slice_behind(front, offset, len, |_, _| unreachable!()).is_none()
+            slice_behind(&mut chain, front, offset, len, |_, _| unreachable!()).is_none()
         };
         assert!(refused(41, 0, 100), "no room");
         assert!(refused(20, 1, 50), "octets of the queue are in front");
         assert!(refused(20, 0, 101), "more than the slice");
         assert!(refused(20, count * 100, 1), "the end");
         let other = chain.front().unwrap().clone();
-        assert!(chain.slice_behind(20, 0, 10, |_, _| unreachable!()).is_none(), "shared");
+        assert!(slice_behind(&mut chain, 20, 0, 10, |_, _| unreachable!()).is_none(), "shared");
         assert_eq!((chain.to_vec(), &other[..]), (before.clone(), &before[..100]));
     }
 }
@@ -306,7 +361,7 @@ fn apply(step: Step, seed: u8, pool: &FramePool, chain: &mut Chain, model: &mut 
         Step::Behind(which, len) => {
             let offset = chain.slices().take(which).map(|slice| slice.len()).sum();
             let whole = chain.get(which).map_or(0, |slice| slice.len());
-            let packet = chain.slice_behind(20, offset, len, |front, _| front.fill(seed));
+            let packet = slice_behind(chain, 20, offset, len, |front, _| front.fill(seed));
             if let Some(packet) = packet {
                 assert!(len <= whole);
                 assert_eq!(&packet[..20], [seed; 20]);

@@ -132,11 +132,13 @@ impl Ip {
 
     /// Whether a packet may come from `source`: one host that is not ourselves has it.
     pub fn may_be_source(&self, source: IpAddr) -> bool {
-        let martian = match source {
-            IpAddr::V4(source) => self.is_martian_v4(source),
-            IpAddr::V6(source) => v6::is_martian(source),
-        };
-        !martian && self.addresses.index(source).is_none()
+        match source {
+            IpAddr::V4(source) => {
+                let martian = self.is_martian_v4(source);
+                !martian && self.addresses.index_v4(source).is_none()
+            }
+            IpAddr::V6(six) => !v6::is_martian(six) && self.addresses.index(source).is_none(),
+        }
     }
 
     /// A whole packet, from its IP header on (or, put together, from its payload on).

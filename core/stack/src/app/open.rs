@@ -133,7 +133,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
         self.send_at_once(now, &flow, &syn, payload);
-        self.table.arm(id, Some(deadline));
+        self.arm_handshake(now, id, deadline);
         Ok(id)
     }
 

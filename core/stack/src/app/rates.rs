@@ -10,8 +10,8 @@
 //! or FIN, from the IP header on, whatever is retransmitted included; bare acknowledgements neither
 //! count nor wait. What waits, waits in the send queue: its room is all a writer gets.
 //!
-//! Every rate is one shard's. A stack of several shards divides a rate among them
-//! (see `usertcp::Stack`).
+//! Every rate is one shard's. A stack of several shards divides a rate among them, as they need it
+//! ([`crate::lend`], `usertcp::RateGroup`).
 
 use crate::app::ConnError;
 use crate::rates::{RateError, RateGroupInfo};
@@ -114,6 +114,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// What all connections of the shard may send together.
     pub fn shard_rate(&self) -> Rate {
         self.rates.shard_rate()
+    }
+
+    /// The figures of the shard's rate; stale if none was ever set.
+    pub fn shard_rate_info(&self) -> Result<RateGroupInfo, RateError> {
+        self.rates.shard_info()
     }
 
     /// A rate has changed: whoever waits for one is asked again, with the next transmission. So much work

@@ -186,18 +186,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             // Nothing changes by that.
             return Ok(if out.is_empty() { Read::Data(0) } else { Read::Nothing });
         }
-        let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
-        if effects.transmit || effects.ended.is_some() {
-            self.apply(now, id, effects);
-        } else if tcb.is_quiet() {
+        let Some(count) = tcb.read_short(now, &self.common.pool, out) else {
+            return self.read_other(now, id, out);
+        };
+        if tcb.is_quiet() {
             // What was read may have been all that kept it from coming to rest.
             self.rearm(now, id);
         }
-        Ok(found(outcome))
+        Ok(Read::Data(count))
     }
 
-    /// The same where the connection is over or has no TCB.
-    #[cold]
+    /// The same where more follows, or the connection is over or has no TCB.
+    #[inline(never)]
     fn read_other(
         &mut self,
         now: Instant,

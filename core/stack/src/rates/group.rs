@@ -6,6 +6,7 @@
 //! The clock counts octets, not time: what is promised keeps its place when the rate changes, and only
 //! the moments move. Nothing is rounded twice: a moment is computed from the last change of the rate.
 
+use crate::rates::RateGroupInfo;
 use usertcp_base::{Instant, Limiter, Rate, Span};
 use usertcp_tcp::{LATE_NANOS, release_octets};
 
@@ -52,6 +53,10 @@ impl Group {
 
     pub(super) fn rate(&self) -> Rate {
         self.rate
+    }
+
+    pub(super) fn info(&self) -> RateGroupInfo {
+        RateGroupInfo { rate: self.rate, octets: self.octets, waiting_weight: self.active }
     }
 
     /// From now on the rate is another one.

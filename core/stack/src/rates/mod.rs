@@ -16,6 +16,7 @@
 //! before is due, so nobody holds a place it cannot use yet.
 
 mod group;
+pub mod lend;
 
 use alloc::vec::Vec;
 use group::Group;
@@ -189,6 +190,12 @@ impl Rates {
         Ok(())
     }
 
+    /// The figures of the shard's rate; stale if it has none.
+    pub(crate) fn shard_info(&self) -> Result<RateGroupInfo, RateError> {
+        let group = self.places.first().and_then(|place| place.group.as_ref());
+        group.map(Group::info).ok_or(RateError::Stale)
+    }
+
     /// Takes a group away: its members are under its rate no more.
     pub(crate) fn remove(&mut self, id: RateGroupId) -> Result<(), RateError> {
         let place = self.place(id).ok_or(RateError::Stale)?;
@@ -208,7 +215,7 @@ impl Rates {
         let place = self.places.get(usize::from(id.slot)).filter(|_| id.slot > 0);
         let place = place.filter(|place| place.generation == id.generation);
         let group = place.and_then(|place| place.group.as_ref()).ok_or(RateError::Stale)?;
-        Ok(RateGroupInfo { rate: group.rate(), octets: group.octets, waiting_weight: group.active })
+        Ok(group.info())
     }
 
     /// What the rates of a connection say of its next release. Nothing is promised by that.

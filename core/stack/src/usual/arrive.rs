@@ -16,9 +16,9 @@ use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader}
 
 /// A packet read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Read {
-    pub(super) flow: FlowKey,
-    pub(super) header: UsualSegment,
+pub(crate) struct Read {
+    pub(crate) flow: FlowKey,
+    pub(crate) header: UsualSegment,
     pub(super) header_octets: usize,
 }
 
@@ -169,7 +169,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
-        self.deliver_usual(now, id, read, octets);
+        if !self.complete_passive(now, id, read, octets) {
+            self.deliver_usual(now, id, read, octets);
+        }
         true
     }
 
@@ -327,7 +329,7 @@ impl Network {
 
 /// Nobody has looked at the checksum.
 #[inline]
-fn is_unverified(packet: &Packet) -> bool {
+pub(super) fn is_unverified(packet: &Packet) -> bool {
     matches!(packet.offload.checksum, ChecksumState::Unverified)
 }
 
@@ -352,7 +354,7 @@ fn mapped(address: [u8; 4]) -> RemoteAddr {
 }
 
 /// The same segment in the form that can be anything.
-fn as_segment(read: &Read, payload: Chain) -> Segment {
+pub(crate) fn as_segment(read: &Read, payload: Chain) -> Segment {
     let UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments } = read.header;
     let FlowKey { remote_port: source_port, local_port: destination_port, .. } = read.flow;
     let mut flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };

@@ -4,11 +4,13 @@
 //! Must not know: connections. To a connection the segment is one that a device had merged.
 //! Implements: what receive offload does (GRO), where no device did it.
 
-use super::arrive::Read;
+use super::arrive::{Read, is_unverified};
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Packet};
+use usertcp_wire::checksum::{Engine, Running};
+use usertcp_wire::usual::{BOTH_V4, Successor};
 
 /// Shorter payloads are not waited for: they are questions and answers, and the last of a stream.
 const LEAST_OCTETS: usize = 512;
@@ -21,9 +23,48 @@ pub(crate) struct Gathered {
     read: Read,
     payload: Chain,
     packets: u16,
+    /// What the next packet looks like if it says nothing new; by IPv6 each is read.
+    next: Option<Successor>,
 }
 
 impl Gathered {
+    /// Takes the first of `packets` that are as long as the first one was and say nothing new but their
+    /// octets, before anything else of them is looked at. How many they are; they are empty then.
+    #[inline]
+    fn take_run<'a>(
+        &mut self,
+        engine: Engine,
+        packets: impl ExactSizeIterator<Item = &'a mut Packet>,
+    ) -> usize {
+        let Some(next) = &mut self.next else { return 0 };
+        let octets = next.payload_octets() as usize;
+        let room = (MOST_OCTETS - self.payload.len()) / octets.max(1);
+        let room = room.min(packets.len());
+        let mut taken = 0;
+        for packet in packets.take(room) {
+            if packet.octets.len() != BOTH_V4 + octets || packet.offload.gso.is_some() {
+                break;
+            }
+            let Some((headers, first)) =
+                packet.octets.front().and_then(|it| it.split_first_chunk())
+            else {
+                break;
+            };
+            let Some(headers) = next.has(headers) else { break };
+            if is_unverified(packet) && !headers.are_intact(sum(engine, first, &packet.octets)) {
+                break;
+            }
+            next.go_on();
+            if taken == 0 {
+                self.payload.reserve(room);
+            }
+            self.payload.append_behind(BOTH_V4, &mut packet.octets);
+            taken += 1;
+        }
+        self.packets += taken as u16;
+        taken
+    }
+
     /// Whether a segment of `octets` payload continues this one and says nothing new but data.
     fn is_continued_by(&self, next: &Read, octets: usize) -> bool {
         let (one, other) = (&self.read.header, &next.header);
@@ -38,7 +79,30 @@ impl Gathered {
     }
 }
 
+/// The sum of a payload: `first`, and all slices of `packet` but its first.
+#[inline(always)] // in one place
+fn sum(engine: Engine, first: &[u8], packet: &Chain) -> Running {
+    let mut sum = Running::default();
+    sum.add_by(engine, first);
+    if packet.slice_count() > 1 {
+        packet.slices().skip(1).for_each(|slice| sum.add_by(engine, slice));
+    }
+    sum
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Takes those packets at the front of the burst that go on where what was gathered ends, in headers that
+    /// are as expected octet for octet.
+    #[inline]
+    pub(crate) fn gather_run(&mut self) {
+        if let Some(gathered) = &mut self.gathered {
+            let taken = gathered.take_run(self.common.checksum, self.rx.iter_mut());
+            self.rx.drop_front(taken);
+            let counters = &mut self.common.counters;
+            counters.packets_in = counters.packets_in.wrapping_add(taken as u64);
+        }
+    }
+
     /// Adds `packet` to what was gathered, or begins with it; what does not continue it is handled
     /// first. False: the packet is to be handled by itself, and nothing is gathered any more.
     #[inline(always)] // in two places, one for each version of IP
@@ -53,6 +117,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let mut payload = core::mem::take(&mut packet.octets);
             payload.advance(read.header_octets);
             gathered.payload.append(payload);
+            gathered.next = None;
             gathered.packets = gathered.packets.saturating_add(1);
             gathered.read.header.push = read.header.push;
             if read.header.push || alone {
@@ -70,9 +135,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.table.find(&read.flow).is_none() {
             return false;
         }
+        let octets = (packet.octets.len() - read.header_octets) as u32;
+        let next = match packet.octets.front().and_then(|front| front.first_chunk()) {
+            Some(headers) if read.header_octets == BOTH_V4 => Successor::of(headers, octets),
+            _ => None,
+        };
         let mut payload = core::mem::take(&mut packet.octets);
         payload.advance(read.header_octets);
-        self.gathered = Some(Gathered { read: *read, payload, packets: 1 });
+        self.gathered = Some(Gathered { read: *read, payload, packets: 1, next });
         true
     }
 
@@ -87,7 +157,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)]
     fn end_gathering(&mut self, now: Instant) {
         // The connection may have ended by a packet before: then nobody misses it.
-        if let Some(Gathered { mut read, payload, packets }) = self.gathered.take() {
+        if let Some(Gathered { mut read, payload, packets, .. }) = self.gathered.take() {
             read.header.wire_segments = packets;
             self.handle_read(now, &read, payload);
         }

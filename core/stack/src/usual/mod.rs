@@ -13,7 +13,7 @@ mod gather;
 mod send;
 
 pub(crate) use ahead::{AHEAD, CROWD};
-pub(crate) use arrive::Network;
+pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
 pub(crate) use send::{EndsV4, Envelope, pack_short, pack_short_v6};
 

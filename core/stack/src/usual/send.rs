@@ -216,8 +216,10 @@ fn fill<C: CongestionController>(
     segment: &UsualOutgoing,
     offloaded: bool,
 ) -> Option<Running> {
+    if place.is_empty() {
+        return (!offloaded).then(Running::default);
+    }
     match tcb.sent_piece(segment.seq, segment.octets) {
-        _ if place.is_empty() => (!offloaded).then(Running::default),
         Some(piece) if !offloaded => Some(Running::of_copy(place, piece)),
         _ => fill_otherwise(place, tcb, segment, offloaded),
     }

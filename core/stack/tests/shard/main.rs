@@ -11,6 +11,7 @@ mod ethernet;
 mod fast_open;
 mod flood;
 mod gate;
+mod gathering;
 mod hand;
 mod handshake;
 mod pacing;

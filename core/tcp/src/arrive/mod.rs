@@ -11,13 +11,14 @@ mod data;
 
 use self::check::Acceptable;
 use crate::close::{TimeWait, TimeWaitTimestamps};
-use crate::effects::{Effects, Ended};
+use crate::effects::{Effects, Ended, LastWord};
 use crate::env::Env;
 use crate::halves::StateName;
 use crate::predicted::UsualSegment;
 use crate::recv::ack_policy::AckNeed;
-use crate::segment::{Reply, Segment};
+use crate::segment::Segment;
 use crate::tcb::Tcb;
+use alloc::boxed::Box;
 use core::ops::ControlFlow;
 use usertcp_base::{CloseReason, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -115,13 +116,14 @@ impl<C: CongestionController> Tcb<C> {
         &mut self,
         env: &mut Env<'_, O>,
         ended: Ended,
-    ) -> (TimeWait, Option<Reply>) {
+    ) -> (TimeWait, LastWord) {
         let owed = self.owed.challenge || self.acks.need(env.now) != AckNeed::None;
         let owed = owed && ended == Ended::TimeWait;
-        let reply = owed.then(|| self.header(env, Flags::ACK, self.snd.nxt, 0));
-        let window = match &reply {
-            Some(reply) => reply.header.window,
-            None => self.announce_window(),
+        let word = if owed { self.last_word(env) } else { LastWord::Nothing };
+        let window = match &word {
+            LastWord::Usual(segment) => segment.window,
+            LastWord::Any(reply) => reply.header.window,
+            LastWord::Nothing => self.announce_window(),
         };
         let record = TimeWait {
             snd_nxt: self.snd.nxt,
@@ -135,6 +137,13 @@ impl<C: CongestionController> Tcb<C> {
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,
         };
-        (record, reply)
+        (record, word)
+    }
+
+    fn last_word<O: Observer>(&mut self, env: &mut Env<'_, O>) -> LastWord {
+        if self.timestamps.is_on() && self.has_no_option_but_timestamps() {
+            return LastWord::Usual(self.usual(env.now, self.snd.nxt, 0));
+        }
+        LastWord::Any(Box::new(self.header(env, Flags::ACK, self.snd.nxt, 0)))
     }
 }

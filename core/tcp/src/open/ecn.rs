@@ -190,6 +190,11 @@ impl EcnSetup {
         }
     }
 
+    /// The result where there is no ECN; `None`: the segment that completes the handshake counts.
+    pub(super) fn agreed_without_marks(&self) -> Option<EcnAgreed> {
+        matches!(self.feedback, Feedback::Unknown | Feedback::None).then_some(EcnAgreed::Off)
+    }
+
     /// What a fast open goes by before its handshake is complete.
     pub(super) fn agreed_early(&self) -> EcnAgreed {
         match self.feedback {

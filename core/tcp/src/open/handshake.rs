@@ -352,10 +352,20 @@ impl Handshake {
     /// `simultaneous`: a SYN of the peer came before its SYN-ACK.
     pub(super) fn opening(&self, now: Instant, last: &Segment, simultaneous: bool) -> Opening {
         let echo = last.options.timestamps.map(|timestamps| timestamps.echo);
-        let (rtt, lost) = self.round_trip(now, echo);
-        let agreed = self.agreed(self.ecn.agreed(last, simultaneous));
+        let ecn = self.ecn.agreed(last, simultaneous);
         // A SYN-ACK waits for its acknowledgement.
-        let owes_ack = last.has(Flags::SYN);
+        self.opening_by(now, echo, ecn, last.has(Flags::SYN))
+    }
+
+    pub(super) fn opening_by(
+        &self,
+        now: Instant,
+        echo: Option<u32>,
+        ecn: EcnAgreed,
+        owes_ack: bool,
+    ) -> Opening {
+        let (rtt, lost) = self.round_trip(now, echo);
+        let agreed = self.agreed(ecn);
         Opening { agreed, active: self.is_active(), rtt, lost, owes_ack, syn_octets_acked: 0 }
     }
 

@@ -2,7 +2,7 @@
 //! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
 //! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
 
-use super::{Given, Prediction, UsualSegment};
+use super::{Given, Prediction, UsualOutgoing, UsualSegment};
 use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
@@ -11,7 +11,6 @@ use crate::transition::Move;
 use usertcp_base::{CloseReason, Event, Limiter, Observer, Seq};
 use usertcp_cc::{CongestionController, Sent};
 use usertcp_frame::Chain;
-use usertcp_wire::usual::TCP_OCTETS;
 
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
@@ -150,6 +149,25 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave. `None`: nothing has
+    /// changed, ask [`Tcb::poll_usual`].
+    #[inline]
+    pub fn poll_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        if self.prediction == Prediction::Closing { self.poll_fin_of_closing(env) } else { None }
+    }
+
+    #[inline(never)]
+    fn poll_fin_of_closing<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        let leaves = self.halves.send() == SendHalf::Closing && !self.fin_sent();
+        if !leaves || self.snd.wnd == 0 || self.wants.write || !self.is_orderly() {
+            return None;
+        }
+        match self.give_fin(env) {
+            Given::Segment(segment) => Some(segment),
+            Given::Nothing | Given::Unusual => None,
+        }
+    }
+
     /// FIN, with the last data if that is no more than a segment.
     fn give_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
         let (mss, outstanding) = (self.send_mss(), self.snd.outstanding());
@@ -161,16 +179,13 @@ impl<C: CongestionController> Tcb<C> {
         if outstanding == 0 && self.was_idle(env.now) {
             return Given::Unusual;
         }
-        let budget = self.controller.budget();
-        let allowance = budget.window_octets.saturating_sub(outstanding);
-        if octets > 0 && allowance < octets {
+        let unpaced = self.controller.unpaced_window();
+        let Some(window) = unpaced.filter(|_| self.settings.rate_limit.is_unlimited()) else {
+            return Given::Unusual;
+        };
+        if octets > window.saturating_sub(outstanding) {
             return Given::Unusual;
         }
-        let Ok(paced) = self.pace(env, allowance.max(1), &budget) else { return Given::Unusual };
-        if octets > paced.max(mss.min(allowance)) {
-            return Given::Unusual;
-        }
-        let rates = self.rates(&budget);
         let (seq, length) = (self.snd.nxt, octets + 1);
         self.release = usertcp_base::Instant::FAR;
         if outstanding == 0 {
@@ -180,7 +195,7 @@ impl<C: CongestionController> Tcb<C> {
         if octets != 0 && octets != mss {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_sent(env.now, length, mss, false);
+        self.recovery.on_plain_sent(env.now, (seq, length), outstanding, mss, false);
         self.last_sent = env.now.tick();
         let in_flight_octets = outstanding + length;
         self.controller.on_sent(&Sent {
@@ -193,9 +208,6 @@ impl<C: CongestionController> Tcb<C> {
         env.observe(&Event::Sent { seq, octets });
         let mut outgoing = self.usual(env.now, seq, octets);
         (outgoing.push, outgoing.fin) = (octets > 0, true);
-        if !rates.are_unlimited() {
-            self.released(env.now, octets, octets, TCP_OCTETS as u32, &rates);
-        }
         self.switch(env, Limiter::Sending);
         outgoing.last = !self.acks.is_due();
         if outgoing.last {

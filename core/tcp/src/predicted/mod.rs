@@ -1,7 +1,7 @@
 //! The predicted path: the segments of a connection that has nothing but data to carry.
 //!
-//! Owns: when a connection is *plain*, and what an expected segment in (`arrive`) or out (`send`) does
-//! to one, in one piece instead of step by step; the same where one is plain but for being closed
+//! Owns: when a connection is *plain*, and what an expected segment in (`arrive`) or out (`send`), or a
+//! read (`read`), does to one, in one piece instead of step by step; the same where one is plain but for being closed
 //! (`close`).
 //! Must not know: anything the spine does not know. It may only be faster: a test drives pairs of
 //! connections with it and without, and compares every segment, event and figure
@@ -14,6 +14,7 @@
 
 mod arrive;
 mod close;
+mod read;
 mod send;
 
 pub use arrive::{UsualEffects, UsualSegment};

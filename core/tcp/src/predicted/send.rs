@@ -95,18 +95,18 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The same with `front` octets before them that `write` writes, in one slice, as
-    /// [`Chain::slice_behind`] does where it can.
+    /// The same in pieces of `each` octets, as long as they lie in slices of their own, as
+    /// [`Chain::cut_pieces`] gives them. How many octets were taken.
     #[inline]
-    pub fn sent_behind(
+    pub fn cut_sent(
         &mut self,
-        front: usize,
         seq: Seq,
         octets: u32,
-        write: impl FnOnce(&mut [u8], &[u8]),
-    ) -> Option<FrameSlice> {
+        each: u32,
+        cut: impl FnMut(&mut FrameSlice, usize) -> bool,
+    ) -> u32 {
         let offset = seq.since(self.snd.una) as usize;
-        self.queue.slice_behind(front, offset, octets as usize, write)
+        self.queue.cut_pieces(offset, octets as usize, each as usize, cut) as u32
     }
 
     /// The octets from `seq` on for a caller that copies them, where they lie in one piece at the front of
@@ -406,7 +406,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
-    pub(super) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
+    pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let window = self.acknowledge(now, octets);
         self.outgoing(now, seq, octets, window)
     }

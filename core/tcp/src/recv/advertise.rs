@@ -115,18 +115,20 @@ impl Advertise {
         free.min((carried as u32).saturating_add(holding.held))
     }
 
-    /// What can be offered in whole units of the scale, if that is `least` octets. Mostly it is not, and
-    /// is known not to be without a division.
+    /// Whether there is no room for `least` octets: mostly that is so, and known without a division.
     #[inline]
-    fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
+    fn lacks_room(&self, least: u32, holding: &Holding) -> bool {
         let Holding { buffer, queued, held, charge } = *holding;
-        if u64::from(queued) + u64::from(least) > u64::from(buffer) {
-            return None;
-        }
         let carried = least.saturating_sub(held);
         let costs = u64::from(carried) * u64::from(self.cost) + u64::from(charge) * u64::from(PAR);
         let memory = u64::from(buffer) * u64::from(CHARGE_PER_OCTET * PAR);
-        if costs > memory { None } else { self.fresh_by_space(least, *holding) }
+        u64::from(queued) + u64::from(least) > u64::from(buffer) || costs > memory
+    }
+
+    /// What can be offered in whole units of the scale, if that is `least` octets.
+    #[inline]
+    fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
+        if self.lacks_room(least, holding) { None } else { self.fresh_by_space(least, *holding) }
     }
 
     #[inline(never)]
@@ -164,8 +166,21 @@ impl Advertise {
     #[must_use]
     #[inline]
     pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
+        self.fresh(self.least_update(nxt, holding.buffer, mss), holding).is_some()
+    }
+
+    /// Whether the peer certainly need not hear of it yet that all was read.
+    #[inline]
+    pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
+        let holding = Holding { buffer, ..Holding::default() };
+        self.lacks_room(self.least_update(nxt, buffer, mss), &holding)
+    }
+
+    /// The least window to tell the peer of at once.
+    #[inline]
+    fn least_update(&self, nxt: Seq, buffer: u32, mss: u16) -> u32 {
         let offered = self.edge.since(nxt);
-        let (one, two, half) = (u32::from(mss), u32::from(mss) * 2, holding.buffer / 2);
+        let (one, two, half) = (u32::from(mss), u32::from(mss) * 2, buffer / 2);
         let growth = if offered >= two {
             two.max(half / 2)
         } else if offered >= one {
@@ -173,7 +188,7 @@ impl Advertise {
         } else {
             one
         };
-        self.fresh(offered.saturating_add(growth.min(half).max(1)), holding).is_some()
+        offered.saturating_add(growth.min(half).max(1))
     }
 }
 

@@ -146,11 +146,23 @@ impl Autotune {
     /// application took are noted; else [`Autotune::on_copied`] is to be told of them.
     #[inline]
     pub fn is_due(&mut self, now: Instant, octets: u32) -> bool {
-        let due = self.rtt != 0 && elapsed(now.stamp(), self.round_since) >= self.rtt;
+        let due = self.is_round_over(now);
         if !due {
-            self.copied = self.copied.saturating_add(octets);
+            self.note_copied(octets);
         }
         due
+    }
+
+    /// Whether a round trip has passed since the buffer was measured last.
+    #[inline]
+    pub(crate) fn is_round_over(&self, now: Instant) -> bool {
+        self.rtt != 0 && elapsed(now.stamp(), self.round_since) >= self.rtt
+    }
+
+    /// The application took `octets` in a round that goes on.
+    #[inline]
+    pub(crate) fn note_copied(&mut self, octets: u32) {
+        self.copied = self.copied.saturating_add(octets);
     }
 
     /// The application took `octets`. Once per round trip the buffer is measured against twice

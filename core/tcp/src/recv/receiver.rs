@@ -320,19 +320,24 @@ impl Receiver {
     /// Copies out what is next, and forgets it.
     #[inline]
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        let whole = self.queue.slice_count() == 1 && self.queue.len() <= out.len();
-        let copied = if whole {
-            let copied = self.queue.copy_to(0, out);
-            self.queue.clear();
-            self.queue_charge = 0;
-            copied
-        } else {
-            let copied = self.queue.take_to(out);
-            self.queue_charge = self.queue.charge();
-            copied
+        let copied = match self.read_whole(out) {
+            Some(copied) => copied,
+            None => {
+                let copied = self.queue.take_to(out);
+                self.queue_charge = self.queue.charge();
+                copied
+            }
         };
         self.urgent.on_read(self.read_at());
         copied
+    }
+
+    /// The same where nothing is urgent, if all there is lies in one piece and fits `out`.
+    #[inline]
+    pub(crate) fn read_whole(&mut self, out: &mut [u8]) -> Option<usize> {
+        let copied = self.queue.take_only_to(out)?;
+        self.queue_charge = 0;
+        Some(copied)
     }
 
     /// Takes the next slice, without a copy.

@@ -68,8 +68,9 @@ impl<C: CongestionController> Tcb<C> {
             None => self.poll_single(env.now, env.id, env.observer),
             Some(_) => None,
         };
-        let given = match single {
-            Some(single) => Given::Segment(self.single(env.now, single)),
+        let single = single.map(|single| self.single(env.now, single));
+        let given = match single.or_else(|| self.poll_fin(env)) {
+            Some(single) => Given::Segment(single),
             None => self.poll_usual(env, room),
         };
         match given {
@@ -564,6 +565,12 @@ impl<C: CongestionController> Tcb<C> {
         reply
     }
 
+    /// Whether a segment that leaves now has no option but timestamps, if they are on, and no ECN flag.
+    #[inline]
+    pub(crate) fn has_no_option_but_timestamps(&self) -> bool {
+        !self.ecn.is_agreed() && self.receiver.has_no_report() && !self.user_timeout.is_owed()
+    }
+
     /// Timestamps always, accurate ECN when due, SACK blocks as far as the payload of one wire
     /// segment leaves room.
     fn options(&mut self, now: Instant, octets: u32) -> Options {
@@ -571,7 +578,7 @@ impl<C: CongestionController> Tcb<C> {
         if let Some(echo) = self.timestamps.echo() {
             options.timestamps = Some(Timestamps { value: self.timestamp_value(now), echo });
         }
-        if !self.ecn.is_agreed() && self.receiver.has_no_report() && !self.user_timeout.is_owed() {
+        if self.has_no_option_but_timestamps() {
             return options;
         }
         let most = self.segment_payload_octets();

@@ -255,9 +255,9 @@ impl Bench {
                 out.push(self.read_out(reset.clone().without_payload()));
             }
             if ended.waits() {
-                let (record, reply) = self.call(|tcb, env| tcb.time_wait(env, ended));
+                let (record, word) = self.call(|tcb, env| tcb.time_wait(env, ended));
                 self.time_wait = Some(record);
-                out.extend(reply.map(|reply| self.read_out(reply.without_payload())));
+                out.extend(word.reply().map(|reply| self.read_out(reply.without_payload())));
             }
         }
         self.effects = effects;

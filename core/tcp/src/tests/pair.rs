@@ -287,7 +287,8 @@ impl Pair {
                 self.fly(who, reset.without_payload(), weather);
             }
             if ended.waits() {
-                let (record, reply) = self.call(who, |tcb, env| tcb.time_wait(env, ended));
+                let (record, word) = self.call(who, |tcb, env| tcb.time_wait(env, ended));
+                let reply = word.reply();
                 // TIME-WAIT is kept alive by its last acknowledgement only: enough here.
                 for _ in 0..3 {
                     let mut reply = reply.clone().unwrap_or_else(|| {
@@ -478,7 +479,11 @@ impl Pair {
 
     fn read(&mut self, who: usize, most: usize) {
         let mut buffer = std::vec![0; most];
-        let (outcome, effects) = self.call(who, |tcb, env| tcb.read(env, &mut buffer));
+        let (outcome, effects) =
+            self.call(who, |tcb, env| match tcb.read_short(env.now, env.pool, &mut buffer) {
+                Some(count) => (ReadOutcome::Octets(count), Effects::default()),
+                None => tcb.read(env, &mut buffer),
+            });
         match outcome {
             ReadOutcome::Octets(count) => {
                 for (i, found) in buffer[..count].iter().enumerate() {

@@ -7,6 +7,16 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use std::vec::Vec;
 
+/// Writes a header as the first of a series. `sum`: of pseudo-header and payload, as far as they are summed here.
+fn write_tcp(
+    out: &mut [u8; TCP_OCTETS],
+    header: &TcpHeader,
+    sum: checksum::Running,
+    complete: bool,
+) {
+    Series::new(header, sum, complete).write(out, header.seq, checksum::Running::default());
+}
+
 fn header() -> impl Strategy<Value = TcpHeader> {
     (any::<[u16; 3]>(), any::<[u32; 4]>(), any::<[bool; 2]>()).prop_map(
         |(short, long, [push, fin])| TcpHeader {
@@ -87,6 +97,32 @@ proptest! {
             pseudo.partial(),
             checksum::pseudo_v4(source, destination, tcp::PROTOCOL, length)
         );
+    }
+
+    /// The next of a series is what it would be by itself.
+    #[test]
+    fn a_series_has_one_header_after_another(
+        header in header(),
+        payload in prop::collection::vec(any::<u8>(), 0..300),
+        seqs in any::<[u32; 3]>(),
+        complete in any::<bool>(),
+    ) {
+        let pseudo = checksum::Running::pseudo_v4([1; 4], [2; 4], tcp::PROTOCOL, 400);
+        let series = Series::new(&header, pseudo, complete);
+        let mut sum = checksum::Running::default();
+        if complete {
+            sum.add(&payload);
+        }
+        let mut whole = pseudo;
+        if complete {
+            whole.add(&payload);
+        }
+        for seq in seqs.map(Seq) {
+            let (mut ours, mut alone) = ([0; TCP_OCTETS], [0; TCP_OCTETS]);
+            series.write(&mut ours, seq, sum);
+            write_tcp(&mut alone, &TcpHeader { seq, ..header }, whole, complete);
+            prop_assert_eq!(ours, alone);
+        }
     }
 
     // Checksums of zeros and ones included: addresses, ports and payload of one octet each.

@@ -255,3 +255,6 @@ impl Queue for TunQueue {
         self.cut
     }
 }
+
+#[cfg(test)]
+mod tests;

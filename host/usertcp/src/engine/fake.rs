@@ -7,9 +7,11 @@ use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, Listen
 use crate::engine::{ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use crate::sockets::error;
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey};
 use usertcp_frame::{Chain, FramePool, FrameSlice, PoolConfig};
@@ -32,8 +34,36 @@ struct Conn {
     token: u32,
 }
 
+/// What a device has.
+pub(crate) struct Burst {
+    /// Packets of it.
+    pub(crate) received: usize,
+    /// What its packets bring about.
+    pub(crate) events: Vec<ShardEvent>,
+    /// A budget was used up by it.
+    pub(crate) more: bool,
+    /// The device knows of more behind it.
+    pub(crate) waits: bool,
+}
+
+/// What was asked of the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// To receive; there were so many packets.
+    Receive(usize),
+    /// To send.
+    Flush,
+    /// By the handler: this event it was told of.
+    Told(ShardEvent),
+}
+
 /// The machine.
 pub(crate) struct Fake {
+    /// What it receives one after another, once something is put here.
+    pub(crate) bursts: VecDeque<Burst>,
+    /// What it was asked, in that order.
+    pub(crate) asked: Rc<RefCell<Vec<Asked>>>,
+    waits: bool,
     conns: HashMap<ConnId, Conn>,
     listeners: HashMap<ListenerId, (u16, VecDeque<ConnId>)>,
     events: VecDeque<ShardEvent>,
@@ -45,6 +75,9 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn new(octets: usize) -> Fake {
         Fake {
+            bursts: VecDeque::new(),
+            asked: Rc::default(),
+            waits: false,
             conns: HashMap::new(),
             listeners: HashMap::new(),
             events: VecDeque::new(),
@@ -125,9 +158,17 @@ impl Engine for Fake {
         Turn { next: None, more: false, device_full: false, received: 0, sent: 0 }
     }
     fn receive(&mut self, now: Instant) -> Arrival {
-        Arrival { more: self.turn(now).more, received: 0 }
+        let more = self.turn(now).more;
+        let burst = self.bursts.pop_front();
+        let Burst { received, events, more, waits } =
+            burst.unwrap_or(Burst { received: 0, events: Vec::new(), more, waits: false });
+        self.asked.borrow_mut().push(Asked::Receive(received));
+        self.events.extend(events);
+        self.waits = waits;
+        Arrival { more, received }
     }
     fn flush(&mut self, now: Instant) -> Turn {
+        self.asked.borrow_mut().push(Asked::Flush);
         self.turn(now)
     }
     fn poll_event(&mut self) -> Option<ShardEvent> {
@@ -137,7 +178,7 @@ impl Engine for Fake {
         None
     }
     fn has_waiting(&self) -> bool {
-        false
+        self.waits
     }
     fn listen(&mut self, _: Instant, at: ListenAt, _: &ListenOptions) -> io::Result<ListenerId> {
         let port = at.port.unwrap_or(0);

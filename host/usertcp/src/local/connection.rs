@@ -224,6 +224,7 @@ impl Connection {
                     return Found::Ready(Ok(()));
                 }
                 match state.slot(self.id) {
+                    Some(slot) if slot.end.is_some() => Found::Ready(Ok(())),
                     Some(slot) => Found::Wait(slot.readers.add(waker)),
                     None => Found::Ready(Ok(())),
                 }

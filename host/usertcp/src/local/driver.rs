@@ -10,7 +10,7 @@
 //! The device is waited for by edges (Tokio's registrations are): so the driver sleeps only after a
 //! receipt that found nothing, which is where the next edge begins.
 
-use crate::local::state::{Shared, State};
+use crate::local::state::{Shared, State, Swept};
 use crate::local::timer::Timer;
 use crate::local::watch::Watch;
 use crate::runtime::wait::borrow;
@@ -82,6 +82,7 @@ impl LocalDriver {
         let mut now = shared.clock.now();
         shared.call(|state, _| {
             state.turn = Some(now);
+            let swept = state.sweep(now);
             if std::mem::take(&mut state.acted) {
                 // What the tasks wrote since the last round.
                 let turn = state.engine.flush(now);
@@ -106,11 +107,13 @@ impl LocalDriver {
                 return Next::Over;
             }
             let busy = arrival.received > 0 || now.since(*active) < *busy_poll;
-            if told_late || busy || arrival.more || turn.more {
+            let sweeps = matches!(swept, Swept::More);
+            if told_late || busy || arrival.more || turn.more || sweeps {
                 return Next::Again;
             }
             let soon = (turn.device_full || lacks_frames(state)).then(|| now + RETRY);
-            let deadlines = [turn.next, soon, state.stopping];
+            let later = if let Swept::Later(span) = swept { Some(now + span) } else { None };
+            let deadlines = [turn.next, soon, later, state.stopping];
             Next::Sleep(now, deadlines.into_iter().flatten().min())
         })
     }

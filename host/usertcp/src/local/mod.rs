@@ -15,6 +15,7 @@
 
 mod connection;
 mod driver;
+mod idle;
 mod listener;
 mod split;
 mod stack;
@@ -24,6 +25,7 @@ mod timer;
 mod watch;
 
 pub use driver::LocalDriver;
+pub use idle::LocalIdleStreams;
 pub use listener::LocalListener;
 pub use split::{
     LocalOwnedReadHalf, LocalOwnedWriteHalf, LocalReadHalf, LocalReuniteError, LocalWriteHalf,

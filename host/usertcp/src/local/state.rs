@@ -6,6 +6,8 @@
 //! No waker is called or dropped while the state is borrowed: what runs then may come back here.
 
 use crate::engine::{Engine, ShardEvent};
+use crate::local::state::idle::IdleConns;
+use crate::local::state::pages::Pages;
 use crate::native::ContextState;
 use crate::runtime::clock::Clock;
 use crate::runtime::doorbell::Doorbell;
@@ -16,6 +18,11 @@ use std::task::Waker;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, ListenerId, Span};
 use usertcp_device::DeviceFacts;
+
+mod idle;
+mod pages;
+
+pub(crate) use idle::Swept;
 
 /// A local stack's one shared value.
 pub(crate) struct Shared {
@@ -33,7 +40,8 @@ pub(crate) struct State {
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) context: ContextState,
     /// By slot of the connection: those that a stream, or an attempt, holds.
-    slots: Vec<Option<Slot>>,
+    slots: Pages<Slot>,
+    pub(crate) idle: IdleConns,
     listeners: Vec<(ListenerId, Wakers)>,
     /// The moment of the turn under way. `None`: the driver sleeps.
     pub(crate) turn: Option<Instant>,
@@ -70,8 +78,10 @@ impl Shared {
     ) -> Shared {
         let state = State {
             engine,
-            context: ContextState::default(),
-            slots: Vec::new(),
+            // Parked streams' tags are their connections' tokens.
+            context: ContextState { of_sockets: true, ..ContextState::default() },
+            slots: Pages::default(),
+            idle: IdleConns::default(),
             listeners: Vec::new(),
             turn: None,
             acted: false,
@@ -112,8 +122,9 @@ impl Shared {
                 state.engine.unlisten(now, listener);
                 waiting.push(wakers);
             }
-            let State { slots, engine, .. } = state;
-            for slot in slots.iter_mut().flatten() {
+            let State { slots, engine, idle, .. } = state;
+            idle.stop(&mut waiting);
+            for slot in slots.iter_mut() {
                 if engine.shutdown_write(now, slot.conn).is_err() {
                     engine.abort(now, slot.conn);
                 }
@@ -139,32 +150,29 @@ impl State {
 
     /// Makes a connection's slot.
     pub(crate) fn adopt(&mut self, conn: ConnId, connected: bool) {
-        let index = conn.slot as usize;
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || None);
-        }
-        if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Some(Slot {
-                conn,
-                readers: Wakers::default(),
-                writers: Wakers::default(),
-                connected,
-                full: false,
-                end: None,
-            });
-        }
+        self.idle.is_new(conn);
+        let slot = Slot {
+            conn,
+            readers: Wakers::default(),
+            writers: Wakers::default(),
+            connected,
+            full: false,
+            end: None,
+        };
+        // Who has a stream releases it first.
+        drop(self.slots.put(conn.slot, slot));
     }
 
     /// A connection's slot.
     pub(crate) fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(conn.slot as usize)?.as_mut()?;
+        let slot = self.slots.get_mut(conn.slot)?;
         (slot.conn == conn).then_some(slot)
     }
 
     /// Takes it out; to be dropped once nothing is borrowed.
     pub(crate) fn release(&mut self, conn: ConnId) -> Option<Slot> {
         self.slot(conn)?;
-        self.slots.get_mut(conn.slot as usize)?.take()
+        self.slots.take(conn.slot)
     }
 
     /// Adds a listener.
@@ -205,11 +213,10 @@ impl State {
                     tell(waiting);
                 }
             }
-            ShardEvent::Readable(conn) | ShardEvent::PeerClosed(conn) => {
-                if let Some(slot) = self.slot(conn) {
-                    tell(&mut slot.readers);
-                }
-            }
+            ShardEvent::Readable(conn) | ShardEvent::PeerClosed(conn) => match self.slot(conn) {
+                Some(slot) => tell(&mut slot.readers),
+                None => told.extend(self.rouse(conn)),
+            },
             ShardEvent::Writable(conn) => {
                 if let Some(slot) = self.slot(conn) {
                     slot.full = false;
@@ -223,10 +230,14 @@ impl State {
                 }
             }
             ShardEvent::Closed { conn, reason } => {
-                if let Some(slot) = self.slot(conn) {
-                    slot.end = Some(reason);
-                    tell(&mut slot.readers);
-                    tell(&mut slot.writers);
+                match self.slot(conn) {
+                    Some(slot) => {
+                        slot.end = Some(reason);
+                        tell(&mut slot.readers);
+                        tell(&mut slot.writers);
+                    }
+                    // It is kept for who resumes the stream.
+                    None => told.extend(self.rouse(conn)),
                 }
             }
             // No gate is set here; the rest is told by `info()` for those who ask.

@@ -313,3 +313,6 @@ impl<H: Handler> Drop for Worker<H> {
         drop(self.control.calls.close());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -465,9 +465,7 @@ fn entry_of(entries: &mut Places<Entry>, spot: Spot) -> Option<&mut Entry> {
 
 /// Why a connection is over, which is.
 fn reason_of(context: &mut Context<'_>, conn: ConnId) -> CloseReason {
-    let error = context.write(conn, &[]).err();
-    let ended = error.as_ref().and_then(|error| error.get_ref()?.downcast_ref::<Ended>());
-    ended.map_or(CloseReason::Aborted, |ended| ended.0)
+    Ended::told_by(context.write(conn, &[]).err())
 }
 
 impl Handler for Driver {

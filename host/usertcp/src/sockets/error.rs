@@ -10,6 +10,12 @@ use usertcp_base::observe::CloseReason;
 pub struct Ended(pub CloseReason);
 
 impl Ended {
+    /// Why a connection is over that is, by the error of a call on it.
+    pub(crate) fn told_by(error: Option<Error>) -> CloseReason {
+        let ended = error.as_ref().and_then(|error| error.get_ref()?.downcast_ref::<Ended>());
+        ended.map_or(CloseReason::Aborted, |ended| ended.0)
+    }
+
     /// The kind of error a caller sees.
     pub fn kind(self) -> ErrorKind {
         match self.0 {
@@ -55,6 +61,11 @@ pub(crate) fn ended(reason: CloseReason) -> Error {
 /// The stack this belonged to was shut down.
 pub(crate) fn stack_gone() -> Error {
     Error::new(ErrorKind::ConnectionAborted, "the stack was shut down")
+}
+
+/// No number is free for another set of idle streams.
+pub(crate) fn too_many_lots() -> Error {
+    Error::new(ErrorKind::OutOfMemory, "the stack has as many lots as it may")
 }
 
 /// A write after the sending side was closed.

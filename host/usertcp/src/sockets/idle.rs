@@ -69,9 +69,9 @@ pub struct IdleStreams {
 
 /// A stream that was parked and is back.
 #[derive(Debug)]
-pub struct Resumed {
+pub struct Resumed<S = TcpStream> {
     /// The stream. Its settings are as before; its [counters](TcpStream::counters) begin anew.
-    pub stream: TcpStream,
+    pub stream: S,
     /// What was given with it.
     pub tag: u32,
 }
@@ -298,9 +298,7 @@ pub(crate) struct ParkOrder {
 
 impl Lot {
     pub(crate) fn new(hub: Arc<Hub>) -> io::Result<Lot> {
-        let number = hub.lot_numbers.take().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::OutOfMemory, "the stack has as many lots as it may")
-        })?;
+        let number = hub.lot_numbers.take().ok_or_else(error::too_many_lots)?;
         Ok(Lot { hub, number, streams: AtomicUsize::new(0), state: Mutex::default() })
     }
 

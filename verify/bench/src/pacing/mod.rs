@@ -14,6 +14,7 @@ mod tun;
 
 use crate::Outcome;
 use crate::json::Json;
+use crate::kernel;
 use crate::machine;
 use crate::plot::{Plot, Series, YScale};
 use crate::stats::{Spread, short};
@@ -32,10 +33,10 @@ Usage: usertcp-bench pacing [OPTIONS]
   --json FILE        write figures as JSON
   --svg FILE         write a plot
   --smoke            a small form that fails if a limit is not kept
-  --tun              instead of all that: limits over TUN, in real time, the kernel reading (root; 10,000 files)
+  --tun              instead of all that: limits over TUN, in real time, the kernel reading, and then groups (root; 10,000 files)
   --tun-streams N    so many                                      [10000]
   --tun-seconds S    of which three are not judged; 100 kbit/s take 60 for a window of 500 packets  [75]
-  --tun-total M      Mbit/s that their limits, from 0.1 to 10 Mbit/s, come to at most, if they can  [1200]
+  --tun-total M      Mbit/s that their limits, from 0.1 to 100 Mbit/s, come to at most, if they can  [1400]
   --raw DRIVE        one number of streams once, driven by limits, group or application: for callgrind
 ";
 
@@ -81,7 +82,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         raw: None,
         tun: None,
     };
-    let all = tun::Wanted { streams: 10_000, seconds: 75, total_bits_per_second: 1.2e9 };
+    let all = tun::Wanted { streams: 10_000, seconds: 75, total_bits_per_second: 1.4e9 };
     while let Some(word) = words.next() {
         if word == "help" || word == "--help" {
             return Ok(None);
@@ -202,20 +203,28 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
     Ok(Outcome::Done)
 }
 
+/// Of the run with groups beside the one with limits.
+const GROUP_SECONDS: u64 = 15;
+
 /// Limits over TUN instead of all else.
 fn over_tun(
     wanted: &tun::Wanted,
     mut members: Vec<(&'static str, Json)>,
     json: Option<&str>,
 ) -> Result<Outcome, String> {
+    kernel::own_network()?;
     let kept = tun::measure(wanted)?;
-    println!("usertcp {}: {}", machine::revision(), kept.text());
+    println!("usertcp {}: limits over TUN, {}", machine::revision(), kept.text());
     members.push(("tun", kept.json()));
+    let shared = tun::measure_groups(wanted.seconds.min(GROUP_SECONDS))?;
+    println!("\nrates that are shared, {}", shared.text());
+    members.push(("tun_groups", shared.json()));
     if let Some(path) = json {
         std::fs::write(path, format!("{}\n", Json::Object(members)))
             .map_err(|error| format!("{path}: {error}"))?;
     }
-    kept.problem().map_or(Ok(Outcome::Done), Err)
+    let problems: Vec<String> = kept.problem().into_iter().chain(shared.problem()).collect();
+    if problems.is_empty() { Ok(Outcome::Done) } else { Err(problems.join("; ")) }
 }
 
 struct Cost {

@@ -1,46 +1,44 @@
 //! Limits over TUN: many streams of one stack, whose peer is the kernel, in real time.
 //!
-//! Owns: the limits, the sockets that read, the look at every packet where it leaves for the device.
-//! Must not know: how windows are judged (`precision`).
+//! Owns: the limits and groups, the application that writes, the verdict.
+//! Must not know: how windows are judged (`precision`), how the kernel's side reads (`reader`).
 //!
 //! A packet's moment is the one at which the stack hands it to the device. So what is seen is the stack and its
-//! thread's turns, without the reader's. A thread that gets no processor cannot send: beside the
-//! streams another thread does nothing but sleep for a millisecond at a time, and how late it wakes is
-//! what the machine did to us.
+//! thread's turns, without the reader's. A thread that gets no processor cannot send: what the machine
+//! did to the stack's thread, and to another one that does nothing but sleep for a millisecond at a time, is
+//! told beside the figures.
+
+mod reader;
+mod watch;
 
 use super::lab::Left;
 use super::precision::{self, Found};
 use crate::idle::Quantiles;
 use crate::json::Json;
-use crate::kernel::{Epoll, own_network};
 use crate::table::Table;
-use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::net::Ipv4Addr;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant as Clock};
 use usertcp::{
-    ConnId, Context, Counters, DeviceFacts, DropReason, FramePool, Handler, KernelCidr, Limits,
-    ListenAt, ListenOptions, Queue, ShardEvent, Stack, Tun, TunConfig,
+    ConnId, Context, Counters, DropReason, Handler, KernelCidr, Limits, ListenAt, ListenOptions,
+    ShardEvent, Stack, Tun, TunConfig,
 };
 use usertcp_base::{Instant, Rate};
-use usertcp_device::{BindError, RxBatch, TxBatch, WaitHandle};
-use usertcp_frame::Packet;
+use watch::{Log, Watched};
 
 const PORT: u16 = 7;
 /// Octets of the packets that are counted.
 const MTU: u32 = 1500;
 const LOWEST: f64 = 100e3;
-const HIGHEST: f64 = 10e6;
+const HIGHEST: f64 = 100e6;
+/// The lowest limits are spread over so much, as a part.
+const SPREAD: f64 = 0.1;
 /// Nothing is judged of the beginning, when all streams begin at once.
 const FIRST: Duration = Duration::from_secs(3);
 const BLOCK: [u8; 4 * 1448] = [0x5A; 4 * 1448];
 /// A limited stream's packets that are not acknowledged yet: what a reader takes that waits for a
 /// processor.
 const BUFFER: Duration = Duration::from_millis(40);
-/// What a timer is late by beyond this is not made up for (`usertcp_tcp`).
-const LATE_NANOS: u64 = 10_000_000;
 
 /// How many streams, for how long, and what they may send together.
 #[derive(Clone, Copy, Debug)]
@@ -50,75 +48,47 @@ pub struct Wanted {
     pub total_bits_per_second: f64,
 }
 
-/// A packet with data: when, and so many octets of packets on the wire.
-struct Seen {
-    port: u16,
-    at_micros: u32,
-    octets: u32,
+/// A rate that some streams share, each by its weight.
+#[derive(Clone, Debug)]
+struct Shared {
+    rate: Rate,
+    weights: Vec<u16>,
 }
 
-/// A queue whose packets are looked at as they leave.
-struct Watched<Q> {
-    inner: Q,
-    begun: Clock,
-    seen: Vec<Seen>,
-    to: Sender<Vec<Seen>>,
+/// Who sends: streams with a limit each, then the members of groups.
+#[derive(Clone, Debug, Default)]
+struct Senders {
+    limits: Vec<Rate>,
+    groups: Vec<Shared>,
 }
 
-impl<Q: Queue> Queue for Watched<Q> {
-    fn facts(&self) -> DeviceFacts {
-        self.inner.facts()
+impl Senders {
+    fn len(&self) -> usize {
+        self.limits.len() + self.groups.iter().map(|group| group.weights.len()).sum::<usize>()
     }
-    fn bind(&mut self, pool: &FramePool) -> Result<(), BindError> {
-        self.inner.bind(pool)
+    /// What each may send, at least.
+    fn parts(&self) -> Vec<Rate> {
+        let of = |group: &Shared| {
+            let all: u64 = group.weights.iter().map(|weight| u64::from(*weight)).sum();
+            let rate = group.rate.octets_per_second();
+            let part = |weight: &u16| Rate::from_octets_per_second(rate * u64::from(*weight) / all);
+            group.weights.iter().map(part).collect::<Vec<_>>()
+        };
+        self.limits.iter().copied().chain(self.groups.iter().flat_map(of)).collect()
     }
-    fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
-        self.inner.receive(pool, into)
-    }
-    fn transmit(&mut self, from: &mut TxBatch) -> usize {
-        let at_micros = self.begun.elapsed().as_micros() as u32;
-        let before = self.seen.len();
-        let mut counted = Vec::with_capacity(from.len());
-        for packet in from.iter() {
-            self.seen.extend(look(packet, at_micros));
-            counted.push(self.seen.len());
-        }
-        let taken = self.inner.transmit(from);
-        // What stays will be asked about again.
-        self.seen.truncate(taken.checked_sub(1).map_or(before, |last| counted[last]));
-        taken
-    }
-    fn wait_handle(&self) -> Option<WaitHandle> {
-        self.inner.wait_handle()
-    }
-    fn has_waiting(&self) -> bool {
-        self.inner.has_waiting()
+    /// How many of the last are to be read often.
+    fn fast(&self) -> usize {
+        let fast = |rate: &Rate| rate.octets_per_second() * 8 >= FAST;
+        self.parts().iter().rev().take_while(|rate| fast(rate)).count()
     }
 }
 
-impl<Q> Drop for Watched<Q> {
-    fn drop(&mut self) {
-        let _ = self.to.send(std::mem::take(&mut self.seen));
-    }
-}
-
-/// What is noted of a packet of IPv4; nothing where it carries no data.
-fn look(packet: &Packet, at_micros: u32) -> Option<Seen> {
-    let front = packet.octets.slices().next()?;
-    let octets: &[u8; 33] = front.first_chunk()?;
-    if octets[0] != 0x45 || octets[9] != 6 {
-        return None;
-    }
-    let headers = 20 + u32::from(octets[32] >> 4) * 4;
-    let payload = (packet.octets.len() as u32).checked_sub(headers).filter(|octets| *octets > 0)?;
-    let each = packet.offload.gso.map_or(payload, |gso| u32::from(gso.segment_octets));
-    let port = u16::from_be_bytes([octets[22], octets[23]]);
-    Some(Seen { port, at_micros, octets: payload + headers * payload.div_ceil(each.max(1)) })
-}
+/// Bits a second from which a stream counts as fast.
+const FAST: u64 = 1_000_000;
 
 /// Accepts all, and then writes to all without end.
 struct Writers {
-    limits: Vec<Rate>,
+    senders: Senders,
     conns: Vec<ConnId>,
     ports: Vec<u16>,
     ready: Sender<Vec<u16>>,
@@ -126,11 +96,24 @@ struct Writers {
 
 impl Writers {
     fn begin(&mut self, context: &mut Context<'_>) {
-        for (conn, limit) in self.conns.iter().zip(&self.limits) {
+        let parts = self.senders.parts();
+        for (at, (conn, part)) in self.conns.iter().zip(&parts).enumerate() {
             let Some(mut settings) = context.settings(*conn) else { continue };
-            settings.rate_limit = *limit;
-            settings.send_buffer_octets = buffer_octets(*limit);
+            if let Some(limit) = self.senders.limits.get(at) {
+                settings.rate_limit = *limit;
+            }
+            settings.send_buffer_octets = buffer_octets(*part);
             let _ = context.set_settings(*conn, &settings);
+        }
+        let mut members = self.conns.iter().skip(self.senders.limits.len());
+        for Shared { rate, weights } in &self.senders.groups {
+            // Without a group nothing is limited, and that is found.
+            let Ok(group) = context.create_rate_group(*rate) else { continue };
+            for (weight, conn) in weights.iter().zip(&mut members) {
+                let _ = context.join_rate_group(*conn, group, *weight);
+            }
+        }
+        for conn in &self.conns {
             write(context, *conn);
         }
         let _ = self.ready.send(std::mem::take(&mut self.ports));
@@ -158,7 +141,7 @@ impl Handler for Writers {
                 while let Some(conn) = context.accept(listener) {
                     self.ports.push(context.info(conn).map_or(0, |info| info.remote.port()));
                     self.conns.push(conn);
-                    if self.conns.len() == self.limits.len() {
+                    if self.conns.len() == self.senders.len() {
                         self.begin(context);
                     }
                 }
@@ -171,81 +154,127 @@ impl Handler for Writers {
     fn on_stop(&mut self, _: &mut Context<'_>) {}
 }
 
-/// Beyond it one in a thousand is above 1 Mbit/s.
-const MOST: i32 = 700;
-
-/// Limits from 100 kbit/s to 10 Mbit/s, more of the lower ones the less they may be together.
+/// Limits from 100 kbit/s to 100 Mbit/s: the n-th of the fastest has a power of n less than the first, the others between
+/// 100 and 110 kbit/s. The power is the least that lets all be within their total, if one does.
 fn limits(wanted: &Wanted) -> Vec<Rate> {
-    let last = (wanted.streams.max(2) - 1) as f64;
-    let at = |at: usize, power: i32| {
-        (LOWEST * (HIGHEST / LOWEST).powf((at as f64 / last).powi(power))).round()
+    let last = wanted.streams.max(2) - 1;
+    let at = |at: usize, power: f64| {
+        let slow = LOWEST * (1.0 + SPREAD * at as f64 / last as f64);
+        f64::max(slow, HIGHEST * ((last - at + 1) as f64).powf(-power)).round()
     };
-    let sum = |power: &i32| (0..wanted.streams).map(|one| at(one, *power)).sum::<f64>();
-    let power = (1..MOST).find(|power| sum(power) <= wanted.total_bits_per_second).unwrap_or(MOST);
-    (0..wanted.streams).map(|one| Rate::from_bits_per_second(at(one, power) as u64)).collect()
+    let sum = |power: f64| (0..=last).map(|one| at(one, power)).sum::<f64>();
+    let powers = || (10..400).map(|hundredths| f64::from(hundredths) / 100.0);
+    let power = powers().find(|power| sum(*power) <= wanted.total_bits_per_second).unwrap_or(4.0);
+    (0..=last).map(|one| Rate::from_bits_per_second(at(one, power) as u64)).collect()
 }
 
 /// What was found.
 pub struct Kept {
     decades: Vec<(String, Vec<Found>)>,
+    /// Groups, and their members.
+    groups: Vec<(Shared, Found, Vec<Found>)>,
     megabits_per_second: f64,
     packets_per_second: f64,
     noise: Quantiles,
+    log: Log,
     counters: Counters,
 }
 
-/// Measures.
+/// Measures streams with a limit each.
 pub fn measure(wanted: &Wanted) -> Result<Kept, String> {
-    own_network()?;
-    let limits = limits(wanted);
-    let ((to, seen), (ready, ports)) = (channel(), channel());
+    run(&Senders { limits: limits(wanted), groups: Vec::new() }, wanted.seconds)
+}
+
+/// The same of rates that streams share.
+pub fn measure_groups(seconds: u64) -> Result<Kept, String> {
+    let group = |megabits: u64, weights: &[u16]| Shared {
+        rate: Rate::from_bits_per_second(megabits * 1_000_000),
+        weights: weights.to_vec(),
+    };
+    let groups = vec![group(50, &[1; 10]), group(30, &[1, 2, 4, 8]), group(10, &[3, 5])];
+    run(&Senders { limits: Vec::new(), groups }, seconds)
+}
+
+fn run(senders: &Senders, seconds: u64) -> Result<Kept, String> {
+    let streams = senders.len();
+    let ((to, log), (ready, ports)) = (channel(), channel());
     let begun = Clock::now();
-    let writers = Writers { limits: limits.clone(), conns: Vec::new(), ports: Vec::new(), ready };
-    let stack = start(wanted.streams, writers, begun, to)?;
-    let readers = connect(wanted.streams)?;
-    let (noise, first) = read(&readers, &ports, wanted.seconds)?;
-    let last = begun.elapsed();
+    let (conns, own) = (Vec::new(), Vec::new());
+    let writers = Writers { senders: senders.clone(), conns, ports: own, ready };
+    let stack = start(streams, writers, begun, to)?;
+    let to = (Ipv4Addr::new(10, 211, 90, 2), PORT);
+    let readers = reader::connect(streams, to, senders.fast())?;
+    let ports = ports
+        .recv_timeout(Duration::from_secs(30))
+        .map_err(|_| "not all connections were accepted")?;
+    let from = (begun.elapsed() + FIRST).as_micros() as u32;
+    let noise = readers.read(Duration::from_secs(seconds))?;
+    let last = begun.elapsed().as_micros() as u32;
     let counters = stack.counters();
     drop((readers, stack));
-    let seen = seen.recv().map_err(|_| "the stack's thread is gone")?;
-    let (ports, from) = (first.0, (first.1.duration_since(begun) + FIRST).as_micros() as u32);
-    let mut index = vec![usize::MAX; 1 << 16];
-    for (at, port) in ports.iter().enumerate() {
-        index[usize::from(*port)] = at;
-    }
-    let mut left: Vec<Vec<Left>> = vec![Vec::new(); wanted.streams];
-    let (mut packets, mut octets) = (0u64, 0u64);
-    for one in seen.iter().filter(|one| (from..last.as_micros() as u32).contains(&one.at_micros)) {
-        let at = Instant::from_micros(u64::from(one.at_micros));
-        if let Some(left) = left.get_mut(index[usize::from(one.port)]) {
-            let count = one.octets.div_ceil(MTU).max(1);
-            left.extend((0..count).map(|_| Left { at, octets: one.octets / count }));
-            packets += u64::from(count);
-            octets += u64::from(one.octets);
-        }
-    }
-    let span = (last.as_micros() as u32).saturating_sub(from) as f64 / 1e6;
-    let names = ["100 kbit/s to 1 Mbit/s", "1 to 10 Mbit/s"];
-    let mut decades: Vec<_> = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-    for (rate, left) in limits.iter().zip(&left) {
-        let fast = rate.octets_per_second() * 8 >= 1_000_000;
-        decades[usize::from(fast)].1.push(precision::judge(left, *rate, precision::WINDOW));
-    }
+    let mut log = log.recv().map_err(|_| "the stack's thread is gone")?;
+    let left = by_stream(&mut log, &ports, from..last);
+    let all = || left.iter().flatten();
+    let span = f64::from(last.saturating_sub(from)) / 1e6;
+    let octets = all().map(|one| u64::from(one.octets)).sum::<u64>();
     Ok(Kept {
-        decades,
+        decades: decades(&senders.limits, &left),
+        groups: groups(senders, &left),
         megabits_per_second: octets as f64 * 8.0 / 1e6 / span,
-        packets_per_second: packets as f64 / span,
+        packets_per_second: all().count() as f64 / span,
         noise,
+        log,
         counters,
     })
 }
 
-fn start(
-    streams: usize,
-    writers: Writers,
-    begun: Clock,
-    to: Sender<Vec<Seen>>,
-) -> Result<Stack, String> {
+/// Packets by stream; what was seen is given back.
+fn by_stream(log: &mut Log, ports: &[u16], judged: std::ops::Range<u32>) -> Vec<Vec<Left>> {
+    let mut index = vec![usize::MAX; 1 << 16];
+    for (at, port) in ports.iter().enumerate() {
+        index[usize::from(*port)] = at;
+    }
+    let mut left: Vec<Vec<Left>> = vec![Vec::new(); ports.len()];
+    for one in std::mem::take(&mut log.seen) {
+        if let Some(left) = left.get_mut(index[usize::from(one.port)])
+            && judged.contains(&one.at_micros)
+        {
+            let at = Instant::from_micros(u64::from(one.at_micros));
+            let count = one.octets.div_ceil(MTU).max(1);
+            left.extend((0..count).map(|_| Left { at, octets: one.octets / count }));
+        }
+    }
+    left
+}
+
+fn decades(limits: &[Rate], left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    let names = ["100 kbit/s to 1 Mbit/s", "1 to 10 Mbit/s", "10 to 100 Mbit/s"];
+    let mut decades: Vec<_> = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+    for (rate, left) in limits.iter().zip(left) {
+        let decade = (rate.octets_per_second() * 8 / LOWEST as u64).checked_ilog10();
+        let decade = decade.unwrap_or(0).min(2) as usize;
+        decades[decade].1.push(precision::judge(left, *rate, precision::WINDOW));
+    }
+    decades
+}
+
+fn groups(senders: &Senders, left: &[Vec<Left>]) -> Vec<(Shared, Found, Vec<Found>)> {
+    let mut members = senders.parts().into_iter().zip(left).skip(senders.limits.len());
+    let of = |group: &Shared| {
+        let members: Vec<_> = members.by_ref().take(group.weights.len()).collect();
+        let mut all: Vec<Left> = members.iter().flat_map(|(_, left)| *left).copied().collect();
+        all.sort_by_key(|left| left.at);
+        let judge = |left: &[Left], rate| precision::judge(left, rate, precision::WINDOW);
+        let each = members.iter().map(|(part, left)| judge(left, *part)).collect();
+        (group.clone(), judge(&all, group.rate), each)
+    };
+    senders.groups.iter().map(of).collect()
+}
+
+fn start(streams: usize, writers: Writers, begun: Clock, to: Sender<Log>) -> Result<Stack, String> {
     let address = KernelCidr::new(Ipv4Addr::new(10, 211, 90, 1).into(), 24);
     let config = TunConfig {
         name: "pacing0".into(),
@@ -257,7 +286,7 @@ fn start(
     let make = move || {
         let handle = Tun::open(&config)?.handles.pop();
         let queue = handle.ok_or_else(|| std::io::Error::other("no queue"))?.into_queue();
-        Ok(Watched { inner: queue, begun, seen: Vec::new(), to })
+        Ok(Watched::new(queue, begun, to))
     };
     Stack::builder()
         .address("10.211.90.2/24".parse().map_err(|_| "an address")?)
@@ -269,62 +298,44 @@ fn start(
         .map_err(|error| format!("a stack over TUN: {error}"))
 }
 
-fn connect(streams: usize) -> Result<Vec<TcpStream>, String> {
-    (0..streams)
-        .map(|_| {
-            TcpStream::connect((Ipv4Addr::new(10, 211, 90, 2), PORT))
-                .map_err(|error| format!("the kernel's connect: {error}"))
-        })
-        .collect()
-}
+/// Deviation that is asked for, per cent: of a limit or a group's rate, and of a member's part of it.
+const LIMIT_OFF: f64 = 1.0;
+const WEIGHT_OFF: f64 = 3.0;
 
-/// Reads as it comes, from the moment that all have begun. Ports by stream, and that moment.
-#[allow(clippy::type_complexity)]
-fn read(
-    readers: &[TcpStream],
-    ports: &Receiver<Vec<u16>>,
-    seconds: u64,
-) -> Result<(Quantiles, (Vec<u16>, Clock)), String> {
-    let failed = |error: std::io::Error| format!("reading: {error}");
-    let epoll = Epoll::new().map_err(failed)?;
-    for (at, reader) in readers.iter().enumerate() {
-        epoll.watch(reader, at as u64).map_err(failed)?;
-    }
-    let ports = ports
-        .recv_timeout(Duration::from_secs(30))
-        .map_err(|_| "not all connections were accepted")?;
-    let (first, over) = (Clock::now(), Arc::new(AtomicBool::new(false)));
-    let sleeper = std::thread::spawn({
-        let over = Arc::clone(&over);
-        move || lateness(&over)
-    });
-    let mut buffer = vec![0; 64 << 10];
-    while first.elapsed() < Duration::from_secs(seconds) {
-        for at in epoll.wait().map_err(failed)? {
-            let mut reader = readers.get(at as usize).ok_or("no such socket")?;
-            reader.read(&mut buffer).map_err(failed)?;
-        }
-    }
-    over.store(true, Ordering::Relaxed);
-    let noise = sleeper.join().map_err(|_| "the sleeping thread is gone")?;
-    Ok((noise, (ports, first)))
-}
-
-/// Nanoseconds by which sleeps of a millisecond end late.
-fn lateness(over: &AtomicBool) -> Quantiles {
-    const SLEEP: Duration = Duration::from_millis(1);
-    let mut late = Quantiles::new();
-    while !over.load(Ordering::Relaxed) {
-        let began = Clock::now();
-        std::thread::sleep(SLEEP);
-        late.add(began.elapsed().saturating_sub(SLEEP).as_nanos() as u64);
-    }
-    late
+fn most(found: &[Found], of: fn(&Found) -> f64) -> f64 {
+    found.iter().map(of).fold(0.0, f64::max)
 }
 
 impl Kept {
     /// The tables.
     pub fn text(&self) -> String {
+        let ms = |nanos: u64| nanos as f64 / 1e6;
+        let late = |late: &Quantiles| {
+            let (half, thousand) = (ms(late.at(500_000)), ms(late.at(999_000)));
+            format!(
+                "{half:.2} ms (median), {thousand:.2} ms (of a thousand the worst), {:.1} ms (at most)",
+                ms(late.max())
+            )
+        };
+        let busy = self.log.busy.as_secs_f64() / self.log.since.as_secs_f64() * 100.0;
+        format!(
+            "seen where packets leave for the device: {:.0} Mbit/s, {:.0} packets a second\n\n{}\n\
+             the stack's thread: {busy:.0} % busy; a round took {}; in it the machine kept the processor for {}\n\
+             a thread beside it that sleeps for a millisecond at a time woke late by {}\n\
+             sent again: {}; dropped by the pool {}, by the device {}",
+            self.megabits_per_second,
+            self.packets_per_second,
+            if self.groups.is_empty() { self.limits_table() } else { self.groups_table() }.text(),
+            late(&self.log.rounds),
+            late(&self.log.taken),
+            late(&self.noise),
+            self.counters.segments_retransmitted,
+            self.counters.dropped(DropReason::PoolEmpty),
+            self.counters.dropped(DropReason::DeviceRefused),
+        )
+    }
+
+    fn limits_table(&self) -> Table {
         let header = [
             "limits",
             "streams",
@@ -340,68 +351,90 @@ impl Kept {
             let judged: Vec<&Found> = found.iter().filter(|found| found.windows > 0).collect();
             let mut off: Vec<f64> = judged.iter().map(|found| found.off).collect();
             off.sort_by(f64::total_cmp);
-            let most = |of: fn(&Found) -> f64| found.iter().map(of).fold(0.0, f64::max);
             table.push(vec![
                 name.clone(),
                 found.len().to_string(),
                 judged.len().to_string(),
-                off.iter().filter(|off| **off <= 1.0).count().to_string(),
+                off.iter().filter(|off| **off <= LIMIT_OFF).count().to_string(),
                 format!("{:.2} %", off.last().unwrap_or(&0.0)),
                 format!("{:.2} %", off.get(off.len() / 2).unwrap_or(&0.0)),
-                format!("{:.2} quanta", most(|found| found.line)),
-                format!("{:.2} quanta", most(|found| found.ahead)),
+                format!("{:.2} quanta", most(found, |found| found.line)),
+                format!("{:.2} quanta", most(found, |found| found.ahead)),
             ]);
         }
-        let ms = |nanos: u64| nanos as f64 / 1e6;
-        format!(
-            "limits over TUN, seen where packets leave for the device: {:.0} Mbit/s, {:.0} packets a second\n\n{}\n\
-             a thread beside them that sleeps for a millisecond at a time woke {:.2} ms late (median), {:.1} ms \
-             (of a thousand the worst), {:.1} ms (at most)\n\
-             sent again: {}; dropped by the pool {}, by the device {}",
-            self.megabits_per_second,
-            self.packets_per_second,
-            table.text(),
-            ms(self.noise.at(500_000)),
-            ms(self.noise.at(999_000)),
-            ms(self.noise.max()),
-            self.counters.segments_retransmitted,
-            self.counters.dropped(DropReason::PoolEmpty),
-            self.counters.dropped(DropReason::DeviceRefused),
-        )
+        table
     }
 
-    /// What is not as asked. Where the machine kept threads waiting for longer than is made up for, it is
-    /// not ours to say.
-    pub fn problem(&self) -> Option<String> {
-        if self.noise.max() > LATE_NANOS {
-            return None;
+    fn groups_table(&self) -> Table {
+        let header =
+            ["group", "weights", "off at most", "ahead in any window", "members off at most"];
+        let mut table = Table::new(&header, 2);
+        for (group, found, members) in &self.groups {
+            table.push(vec![
+                format!("{} Mbit/s", group.rate.octets_per_second() * 8 / 1_000_000),
+                format!("{:?}", group.weights),
+                format!("{:.2} %", found.off),
+                format!("{:.2} quanta", found.ahead),
+                format!("{:.2} %", most(members, |found| found.off)),
+            ]);
         }
-        let all = || self.decades.iter().flat_map(|(_, found)| found);
-        let off = all().map(|found| found.off).fold(0.0, f64::max);
-        let line = all().map(|found| found.line).fold(0.0, f64::max);
-        (off > 1.0 || line > 1.0)
-            .then(|| format!("over TUN: {off:.2} % off, {line:.2} quanta ahead"))
+        table
+    }
+
+    /// What is not as asked.
+    pub fn problem(&self) -> Option<String> {
+        let mut problems = Vec::new();
+        for (name, found) in &self.decades {
+            let (off, ahead) = (most(found, |found| found.off), most(found, |found| found.ahead));
+            if off > LIMIT_OFF || ahead > 1.0 {
+                problems.push(format!("{name}: {off:.2} % off, {ahead:.2} quanta ahead"));
+            }
+        }
+        for (group, found, members) in &self.groups {
+            let weights = most(members, |found| found.off);
+            if found.off > LIMIT_OFF || found.ahead > 1.0 || weights > WEIGHT_OFF {
+                let Found { off, ahead, .. } = found;
+                problems.push(format!(
+                    "group of {:?}: {off:.2} % off, {ahead:.2} quanta ahead, a part {weights:.2} % off",
+                    group.weights
+                ));
+            }
+        }
+        (!problems.is_empty()).then(|| format!("over TUN: {}", problems.join("; ")))
     }
 
     /// The figures.
     pub fn json(&self) -> Json {
-        let line = |(name, found): &(String, Vec<Found>)| {
-            let most = |of: fn(&Found) -> f64| found.iter().map(of).fold(0.0, f64::max);
-            let within = found.iter().filter(|one| one.windows > 0 && one.off <= 1.0).count();
-            Json::Object(vec![
-                ("limits", Json::text(name.as_str())),
+        let figures = |found: &[Found]| {
+            let within = found.iter().filter(|one| one.windows > 0 && one.off <= LIMIT_OFF).count();
+            vec![
                 ("streams", (found.len() as u32).into()),
                 ("within_one_per_cent", (within as u32).into()),
-                ("off_per_cent", most(|found| found.off).into()),
-                ("ahead_of_line_quanta", most(|found| found.line).into()),
-                ("ahead_in_window_quanta", most(|found| found.ahead).into()),
+                ("off_per_cent", most(found, |found| found.off).into()),
+                ("ahead_of_line_quanta", most(found, |found| found.line).into()),
+                ("ahead_in_window_quanta", most(found, |found| found.ahead).into()),
+            ]
+        };
+        let decade = |(name, found): &(String, Vec<Found>)| {
+            let mut members = vec![("limits", Json::text(name.as_str()))];
+            members.extend(figures(found));
+            Json::Object(members)
+        };
+        let group = |(group, found, members): &(Shared, Found, Vec<Found>)| {
+            Json::Object(vec![
+                ("octets_per_second", (group.rate.octets_per_second() as f64).into()),
+                ("group", Json::Object(figures(std::slice::from_ref(found)))),
+                ("members", Json::Object(figures(members))),
             ])
         };
         Json::Object(vec![
             ("megabits_per_second", self.megabits_per_second.into()),
             ("packets_per_second", self.packets_per_second.into()),
             ("late_ms_at_most", (self.noise.max() as f64 / 1e6).into()),
-            ("decades", Json::List(self.decades.iter().map(line).collect())),
+            ("round_ms_at_most", (self.log.rounds.max() as f64 / 1e6).into()),
+            ("taken_ms_at_most", (self.log.taken.max() as f64 / 1e6).into()),
+            ("decades", Json::List(self.decades.iter().map(decade).collect())),
+            ("groups", Json::List(self.groups.iter().map(group).collect())),
         ])
     }
 }
@@ -412,14 +445,25 @@ mod tests {
 
     #[test]
     fn limits_fit_their_sum() {
-        for (streams, total) in [(100, 1e9), (10_000, 1.2e9), (10_000, 5e9)] {
+        for (streams, total) in [(100, 1e9), (10_000, 1.4e9), (10_000, 5e9)] {
             let wanted = Wanted { streams, seconds: 1, total_bits_per_second: total };
             let bits: Vec<u64> =
                 limits(&wanted).iter().map(|rate| rate.octets_per_second() * 8).collect();
-            assert_eq!((bits[0], bits[streams - 1]), (100_000, 10_000_000));
+            assert_eq!((bits[0], bits[streams - 1]), (100_000, 100_000_000));
             assert!(bits.is_sorted());
             let sum = bits.iter().sum::<u64>() as f64;
-            assert!(sum <= total && (sum > total / 3.0 || streams == 100), "{sum}");
+            assert!(sum <= total && sum > total * 0.9, "{sum}");
         }
+    }
+
+    #[test]
+    fn parts_of_a_group_are_by_weight() {
+        let rate = Rate::from_octets_per_second;
+        let senders = Senders {
+            limits: vec![rate(7)],
+            groups: vec![Shared { rate: rate(900), weights: vec![1, 3, 5] }],
+        };
+        assert_eq!(senders.parts(), [rate(7), rate(100), rate(300), rate(500)]);
+        assert_eq!(senders.len(), 4);
     }
 }

@@ -1,0 +1,70 @@
+//! The order of a round, on a machine that writes down what it is asked.
+
+use super::*;
+use crate::engine::fake::{Asked, Burst, Fake};
+use crate::runtime::launch::controls;
+use std::cell::RefCell;
+use std::rc::Rc;
+use usertcp_base::ConnId;
+
+/// Writes down what it is told.
+struct Told(Rc<RefCell<Vec<Asked>>>);
+
+impl Handler for Told {
+    fn on_event(&mut self, _: &mut Context<'_>, event: ShardEvent) {
+        self.0.borrow_mut().push(Asked::Told(event));
+    }
+}
+
+fn readable(slot: u32) -> ShardEvent {
+    ShardEvent::Readable(ConnId { slot, generation: 1 })
+}
+
+/// A burst that brings something to read to one connection, whose slot is the number of packets.
+fn burst(received: usize, more: bool, waits: bool) -> Burst {
+    Burst { received, events: vec![readable(received as u32)], more, waits }
+}
+
+/// What one round asks while the device has those bursts, and whether it wants another round at once.
+fn round(bursts: impl IntoIterator<Item = Burst>) -> (Vec<Asked>, bool) {
+    let mut engine = Fake::new(1 << 20);
+    engine.bursts.extend(bursts);
+    let asked = Rc::clone(&engine.asked);
+    let control = controls(1).unwrap().remove(0);
+    let manners = Manners { busy_poll: Span::ZERO, linger: Span::ZERO };
+    let mut worker = Worker::new(Box::new(engine), Told(Rc::clone(&asked)), control, manners);
+    let Round { happened, again, .. } = worker.round(false);
+    assert!(happened);
+    (asked.take(), again)
+}
+
+/// What is asked of bursts of these sizes: the application reads what one brought before the next comes, and
+/// nothing leaves before all are there.
+fn in_order(sizes: &[usize]) -> Vec<Asked> {
+    let each = |size: &usize| [Asked::Receive(*size), Asked::Told(readable(*size as u32))];
+    sizes.iter().flat_map(each).chain([Asked::Flush]).collect()
+}
+
+#[test]
+fn bursts_are_taken_in_one_by_one_before_anything_leaves() {
+    // The device that knows of more, the budget that was used up, and the device that knows of nothing.
+    let bursts = [burst(8, false, true), burst(9, true, false), burst(7, false, false)];
+    assert_eq!(round(bursts), (in_order(&[8, 9, 7]), false));
+}
+
+#[test]
+fn a_device_that_knows_of_nothing_is_not_asked_again() {
+    let bursts = [burst(3, false, false), burst(4, false, false)];
+    assert_eq!(round(bursts), (in_order(&[3]), false));
+}
+
+#[test]
+fn a_round_takes_in_so_many_packets_and_so_many_bursts() {
+    // As many packets as are enough, in two bursts: the third waits for the next round.
+    let (one, two) = (ROUND_PACKETS - 1, 1);
+    let bursts = [burst(one, true, true), burst(two, true, true), burst(5, false, false)];
+    assert_eq!(round(bursts), (in_order(&[one, two]), true));
+    // As many bursts as are enough, of a packet each.
+    let bursts = (0..2 * ROUND_BURSTS).map(|_| burst(1, false, true));
+    assert_eq!(round(bursts), (in_order(&vec![1; ROUND_BURSTS as usize]), true));
+}
