@@ -6,6 +6,7 @@
 //! Implements: RFC 9293 §3.4 (sequence arithmetic), RFC 7323 §2 (window scale bounds).
 #![no_std]
 
+mod hint;
 mod identity;
 mod limits;
 pub mod observe;
@@ -15,6 +16,7 @@ mod seq;
 mod time;
 mod window;
 
+pub use hint::seldom;
 pub use identity::{ConnId, Ecn, FlowKey, ListenerId, LocalIndex, RateGroupId, RemoteAddr};
 pub use limits::{Limits, Parking};
 pub use observe::{CloseReason, Counters, DropReason, Event, Limiter, Observer, RetransmitCause};

@@ -72,7 +72,7 @@ impl Chain {
     }
 
     /// Puts a slice behind all others. An empty one is dropped.
-    #[inline]
+    #[inline(always)] // the first one is most often the only one
     pub fn push_back(&mut self, slice: FrameSlice) {
         match &mut self.store {
             Store::Inline([first @ None, _]) if !slice.is_empty() => {

@@ -83,7 +83,7 @@ impl Frame {
     }
     /// Makes `front` octets of headroom and `back` octets of tailroom part of the frame, and gives all
     /// of it to be written. `None`: there are not so many, and nothing changed.
-    #[inline]
+    #[inline(always)] // for each packet
     pub fn widen(&mut self, front: usize, back: usize) -> Option<&mut [u8]> {
         let start = self.start.checked_sub(u32::try_from(front).ok()?)?;
         let end = self.end.checked_add(u32::try_from(back).ok()?)?;

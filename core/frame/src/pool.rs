@@ -89,7 +89,7 @@ impl FramePool {
 
     /// An empty frame of `class`, its first octet `headroom` octets in (at most all of them).
     /// `None`: the budget is used up.
-    #[inline]
+    #[inline(always)] // for each write
     pub fn take(&self, class: Class, headroom: usize) -> Option<Frame> {
         let kind = class.kind();
         let start = start(kind, headroom);

@@ -125,7 +125,7 @@ impl Pool {
 
     /// A frame of `kind` whose filled mark is at `start`, or its end if that is nearer; `None` when
     /// the budget is used up.
-    #[inline]
+    #[inline(always)] // for each packet
     pub(crate) fn take(&self, kind: Kind, start: u32) -> Option<Handle> {
         let core = self.core();
         let frame = match core.off_shelf(kind) {
@@ -401,7 +401,7 @@ impl Handle {
     }
 
     /// Appends what fits of `octets`, when the filled mark is at `at`. Octets appended.
-    #[inline]
+    #[inline(always)] // for each short write
     pub(crate) fn append(&mut self, at: u32, octets: &[u8]) -> usize {
         if self.header().filled.get() != at {
             return 0;

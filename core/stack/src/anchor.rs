@@ -15,9 +15,12 @@ use crate::config::Birth;
 use crate::events::Pending;
 use crate::fast_open::Attempt;
 use crate::slab::Slab;
+use crate::usual::EndsV4;
 use crate::wheel::{Links, WheelLinks};
+use core::net::IpAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
+use usertcp_ip::Ip;
 use usertcp_tcp::{Effects, Handshake, Parked, Signal, SignalKind, SoftErrors, TimeWait};
 
 /// The record. What every segment looks at comes first, and lies together.
@@ -179,9 +182,17 @@ impl Anchor {
         anchor
     }
 
+    /// Both ends of the flow; `None`: it is none of IPv4.
+    #[inline]
+    pub(crate) fn ends_v4(&self, ip: &Ip) -> Option<EndsV4> {
+        let IpAddr::V4(local) = ip.local(self.local)? else { return None };
+        let ports = (self.local_port, self.remote_port);
+        Some(EndsV4 { source: local.octets(), destination: self.near, ports })
+    }
+
     /// The flow, with the annex of the record.
     #[inline]
-    fn flow(&self, far: Option<&Far>) -> FlowKey {
+    pub(crate) fn flow(&self, far: Option<&Far>) -> FlowKey {
         FlowKey {
             remote: remote(far.copied().unwrap_or(Far::MAPPED), self.near),
             local: self.local,

@@ -13,15 +13,17 @@
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
-use crate::usual::{AHEAD, Envelope, LONG_QUEUE, checksum_state, pack_short};
+use crate::usual::{
+    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6,
+};
 use alloc::collections::VecDeque;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
-use usertcp_ip::{DEFAULT_TTL, Ip, Outgoing as IpOutgoing};
+use usertcp_ip::{DEFAULT_TTL, Outgoing as IpOutgoing};
 use usertcp_tcp::{
-    Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Tcb, UsualOutgoing,
+    Ceiling, Given, Outgoing, PollSegment, Reply, SendRoom, Shares, Single, Tcb, UsualOutgoing,
 };
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
@@ -95,29 +97,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The same; false when no frame was left for a header.
     #[inline]
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
-        match self.rates.is_empty() {
-            true => self.fill_by::<false>(now, batch),
-            false => self.fill_with_shared_rates(now, batch),
-        }
-    }
-
-    /// Apart, so that it costs nothing where there is nothing to share.
-    #[inline(never)]
-    fn fill_with_shared_rates(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
-        self.fill_by::<true>(now, batch)
-    }
-
-    /// `SHARED`: there are rates that connections share.
-    #[inline]
-    fn fill_by<const SHARED: bool>(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
-        self.link_frames(batch);
-        while !batch.is_full() {
-            let Some(packet) = self.outbox.packets.pop_front() else { break };
-            self.put(now, batch, packet);
+        if self.link.is_some() || !self.outbox.is_empty() {
+            self.put_waiting(now, batch);
         }
         let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
         let mut spare = None;
-        while !batch.is_full() && budget > 0 && !self.transmit.is_empty() {
+        while !self.transmit.is_empty() && !batch.is_full() && budget > 0 {
             if budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
                 self.look_ahead_to_send();
             }
@@ -128,9 +113,22 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.want_memory(now);
                 return false;
             };
-            spare = self.transmit_one::<SHARED>(now, batch, frame);
+            spare = match self.rates.is_empty() {
+                true => self.transmit_one(now, batch, frame),
+                false => self.transmit_sharing(now, batch, frame),
+            };
         }
         true
+    }
+
+    /// Packets that are complete: those that waited for a neighbour's address, and replies.
+    #[inline(never)]
+    fn put_waiting(&mut self, now: Instant, batch: &mut TxBatch) {
+        self.link_frames(batch);
+        while !batch.is_full() {
+            let Some(packet) = self.outbox.packets.pop_front() else { break };
+            self.put(now, batch, packet);
+        }
     }
 
     #[inline]
@@ -157,8 +155,55 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// One segment of the connection whose turn it is. Who has more after it goes on
     /// or goes behind the others. The frame comes back when it was not needed.
-    #[inline]
-    fn transmit_one<const SHARED: bool>(
+    ///
+    /// The commonest segment there is, a short one of a plain connection, is asked for and made a packet by
+    /// two functions of its own; all else is in `transmit_other`.
+    #[inline(always)] // the body of a loop
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
+        let index = self.transmit.pop()?;
+        let (id, anchor, far) = self.table.anchors.look_at(index)?;
+        let Some(hot) = anchor.body.hot() else { return Some(frame) };
+        let tcb = self.table.hot.at_mut(hot)?;
+        let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
+            let flow = anchor.flow(far);
+            let turn = Whose { id, hot, flow, shares: None, ceiling: None };
+            return self.transmit_other(now, &turn, batch, frame);
+        };
+        let deadline = tcb.deadline_in_flight();
+        let on_time =
+            deadline.is_some_and(|deadline| self.table.wheel.wakes_by(&anchor.links, deadline));
+        let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
+        match if here { anchor.ends_v4(&self.ip) } else { None } {
+            Some(ends) => put_short(&mut self.common, now, id, &ends, tcb, single, batch, frame),
+            None => self.put_single(now, (id, hot), single, batch, frame),
+        }
+        if !on_time {
+            self.rearm(now, id);
+        }
+        None
+    }
+
+    /// Puts the only segment of a connection into the batch, when it is not a short one by IPv4, or keys or
+    /// a link are to be looked after.
+    #[inline(never)]
+    fn put_single(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        single: Single,
+        batch: &mut TxBatch,
+        frame: Frame,
+    ) {
+        let Some(flow) = self.table.flow(id) else { return };
+        let Some(tcb) = self.table.hot.at(hot) else { return };
+        let segment = tcb.single(now, single);
+        let packet = self.pack_given(hot, &flow, &segment, frame);
+        self.put_or_count(now, id, batch, packet);
+    }
+
+    /// The same where there are rates that connections share.
+    #[inline(never)]
+    fn transmit_sharing(
         &mut self,
         now: Instant,
         batch: &mut TxBatch,
@@ -167,30 +212,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let index = self.transmit.pop()?;
         let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
         let Some(hot) = body.hot() else { return Some(frame) };
-        let shares = if SHARED { self.shares_of(hot) } else { None };
+        let shares = self.shares_of(hot);
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
-        let tcb = self.table.hot.at_mut(hot)?;
-        let mut env = self.common.env(now, id);
-        env.ceiling = ceiling;
-        let Some(segment) = tcb.poll_single(&mut env) else {
-            let turn = Whose { id, hot, flow, shares, ceiling };
-            return self.transmit_other(now, &turn, batch, frame);
-        };
-        if is_short(&segment) && self.auth.is_idle() && self.link.is_none() {
-            let (common, offloaded) = (&mut self.common, self.device.checksum_offload);
-            if !put_short(&self.ip, common, offloaded, &flow, &segment, tcb, batch, frame) {
-                self.common.drop_packet(Some(id), now, DropReason::DeviceRefused);
-            }
-        } else {
-            let packet = self.pack_given(hot, &flow, &segment, frame);
-            self.put_or_count(now, id, batch, packet);
-        }
-        if let Some(shares) = &shares {
-            let octets = self.usual_packet_octets(&flow, &segment);
-            self.charge_rates(now, (hot, index), shares, octets, segment.last);
-        }
-        self.turn_over(now, (id, hot), segment.last);
-        None
+        self.transmit_other(now, &Whose { id, hot, flow, shares, ceiling }, batch, frame)
     }
 
     /// The same of a connection that has more to send than one segment, or something else.
@@ -204,6 +228,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Option<Frame> {
         let Whose { id, hot, flow, shares, ceiling } = turn;
         let (id, hot, index) = (*id, *hot, turn.id.slot);
+        let tcb = self.table.hot.at_mut(hot)?;
+        let mut env = self.common.env(now, id);
+        env.ceiling = *ceiling;
+        if let Some(segment) = tcb.poll_fin(&mut env) {
+            self.put_fin(now, turn, batch, &segment, frame);
+            return None;
+        }
         let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let tcb = self.table.hot.at_mut(hot)?;
@@ -260,6 +291,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         None
     }
 
+    /// Puts the segment with FIN of an orderly close into the batch.
+    fn put_fin(
+        &mut self,
+        now: Instant,
+        turn: &Whose,
+        batch: &mut TxBatch,
+        segment: &UsualOutgoing,
+        frame: Frame,
+    ) {
+        let Whose { id, hot, flow, shares, .. } = turn;
+        let packet = self.pack_given(*hot, flow, segment, frame);
+        self.put_or_count(now, *id, batch, packet);
+        if let Some(shares) = shares {
+            let octets = self.usual_packet_octets(flow, segment);
+            self.charge_rates(now, (*hot, id.slot), shares, octets, segment.last);
+        }
+        self.turn_over(now, (*id, *hot), segment.last);
+    }
+
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
     #[inline(never)]
     fn pack_given(
@@ -270,9 +320,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         frame: Frame,
     ) -> Option<Packet> {
         let tcb = self.table.hot.at(hot)?;
-        if is_short(segment) && self.auth.is_idle() {
-            let offloaded = self.device.checksum_offload;
-            return pack_short(&self.ip, &mut self.common, offloaded, flow, segment, tcb, frame);
+        let alone = segment.gso_octets.is_none();
+        if alone && is_short(segment.octets) && self.auth.is_idle() {
+            let common = &mut self.common;
+            return match EndsV4::of(&self.ip, flow) {
+                Some(ends) => pack_short(common, &ends, segment, tcb, frame),
+                None => pack_short_v6(&self.ip, common, flow, segment, tcb, frame),
+            };
         }
         let payload = tcb.sent(segment.seq, segment.octets);
         if self.auth.is_idle() {
@@ -548,33 +602,30 @@ pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: P
     debug_assert!(pushed.is_ok(), "asked only while there is room");
 }
 
-/// Makes a packet of a short segment, whose connection has no key, on no link, and puts it into the batch,
-/// which has room. False: it cannot be written.
+/// Makes a packet by IPv4 of the only segment of a connection, which is short and has no key, on no link, and
+/// puts it into the batch, which has room.
 #[inline(never)]
 #[allow(clippy::too_many_arguments)] // parts of a shard that are borrowed at once
 fn put_short<C: CongestionController, O: Observer>(
-    ip: &Ip,
     common: &mut Common<O>,
-    offloaded: bool,
-    flow: &FlowKey,
-    segment: &UsualOutgoing,
+    now: Instant,
+    id: ConnId,
+    ends: &EndsV4,
     tcb: &Tcb<C>,
+    single: Single,
     batch: &mut TxBatch,
     frame: Frame,
-) -> bool {
-    match pack_short(ip, common, offloaded, flow, segment, tcb, frame) {
-        Some(packet) => {
-            put_into(common, batch, packet);
-            true
-        }
-        None => false,
+) {
+    match pack_short(common, ends, &tcb.single(now, single), tcb, frame) {
+        Some(packet) => put_into(common, batch, packet),
+        None => common.drop_packet(Some(id), now, DropReason::DeviceRefused),
     }
 }
 
-/// Whether the payload of a segment is copied next to its header.
+/// Whether so much payload is copied next to its header.
 #[inline]
-fn is_short(segment: &UsualOutgoing) -> bool {
-    segment.octets as usize <= COPIED_OCTETS && segment.gso_octets.is_none()
+fn is_short(octets: u32) -> bool {
+    octets as usize <= COPIED_OCTETS
 }
 
 /// Octets of the packets that a packet is cut into, from the IP header on.

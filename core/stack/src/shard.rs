@@ -85,7 +85,8 @@ pub struct Shard<C, O> {
     pub(crate) outbox: Outbox,
     pub(crate) events: Events,
     pub(crate) rx: RxBatch,
-    pub(crate) tx: TxBatch,
+    /// `None` while it is being filled.
+    pub(crate) tx: Option<Box<TxBatch>>,
     /// Its place among several shards, and packets that belong to the others.
     pub(crate) seat: Option<Seat>,
     pub(crate) elsewhere: Elsewhere,
@@ -101,6 +102,8 @@ pub(crate) struct Common<O> {
     /// Settings of connections, shared by equals.
     pub shelf: SettingsShelf,
     pub super_segments: bool,
+    /// The device completes checksums.
+    pub checksum_offload: bool,
     /// Sums payload.
     pub checksum: checksum::Engine,
 }
@@ -182,7 +185,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             outbox: Outbox::new(),
             events: Events::default(),
             rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
-            tx: TxBatch::new(usize::from(config.transmit_batch.max(1))),
+            tx: Some(Box::new(TxBatch::new(usize::from(config.transmit_batch.max(1))))),
             seat: config.seat.filter(|seat| seat.rule.shards() > 1),
             elsewhere: Elsewhere::new(),
             common: Common {
@@ -192,6 +195,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 pool: FramePool::new(&config.pool),
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
+                checksum_offload: device.checksum_offload,
                 checksum: config.checksum,
                 limits,
             },

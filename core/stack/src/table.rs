@@ -35,7 +35,7 @@ pub(crate) struct Table<C> {
     parked: u32,
     demux: Demux,
     recent: Recent,
-    wheel: Wheel,
+    pub wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
     waiting: Sifted<ConnId>,
     time_waits: u32,

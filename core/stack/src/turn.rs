@@ -5,6 +5,7 @@
 
 use crate::shard::Shard;
 use crate::usual::{AHEAD, CROWD};
+use alloc::boxed::Box;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::{Queue, TxBatch};
@@ -90,12 +91,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The last part of a turn: gives the device what there is to send.
     pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
-        let mut batch = core::mem::replace(&mut self.tx, TxBatch::new(0));
+        // It is there: it is taken nowhere else.
+        let mut batch = self.tx.take().unwrap_or_else(|| Box::new(TxBatch::new(1)));
         let served = self.fill(now, &mut batch);
         let sent = queue.transmit(&mut batch);
         let device_full = !batch.is_empty();
-        // What was in its place holds no memory: nothing is to be given back.
-        core::mem::forget(core::mem::replace(&mut self.tx, batch));
+        self.tx = Some(batch);
         let waiting =
             !self.transmit.is_empty() || !self.outbox.is_empty() || self.link_has_frames();
         // Without a frame for a header another try at once would find none either.

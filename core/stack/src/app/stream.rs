@@ -34,16 +34,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let waits = anchor.links.is_linked();
         let common = &mut self.common;
-        let taken = match tcb.write_short(&common.limits, &common.pool, octets, end) {
-            Some(taken) => taken,
-            None => tcb.write_with(&mut common.env(now, id), octets, end),
-        };
-        let held_back = tcb.awaits_release(now);
+        if !tcb.write_short(&common.limits, &common.pool, octets, end) {
+            return self.write_long(now, id, octets, end);
+        }
+        // Nothing leaves before the release that its deadline is for.
+        if !(waits && tcb.awaits_release(now)) {
+            self.wake_waiting(now, id, waits);
+        }
+        Ok(octets.len())
+    }
+
+    /// The same of what is no short message, or not the only one.
+    #[inline(never)]
+    fn write_long(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        octets: &[u8],
+        end: WriteEnd,
+    ) -> Result<usize, ConnError> {
+        let Some((anchor, tcb)) = self.table.held_hot(id) else { return Ok(0) };
+        let waits = anchor.links.is_linked();
+        let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
+        let held_back = waits && tcb.awaits_release(now);
         if taken < octets.len() {
             self.after_short_write(now, id, taken)?;
         }
-        // Nothing leaves before the release that its deadline is for.
-        if taken > 0 && !(held_back && waits) {
+        if taken > 0 && !held_back {
             self.wake_waiting(now, id, waits);
         }
         Ok(taken)

@@ -24,6 +24,26 @@ pub(crate) struct Envelope {
     pub gso_octets: Option<u16>,
 }
 
+/// The two ends of a flow by IPv4.
+#[derive(Clone, Copy)]
+pub(crate) struct EndsV4 {
+    /// Our address.
+    pub source: [u8; 4],
+    /// The peer's.
+    pub destination: [u8; 4],
+    /// Our port, and the peer's.
+    pub ports: (u16, u16),
+}
+
+impl EndsV4 {
+    /// Those of a flow; `None`: it is none of IPv4.
+    #[inline]
+    pub(crate) fn of(ip: &Ip, flow: &FlowKey) -> Option<EndsV4> {
+        let (source, destination) = ip.ends_v4(flow)?;
+        Some(EndsV4 { source, destination, ports: (flow.local_port, flow.remote_port) })
+    }
+}
+
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Makes a packet of a segment; `frame` is for the headers. `None`: it cannot be written, which
     /// only a device that lies about its sizes brings about.
@@ -133,55 +153,59 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Makes a packet of a segment of at most [`COPIED_OCTETS`], which are copied behind the headers from
+/// Makes a packet by IPv4 of a segment of at most [`COPIED_OCTETS`], which are copied behind the headers from
 /// where they lie in the send queue of `tcb`. As `Shard::pack_usual` otherwise, in one frame
 /// and one go.
 #[inline(always)]
 pub(crate) fn pack_short<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    ends: &EndsV4,
+    segment: &UsualOutgoing,
+    tcb: &Tcb<C>,
+    mut frame: Frame,
+) -> Option<Packet> {
+    let (offloaded, octets) = (common.checksum_offload, segment.octets as usize);
+    let out = frame.widen(IPV4_OCTETS, TCP_OCTETS + octets)?;
+    let (headers, place) = out.split_first_chunk_mut()?;
+    // The payload first: what there is to be known of it is one number then.
+    let sum = fill(place, tcb, segment, offloaded);
+    let header = ip_header(segment, octets, ends.source, ends.destination);
+    usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, segment), sum);
+    Some(short_packet(common, IPV4_OCTETS, segment, frame))
+}
+
+/// The same by IPv6.
+#[inline(never)]
+pub(crate) fn pack_short_v6<C: CongestionController, O: Observer>(
     ip: &Ip,
     common: &mut Common<O>,
-    offloaded: bool,
     flow: &FlowKey,
     segment: &UsualOutgoing,
     tcb: &Tcb<C>,
     mut frame: Frame,
 ) -> Option<Packet> {
-    let octets = segment.octets as usize;
-    let ip_octets = match ip.ends_v4(flow) {
-        Some((source, destination)) => {
-            let out = frame.widen(IPV4_OCTETS, TCP_OCTETS + octets)?;
-            let (headers, place) = out.split_first_chunk_mut()?;
-            // The payload first: what there is to be known of it is one number then.
-            let sum = fill(place, tcb, segment, offloaded);
-            let header = ip_header(segment, octets, source, destination);
-            usual::write_both_v4(headers, &header, &tcp_header(flow, segment), sum);
-            IPV4_OCTETS
-        }
-        None => write_short_v6(ip, offloaded, flow, segment, tcb, &mut frame)?,
-    };
-    common.count_out(octets);
-    let counters = &mut common.counters;
-    counters.octets_copied = counters.octets_copied.wrapping_add(octets as u64);
-    let octets = Chain::from(frame.into_slice());
-    Some(Packet { offload: offload(offloaded, ip_octets, None), octets })
-}
-
-/// The same by IPv6, up to the octets: how many are the IP header's.
-#[inline(never)]
-fn write_short_v6<C: CongestionController>(
-    ip: &Ip,
-    offloaded: bool,
-    flow: &FlowKey,
-    segment: &UsualOutgoing,
-    tcb: &Tcb<C>,
-    frame: &mut Frame,
-) -> Option<usize> {
-    let octets = segment.octets as usize;
+    let (offloaded, octets) = (common.checksum_offload, segment.octets as usize);
     let out = frame.widen(IPV6_OCTETS, TCP_OCTETS + octets)?;
     let (headers, place) = out.split_at_mut_checked(usual::BOTH_V6)?;
     let sum = fill(place, tcb, segment, offloaded);
     write_headers(ip, flow, segment, headers, octets, sum)?;
-    Some(IPV6_OCTETS)
+    Some(short_packet(common, IPV6_OCTETS, segment, frame))
+}
+
+/// What `frame` holds, behind an IP header of `ip_octets`, and counts it.
+#[inline(always)]
+fn short_packet<O: Observer>(
+    common: &mut Common<O>,
+    ip_octets: usize,
+    segment: &UsualOutgoing,
+    frame: Frame,
+) -> Packet {
+    let (offloaded, octets) = (common.checksum_offload, segment.octets as usize);
+    common.count_out(octets);
+    let counters = &mut common.counters;
+    counters.octets_copied = counters.octets_copied.wrapping_add(octets as u64);
+    let octets = Chain::from(frame.into_slice());
+    Packet { offload: offload(offloaded, ip_octets, None), octets }
 }
 
 /// Copies the payload of a segment into its place: its sum, unless the device sums.
@@ -233,8 +257,13 @@ pub(super) fn ip_header<Address>(
 
 #[inline(always)]
 pub(super) fn tcp_header(flow: &FlowKey, segment: &UsualOutgoing) -> TcpHeader {
+    tcp_header_of((flow.local_port, flow.remote_port), segment)
+}
+
+#[inline(always)]
+fn tcp_header_of(ports: (u16, u16), segment: &UsualOutgoing) -> TcpHeader {
     let UsualOutgoing { seq, ack, window, push, fin, value, echo, .. } = *segment;
-    let (source_port, destination_port) = (flow.local_port, flow.remote_port);
+    let (source_port, destination_port) = ports;
     TcpHeader { source_port, destination_port, seq, ack, push, fin, window, value, echo }
 }
 

@@ -149,12 +149,16 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave.
+    /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave. `None`: nothing has
+    /// changed, ask [`Tcb::poll_usual`].
+    #[inline]
+    pub fn poll_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        if self.prediction == Prediction::Closing { self.poll_fin_of_closing(env) } else { None }
+    }
+
     #[inline(never)]
-    pub(super) fn poll_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
-        let leaves = self.prediction == Prediction::Closing
-            && self.halves.send() == SendHalf::Closing
-            && !self.fin_sent();
+    fn poll_fin_of_closing<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        let leaves = self.halves.send() == SendHalf::Closing && !self.fin_sent();
         if !leaves || self.snd.wnd == 0 || self.wants.write || !self.is_orderly() {
             return None;
         }

@@ -18,7 +18,7 @@ mod read;
 mod send;
 
 pub use arrive::{UsualEffects, UsualSegment};
-pub use send::{Given, UsualOutgoing};
+pub use send::{Given, Single, UsualOutgoing};
 
 use crate::send::probe::Persisting;
 use crate::settings::{Manner, UserTimeoutOption};

@@ -8,7 +8,9 @@ use crate::send::allow::{Allowed, NewData, new_data};
 use crate::send::poll::Held;
 use crate::settings::{HEADER_OCTETS, TIMESTAMP_OCTETS};
 use crate::tcb::Tcb;
-use usertcp_base::{Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow};
+use usertcp_base::{
+    ConnId, Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow, seldom,
+};
 use usertcp_cc::{CongestionController, Sent};
 use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
@@ -61,6 +63,16 @@ impl UsualOutgoing {
     }
 }
 
+/// The only segment that a connection has to send: all that was unsent, with PSH, or an acknowledgement.
+/// [`Tcb::single`] tells the rest of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Single {
+    /// Octets of payload.
+    pub octets: u32,
+    /// The window field.
+    pub window: WireWindow,
+}
+
 /// What the predicted path gives.
 #[must_use]
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +111,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The octets from `seq` on for a caller that copies them, where they lie in one piece at the front of
     /// the queue.
-    #[inline]
+    #[inline(always)] // a load or two
     pub fn sent_piece(&self, seq: Seq, octets: u32) -> Option<&[u8]> {
         let first = self.queue.front()?;
         let from = seq.since(self.snd.una) as usize;
@@ -116,53 +128,78 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The one segment that carries all that is unsent, or the acknowledgement that is owed: nothing holds it
     /// back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
-    /// [`Tcb::poll_usual`].
-    #[inline]
-    pub fn poll_single<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
-        if !self.is_predicted() || env.ceiling.is_some() {
-            return self.poll_fin(env);
-        }
-        let settings = &self.settings;
+    /// [`Tcb::poll_usual`], which also has to be asked instead when there are rates that are shared.
+    #[inline(never)]
+    pub fn poll_single<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+    ) -> Option<Single> {
+        let settings = &*self.settings;
         let told = settings.unsent_low_water_octets != u32::MAX;
-        if told || !settings.rate_limit.is_unlimited() {
-            return None;
+        if !self.is_predicted() || told || !settings.rate_limit.is_unlimited() {
+            return seldom();
         }
-        let (seq, unsent) = (self.snd.nxt, self.unsent_octets());
+        let unsent = self.unsent_octets();
         if unsent > 0 {
-            self.send_single(env, unsent)?;
+            let outstanding = self.send_single(now, unsent)?;
+            self.note_sent(now, unsent, outstanding);
+            observer.on_event(
+                Some(id),
+                now,
+                &Event::Sent { seq: self.snd.nxt - unsent, octets: unsent },
+            );
         } else if self.snd.wnd == 0 || !self.acks.is_due() {
-            return None;
+            return seldom();
         }
         self.release = Instant::FAR;
-        let mut outgoing = self.usual(env.now, seq, unsent);
-        outgoing.push = unsent > 0;
-        outgoing.last = true;
-        if self.stopwatches.running() == Limiter::Application {
-            // It sends and waits again at one moment: the stopwatch of the application runs on.
-            if unsent > 0 {
-                env.observe(&Event::Limited(Limiter::Sending));
-                env.observe(&Event::Limited(Limiter::Application));
-            }
-        } else {
-            if unsent > 0 {
-                self.switch(env, Limiter::Sending);
-            }
-            self.switch(env, Limiter::Application);
+        self.waits_again(now, id, observer, unsent > 0);
+        Some(Single { octets: unsent, window: self.acknowledge(now, unsent) })
+    }
+
+    /// All of the segment that [`Tcb::poll_single`] has just given.
+    #[inline(always)] // it is put together in registers
+    pub fn single(&self, now: Instant, single: Single) -> UsualOutgoing {
+        let Single { octets, window } = single;
+        let push = octets > 0;
+        let seq = self.snd.nxt - octets;
+        UsualOutgoing { push, last: true, ..self.outgoing(now, seq, octets, window) }
+    }
+
+    /// What was to be sent is sent: it is the application now that is waited for.
+    #[inline(always)]
+    fn waits_again<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+        with_data: bool,
+    ) {
+        let before = self.stopwatches.running();
+        if before != Limiter::Application {
+            self.stopwatches.switch(now, Limiter::Application);
         }
-        Some(outgoing)
+        // It sends and waits again at one moment: no time passes between the two.
+        if with_data && before != Limiter::Sending {
+            observer.on_event(Some(id), now, &Event::Limited(Limiter::Sending));
+        }
+        if with_data || before != Limiter::Application {
+            observer.on_event(Some(id), now, &Event::Limited(Limiter::Application));
+        }
     }
 
     /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
-    /// and nothing is paced.
-    #[inline]
-    fn send_single<O: Observer>(&mut self, env: &mut Env<'_, O>, octets: u32) -> Option<()> {
-        let (mss, now) = (self.plain_mss(), env.now);
+    /// and nothing is paced. How many were outstanding before.
+    #[inline(always)] // a part of the one above
+    fn send_single(&mut self, now: Instant, octets: u32) -> Option<u32> {
+        let mss = self.plain_mss();
         let outstanding = self.snd.outstanding();
         let allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
         let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
         let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
         if !fits || !goes || outstanding == 0 && self.was_idle(now) {
-            return None;
+            return seldom();
         }
         let seq = self.snd.nxt;
         self.snd.nxt = seq + octets;
@@ -173,8 +210,7 @@ impl<C: CongestionController> Tcb<C> {
             self.progress = now;
         }
         self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, allowance > octets);
-        self.note_sent(env, (seq, octets), outstanding);
-        Some(())
+        Some(outstanding)
     }
 
     /// As `Tcb::send_mss`: a plain connection sends timestamps.
@@ -185,23 +221,17 @@ impl<C: CongestionController> Tcb<C> {
         u32::from(self.mtu.segment_octets()).saturating_sub(headers).max(1)
     }
 
-    /// What else hears of data that leave, behind `outstanding` octets of others.
-    #[inline]
-    fn note_sent<O: Observer>(
-        &mut self,
-        env: &mut Env<'_, O>,
-        (seq, octets): (Seq, u32),
-        outstanding: u32,
-    ) {
-        self.last_sent = env.now.tick();
+    /// What else hears of `octets` that leave, behind `outstanding` of others.
+    #[inline(always)]
+    fn note_sent(&mut self, now: Instant, octets: u32, outstanding: u32) {
+        self.last_sent = now.tick();
         self.controller.on_sent(&Sent {
-            now: env.now,
+            now,
             octets,
             in_flight_octets: outstanding.saturating_add(octets),
             retransmission: false,
             first_after_idle: outstanding == 0,
         });
-        env.observe(&Event::Sent { seq, octets });
     }
 
     /// The next segment, if it is one of the usual shape; the caller fetches its payload in the pieces
@@ -289,7 +319,8 @@ impl<C: CongestionController> Tcb<C> {
             let rates = self.rates(&budget);
             self.released(env.now, octets, mss, TCP_OCTETS as u32, &rates);
         }
-        self.note_sent(env, (seq, octets), outstanding);
+        self.note_sent(env.now, octets, outstanding);
+        env.observe(&Event::Sent { seq, octets });
         let mut outgoing = self.usual(env.now, seq, octets);
         outgoing.push = last;
         outgoing.gso_octets = (octets > mss).then_some(mss.min(u32::from(u16::MAX)) as u16);
@@ -348,6 +379,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The window must be looked at first (5681-6, RFC 7661).
+    #[inline(always)]
     pub(super) fn was_idle(&self, now: Instant) -> bool {
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
         self.recovery.is_beyond_timeout(Span::from_micros(u64::from(ticks) << TICK_SHIFT))
@@ -375,13 +407,24 @@ impl<C: CongestionController> Tcb<C> {
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
-        let ack = self.receiver.nxt();
+        let window = self.acknowledge(now, octets);
+        self.outgoing(now, seq, octets, window)
+    }
+
+    /// The acknowledgement that was owed leaves with `octets` of payload: the window field that goes with it.
+    #[inline(always)]
+    fn acknowledge(&mut self, now: Instant, octets: u32) -> WireWindow {
         let window = self.announce_window();
-        self.timestamps.on_ack_sent(ack);
+        self.timestamps.on_ack_sent(self.receiver.nxt());
         self.acks.on_ack_sent(now, octets > 0);
+        window
+    }
+
+    #[inline(always)]
+    fn outgoing(&self, now: Instant, seq: Seq, octets: u32, window: WireWindow) -> UsualOutgoing {
         UsualOutgoing {
             seq,
-            ack,
+            ack: self.receiver.nxt(),
             window,
             push: false,
             fin: false,

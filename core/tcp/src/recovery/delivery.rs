@@ -73,6 +73,7 @@ impl Delivery {
         self.first_sent = now.stamp();
     }
     /// Notes in `record` what a sample needs when it is delivered.
+    #[inline(always)]
     pub(super) fn stamp(&self, record: &mut Record, at: Stamp) {
         record.sent_at = at;
         record.first_sent = self.first_sent;

@@ -387,6 +387,7 @@ impl Recovery {
         let (peak, two) = (self.delivery.peak(), u32::from(self.mss.max(1)) * 2);
         if peak <= two { 1 } else { peak.div_ceil(two) }
     }
+    #[inline]
     fn expiry(&self) -> Instant {
         self.timer.expiry(self.rtt.rto_micros(), &self.bounds)
     }

@@ -60,12 +60,9 @@ impl Recovery {
             self.timer.restart(now);
         }
         let at = self.send_time(now, false);
-        let delivery = &self.delivery;
-        self.board.push_unmarked(seq + octets, || {
-            let mut record = Record::new(seq, octets, mss, at);
-            delivery.stamp(&mut record, at);
-            record
-        });
+        let mut record = Record::new(seq, octets, mss, at);
+        self.delivery.stamp(&mut record, at);
+        self.board.push_unmarked(record);
         // PRR starts anew with a recovery: what it counts before that means nothing.
         self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
         if self.tail.may_probe() {

@@ -46,6 +46,7 @@ pub(super) struct Record {
 const _: () = assert!(size_of::<Record>() <= 32);
 
 impl Record {
+    #[inline(always)]
     pub(super) fn new(seq: Seq, octets: u32, mss: u32, sent_at: Stamp) -> Record {
         let mss = u16::try_from(mss.max(1)).unwrap_or(u16::MAX);
         Record { seq, octets, sent_at, mss, phase: mss, ..Record::default() }
@@ -195,8 +196,7 @@ impl Records {
                 *len += 1;
                 return;
             }
-            let queue = records.iter().copied().collect();
-            *self = Records::Many(queue);
+            self.spill();
         }
         if let Records::Many(queue) = self {
             let index = index.min(queue.len());
@@ -205,30 +205,29 @@ impl Records {
             queue.insert(index, record);
         }
     }
-    #[inline]
+    #[inline(always)] // it is put together in its place
     pub(super) fn push_back(&mut self, record: Record) {
-        self.push_made(|| record);
-    }
-    /// The same of a record that is made in its place.
-    #[inline(always)]
-    pub(super) fn push_made(&mut self, make: impl Fn() -> Record) {
-        if let Records::Few { len, records } = self
-            && let Some(place) = records.get_mut(usize::from(*len))
-        {
-            *place = make();
-            *len += 1;
-        } else {
-            self.push_to_many(make());
+        if matches!(self, Records::Few { len, .. } if usize::from(*len) >= INLINE) {
+            self.spill();
+        }
+        let place = match self {
+            Records::Few { len, records } => {
+                let place = records.get_mut(usize::from(*len));
+                *len += 1;
+                place
+            }
+            Records::Many(queue) => behind(queue),
+        };
+        if let Some(place) = place {
+            *place = record;
         }
     }
-    #[inline(never)]
-    fn push_to_many(&mut self, record: Record) {
-        match self {
-            Records::Few { len, .. } => {
-                let count = usize::from(*len);
-                self.insert(count, record);
-            }
-            Records::Many(queue) => queue.push_back(record),
+    /// There will be more than lie here.
+    #[cold]
+    fn spill(&mut self) {
+        if let Records::Few { len, records } = self {
+            let queue = records.iter().take(usize::from(*len)).copied().collect();
+            *self = Records::Many(queue);
         }
     }
     pub(super) fn pop_front(&mut self) -> Option<Record> {
@@ -336,6 +335,13 @@ impl Records {
             Records::Many(queue) => queue.partition_point(|r| r.end().at_or_before(seq)),
         }
     }
+}
+
+/// The place of one more record.
+#[inline(never)]
+fn behind(queue: &mut VecDeque<Record>) -> Option<&mut Record> {
+    queue.push_back(Record::default());
+    queue.back_mut()
 }
 
 /// What a test counts instead of time: the same on every machine.

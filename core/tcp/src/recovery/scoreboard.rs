@@ -205,9 +205,9 @@ impl Scoreboard {
     }
     /// The same of one up to `end` that is neither SACKed nor lost nor sent again, and not empty.
     #[inline(always)]
-    pub(super) fn push_unmarked(&mut self, end: Seq, make: impl Fn() -> Record) {
-        self.nxt = end;
-        self.records.push_made(make);
+    pub(super) fn push_unmarked(&mut self, record: Record) {
+        self.nxt = record.end();
+        self.records.push_back(record);
     }
     fn edit(&mut self, index: usize, change: impl FnOnce(&mut Record)) {
         if let Some(record) = self.records.get_mut(index) {

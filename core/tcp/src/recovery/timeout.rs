@@ -85,6 +85,7 @@ impl Timer {
         Span::from_micros(capped.saturating_add(jitter).min(longest))
     }
     /// When the retransmission timeout passes.
+    #[inline]
     pub(super) fn expiry(&self, base: u32, bounds: &Bounds) -> Instant {
         self.started + self.timeout(base, bounds)
     }

@@ -259,6 +259,7 @@ impl AckPolicy {
     }
 
     /// A segment with RCV.NXT in its ACK field left; `with_data` if it carried payload.
+    #[inline]
     pub fn on_ack_sent(&mut self, now: Instant, with_data: bool) {
         if with_data && self.pending > 0 && self.since_arrival(now) <= u32::from(self.delay) {
             self.interactive = true;

@@ -128,12 +128,12 @@ impl Advertise {
     /// What can be offered in whole units of the scale, if that is `least` octets.
     #[inline]
     fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
-        if self.lacks_room(least, holding) { None } else { self.fresh_at_least(least, holding) }
+        if self.lacks_room(least, holding) { None } else { self.fresh_by_space(least, *holding) }
     }
 
     #[inline(never)]
-    fn fresh_at_least(&self, least: u32, holding: &Holding) -> Option<u32> {
-        let fresh = self.scale.octets(self.scale.field(self.space(holding)));
+    fn fresh_by_space(&self, least: u32, holding: Holding) -> Option<u32> {
+        let fresh = self.scale.octets(self.scale.field(self.space(&holding)));
         (fresh >= least).then_some(fresh)
     }
 

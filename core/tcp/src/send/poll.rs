@@ -64,7 +64,12 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        let given = match self.poll_single(env) {
+        let single = match env.ceiling {
+            None => self.poll_single(env.now, env.id, env.observer),
+            Some(_) => None,
+        };
+        let single = single.map(|single| self.single(env.now, single));
+        let given = match single.or_else(|| self.poll_fin(env)) {
             Some(single) => Given::Segment(single),
             None => self.poll_usual(env, room),
         };
@@ -592,6 +597,7 @@ impl<C: CongestionController> Tcb<C> {
         options
     }
 
+    #[inline]
     pub(crate) fn announce_window(&mut self) -> WireWindow {
         let holding = self.holding();
         let mss = self.receive_mss();

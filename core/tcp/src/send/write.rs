@@ -81,32 +81,39 @@ impl<C: CongestionController> Tcb<C> {
         taken
     }
 
-    /// As [`Tcb::write_with`] of a short message while nothing is queued and there is room in any case.
-    /// `None`: it has to be asked.
-    #[inline]
+    /// As [`Tcb::write_with`] of a short message while nothing is queued and there is room in any case: all of it
+    /// was taken. False, and nothing has changed: that has to be asked.
+    #[inline(always)] // in one place
     pub fn write_short(
         &mut self,
         limits: &Limits,
         pool: &FramePool,
         octets: &[u8],
         end: WriteEnd,
-    ) -> Option<usize> {
+    ) -> bool {
         let fits = octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small);
         let only = self.queue.is_empty() && self.rare.is_empty() && end == WriteEnd::Open;
         if !fits || !only || octets.is_empty() || octets.len() > self.send_mss() as usize {
-            return None;
+            return self.has_no_short_way();
         }
         if !self.has_room(limits, pool, octets.len()) {
-            return None;
+            return self.has_no_short_way();
         }
-        let mut frame = pool.take(Class::Small, HEADROOM_OCTETS)?;
-        let taken = frame.extend(octets);
+        let Some(mut frame) = pool.take(Class::Small, HEADROOM_OCTETS) else { return false };
+        frame.extend(octets);
         self.queue.push_back(frame.into_slice());
-        Some(taken)
+        true
+    }
+
+    /// False; apart, as the rarer answer of [`Tcb::write_short`].
+    #[cold]
+    #[inline]
+    fn has_no_short_way(&self) -> bool {
+        false
     }
 
     /// Whether so many octets fit the empty queue however small the congestion window is.
-    #[inline]
+    #[inline(always)]
     fn has_room(&self, limits: &Limits, pool: &FramePool, octets: usize) -> bool {
         let least = limits.send_buffer_start_octets.min(limits.send_buffer_octets);
         self.halves.send() == SendHalf::Open

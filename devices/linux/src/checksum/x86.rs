@@ -82,7 +82,9 @@ fn end(bytes: &[u8], rest: &[u8]) -> __m256i {
     let mask = MASKS.get(rest.len()..).and_then(|masks| masks.first_chunk());
     // Where they lie in a register that ends with them words are words only if there is no odd octet.
     match (bytes.last_chunk(), mask) {
-        (Some(last), Some(mask)) if rest.len() % 2 == 0 => _mm256_and_si256(load(last), load(mask)),
+        (Some(last), Some(mask)) if rest.len().is_multiple_of(2) => {
+            _mm256_and_si256(load(last), load(mask))
+        }
         _ => {
             let mut octets = [0; REGISTER];
             for (to, from) in octets.iter_mut().zip(rest) {
