@@ -10,14 +10,18 @@
 //! more than the copy. A slice that nobody else holds and that has room in front takes the headers
 //! itself.
 
+mod outbox;
+mod sharing;
+
+pub(crate) use outbox::Outbox;
+
 use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
     AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6,
 };
-use alloc::collections::VecDeque;
-use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Limiter, Observer};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
@@ -28,7 +32,7 @@ use usertcp_tcp::{
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::plain::Plain;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET, EmitChecksum, Flags};
-use usertcp_wire::usual::{self, IPV4_OCTETS, IpHeader, TCP_OCTETS};
+use usertcp_wire::usual::{self, IPV4_OCTETS, IpHeader};
 
 /// Room in front of the TCP header: the longest IP header we write, and a link header.
 pub(crate) const HEADROOM: usize = 40 + 16;
@@ -38,44 +42,6 @@ pub(crate) const COPIED_OCTETS: usize = 128;
 const SUPER_SEGMENT_OCTETS: u32 = 65_535 - 120;
 /// Full packets that one decision makes where the device does not cut: 64 KiB of small ones at most.
 const CUT_PACKETS: u32 = 16;
-/// Packets that may wait outside a batch: replies made while packets arrive.
-const OUTBOX: usize = 1024;
-
-/// Packets that are complete and wait for the next batch.
-#[derive(Debug)]
-pub(crate) struct Outbox {
-    packets: VecDeque<Packet>,
-}
-
-impl Outbox {
-    pub(crate) const fn new() -> Outbox {
-        Outbox { packets: VecDeque::new() }
-    }
-
-    /// Adds a packet; a full outbox drops it: whatever caused it comes again.
-    pub(crate) fn push<O: Observer>(
-        &mut self,
-        packet: Packet,
-        now: Instant,
-        common: &mut Common<O>,
-    ) {
-        if self.packets.len() < OUTBOX {
-            self.packets.push_back(packet);
-        } else {
-            common.drop_packet(None, now, DropReason::PoolEmpty);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
-    /// Whether it takes a packet, with as much room left again for what cannot wait.
-    pub(crate) fn has_room(&self) -> bool {
-        self.packets.len() < OUTBOX / 2
-    }
-}
-
 /// The connection whose turn it is.
 struct Whose {
     id: ConnId,
@@ -201,22 +167,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.put_or_count(now, id, batch, packet);
     }
 
-    /// The same where there are rates that connections share.
-    #[inline(never)]
-    fn transmit_sharing(
-        &mut self,
-        now: Instant,
-        batch: &mut TxBatch,
-        frame: Frame,
-    ) -> Option<Frame> {
-        let index = self.transmit.pop()?;
-        let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
-        let Some(hot) = body.hot() else { return Some(frame) };
-        let shares = self.shares_of(hot);
-        let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
-        self.transmit_other(now, &Whose { id, hot, flow, shares, ceiling }, batch, frame)
-    }
-
     /// The same of a connection that has more to send than one segment, or something else.
     #[inline(never)]
     fn transmit_other(
@@ -334,47 +284,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let Outgoing { reply, payload, gso_octets, .. } = segment.with_payload(payload);
         self.pack(flow, &reply, payload, gso_octets, frame)
-    }
-
-    /// The rates that a connection shares, where there are any to share.
-    fn shares_of(&self, hot: u32) -> Option<Shares> {
-        self.table.hot.at(hot).map(|tcb| tcb.settings().shares)
-    }
-
-    /// Octets of the packets that a segment of the usual shape becomes; zero without data or FIN.
-    fn usual_packet_octets(&self, flow: &FlowKey, segment: &UsualOutgoing) -> u32 {
-        if segment.octets == 0 && !segment.fin {
-            return 0;
-        }
-        let each = segment.gso_octets.map_or(segment.octets, u32::from).max(1);
-        let header = u32::from(self.ip.header_octets(flow) + self.auth_option_octets(flow));
-        segment.octets + segment.octets.div_ceil(each).max(1) * (header + TCP_OCTETS as u32)
-    }
-
-    /// Octets of packets with data left. The last for now: what was promised beyond them goes back.
-    fn charge_rates(
-        &mut self,
-        now: Instant,
-        who: (u32, u32),
-        shares: &Shares,
-        octets: u32,
-        last: bool,
-    ) {
-        if octets > 0 {
-            self.rates.charge(now, who, shares, octets);
-        }
-        let limiter = self.table.hot.at(who.0).map(Tcb::limiter);
-        if last && limiter != Some(Limiter::Sending) {
-            self.rates.leave(who.0);
-        }
-    }
-
-    /// A connection sends nothing more at present: it waits for a rate that is shared, or does without.
-    fn wait_for_rates(&mut self, now: Instant, who: (u32, u32), shares: &Shares) {
-        match self.table.hot.at(who.0).map(Tcb::limiter) {
-            Some(limiter) if limiter.is_shared() => self.rates.wait(now, who, shares, limiter),
-            _ => self.rates.leave(who.0),
-        }
     }
 
     /// The connection had its segment: it goes on or goes behind the others, or has nothing left to send.

@@ -1,0 +1,46 @@
+//! Packets that are complete and wait for room in a batch.
+//!
+//! Owns: their order and their bound. Must not know: connections.
+
+use crate::shard::Common;
+use alloc::collections::VecDeque;
+use usertcp_base::{DropReason, Instant, Observer};
+use usertcp_frame::Packet;
+
+/// Packets that may wait outside a batch: replies made while packets arrive.
+const OUTBOX: usize = 1024;
+
+/// Packets that are complete and wait for the next batch.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(super) packets: VecDeque<Packet>,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Outbox {
+        Outbox { packets: VecDeque::new() }
+    }
+
+    /// Adds a packet; a full outbox drops it: whatever caused it comes again.
+    pub(crate) fn push<O: Observer>(
+        &mut self,
+        packet: Packet,
+        now: Instant,
+        common: &mut Common<O>,
+    ) {
+        if self.packets.len() < OUTBOX {
+            self.packets.push_back(packet);
+        } else {
+            common.drop_packet(None, now, DropReason::PoolEmpty);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Whether it takes a packet, with as much room left again for what cannot wait.
+    pub(crate) fn has_room(&self) -> bool {
+        self.packets.len() < OUTBOX / 2
+    }
+}
