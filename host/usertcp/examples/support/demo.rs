@@ -65,15 +65,10 @@ impl Outcome {
     }
 }
 
-/// Control blocks at one time. They are given back a second after the last segment; when more connections come, or
-/// are spoken to, in a second, those that fell silent first give theirs up: memory does not follow the rate.
-const CONTROL_BLOCKS: u32 = 32_768;
-
 /// A stack for so many streams.
 pub fn builder(count: u32) -> usertcp::Builder {
-    let connections = count + 1024;
-    let hot_connections = connections.min(CONTROL_BLOCKS);
-    let limits = Limits { connections, hot_connections, ..Limits::default() };
+    let limits =
+        Limits { connections: count + 1024, hot_connections: count + 1024, ..Limits::default() };
     let [a, b, c, d] = peers::SERVER.0;
     let address = format!("{a}.{b}.{c}.{d}/8").parse();
     let builder = Stack::builder().limits(limits).memory_budget(64 << 20).linger(Duration::ZERO);

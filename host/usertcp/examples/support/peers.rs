@@ -22,6 +22,8 @@ const ADDRESSES: u32 = 256;
 const FIRST_PORT: u32 = 1024;
 /// What is not answered is said again after this.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Clients come at this rate, so that those of the last second, which have a control block still, are few.
+const OPENS_PER_MS: u128 = 60;
 /// Clients that wait for something at one time.
 const WINDOW: usize = 1024;
 
@@ -116,7 +118,15 @@ impl<S: Script> Peers<S> {
     /// As many more as may wait begin, and ask.
     fn stir(&mut self) {
         let open = self.told.open.load(Ordering::Acquire);
-        while open && self.waiting.len() < WINDOW && (self.begun as usize) < self.clients.len() {
+        if !open {
+            self.started = Instant::now();
+        }
+        let due = (self.started.elapsed().as_millis() + 20) * OPENS_PER_MS;
+        while open
+            && u128::from(self.begun) < due
+            && self.waiting.len() < WINDOW
+            && (self.begun as usize) < self.clients.len()
+        {
             let client = self.begun;
             self.begun += 1;
             self.begin(client, Awaits::Handshake);
