@@ -2,11 +2,14 @@
 //! Owns: the order of slices and the count of octets.
 //! Must not know: what the octets mean.
 
+mod guard;
+
+pub use guard::SliceMut;
+
 use crate::slice::FrameSlice;
 use crate::spill::Spill;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ops::{Deref, DerefMut};
 
 /// A first-in first-out queue of slices, read as one run of octets.
 ///
@@ -171,12 +174,12 @@ impl Chain {
     /// The first slice, to change it; the chain's count follows when the guard is dropped.
     #[inline]
     pub fn front_mut(&mut self) -> Option<SliceMut<'_>> {
-        SliceMut::new(self, End::Front)
+        SliceMut::front(self)
     }
     /// The last slice, to change it; the chain's count follows when the guard is dropped.
     #[inline]
     pub fn back_mut(&mut self) -> Option<SliceMut<'_>> {
-        SliceMut::new(self, End::Back)
+        SliceMut::back(self)
     }
     /// Appends what fits of `octets` in place behind the last slice, and tells how many fitted.
     #[inline]
@@ -574,87 +577,6 @@ impl<'a> Iterator for Slices<'a> {
 }
 
 impl ExactSizeIterator for Slices<'_> {}
-
-#[derive(Clone, Copy, PartialEq)]
-enum End {
-    Front,
-    Back,
-}
-
-/// The first or last slice of a chain, to change it: whatever it becomes, the chain's count and
-/// positions follow.
-pub struct SliceMut<'a> {
-    chain: &'a mut Chain,
-    end: End,
-    len_before: usize,
-    /// What it added to the charge of a long chain.
-    charge_before: u64,
-}
-
-impl End {
-    /// What the slice there adds to the charge of a long chain.
-    fn charge(self, chain: &Chain) -> u64 {
-        match (&chain.store, self) {
-            (Store::Inline(_), _) => 0,
-            (Store::Spilled(spill), End::Front) => spill.front_charge(),
-            (Store::Spilled(spill), End::Back) => spill.back_charge(),
-        }
-    }
-}
-
-impl<'a> SliceMut<'a> {
-    #[inline]
-    fn new(chain: &'a mut Chain, end: End) -> Option<SliceMut<'a>> {
-        let slice = if end == End::Front { chain.front() } else { chain.back() };
-        let len_before = slice?.len();
-        let charge_before = end.charge(chain);
-        Some(SliceMut { chain, end, len_before, charge_before })
-    }
-}
-
-impl Deref for SliceMut<'_> {
-    type Target = FrameSlice;
-    fn deref(&self) -> &FrameSlice {
-        let slice = if self.end == End::Front { self.chain.front() } else { self.chain.back() };
-        // The chain was not empty when the guard was made, and is borrowed by it.
-        slice.unwrap_or_else(|| unreachable!("the chain lost its slice"))
-    }
-}
-
-impl DerefMut for SliceMut<'_> {
-    fn deref_mut(&mut self) -> &mut FrameSlice {
-        let slice = match (&mut self.chain.store, self.end) {
-            (Store::Inline([Some(first), None]), _) => Some(first),
-            (Store::Inline([first, _]), End::Front) => first.as_mut(),
-            (Store::Inline([_, second]), End::Back) => second.as_mut(),
-            (Store::Spilled(spill), End::Front) => spill.front_mut(),
-            (Store::Spilled(spill), End::Back) => spill.back_mut(),
-        };
-        slice.unwrap_or_else(|| unreachable!("the chain lost its slice"))
-    }
-}
-
-impl Drop for SliceMut<'_> {
-    fn drop(&mut self) {
-        let len = self.len();
-        let (before, chain) = (self.len_before, &mut *self.chain);
-        chain.octets = chain.octets.wrapping_add(len).wrapping_sub(before);
-        let charge = self.end.charge(chain);
-        if let Store::Spilled(spill) = &mut chain.store {
-            spill.recharge(self.charge_before, charge);
-            if self.end == End::Front {
-                spill.front_moved((len as u64).wrapping_sub(before as u64));
-            }
-        }
-        if len == 0 {
-            // Emptied: it must not stay. Its octets are off the count already.
-            match self.end {
-                End::Front => chain.pop_front(),
-                End::Back => chain.pop_back(),
-            };
-        }
-    }
-}
 
 impl Default for Chain {
     fn default() -> Chain {
