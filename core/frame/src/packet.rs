@@ -70,14 +70,6 @@ impl Packet {
     pub fn len(&self) -> usize {
         self.octets.len()
     }
-    /// Drops it: that costs nothing if its octets were taken.
-    #[inline]
-    pub fn discard(self) {
-        if self.octets.is_empty() {
-            // An empty chain holds nothing that would have to be dropped.
-            core::mem::forget(self);
-        }
-    }
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.octets.is_empty()
