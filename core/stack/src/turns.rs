@@ -54,8 +54,6 @@ pub(crate) struct Turns {
     ahead: u32,
     run_segments: u32,
     pressing: Pressing,
-    /// How many are in `pressing`.
-    pressed: u32,
     /// Turns they had in a row.
     pressing_row: u32,
     /// Batches that are still to be short.
@@ -76,7 +74,6 @@ impl Turns {
             ahead: 0,
             run_segments,
             pressing: Pressing::new(),
-            pressed: 0,
             pressing_row: 0,
             short_batches: 0,
         }
@@ -85,7 +82,7 @@ impl Turns {
     /// Whether nobody has anything to send.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.going_on == 0 && self.pressed == 0
+        self.fresh.is_empty() && self.going_on == 0 && self.pressing.len() == 0
     }
 
     /// Whether `index` is among them.
@@ -103,7 +100,7 @@ impl Turns {
         most.min(SHORT_BATCH)
     }
 
-    /// How many have something to send.
+    /// How many have something to send, those that have little time aside.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
         self.fresh.len() + self.going_on
@@ -117,7 +114,7 @@ impl Turns {
     /// `index` has something to send; nothing when that is known.
     #[inline]
     pub(crate) fn push(&mut self, index: u32) {
-        if self.going_on | self.pressed == 0 || !self.has_left_fresh(index) {
+        if self.going_on | self.pressing.len() == 0 || !self.has_left_fresh(index) {
             self.fresh.push(index);
         }
     }
@@ -128,7 +125,6 @@ impl Turns {
         if !self.goes_on(index) {
             self.fresh.remove(index);
             self.pressing.push(index, press);
-            self.pressed = self.pressing.len();
         }
     }
 
@@ -139,7 +135,7 @@ impl Turns {
     /// Takes out whose turn it is.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        if self.going_on | self.pressed > 0 {
+        if self.going_on | self.pressing.len() > 0 {
             return self.pop_of_all();
         }
         self.left = 0;
@@ -167,9 +163,8 @@ impl Turns {
             self.runner = self.runner.filter(|run| run.index != index);
             self.count();
         }
-        if self.pressed > 0 {
+        if self.pressing.len() > 0 {
             self.pressing.remove(index);
-            self.pressed = self.pressing.len();
         }
     }
 
@@ -184,9 +179,9 @@ impl Turns {
     #[inline(never)]
     fn pop_of_all(&mut self) -> Option<u32> {
         let others = !self.fresh.is_empty() || self.going_on > 0;
-        if self.pressed > 0 && (self.pressing_row < PRESSING_IN_A_ROW || !others) {
+        if self.pressing.len() > 0 && (self.pressing_row < PRESSING_IN_A_ROW || !others) {
             let next = self.pressing.pop();
-            (self.pressed, self.left) = (self.pressing.len(), 0);
+            self.left = 0;
             self.pressing_row += u32::from(others);
             return next;
         }

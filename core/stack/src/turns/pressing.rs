@@ -55,15 +55,22 @@ pub(super) struct Pressing {
     classes: [ReadyList; CLASSES],
     /// Turns that each class had in a row.
     row: [u8; CLASSES],
+    /// In all classes together.
+    len: u32,
 }
 
 impl Pressing {
     pub(super) fn new() -> Pressing {
-        Pressing { classes: [const { ReadyList::new() }; CLASSES], row: [0; CLASSES] }
+        Pressing { classes: [const { ReadyList::new() }; CLASSES], row: [0; CLASSES], len: 0 }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> u32 {
-        self.classes.iter().map(ReadyList::len).sum()
+        self.len
+    }
+
+    fn count(&mut self) {
+        self.len = self.classes.iter().map(ReadyList::len).sum();
     }
 
     pub(super) fn contains(&self, index: u32) -> bool {
@@ -73,11 +80,13 @@ impl Pressing {
     pub(super) fn push(&mut self, index: u32, press: Press) {
         if let Some(class) = self.classes.get_mut(usize::from(press.0)) {
             class.push(index);
+            self.count();
         }
     }
 
     pub(super) fn remove(&mut self, index: u32) {
         self.classes.iter_mut().for_each(|class| class.remove(index));
+        self.count();
     }
 
     /// Takes out whose turn it is.
@@ -86,7 +95,9 @@ impl Pressing {
         for (at, (class, row)) in self.classes.iter_mut().zip(&mut self.row).enumerate() {
             if at == last || (!class.is_empty() && *row < IN_A_ROW) {
                 *row = if at == last { 0 } else { *row + 1 };
-                return class.pop();
+                let next = class.pop();
+                self.count();
+                return next;
             }
             *row = 0;
         }
