@@ -32,10 +32,6 @@ pub(super) struct Group {
     base: u64,
     /// Everything before this position is sent or promised.
     promised: u64,
-    /// What has left ends here, and nothing leaves before the clock comes here: late promises are not kept in their
-    /// order, and what is promised twice after somebody left would leave together. It does not fall behind the clock by
-    /// more than what is made up for.
-    pub line: u64,
     /// Weights of the members that hold a ticket, summed up.
     pub active: u64,
     /// The smallest weight among them.
@@ -55,7 +51,6 @@ impl Group {
             since: now,
             base: BEGIN,
             promised: BEGIN,
-            line: BEGIN,
             active: 0,
             least_weight: 1,
             least_octets,
@@ -74,7 +69,6 @@ impl Group {
     /// From now on the rate is another one.
     pub(super) fn set_rate(&mut self, now: Instant, rate: Rate) {
         let base = if self.rate.is_unlimited() { self.promised } else { self.position(now) };
-        self.line = self.line.min(base);
         (self.base, self.since, self.rate) = (base, now, rate);
     }
 
@@ -106,7 +100,7 @@ impl Group {
 
     /// What is made up for after an idle time, or when a timer was late: as of a stream's own limit.
     fn credit(&self) -> u64 {
-        u64::from(made_up_octets(self.release()))
+        u64::from(made_up_octets(self.release(), self.rate))
     }
 
     /// Where the next promise begins. An idle time leaves what is made up for, and who waits for another rate
@@ -122,15 +116,7 @@ impl Group {
     /// A promise is kept so many octets late. What is not made up for is nobody's: the clock goes back by it, and with
     /// it the moment of every promise. Else all that came due meanwhile would leave at once.
     pub(super) fn keep(&mut self, late_octets: u64) {
-        let lost = late_octets.saturating_sub(self.credit());
-        self.base = self.base.saturating_sub(lost);
-        self.line = self.line.saturating_sub(lost);
-    }
-
-    /// So many octets leave that were promised: not what a packet has beyond, which the next promise counts.
-    pub(super) fn leaves(&mut self, now: Instant, octets: u32) {
-        let least = self.position(now).saturating_sub(self.credit());
-        self.line = self.line.max(least).saturating_add(u64::from(octets));
+        self.base = self.base.saturating_sub(late_octets.saturating_sub(self.credit()));
     }
 
     /// How many octets of it pass in so long.
@@ -166,7 +152,6 @@ impl Group {
     /// Octets left for which nothing was promised.
     pub(super) fn take(&mut self, now: Instant, octets: u32) {
         self.promised = self.next(now).saturating_add(u64::from(octets));
-        self.line = self.promised;
     }
 
     /// A member waits no more; what is left of its promise goes back, what it took beyond it is taken.

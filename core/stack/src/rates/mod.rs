@@ -288,7 +288,6 @@ impl Rates {
                 let part = group.part(weight, ticket.is_of(slot)).saturating_sub(owed);
                 (group.next(now).saturating_add(u64::from(owed)), part)
             };
-            let position = position.max(group.line);
             if position > group.position(now) {
                 let release = group.moment(position);
                 return Some(Ceiling { release, octets: 0, limiter: group.limiter });
@@ -361,11 +360,10 @@ impl Rates {
                 issue(group, ticket, (slot, weight), now, most);
             }
             let late = match due {
-                None => group.position(now).saturating_sub(ticket.position.max(group.line)),
+                None => group.position(now).saturating_sub(ticket.position),
                 Some(due) => group.octets_in(now.since(due)),
             };
             group.keep(late);
-            group.leaves(now, octets.min(ticket.left.unsigned_abs()));
             ticket.position = ticket.position.saturating_add(u64::from(octets));
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
             if ticket.left > 0 {
@@ -384,7 +382,7 @@ impl Rates {
         let tickets = &members.get(hot as usize)?.tickets;
         let held = |(ticket, (id, _)): (&Ticket, _)| {
             let (group, slot) = group_of(places, id)?;
-            ticket.holds(slot).then(|| group.moment(ticket.position.max(group.line)))
+            ticket.holds(slot).then(|| group.moment(ticket.position))
         };
         let moments = tickets.iter().zip(stages(shares)).filter_map(held);
         let (count, last) =
