@@ -193,7 +193,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             // What was read may have been all that kept it from coming to rest.
             self.rearm(now, id);
         }
-        Ok(Read::Data(count))
+        // Of what is readable nothing at all is the end.
+        Ok(if count > 0 { Read::Data(count) } else { Read::End })
     }
 
     /// The same where more follows, or the connection is over or has no TCB.
