@@ -9,7 +9,7 @@ use crate::listener::Gate;
 use crate::shard::Shard;
 use crate::usual::arrive::{is_intact, is_unverified, mapped};
 use crate::usual::checksum_state;
-use usertcp_base::{DropReason, Ecn, FlowKey, Instant, Observer, Seq};
+use usertcp_base::{ConnId, DropReason, Ecn, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Offload, Packet};
 use usertcp_ip::DEFAULT_TTL;
@@ -62,12 +62,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &UsualSyn,
         mark: Ecn,
     ) -> bool {
-        let stranger = self.table.find(flow).is_none()
-            && is_port_pair(flow)
-            && self.ip.may_be_source(ends.1.into());
-        if !stranger || !self.table.has_free_for_embryo() {
+        if !self.table.has_free_for_embryo() {
             return false;
         }
+        let old = self.table.find(flow);
+        let above = match old {
+            Some(old) => match self.reopens(old, syn) {
+                None => return false,
+                above => above,
+            },
+            None if !is_port_pair(flow) || !self.ip.may_be_source(ends.1.into()) => return false,
+            None => None,
+        };
         let Some(listener) = self.listeners.find(flow.local, flow.local_port) else { return false };
         let Some(answers) = self.listeners.get(listener) else { return false };
         if answers.is_full() || answers.gate() != Gate::Open {
@@ -76,16 +82,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let settings = &answers.settings().settings;
         let path = self.path_facts(flow);
         let offer = self.offer(settings, flow, &path);
-        let Numbers { initial_sequence, timestamp_offset } = Numbers::of(&self.secrets, flow, now);
-        let (limits, iss) = (&self.common.limits, initial_sequence);
-        let handshake =
-            Handshake::passive_usual(now, (syn, mark), iss, timestamp_offset, &offer, limits);
+        let numbers = Numbers::of(&self.secrets, flow, now);
+        let (iss, offset) = (numbers.initial_above(above), numbers.timestamp_offset);
+        let limits = &self.common.limits;
+        let handshake = Handshake::passive_usual(now, (syn, mark), iss, offset, &offer, limits);
         let Some(answer) = handshake.usual_syn(now, settings) else { return false };
         let (dscp, hop_limit) = (settings.dscp, settings.hop_limit);
         if self.listeners.add_embryo(listener, &flow.remote).is_err() {
             return false;
         }
         self.common.count_in(1, &Chain::new());
+        if let Some(old) = old {
+            self.table.remove(old);
+        }
         let deadline = handshake.deadline(now);
         match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
             Ok((id, evicted)) => {
@@ -101,6 +110,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
+    /// Whether the record of an old connection makes way: the number that the new one's must exceed.
+    #[inline(never)]
+    fn reopens(&self, old: ConnId, syn: &UsualSyn) -> Option<Seq> {
+        match &self.table.anchors.get(old)?.body {
+            Body::TimeWait(record, _) => record.reopens_for(syn),
+            _ => None,
+        }
+    }
+
     /// A SYN-ACK: `Shard::deliver_opening` where it establishes the connection, and the application waits for that
     /// and nothing else.
     fn establish_by_usual(
@@ -110,13 +128,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         syn: &UsualSyn,
         ack: Seq,
     ) -> bool {
+        if !self.table.has_tcb_room() {
+            return false;
+        }
         let Some(id) = self.table.find(flow) else { return false };
         let Some(anchor) = self.table.anchors.get(id) else { return false };
         let Body::Opening(opening) = anchor.body else { return false };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return false };
         let ordinary = owner != Owner::Nobody && !opening.closed && opening.attempt.is_ordinary();
-        if !ordinary || self.table.hot.len() >= self.table.hot.capacity() {
+        if !ordinary {
             return false;
         }
         let limits = &self.common.limits;
