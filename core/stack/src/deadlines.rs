@@ -25,7 +25,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
-            if self.table.hot.len() < CROWD {
+            if self.table.tcbs() < CROWD {
                 self.handle_deadline(now, id);
             } else {
                 self.handle_crowd_of_deadlines(now, id, &mut work);

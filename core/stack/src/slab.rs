@@ -281,6 +281,15 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.chunks.get(chunk)?.annexes.get(place)
     }
 
+    /// Changes what the wide record at `index` has beside.
+    pub fn set_annex(&mut self, index: u32, annex: W) {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk);
+        if let Some(kept) = chunk.and_then(|chunk| chunk.annexes.get_mut(place)) {
+            *kept = annex;
+        }
+    }
+
     /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their
     /// way from memory. The sum means nothing.
     #[inline]

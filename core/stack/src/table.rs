@@ -12,6 +12,7 @@ use crate::fifo::Sifted;
 use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
+use alloc::vec::Vec;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
@@ -19,11 +20,17 @@ use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
 /// Dead entries of the TIME-WAIT queue that are tolerated.
 const SLACK: usize = 64;
 
+/// TCBs with indices below this stay when their connections end, for those that come: they are filled where they
+/// are. It is fewer than the slab keeps in any case.
+const SPARES: u32 = 128;
+
 /// The connections.
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
     /// TCBs, each with the index of its record.
     pub hot: Slab<Tcb<C>, u32>,
+    /// Those of no connection.
+    spares: Vec<u32>,
     /// Where the search for a quiet TCB goes on.
     hand: u32,
     /// What bodies have that is larger than a body.
@@ -56,6 +63,7 @@ impl<C: CongestionController> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
+            spares: Vec::new(),
             hand: 0,
             openings: Slab::new(limits.connections),
             early: Slab::new(limits.connections),
@@ -120,6 +128,14 @@ impl<C: CongestionController> Table<C> {
             return None;
         }
         Some((anchor, self.hot.at_mut(anchor.body.hot()?)?))
+    }
+
+    /// A connection that has a TCB, and the TCB, both to change.
+    #[inline]
+    pub(crate) fn hot_of(&mut self, id: ConnId) -> Option<(&mut Anchor, &mut Tcb<C>)> {
+        let anchor = self.anchors.get_mut(id)?;
+        let tcb = self.hot.at_mut(anchor.body.hot()?)?;
+        Some((anchor, tcb))
     }
 
     /// The hash of a flow, unless its record is noted.
@@ -199,11 +215,22 @@ impl<C: CongestionController> Table<C> {
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
             Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
-                self.hot.discard(hot);
+                self.give_back(hot);
             }
+            Body::Embryo(..) | Body::Ended(_, None) => {}
+            _ => self.release_body(id),
+        }
+        self.anchors.discard(id.slot);
+    }
+
+    /// What the body of a record that goes has elsewhere, where that is not one TCB alone.
+    #[inline(never)]
+    fn release_body(&mut self, id: ConnId) {
+        let Some(anchor) = self.anchors.get(id) else { return };
+        match anchor.body {
             Body::Early(early, hot) => {
                 self.early.discard(early);
-                self.hot.discard(hot);
+                self.give_back(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
             Body::Parked(parked) => {
@@ -216,9 +243,8 @@ impl<C: CongestionController> Table<C> {
             Body::Asked(syn, _) => {
                 self.asked.discard(syn);
             }
-            Body::Embryo(..) | Body::Ended(_, None) => {}
+            Body::Embryo(..) | Body::Hot(_) | Body::Ended(..) => {}
         }
-        self.anchors.discard(id.slot);
     }
 
     /// Another body for a record. What the old one had beside it goes, but for its TCB.
@@ -255,11 +281,12 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<ConnId> {
         let anchor = self.anchors.get_mut(id)?;
         debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
-        if let Body::Hot(hot) = anchor.body {
-            self.hot.discard(hot);
-        }
+        let hot = anchor.body.hot();
         anchor.body = Body::TimeWait(record, until.into());
         anchor.set_owner(Owner::Nobody);
+        if let Some(hot) = hot {
+            self.give_back(hot);
+        }
         self.time_waits += 1;
         let anchors = &self.anchors;
         let lives = |id: &ConnId| is_time_wait(anchors, *id);
@@ -279,19 +306,49 @@ impl<C: CongestionController> Table<C> {
         None
     }
 
+    /// TCBs of connections.
+    #[inline]
+    pub(crate) fn tcbs(&self) -> u32 {
+        self.hot.len() - self.spares.len() as u32
+    }
+
+    /// Whether there is a TCB for one more.
+    #[inline]
+    pub(crate) fn has_tcb_room(&self) -> bool {
+        self.tcbs() < self.hot.capacity()
+    }
+
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
+        if self.hot.len() == self.hot.capacity()
+            && let Some(spare) = self.spares.pop()
+        {
+            self.hot.discard(spare);
+        }
         self.hot.insert_wide(tcb, id.slot)
     }
 
-    /// The same of one that `make` builds when there is room.
+    /// The index of a TCB for connection `id`, to be filled: one that was another's, or one that `make` builds when
+    /// there is room.
     #[inline]
-    pub(crate) fn insert_hot_with(
-        &mut self,
-        id: ConnId,
-        make: impl FnOnce() -> Tcb<C>,
-    ) -> Option<u32> {
+    pub(crate) fn place_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
+        if let Some(spare) = self.spares.pop() {
+            self.hot.set_annex(spare, id.slot);
+            return Some(spare);
+        }
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
+    }
+
+    /// The TCB at `hot` is no connection's any more.
+    pub(crate) fn give_back(&mut self, hot: u32) {
+        if hot < SPARES
+            && let Some(tcb) = self.hot.at_mut(hot)
+        {
+            tcb.leave();
+            self.spares.push(hot);
+            return;
+        }
+        self.hot.discard(hot);
     }
 
     /// The flow of a record.
@@ -305,7 +362,7 @@ impl<C: CongestionController> Table<C> {
         let Some(anchor) = self.anchors.get_mut(id) else { return false };
         let Some(parked) = self.moulds.park(now, tcb) else { return false };
         anchor.body = Body::Parked(parked);
-        self.hot.discard(hot);
+        self.give_back(hot);
         self.parked += 1;
         true
     }
@@ -313,7 +370,7 @@ impl<C: CongestionController> Table<C> {
     /// The TCB of a parked connection comes back: its index.
     pub(crate) fn activate(&mut self, now: Instant, id: ConnId, offset: u32) -> Option<u32> {
         let Body::Parked(parked) = self.anchors.get(id)?.body else { return None };
-        if self.hot.len() == self.hot.capacity() {
+        if !self.has_tcb_room() {
             return None;
         }
         let tcb = self.moulds.activate(now, &parked, offset);

@@ -182,11 +182,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The same for a connection that has a TCB, and is being closed, or whatever else.
     #[inline(never)]
     fn give_closing(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
-        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
-        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
-        match tcb.handle_closing(&mut self.common.env(now, id), &read.header, octets) {
-            Some(effects) => self.apply(now, id, effects),
-            None => self.deliver_usual(now, id, read, octets),
+        let taken = self.act(now, id, |tcb, env| tcb.handle_closing(env, &read.header, octets));
+        if !taken {
+            self.deliver_usual(now, id, read, octets);
         }
     }
 
