@@ -59,6 +59,15 @@ impl<T> Fifo<T> {
         }
     }
 
+    /// The first entry.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&T> {
+        match self.ring.front() {
+            None => self.more.front().and_then(VecDeque::front),
+            first => first,
+        }
+    }
+
     /// The first entries, as many as are at hand.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
         self.ring.iter()

@@ -55,7 +55,7 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn new(secrets: &Secrets, limits: &Limits, now: Instant) -> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
-            hot: Slab::new(limits.hot_connections),
+            hot: Slab::of_large(limits.hot_connections),
             hand: 0,
             openings: Slab::new(limits.connections),
             early: Slab::new(limits.connections),
@@ -312,15 +312,15 @@ impl<C: CongestionController> Table<C> {
 
     /// The TCB of a parked connection comes back: its index.
     pub(crate) fn activate(&mut self, now: Instant, id: ConnId, offset: u32) -> Option<u32> {
-        let Body::Parked(parked) = self.anchors.get(id)?.body else { return None };
-        if self.hot.len() == self.hot.capacity() {
-            return None;
-        }
-        let tcb = self.moulds.activate(now, &parked, offset);
+        let anchor = self.anchors.get_mut(id)?;
+        let Body::Parked(parked) = &anchor.body else { return None };
+        let moulds = &self.moulds;
+        // Where it stays: it is large.
+        let hot = self.hot.insert_wide_with(id.slot, || moulds.copy(now, parked, offset))?.slot;
+        self.moulds.release(parked);
+        anchor.body = Body::Hot(hot);
         self.parked -= 1;
-        let hot = self.insert_hot(id, tcb)?;
-        self.anchors.get_mut(id)?.body = Body::Hot(hot.slot);
-        Some(hot.slot)
+        Some(hot)
     }
 
     /// What the deadline of a parked connection brings.
@@ -387,6 +387,13 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn postpone(&mut self, id: ConnId, deadline: Instant) {
         if self.anchors.get(id).is_some() {
             self.wheel.postpone(id.slot, deadline, &mut self.anchors);
+        }
+    }
+
+    /// The same of a deadline about a second away, which will probably not be moved.
+    pub(crate) fn line_up(&mut self, id: ConnId, deadline: Instant) {
+        if self.anchors.get(id).is_some() {
+            self.wheel.line_up(id.slot, deadline, &mut self.anchors);
         }
     }
 
