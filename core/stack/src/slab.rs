@@ -14,18 +14,13 @@
 //! there. What ran empty goes back to the allocator, but for one chunk of each width, so that a number
 //! of records around a whole chunk does not ask for memory again and again. A chunk that comes back
 //! begins with generations beyond all it ever had: handles from before stay stale.
-//!
-//! Where records are large, and so many that a slot in the lowest chunk is long out of the caches, those
-//! freed last are taken first wherever they are (`warm`), as long as they are not far up.
 
 mod chunks;
-mod warm;
 
 use alloc::vec::Vec;
 use chunks::ChunkSet;
 use core::mem;
 use usertcp_base::ConnId;
-use warm::Warm;
 
 /// A chunk has no more octets than this, where there may be millions of records,
 const CHUNK_OCTETS: usize = 384 << 10;
@@ -52,8 +47,6 @@ pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
     spare: [Option<u32>; 2],
     /// Chunks that were given back.
     absent: ChunkSet,
-    /// Wide slots freed last, of chunks that count them as used; none where records are small.
-    warm: Option<Warm>,
     capacity: u32,
     used: u32,
 }
@@ -114,15 +107,9 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             open: [ChunkSet::new(), ChunkSet::new()],
             spare: [None; 2],
             absent: ChunkSet::new(),
-            warm: None,
             capacity: capacity.min(INDICES as u32),
             used: 0,
         }
-    }
-
-    /// The same for large wide records that come and go.
-    pub fn of_large(capacity: u32) -> Self {
-        Slab { warm: Some(Warm::new()), ..Slab::new(capacity) }
     }
 
     /// Records in use.
@@ -294,6 +281,24 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.chunks.get(chunk)?.annexes.get(place)
     }
 
+    /// The record at `index`, and what is beside it in a wide one, both to change.
+    #[inline]
+    pub fn wide_mut(&mut self, index: u32) -> Option<(&mut T, &mut W)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        match chunk.entries.get_mut(place)? {
+            Entry { slot: Slot::Used(record), .. } => Some((record, chunk.annexes.get_mut(place)?)),
+            _ => None,
+        }
+    }
+
+    /// Whether a record at `index` would not be where they are when all are together in the lowest chunks, nor
+    /// in as many chunks above these.
+    #[inline]
+    pub fn is_far_up(&self, index: u32) -> bool {
+        index >> Self::SHIFT > (self.used >> Self::SHIFT) * 2 + 1
+    }
+
     /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their
     /// way from memory. The sum means nothing.
     #[inline]
@@ -339,12 +344,6 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         if self.used >= self.capacity {
             return None;
         }
-        if width == Width::Wide
-            && let Some(warm) = &mut self.warm
-            && let Some(slot) = warm.pop()
-        {
-            return self.reserve_warm(slot, annex);
-        }
         let index = match self.open[width as usize].first() {
             Some(chunk) => chunk,
             None => self.open_chunk(width)?,
@@ -382,18 +381,6 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         Some((ConnId { slot, generation: entry.generation }, &mut entry.slot))
     }
 
-    /// The same of a slot that was freed a moment ago.
-    fn reserve_warm(&mut self, slot: u32, annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
-        let (chunk, place) = Self::place(slot);
-        let chunk = self.chunks.get_mut(chunk)?;
-        if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
-            *kept = annex;
-        }
-        let entry = chunk.entries.get_mut(place)?;
-        self.used += 1;
-        Some((ConnId { slot, generation: entry.generation }, &mut entry.slot))
-    }
-
     /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.
     fn vacate<R>(&mut self, index: u32, end: impl FnOnce(&mut Slot<T>, Slot<T>) -> R) -> Option<R> {
         let (number, place) = Self::place(index);
@@ -403,43 +390,17 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             return None;
         }
         entry.generation = entry.generation.wrapping_add(1);
-        let ended = end(&mut entry.slot, Slot::Free { next: NONE });
-        state.newest = state.newest.max(entry.generation);
-        self.used -= 1;
-        // In a chunk that will not be needed when all records are together none begins.
-        let low = state.width == Width::Wide && number <= (self.used >> Self::SHIFT) as usize * 2;
-        match &mut self.warm {
-            Some(warm) if warm.is_worth_it(self.used) => {
-                if !(low && warm.push(index)) {
-                    self.settle(index);
-                }
-            }
-            Some(warm) => {
-                for slot in warm.take() {
-                    self.settle(slot);
-                }
-                self.settle(index);
-            }
-            None => self.settle(index),
-        }
-        Some(ended)
-    }
-
-    /// A slot that was freed is its chunk's.
-    fn settle(&mut self, index: u32) {
-        let (number, place) = Self::place(index);
-        let Some(state) = self.states.get_mut(number) else { return };
-        let chunk = self.chunks.get_mut(number);
-        if let Some(entry) = chunk.and_then(|chunk| chunk.entries.get_mut(place)) {
-            entry.slot = Slot::Free { next: state.free };
-        }
+        let ended = end(&mut entry.slot, Slot::Free { next: state.free });
         state.free = index;
+        state.newest = state.newest.max(entry.generation);
         state.used -= 1;
+        self.used -= 1;
         let (width, empty) = (state.width, state.used == 0);
         self.open[width as usize].insert(number as u32);
         if empty {
             self.keep_or_give_back(number as u32, width);
         }
+        Some(ended)
     }
 
     /// Memory for another chunk, in the place of one that was given back if there is one.

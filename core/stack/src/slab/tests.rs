@@ -56,28 +56,19 @@ fn the_slot_freed_last_is_used_first() {
 }
 
 #[test]
-fn of_large_records_the_slot_freed_last_is_used_first_if_it_is_not_far_up() {
-    let mut slab: Slab<u32, u8> = Slab::of_large(1000);
-    let all = (0..200).map(|n| slab.insert_wide(n, 1).unwrap()).collect::<Vec<_>>();
-    for nth in [3, 90, 150, 60] {
-        assert!(slab.discard(all[nth].slot));
-    }
-    let again = [60, 150, 90, 3].map(|_| slab.insert_wide(7, 2).unwrap().slot as usize);
-    assert_eq!(again, [60, 150, 90, 3]);
-    assert_eq!([60, 3].map(|slot| slab.annex(slot)), [Some(&2), Some(&2)]);
-    // With fifty left, what is in the upper half is not used again while there is room below.
-    for id in &all[40..190] {
-        assert!(slab.remove(slab.id_at(id.slot).unwrap()).is_some());
-    }
-    assert!(slab.insert_wide(7, 2).unwrap().slot < 120);
-    // And with few, memory goes back.
-    for id in all[..38].iter().chain(&all[190..]) {
+fn what_is_far_up_is_told_by_how_many_there_are() {
+    let mut slab: Slab<u32, u8> = Slab::new(1000);
+    let ids = (0..20 * CHUNK as u32).map(|n| slab.insert_wide(n, 1).unwrap()).collect::<Vec<_>>();
+    assert!(ids.iter().all(|id| !slab.is_far_up(id.slot)));
+    for id in &ids[2 * CHUNK..] {
         slab.discard(id.slot);
     }
-    while let Some(id) = slab.id_from(0) {
-        assert!(slab.discard(id.slot));
-    }
-    assert_eq!((slab.len(), slab.committed() as usize), (0, CHUNK));
+    let near = (0..20).filter(|chunk| !slab.is_far_up((chunk * CHUNK) as u32)).count();
+    assert_eq!(near, 2 * 2 + 2);
+    let (record, annex) = slab.wide_mut(ids[3].slot).unwrap();
+    (*record, *annex) = (7, 9);
+    assert_eq!((slab.at(3), slab.annex(3)), (Some(&7), Some(&9)));
+    assert_eq!(slab.wide_mut(ids[3 * CHUNK].slot), None);
 }
 
 #[test]
@@ -136,18 +127,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const CAPACITY: u32 = 100;
-
 proptest! {
     #[test]
-    fn agrees_with_a_map(
-        large in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..400),
-    ) {
-        let mut slab: Slab<u16, u8> =
-            if large { Slab::of_large(CAPACITY) } else { Slab::new(CAPACITY) };
-        // Chunks that nothing but slots freed last is kept in.
-        let mut kept = 0;
+    fn agrees_with_a_map(steps in prop::collection::vec(step(), 1..400)) {
+        const CAPACITY: u32 = 100;
+        let mut slab: Slab<u16, u8> = Slab::new(CAPACITY);
         let mut model = BTreeMap::<ConnId, (u16, Option<u8>)>::new();
         let mut stale = BTreeSet::new();
         for step in steps {
@@ -192,10 +176,7 @@ proptest! {
             }
             prop_assert_eq!(slab.len() as usize, model.len());
             let chunks = model.keys().map(|id| id.slot as usize / CHUNK).collect::<BTreeSet<_>>();
-            if large {
-                kept = if model.len() < 20 { 0 } else { 5 };
-            }
-            prop_assert!(slab.committed() as usize <= (chunks.len() + 2 + kept) * CHUNK);
+            prop_assert!(slab.committed() as usize <= (chunks.len() + 2) * CHUNK);
             prop_assert!(model.keys().all(|id| id.slot < slab.end()));
         }
         for id in stale {
