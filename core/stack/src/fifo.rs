@@ -76,6 +76,15 @@ impl<T: Copy> Fifo<T> {
         }
     }
 
+    /// The first entry.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&T> {
+        match self.ring.front() {
+            None => self.more.front().and_then(VecDeque::front),
+            first => first,
+        }
+    }
+
     /// The first entries, as many as are at hand.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
         (0..self.len).filter_map(|number| self.ring.get(self.place(number)))

@@ -6,6 +6,7 @@
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
 
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
+use crate::blanks::{self, Blanks};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
 use crate::fifo::Sifted;
@@ -22,8 +23,9 @@ const SLACK: usize = 64;
 /// The connections.
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
-    /// TCBs, each with the index of its record.
+    /// TCBs, each with the index of its record, and blanks.
     pub hot: Slab<Tcb<C>, u32>,
+    blanks: Blanks,
     /// Where the search for a quiet TCB goes on.
     hand: u32,
     /// What bodies have that is larger than a body.
@@ -56,6 +58,7 @@ impl<C: CongestionController> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
+            blanks: Blanks::new(),
             hand: 0,
             openings: Slab::new(limits.connections),
             early: Slab::new(limits.connections),
@@ -198,12 +201,10 @@ impl<C: CongestionController> Table<C> {
         self.retire(id);
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
-                self.hot.discard(hot);
-            }
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
             Body::Early(early, hot) => {
                 self.early.discard(early);
-                self.hot.discard(hot);
+                self.discard_hot(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
             Body::Parked(parked) => {
@@ -255,11 +256,11 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<ConnId> {
         let anchor = self.anchors.get_mut(id)?;
         debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
-        if let Body::Hot(hot) = anchor.body {
-            self.hot.discard(hot);
-        }
-        anchor.body = Body::TimeWait(record, until.into());
+        let before = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until.into()));
         anchor.set_owner(Owner::Nobody);
+        if let Body::Hot(hot) = before {
+            self.discard_hot(hot);
+        }
         self.time_waits += 1;
         let anchors = &self.anchors;
         let lives = |id: &ConnId| is_time_wait(anchors, *id);
@@ -281,6 +282,7 @@ impl<C: CongestionController> Table<C> {
 
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
+        self.make_hot_slot();
         self.hot.insert_wide(tcb, id.slot)
     }
 
@@ -291,7 +293,36 @@ impl<C: CongestionController> Table<C> {
         id: ConnId,
         make: impl FnOnce() -> Tcb<C>,
     ) -> Option<u32> {
+        self.make_hot_slot();
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
+    }
+
+    /// TCBs of connections.
+    #[inline]
+    pub(crate) fn tcbs(&self) -> u32 {
+        self.hot.len() - self.blanks.len()
+    }
+
+    /// Blanks make way when they have the last slots.
+    #[inline]
+    fn make_hot_slot(&mut self) {
+        if self.hot.len() == self.hot.capacity() {
+            self.fit_blanks(0);
+        }
+    }
+
+    /// The end of a TCB.
+    pub(crate) fn discard_hot(&mut self, hot: u32) {
+        self.hot.discard(hot);
+        self.fit_blanks(blanks::worth(self.tcbs()));
+    }
+
+    /// So many blanks at most; the others go, the oldest first.
+    #[inline]
+    fn fit_blanks(&mut self, most: u32) {
+        while let Some(hot) = self.blanks.pop_excess(most) {
+            self.hot.discard(hot);
+        }
     }
 
     /// The flow of a record.
@@ -304,23 +335,44 @@ impl<C: CongestionController> Table<C> {
         let Some(tcb) = self.hot.at_mut(hot) else { return false };
         let Some(anchor) = self.anchors.get_mut(id) else { return false };
         let Some(parked) = self.moulds.park(now, tcb) else { return false };
+        let mould = self.moulds.serial(&parked);
         anchor.body = Body::Parked(parked);
-        self.hot.discard(hot);
         self.parked += 1;
+        // What is left of the TCB is equal to the mould: the next one that comes back begins with it.
+        if self.hot.is_far_up(hot) {
+            self.hot.discard(hot);
+        } else {
+            self.blanks.push(hot, mould);
+        }
+        self.fit_blanks(blanks::worth(self.tcbs()));
         true
     }
 
     /// The TCB of a parked connection comes back: its index.
     pub(crate) fn activate(&mut self, now: Instant, id: ConnId, offset: u32) -> Option<u32> {
-        let Body::Parked(parked) = self.anchors.get(id)?.body else { return None };
-        if self.hot.len() == self.hot.capacity() {
-            return None;
-        }
-        let tcb = self.moulds.activate(now, &parked, offset);
+        let anchor = self.anchors.get_mut(id)?;
+        let Body::Parked(parked) = &anchor.body else { return None };
+        let moulds = &self.moulds;
+        let blank = self.blanks.pop();
+        let blank = blank.and_then(|blank| Some((blank, self.hot.wide_mut(blank.hot)?)));
+        let hot = match blank {
+            Some((blank, (tcb, owner))) => {
+                *owner = id.slot;
+                match blank.mould == moulds.serial(parked) {
+                    true => moulds.restore(now, parked, offset, tcb),
+                    false => *tcb = moulds.copy(now, parked, offset),
+                }
+                blank.hot
+            }
+            None => {
+                let copy = || moulds.copy(now, parked, offset);
+                self.hot.insert_wide_with(id.slot, copy)?.slot
+            }
+        };
+        self.moulds.release(parked);
+        anchor.body = Body::Hot(hot);
         self.parked -= 1;
-        let hot = self.insert_hot(id, tcb)?;
-        self.anchors.get_mut(id)?.body = Body::Hot(hot.slot);
-        Some(hot.slot)
+        Some(hot)
     }
 
     /// What the deadline of a parked connection brings.
@@ -387,6 +439,13 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn postpone(&mut self, id: ConnId, deadline: Instant) {
         if self.anchors.get(id).is_some() {
             self.wheel.postpone(id.slot, deadline, &mut self.anchors);
+        }
+    }
+
+    /// The same of a deadline about a second away, which will probably not be moved.
+    pub(crate) fn line_up(&mut self, id: ConnId, deadline: Instant) {
+        if self.anchors.get(id).is_some() {
+            self.wheel.line_up(id.slot, deadline, &mut self.anchors);
         }
     }
 
