@@ -182,8 +182,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
                 let deadline = own.min(park_deadline(self.common.limits.parking, now, tcb));
                 if self.table.wakes_by(links, deadline) {
-                    if tcb.waits_for_release(deadline) || tcb.may_rest_again() {
+                    if tcb.waits_for_release(deadline) {
                         self.put_off(now, id, deadline);
+                    } else if tcb.may_rest_again() {
+                        self.table.line_up(id, deadline.max(now + LEAST_GAP));
                     }
                     return;
                 }

@@ -1,6 +1,6 @@
 //! The connections whose packets came last.
 //!
-//! Owns: for each of some hundred places, the ports of the flow noted there last, and its record.
+//! Owns: for each of some hundred places, what tells the flow noted there last from others, and its record.
 //! Must not know: whether the record still is that flow's. Who uses what is noted looks.
 //!
 //! The next packet of a busy connection is nearly always of one of these, and this takes a tenth of what
@@ -19,33 +19,37 @@ pub(crate) struct Recent {
 
 #[derive(Clone, Copy, Debug)]
 struct Noted {
-    ports: u32,
+    tag: u32,
     index: u32,
 }
 
 impl Recent {
-    /// With nothing noted: no flow has two ports that are zero.
+    /// With nothing noted: no record has this index.
     pub(crate) const fn new() -> Recent {
-        Recent { noted: [Noted { ports: 0, index: u32::MAX }; PLACES] }
+        Recent { noted: [Noted { tag: 0, index: u32::MAX }; PLACES] }
     }
 
     /// The index of the record that probably is that of `flow`.
     #[inline]
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<u32> {
         let noted = self.noted[place(flow)];
-        (noted.ports == ports(flow)).then_some(noted.index)
+        (noted.tag == tag(flow)).then_some(noted.index)
     }
 
     /// Notes the index of the record of `flow`.
     #[inline]
     pub(crate) fn note(&mut self, flow: &FlowKey, index: u32) {
-        self.noted[place(flow)] = Noted { ports: ports(flow), index };
+        self.noted[place(flow)] = Noted { tag: tag(flow), index };
     }
 }
 
+/// Both ports and the end of the address: many peers may have the same ports, and many connections the same
+/// address.
 #[inline]
-fn ports(flow: &FlowKey) -> u32 {
-    u32::from(flow.remote_port) << 16 | u32::from(flow.local_port)
+fn tag(flow: &FlowKey) -> u32 {
+    let [.., a, b, c, d] = flow.remote.0;
+    let ports = u32::from(flow.remote_port) << 16 | u32::from(flow.local_port);
+    ports.wrapping_add(u32::from_ne_bytes([a, b, c, d]).wrapping_mul(0x9E37_79B1))
 }
 
 /// Ports in a row, of either side, have places in a row.
@@ -76,6 +80,10 @@ mod tests {
         for port in 0..PLACES as u16 {
             assert_eq!(recent.find(&flow(40_000 + port)), Some(u32::from(port)));
         }
+        // Of two flows at one place, ports apart or the address alone tells which was noted.
+        let mut far = flow(40_000);
+        far.remote.0[13] ^= 1;
+        assert_eq!((place(&far), recent.find(&far)), (place(&flow(40_000)), None));
         let other = 40_000 + PLACES as u16;
         recent.note(&flow(other), 7);
         assert_eq!((recent.find(&flow(other)), recent.find(&flow(40_000))), (Some(7), None));

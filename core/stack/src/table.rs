@@ -6,6 +6,7 @@
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
 
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
+use crate::blanks::{self, Blanks};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
 use crate::fifo::Sifted;
@@ -27,10 +28,11 @@ const SPARES: u32 = 128;
 /// The connections.
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
-    /// TCBs, each with the index of its record.
+    /// TCBs, each with the index of its record, and blanks.
     pub hot: Slab<Tcb<C>, u32>,
     /// Those of no connection.
     spares: Vec<u32>,
+    blanks: Blanks,
     /// Where the search for a quiet TCB goes on.
     hand: u32,
     /// What bodies have that is larger than a body.
@@ -64,6 +66,7 @@ impl<C: CongestionController> Table<C> {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
             spares: Vec::new(),
+            blanks: Blanks::new(),
             hand: 0,
             openings: Slab::new(limits.connections),
             early: Slab::new(limits.connections),
@@ -214,9 +217,7 @@ impl<C: CongestionController> Table<C> {
         self.retire(id);
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
-                self.give_back(hot);
-            }
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
             Body::Embryo(..) | Body::Ended(_, None) => {}
             _ => self.release_body(id),
         }
@@ -230,7 +231,7 @@ impl<C: CongestionController> Table<C> {
         match anchor.body {
             Body::Early(early, hot) => {
                 self.early.discard(early);
-                self.give_back(hot);
+                self.discard_hot(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
             Body::Parked(parked) => {
@@ -281,11 +282,10 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<ConnId> {
         let anchor = self.anchors.get_mut(id)?;
         debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
-        let hot = anchor.body.hot();
-        anchor.body = Body::TimeWait(record, until.into());
+        let before = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until.into()));
         anchor.set_owner(Owner::Nobody);
-        if let Some(hot) = hot {
-            self.give_back(hot);
+        if let Body::Hot(hot) = before {
+            self.discard_hot(hot);
         }
         self.time_waits += 1;
         let anchors = &self.anchors;
@@ -306,25 +306,9 @@ impl<C: CongestionController> Table<C> {
         None
     }
 
-    /// TCBs of connections.
-    #[inline]
-    pub(crate) fn tcbs(&self) -> u32 {
-        self.hot.len() - self.spares.len() as u32
-    }
-
-    /// Whether there is a TCB for one more.
-    #[inline]
-    pub(crate) fn has_tcb_room(&self) -> bool {
-        self.tcbs() < self.hot.capacity()
-    }
-
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
-        if self.hot.len() == self.hot.capacity()
-            && let Some(spare) = self.spares.pop()
-        {
-            self.hot.discard(spare);
-        }
+        self.make_hot_slot();
         self.hot.insert_wide(tcb, id.slot)
     }
 
@@ -333,22 +317,57 @@ impl<C: CongestionController> Table<C> {
     #[inline]
     pub(crate) fn place_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
         if let Some(spare) = self.spares.pop() {
-            self.hot.set_annex(spare, id.slot);
+            let (_, owner) = self.hot.wide_mut(spare)?;
+            *owner = id.slot;
             return Some(spare);
         }
+        self.make_hot_slot();
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
     }
 
-    /// The TCB at `hot` is no connection's any more.
-    pub(crate) fn give_back(&mut self, hot: u32) {
-        if hot < SPARES
-            && let Some(tcb) = self.hot.at_mut(hot)
-        {
-            tcb.leave();
-            self.spares.push(hot);
-            return;
+    /// TCBs of connections.
+    #[inline]
+    pub(crate) fn tcbs(&self) -> u32 {
+        self.hot.len() - self.blanks.len() - self.spares.len() as u32
+    }
+
+    /// Whether there is a TCB for one more.
+    #[inline]
+    pub(crate) fn has_tcb_room(&self) -> bool {
+        self.tcbs() < self.hot.capacity()
+    }
+
+    /// Blanks and spares make way when they have the last slots.
+    #[inline]
+    fn make_hot_slot(&mut self) {
+        if self.hot.len() == self.hot.capacity() {
+            self.fit_blanks(0);
+            if let Some(spare) = self.spares.pop() {
+                self.hot.discard(spare);
+            }
         }
-        self.hot.discard(hot);
+    }
+
+    /// The end of a TCB.
+    pub(crate) fn discard_hot(&mut self, hot: u32) {
+        match self.hot.at_mut(hot) {
+            Some(tcb) if hot < SPARES => {
+                tcb.leave();
+                self.spares.push(hot);
+            }
+            _ => {
+                self.hot.discard(hot);
+            }
+        }
+        self.fit_blanks(blanks::worth(self.tcbs()));
+    }
+
+    /// So many blanks at most; the others go, the oldest first.
+    #[inline]
+    fn fit_blanks(&mut self, most: u32) {
+        while let Some(hot) = self.blanks.pop_excess(most) {
+            self.hot.discard(hot);
+        }
     }
 
     /// The flow of a record.
@@ -361,23 +380,47 @@ impl<C: CongestionController> Table<C> {
         let Some(tcb) = self.hot.at_mut(hot) else { return false };
         let Some(anchor) = self.anchors.get_mut(id) else { return false };
         let Some(parked) = self.moulds.park(now, tcb) else { return false };
+        let mould = self.moulds.serial(&parked);
         anchor.body = Body::Parked(parked);
-        self.give_back(hot);
         self.parked += 1;
+        // What is left of the TCB is equal to the mould: the next one that comes back begins with it.
+        if self.hot.is_far_up(hot) {
+            self.hot.discard(hot);
+        } else {
+            self.blanks.push(hot, mould);
+        }
+        self.fit_blanks(blanks::worth(self.tcbs()));
         true
     }
 
     /// The TCB of a parked connection comes back: its index.
     pub(crate) fn activate(&mut self, now: Instant, id: ConnId, offset: u32) -> Option<u32> {
-        let Body::Parked(parked) = self.anchors.get(id)?.body else { return None };
-        if !self.has_tcb_room() {
-            return None;
+        if self.blanks.len() == 0 {
+            self.make_hot_slot();
         }
-        let tcb = self.moulds.activate(now, &parked, offset);
+        let anchor = self.anchors.get_mut(id)?;
+        let Body::Parked(parked) = &anchor.body else { return None };
+        let moulds = &self.moulds;
+        let blank = self.blanks.pop();
+        let blank = blank.and_then(|blank| Some((blank, self.hot.wide_mut(blank.hot)?)));
+        let hot = match blank {
+            Some((blank, (tcb, owner))) => {
+                *owner = id.slot;
+                match blank.mould == moulds.serial(parked) {
+                    true => moulds.restore(now, parked, offset, tcb),
+                    false => *tcb = moulds.copy(now, parked, offset),
+                }
+                blank.hot
+            }
+            None => {
+                let copy = || moulds.copy(now, parked, offset);
+                self.hot.insert_wide_with(id.slot, copy)?.slot
+            }
+        };
+        self.moulds.release(parked);
+        anchor.body = Body::Hot(hot);
         self.parked -= 1;
-        let hot = self.insert_hot(id, tcb)?;
-        self.anchors.get_mut(id)?.body = Body::Hot(hot.slot);
-        Some(hot.slot)
+        Some(hot)
     }
 
     /// What the deadline of a parked connection brings.
@@ -444,6 +487,13 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn postpone(&mut self, id: ConnId, deadline: Instant) {
         if self.anchors.get(id).is_some() {
             self.wheel.postpone(id.slot, deadline, &mut self.anchors);
+        }
+    }
+
+    /// The same of a deadline about a second away, which will probably not be moved.
+    pub(crate) fn line_up(&mut self, id: ConnId, deadline: Instant) {
+        if self.anchors.get(id).is_some() {
+            self.wheel.line_up(id.slot, deadline, &mut self.anchors);
         }
     }
 
