@@ -79,9 +79,9 @@ impl<T: Copy> Fifo<T> {
     /// The first entry.
     #[inline]
     pub(crate) fn first(&self) -> Option<&T> {
-        match self.ring.front() {
-            None => self.more.front().and_then(VecDeque::front),
-            first => first,
+        match self.len {
+            0 => self.more.front()?.first(),
+            _ => self.ring.get(self.first as usize),
         }
     }
 
