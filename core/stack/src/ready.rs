@@ -118,13 +118,14 @@ impl ReadyList {
 
     fn push_behind(&mut self, index: u32) {
         let Some(marks) = self.word(index) else { return self.push_first(index) };
-        let bits = *marks >> shift(index);
-        if bits & MEMBER == 0 {
-            *marks |= (MEMBER | QUEUED) << shift(index);
-            self.members += 1;
-            if bits & QUEUED == 0 {
-                self.queue.push(index);
-            }
+        let bits = *marks >> shift(index) & (MEMBER | QUEUED);
+        if bits & MEMBER != 0 {
+            return;
+        }
+        *marks |= (MEMBER | QUEUED) << shift(index);
+        self.members += 1;
+        if bits == 0 {
+            self.queue.push(index);
         }
     }
 

@@ -55,6 +55,12 @@ impl WheelLinks {
     pub const fn is_linked(&self) -> bool {
         self.prev != NONE
     }
+
+    /// Whether the record wakes by `tick`, which lies within the circle of [`Tick`] around that.
+    #[inline]
+    pub const fn wakes_by(&self, tick: Tick) -> bool {
+        self.is_linked() && !self.deadline.after(tick)
+    }
 }
 
 impl Default for WheelLinks {

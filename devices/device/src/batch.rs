@@ -14,7 +14,8 @@ macro_rules! batch {
         }
 
         impl $name {
-            /// A batch of at most `capacity` packets. Memory is taken now, and never again.
+            /// A batch of at most `capacity` packets. Memory is taken now, and again only when a line of packets
+            /// that it gave its memory for another's was shorter.
             pub fn new(capacity: usize) -> $name {
                 $name { packets: VecDeque::with_capacity(capacity), capacity }
             }
@@ -109,7 +110,19 @@ impl TxBatch {
 }
 
 /// The first `count` packets, which are there, from one queue to another.
+///
+/// All of them into an empty queue are not moved at all: the two change their memory.
+#[inline]
 fn move_packets(from: &mut VecDeque<Packet>, to: &mut VecDeque<Packet>, count: usize) -> usize {
+    if to.is_empty() && from.len() == count {
+        core::mem::swap(from, to);
+        return count;
+    }
+    move_some(from, to, count)
+}
+
+#[inline(never)]
+fn move_some(from: &mut VecDeque<Packet>, to: &mut VecDeque<Packet>, count: usize) -> usize {
     match from.len() == count {
         // As memory, not one by one.
         true => to.append(from),

@@ -222,7 +222,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     #[inline(always)] // as above
-    fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+    pub(super) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
         if self.last_local.v4.0 != address {
             self.look_up_local(address);
         }
@@ -340,7 +340,13 @@ pub(super) fn is_unverified(packet: &Packet) -> bool {
 
 /// The checksum is right. `tcp`: what the first slice of `packet` has of the segment's `octets`.
 #[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
-fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], octets: usize, packet: &Chain) -> bool {
+pub(super) fn is_intact(
+    engine: Engine,
+    pseudo: Running,
+    tcp: &[u8],
+    octets: usize,
+    packet: &Chain,
+) -> bool {
     if tcp.len() == octets
         && let Some(rest) = pseudo.finish_with_short(tcp)
     {
@@ -362,7 +368,7 @@ fn is_all_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) ->
 
 /// As [`remote_address`], put together as one number.
 #[inline]
-fn mapped(address: [u8; 4]) -> RemoteAddr {
+pub(super) fn mapped(address: [u8; 4]) -> RemoteAddr {
     const PREFIX: u128 = 0xFFFF << 32;
     RemoteAddr((PREFIX | u128::from(u32::from_be_bytes(address))).to_be_bytes())
 }

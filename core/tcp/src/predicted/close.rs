@@ -195,7 +195,7 @@ impl<C: CongestionController> Tcb<C> {
         if octets != 0 && octets != mss {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_plain_sent(env.now, (seq, length), outstanding, mss, false);
+        let _ = self.recovery.on_plain_sent(env.now, (seq, length), outstanding, mss, false);
         self.last_sent = env.now.tick();
         let in_flight_octets = outstanding + length;
         self.controller.on_sent(&Sent {

@@ -409,14 +409,15 @@ impl Recovery {
     fn arm_probe(&mut self, now: Instant) {
         self.arm_probe_behind(now, self.board.outstanding());
     }
-    /// The same behind `outstanding` octets.
+    /// The same behind `outstanding` octets. The deadline.
     #[inline(always)]
-    fn arm_probe_behind(&mut self, now: Instant, outstanding: u32) {
+    fn arm_probe_behind(&mut self, now: Instant, outstanding: u32) -> Instant {
         let single = outstanding <= self.mss();
         let delay = Span::from_micros(u64::from(self.bounds.ack_delay));
         let wait = TailProbe::wait(self.rtt.srtt(), single, delay);
         let expiry = self.expiry();
         self.timer.wait_until(SendTimer::TailProbe, now + wait, expiry);
+        expiry.min(now + wait)
     }
     fn arm_after_sending(&mut self, now: Instant) {
         match self.timer.kind() {

@@ -45,8 +45,8 @@ impl Snd {
     pub fn usable(&self) -> u32 {
         self.right_edge().since(self.nxt)
     }
-    /// Octets of sequence space sent and not acknowledged.
+    /// Octets of sequence space sent and not acknowledged: what is sent is not before what is acknowledged.
     pub fn outstanding(&self) -> u32 {
-        self.nxt.since(self.una)
+        self.nxt.0.wrapping_sub(self.una.0)
     }
 }

@@ -64,12 +64,8 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        let single = match env.ceiling {
-            None => self.poll_single(env.now, env.id, env.observer),
-            Some(_) => None,
-        };
-        let single = single.map(|single| self.single(env.now, single));
-        let given = match single.or_else(|| self.poll_fin(env)) {
+        let only = self.poll_only(env);
+        let given = match only.or_else(|| self.poll_fin(env)) {
             Some(single) => Given::Segment(single),
             None => self.poll_usual(env, room),
         };
