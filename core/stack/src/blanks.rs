@@ -9,9 +9,9 @@
 
 use alloc::collections::VecDeque;
 
-/// More than come to rest and wake between two looks at the time. Not much more: what they have is to stay in
-/// the caches.
-const MOST: u32 = 1024;
+/// As many as come to rest and wake between two looks at the time; with more, the oldest would not be in the caches
+/// any more when it is used, or goes.
+const MOST: u32 = 256;
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]

@@ -406,10 +406,7 @@ impl<C: CongestionController> Table<C> {
         let hot = match blank {
             Some((blank, (tcb, owner))) => {
                 *owner = id.slot;
-                match blank.mould == moulds.serial(parked) {
-                    true => moulds.restore(now, parked, offset, tcb),
-                    false => *tcb = moulds.copy(now, parked, offset),
-                }
+                moulds.revive(now, parked, offset, tcb, blank.mould);
                 blank.hot
             }
             None => {

@@ -88,7 +88,7 @@ impl<C: CongestionController> Moulds<C> {
     }
 
     /// Makes a record of a quiet TCB, of which nothing is left but what its mould has too: see
-    /// [`Moulds::restore`]. `None`: it is not quiet, or does not fit into one; nothing changed that can be
+    /// [`Moulds::revive`]. `None`: it is not quiet, or does not fit into one; nothing changed that can be
     /// seen.
     #[must_use]
     pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
@@ -119,33 +119,44 @@ impl<C: CongestionController> Moulds<C> {
         self.of(parked).serial
     }
 
-    /// The TCB of a record, which is the mould's user no more.
-    pub fn activate(&mut self, now: Instant, parked: &Parked, timestamp_offset: u32) -> Tcb<C> {
-        let tcb = self.copy(now, parked, timestamp_offset);
-        self.release(parked);
-        tcb
-    }
-
     /// Rounds a quiet TCB as parking it would, for whoever compares.
     #[cfg(test)]
     pub(crate) fn round(&mut self, now: Instant, tcb: &mut Tcb<C>) {
         let mut copy = tcb.of_quiet();
         if let Some(parked) = self.park(now, &mut copy) {
-            let rounded = self.activate(now, &parked, tcb.timestamp_offset);
+            let rounded = self.copy(now, &parked, tcb.timestamp_offset);
+            self.release(&parked);
             tcb.round_like(&rounded);
         }
     }
 
-    /// The same to look at; the record stays.
+    /// The TCB of a record. When that ends, [`Moulds::release`] follows.
     pub fn copy(&self, now: Instant, parked: &Parked, timestamp_offset: u32) -> Tcb<C> {
         let mut tcb = self.of(parked).tcb.of_quiet();
         self.restore(now, parked, timestamp_offset, &mut tcb);
         tcb
     }
 
-    /// Makes the TCB of a record of one that was parked with the same mould, which nobody has looked at
-    /// since.
-    pub fn restore(&self, now: Instant, parked: &Parked, timestamp_offset: u32, tcb: &mut Tcb<C>) {
+    /// Makes the TCB of a record of one that was parked, with a mould of that serial number, and which nobody has
+    /// looked at since.
+    #[inline]
+    pub fn revive(
+        &self,
+        now: Instant,
+        parked: &Parked,
+        timestamp_offset: u32,
+        tcb: &mut Tcb<C>,
+        serial: u64,
+    ) {
+        let mould = self.of(parked);
+        if mould.serial != serial {
+            tcb.recast(&mould.tcb, mould.residue.is_some());
+        }
+        self.restore(now, parked, timestamp_offset, tcb);
+    }
+
+    /// The same of one that is a copy of its mould.
+    fn restore(&self, now: Instant, parked: &Parked, timestamp_offset: u32, tcb: &mut Tcb<C>) {
         let mould = self.of(parked);
         debug_assert_eq!(
             tcb.difference_of_moulds(&mould.tcb, mould.residue.is_some()),
