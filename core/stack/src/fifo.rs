@@ -49,6 +49,12 @@ impl<T> Fifo<T> {
         }
     }
 
+    /// The first entry, left where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.ring.front().or_else(|| self.more.front()?.front())
+    }
+
     /// Takes the first entry out.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {

@@ -36,6 +36,20 @@ impl Recent {
         (noted.ports == ports(flow)).then_some(noted.index)
     }
 
+    /// The same of a flow by IPv4, by the peer's address and the ports.
+    #[inline]
+    pub(crate) fn find_v4(
+        &self,
+        [.., a, b]: [u8; 4],
+        remote_port: u16,
+        local_port: u16,
+    ) -> Option<u32> {
+        let near = u16::from_be_bytes([a, b]);
+        let noted = self.noted[usize::from(near ^ remote_port ^ local_port) % PLACES];
+        let ports = u32::from(remote_port) << 16 | u32::from(local_port);
+        (noted.ports == ports).then_some(noted.index)
+    }
+
     /// Notes the index of the record of `flow`.
     #[inline]
     pub(crate) fn note(&mut self, flow: &FlowKey, index: u32) {
