@@ -373,7 +373,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
         let mut env = self.common.env(now, id);
-        let effects = match tcb.handle_usual(&mut env, segment, payload) {
+        let effects = match tcb.handle_usual(&mut env, segment, payload, 0) {
             Some(usual) => usual.into(),
             None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
         };

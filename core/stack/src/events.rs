@@ -122,6 +122,18 @@ impl Events {
         self.ready.remove(index);
     }
 
+    /// Whose turn it is, if anybody's.
+    #[inline]
+    pub(crate) fn front(&mut self) -> Option<u32> {
+        self.ready.front()
+    }
+
+    /// It was told all there was to tell: the first one's turn is over.
+    #[inline]
+    pub(crate) fn told(&mut self) {
+        self.ready.pop();
+    }
+
     /// The next event. Ends come last, so nothing is told of a connection after its end.
     #[inline]
     pub(crate) fn poll(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {

@@ -76,9 +76,9 @@ impl<T: Copy> Fifo<T> {
         }
     }
 
-    /// The first entry.
+    /// The first entry, left where it is.
     #[inline]
-    pub(crate) fn first(&self) -> Option<&T> {
+    pub(crate) fn front(&self) -> Option<&T> {
         match self.len {
             0 => self.more.front()?.first(),
             _ => self.ring.get(self.first as usize),

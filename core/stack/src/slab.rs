@@ -274,6 +274,19 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
     }
 
+    /// The record at `index`, to change, and its handle, if it is a narrow one.
+    #[inline(always)] // as above
+    pub fn narrow_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        match chunk.entries.get_mut(place)? {
+            Entry { generation, slot: Slot::Used(record) } if chunk.annexes.is_empty() => {
+                Some((ConnId { slot: index, generation: *generation }, record))
+            }
+            _ => None,
+        }
+    }
+
     /// What the slot at `index` has beside its record, used or not; `None` where records are narrow.
     #[inline]
     pub fn annex(&self, index: u32) -> Option<&W> {

@@ -14,7 +14,7 @@ use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::vec::Vec;
-use usertcp_base::{ConnId, FlowKey, Instant, Limits, Secrets};
+use usertcp_base::{ConnId, FlowKey, Instant, Limits, LocalIndex, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
 
@@ -101,6 +101,20 @@ impl<C: CongestionController> Table<C> {
         };
         // A record with a TCB is in the demultiplexer: if it has this flow, it is the one.
         let (id, anchor) = self.anchors.of_flow_mut(index, flow)?;
+        let Body::Hot(hot) = anchor.body else { return None };
+        Some((id, anchor, self.hot.at_mut(hot)?))
+    }
+
+    /// The same of a flow by IPv4 whose packets came lately.
+    #[inline(always)] // in one place
+    pub(crate) fn find_recent_v4(
+        &mut self,
+        peer: [u8; 4],
+        local: LocalIndex,
+        ports: (u16, u16),
+    ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
+        let index = self.recent.find_near(peer, ports.0, ports.1)?;
+        let (id, anchor) = self.anchors.of_v4_mut(index, peer, local, ports)?;
         let Body::Hot(hot) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))
     }

@@ -28,12 +28,12 @@ pub(crate) const CROWD: u32 = 256;
 pub(crate) const LONG_QUEUE: u32 = 1024;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Touches the records that the next packets of the burst will need, and notes where they are.
-    pub(crate) fn look_ahead(&mut self) {
+    /// Touches the records that `packets`, [`AHEAD`] at most, will need, and notes where they are.
+    pub(crate) fn look_ahead(&mut self, packets: &[Packet]) {
         let (table, local) = (&mut self.table, &self.last_local);
         let (transmit, events) = (&self.transmit, &self.events);
         let mut flows = [None; AHEAD];
-        for (flow, packet) in flows.iter_mut().zip(self.rx.iter()) {
+        for (flow, packet) in flows.iter_mut().zip(packets) {
             *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
         }
         // A loop that only reads is so short that the processor is in the next round, and the one after, while

@@ -73,7 +73,7 @@ impl Line {
         let ticket = self.ticket;
         self.ticket = ticket.wrapping_add(1);
         self.count -= 1;
-        self.first = match self.entries.first() {
+        self.first = match self.entries.front() {
             // All are within the circle of the first.
             Some((_, tick)) => self.first + u64::from(tick.wrapping_sub(self.first as u32)),
             None => u64::MAX,

@@ -59,7 +59,7 @@ impl<C: CongestionController> Tcb<C> {
             self.heard(now, segment);
         }
         if brings {
-            self.take_expected(now, segment, payload, charge);
+            self.take_expected(now, segment, payload, 0, charge);
         }
         let mut effects = Effects {
             transmit: true,

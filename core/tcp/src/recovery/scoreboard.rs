@@ -179,12 +179,12 @@ impl Scoreboard {
     }
     /// Whether `ack` is of one transmission that is all there is, unmarked, and that left when nothing
     /// of its round was in flight.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_answered(&self, ack: Seq, delivery: &Delivery) -> bool {
         self.records.only_unmarked(ack).is_some_and(|only| delivery.ends_round(only.delivered))
     }
     /// SND.UNA moves to `ack`, which [`Scoreboard::is_answered`]: what arrived.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance_answered(&mut self, ack: Seq) -> Option<Taken> {
         let taken = self.records.take_only_unmarked(ack)?;
         self.una = ack;
