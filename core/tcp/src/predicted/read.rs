@@ -10,7 +10,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Copies received octets out: all of them, if they lie in one piece and fit `into`, and neither the
     /// buffer is to be measured nor a window to be announced. `None`: nothing has changed; it is for
     /// [`Tcb::read`].
-    #[inline]
+    #[inline(never)] // its registers are its own
     pub fn read_short(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
         let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
         if !self.is_predicted()
