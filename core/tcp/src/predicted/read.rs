@@ -11,12 +11,28 @@ impl<C: CongestionController> Tcb<C> {
     /// Copies received octets out: all of them, if they lie in one piece and fit `into`, and neither the
     /// buffer is to be measured nor a window to be announced. None at all: it is the end of what the peer sends.
     /// `None`: nothing has changed; it is for [`Tcb::read`].
-    #[inline]
+    #[inline(never)] // its registers are its own
     pub fn read_short(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
-        let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
-        if !self.is_predicted() {
-            return self.read_after_fin(now, pool, into);
+        match self.is_predicted() {
+            true => self.read_plain(now, pool, into),
+            false => self.read_after_fin(now, pool, into),
         }
+    }
+
+    /// The same where more may come from the peer: there is nothing to be read after it, not even the end.
+    #[inline(never)] // as above
+    pub fn read_message(
+        &mut self,
+        now: Instant,
+        pool: &FramePool,
+        into: &mut [u8],
+    ) -> Option<usize> {
+        if self.is_predicted() { self.read_plain(now, pool, into) } else { None }
+    }
+
+    #[inline(always)] // the two above
+    fn read_plain(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
+        let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
         if self.autotune.is_round_over(now)
             || !self.advertise.is_update_far(nxt, buffer, self.receive_mss())
             || pool.is_tight()

@@ -184,6 +184,17 @@ impl Advertise {
     /// Whether the peer certainly need not hear of it yet that all was read.
     #[inline]
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
+        // It is told of no less than a quarter of the buffer. Mostly it has all that is offered but less than
+        // that: of half the buffer, where what arrives takes four times its size.
+        let quarter = buffer / 4;
+        let much = if u32::from(self.cost) == WORST { quarter + 1 } else { buffer - quarter };
+        let offered = self.edge.since(nxt);
+        (offered > much && offered >= u32::from(mss) * 2)
+            || self.is_any_update_far(nxt, buffer, mss)
+    }
+
+    #[cold]
+    fn is_any_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         let holding = Holding { buffer, ..Holding::default() };
         self.lacks_room(self.least_update(nxt, buffer, mss), &holding)
     }
