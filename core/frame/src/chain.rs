@@ -211,6 +211,15 @@ impl Chain {
         if n >= self.octets { self.clear() } else { self.advance_over(n) }
     }
 
+    /// Takes the only slice; `None`, and nothing changes, when there are more or none.
+    #[inline(always)] // as a few words of memory
+    pub fn take_only(&mut self) -> Option<FrameSlice> {
+        let Store::Inline([only, None]) = &mut self.store else { return None };
+        let only = only.take()?;
+        self.octets = 0;
+        Some(only)
+    }
+
     /// Drops all octets.
     #[inline]
     pub fn clear(&mut self) {

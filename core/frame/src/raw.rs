@@ -527,7 +527,7 @@ impl Clone for Handle {
 }
 
 impl Drop for Handle {
-    #[inline]
+    #[inline(never)] // a few steps; what ends a chain is so small then that it is no call where there is nothing
     fn drop(&mut self) {
         let header = self.header();
         let home = header.home;

@@ -25,7 +25,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
-            if self.table.hot.len() < CROWD {
+            if self.table.tcbs() < CROWD {
                 self.handle_deadline(now, id);
             } else {
                 self.handle_crowd_of_deadlines(now, id, &mut work);
@@ -41,6 +41,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_crowd_of_deadlines(&mut self, now: Instant, first: ConnId, work: &mut u32) {
         let mut due = [None; AHEAD];
         due[0] = Some(first);
+        self.look_ahead_in_line(now);
         for place in due.iter_mut().skip(1) {
             *place = self.table.pop_due(now, work);
             if place.is_none() {

@@ -356,7 +356,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.push_or_count(now, packet);
     }
 
-    fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
+    pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
             None => {

@@ -76,6 +76,15 @@ impl<T: Copy> Fifo<T> {
         }
     }
 
+    /// The first entry, left where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        match self.len {
+            0 => self.more.front()?.first(),
+            _ => self.ring.get(self.first as usize),
+        }
+    }
+
     /// The first entries, as many as are at hand.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
         (0..self.len).filter_map(|number| self.ring.get(self.place(number)))

@@ -46,6 +46,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_unusual(&mut self, now: Instant, packet: &mut Packet) {
         // What was gathered came before.
         self.handle_gathered(now);
+        if self.handle_usual_syn(now, packet) {
+            return;
+        }
         let network = self.read_network(packet);
         let taken = network.is_some_and(|network| self.handle_plain(now, packet, &network));
         if !taken {

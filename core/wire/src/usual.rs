@@ -45,7 +45,7 @@ pub struct IpHeader<Address> {
 }
 
 /// What a TCP header of the usual shape says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TcpHeader {
     /// Source port.
     pub source_port: u16,
@@ -131,6 +131,92 @@ pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     })
 }
 
+/// Both headers by IPv4 of a packet of the usual shape, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadersV4<'a>(&'a [u8; BOTH_V4]);
+
+impl<'a> HeadersV4<'a> {
+    /// `None`: they are of another shape, or the checksum of the IP header is wrong. That of TCP is not looked
+    /// at.
+    #[inline(always)] // a few comparisons of whole words
+    pub fn of(octets: &'a [u8; BOTH_V4]) -> Option<HeadersV4<'a>> {
+        // Version and header length; of the fragment field all but "don't fragment" and the bit that means
+        // nothing.
+        const SHAPE: u64 = u64::from_ne_bytes([0xFF, 0, 0, 0, 0, 0, 0x3F, 0xFF]);
+        const USUAL: u64 = u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, 0, 0]);
+        const FLAGS: u16 = !(PSH | FIN).to_be();
+        let headers = HeadersV4(octets);
+        let (first, second, last) = (headers.word(0), headers.word(8), headers.half(16));
+        let usual = first & SHAPE == USUAL
+            && octets[9] == crate::tcp::PROTOCOL
+            && u16::from_ne_bytes([octets[32], octets[33]]) & FLAGS == OFFSET_ACK.to_be()
+            && headers.half(40) == STAMPS.to_be();
+        if !usual {
+            return None;
+        }
+        let (sum, carry) = first.overflowing_add(second);
+        let (sum, carry) = sum.overflowing_add(u64::from(last) + u64::from(carry));
+        (checksum::folded(sum + u64::from(carry)) == 0xFFFF).then_some(headers)
+    }
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        let octets = self.0.get(at..).and_then(|octets| octets.first_chunk());
+        octets.map_or(0, |octets| u64::from_ne_bytes(*octets))
+    }
+    #[inline(always)]
+    fn half(&self, at: usize) -> u32 {
+        let octets = self.0.get(at..).and_then(|octets| octets.first_chunk());
+        octets.map_or(0, |octets| u32::from_ne_bytes(*octets))
+    }
+    /// Octets of the packet.
+    #[inline(always)]
+    pub fn packet_octets(&self) -> usize {
+        usize::from(u16::from_be_bytes([self.0[2], self.0[3]]))
+    }
+    /// The ECN mark.
+    #[inline(always)]
+    pub fn ecn(&self) -> Ecn {
+        Ecn::from_bits(self.0[1])
+    }
+    /// Source address.
+    #[inline(always)]
+    pub fn source(&self) -> [u8; 4] {
+        self.half(12).to_ne_bytes()
+    }
+    /// Destination address.
+    #[inline(always)]
+    pub fn destination(&self) -> [u8; 4] {
+        self.half(16).to_ne_bytes()
+    }
+    /// The TCP header.
+    #[inline(always)]
+    pub fn tcp(&self) -> TcpHeader {
+        read_usual_tcp(self.tcp_octets())
+    }
+    /// Its octets.
+    #[inline(always)]
+    pub fn tcp_octets(&self) -> &'a [u8; TCP_OCTETS] {
+        let octets = self.0.get(IPV4_OCTETS..).and_then(|octets| octets.first_chunk());
+        octets.unwrap_or(&[0; TCP_OCTETS])
+    }
+    /// Source and destination port.
+    #[inline(always)]
+    pub fn ports(&self) -> (u16, u16) {
+        let ports = u32::from_be(self.half(20));
+        ((ports >> 16) as u16, ports as u16)
+    }
+    /// The sum of the pseudo-header of a segment of `octets`.
+    #[inline(always)]
+    pub fn pseudo(&self, octets: u32) -> checksum::Running {
+        checksum::Running::pseudo_v4(
+            self.source(),
+            self.destination(),
+            crate::tcp::PROTOCOL,
+            octets,
+        )
+    }
+}
+
 /// Reads an IPv6 header in front of TCP. `None`: it is of another shape.
 #[inline]
 pub fn read_ipv6(octets: &[u8; IPV6_OCTETS]) -> Option<IpHeader<[u8; 16]>> {
@@ -167,51 +253,22 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
 /// Reads a TCP header that [is of the usual shape](is_usual_tcp).
 #[inline(always)]
 pub fn read_usual_tcp(octets: &[u8; TCP_OCTETS]) -> TcpHeader {
-    let [
-        s0,
-        s1,
-        d0,
-        d1,
-        q0,
-        q1,
-        q2,
-        q3,
-        a0,
-        a1,
-        a2,
-        a3,
-        f0,
-        f1,
-        w0,
-        w1,
-        _,
-        _,
-        _,
-        _, //
-        _,
-        _,
-        _,
-        _,
-        v0,
-        v1,
-        v2,
-        v3,
-        e0,
-        e1,
-        e2,
-        e3,
-    ] = *octets;
-    let flags = u16::from_be_bytes([f0, f1]);
+    // Each where it is needed, not all of them in one register.
+    let ([ports, seq, ack, flags, _, _, value, echo], _) = octets.as_chunks::<4>() else {
+        return TcpHeader::default();
+    };
+    let ports = u32::from_be_bytes(*ports);
+    let [_, flags, w0, w1] = *flags;
     TcpHeader {
-        source_port: u16::from_be_bytes([s0, s1]),
-        destination_port: u16::from_be_bytes([d0, d1]),
-        seq: Seq(u32::from_be_bytes([q0, q1, q2, q3])),
-        ack: Seq(u32::from_be_bytes([a0, a1, a2, a3])),
-        push: flags & PSH != 0,
-        fin: flags & FIN != 0,
+        source_port: (ports >> 16) as u16,
+        destination_port: ports as u16,
+        seq: Seq(u32::from_be_bytes(*seq)),
+        ack: Seq(u32::from_be_bytes(*ack)),
+        push: flags & PSH as u8 != 0,
+        fin: flags & FIN as u8 != 0,
         window: WireWindow(u16::from_be_bytes([w0, w1])),
-        value: u32::from_be_bytes([v0, v1, v2, v3]),
-        echo: u32::from_be_bytes([e0, e1, e2, e3]),
+        value: u32::from_be_bytes(*value),
+        echo: u32::from_be_bytes(*echo),
     }
 }
 

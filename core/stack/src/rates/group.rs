@@ -8,14 +8,17 @@
 
 use crate::rates::RateGroupInfo;
 use usertcp_base::{Instant, Limiter, Rate, Span};
-use usertcp_tcp::release_octets;
+use usertcp_tcp::{made_up_octets, release_octets};
 
 /// A round lasts about so long: every member that has something to send gets its part of it.
 const ROUNDS_PER_SECOND: u64 = 1000;
 
-/// What late timers of members that wait did not let out is made up for, up to so many nanoseconds: a member
-/// may also have waited for another of its rates.
+/// What members did not use because they waited for another of their rates is made up for, up to so many
+/// nanoseconds. What a late timer cost is not: see [`Group::keep`].
 const LATE_NANOS: u64 = 10_000_000;
+
+/// Where a clock begins: it goes back by what was lost, and is a number that is not negative.
+const BEGIN: u64 = 1 << 40;
 
 /// A rate that is shared.
 #[derive(Clone, Debug)]
@@ -29,6 +32,10 @@ pub(super) struct Group {
     base: u64,
     /// Everything before this position is sent or promised.
     promised: u64,
+    /// What has left ends here, and nothing leaves before the clock comes here: late promises are not kept in their
+    /// order, and what is promised twice after somebody left would leave together. It does not fall behind the clock by
+    /// more than what is made up for.
+    pub line: u64,
     /// Weights of the members that hold a ticket, summed up.
     pub active: u64,
     /// The smallest weight among them.
@@ -46,8 +53,9 @@ impl Group {
             rate,
             limiter,
             since: now,
-            base: 0,
-            promised: 0,
+            base: BEGIN,
+            promised: BEGIN,
+            line: BEGIN,
             active: 0,
             least_weight: 1,
             least_octets,
@@ -66,6 +74,7 @@ impl Group {
     /// From now on the rate is another one.
     pub(super) fn set_rate(&mut self, now: Instant, rate: Rate) {
         let base = if self.rate.is_unlimited() { self.promised } else { self.position(now) };
+        self.line = self.line.min(base);
         (self.base, self.since, self.rate) = (base, now, rate);
     }
 
@@ -95,15 +104,38 @@ impl Group {
         release_octets(self.rate).max(self.least_octets)
     }
 
-    /// Where the next promise begins. An idle time leaves one release, and a late timer of somebody
-    /// who waits what it cost, within bounds.
+    /// What is made up for after an idle time, or when a timer was late: as of a stream's own limit.
+    fn credit(&self) -> u64 {
+        u64::from(made_up_octets(self.release()))
+    }
+
+    /// Where the next promise begins. An idle time leaves what is made up for, and who waits for another rate
+    /// meanwhile more, within bounds.
     pub(super) fn next(&mut self, now: Instant) -> u64 {
-        let release = u64::from(self.release());
         let credit = match self.active {
-            0 => release,
-            _ => (self.rate.octets_per_second() / (1_000_000_000 / LATE_NANOS)).max(release),
+            0 => self.credit(),
+            _ => (self.rate.octets_per_second() / (1_000_000_000 / LATE_NANOS)).max(self.credit()),
         };
         self.promised.max(self.position(now).saturating_sub(credit))
+    }
+
+    /// A promise is kept so many octets late. What is not made up for is nobody's: the clock goes back by it, and with
+    /// it the moment of every promise. Else all that came due meanwhile would leave at once.
+    pub(super) fn keep(&mut self, late_octets: u64) {
+        let lost = late_octets.saturating_sub(self.credit());
+        self.base = self.base.saturating_sub(lost);
+        self.line = self.line.saturating_sub(lost);
+    }
+
+    /// So many octets leave that were promised: not what a packet has beyond, which the next promise counts.
+    pub(super) fn leaves(&mut self, now: Instant, octets: u32) {
+        let least = self.position(now).saturating_sub(self.credit());
+        self.line = self.line.max(least).saturating_add(u64::from(octets));
+    }
+
+    /// How many octets of it pass in so long.
+    pub(super) fn octets_in(&self, span: Span) -> u64 {
+        self.rate.octets_in(span)
     }
 
     /// What a member of this weight is promised at a time: its part of a round among those that wait
@@ -134,6 +166,7 @@ impl Group {
     /// Octets left for which nothing was promised.
     pub(super) fn take(&mut self, now: Instant, octets: u32) {
         self.promised = self.next(now).saturating_add(u64::from(octets));
+        self.line = self.promised;
     }
 
     /// A member waits no more; what is left of its promise goes back, what it took beyond it is taken.

@@ -288,6 +288,7 @@ impl Rates {
                 let part = group.part(weight, ticket.is_of(slot)).saturating_sub(owed);
                 (group.next(now).saturating_add(u64::from(owed)), part)
             };
+            let position = position.max(group.line);
             if position > group.position(now) {
                 let release = group.moment(position);
                 return Some(Ceiling { release, octets: 0, limiter: group.limiter });
@@ -339,6 +340,7 @@ impl Rates {
         shares: &Shares,
         octets: u32,
     ) {
+        let due = self.due(hot, shares);
         let Rates { places, members, .. } = self;
         let mut most = i32::MAX;
         for (stage, (id, weight)) in stages(shares).into_iter().enumerate() {
@@ -358,12 +360,36 @@ impl Rates {
             if !holds {
                 issue(group, ticket, (slot, weight), now, most);
             }
+            let late = match due {
+                None => group.position(now).saturating_sub(ticket.position.max(group.line)),
+                Some(due) => group.octets_in(now.since(due)),
+            };
+            group.keep(late);
+            group.leaves(now, octets.min(ticket.left.unsigned_abs()));
             ticket.position = ticket.position.saturating_add(u64::from(octets));
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
             if ticket.left > 0 {
                 most = most.min(ticket.left);
             }
         }
+    }
+
+    /// When the last of several tickets came due: what is waited for another rate is not late. `None`: there are not
+    /// several.
+    fn due(&mut self, hot: u32, shares: &Shares) -> Option<Instant> {
+        let Rates { places, members, groups, .. } = self;
+        if *groups < 2 {
+            return None;
+        }
+        let tickets = &members.get(hot as usize)?.tickets;
+        let held = |(ticket, (id, _)): (&Ticket, _)| {
+            let (group, slot) = group_of(places, id)?;
+            ticket.holds(slot).then(|| group.moment(ticket.position.max(group.line)))
+        };
+        let moments = tickets.iter().zip(stages(shares)).filter_map(held);
+        let (count, last) =
+            moments.fold((0, Instant::ZERO), |(count, last), at| (count + 1, last.max(at)));
+        (count > 1).then_some(last)
     }
 
     /// A connection has nothing to send at present that rates would let go, or is over: what it was

@@ -10,6 +10,7 @@ mod ahead;
 mod arrive;
 mod cut;
 mod gather;
+mod open;
 mod send;
 
 pub(crate) use ahead::{AHEAD, CROWD, LONG_QUEUE};

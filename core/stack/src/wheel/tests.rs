@@ -16,6 +16,9 @@ impl Links for Records {
     fn links_mut(&mut self, index: u32) -> &mut WheelLinks {
         &mut self.0[index as usize]
     }
+    fn find(&self, index: u32) -> Option<&WheelLinks> {
+        self.0.get(index as usize)
+    }
 }
 
 fn records(count: usize) -> Records {
@@ -32,7 +35,7 @@ fn pop(wheel: &mut Wheel, now: Instant, records: &mut Records) -> Option<u32> {
 
 #[test]
 fn is_small() {
-    assert!(size_of::<Wheel>() <= 1408);
+    assert!(size_of::<Wheel>() <= 1536);
     assert_eq!(size_of::<WheelLinks>(), 12);
 }
 
@@ -133,6 +136,7 @@ fn an_interrupted_cascade_is_finished_before_time_advances() {
 enum Step {
     Schedule { index: u32, ahead_ticks: u64, behind: bool },
     Postpone { index: u32, ahead_ticks: u64 },
+    LineUp { index: u32, ahead_ticks: u64 },
     Cancel { index: u32 },
     Advance { ticks: u64, work: u32 },
 }
@@ -149,6 +153,8 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         1 => (0u32..40, span_ticks())
             .prop_map(|(index, ahead_ticks)| Step::Postpone { index, ahead_ticks }),
+        3 => (0u32..40, prop_oneof![Just(15_700u64), 15_000u64..16_000, span_ticks()])
+            .prop_map(|(index, ahead_ticks)| Step::LineUp { index, ahead_ticks }),
         1 => (0u32..40).prop_map(|index| Step::Cancel { index }),
         3 => (span_ticks(), prop_oneof![0u32..4, Just(u32::MAX)])
             .prop_map(|(ticks, work)| Step::Advance { ticks, work }),
@@ -192,6 +198,15 @@ fn run(start: u64, steps: &[Step]) {
                 let deadline = model.now + ahead_ticks;
                 wheel.postpone(index, tick(deadline), &mut records);
                 model.deadlines.insert(index, deadline.min(wheel.current + HORIZON_TICKS));
+            }
+            Step::LineUp { index, ahead_ticks } => {
+                let deadline = model.now + ahead_ticks;
+                let stands = records.links(index).prev == LINED_UP;
+                wheel.line_up(index, tick(deadline), &mut records);
+                let deadline = deadline.min(wheel.current + HORIZON_TICKS);
+                if !(stands && model.deadlines[&index] <= deadline) {
+                    model.deadlines.insert(index, deadline);
+                }
             }
             Step::Cancel { index } => {
                 wheel.cancel(index, &mut records);

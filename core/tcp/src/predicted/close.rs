@@ -59,7 +59,7 @@ impl<C: CongestionController> Tcb<C> {
             self.heard(now, segment);
         }
         if brings {
-            self.take_expected(now, segment, payload, charge);
+            self.take_expected(now, segment, payload, 0, charge);
         }
         let mut effects = Effects {
             transmit: true,
@@ -219,7 +219,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Whether the connection is plain, or plain but for being closed. True claims are checked where
     /// assertions are.
     #[inline]
-    fn is_orderly(&self) -> bool {
+    pub(super) fn is_orderly(&self) -> bool {
         let orderly = self.prediction.is_known();
         debug_assert!(!orderly || self.is_settled(), "a change was not noted");
         orderly

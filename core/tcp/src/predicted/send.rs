@@ -216,11 +216,14 @@ impl<C: CongestionController> Tcb<C> {
     fn send_single(&mut self, now: Instant, octets: u32) -> Option<Instant> {
         let mss = self.plain_mss();
         let outstanding = self.snd.outstanding();
-        let allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
+        let mut allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
         let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
         let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
-        if !fits || !goes || outstanding == 0 && self.was_idle(now) {
+        if !fits || !goes {
             return seldom();
+        }
+        if outstanding == 0 && self.was_idle(now) {
+            allowance = self.window_after_idle(now, octets);
         }
         let seq = self.snd.nxt;
         self.snd.nxt = seq + octets;
@@ -235,6 +238,16 @@ impl<C: CongestionController> Tcb<C> {
         self.note_sent(now, octets, outstanding);
         // Nothing else is waited for while data is in flight: `Tcb::next_deadline`.
         Some(timer.min(self.progress + self.settings.give_up.unwrap_or(Span::MAX)))
+    }
+
+    /// The window after an idle time. It has room for a segment of `octets` as before: windows are not less than
+    /// one.
+    #[inline(never)]
+    fn window_after_idle(&mut self, now: Instant, octets: u32) -> u32 {
+        self.resume_from_idle(now);
+        let window = self.controller.window_octets();
+        debug_assert!(octets <= window && self.controller.unpaced_window() == Some(window));
+        window
     }
 
     /// As `Tcb::send_mss`: a plain connection sends timestamps.

@@ -255,7 +255,7 @@ impl Records {
         self.take_first_and_last(ack).map(|(oldest, last)| Taken::of(oldest, &last))
     }
     /// The only record, if it ends at `ack` and was never marked.
-    #[inline]
+    #[inline(always)]
     pub(super) fn only_unmarked(&self, ack: Seq) -> Option<&Record> {
         match self {
             Records::Few { len: 1, records: [only, _] } => Some(only),
@@ -264,7 +264,7 @@ impl Records {
         .filter(|only| only.end() == ack && only.is_unmarked())
     }
     /// Takes it out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_only_unmarked(&mut self, ack: Seq) -> Option<Taken> {
         let only = self.only_unmarked(ack)?;
         let taken = Taken::of(only.sent_at, only);

@@ -355,7 +355,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// After an idle time the window is no longer what the path carries (5681-6, RFC 7661).
-    fn resume_from_idle(&mut self, now: Instant) {
+    pub(crate) fn resume_from_idle(&mut self, now: Instant) {
         // Beyond 38 hours a tick cannot tell: long enough, whatever it was.
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
         let idle = Span::from_micros(u64::from(ticks) << TICK_SHIFT);
