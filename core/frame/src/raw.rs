@@ -411,11 +411,11 @@ impl Handle {
         Some(unsafe { slice::from_raw_parts_mut(self.data().add(start).as_ptr(), len) })
     }
 
-    /// Octets `from..to` to write before the frame is shared again, when no other reference exists and the frame has
-    /// them.
+    /// Octets `from..to` to write before the frame is shared again, when no other reference exists and they are not beyond
+    /// the filled mark.
     #[inline(always)] // for each packet
     pub(crate) fn alone(&mut self, from: u32, to: u32) -> Option<Alone<'_>> {
-        let possible = self.is_unique() && from <= to && to <= self.capacity();
+        let possible = self.is_unique() && from <= to && to <= self.header().filled.get();
         possible.then_some(Alone { handle: self, from, to })
     }
 

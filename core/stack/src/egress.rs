@@ -137,17 +137,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let on_time =
             single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()));
         let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
-        match if here { anchor.ends_v4(&self.ip) } else { None } {
-            Some(ends) => put_short(&mut self.common, now, id, &ends, tcb, single, batch),
-            None => self.put_single(now, (id, hot), single, batch),
+        if here
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+            && let Some(packet) = pack_in_place(&mut self.common, now, &ends, tcb, single)
+        {
+            self.put_plain(batch, packet);
+        } else {
+            self.put_single(now, (id, hot), single, batch);
         }
         if !on_time {
             self.rearm(now, id);
         }
     }
 
-    /// Puts the only segment of a connection into the batch, when it is not a short one by IPv4, or keys or
-    /// a link are to be looked after.
+    /// Puts the only segment of a connection into the batch, when it is not a short one by IPv4 whose headers can be
+    /// written where its payload lies, or keys or a link are to be looked after.
     #[inline(never)]
     fn put_single(
         &mut self,
@@ -497,42 +501,6 @@ pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: P
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);
     debug_assert!(pushed.is_ok(), "asked only while there is room");
-}
-
-/// Makes a packet by IPv4 of the only segment of a connection, which is short and has no key, on no link, and
-/// puts it into the batch, which has room.
-#[inline(always)] // once
-fn put_short<C: CongestionController, O: Observer>(
-    common: &mut Common<O>,
-    now: Instant,
-    id: ConnId,
-    ends: &EndsV4,
-    tcb: &mut Tcb<C>,
-    single: Single,
-    batch: &mut TxBatch,
-) {
-    match pack_in_place(common, now, ends, tcb, single) {
-        Some(packet) => put_into(common, batch, packet),
-        None => put_copied(common, now, id, ends, tcb, single, batch),
-    }
-}
-
-/// The same of one whose headers cannot be written where the payload lies, or that has none.
-#[inline(never)]
-fn put_copied<C: CongestionController, O: Observer>(
-    common: &mut Common<O>,
-    now: Instant,
-    id: ConnId,
-    ends: &EndsV4,
-    tcb: &Tcb<C>,
-    single: Single,
-    batch: &mut TxBatch,
-) {
-    let frame = common.pool.take_control(HEADROOM);
-    match frame.and_then(|frame| pack_short(common, ends, &tcb.single(now, single), tcb, frame)) {
-        Some(packet) => put_into(common, batch, packet),
-        None => common.drop_packet(Some(id), now, DropReason::DeviceRefused),
-    }
 }
 
 /// Whether so much payload is copied next to its header.

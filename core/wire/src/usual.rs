@@ -290,19 +290,28 @@ pub fn write_both_v4(
     let pseudo =
         checksum::Running::pseudo_v4(ip.source, ip.destination, crate::tcp::PROTOCOL, length);
     let [first, second, third, fourth] = tcp_words(tcp).map(u64::to_be);
-    let [f0, f1] = match payload {
+    let field = match payload {
         Some(payload) => {
             let mut sum = pseudo;
             sum.add_words([payload.words(), first, second, third, fourth]);
-            (!checksum::folded(sum.words())).to_ne_bytes()
+            !checksum::folded(sum.words())
         }
-        None => checksum::folded(pseudo.words()).to_ne_bytes(),
+        None => checksum::folded(pseudo.words()),
     };
-    let third = third | u64::from_ne_bytes([f0, f1, 0, 0, 0, 0, 0, 0]);
+    let third = third | in_front(field, 0);
     let (front, back) = out.split_at_mut(IPV4_OCTETS);
     put_ipv4(front, ip);
     for (to, word) in back.as_chunks_mut::<8>().0.iter_mut().zip([first, second, third, fourth]) {
         *to = word.to_ne_bytes();
+    }
+}
+
+/// A word that holds `field` as it lies in memory, behind so many octets of zero.
+#[inline(always)]
+const fn in_front(field: u16, octets: u32) -> u64 {
+    match cfg!(target_endian = "little") {
+        true => (field as u64) << (8 * octets),
+        false => (field as u64) << (48 - 8 * octets),
     }
 }
 
@@ -321,20 +330,25 @@ pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
 /// The same into as many octets.
 #[inline(always)]
 fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>) {
-    let IpHeader { source: [s0, s1, s2, s3], destination, hop_limit, .. } = *header;
+    let IpHeader { source, destination, hop_limit, .. } = *header;
     let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
     let service = u64::from(header.dscp << 2 | header.ecn.bits());
     let first = (0x45 << 56 | service << 48 | total << 32 | 0x4000).to_be();
     let protocol = crate::tcp::PROTOCOL;
-    let lifetime = u32::from_ne_bytes([hop_limit, protocol, 0, 0]);
-    let addresses =
-        u64::from(u32::from_ne_bytes(header.source)) + u64::from(u32::from_ne_bytes(destination));
-    let sum = (first >> 32) + (first & LOW) + u64::from(lifetime) + addresses;
-    let [f0, f1] = (!checksum::folded(sum)).to_ne_bytes();
+    let lifetime = u64::from(u32::from_ne_bytes([hop_limit, protocol, 0, 0]));
+    let source = u64::from(u32::from_ne_bytes(source));
+    let addresses = source + u64::from(u32::from_ne_bytes(destination));
+    let sum = (first >> 32) + (first & LOW) + lifetime + addresses;
+    let field = in_front(!checksum::folded(sum), 2);
+    // On a machine of the other order what comes first is the upper half.
+    let second = match cfg!(target_endian = "little") {
+        true => source << 32 | lifetime,
+        false => lifetime << 32 | source,
+    };
     let (words, last) = out.as_chunks_mut::<8>();
     if let [one, two] = words {
         *one = first.to_ne_bytes();
-        *two = [hop_limit, protocol, f0, f1, s0, s1, s2, s3];
+        *two = (second | field).to_ne_bytes();
     }
     last.copy_from_slice(&destination);
 }

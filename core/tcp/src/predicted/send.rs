@@ -175,10 +175,8 @@ impl<C: CongestionController> Tcb<C> {
     /// in flight, or another holds the frame too.
     #[inline(always)] // for each packet
     pub fn single_behind(&mut self, single: Single, headers: usize) -> Option<Behind<'_>> {
-        if single.octets == 0 || self.snd.nxt != self.snd.una + single.octets {
-            return None;
-        }
-        self.queue.behind(headers, single.octets as usize)
+        let first = single.octets > 0 && self.snd.outstanding() == single.octets;
+        if first { self.queue.behind(headers, single.octets as usize) } else { None }
     }
 
     /// All of the segment that [`Tcb::poll_single`] has just given.
