@@ -31,6 +31,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.handle_crowd_of_deadlines(now, id, &mut work);
             }
         }
+        while let Some(id) = self.table.pop_time_wait(now, &mut work) {
+            self.table.remove(id);
+        }
         let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
         work > 0 && looked
     }

@@ -168,6 +168,12 @@ impl<T: Copy> Sifted<T> {
         Some(first)
     }
 
+    /// The first entry, dead or alive, left where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.sifted.front().or_else(|| self.rest.front())
+    }
+
     /// Entries, dead ones too.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

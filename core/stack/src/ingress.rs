@@ -167,9 +167,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 if let Some(anchor) = self.table.anchors.get_mut(id)
                     && let Body::TimeWait(_, until) = &mut anchor.body
                 {
-                    // The wheel asks again when the old deadline fires.
                     *until = again.into();
                 }
+                self.table.arm(id, Some(again));
                 self.send_reply(now, flow, &reply);
             }
             // RFC 6191 §2: the old connection makes way, if anyone listens.

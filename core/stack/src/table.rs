@@ -46,9 +46,18 @@ pub(crate) struct Table<C> {
     recent: Recent,
     pub wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
-    waiting: Sifted<ConnId>,
+    waiting: Sifted<Waiting>,
     time_waits: u32,
     time_wait_limit: u32,
+}
+
+/// A record in TIME-WAIT. All of them wait equally long: the first that came ends first, and no wheel has to be
+/// turned for that.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: ConnId,
+    /// When it ends, unless the peer's FIN comes again.
+    until: Instant,
 }
 
 /// Why there is no new record.
@@ -302,16 +311,44 @@ impl<C: CongestionController> Table<C> {
             self.discard_hot(hot);
         }
         self.time_waits += 1;
-        let anchors = &self.anchors;
-        let lives = |id: &ConnId| is_time_wait(anchors, *id);
-        self.waiting.push(id, self.time_waits as usize, SLACK, lives);
-        self.arm(id, Some(until));
+        self.wheel.cancel(id.slot, &mut self.anchors);
+        self.wait(Waiting { id, until });
         if self.time_waits > self.time_wait_limit { self.evict() } else { None }
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        let anchors = &self.anchors;
+        let lives = |waiting: &Waiting| is_time_wait(anchors, waiting.id);
+        self.waiting.push(waiting, self.time_waits as usize, SLACK, lives);
+    }
+
+    /// A TIME-WAIT record whose time has come. Each that is looked at counts as work.
+    #[inline]
+    pub(crate) fn pop_time_wait(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
+        if self.waiting.front()?.until > now { None } else { self.pop_over(now, work) }
+    }
+
+    #[inline(never)]
+    fn pop_over(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
+        while *work > 0 && self.waiting.front()?.until <= now {
+            *work -= 1;
+            let Waiting { id, .. } = self.waiting.pop()?;
+            let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(id) else {
+                continue;
+            };
+            let until = Instant::from(*until);
+            if until <= now {
+                return Some(id);
+            }
+            // It began anew, and is in the wheel for that; here it is one of those that may be evicted.
+            self.wait(Waiting { id, until });
+        }
+        None
     }
 
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(id) = self.waiting.pop() {
+        while let Some(Waiting { id, .. }) = self.waiting.pop() {
             if is_time_wait(&self.anchors, id) {
                 self.remove(id);
                 return Some(id);
@@ -517,7 +554,11 @@ impl<C: CongestionController> Table<C> {
 
     /// When something is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.wheel.next_deadline()
+        let waiting = self.waiting.front().map(|waiting| waiting.until);
+        match (self.wheel.next_deadline(), waiting) {
+            (Some(deadline), Some(until)) => Some(deadline.min(until)),
+            (deadline, until) => deadline.or(until),
+        }
     }
 
     /// Records in the wheel and in the demultiplexer: for tests of balance.
