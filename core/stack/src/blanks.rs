@@ -64,3 +64,24 @@ impl Blanks {
 pub(crate) fn worth(tcbs: u32) -> u32 {
     tcbs.div_ceil(2).min(MOST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_one_is_taken_and_the_oldest_goes() {
+        let mut blanks = Blanks::new();
+        for hot in 0..4 {
+            blanks.push(hot, u64::from(hot) + 10);
+        }
+        let last = blanks.pop().map(|blank| (blank.hot, blank.mould));
+        assert_eq!((last, blanks.len()), (Some((3, 13)), 3));
+        // One is worth a TCB or two; nobody wakes where there is none.
+        assert_eq!([0, 1, 2, 3, 10_000].map(worth), [0, 1, 1, 2, MOST]);
+        let gone = core::iter::from_fn(|| blanks.pop_excess(worth(1)));
+        assert_eq!(gone.collect::<alloc::vec::Vec<_>>(), [0, 1]);
+        assert_eq!(blanks.pop().map(|blank| blank.hot), Some(2));
+        assert!(blanks.pop().is_none());
+    }
+}
