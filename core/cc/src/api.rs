@@ -160,6 +160,35 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Residue(pub [u8; 6]);
 
+/// What [`CongestionController::on_answer`] is told as [`CongestionController::on_ack`] would be, but for totals.
+#[inline(always)] // and then nothing is asked of it that is known here
+pub(crate) fn answer(
+    now: Instant,
+    acked_octets: u32,
+    rtt_micros: u32,
+    srtt_micros: u32,
+    min_rtt_micros: u32,
+) -> AckSample {
+    AckSample {
+        now,
+        acked_octets,
+        delivered_octets: acked_octets,
+        lost_octets: 0,
+        in_flight_before: acked_octets,
+        in_flight_after: 0,
+        delivered_total: 0,
+        rate: None,
+        rtt: Some(Span::from_micros(u64::from(rtt_micros))),
+        srtt: Span::from_micros(u64::from(srtt_micros)),
+        min_rtt: Span::from_micros(u64::from(min_rtt_micros)),
+        marked_octets: 0,
+        marked_packets: 0,
+        window_limited: false,
+        round_ended: true,
+        in_recovery: false,
+    }
+}
+
 /// Decides how much may be in flight and how fast it leaves. Told facts, asked for a budget.
 ///
 /// It is a value: connections that are equal in everything but their numbers share one copy while they
@@ -174,6 +203,21 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn on_sent(&mut self, sent: &Sent);
     /// An acknowledgement delivered something.
     fn on_ack(&mut self, sample: &AckSample, prng: &mut Prng);
+    /// Whether [`CongestionController::on_answer`] may be called.
+    const KNOWS_ANSWERS: bool = false;
+    /// As [`CongestionController::on_ack`], of an acknowledgement of `acked_octets`, which were all there was in
+    /// flight: the round ended, nothing was lost or marked, and most of the window was not used. The round
+    /// trips in microseconds: this one, smoothed (zero: none yet), least.
+    fn on_answer(
+        &mut self,
+        now: Instant,
+        acked_octets: u32,
+        rtt_micros: u32,
+        srtt_micros: u32,
+        min_rtt_micros: u32,
+    ) {
+        let _ = (now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros);
+    }
     /// A congestion event. The controller saves what it needs to undo it.
     fn on_congestion(&mut self, event: &Congestion);
     /// The last congestion event was none: restore what was before (9438-7, RFC 4015).

@@ -202,6 +202,27 @@ impl Cubic {
     }
 }
 
+impl Cubic {
+    #[inline(always)] // of a sample that is known in part
+    fn take(&mut self, sample: &AckSample) {
+        let before = self.window.octets();
+        let octets = self.window.on_ack(sample);
+        if self.window.octets() < before {
+            self.begin_again();
+        }
+        // No octets: slow start, recovery, or the window was not the limit. Such time does not count.
+        if octets == 0 {
+            self.last = sample.now.stamp();
+            return;
+        }
+        let passed = self.take_time(sample.now);
+        if self.epoch.running {
+            self.epoch.elapsed_micros = self.epoch.elapsed_micros.saturating_add(passed);
+        }
+        self.avoid(octets);
+    }
+}
+
 impl CongestionController for Cubic {
     const WANTS_RATE: bool = false;
 
@@ -220,21 +241,14 @@ impl CongestionController for Cubic {
 
     #[inline(always)]
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
-        let before = self.window.octets();
-        let octets = self.window.on_ack(sample);
-        if self.window.octets() < before {
-            self.begin_again();
-        }
-        // No octets: slow start, recovery, or the window was not the limit. Such time does not count.
-        if octets == 0 {
-            self.last = sample.now.stamp();
-            return;
-        }
-        let passed = self.take_time(sample.now);
-        if self.epoch.running {
-            self.epoch.elapsed_micros = self.epoch.elapsed_micros.saturating_add(passed);
-        }
-        self.avoid(octets);
+        self.take(sample);
+    }
+
+    const KNOWS_ANSWERS: bool = true;
+
+    #[inline(always)]
+    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) {
+        self.take(&answer(now, acked, rtt, srtt, min_rtt));
     }
 
     fn on_congestion(&mut self, event: &Congestion) {

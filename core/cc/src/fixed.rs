@@ -63,6 +63,11 @@ impl CongestionController for FixedWindow {
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         self.srtt = sample.srtt;
     }
+    const KNOWS_ANSWERS: bool = true;
+    #[inline]
+    fn on_answer(&mut self, _now: Instant, _acked: u32, _rtt: u32, srtt: u32, _min_rtt: u32) {
+        self.srtt = Span::from_micros(u64::from(srtt));
+    }
     fn on_congestion(&mut self, _event: &Congestion) {}
     fn on_undo(&mut self, _now: Instant) {}
     fn on_path(&mut self, _now: Instant, change: &PathChange) {

@@ -59,6 +59,20 @@ impl Reno {
     }
 }
 
+impl Reno {
+    #[inline(always)] // of a sample that is known in part
+    fn take(&mut self, sample: &AckSample) {
+        let before = self.window.octets();
+        let octets = self.window.on_ack(sample);
+        if self.window.octets() < before {
+            self.begin_again();
+        }
+        if octets > 0 {
+            self.avoid(octets);
+        }
+    }
+}
+
 impl CongestionController for Reno {
     const WANTS_RATE: bool = false;
 
@@ -71,16 +85,16 @@ impl CongestionController for Reno {
         self.window.on_sent(sent);
     }
 
+    const KNOWS_ANSWERS: bool = true;
+
+    #[inline(never)]
+    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) {
+        self.take(&answer(now, acked, rtt, srtt, min_rtt));
+    }
+
     #[inline(never)]
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
-        let before = self.window.octets();
-        let octets = self.window.on_ack(sample);
-        if self.window.octets() < before {
-            self.begin_again();
-        }
-        if octets > 0 {
-            self.avoid(octets);
-        }
+        self.take(sample);
     }
 
     fn on_congestion(&mut self, event: &Congestion) {

@@ -6,7 +6,7 @@ mod guard;
 
 pub use guard::SliceMut;
 
-use crate::slice::FrameSlice;
+use crate::slice::{Behind, FrameSlice};
 use crate::spill::Spill;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -211,6 +211,15 @@ impl Chain {
         if n >= self.octets { self.clear() } else { self.advance_over(n) }
     }
 
+    /// Takes the only slice; `None`, and nothing changes, when there are more or none.
+    #[inline(always)] // as a few words of memory
+    pub fn take_only(&mut self) -> Option<FrameSlice> {
+        let Store::Inline([only, None]) = &mut self.store else { return None };
+        let only = only.take()?;
+        self.octets = 0;
+        Some(only)
+    }
+
     /// Drops all octets.
     #[inline]
     pub fn clear(&mut self) {
@@ -325,6 +334,15 @@ impl Chain {
             Store::Spilled(spill) => spill.visit_from(offset, take),
         }
         len - left
+    }
+
+    /// As [`FrameSlice::behind`] of the first `len` octets, where they lie in the first slice.
+    #[inline(always)] // for each packet
+    pub fn behind(&mut self, front: usize, len: usize) -> Option<Behind<'_>> {
+        match &mut self.store {
+            Store::Inline([Some(first), _]) if first.len() >= len => first.behind(front, len),
+            _ => None,
+        }
     }
 
     #[inline(never)]

@@ -309,6 +309,23 @@ impl Anchors {
         let (id, anchor, far) = self.look_at_mut(index)?;
         anchor.is_of(flow, far).then_some((id, anchor))
     }
+
+    /// The same of a flow by IPv4: the peer's address, ours, the peer's port and ours.
+    #[inline(always)] // for each packet
+    pub(crate) fn of_v4_mut(
+        &mut self,
+        index: u32,
+        peer: [u8; 4],
+        local: LocalIndex,
+        (remote_port, local_port): (u16, u16),
+    ) -> Option<(ConnId, &mut Anchor)> {
+        let (id, anchor) = self.narrow_mut(index)?;
+        let same = anchor.near == peer
+            && anchor.remote_port == remote_port
+            && anchor.local_port == local_port
+            && anchor.local == local;
+        same.then_some((id, anchor))
+    }
 }
 
 impl Far {
@@ -349,6 +366,10 @@ impl Links for Anchors {
             Some(anchor) => &mut anchor.links,
             None => unlinked_record(index),
         }
+    }
+    #[inline]
+    fn find(&self, index: u32) -> Option<&WheelLinks> {
+        self.at(index).map(|anchor| &anchor.links)
     }
 }
 

@@ -135,13 +135,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let path = self.path_facts(flow);
         let offer = self.offer(settings, flow, &path);
         let numbers = Numbers::of(&self.secrets, flow, now);
-        let (mut iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
-        if let Some(above) = above
-            && !iss.after(above)
-        {
-            // One maximum window beyond what the old connection may have in the network.
-            iss = above + (1 << 17);
-        }
+        let (iss, offset) = (numbers.initial_above(above), numbers.timestamp_offset);
         let limits = &self.common.limits;
         let handshake = Handshake::passive(now, syn, iss, offset, &offer, &path, limits);
         let reply = handshake.synchronise(now, settings);
@@ -379,7 +373,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
         let mut env = self.common.env(now, id);
-        let effects = match tcb.handle_usual(&mut env, segment, payload) {
+        let effects = match tcb.handle_usual(&mut env, segment, payload, 0) {
             Some(usual) => usual.into(),
             None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
         };

@@ -106,9 +106,10 @@ impl Events {
         }
     }
 
-    /// Whether there is news of the record at `index`.
-    pub(crate) fn is_ready(&self, index: u32) -> bool {
-        self.ready.contains(index)
+    /// Reads a little of what is noted of the record at `index`, so that it is on its way from memory.
+    #[inline]
+    pub(crate) fn touch(&self, index: u32) -> u64 {
+        self.ready.touch(index)
     }
 
     /// A connection is over.
@@ -119,6 +120,18 @@ impl Events {
     /// The record at `index` goes away, or to another owner who is not to be told.
     pub(crate) fn forget(&mut self, index: u32) {
         self.ready.remove(index);
+    }
+
+    /// Whose turn it is, if anybody's.
+    #[inline]
+    pub(crate) fn front(&mut self) -> Option<u32> {
+        self.ready.front()
+    }
+
+    /// It was told all there was to tell: the first one's turn is over.
+    #[inline]
+    pub(crate) fn told(&mut self) {
+        self.ready.pop();
     }
 
     /// The next event. Ends come last, so nothing is told of a connection after its end.

@@ -48,27 +48,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same for all that were just received.
     #[inline(never)]
-    pub(crate) fn link_burst(&mut self, now: Instant) {
-        let mut burst = core::mem::replace(&mut self.rx, RxBatch::new(0));
-        let mut gone = 0;
-        for frame in burst.iter_mut() {
-            if !self.link_input(now, frame) {
-                *frame = Packet::default();
-                gone += 1;
-            }
-        }
-        self.rx = burst;
-        if gone == 0 {
-            return;
-        }
-        for _ in 0..self.rx.len() {
-            if let Some(packet) = self.rx.pop()
-                && !packet.is_empty()
-            {
-                // There is room: it was in the batch a moment ago.
-                let _ = self.rx.push(packet);
-            }
-        }
+    pub(crate) fn link_burst(&mut self, now: Instant, burst: &mut RxBatch) {
+        burst.retain(|frame| self.link_input(now, frame));
     }
 
     /// Makes a packet that leaves a frame. False: it waits for its neighbour, or is gone.

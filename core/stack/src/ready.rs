@@ -64,6 +64,13 @@ impl ReadyList {
         self.members != 0 && (self.first == index || self.has_marked(index))
     }
 
+    /// Reads a little of what is noted of `index`, so that it is on its way from memory.
+    #[inline]
+    pub fn touch(&self, index: u32) -> u64 {
+        let piece = self.marks.get(index as usize >> PIECE_SHIFT).and_then(Option::as_deref);
+        piece.map_or(0, |words| words[word(index)])
+    }
+
     /// Adds `index` at the end; nothing when it is a member already.
     #[inline]
     pub fn push(&mut self, index: u32) {
@@ -71,6 +78,31 @@ impl ReadyList {
             (self.first, self.members) = (index, 1);
         } else if self.first != index {
             self.push_behind(index);
+        }
+    }
+
+    /// The first member, left where it is.
+    #[inline]
+    pub fn front(&mut self) -> Option<u32> {
+        match self.first {
+            NONE if self.members == 0 => None,
+            NONE => self.front_queued(),
+            first => Some(first),
+        }
+    }
+
+    /// The same of those in the queue; what was removed leaves it.
+    #[inline(never)]
+    fn front_queued(&mut self) -> Option<u32> {
+        loop {
+            let index = *self.queue.front()?;
+            if self.has_marked(index) {
+                return Some(index);
+            }
+            self.queue.pop();
+            if let Some(marks) = self.word(index) {
+                *marks &= !(QUEUED << shift(index));
+            }
         }
     }
 
@@ -111,13 +143,14 @@ impl ReadyList {
 
     fn push_behind(&mut self, index: u32) {
         let Some(marks) = self.word(index) else { return self.push_first(index) };
-        let bits = *marks >> shift(index);
-        if bits & MEMBER == 0 {
-            *marks |= (MEMBER | QUEUED) << shift(index);
-            self.members += 1;
-            if bits & QUEUED == 0 {
-                self.queue.push(index);
-            }
+        let bits = *marks >> shift(index) & (MEMBER | QUEUED);
+        if bits & MEMBER != 0 {
+            return;
+        }
+        *marks |= (MEMBER | QUEUED) << shift(index);
+        self.members += 1;
+        if bits == 0 {
+            self.queue.push(index);
         }
     }
 

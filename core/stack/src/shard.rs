@@ -84,7 +84,8 @@ pub struct Shard<C, O> {
     /// Packets that are ready to go.
     pub(crate) outbox: Outbox,
     pub(crate) events: Events,
-    pub(crate) rx: RxBatch,
+    /// `None` while it is being handled.
+    pub(crate) rx: Option<Box<RxBatch>>,
     /// `None` while it is being filled.
     pub(crate) tx: Option<Box<TxBatch>>,
     /// Its place among several shards, and packets that belong to the others.
@@ -128,9 +129,15 @@ impl<O: Observer> Common<O> {
     /// Counts a segment that arrived.
     #[inline]
     pub(crate) fn count_in(&mut self, wire_segments: u16, payload: &Chain) {
+        self.count_in_octets(wire_segments, payload.len());
+    }
+
+    /// The same of so many octets.
+    #[inline]
+    pub(crate) fn count_in_octets(&mut self, wire_segments: u16, payload_octets: usize) {
         let counters = &mut self.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
-        counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload.len() as u64);
+        counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload_octets as u64);
     }
 
     /// Counts a segment that leaves.
@@ -184,7 +191,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             rates: Rates::open(&config.rate, u32::from(device.mtu), now),
             outbox: Outbox::new(),
             events: Events::default(),
-            rx: RxBatch::new(usize::from(config.receive_batch.max(1))),
+            rx: Some(Box::new(RxBatch::new(usize::from(config.receive_batch.max(1))))),
             tx: Some(Box::new(TxBatch::new(usize::from(config.transmit_batch.max(1))))),
             seat: config.seat.filter(|seat| seat.rule.shards() > 1),
             elsewhere: Elsewhere::new(),
@@ -258,12 +265,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Connections that are established and not over, idle or not.
     pub fn synchronised(&self) -> u32 {
-        self.table.hot.len() + self.table.parked()
+        self.table.tcbs() + self.table.parked()
     }
 
     /// Whether there is a TCB for one that is idle, without taking another's.
     pub fn has_tcb_room(&self) -> bool {
-        self.table.hot.len() < self.table.hot.capacity()
+        self.table.has_tcb_room()
     }
 
     /// How full the tables are.
@@ -271,7 +278,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (timers, demux) = self.table.listed();
         Usage {
             anchors: self.table.anchors.len(),
-            tcbs: self.table.hot.len(),
+            tcbs: self.table.tcbs(),
             parked: self.table.parked(),
             moulds: self.table.moulds.len(),
             time_waits: self.table.time_waits(),

@@ -274,11 +274,42 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
     }
 
+    /// The record at `index`, to change, and its handle, if it is a narrow one.
+    #[inline(always)] // as above
+    pub fn narrow_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        match chunk.entries.get_mut(place)? {
+            Entry { generation, slot: Slot::Used(record) } if chunk.annexes.is_empty() => {
+                Some((ConnId { slot: index, generation: *generation }, record))
+            }
+            _ => None,
+        }
+    }
+
     /// What the slot at `index` has beside its record, used or not; `None` where records are narrow.
     #[inline]
     pub fn annex(&self, index: u32) -> Option<&W> {
         let (chunk, place) = Self::place(index);
         self.chunks.get(chunk)?.annexes.get(place)
+    }
+
+    /// The record at `index`, and what is beside it in a wide one, both to change.
+    #[inline]
+    pub fn wide_mut(&mut self, index: u32) -> Option<(&mut T, &mut W)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        match chunk.entries.get_mut(place)? {
+            Entry { slot: Slot::Used(record), .. } => Some((record, chunk.annexes.get_mut(place)?)),
+            _ => None,
+        }
+    }
+
+    /// Whether a record at `index` would not be where they are when all are together in the lowest chunks, nor
+    /// in as many chunks above these.
+    #[inline]
+    pub fn is_far_up(&self, index: u32) -> bool {
+        index >> Self::SHIFT > (self.used >> Self::SHIFT) * 2 + 1
     }
 
     /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their

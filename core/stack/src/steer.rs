@@ -18,7 +18,7 @@ use alloc::collections::VecDeque;
 use core::net::IpAddr;
 use usertcp_base::{DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_device::{FlowEnd, SteerRule};
+use usertcp_device::{FlowEnd, RxBatch, SteerRule};
 use usertcp_frame::{Chain, FramePool, Packet};
 use usertcp_ip::{Input, TcpInput, ip_address};
 use usertcp_wire::icmp::{self, Message};
@@ -178,7 +178,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Takes what belongs elsewhere out of the packets just received, and fragments.
     #[inline(never)]
-    pub(crate) fn steer(&mut self, now: Instant) {
+    pub(crate) fn steer(&mut self, now: Instant, burst: &mut RxBatch) {
         let Some(seat) = self.seat else { return };
         let stays = |packet: &Packet| match place(&seat.rule, packet) {
             Place::Flow(owner) => owner == seat.index,
@@ -186,22 +186,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Place::Anywhere => true,
         };
         // The usual burst, where the device follows the rule: nothing moves.
-        if self.rx.iter().all(stays) {
+        if burst.iter().all(stays) {
             return;
         }
-        for _ in 0..self.rx.len() {
-            let Some(packet) = self.rx.pop() else { return };
-            match place(&seat.rule, &packet) {
+        burst.retain(|packet| {
+            match place(&seat.rule, packet) {
                 Place::Flow(owner) | Place::Fragment(owner) if owner != seat.index => {
-                    self.send_elsewhere(now, owner, packet);
+                    self.send_elsewhere(now, owner, core::mem::take(packet));
                 }
-                Place::Fragment(_) => self.handle_fragment(now, packet),
-                Place::Flow(_) | Place::Anywhere => {
-                    // There is room: it was in the batch a moment ago.
-                    let _ = self.rx.push(packet);
-                }
+                Place::Fragment(_) => self.handle_fragment(now, core::mem::take(packet)),
+                Place::Flow(_) | Place::Anywhere => return true,
             }
-        }
+            false
+        });
     }
 
     fn send_elsewhere(&mut self, now: Instant, owner: u16, packet: Packet) {

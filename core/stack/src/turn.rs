@@ -8,7 +8,7 @@ use crate::usual::{AHEAD, CROWD};
 use alloc::boxed::Box;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_device::{Queue, TxBatch};
+use usertcp_device::{Queue, RxBatch, TxBatch};
 
 /// What a turn leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,24 +50,32 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn receive(&mut self, now: Instant, queue: &mut impl Queue) -> Arrival {
         self.common.pool.reclaim();
         self.shed(now);
-        let received = queue.receive(&self.common.pool, &mut self.rx);
-        let mut more = self.rx.is_full();
+        // It is there: it is taken nowhere else.
+        let mut burst = self.rx.take().unwrap_or_else(|| Box::new(RxBatch::new(1)));
+        let received = queue.receive(&self.common.pool, &mut burst);
+        let mut more = burst.is_full();
         if self.link.is_some() {
-            self.link_burst(now);
+            self.link_burst(now, &mut burst);
         }
         if self.seat.is_some() {
-            self.steer(now);
+            self.steer(now, &mut burst);
         }
         if received > 1 && self.table.busy() >= CROWD {
-            self.handle_crowd(now);
+            self.handle_crowd(now, &mut burst);
         } else {
-            while let Some(mut packet) = self.rx.pop() {
-                self.handle_packet_here(now, &mut packet);
+            // Where they lie: each is looked at, and what it carries is taken out.
+            let mut packets = burst.as_mut_slice();
+            while let Some((packet, rest)) = packets.split_first_mut() {
+                self.handle_packet_here(now, packet);
                 // Nearly always they were taken.
-                packet.octets.end();
-                self.gather_run();
+                if !packet.octets.is_empty() {
+                    packet.octets.clear();
+                }
+                packets = self.gather_run(rest);
             }
         }
+        burst.clear();
+        self.rx = Some(burst);
         self.handle_gathered(now);
         more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
         if more {
@@ -80,12 +88,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A burst while there are more connections than the caches hold: memory is waited for once for
     /// several packets.
     #[inline(never)]
-    fn handle_crowd(&mut self, now: Instant) {
-        while !self.rx.is_empty() {
-            self.look_ahead();
-            for _ in 0..AHEAD {
-                let Some(mut packet) = self.rx.pop() else { return };
-                self.handle_packet(now, &mut packet);
+    fn handle_crowd(&mut self, now: Instant, burst: &mut RxBatch) {
+        for packets in burst.as_mut_slice().chunks_mut(AHEAD) {
+            self.look_ahead(packets);
+            for packet in packets {
+                self.handle_packet(now, packet);
+                packet.octets.clear();
             }
         }
     }

@@ -45,7 +45,7 @@ pub struct IpHeader<Address> {
 }
 
 /// What a TCP header of the usual shape says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TcpHeader {
     /// Source port.
     pub source_port: u16,
@@ -131,6 +131,92 @@ pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {
     })
 }
 
+/// Both headers by IPv4 of a packet of the usual shape, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadersV4<'a>(&'a [u8; BOTH_V4]);
+
+impl<'a> HeadersV4<'a> {
+    /// `None`: they are of another shape, or the checksum of the IP header is wrong. That of TCP is not looked
+    /// at.
+    #[inline(always)] // a few comparisons of whole words
+    pub fn of(octets: &'a [u8; BOTH_V4]) -> Option<HeadersV4<'a>> {
+        // Version and header length; of the fragment field all but "don't fragment" and the bit that means
+        // nothing.
+        const SHAPE: u64 = u64::from_ne_bytes([0xFF, 0, 0, 0, 0, 0, 0x3F, 0xFF]);
+        const USUAL: u64 = u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, 0, 0]);
+        const FLAGS: u16 = !(PSH | FIN).to_be();
+        let headers = HeadersV4(octets);
+        let (first, second, last) = (headers.word(0), headers.word(8), headers.half(16));
+        let usual = first & SHAPE == USUAL
+            && octets[9] == crate::tcp::PROTOCOL
+            && u16::from_ne_bytes([octets[32], octets[33]]) & FLAGS == OFFSET_ACK.to_be()
+            && headers.half(40) == STAMPS.to_be();
+        if !usual {
+            return None;
+        }
+        let (sum, carry) = first.overflowing_add(second);
+        let (sum, carry) = sum.overflowing_add(u64::from(last) + u64::from(carry));
+        (checksum::folded(sum + u64::from(carry)) == 0xFFFF).then_some(headers)
+    }
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        let octets = self.0.get(at..).and_then(|octets| octets.first_chunk());
+        octets.map_or(0, |octets| u64::from_ne_bytes(*octets))
+    }
+    #[inline(always)]
+    fn half(&self, at: usize) -> u32 {
+        let octets = self.0.get(at..).and_then(|octets| octets.first_chunk());
+        octets.map_or(0, |octets| u32::from_ne_bytes(*octets))
+    }
+    /// Octets of the packet.
+    #[inline(always)]
+    pub fn packet_octets(&self) -> usize {
+        usize::from(u16::from_be_bytes([self.0[2], self.0[3]]))
+    }
+    /// The ECN mark.
+    #[inline(always)]
+    pub fn ecn(&self) -> Ecn {
+        Ecn::from_bits(self.0[1])
+    }
+    /// Source address.
+    #[inline(always)]
+    pub fn source(&self) -> [u8; 4] {
+        self.half(12).to_ne_bytes()
+    }
+    /// Destination address.
+    #[inline(always)]
+    pub fn destination(&self) -> [u8; 4] {
+        self.half(16).to_ne_bytes()
+    }
+    /// The TCP header.
+    #[inline(always)]
+    pub fn tcp(&self) -> TcpHeader {
+        read_usual_tcp(self.tcp_octets())
+    }
+    /// Its octets.
+    #[inline(always)]
+    pub fn tcp_octets(&self) -> &'a [u8; TCP_OCTETS] {
+        let octets = self.0.get(IPV4_OCTETS..).and_then(|octets| octets.first_chunk());
+        octets.unwrap_or(&[0; TCP_OCTETS])
+    }
+    /// Source and destination port.
+    #[inline(always)]
+    pub fn ports(&self) -> (u16, u16) {
+        let ports = u32::from_be(self.half(20));
+        ((ports >> 16) as u16, ports as u16)
+    }
+    /// The sum of the pseudo-header of a segment of `octets`.
+    #[inline(always)]
+    pub fn pseudo(&self, octets: u32) -> checksum::Running {
+        checksum::Running::pseudo_v4(
+            self.source(),
+            self.destination(),
+            crate::tcp::PROTOCOL,
+            octets,
+        )
+    }
+}
+
 /// Reads an IPv6 header in front of TCP. `None`: it is of another shape.
 #[inline]
 pub fn read_ipv6(octets: &[u8; IPV6_OCTETS]) -> Option<IpHeader<[u8; 16]>> {
@@ -167,51 +253,22 @@ pub fn read_tcp(octets: &[u8; TCP_OCTETS]) -> Option<TcpHeader> {
 /// Reads a TCP header that [is of the usual shape](is_usual_tcp).
 #[inline(always)]
 pub fn read_usual_tcp(octets: &[u8; TCP_OCTETS]) -> TcpHeader {
-    let [
-        s0,
-        s1,
-        d0,
-        d1,
-        q0,
-        q1,
-        q2,
-        q3,
-        a0,
-        a1,
-        a2,
-        a3,
-        f0,
-        f1,
-        w0,
-        w1,
-        _,
-        _,
-        _,
-        _, //
-        _,
-        _,
-        _,
-        _,
-        v0,
-        v1,
-        v2,
-        v3,
-        e0,
-        e1,
-        e2,
-        e3,
-    ] = *octets;
-    let flags = u16::from_be_bytes([f0, f1]);
+    // Each where it is needed, not all of them in one register.
+    let ([ports, seq, ack, flags, _, _, value, echo], _) = octets.as_chunks::<4>() else {
+        return TcpHeader::default();
+    };
+    let ports = u32::from_be_bytes(*ports);
+    let [_, flags, w0, w1] = *flags;
     TcpHeader {
-        source_port: u16::from_be_bytes([s0, s1]),
-        destination_port: u16::from_be_bytes([d0, d1]),
-        seq: Seq(u32::from_be_bytes([q0, q1, q2, q3])),
-        ack: Seq(u32::from_be_bytes([a0, a1, a2, a3])),
-        push: flags & PSH != 0,
-        fin: flags & FIN != 0,
+        source_port: (ports >> 16) as u16,
+        destination_port: ports as u16,
+        seq: Seq(u32::from_be_bytes(*seq)),
+        ack: Seq(u32::from_be_bytes(*ack)),
+        push: flags & PSH as u8 != 0,
+        fin: flags & FIN as u8 != 0,
         window: WireWindow(u16::from_be_bytes([w0, w1])),
-        value: u32::from_be_bytes([v0, v1, v2, v3]),
-        echo: u32::from_be_bytes([e0, e1, e2, e3]),
+        value: u32::from_be_bytes(*value),
+        echo: u32::from_be_bytes(*echo),
     }
 }
 
@@ -221,7 +278,7 @@ pub const BOTH_V4: usize = IPV4_OCTETS + TCP_OCTETS;
 /// Writes both headers of a packet by IPv4, whose payload sums to `payload`, or is summed by the device:
 /// then the TCP checksum is not completed.
 ///
-/// Both checksums are sums of words of 32 bits, so few that no carry is lost.
+/// Sums are of words as they lie in memory: their order does not matter before the end.
 #[inline(always)]
 pub fn write_both_v4(
     out: &mut [u8; BOTH_V4],
@@ -229,20 +286,33 @@ pub fn write_both_v4(
     tcp: &TcpHeader,
     payload: Option<checksum::Running>,
 ) {
-    let addresses =
-        u64::from(u32::from_be_bytes(ip.source)) + u64::from(u32::from_be_bytes(ip.destination));
-    let pseudo = addresses + u64::from(crate::tcp::PROTOCOL) + u64::from(ip.payload_octets);
-    let words = tcp_words(tcp);
+    let length = u32::from(ip.payload_octets);
+    let pseudo =
+        checksum::Running::pseudo_v4(ip.source, ip.destination, crate::tcp::PROTOCOL, length);
+    let [first, second, third, fourth] = tcp_words(tcp).map(u64::to_be);
     let field = match payload {
         Some(payload) => {
-            let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
-            !checksum::folded(pseudo + header + payload.in_two_words())
+            let mut sum = pseudo;
+            sum.add_words([payload.words(), first, second, third, fourth]);
+            !checksum::folded(sum.words())
         }
-        None => checksum::folded(pseudo),
+        None => checksum::folded(pseudo.words()),
     };
+    let third = third | in_front(field, 0);
     let (front, back) = out.split_at_mut(IPV4_OCTETS);
-    put_ipv4(front, ip, addresses);
-    put_words(back, words, field);
+    put_ipv4(front, ip);
+    for (to, word) in back.as_chunks_mut::<8>().0.iter_mut().zip([first, second, third, fourth]) {
+        *to = word.to_ne_bytes();
+    }
+}
+
+/// A word that holds `field` as it lies in memory, behind so many octets of zero.
+#[inline(always)]
+const fn in_front(field: u16, octets: u32) -> u64 {
+    match cfg!(target_endian = "little") {
+        true => (field as u64) << (8 * octets),
+        false => (field as u64) << (48 - 8 * octets),
+    }
 }
 
 /// The lower half of a word.
@@ -254,27 +324,33 @@ const LOW: u64 = 0xFFFF_FFFF;
 /// parts cannot be read back as a whole before it has reached the cache.
 #[inline]
 pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
-    let addresses = u64::from(u32::from_be_bytes(header.source))
-        + u64::from(u32::from_be_bytes(header.destination));
-    put_ipv4(out, header, addresses);
+    put_ipv4(out, header);
 }
 
-/// The same into as many octets; `addresses` is the sum of both.
+/// The same into as many octets.
 #[inline(always)]
-fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>, addresses: u64) {
+fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>) {
+    let IpHeader { source, destination, hop_limit, .. } = *header;
     let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
     let service = u64::from(header.dscp << 2 | header.ecn.bits());
-    let front = 0x45 << 24 | service << 16 | total;
-    let lifetime = u64::from(header.hop_limit) << 24 | u64::from(crate::tcp::PROTOCOL) << 16;
-    let fragment = 0x4000;
-    let field = !checksum::folded(front + fragment + lifetime + addresses);
-    let second = (lifetime | u64::from(field)) << 32 | u64::from(u32::from_be_bytes(header.source));
+    let first = (0x45 << 56 | service << 48 | total << 32 | 0x4000).to_be();
+    let protocol = crate::tcp::PROTOCOL;
+    let lifetime = u64::from(u32::from_ne_bytes([hop_limit, protocol, 0, 0]));
+    let source = u64::from(u32::from_ne_bytes(source));
+    let addresses = source + u64::from(u32::from_ne_bytes(destination));
+    let sum = (first >> 32) + (first & LOW) + lifetime + addresses;
+    let field = in_front(!checksum::folded(sum), 2);
+    // On a machine of the other order what comes first is the upper half.
+    let second = match cfg!(target_endian = "little") {
+        true => source << 32 | lifetime,
+        false => lifetime << 32 | source,
+    };
     let (words, last) = out.as_chunks_mut::<8>();
     if let [one, two] = words {
-        *one = (front << 32 | fragment).to_be_bytes();
-        *two = second.to_be_bytes();
+        *one = first.to_ne_bytes();
+        *two = (second | field).to_ne_bytes();
     }
-    last.copy_from_slice(&header.destination);
+    last.copy_from_slice(&destination);
 }
 
 /// Writes an IPv6 header.

@@ -1,60 +1,95 @@
 //! Packets on their way between a device and the stack.
 //! Owns: bounded queues that never grow. Must not know: what is in a packet.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem;
 use usertcp_frame::Packet;
 
-macro_rules! batch {
+macro_rules! queue {
     ($(#[$about:meta])* $name:ident) => {
         $(#[$about])*
         #[derive(Debug)]
         pub struct $name {
-            packets: VecDeque<Packet>,
+            /// In one piece. Those before `next` were taken and are empty.
+            packets: Vec<Packet>,
+            next: usize,
             capacity: usize,
         }
 
         impl $name {
-            /// A batch of at most `capacity` packets. Memory is taken now, and never again.
+            /// For at most `capacity` packets. Memory is taken now; what was swapped with less may need more.
             pub fn new(capacity: usize) -> $name {
-                $name { packets: VecDeque::with_capacity(capacity), capacity }
+                $name { packets: Vec::with_capacity(capacity), next: 0, capacity }
             }
-            /// Puts a packet behind the others. `Err`: the batch is full, and here it is again.
+            /// Puts a packet behind the others. `Err`: there is no room, and here it is again.
             #[inline]
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
-                if self.is_full() {
-                    return Err(packet);
+                if self.packets.len() >= self.capacity {
+                    if self.next == 0 {
+                        return Err(packet);
+                    }
+                    self.close_up();
                 }
-                self.packets.push_back(packet);
+                self.packets.push(packet);
                 Ok(())
+            }
+            /// The memory of packets that were taken serves again.
+            #[cold]
+            fn close_up(&mut self) {
+                self.packets.drain(..mem::take(&mut self.next));
             }
             /// Takes the first packet.
             #[inline]
             pub fn pop(&mut self) -> Option<Packet> {
-                self.packets.pop_front()
-            }
-            /// Drops the first `count` packets; at most all.
-            #[inline]
-            pub fn drop_front(&mut self, count: usize) {
-                self.packets.drain(..count.min(self.packets.len()));
+                let packet = mem::take(self.packets.get_mut(self.next)?);
+                self.next += 1;
+                if self.next == self.packets.len() {
+                    self.clear();
+                }
+                Some(packet)
             }
             /// The first packet, left where it is.
             #[inline]
             pub fn front(&self) -> Option<&Packet> {
-                self.packets.front()
+                self.packets.get(self.next)
+            }
+            /// The packets from first to last.
+            #[inline]
+            pub fn as_slice(&self) -> &[Packet] {
+                self.packets.get(self.next..).unwrap_or_default()
+            }
+            /// The packets from first to last, to take what is in them where they lie.
+            #[inline]
+            pub fn as_mut_slice(&mut self) -> &mut [Packet] {
+                self.packets.get_mut(self.next..).unwrap_or_default()
+            }
+            /// The packets from first to last.
+            pub fn iter(&self) -> impl ExactSizeIterator<Item = &Packet> {
+                self.as_slice().iter()
             }
             /// The packets from first to last, to take what is in them.
             #[inline]
             pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Packet> {
-                self.packets.iter_mut()
+                self.as_mut_slice().iter_mut()
+            }
+            /// Drops all packets that `keep` says false of; the others stay in order.
+            pub fn retain(&mut self, keep: impl FnMut(&mut Packet) -> bool) {
+                self.close_up();
+                self.packets.retain_mut(keep);
             }
             /// Forgets all packets.
+            #[inline]
             pub fn clear(&mut self) {
-                self.packets.clear();
+                // Most often what was in them was taken.
+                while let Some(packet) = self.packets.pop() {
+                    packet.octets.end();
+                }
+                self.next = 0;
             }
             /// Packets in it.
             #[inline]
             pub fn len(&self) -> usize {
-                self.packets.len()
+                self.packets.len() - self.next
             }
             /// Whether there are none.
             #[inline]
@@ -64,56 +99,71 @@ macro_rules! batch {
             /// Whether no more fit.
             #[inline]
             pub fn is_full(&self) -> bool {
-                self.packets.len() >= self.capacity
+                self.len() >= self.capacity
             }
             /// Packets that still fit.
             #[inline]
             pub fn room(&self) -> usize {
-                self.capacity.saturating_sub(self.packets.len())
+                self.capacity.saturating_sub(self.len())
             }
             /// Packets it can hold.
             pub fn capacity(&self) -> usize {
                 self.capacity
             }
-            /// The packets from first to last.
-            pub fn iter(&self) -> impl ExactSizeIterator<Item = &Packet> {
-                self.packets.iter()
-            }
         }
     };
 }
 
-batch! {
+queue! {
     /// Packets received, first in, first out.
     RxBatch
 }
-batch! {
+queue! {
     /// Packets to send, first in, first out.
     TxBatch
+}
+queue! {
+    /// Packets between two queues of one thread, first in, first out.
+    Line
 }
 
 impl RxBatch {
     /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
-    pub fn take_from(&mut self, line: &mut VecDeque<Packet>) -> usize {
-        let count = self.room().min(line.len());
-        move_packets(line, &mut self.packets, count)
+    #[inline]
+    pub fn take_from(&mut self, line: &mut Line) -> usize {
+        let count = line.len();
+        if self.is_empty() && count <= self.capacity {
+            // All of them, as they lie: each goes on in the memory of the other.
+            mem::swap(&mut self.packets, &mut line.packets);
+            self.next = mem::take(&mut line.next);
+            return count;
+        }
+        let (mut taken, most) = (0, self.room());
+        while taken < most
+            && let Some(packet) = line.pop()
+        {
+            taken += usize::from(self.push(packet).is_ok());
+        }
+        taken
     }
 }
 
 impl TxBatch {
-    /// Puts its first packets behind those of `line`, `most` at most, and tells how many.
-    pub fn move_to(&mut self, line: &mut VecDeque<Packet>, most: usize) -> usize {
-        let count = self.len().min(most);
-        move_packets(&mut self.packets, line, count)
+    /// Puts its first packets behind those of `line`, as many as there is room for, and tells how many.
+    #[inline]
+    pub fn move_to(&mut self, line: &mut Line) -> usize {
+        let count = self.len();
+        if line.is_empty() && count <= line.capacity {
+            mem::swap(&mut self.packets, &mut line.packets);
+            line.next = mem::take(&mut self.next);
+            return count;
+        }
+        let (mut taken, most) = (0, line.room());
+        while taken < most
+            && let Some(packet) = self.pop()
+        {
+            taken += usize::from(line.push(packet).is_ok());
+        }
+        taken
     }
-}
-
-/// The first `count` packets, which are there, from one queue to another.
-fn move_packets(from: &mut VecDeque<Packet>, to: &mut VecDeque<Packet>, count: usize) -> usize {
-    match from.len() == count {
-        // As memory, not one by one.
-        true => to.append(from),
-        false => to.extend(from.drain(..count)),
-    }
-    count
 }

@@ -2,13 +2,12 @@
 //! Owns: the two bounded lines between them. Must not know: time; nothing takes any here.
 
 use crate::api::{DeviceFacts, Queue, WaitHandle};
-use crate::batch::{RxBatch, TxBatch};
-use alloc::collections::VecDeque;
+use crate::batch::{self, RxBatch, TxBatch};
 use alloc::rc::Rc;
 use core::cell::RefCell;
-use usertcp_frame::{ChecksumState, FramePool, Packet};
+use usertcp_frame::{ChecksumState, FramePool};
 
-type Line = Rc<RefCell<VecDeque<Packet>>>;
+type Line = Rc<RefCell<batch::Line>>;
 
 /// One end of a [`pipe`]. Packets pass without a copy: the frames stay those of the sender's pool.
 #[derive(Debug)]
@@ -16,7 +15,6 @@ pub struct PipeEnd {
     facts: DeviceFacts,
     incoming: Line,
     outgoing: Line,
-    capacity: usize,
 }
 
 /// Two ends, `capacity` packets of room in each direction, both stating `facts`.
@@ -24,10 +22,10 @@ pub struct PipeEnd {
 /// Partial checksums arrive as [`ChecksumState::Verified`], as on a device of a system: they never
 /// crossed a wire. Super-packets arrive whole.
 pub fn pipe(facts: DeviceFacts, capacity: usize) -> (PipeEnd, PipeEnd) {
-    let line = || Rc::new(RefCell::new(VecDeque::with_capacity(capacity)));
+    let line = || Rc::new(RefCell::new(batch::Line::new(capacity)));
     let (one, other): (Line, Line) = (line(), line());
-    let far = PipeEnd { facts, incoming: one.clone(), outgoing: other.clone(), capacity };
-    (PipeEnd { facts, incoming: other, outgoing: one, capacity }, far)
+    let far = PipeEnd { facts, incoming: one.clone(), outgoing: other.clone() };
+    (PipeEnd { facts, incoming: other, outgoing: one }, far)
 }
 
 impl PipeEnd {
@@ -57,9 +55,7 @@ impl Queue for PipeEnd {
     }
 
     fn transmit(&mut self, from: &mut TxBatch) -> usize {
-        let mut outgoing = self.outgoing.borrow_mut();
-        let room = self.capacity.saturating_sub(outgoing.len());
-        from.move_to(&mut outgoing, room)
+        from.move_to(&mut self.outgoing.borrow_mut())
     }
 
     fn wait_handle(&self) -> Option<WaitHandle> {

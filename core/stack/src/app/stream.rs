@@ -6,6 +6,7 @@
 
 use crate::anchor::Body;
 use crate::app::{ConnError, Read, Refused};
+use crate::events::Pending;
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
@@ -172,7 +173,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// Copies received octets out: the one copy a foreign buffer costs.
+    /// Copies received octets out: the one copy a foreign buffer costs. Fewer octets than `out` has are all
+    /// there are, but the end may be behind them; the next [`crate::ShardEvent::Readable`] tells of what comes later.
     pub fn read(
         &mut self,
         now: Instant,
@@ -193,7 +195,39 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             // What was read may have been all that kept it from coming to rest.
             self.rearm(now, id);
         }
-        Ok(Read::Data(count))
+        // Of what is readable nothing at all is the end.
+        Ok(if count > 0 { Read::Data(count) } else { Read::End })
+    }
+
+    /// The next event and the read that follows it in one, where it is that there is something to read:
+    /// whose it is, and how many octets of it were copied into `out`, which are all there are, and the peer has
+    /// not closed. `None`: the next event is another, or this cannot be read whole; ask [`Shard::poll_event`].
+    ///
+    /// Most events of an application that exchanges messages are of this kind, and all it does is this
+    /// and a write.
+    #[inline]
+    pub fn read_next(&mut self, now: Instant, out: &mut [u8]) -> Option<(ConnId, usize)> {
+        let index = self.events.front()?;
+        self.read_whole(now, index, out)
+    }
+
+    #[inline(never)]
+    fn read_whole(&mut self, now: Instant, index: u32, out: &mut [u8]) -> Option<(ConnId, usize)> {
+        let (id, anchor) = self.table.anchors.with_id_mut(index)?;
+        let Body::Hot(hot) = anchor.body else { return None };
+        if anchor.pending != Pending::READABLE || !anchor.is_held() {
+            return None;
+        }
+        let tcb = self.table.hot.at_mut(hot)?;
+        let count = tcb.read_message(now, &self.common.pool, out)?;
+        anchor.pending = Pending::NONE;
+        let quiet = tcb.is_quiet();
+        self.events.told();
+        if quiet {
+            // What was read may have been all that kept it from coming to rest.
+            self.rearm(now, id);
+        }
+        Some((id, count))
     }
 
     /// The same where more follows, or the connection is over or has no TCB.

@@ -1,19 +1,22 @@
 //! A packet of the usual shape arrives.
 
-use crate::anchor::Body;
-use crate::events::Pending;
+use crate::anchor::{Anchor, Body};
+use crate::events::{Events, Pending};
 use crate::ingress::segments_in;
 use crate::shard::Shard;
+use crate::turns::Turns;
 use crate::usual::gather::LEAST_OCTETS;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
-use usertcp_tcp::{Segment, UsualSegment};
+use usertcp_tcp::{Segment, UsualEffects, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
-use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader};
+use usertcp_wire::usual::{
+    self, BOTH_V4, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader,
+};
 
 /// A packet read.
 #[derive(Clone, Copy, Debug)]
@@ -27,35 +30,54 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed but that
     /// what was gathered before may be handled.
     ///
-    /// IPv4 in one go: what tells most packets of other shapes from the fewest octets first, and what is
-    /// kept of the header read after the checksum, which is a call.
-    #[inline(always)] // once; what is read of a packet stays in registers
+    /// By IPv4 what a connection expects that is known from its last packets, and carries no more than a
+    /// question or an answer, goes from here to its end.
+    #[inline(never)] // its registers are its own
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
-        let Some((header, tcp)) = front.split_first_chunk::<IPV4_OCTETS>() else { return false };
-        let Some(tcp_header) = tcp.first_chunk::<TCP_OCTETS>() else { return false };
-        if header[0] >> 4 != 4 {
-            return self.handle_usual_v6(now, packet);
-        }
-        if !usual::is_usual_tcp(tcp_header) {
-            return false;
-        }
-        let Some(ip) = usual::read_ipv4(header) else { return false };
-        let Some(local) = self.local_v4(ip.destination) else { return false };
-        let octets = usize::from(ip.payload_octets);
-        if packet.octets.len() != IPV4_OCTETS + octets || !self.auth.is_idle() {
+        let Some(octets) = front.first_chunk::<BOTH_V4>() else { return false };
+        let Some(headers) = HeadersV4::of(octets) else {
+            return octets[0] >> 4 == 6 && self.handle_usual_v6(now, packet);
+        };
+        let Some(local) = self.local_v4(headers.destination()) else { return false };
+        let octets = packet.octets.len();
+        if headers.packet_octets() != octets || !self.auth.is_idle() {
             return false;
         }
         if is_unverified(packet) {
-            let pseudo =
-                Running::pseudo_v4(ip.source, ip.destination, tcp::PROTOCOL, octets as u32);
+            let octets = octets - IPV4_OCTETS;
+            let pseudo = headers.pseudo(octets as u32);
+            let tcp = front.get(IPV4_OCTETS..).unwrap_or_default();
             if !is_intact(self.common.checksum, pseudo, tcp, octets, &packet.octets) {
                 return false;
             }
         }
-        let header = usual::read_usual_tcp(tcp_header);
-        let remote = mapped(ip.source);
-        let mut read = Read::of(remote, local, &header, ip.ecn, IPV4_OCTETS);
+        let (peer, ports, ecn) = (headers.source(), headers.ports(), headers.ecn());
+        if octets < BOTH_V4 + LEAST_OCTETS
+            && octets == front.len()
+            && packet.offload.gso.is_none()
+            && self.gathered.is_none()
+            && ecn != Ecn::CongestionExperienced
+            && let Some((id, anchor, tcb)) = self.table.find_recent_v4(peer, local, ports)
+            && !self.common.pool.is_tight()
+        {
+            let (common, payload) = (&mut self.common, (octets - BOTH_V4) as u32);
+            let header = headers.tcp_octets();
+            let prng = &mut common.prng;
+            if let Some(answered) = tcb.take_answer(now, header, payload, front.charge(), prng) {
+                answered.report(|event| common.observer.on_event(Some(id), now, event));
+                common.count_in_octets(1, payload as usize);
+                if let Some(slice) = packet.octets.take_only() {
+                    tcb.put_answer(slice, BOTH_V4);
+                }
+                let effects = UsualEffects { transmit: true, readable: true, writable: false };
+                if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+                    self.rearm(now, id);
+                }
+                return true;
+            }
+        }
+        let mut read = Read::of(mapped(peer), local, &headers.tcp(), ecn, IPV4_OCTETS);
         self.take(now, packet, &mut read)
     }
 
@@ -79,7 +101,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Takes a packet that was read.
-    #[inline(always)] // for each version
+    #[inline(never)]
     fn take(&mut self, now: Instant, packet: &mut Packet, read: &mut Read) -> bool {
         let payload_octets = packet.octets.len() - read.header_octets;
         let gso = packet.offload.gso;
@@ -115,19 +137,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
         let segment = &read.header;
-        let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets) else {
+        let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets, 0)
+        else {
             self.give_closing(now, id, read, octets);
             return true;
         };
-        // What `apply` does where nothing ends.
-        let linked = anchor.links.is_linked();
-        let notices =
-            Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
-        self.events.add(id.slot, anchor, notices);
-        if effects.transmit {
-            self.transmit.push(id.slot);
-        }
-        if !(effects.transmit && linked) {
+        if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
             self.rearm(now, id);
         }
         true
@@ -182,11 +197,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The same for a connection that has a TCB, and is being closed, or whatever else.
     #[inline(never)]
     fn give_closing(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
-        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
-        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
-        match tcb.handle_closing(&mut self.common.env(now, id), &read.header, octets) {
-            Some(effects) => self.apply(now, id, effects),
-            None => self.deliver_usual(now, id, read, octets),
+        let taken = self.act(now, id, |tcb, env| tcb.handle_closing(env, &read.header, octets));
+        if !taken {
+            self.deliver_usual(now, id, read, octets);
         }
     }
 
@@ -222,7 +235,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     #[inline(always)] // as above
-    fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+    pub(super) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
         if self.last_local.v4.0 != address {
             self.look_up_local(address);
         }
@@ -235,6 +248,30 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
+/// What `apply` does where nothing ends. Whether the connection's deadline is to be looked at.
+#[inline(always)]
+fn note(
+    events: &mut Events,
+    transmit: &mut Turns,
+    slot: u32,
+    anchor: &mut Anchor,
+    effects: UsualEffects,
+) -> bool {
+    let notices =
+        Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
+    events.add(slot, anchor, notices);
+    if effects.transmit {
+        transmit.push(slot);
+    }
+    !(effects.transmit && anchor.links.is_linked())
+}
+
+#[inline(always)]
+fn usual_segment(header: &TcpHeader, ecn: Ecn) -> UsualSegment {
+    let TcpHeader { seq, ack, window, push, fin, value, echo, .. } = *header;
+    UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments: 1 }
+}
+
 impl Read {
     #[inline]
     fn of(
@@ -244,21 +281,10 @@ impl Read {
         ecn: Ecn,
         ip_octets: usize,
     ) -> Read {
-        let TcpHeader { source_port, destination_port, seq, ack, window, push, fin, value, echo } =
-            *header;
+        let TcpHeader { source_port, destination_port, .. } = *header;
         Read {
             flow: FlowKey { remote, local, remote_port: source_port, local_port: destination_port },
-            header: UsualSegment {
-                seq,
-                ack,
-                window,
-                push,
-                fin,
-                value,
-                echo,
-                ecn,
-                wire_segments: 1,
-            },
+            header: usual_segment(header, ecn),
             header_octets: ip_octets + TCP_OCTETS,
         }
     }
@@ -340,7 +366,13 @@ pub(super) fn is_unverified(packet: &Packet) -> bool {
 
 /// The checksum is right. `tcp`: what the first slice of `packet` has of the segment's `octets`.
 #[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
-fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], octets: usize, packet: &Chain) -> bool {
+pub(super) fn is_intact(
+    engine: Engine,
+    pseudo: Running,
+    tcp: &[u8],
+    octets: usize,
+    packet: &Chain,
+) -> bool {
     if tcp.len() == octets
         && let Some(rest) = pseudo.finish_with_short(tcp)
     {
@@ -362,7 +394,7 @@ fn is_all_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) ->
 
 /// As [`remote_address`], put together as one number.
 #[inline]
-fn mapped(address: [u8; 4]) -> RemoteAddr {
+pub(super) fn mapped(address: [u8; 4]) -> RemoteAddr {
     const PREFIX: u128 = 0xFFFF << 32;
     RemoteAddr((PREFIX | u128::from(u32::from_be_bytes(address))).to_be_bytes())
 }

@@ -91,23 +91,20 @@ fn sum(engine: Engine, first: &[u8], packet: &Chain) -> Running {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Takes those packets at the front of the burst that go on where what was gathered ends, in headers that
-    /// are as expected octet for octet.
+    /// Takes those of `packets` from the first on that go on where what was gathered ends, in headers that
+    /// are as expected octet for octet. The others.
     #[inline]
-    pub(crate) fn gather_run(&mut self) {
-        if self.gathered.is_some() {
-            self.gather_some();
-        }
+    pub(crate) fn gather_run<'a>(&mut self, packets: &'a mut [Packet]) -> &'a mut [Packet] {
+        if self.gathered.is_some() { self.gather_some(packets) } else { packets }
     }
 
     #[inline(never)] // once for several packets, so that others need not go around it
-    fn gather_some(&mut self) {
-        if let Some(gathered) = &mut self.gathered {
-            let taken = gathered.take_run(self.common.checksum, self.rx.iter_mut());
-            self.rx.drop_front(taken);
-            let counters = &mut self.common.counters;
-            counters.packets_in = counters.packets_in.wrapping_add(taken as u64);
-        }
+    fn gather_some<'a>(&mut self, packets: &'a mut [Packet]) -> &'a mut [Packet] {
+        let Some(gathered) = &mut self.gathered else { return packets };
+        let taken = gathered.take_run(self.common.checksum, packets.iter_mut());
+        let counters = &mut self.common.counters;
+        counters.packets_in = counters.packets_in.wrapping_add(taken as u64);
+        packets.get_mut(taken..).unwrap_or_default()
     }
 
     /// Adds `packet` to what was gathered, or begins with it; what does not continue it is handled

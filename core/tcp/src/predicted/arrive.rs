@@ -77,22 +77,27 @@ impl From<UsualEffects> for Effects {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes a segment of the usual shape if it is one of those expected. `None`: nothing has changed
-    /// and nothing was taken; it is for [`Tcb::handle_closing`], and then for [`Tcb::handle_segment`].
+    /// Takes a segment of the usual shape if it is one of those expected; its payload lies behind
+    /// `header_octets` others in `packet`. `None`: nothing has changed and nothing was taken; it is for
+    /// [`Tcb::handle_closing`], and then for [`Tcb::handle_segment`].
     #[inline(never)]
     pub fn handle_usual<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
-        payload: &mut Chain,
+        packet: &mut Chain,
+        header_octets: usize,
     ) -> Option<UsualEffects> {
         let now = env.now;
-        let (octets, charge) = (payload.len(), payload.charge());
-        if !self.is_predicted()
-            || segment.fin
-            || !self.is_next(segment)
-            || !self.is_taken(env, segment, octets, charge)
-        {
+        let octets = packet.len() - header_octets;
+        if octets > 0 && self.handle_answer(env, segment, packet, header_octets).is_some() {
+            return Some(UsualEffects { transmit: true, readable: true, writable: false });
+        }
+        if !self.is_predicted() || segment.fin || !self.is_next(segment) {
+            return None;
+        }
+        let charge = if octets > 0 { packet.charge() } else { 0 };
+        if !self.is_taken(env, segment, octets, charge) {
             return None;
         }
         let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
@@ -107,7 +112,7 @@ impl<C: CongestionController> Tcb<C> {
         self.heard(now, segment);
         let readable = octets > 0;
         if readable {
-            self.take_expected(now, segment, payload, charge);
+            self.take_expected(now, segment, packet, header_octets, charge);
         }
         // Whose own limit makes it wait has nothing to send before.
         Some(UsualEffects {
@@ -182,18 +187,19 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.small = self.snd.small.latest(ack);
     }
 
-    /// Octets of the peer, and its FIN.
+    /// Octets of the peer behind `header_octets` others in `packet`, and its FIN.
     #[inline(always)]
     pub(super) fn take_expected(
         &mut self,
         now: Instant,
         segment: &UsualSegment,
-        payload: &mut Chain,
+        packet: &mut Chain,
+        header_octets: usize,
         charge: u32,
     ) {
-        let octets = payload.len() as u32;
+        let octets = (packet.len() - header_octets) as u32;
         self.advertise.on_arrival(octets, charge);
-        self.receiver.take_next(payload, octets, charge);
+        self.receiver.take_next(packet, header_octets, octets, charge);
         if segment.fin {
             self.receiver.take_fin();
         }

@@ -12,11 +12,13 @@
 //! Whether a connection is plain is noted at the end of the slow calls, and forgotten at the
 //! beginning of every call that may change it.
 
+mod answer;
 mod arrive;
 mod close;
 mod read;
 mod send;
 
+pub use answer::Answered;
 pub use arrive::{UsualEffects, UsualSegment};
 pub use send::{Given, Single, UsualOutgoing};
 

@@ -42,7 +42,7 @@ impl Recovery {
     }
 
     /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds, of octets from `seq`, which is
-    /// SND.NXT, behind `outstanding` others.
+    /// SND.NXT, behind `outstanding` others. The deadline after it.
     #[inline(always)]
     pub(crate) fn on_plain_sent(
         &mut self,
@@ -51,7 +51,7 @@ impl Recovery {
         outstanding: u32,
         mss: u32,
         application_limited: bool,
-    ) {
+    ) -> Instant {
         debug_assert!(self.is_plain() && octets > 0);
         debug_assert!(seq == self.board.nxt() && outstanding == self.board.outstanding());
         self.mss = short(mss);
@@ -66,9 +66,10 @@ impl Recovery {
         // PRR starts anew with a recovery: what it counts before that means nothing.
         self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
         if self.tail.may_probe() {
-            self.arm_probe_behind(now, outstanding.wrapping_add(octets));
+            self.arm_probe_behind(now, outstanding.wrapping_add(octets))
         } else {
             self.timer.wait_for_timeout();
+            self.expiry()
         }
     }
 
@@ -95,8 +96,8 @@ impl Recovery {
             return None;
         }
         if self.is_answer(ack, mss, cc) {
-            let taken = self.board.advance_answered(ack)?;
-            return Some(self.digest_plain::<C, true>(now, una, mss, &taken, cc, prng));
+            let rtt = Span::from_micros(u64::from(self.on_answer(now, ack, mss, cc, prng)?));
+            return Some(PlainAck { rtt });
         }
         self.on_other_plain_ack(now, ack, mss, cc, prng)
     }
@@ -112,14 +113,31 @@ impl Recovery {
     ) -> Option<PlainAck> {
         let una = self.board.una();
         let taken = self.board.advance_plain(ack)?;
-        Some(self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng))
+        let rtt = self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng);
+        Some(PlainAck { rtt: Span::from_micros(u64::from(rtt)) })
+    }
+
+    /// SND.UNA advances to `ack`, which [`Recovery::is_answer`]. The round-trip sample, µs.
+    #[inline(always)] // as a part of what is done with a question or an answer
+    pub(crate) fn on_answer<C: CongestionController>(
+        &mut self,
+        now: Instant,
+        ack: Seq,
+        mss: u32,
+        cc: &mut C,
+        prng: &mut Prng,
+    ) -> Option<u32> {
+        let una = self.board.una();
+        let taken = self.board.advance_answered(ack)?;
+        Some(self.digest_plain::<C, true>(now, una, mss, &taken, cc, prng))
     }
 
     /// Whether `ack` is of one transmission, which was all there was in flight, one or two segments, at
     /// most half a window, which is thus not what limits: a question or an answer.
-    #[inline]
-    fn is_answer<C: CongestionController>(&self, ack: Seq, mss: u32, cc: &C) -> bool {
-        self.board.is_answered(ack, &self.delivery)
+    #[inline(always)]
+    pub(crate) fn is_answer<C: CongestionController>(&self, ack: Seq, mss: u32, cc: &C) -> bool {
+        !self.rack.fack().after(self.board.una())
+            && self.board.is_answered(ack, &self.delivery)
             && self.delivery.peak() <= mss.saturating_mul(2)
             && cc.window_octets() >= mss.saturating_mul(4)
             && !self.timer.is_jittery()
@@ -137,7 +155,7 @@ impl Recovery {
         taken: &Taken,
         cc: &mut C,
         prng: &mut Prng,
-    ) -> PlainAck {
+    ) -> u32 {
         let ack = self.board.una();
         let acked_octets = ack.0.wrapping_sub(una.0);
         let in_flight_after = if ANSWER { 0 } else { self.board.outstanding() };
@@ -169,6 +187,12 @@ impl Recovery {
         let min_rtt = self.rtt.min_rtt();
         self.delivery.on_delivered(now, acked_octets);
         let round_ended = self.delivery.on_newest(taken.sent_at, taken.delivered) || ANSWER;
+        if ANSWER && C::KNOWS_ANSWERS {
+            self.timer.stop();
+            let (srtt, least) = (self.rtt.srtt_micros(), self.rtt.min_rtt_micros());
+            cc.on_answer(now, acked_octets, newest, srtt, least);
+            return rtt;
+        }
         let rate = if C::WANTS_RATE { self.delivery.rate(taken, min_rtt) } else { None };
         let sample = AckSample {
             now,
@@ -196,7 +220,7 @@ impl Recovery {
             self.timer.wait_for_timeout();
         }
         cc.on_ack(&sample, prng);
-        PlainAck { rtt: Span::from_micros(u64::from(rtt)) }
+        rtt
     }
 
     /// The round trip that an acknowledgement of everything tells while [`Recovery::is_plain`] holds, when

@@ -207,19 +207,21 @@ impl Records {
     }
     #[inline(always)] // it is put together in its place
     pub(super) fn push_back(&mut self, record: Record) {
-        if matches!(self, Records::Few { len, .. } if usize::from(*len) >= INLINE) {
-            self.spill();
-        }
-        let place = match self {
-            Records::Few { len, records } => {
-                let place = records.get_mut(usize::from(*len));
+        match self {
+            Records::Few { len, records } if usize::from(*len) < INLINE => {
+                if let Some(place) = records.get_mut(usize::from(*len)) {
+                    *place = record;
+                }
                 *len += 1;
-                place
             }
-            Records::Many(queue) => behind(queue),
-        };
-        if let Some(place) = place {
-            *place = record;
+            _ => {
+                self.spill();
+                if let Records::Many(queue) = self
+                    && let Some(place) = behind(queue)
+                {
+                    *place = record;
+                }
+            }
         }
     }
     /// There will be more than lie here.
@@ -253,7 +255,7 @@ impl Records {
         self.take_first_and_last(ack).map(|(oldest, last)| Taken::of(oldest, &last))
     }
     /// The only record, if it ends at `ack` and was never marked.
-    #[inline]
+    #[inline(always)]
     pub(super) fn only_unmarked(&self, ack: Seq) -> Option<&Record> {
         match self {
             Records::Few { len: 1, records: [only, _] } => Some(only),
@@ -262,7 +264,7 @@ impl Records {
         .filter(|only| only.end() == ack && only.is_unmarked())
     }
     /// Takes it out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_only_unmarked(&mut self, ack: Seq) -> Option<Taken> {
         let only = self.only_unmarked(ack)?;
         let taken = Taken::of(only.sent_at, only);

@@ -94,6 +94,14 @@ impl RttEstimator {
     pub(super) fn min_rtt(&self) -> Option<Span> {
         present(self.min_rtt)
     }
+    /// Zero: there is none.
+    pub(super) fn srtt_micros(&self) -> u32 {
+        self.srtt >> FRACTION
+    }
+    /// Zero: there is none.
+    pub(super) fn min_rtt_micros(&self) -> u32 {
+        self.min_rtt
+    }
     pub(super) fn rto_micros(&self) -> u32 {
         self.rto
     }

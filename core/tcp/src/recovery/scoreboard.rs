@@ -83,6 +83,13 @@ impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
     }
+    /// Gives back what is on the heap.
+    pub(super) fn leave(&mut self) {
+        self.episode = None;
+        if let Records::Many(_) = self.records {
+            self.records = Records::new();
+        }
+    }
     /// The same with nothing outstanding.
     pub(super) fn of_quiet(&self) -> Scoreboard {
         Scoreboard::new(self.una)
@@ -172,12 +179,12 @@ impl Scoreboard {
     }
     /// Whether `ack` is of one transmission that is all there is, unmarked, and that left when nothing
     /// of its round was in flight.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_answered(&self, ack: Seq, delivery: &Delivery) -> bool {
         self.records.only_unmarked(ack).is_some_and(|only| delivery.ends_round(only.delivered))
     }
     /// SND.UNA moves to `ack`, which [`Scoreboard::is_answered`]: what arrived.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance_answered(&mut self, ack: Seq) -> Option<Taken> {
         let taken = self.records.take_only_unmarked(ack)?;
         self.una = ack;

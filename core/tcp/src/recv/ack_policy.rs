@@ -10,6 +10,10 @@ use usertcp_base::{Instant, Span, TICK_SHIFT, Tick};
 
 /// No acknowledgement is delayed longer, whatever is configured (MUST-40: less than 0.5 s).
 const LONGEST: Span = Span::from_millis(490);
+/// The shortest delay, unless the longest is shorter.
+const SHORTEST: Span = Span::from_millis(4);
+/// The same in ticks.
+const SHORTEST_TICKS: u16 = ticks(SHORTEST);
 /// A segment below this is never taken for a full one, however small all of them are.
 const SMALLEST_FULL: u16 = 536;
 
@@ -27,7 +31,7 @@ pub struct AckSettings {
 
 impl Default for AckSettings {
     fn default() -> Self {
-        AckSettings { shortest: Span::from_millis(4), longest: Span::from_millis(40), quick: 16 }
+        AckSettings { shortest: SHORTEST, longest: Span::from_millis(40), quick: 16 }
     }
 }
 
@@ -179,7 +183,9 @@ impl AckPolicy {
         arrival: &Arrival,
         context: &AckContext<'_, impl Fn() -> Span>,
     ) {
-        self.lull = if self.is_rested() { Lull::Ended } else { Lull::Past };
+        // Whoever asked first gets an answer: that is the first to arrive.
+        let first = self.is_rested() || self.has_just_ended_rest() && self.delay == 0;
+        self.lull = if first { Lull::Ended } else { Lull::Past };
         self.learn(now, context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;
@@ -200,6 +206,32 @@ impl AckPolicy {
             let short = arrival.push && !self.interactive;
             let delay = if short { context.settings.shortest_ticks() } else { self.delay };
             self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(delay)));
+            self.waiting = true;
+        }
+    }
+
+    /// Whether a segment of so few octets in order is one more of many and changes nothing but what is owed
+    /// after the shortest delay, the longest being `longest`.
+    #[inline(always)]
+    pub(crate) fn takes_short(&self, now: Instant, octets: u32, rmss: u16, longest: Span) -> bool {
+        self.delay == SHORTEST_TICKS
+            && longest >= SHORTEST
+            && self.since_arrival(now) <= u32::from(SHORTEST_TICKS) / 2
+            && octets < u32::from(SMALLEST_FULL)
+            && self.full >= SMALLEST_FULL
+            && self.full_segments < 2
+            && self.quick == 0
+            && self.pending.saturating_add(octets) < u32::from(rmss) * 2
+    }
+
+    /// Takes note of it, as [`AckPolicy::note`] would.
+    #[inline(always)]
+    pub(crate) fn note_short(&mut self, now: Instant, octets: u32) {
+        self.lull = if self.is_rested() { Lull::Ended } else { Lull::Past };
+        self.last_arrival = now.tick();
+        self.pending += octets;
+        if !self.waiting {
+            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(SHORTEST_TICKS)));
             self.waiting = true;
         }
     }
@@ -344,7 +376,8 @@ impl AckPolicy {
 
 /// A delay in ticks, at most the longest; half a second is 7812.
 #[inline]
-fn ticks(span: Span) -> u16 {
-    let micros = span.as_micros().min(LONGEST.as_micros()) as u32;
+const fn ticks(span: Span) -> u16 {
+    let (micros, most) = (span.as_micros(), LONGEST.as_micros());
+    let micros = if micros < most { micros } else { most } as u32;
     ((micros + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT) as u16
 }

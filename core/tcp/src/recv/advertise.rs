@@ -90,6 +90,13 @@ impl Advertise {
         }
     }
 
+    /// Whether there is room in the window for so few octets from RCV.NXT on, and they teach nothing of their
+    /// cost.
+    #[inline(always)]
+    pub(crate) fn takes_short(&self, nxt: Seq, octets: u32, charge: u32) -> bool {
+        u32::from(self.cost) == WORST && charge / 4 >= octets && self.edge.at_or_after(nxt + octets)
+    }
+
     fn learn(&mut self, octets: u32, charge: u32) {
         if octets == 0 {
             return;
@@ -119,6 +126,11 @@ impl Advertise {
     #[inline]
     fn lacks_room(&self, least: u32, holding: &Holding) -> bool {
         let Holding { buffer, queued, held, charge } = *holding;
+        // Of the dearest payload, twice as dear as its share of the buffer: known with few looks.
+        const { assert!(WORST == 2 * CHARGE_PER_OCTET * PAR) };
+        if u32::from(self.cost) == WORST && held == 0 && least > buffer / 2 {
+            return true;
+        }
         let carried = least.saturating_sub(held);
         let costs = u64::from(carried) * u64::from(self.cost) + u64::from(charge) * u64::from(PAR);
         let memory = u64::from(buffer) * u64::from(CHARGE_PER_OCTET * PAR);
@@ -143,7 +155,7 @@ impl Advertise {
     /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
     /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
     /// `receiver` refuses data before memory suffers.
-    #[inline]
+    #[inline(always)] // for each packet
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
@@ -172,6 +184,17 @@ impl Advertise {
     /// Whether the peer certainly need not hear of it yet that all was read.
     #[inline]
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
+        // It is told of no less than a quarter of the buffer. Mostly it has all that is offered but less than
+        // that: of half the buffer, where what arrives takes four times its size.
+        let quarter = buffer / 4;
+        let much = if u32::from(self.cost) == WORST { quarter + 1 } else { buffer - quarter };
+        let offered = self.edge.since(nxt);
+        (offered > much && offered >= u32::from(mss) * 2)
+            || self.is_any_update_far(nxt, buffer, mss)
+    }
+
+    #[cold]
+    fn is_any_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         let holding = Holding { buffer, ..Holding::default() };
         self.lacks_room(self.least_update(nxt, buffer, mss), &holding)
     }

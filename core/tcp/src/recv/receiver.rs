@@ -86,6 +86,21 @@ impl Receiver {
         }
     }
 
+    /// Becomes that of a new connection, where it is: nothing stays as it was.
+    #[inline]
+    pub(crate) fn begin(&mut self, beginning: Seq) {
+        let Receiver { queue, nxt, queue_charge, urgent, held, sack, finished } = self;
+        if !queue.is_empty() {
+            queue.clear();
+        }
+        *nxt = beginning;
+        *queue_charge = 0;
+        *urgent = Urgent::new();
+        *held = Reassembly::new();
+        *sack = None;
+        *finished = false;
+    }
+
     /// RCV.NXT.
     pub const fn nxt(&self) -> Seq {
         self.nxt
@@ -148,21 +163,48 @@ impl Receiver {
         let most = u64::from(buffer) * u64::from(CHARGE_PER_OCTET);
         u64::from(self.queue_charge) + u64::from(charge) <= most
     }
-    /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: `octets` in `charge` real
-    /// ones, the next in order.
-    #[inline]
-    pub(crate) fn take_next(&mut self, chain: &mut Chain, octets: u32, charge: u32) {
+    /// Appends what [`Receiver::has_room`] for, while [`Receiver::is_plain`]: the next in order, `octets` in
+    /// `charge` real ones, behind `header_octets` others of `packet`.
+    #[inline(always)]
+    pub(crate) fn take_next(
+        &mut self,
+        packet: &mut Chain,
+        header_octets: usize,
+        octets: u32,
+        charge: u32,
+    ) {
         self.nxt += octets;
         if self.queue.is_empty() {
-            // An empty chain holds nothing that would have to be dropped.
-            core::mem::forget(core::mem::replace(&mut self.queue, core::mem::take(chain)));
+            core::mem::swap(&mut self.queue, packet);
+            if header_octets > 0 {
+                self.queue.advance(header_octets);
+            }
             self.queue_charge = charge;
         } else {
-            self.take_behind(core::mem::take(chain), charge);
+            packet.advance(header_octets);
+            self.take_behind(packet, charge);
         }
     }
+    /// Whether nothing waits to be read.
+    #[inline]
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.queue.is_empty()
+    }
+    /// Those `octets` in `charge` real ones come next, while [`Receiver::is_plain`] and
+    /// [`Receiver::has_read_all`]: [`Receiver::put_next`] follows.
+    #[inline]
+    pub(crate) fn expect_next(&mut self, octets: u32, charge: u32) {
+        self.nxt += octets;
+        self.queue_charge = charge;
+    }
+    /// They are these.
+    #[inline(always)] // as a few words of memory
+    pub(crate) fn put_next(&mut self, slice: FrameSlice) {
+        self.queue.push_back(slice);
+    }
     #[inline(never)]
-    fn take_behind(&mut self, chain: Chain, charge: u32) {
+    fn take_behind(&mut self, chain: &mut Chain, charge: u32) {
+        let chain = core::mem::take(chain);
         let added = match (self.queue.back(), chain.front()) {
             (Some(last), Some(front)) if last.shares_frame(front) => {
                 charge.saturating_sub(front.charge())

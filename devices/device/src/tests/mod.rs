@@ -260,3 +260,26 @@ fn wrappers_pass_the_memory_on() {
     // A queue without wishes takes any memory.
     assert!(pipe(FACTS, 1).0.bind(&pool).is_ok());
 }
+
+#[test]
+fn a_batch_that_is_taken_from_takes_more_and_a_line_keeps_what_finds_no_room() {
+    let pool = pool();
+    let all = |batch: &RxBatch| batch.iter().map(number).collect::<Vec<_>>();
+    let (mut line, mut into) = (Line::new(8), RxBatch::new(3));
+    (0..5).for_each(|n| line.push(packet(&pool, n)).expect("room"));
+    assert_eq!((into.take_from(&mut line), all(&into), line.len()), (3, std::vec![0, 1, 2], 2));
+    assert_eq!(into.pop().map(|packet| number(&packet)), Some(0));
+    assert_eq!((into.take_from(&mut line), all(&into), line.len()), (1, std::vec![1, 2, 3], 1));
+    assert!(into.is_full());
+    into.as_mut_slice()[1] = Packet::default();
+    into.retain(|packet| !packet.is_empty());
+    assert_eq!(all(&into), [1, 3]);
+    into.clear();
+    assert_eq!((into.take_from(&mut line), all(&into), line.len()), (1, std::vec![4], 0));
+    // All at once, and then one behind another.
+    let mut from = batch([packet(&pool, 5)]);
+    assert_eq!((from.move_to(&mut line), from.len(), line.len()), (1, 0, 1));
+    from.push(packet(&pool, 6)).expect("room");
+    assert_eq!((from.move_to(&mut line), from.len()), (1, 0));
+    assert_eq!(line.iter().map(number).collect::<Vec<_>>(), [5, 6]);
+}
