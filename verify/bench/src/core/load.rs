@@ -169,15 +169,43 @@ impl Load {
         };
         self.steps += 1;
         let _ = self.client.shard.receive(self.now, &mut self.client.queue);
-        while let Some(event) = self.client.shard.poll_event() {
-            self.on_client(event);
-        }
+        self.drain_client();
         self.client.shard.flush(self.now, &mut self.client.queue);
         let _ = self.server.shard.receive(self.now, &mut self.server.queue);
-        while let Some(event) = self.server.shard.poll_event() {
+        self.drain_server();
+        self.server.shard.flush(self.now, &mut self.server.queue);
+    }
+
+    /// What the client's application does with what arrived; messages are read as their events come.
+    fn drain_client(&mut self) {
+        let mut message = [0; 2 * MESSAGE];
+        loop {
+            while let Some((conn, octets)) = self.client.shard.read_next(self.now, &mut message) {
+                self.on_message(conn, &message[..octets]);
+            }
+            let Some(event) = self.client.shard.poll_event() else { return };
+            self.on_client(event);
+        }
+    }
+
+    /// The same of the server's.
+    fn drain_server(&mut self) {
+        loop {
+            while let Some((conn, octets)) = self.next_request() {
+                self.answer(conn, octets);
+            }
+            let Some(event) = self.server.shard.poll_event() else { return };
             self.on_server(event);
         }
-        self.server.shard.flush(self.now, &mut self.server.queue);
+    }
+
+    /// The next message, in the buffer.
+    fn next_request(&mut self) -> Option<(ConnId, usize)> {
+        match self.kind {
+            Kind::Echo | Kind::Short => self.server.shard.read_next(self.now, &mut self.buffer),
+            // Their octets are not messages.
+            Kind::Bulk | Kind::Lent => None,
+        }
     }
 
     /// Segments that either side sent again.
@@ -296,21 +324,22 @@ impl Load {
         self.ask(self.clients[self.next]);
     }
 
+    fn on_message(&mut self, conn: ConnId, message: &[u8]) {
+        let right = |pattern: &Pattern| pattern.last(conn, MESSAGE) == message;
+        if message.len() != MESSAGE || !self.pattern.as_ref().is_none_or(right) {
+            return self.fail("a wrong answer".into());
+        }
+        self.messages += 1;
+        if self.kind == Kind::Echo {
+            self.ask_again(conn);
+        }
+    }
+
     fn on_answer(&mut self, conn: ConnId) {
         let mut message = [0; 2 * MESSAGE];
         loop {
             match self.client.shard.read(self.now, conn, &mut message) {
-                Ok(Read::Data(MESSAGE)) => {
-                    let right =
-                        |pattern: &Pattern| pattern.last(conn, MESSAGE) == &message[..MESSAGE];
-                    if !self.pattern.as_ref().is_none_or(right) {
-                        return self.fail("a wrong answer".into());
-                    }
-                    self.messages += 1;
-                    if self.kind == Kind::Echo {
-                        self.ask_again(conn);
-                    }
-                }
+                Ok(Read::Data(octets)) => self.on_message(conn, &message[..octets]),
                 Ok(Read::Nothing) => return,
                 Ok(Read::End) if self.kind == Kind::Short => {
                     if let Some(pattern) = &mut self.pattern {
@@ -375,19 +404,26 @@ impl Load {
         loop {
             match self.server.shard.read(self.now, conn, &mut self.buffer) {
                 Ok(Read::Data(octets)) => {
-                    self.octets += octets as u64;
-                    let written = self.server.shard.write(self.now, conn, &self.buffer[..octets]);
-                    if written != Ok(octets) {
-                        return self.fail(format!("answering: {written:?}"));
-                    }
+                    self.answer(conn, octets);
                     if self.kind == Kind::Short {
-                        let _ = self.server.shard.close(self.now, conn);
                         return;
                     }
                 }
                 Ok(Read::Nothing | Read::End) => return,
                 Err(error) => return self.fail(format!("reading: {error:?}")),
             }
+        }
+    }
+
+    /// Sends back what is in the buffer.
+    fn answer(&mut self, conn: ConnId, octets: usize) {
+        self.octets += octets as u64;
+        let written = self.server.shard.write(self.now, conn, &self.buffer[..octets]);
+        if written != Ok(octets) {
+            return self.fail(format!("answering: {written:?}"));
+        }
+        if self.kind == Kind::Short {
+            let _ = self.server.shard.close(self.now, conn);
         }
     }
 }
