@@ -40,7 +40,7 @@ CHECKS=(
     parallel_500 wrk h2load churn small_memory shards
     connect_kernel_echo connect_v6 connect_own_echo md5
     fast_open_served fast_open_kernel
-    million_idle websocket_park
+    million_idle million_idle_local websocket_park
     packet packet_shards packet_gateway packet_refused
     wire_download wire_upload wire_wrk
     xdp xdp_refused

@@ -6,7 +6,7 @@ mod guard;
 
 pub use guard::SliceMut;
 
-use crate::slice::FrameSlice;
+use crate::slice::{Behind, FrameSlice};
 use crate::spill::Spill;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -334,6 +334,15 @@ impl Chain {
             Store::Spilled(spill) => spill.visit_from(offset, take),
         }
         len - left
+    }
+
+    /// As [`FrameSlice::behind`] of the first `len` octets, where they lie in the first slice.
+    #[inline(always)] // for each packet
+    pub fn behind(&mut self, front: usize, len: usize) -> Option<Behind<'_>> {
+        match &mut self.store {
+            Store::Inline([Some(first), _]) if first.len() >= len => first.behind(front, len),
+            _ => None,
+        }
     }
 
     #[inline(never)]

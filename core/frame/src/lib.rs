@@ -31,7 +31,7 @@ pub use frame::Frame;
 pub use lent::{Lent, LentFrame};
 pub use packet::{ChecksumState, Gso, GsoKind, Offload, Packet};
 pub use pool::{Class, FramePool, PoolConfig, PoolStats};
-pub use slice::FrameSlice;
+pub use slice::{Behind, FrameSlice};
 
 #[cfg(test)]
 mod tests;

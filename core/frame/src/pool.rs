@@ -109,6 +109,33 @@ impl FramePool {
         Some(Frame::fresh(handle, start))
     }
 
+    /// Whether [`FramePool::take_control`] finds a frame.
+    #[inline]
+    pub fn has_control(&self) -> bool {
+        self.raw.has_shelved(Kind::Small) || self.finds_control()
+    }
+
+    #[cold]
+    fn finds_control(&self) -> bool {
+        self.take_control(0).is_some()
+    }
+
+    /// A copy of a few `octets`, at most [`FramePool::data_octets`] of a small frame with `headroom` octets in front. `None`:
+    /// the budget is used up, or there are more of them.
+    #[inline(always)] // for each write
+    pub fn copy_of_few(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {
+        let start = start(Kind::Small, headroom);
+        if octets.len() > (Kind::Small.capacity() - start) as usize {
+            return None;
+        }
+        if !self.raw.has_shelved(Kind::Small) {
+            // There will be one, if there is any.
+            drop(self.take_again(Kind::Small, start)?);
+        }
+        let handle = self.raw.take_copy(Kind::Small, start, octets)?;
+        Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
+    }
+
     /// A copy of `octets` with `headroom` octets in front, in the smallest frame that holds both.
     /// `None`: the budget is used up, or they are longer than a large frame.
     pub fn copy_of(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {

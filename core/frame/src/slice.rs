@@ -4,7 +4,7 @@
 
 use crate::lent::Lent;
 use crate::pool::{Class, FramePool};
-use crate::raw::Handle;
+use crate::raw::{Alone, Handle};
 use core::ops::{Bound, Deref, RangeBounds};
 
 /// Octets of a frame. Cloning shares them; the last one to go gives the frame back.
@@ -94,24 +94,14 @@ impl FrameSlice {
         self.len += n;
         self.handle.bytes_mut(start, old)
     }
-    /// A slice of `front` octets more than this one has before its first `len`, sharing the frame, with
-    /// those in front written by `write`, which is given them and the others to look at. This slice
-    /// stays as it is. `None`: the frame is shared already or has no such room in front, and nothing
-    /// changed.
-    #[inline]
-    pub fn behind(
-        &mut self,
-        front: usize,
-        len: usize,
-        write: impl FnOnce(&mut [u8], &[u8]),
-    ) -> Option<FrameSlice> {
+    /// The first `len` octets of this slice and `front` more before them, which are to be written: then all of them are
+    /// a slice that shares the frame. This slice stays as it is. `None`: the frame is shared already or has no
+    /// such room in front.
+    #[inline(always)] // for each packet
+    pub fn behind(&mut self, front: usize, len: usize) -> Option<Behind<'_>> {
         let len = len.min(self.len()) as u32;
         let start = self.offset.checked_sub(u32::try_from(front).ok()?)?;
-        let octets = self.handle.bytes_mut(start, self.offset + len)?;
-        let (front, rest) = octets.split_at_mut_checked(front)?;
-        write(front, rest);
-        let len = self.offset + len - start;
-        Some(FrameSlice { handle: self.handle.clone(), offset: start, len })
+        Some(Behind { octets: self.handle.alone(start, self.offset + len)?, front })
     }
     /// The octets, to change them; `None` when the frame is shared.
     #[inline]
@@ -183,6 +173,28 @@ impl FrameSlice {
     /// Counts octets that were copied out of here by someone else.
     pub fn count_copied(&self, octets: usize) {
         self.handle.count_copied(octets);
+    }
+}
+
+/// Octets with others in front of them that are to be written. See [`FrameSlice::behind`].
+pub struct Behind<'a> {
+    octets: Alone<'a>,
+    front: usize,
+}
+
+impl Behind<'_> {
+    /// What is to be written, and what is behind it.
+    #[inline(always)] // for each packet
+    pub fn parts(&mut self) -> (&mut [u8], &[u8]) {
+        let (front, rest) =
+            self.octets.bytes_mut().split_at_mut_checked(self.front).unwrap_or_default();
+        (front, rest)
+    }
+    /// All of it.
+    #[inline(always)] // as above
+    pub fn into_slice(self) -> FrameSlice {
+        let (handle, from, to) = self.octets.share();
+        FrameSlice { handle, offset: from, len: to - from }
     }
 }
 

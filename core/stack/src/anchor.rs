@@ -367,6 +367,10 @@ impl Links for Anchors {
             None => unlinked_record(index),
         }
     }
+    #[inline]
+    fn find(&self, index: u32) -> Option<&WheelLinks> {
+        self.at(index).map(|anchor| &anchor.links)
+    }
 }
 
 /// Whether the connection of a handle waits to be accepted at `listener`.

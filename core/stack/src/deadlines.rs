@@ -25,11 +25,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.serve_starved(now);
         let mut work = budget;
         while let Some(id) = self.table.pop_due(now, &mut work) {
-            if self.table.hot.len() < CROWD {
+            if self.table.tcbs() < CROWD {
                 self.handle_deadline(now, id);
             } else {
                 self.handle_crowd_of_deadlines(now, id, &mut work);
             }
+        }
+        while let Some(id) = self.table.pop_time_wait(now, &mut work) {
+            self.table.remove(id);
         }
         let looked = self.watch.is_empty() || self.look_at_slow_peers(now, budget);
         work > 0 && looked
@@ -41,6 +44,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_crowd_of_deadlines(&mut self, now: Instant, first: ConnId, work: &mut u32) {
         let mut due = [None; AHEAD];
         due[0] = Some(first);
+        self.look_ahead_in_line(now);
         for place in due.iter_mut().skip(1) {
             *place = self.table.pop_due(now, work);
             if place.is_none() {

@@ -171,8 +171,10 @@ impl Demux {
         let turn = (last & (bits >> 1)) as usize;
         self.count_moves(turn);
         let Some(whole) = self.parts.get_mut(turn).map(core::mem::take) else { return };
-        let half = whole.len() / 2;
-        let (mut stay, mut go) = (Part::for_entries(half), Part::for_entries(whole.len() - half));
+        // Where room does not matter, for as many as there may be before the next split.
+        let room = if self.count < FEW_PARTS { whole.len() } else { whole.len() / 2 };
+        let (mut stay, mut go) =
+            (Part::for_entries(room), Part::for_entries(room.max(whole.len() - room)));
         for index in whole.indices() {
             let hash = self.hash.of(&key_of(index));
             let part = if hash as u32 & bits == last { &mut go } else { &mut stay };

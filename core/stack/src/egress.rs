@@ -19,7 +19,7 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
-    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6,
+    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_in_place, pack_short, pack_short_v6,
 };
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -67,22 +67,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.put_waiting(now, batch);
         }
         let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
-        let mut spare = None;
         while !self.transmit.is_empty() && !batch.is_full() && budget > 0 {
             if budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
                 self.look_ahead_to_send();
             }
             budget -= 1;
             // Before a segment is asked for: once given out, it counts as sent.
-            let Some(frame) = spare.take().or_else(|| self.common.pool.take_control(HEADROOM))
-            else {
+            if !self.common.pool.has_control() {
                 self.want_memory(now);
                 return false;
-            };
-            spare = match self.rates.is_empty() {
-                true => self.transmit_one(now, batch, frame),
-                false => self.transmit_sharing(now, batch, frame),
-            };
+            }
+            match self.rates.is_empty() {
+                true => self.transmit_one(now, batch),
+                false => self.transmit_sharing(now, batch),
+            }
         }
         true
     }
@@ -120,37 +118,40 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// One segment of the connection whose turn it is. Who has more after it goes on
-    /// or goes behind the others. The frame comes back when it was not needed.
+    /// or goes behind the others.
     ///
-    /// The commonest segment there is, a short one of a plain connection, is asked for and made a packet by
-    /// two functions of its own; all else is in `transmit_other`.
-    #[inline(always)] // the body of a loop
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, frame: Frame) -> Option<Frame> {
-        let index = self.transmit.pop()?;
-        let (id, anchor, far) = self.table.anchors.look_at(index)?;
-        let Some(hot) = anchor.body.hot() else { return Some(frame) };
-        let tcb = self.table.hot.at_mut(hot)?;
+    /// The commonest segment there is, a short one of a plain connection, is asked for and made a packet
+    /// here; all else is in `transmit_other`.
+    #[inline(never)]
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch) {
+        let Some(index) = self.transmit.pop() else { return };
+        let Some((id, anchor)) = self.table.anchors.with_id_mut(index) else { return };
+        let Some(hot) = anchor.body.hot() else { return };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
-            let flow = anchor.flow(far);
+            let Some(flow) = self.table.flow(id) else { return };
             let turn = Whose { id, hot, flow, shares: None, ceiling: None };
-            return self.transmit_other(now, &turn, batch, frame);
+            return self.transmit_other(now, &turn, batch);
         };
-        let deadline = tcb.deadline_in_flight();
+        // Mostly an earlier deadline is waited for already.
         let on_time =
-            deadline.is_some_and(|deadline| self.table.wheel.wakes_by(&anchor.links, deadline));
+            single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()));
         let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
-        match if here { anchor.ends_v4(&self.ip) } else { None } {
-            Some(ends) => put_short(&mut self.common, now, id, &ends, tcb, single, batch, frame),
-            None => self.put_single(now, (id, hot), single, batch, frame),
+        if here
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+            && let Some(packet) = pack_in_place(&mut self.common, now, &ends, tcb, single)
+        {
+            self.put_plain(batch, packet);
+        } else {
+            self.put_single(now, (id, hot), single, batch);
         }
         if !on_time {
             self.rearm(now, id);
         }
-        None
     }
 
-    /// Puts the only segment of a connection into the batch, when it is not a short one by IPv4, or keys or
-    /// a link are to be looked after.
+    /// Puts the only segment of a connection into the batch, when it is not a short one by IPv4 whose headers can be
+    /// written where its payload lies, or keys or a link are to be looked after.
     #[inline(never)]
     fn put_single(
         &mut self,
@@ -158,36 +159,32 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         (id, hot): (ConnId, u32),
         single: Single,
         batch: &mut TxBatch,
-        frame: Frame,
     ) {
         let Some(flow) = self.table.flow(id) else { return };
         let Some(tcb) = self.table.hot.at(hot) else { return };
         let segment = tcb.single(now, single);
-        let packet = self.pack_given(hot, &flow, &segment, frame);
+        let frame = self.common.pool.take_control(HEADROOM);
+        let packet = frame.and_then(|frame| self.pack_given(hot, &flow, &segment, frame));
         self.put_or_count(now, id, batch, packet);
     }
 
     /// The same of a connection that has more to send than one segment, or something else.
     #[inline(never)]
-    fn transmit_other(
-        &mut self,
-        now: Instant,
-        turn: &Whose,
-        batch: &mut TxBatch,
-        frame: Frame,
-    ) -> Option<Frame> {
+    fn transmit_other(&mut self, now: Instant, turn: &Whose, batch: &mut TxBatch) {
         let Whose { id, hot, flow, shares, ceiling } = turn;
         let (id, hot, index) = (*id, *hot, turn.id.slot);
-        let tcb = self.table.hot.at_mut(hot)?;
+        let Some(frame) = self.common.pool.take_control(HEADROOM) else {
+            return self.transmit.push(index);
+        };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let mut env = self.common.env(now, id);
         env.ceiling = *ceiling;
         if let Some(segment) = tcb.poll_fin(&mut env) {
-            self.put_fin(now, turn, batch, &segment, frame);
-            return None;
+            return self.put_fin(now, turn, batch, &segment, frame);
         }
         let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
-        let tcb = self.table.hot.at_mut(hot)?;
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let mut env = self.common.env(now, id);
         env.ceiling = *ceiling;
         match tcb.poll_usual(&mut env, &to_cut) {
@@ -198,23 +195,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 self.turn_over(now, (id, hot), segment.last);
                 if segment.gso_octets.is_some() && !self.common.super_segments {
-                    self.put_cut(now, (id, hot), batch, flow, segment, frame);
-                    return None;
+                    return self.put_cut(now, (id, hot), batch, flow, segment, frame);
                 }
                 let packet = self.pack_given(hot, flow, &segment, frame);
-                self.put_or_count(now, id, batch, packet);
-                return None;
+                return self.put_or_count(now, id, batch, packet);
             }
             Given::Nothing => {
                 if let Some(shares) = &shares {
                     self.wait_for_rates(now, (hot, index), shares);
                 }
-                self.rearm(now, id);
-                return Some(frame);
+                return self.rearm(now, id);
             }
             Given::Unusual => {}
         }
-        let tcb = self.table.hot.at_mut(hot)?;
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let mut env = self.common.env(now, id);
         env.ceiling = *ceiling;
         let outcome = tcb.poll_segment(&mut env, &room);
@@ -227,8 +221,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if let Some(shares) = &shares {
                 self.wait_for_rates(now, (hot, index), shares);
             }
-            self.rearm(now, id);
-            return Some(frame);
+            return self.rearm(now, id);
         };
         self.turn_over(now, (id, hot), last);
         let counted = !payload.is_empty() || reply.header.flags.contains(Flags::FIN);
@@ -238,7 +231,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.charge_rates(now, (hot, index), shares, octets, last);
         }
         self.put_or_count(now, id, batch, packet);
-        None
     }
 
     /// Puts the segment with FIN of an orderly close into the batch.
@@ -364,7 +356,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.push_or_count(now, packet);
     }
 
-    fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
+    pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
             None => {
@@ -509,26 +501,6 @@ pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: P
     counters.packets_out = counters.packets_out.wrapping_add(1);
     let pushed = batch.push(packet);
     debug_assert!(pushed.is_ok(), "asked only while there is room");
-}
-
-/// Makes a packet by IPv4 of the only segment of a connection, which is short and has no key, on no link, and
-/// puts it into the batch, which has room.
-#[inline(never)]
-#[allow(clippy::too_many_arguments)] // parts of a shard that are borrowed at once
-fn put_short<C: CongestionController, O: Observer>(
-    common: &mut Common<O>,
-    now: Instant,
-    id: ConnId,
-    ends: &EndsV4,
-    tcb: &Tcb<C>,
-    single: Single,
-    batch: &mut TxBatch,
-    frame: Frame,
-) {
-    match pack_short(common, ends, &tcb.single(now, single), tcb, frame) {
-        Some(packet) => put_into(common, batch, packet),
-        None => common.drop_packet(Some(id), now, DropReason::DeviceRefused),
-    }
 }
 
 /// Whether so much payload is copied next to its header.

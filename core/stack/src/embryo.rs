@@ -135,13 +135,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let path = self.path_facts(flow);
         let offer = self.offer(settings, flow, &path);
         let numbers = Numbers::of(&self.secrets, flow, now);
-        let (mut iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
-        if let Some(above) = above
-            && !iss.after(above)
-        {
-            // One maximum window beyond what the old connection may have in the network.
-            iss = above + (1 << 17);
-        }
+        let (iss, offset) = (numbers.initial_above(above), numbers.timestamp_offset);
         let limits = &self.common.limits;
         let handshake = Handshake::passive(now, syn, iss, offset, &offer, &path, limits);
         let reply = handshake.synchronise(now, settings);

@@ -7,18 +7,27 @@
 //! they were read.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 /// Entries of a piece.
 const PIECE: usize = if cfg!(test) { 4 } else { 1024 };
 /// Entries looked at with each that is added, while too many are dead.
 const SIFTED: usize = 4;
 
+/// Entries of a ring at first.
+const LEAST: usize = if cfg!(test) { 2 } else { 16 };
+
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Fifo<T> {
-    ring: VecDeque<T>,
+    /// The first of them, from `first` on and round. As many places as a power of two, or none.
+    ring: Vec<T>,
+    first: u32,
+    len: u32,
+    /// Entries that may be in the ring: no other than are there, while more wait behind it.
+    room: u32,
     /// What has come since the ring was full.
-    more: VecDeque<VecDeque<T>>,
+    more: VecDeque<Vec<T>>,
 }
 
 impl<T> Default for Fifo<T> {
@@ -30,53 +39,79 @@ impl<T> Default for Fifo<T> {
 impl<T> Fifo<T> {
     /// An empty queue.
     pub(crate) const fn new() -> Fifo<T> {
-        Fifo { ring: VecDeque::new(), more: VecDeque::new() }
+        Fifo { ring: Vec::new(), first: 0, len: 0, room: 0, more: VecDeque::new() }
     }
 
     /// Whether nothing waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.ring.is_empty() && self.more.is_empty()
+        self.len == 0 && self.more.is_empty()
+    }
+}
+
+impl<T: Copy> Fifo<T> {
+    /// Adds an entry behind all others.
+    #[inline(always)] // a few instructions
+    pub(crate) fn push(&mut self, entry: T) {
+        let place = self.place(self.len);
+        match self.ring.get_mut(place) {
+            Some(place) if self.len < self.room => {
+                *place = entry;
+                self.len += 1;
+            }
+            _ => self.push_more(entry),
+        }
     }
 
-    /// Adds an entry behind all others.
-    #[inline]
-    pub(crate) fn push(&mut self, entry: T) {
-        if self.more.is_empty() && self.ring.len() < PIECE {
-            self.ring.push_back(entry);
-        } else {
-            self.push_more(entry);
+    /// Takes the first entry out.
+    #[inline(always)] // as above
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        match self.ring.get(self.first as usize) {
+            Some(entry) if self.len > 0 => {
+                self.first = self.place(1) as u32;
+                self.len -= 1;
+                Some(*entry)
+            }
+            _ => self.pop_more(),
         }
     }
 
     /// The first entry, left where it is.
     #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        self.ring.front().or_else(|| self.more.front()?.front())
-    }
-
-    /// Takes the first entry out.
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<T> {
-        match self.ring.pop_front() {
-            None if self.more.is_empty() => None,
-            None => self.pop_more(),
-            first => first,
+        match self.len {
+            0 => self.more.front()?.first(),
+            _ => self.ring.get(self.first as usize),
         }
     }
 
     /// The first entries, as many as are at hand.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
-        self.ring.iter()
+        (0..self.len).filter_map(|number| self.ring.get(self.place(number)))
+    }
+
+    /// Where the entry of that number is, from the first one on.
+    #[inline]
+    fn place(&self, number: u32) -> usize {
+        self.first.wrapping_add(number) as usize & self.ring.len().wrapping_sub(1)
     }
 
     #[cold]
     fn push_more(&mut self, entry: T) {
+        if self.more.is_empty() && self.ring.len() < PIECE {
+            self.ring.rotate_left(self.first as usize);
+            self.first = 0;
+            let places = (2 * self.ring.len()).clamp(LEAST, PIECE);
+            self.ring.resize(places, entry);
+            self.room = places as u32;
+            return self.push(entry);
+        }
+        self.room = 0;
         match self.more.back_mut() {
-            Some(piece) if piece.len() < PIECE => piece.push_back(entry),
+            Some(piece) if piece.len() < PIECE => piece.push(entry),
             _ => {
-                let mut piece = VecDeque::with_capacity(PIECE);
-                piece.push_back(entry);
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(entry);
                 self.more.push_back(piece);
             }
         }
@@ -84,11 +119,17 @@ impl<T> Fifo<T> {
 
     #[cold]
     fn pop_more(&mut self) -> Option<T> {
-        self.ring = self.more.pop_front()?;
+        let mut piece = self.more.pop_front()?;
         if self.more.is_empty() {
             self.more = VecDeque::new();
+            self.room = PIECE as u32;
         }
-        self.ring.pop_front()
+        (self.first, self.len) = (0, piece.len() as u32);
+        if let Some(last) = piece.last().copied() {
+            piece.resize(PIECE, last);
+        }
+        self.ring = piece;
+        self.pop()
     }
 }
 
@@ -107,7 +148,7 @@ impl<T> Default for Sifted<T> {
     }
 }
 
-impl<T> Sifted<T> {
+impl<T: Copy> Sifted<T> {
     /// Adds an entry behind all others. With so `many` alive, itself included, and more than twice as many
     /// in all, and `slack`, some are looked at: those that `lives` tells dead go.
     pub(crate) fn push(&mut self, entry: T, many: usize, slack: usize, lives: impl Fn(&T) -> bool) {
@@ -125,6 +166,12 @@ impl<T> Sifted<T> {
         let first = self.sifted.pop().or_else(|| self.rest.pop())?;
         self.len -= 1;
         Some(first)
+    }
+
+    /// The first entry, dead or alive, left where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.sifted.front().or_else(|| self.rest.front())
     }
 
     /// Entries, dead ones too.
@@ -149,7 +196,6 @@ impl<T> Sifted<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     proptest! {

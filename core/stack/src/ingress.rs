@@ -46,6 +46,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_unusual(&mut self, now: Instant, packet: &mut Packet) {
         // What was gathered came before.
         self.handle_gathered(now);
+        if self.handle_usual_syn(now, packet) {
+            return;
+        }
         let network = self.read_network(packet);
         let taken = network.is_some_and(|network| self.handle_plain(now, packet, &network));
         if !taken {
@@ -164,9 +167,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 if let Some(anchor) = self.table.anchors.get_mut(id)
                     && let Body::TimeWait(_, until) = &mut anchor.body
                 {
-                    // The wheel asks again when the old deadline fires.
                     *until = again.into();
                 }
+                self.table.arm(id, Some(again));
                 self.send_reply(now, flow, &reply);
             }
             // RFC 6191 §2: the old connection makes way, if anyone listens.

@@ -30,6 +30,15 @@ impl Numbers {
             timestamp_offset: (hash >> 32) as u32,
         }
     }
+
+    /// The initial sequence number of one that follows another of its flow, which sent up to `above`.
+    pub(crate) fn initial_above(&self, above: Option<Seq>) -> Seq {
+        match above {
+            // One maximum window beyond what the old connection may have in the network.
+            Some(above) if !self.initial_sequence.after(above) => above + (1 << 17),
+            _ => self.initial_sequence,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod admission;
 mod anchor;
 mod app;
 mod authentic;
+mod blanks;
 mod config;
 pub mod cookies;
 mod deadlines;

@@ -18,8 +18,8 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, HandshakeOutcome, LastWord, Opening, PathFacts, Reply, Segment, SignalKind,
-    Tcb, TimeWait,
+    Effects, Ended, Env, HandshakeOutcome, LastWord, Opening, PathFacts, Reply, Segment,
+    SignalKind, Tcb, TimeWait,
 };
 
 /// The next tick, at the earliest.
@@ -98,10 +98,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
-        let limits = &self.common.limits;
         let (settings, controller) = (Rc::clone(&birth.settings), birth.controller);
-        let born = || Tcb::unborn(now, limits, opening, settings, path, controller);
-        let Some(hot) = self.table.insert_hot_with(id, born) else {
+        let Some(hot) = self.table.place_hot(id, || Tcb::vacant(Rc::clone(&settings))) else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             self.discard(id);
             return None;
@@ -110,7 +108,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id.slot, anchor, notice);
-        self.table.hot.at_mut(hot)?.begin(&mut self.common.env(now, id), opening);
+        let tcb = self.table.hot.at_mut(hot)?;
+        tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
+        tcb.begin(&mut self.common.env(now, id), opening);
         Some(hot)
     }
 
@@ -136,13 +136,38 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if anchor.is_held() {
             self.events.add(id.slot, anchor, notices(&effects));
         }
+        let waits = anchor.links.is_linked();
+        self.follow(now, id, waits, effects);
+    }
+
+    /// The same of a connection that has a TCB of its own, by `call` and with one look at each.
+    #[inline(always)] // each call is another
+    pub(crate) fn act(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        call: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>) -> Option<Effects>,
+    ) -> bool {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
+        let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
+        if anchor.is_held() {
+            self.events.add(id.slot, anchor, notices(&effects));
+        }
+        let waits = anchor.links.is_linked();
+        self.follow(now, id, waits, effects);
+        true
+    }
+
+    /// What follows when notices were added. `waits`: the connection waits for a deadline.
+    #[inline(never)]
+    fn follow(&mut self, now: Instant, id: ConnId, waits: bool, effects: Effects) {
         if let Some(ended) = effects.ended {
             return self.end(now, id, ended, effects.reset);
         }
         if effects.transmit {
             self.transmit.push(id.slot);
             // Who waits to transmit is asked for a deadline when nothing is left to send.
-            if anchor.links.is_linked() {
+            if waits {
                 return;
             }
         }
@@ -157,8 +182,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
                 let deadline = own.min(park_deadline(self.common.limits.parking, now, tcb));
                 if self.table.wakes_by(links, deadline) {
-                    if tcb.waits_for_release(deadline) || tcb.may_rest_again() {
+                    if tcb.waits_for_release(deadline) {
                         self.put_off(now, id, deadline);
+                    } else if tcb.may_rest_again() {
+                        self.table.line_up(id, deadline.max(now + LEAST_GAP));
                     }
                     return;
                 }
@@ -214,18 +241,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
     #[inline(never)] // a call has to do with an end once in a connection's life
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
+        let Some((known, anchor, far)) = self.table.anchors.look_at(id.slot) else { return };
+        if known != id {
+            return;
+        }
+        let (owner, flow, hot) = (anchor.owner(), anchor.flow(far), anchor.body.hot());
         let reason = ended.reason();
-        let Some(anchor) = self.table.anchors.get(id) else { return };
-        let owner = anchor.owner();
         if let Body::Early(..) = anchor.body {
             self.leave_early(now, id, reason == CloseReason::Reset);
         }
-        self.leave_rates(id);
-        let Some((_, flow, body)) = self.table.anchors.flow_and_body(id.slot) else { return };
-        if let Body::Hot(hot) = *body
-            && let Some(facts) = self.table.hot.at(hot).and_then(Tcb::host_facts)
-        {
-            self.hosts.learn(now, &flow, &facts);
+        if !self.rates.is_empty() {
+            self.leave_rates(id);
         }
         self.transmit.remove(id.slot);
         if !self.starved.is_empty() {
@@ -235,7 +261,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if let Some(reset) = reset {
             self.send_reply(now, &flow, &reset);
         }
-        let time_wait = if ended.waits() { self.last_words(now, id, &flow, ended) } else { None };
+        let time_wait = match hot {
+            Some(hot) => self.last_words(now, id, hot, &flow, ended),
+            None => None,
+        };
         if let Owner::Application(_) = owner {
             return self.end_held(now, id, &flow, reason, time_wait);
         }
@@ -247,16 +276,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// The TIME-WAIT record of a connection that ended. What it owes at birth is sent.
+    /// What others learn from a connection that ended, and the TIME-WAIT record that remains of it, if one does.
+    /// What that owes at birth is sent.
+    #[inline(always)] // of one end
     fn last_words(
         &mut self,
         now: Instant,
         id: ConnId,
+        hot: u32,
         flow: &FlowKey,
         ended: Ended,
     ) -> Option<TimeWait> {
-        let hot = self.table.anchors.get(id)?.body.hot()?;
         let tcb = self.table.hot.at_mut(hot)?;
+        if let Some(facts) = tcb.host_facts() {
+            self.hosts.learn(now, flow, &facts);
+        }
+        if !ended.waits() {
+            return None;
+        }
         let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
         match word {
             LastWord::Nothing => {}

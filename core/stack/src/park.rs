@@ -76,7 +76,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Whether another TCB can be had, if need be in the place of one that is quiet.
     pub(crate) fn make_room_for_tcb(&mut self, now: Instant) -> bool {
-        if self.table.hot.len() < self.table.hot.capacity() {
+        if self.has_tcb_room() {
             return true;
         }
         if self.common.limits.parking == Parking::Never {

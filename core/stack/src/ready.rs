@@ -64,6 +64,13 @@ impl ReadyList {
         self.members != 0 && (self.first == index || self.has_marked(index))
     }
 
+    /// Reads a little of what is noted of `index`, so that it is on its way from memory.
+    #[inline]
+    pub fn touch(&self, index: u32) -> u64 {
+        let piece = self.marks.get(index as usize >> PIECE_SHIFT).and_then(Option::as_deref);
+        piece.map_or(0, |words| words[word(index)])
+    }
+
     /// Adds `index` at the end; nothing when it is a member already.
     #[inline]
     pub fn push(&mut self, index: u32) {
@@ -136,13 +143,14 @@ impl ReadyList {
 
     fn push_behind(&mut self, index: u32) {
         let Some(marks) = self.word(index) else { return self.push_first(index) };
-        let bits = *marks >> shift(index);
-        if bits & MEMBER == 0 {
-            *marks |= (MEMBER | QUEUED) << shift(index);
-            self.members += 1;
-            if bits & QUEUED == 0 {
-                self.queue.push(index);
-            }
+        let bits = *marks >> shift(index) & (MEMBER | QUEUED);
+        if bits & MEMBER != 0 {
+            return;
+        }
+        *marks |= (MEMBER | QUEUED) << shift(index);
+        self.members += 1;
+        if bits == 0 {
+            self.queue.push(index);
         }
     }
 

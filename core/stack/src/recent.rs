@@ -1,6 +1,6 @@
 //! The connections whose packets came last.
 //!
-//! Owns: for each of some hundred places, the ports of the flow noted there last, and its record.
+//! Owns: for each of some hundred places, what tells the flow noted there last from others, and its record.
 //! Must not know: whether the record still is that flow's. Who uses what is noted looks.
 //!
 //! The next packet of a busy connection is nearly always of one of these, and this takes a tenth of what
@@ -19,54 +19,61 @@ pub(crate) struct Recent {
 
 #[derive(Clone, Copy, Debug)]
 struct Noted {
-    ports: u32,
+    tag: u32,
     index: u32,
 }
 
 impl Recent {
-    /// With nothing noted: no flow has two ports that are zero.
+    /// With nothing noted: no record has this index.
     pub(crate) const fn new() -> Recent {
-        Recent { noted: [Noted { ports: 0, index: u32::MAX }; PLACES] }
+        Recent { noted: [Noted { tag: 0, index: u32::MAX }; PLACES] }
     }
 
     /// The index of the record that probably is that of `flow`.
     #[inline]
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<u32> {
-        let noted = self.noted[place(flow)];
-        (noted.ports == ports(flow)).then_some(noted.index)
+        self.find_near(near(flow), flow.remote_port, flow.local_port)
     }
 
-    /// The same of a flow by IPv4, by the peer's address and the ports.
+    /// The same by the end of the peer's address, which is all of one by IPv4, and the ports.
     #[inline]
-    pub(crate) fn find_v4(
+    pub(crate) fn find_near(
         &self,
-        [.., a, b]: [u8; 4],
+        near: [u8; 4],
         remote_port: u16,
         local_port: u16,
     ) -> Option<u32> {
-        let near = u16::from_be_bytes([a, b]);
-        let noted = self.noted[usize::from(near ^ remote_port ^ local_port) % PLACES];
-        let ports = u32::from(remote_port) << 16 | u32::from(local_port);
-        (noted.ports == ports).then_some(noted.index)
+        let noted = self.noted[place(near, remote_port, local_port)];
+        (noted.tag == tag(near, remote_port, local_port)).then_some(noted.index)
     }
 
     /// Notes the index of the record of `flow`.
     #[inline]
     pub(crate) fn note(&mut self, flow: &FlowKey, index: u32) {
-        self.noted[place(flow)] = Noted { ports: ports(flow), index };
+        let (near, remote, local) = (near(flow), flow.remote_port, flow.local_port);
+        self.noted[place(near, remote, local)] = Noted { tag: tag(near, remote, local), index };
     }
 }
 
+/// The end of the peer's address.
 #[inline]
-fn ports(flow: &FlowKey) -> u32 {
-    u32::from(flow.remote_port) << 16 | u32::from(flow.local_port)
+fn near(flow: &FlowKey) -> [u8; 4] {
+    let [.., a, b, c, d] = flow.remote.0;
+    [a, b, c, d]
+}
+
+/// Both ports and the end of the address: many peers may have the same ports, and many connections the same
+/// address.
+#[inline]
+fn tag(near: [u8; 4], remote_port: u16, local_port: u16) -> u32 {
+    let ports = u32::from(remote_port) << 16 | u32::from(local_port);
+    ports.wrapping_add(u32::from_ne_bytes(near).wrapping_mul(0x9E37_79B1))
 }
 
 /// Ports in a row, of either side, have places in a row.
 #[inline]
-fn place(flow: &FlowKey) -> usize {
-    let [.., a, b] = flow.remote.0;
-    usize::from(u16::from_be_bytes([a, b]) ^ flow.remote_port ^ flow.local_port) % PLACES
+fn place([.., a, b]: [u8; 4], remote_port: u16, local_port: u16) -> usize {
+    usize::from(u16::from_be_bytes([a, b]) ^ remote_port ^ local_port) % PLACES
 }
 
 #[cfg(test)]
@@ -82,6 +89,7 @@ mod tests {
             local_port: port,
             ..FlowKey::default()
         };
+        let place_of = |flow: &FlowKey| place(near(flow), flow.remote_port, flow.local_port);
         let mut recent = Recent::new();
         for port in 0..PLACES as u16 {
             assert_eq!(recent.find(&flow(40_000 + port)), None);
@@ -90,6 +98,10 @@ mod tests {
         for port in 0..PLACES as u16 {
             assert_eq!(recent.find(&flow(40_000 + port)), Some(u32::from(port)));
         }
+        // Of two flows at one place, ports apart or the address alone tells which was noted.
+        let mut far = flow(40_000);
+        far.remote.0[13] ^= 1;
+        assert_eq!((place_of(&far), recent.find(&far)), (place_of(&flow(40_000)), None));
         let other = 40_000 + PLACES as u16;
         recent.note(&flow(other), 7);
         assert_eq!((recent.find(&flow(other)), recent.find(&flow(40_000))), (Some(7), None));

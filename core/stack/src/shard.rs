@@ -265,12 +265,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Connections that are established and not over, idle or not.
     pub fn synchronised(&self) -> u32 {
-        self.table.hot.len() + self.table.parked()
+        self.table.tcbs() + self.table.parked()
     }
 
     /// Whether there is a TCB for one that is idle, without taking another's.
     pub fn has_tcb_room(&self) -> bool {
-        self.table.hot.len() < self.table.hot.capacity()
+        self.table.has_tcb_room()
     }
 
     /// How full the tables are.
@@ -278,7 +278,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (timers, demux) = self.table.listed();
         Usage {
             anchors: self.table.anchors.len(),
-            tcbs: self.table.hot.len(),
+            tcbs: self.table.tcbs(),
             parked: self.table.parked(),
             moulds: self.table.moulds.len(),
             time_waits: self.table.time_waits(),

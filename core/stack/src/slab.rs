@@ -294,6 +294,24 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.chunks.get(chunk)?.annexes.get(place)
     }
 
+    /// The record at `index`, and what is beside it in a wide one, both to change.
+    #[inline]
+    pub fn wide_mut(&mut self, index: u32) -> Option<(&mut T, &mut W)> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        match chunk.entries.get_mut(place)? {
+            Entry { slot: Slot::Used(record), .. } => Some((record, chunk.annexes.get_mut(place)?)),
+            _ => None,
+        }
+    }
+
+    /// Whether a record at `index` would not be where they are when all are together in the lowest chunks, nor
+    /// in as many chunks above these.
+    #[inline]
+    pub fn is_far_up(&self, index: u32) -> bool {
+        index >> Self::SHIFT > (self.used >> Self::SHIFT) * 2 + 1
+    }
+
     /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their
     /// way from memory. The sum means nothing.
     #[inline]

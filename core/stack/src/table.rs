@@ -6,12 +6,14 @@
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
 
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
+use crate::blanks::{self, Blanks};
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
 use crate::fifo::Sifted;
 use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
+use alloc::vec::Vec;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, LocalIndex, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
@@ -19,11 +21,18 @@ use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
 /// Dead entries of the TIME-WAIT queue that are tolerated.
 const SLACK: usize = 64;
 
+/// TCBs with indices below this stay when their connections end, for those that come: they are filled where they
+/// are. It is fewer than the slab keeps in any case.
+const SPARES: u32 = 128;
+
 /// The connections.
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
-    /// TCBs, each with the index of its record.
+    /// TCBs, each with the index of its record, and blanks.
     pub hot: Slab<Tcb<C>, u32>,
+    /// Those of no connection.
+    spares: Vec<u32>,
+    blanks: Blanks,
     /// Where the search for a quiet TCB goes on.
     hand: u32,
     /// What bodies have that is larger than a body.
@@ -37,9 +46,18 @@ pub(crate) struct Table<C> {
     recent: Recent,
     pub wheel: Wheel,
     /// TIME-WAIT records, the oldest first. Some may be gone.
-    waiting: Sifted<ConnId>,
+    waiting: Sifted<Waiting>,
     time_waits: u32,
     time_wait_limit: u32,
+}
+
+/// A record in TIME-WAIT. All of them wait equally long: the first that came ends first, and no wheel has to be
+/// turned for that.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: ConnId,
+    /// When it ends, unless the peer's FIN comes again.
+    until: Instant,
 }
 
 /// Why there is no new record.
@@ -56,6 +74,8 @@ impl<C: CongestionController> Table<C> {
         Table {
             anchors: Slab::new(limits.connections),
             hot: Slab::new(limits.hot_connections),
+            spares: Vec::new(),
+            blanks: Blanks::new(),
             hand: 0,
             openings: Slab::new(limits.connections),
             early: Slab::new(limits.connections),
@@ -102,7 +122,7 @@ impl<C: CongestionController> Table<C> {
         local: LocalIndex,
         ports: (u16, u16),
     ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
-        let index = self.recent.find_v4(peer, ports.0, ports.1)?;
+        let index = self.recent.find_near(peer, ports.0, ports.1)?;
         let (id, anchor) = self.anchors.of_v4_mut(index, peer, local, ports)?;
         let Body::Hot(hot) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))
@@ -134,6 +154,14 @@ impl<C: CongestionController> Table<C> {
             return None;
         }
         Some((anchor, self.hot.at_mut(anchor.body.hot()?)?))
+    }
+
+    /// A connection that has a TCB, and the TCB, both to change.
+    #[inline]
+    pub(crate) fn hot_of(&mut self, id: ConnId) -> Option<(&mut Anchor, &mut Tcb<C>)> {
+        let anchor = self.anchors.get_mut(id)?;
+        let tcb = self.hot.at_mut(anchor.body.hot()?)?;
+        Some((anchor, tcb))
     }
 
     /// The hash of a flow, unless its record is noted.
@@ -212,12 +240,21 @@ impl<C: CongestionController> Table<C> {
         self.retire(id);
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => {
-                self.hot.discard(hot);
-            }
+            Body::Hot(hot) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
+            Body::Embryo(..) | Body::Ended(_, None) => {}
+            _ => self.release_body(id),
+        }
+        self.anchors.discard(id.slot);
+    }
+
+    /// What the body of a record that goes has elsewhere, where that is not one TCB alone.
+    #[inline(never)]
+    fn release_body(&mut self, id: ConnId) {
+        let Some(anchor) = self.anchors.get(id) else { return };
+        match anchor.body {
             Body::Early(early, hot) => {
                 self.early.discard(early);
-                self.hot.discard(hot);
+                self.discard_hot(hot);
             }
             Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
             Body::Parked(parked) => {
@@ -230,9 +267,8 @@ impl<C: CongestionController> Table<C> {
             Body::Asked(syn, _) => {
                 self.asked.discard(syn);
             }
-            Body::Embryo(..) | Body::Ended(_, None) => {}
+            Body::Embryo(..) | Body::Hot(_) | Body::Ended(..) => {}
         }
-        self.anchors.discard(id.slot);
     }
 
     /// Another body for a record. What the old one had beside it goes, but for its TCB.
@@ -269,22 +305,50 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<ConnId> {
         let anchor = self.anchors.get_mut(id)?;
         debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
-        if let Body::Hot(hot) = anchor.body {
-            self.hot.discard(hot);
-        }
-        anchor.body = Body::TimeWait(record, until.into());
+        let before = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until.into()));
         anchor.set_owner(Owner::Nobody);
+        if let Body::Hot(hot) = before {
+            self.discard_hot(hot);
+        }
         self.time_waits += 1;
-        let anchors = &self.anchors;
-        let lives = |id: &ConnId| is_time_wait(anchors, *id);
-        self.waiting.push(id, self.time_waits as usize, SLACK, lives);
-        self.arm(id, Some(until));
+        self.wheel.cancel(id.slot, &mut self.anchors);
+        self.wait(Waiting { id, until });
         if self.time_waits > self.time_wait_limit { self.evict() } else { None }
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        let anchors = &self.anchors;
+        let lives = |waiting: &Waiting| is_time_wait(anchors, waiting.id);
+        self.waiting.push(waiting, self.time_waits as usize, SLACK, lives);
+    }
+
+    /// A TIME-WAIT record whose time has come. Each that is looked at counts as work.
+    #[inline]
+    pub(crate) fn pop_time_wait(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
+        if self.waiting.front()?.until > now { None } else { self.pop_over(now, work) }
+    }
+
+    #[inline(never)]
+    fn pop_over(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
+        while *work > 0 && self.waiting.front()?.until <= now {
+            *work -= 1;
+            let Waiting { id, .. } = self.waiting.pop()?;
+            let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(id) else {
+                continue;
+            };
+            let until = Instant::from(*until);
+            if until <= now {
+                return Some(id);
+            }
+            // It began anew, and is in the wheel for that; here it is one of those that may be evicted.
+            self.wait(Waiting { id, until });
+        }
+        None
     }
 
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(id) = self.waiting.pop() {
+        while let Some(Waiting { id, .. }) = self.waiting.pop() {
             if is_time_wait(&self.anchors, id) {
                 self.remove(id);
                 return Some(id);
@@ -295,17 +359,66 @@ impl<C: CongestionController> Table<C> {
 
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
+        self.make_hot_slot();
         self.hot.insert_wide(tcb, id.slot)
     }
 
-    /// The same of one that `make` builds when there is room.
+    /// The index of a TCB for connection `id`, to be filled: one that was another's, or one that `make` builds when
+    /// there is room.
     #[inline]
-    pub(crate) fn insert_hot_with(
-        &mut self,
-        id: ConnId,
-        make: impl FnOnce() -> Tcb<C>,
-    ) -> Option<u32> {
+    pub(crate) fn place_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
+        if let Some(spare) = self.spares.pop() {
+            let (_, owner) = self.hot.wide_mut(spare)?;
+            *owner = id.slot;
+            return Some(spare);
+        }
+        self.make_hot_slot();
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
+    }
+
+    /// TCBs of connections.
+    #[inline]
+    pub(crate) fn tcbs(&self) -> u32 {
+        self.hot.len() - self.blanks.len() - self.spares.len() as u32
+    }
+
+    /// Whether there is a TCB for one more.
+    #[inline]
+    pub(crate) fn has_tcb_room(&self) -> bool {
+        self.tcbs() < self.hot.capacity()
+    }
+
+    /// Blanks and spares make way when they have the last slots.
+    #[inline]
+    fn make_hot_slot(&mut self) {
+        if self.hot.len() == self.hot.capacity() {
+            self.fit_blanks(0);
+            if let Some(spare) = self.spares.pop() {
+                self.hot.discard(spare);
+            }
+        }
+    }
+
+    /// The end of a TCB.
+    pub(crate) fn discard_hot(&mut self, hot: u32) {
+        match self.hot.at_mut(hot) {
+            Some(tcb) if hot < SPARES => {
+                tcb.leave();
+                self.spares.push(hot);
+            }
+            _ => {
+                self.hot.discard(hot);
+            }
+        }
+        self.fit_blanks(blanks::worth(self.tcbs()));
+    }
+
+    /// So many blanks at most; the others go, the oldest first.
+    #[inline]
+    fn fit_blanks(&mut self, most: u32) {
+        while let Some(hot) = self.blanks.pop_excess(most) {
+            self.hot.discard(hot);
+        }
     }
 
     /// The flow of a record.
@@ -318,23 +431,44 @@ impl<C: CongestionController> Table<C> {
         let Some(tcb) = self.hot.at_mut(hot) else { return false };
         let Some(anchor) = self.anchors.get_mut(id) else { return false };
         let Some(parked) = self.moulds.park(now, tcb) else { return false };
+        let mould = self.moulds.serial(&parked);
         anchor.body = Body::Parked(parked);
-        self.hot.discard(hot);
         self.parked += 1;
+        // What is left of the TCB is equal to the mould: the next one that comes back begins with it.
+        if self.hot.is_far_up(hot) {
+            self.hot.discard(hot);
+        } else {
+            self.blanks.push(hot, mould);
+        }
+        self.fit_blanks(blanks::worth(self.tcbs()));
         true
     }
 
     /// The TCB of a parked connection comes back: its index.
     pub(crate) fn activate(&mut self, now: Instant, id: ConnId, offset: u32) -> Option<u32> {
-        let Body::Parked(parked) = self.anchors.get(id)?.body else { return None };
-        if self.hot.len() == self.hot.capacity() {
-            return None;
+        if self.blanks.len() == 0 {
+            self.make_hot_slot();
         }
-        let tcb = self.moulds.activate(now, &parked, offset);
+        let anchor = self.anchors.get_mut(id)?;
+        let Body::Parked(parked) = &anchor.body else { return None };
+        let moulds = &self.moulds;
+        let blank = self.blanks.pop();
+        let blank = blank.and_then(|blank| Some((blank, self.hot.wide_mut(blank.hot)?)));
+        let hot = match blank {
+            Some((blank, (tcb, owner))) => {
+                *owner = id.slot;
+                moulds.revive(now, parked, offset, tcb, blank.mould);
+                blank.hot
+            }
+            None => {
+                let copy = || moulds.copy(now, parked, offset);
+                self.hot.insert_wide_with(id.slot, copy)?.slot
+            }
+        };
+        self.moulds.release(parked);
+        anchor.body = Body::Hot(hot);
         self.parked -= 1;
-        let hot = self.insert_hot(id, tcb)?;
-        self.anchors.get_mut(id)?.body = Body::Hot(hot.slot);
-        Some(hot.slot)
+        Some(hot)
     }
 
     /// What the deadline of a parked connection brings.
@@ -404,6 +538,13 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
+    /// The same of a deadline about a second away, which will probably not be moved.
+    pub(crate) fn line_up(&mut self, id: ConnId, deadline: Instant) {
+        if self.anchors.get(id).is_some() {
+            self.wheel.line_up(id.slot, deadline, &mut self.anchors);
+        }
+    }
+
     /// The next record that is due.
     #[inline(always)] // twice, and looked at in every turn
     pub(crate) fn pop_due(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
@@ -413,7 +554,11 @@ impl<C: CongestionController> Table<C> {
 
     /// When something is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.wheel.next_deadline()
+        let waiting = self.waiting.front().map(|waiting| waiting.until);
+        match (self.wheel.next_deadline(), waiting) {
+            (Some(deadline), Some(until)) => Some(deadline.min(until)),
+            (deadline, until) => deadline.or(until),
+        }
     }
 
     /// Records in the wheel and in the demultiplexer: for tests of balance.

@@ -90,6 +90,12 @@ impl Turns {
         self.fresh.contains(index) || self.goes_on(index) || self.pressing.contains(index)
     }
 
+    /// Reads a little of what is noted of `index`, so that it is on its way from memory.
+    #[inline]
+    pub(crate) fn touch(&self, index: u32) -> u64 {
+        self.fresh.touch(index)
+    }
+
     /// How many turns a batch has, of `most`.
     #[inline]
     pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {

@@ -11,9 +11,14 @@
 //! not moved again before it is due: to move a record costs a look at memory that nobody has looked at
 //! for a while, and most deadlines of a busy connection are near. Lists are threaded through the
 //! records by index; the wheel itself holds the heads and which of them are in use.
+//!
+//! Deadlines that are seldom moved, and come in order because all are about as far away, need not look at
+//! memory before they are due: they stand in a line beside the wheel (`line`), whose entries are together.
 
+mod line;
 mod near;
 
+use line::Line;
 use near::Near;
 use usertcp_base::{Instant, Tick};
 
@@ -31,6 +36,8 @@ const HORIZON_TICKS: u64 = 1 << 30;
 const NONE: u32 = u32::MAX;
 /// A `prev` with this bit names the slot whose first record this is.
 const HEAD: u32 = 1 << 31;
+/// The `prev` of a record that stands in the line; `next` is its ticket.
+const LINED_UP: u32 = NONE - 1;
 
 /// What the wheel keeps in each record: twelve octets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +55,12 @@ impl WheelLinks {
     pub const fn is_linked(&self) -> bool {
         self.prev != NONE
     }
+
+    /// Whether the record wakes by `tick`, which lies within the circle of [`Tick`] around that.
+    #[inline]
+    pub const fn wakes_by(&self, tick: Tick) -> bool {
+        self.is_linked() && !self.deadline.after(tick)
+    }
 }
 
 impl Default for WheelLinks {
@@ -63,6 +76,8 @@ pub trait Links {
     fn links(&self, index: u32) -> &WheelLinks;
     /// The same, to change.
     fn links_mut(&mut self, index: u32) -> &mut WheelLinks;
+    /// The links at an index that the wheel was given once, if there is a record.
+    fn find(&self, index: u32) -> Option<&WheelLinks>;
 }
 
 /// The wheel. At most one entry per record.
@@ -75,6 +90,7 @@ pub struct Wheel {
     near: Near,
     occupied: [u64; LEVELS],
     heads: [[u32; SLOTS]; LEVELS],
+    line: Line,
     entries: u32,
     /// Nothing happens before this tick: a bound, found when the wheel was looked at last.
     soonest: u64,
@@ -120,6 +136,7 @@ impl Wheel {
             near: Near::new(),
             occupied: [0; LEVELS],
             heads: [[NONE; SLOTS]; LEVELS],
+            line: Line::new(),
             entries: 0,
             soonest: u64::MAX,
         }
@@ -161,6 +178,32 @@ impl Wheel {
         self.schedule(index, deadline, records);
     }
 
+    /// The same of a deadline about a second away, which will probably not be moved: what is filed so comes in
+    /// order, or is filed as any other. A record that stands in the line wakes when it would have.
+    pub fn line_up(&mut self, index: u32, deadline: Instant, records: &mut impl Links) {
+        let wanted = tick_after(deadline);
+        let links = *records.links(index);
+        if links.prev == LINED_UP && self.widen(links.deadline) <= wanted {
+            return;
+        }
+        if !self.line.takes(self.current, wanted) {
+            return self.postpone(index, deadline, records);
+        }
+        if links.is_linked() {
+            self.unlink(index, records);
+        }
+        let next = self.line.push(index, wanted);
+        *records.links_mut(index) =
+            WheelLinks { next, prev: LINED_UP, deadline: Tick(wanted as u32) };
+        self.entries += 1;
+        self.soonest = self.soonest.min(wanted);
+    }
+
+    /// Records that come next in the line, if the first is due, and some that have left it.
+    pub fn due_in_line(&self, now: Instant) -> impl Iterator<Item = u32> {
+        self.line.due(tick_of(now))
+    }
+
     /// Whether a record with these links wakes by `deadline` already: then nothing is to be done.
     #[inline]
     pub fn wakes_by(&self, links: &WheelLinks, deadline: Instant) -> bool {
@@ -198,9 +241,20 @@ impl Wheel {
     fn pop_reached(&mut self, now: u64, work: &mut u32, records: &mut impl Links) -> Option<u32> {
         loop {
             let next = self.next();
+            let in_line = self.line.first_tick();
+            if in_line <= now && next.is_none_or(|next| in_line < next.tick) {
+                if *work == 0 {
+                    return None;
+                }
+                *work -= 1;
+                match self.pop_line(records) {
+                    None => continue,
+                    index => return index,
+                }
+            }
             let Some(next) = next.filter(|next| next.tick <= now) else {
                 self.current = self.current.max(now);
-                self.soonest = next.map_or(u64::MAX, |next| next.tick);
+                self.soonest = next.map_or(u64::MAX, |next| next.tick).min(in_line);
                 return None;
             };
             self.current = next.tick;
@@ -219,6 +273,20 @@ impl Wheel {
         }
     }
 
+    /// The first record of the line, taken out; `None` when it has left the line before.
+    #[inline]
+    fn pop_line(&mut self, records: &mut impl Links) -> Option<u32> {
+        let (index, ticket) = self.line.pop()?;
+        let links = records.find(index)?;
+        if (links.prev, links.next) != (LINED_UP, ticket) {
+            return None;
+        }
+        *records.links_mut(index) = WheelLinks { deadline: links.deadline, ..WheelLinks::UNLINKED };
+        self.line.leave();
+        self.entries -= 1;
+        Some(index)
+    }
+
     /// Not after the earliest deadline: the time at which [`Wheel::pop_due`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         (self.entries > 0).then(|| Instant::from_micros(self.soonest << TICK_MICROS_SHIFT))
@@ -228,7 +296,7 @@ impl Wheel {
     /// earliest; on levels above the first, a slot that began with the current tick is one whose
     /// cascade was interrupted, and comes before everything.
     fn next(&self) -> Option<Next> {
-        if self.entries == 0 {
+        if self.entries == self.line.len() {
             return None;
         }
         for level in (0..LEVELS).rev() {
@@ -326,6 +394,20 @@ impl Wheel {
 
     fn unlink(&mut self, index: u32, records: &mut impl Links) {
         let links = *records.links(index);
+        if links.prev == LINED_UP {
+            // Its entry stays, and will be nobody's.
+            self.line.leave();
+        } else {
+            self.unchain(&links, records);
+        }
+        let links = records.links_mut(index);
+        links.next = NONE;
+        links.prev = NONE;
+        self.entries -= 1;
+    }
+
+    /// Neighbours of a record become each other's.
+    fn unchain(&mut self, links: &WheelLinks, records: &mut impl Links) {
         if links.next != NONE {
             records.links_mut(links.next).prev = links.prev;
         }
@@ -334,10 +416,6 @@ impl Wheel {
         } else {
             self.set_head(Place::of_number(links.prev & !HEAD), links.next);
         }
-        let links = records.links_mut(index);
-        links.next = NONE;
-        links.prev = NONE;
-        self.entries -= 1;
     }
 }
 

@@ -4,7 +4,7 @@
 //! Implements: RFC 9293 §3.6.1 and the TIME-WAIT lines of §3.10.7.4 (E-22), RFC 6191 §2,
 //! RFC 1337 fix F1, AT-20.
 
-use crate::open::timestamp_clock;
+use crate::open::{UsualSyn, timestamp_clock};
 use crate::segment::{Reply, Segment};
 use usertcp_base::{DropReason, Instant, Seq, Span, Stamp, WireWindow};
 use usertcp_wire::tcp::{Flags, Timestamps};
@@ -88,19 +88,29 @@ impl TimeWait {
 
     /// RFC 6191 §2: whose SYN is surely new may have the pair; every other is dropped silently.
     fn on_syn(&self, segment: &Segment) -> TimeWaitOutcome {
-        let later_seq = segment.header.seq.at_or_after(self.rcv_nxt);
-        let acceptable = match (self.timestamps, segment.options.timestamps) {
-            (Some(old), Some(new)) => {
-                let ahead = new.value.wrapping_sub(old.recent) as i32;
+        let value = segment.options.timestamps.map(|timestamps| timestamps.value);
+        match self.is_surely_new(segment.header.seq, value) {
+            true => TimeWaitOutcome::Reopen(self.snd_nxt),
+            false => TimeWaitOutcome::Ignored(DropReason::TimeWait),
+        }
+    }
+
+    /// Whether a SYN of the usual shape may take the pair over: the number that its ISN must be above.
+    #[must_use]
+    pub fn reopens_for(&self, syn: &UsualSyn) -> Option<Seq> {
+        let new = syn.ack.is_none() && self.is_surely_new(syn.seq, Some(syn.value));
+        new.then_some(self.snd_nxt)
+    }
+
+    fn is_surely_new(&self, seq: Seq, value: Option<u32>) -> bool {
+        let later_seq = seq.at_or_after(self.rcv_nxt);
+        match (self.timestamps, value) {
+            (Some(old), Some(value)) => {
+                let ahead = value.wrapping_sub(old.recent) as i32;
                 ahead > 0 || (ahead == 0 && later_seq)
             }
             (None, Some(_)) => true,
             (_, None) => later_seq,
-        };
-        if acceptable {
-            TimeWaitOutcome::Reopen(self.snd_nxt)
-        } else {
-            TimeWaitOutcome::Ignored(DropReason::TimeWait)
         }
     }
 

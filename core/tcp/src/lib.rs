@@ -55,9 +55,10 @@ pub use info::{AccurateInfo, Info, Stopwatches};
 pub use mtu::PathMtu;
 pub use open::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
-    HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, asked_ecn, timestamp_clock,
+    HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, UsualSyn, asked_ecn,
+    timestamp_clock,
 };
-pub use pace::{Ceiling, LEAST_RELEASE_OCTETS, release_octets};
+pub use pace::{Ceiling, LEAST_RELEASE_OCTETS, made_up_octets, release_octets};
 pub use park::{Moulds, Parked, ParkedArrival, ParkedDue};
 pub use predicted::{Answered, Given, Single, UsualEffects, UsualOutgoing, UsualSegment};
 pub use recovery::RecoveryState;

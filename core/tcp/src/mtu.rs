@@ -90,6 +90,21 @@ impl PathMtu {
         }
         mtu
     }
+    /// Of no connection.
+    pub(crate) const fn vacant() -> PathMtu {
+        PathMtu {
+            search: None,
+            segment_octets: 0,
+            ceiling_octets: 0,
+            announced_mss: 0,
+            header_octets: 0,
+            base_is_sure: false,
+        }
+    }
+    /// Gives back what is on the heap.
+    pub(crate) fn leave(&mut self) {
+        self.search = None;
+    }
     /// Largest segment, header and options included.
     pub fn segment_octets(&self) -> u16 {
         self.segment_octets

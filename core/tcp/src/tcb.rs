@@ -124,80 +124,159 @@ impl<C: CongestionController> Tcb<C> {
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
     ) -> Tcb<C> {
+        let mut tcb = Tcb::vacant(Rc::clone(settings));
         let settings = Rc::clone(settings);
-        let mut tcb = Tcb::unborn(env.now, env.limits, opening, settings, path, start_controller);
+        tcb.occupy(env.now, env.limits, opening, settings, path, start_controller);
         tcb.begin(env, opening);
         tcb
     }
 
-    /// The same in two steps, so that it can be built where it stays: [`Tcb::begin`] comes next.
-    #[inline(never)] // into the caller's memory, not into its code
-    pub fn unborn(
+    /// A TCB of no connection. It becomes one's where it stays: [`Tcb::occupy`] comes next, then [`Tcb::begin`].
+    #[inline(never)]
+    pub fn vacant(settings: Rc<Settings>) -> Tcb<C> {
+        let now = Instant::ZERO;
+        let (rtt, threshold_octets) = (None, None);
+        let start = PathStart { now, mss_octets: 1, rtt, handshake_lost: false, threshold_octets };
+        let no_window = WireWindow(0);
+        Tcb {
+            persist: Persist::default(),
+            challenge: Challenge::default(),
+            ecn: EcnState::default(),
+            established: now,
+            user_timeout: UserTimeout::default(),
+            soft_errors: SoftErrors::new(now),
+            controller: C::start(&start),
+            stopwatches: Stopwatches::new(now),
+            settings,
+            rare: Rare::default(),
+            progress: now,
+            release: Instant::FAR,
+            pacer: Pacer::default(),
+            last_heard: now,
+            octets_acknowledged: 0,
+            octets_received: 0,
+            timestamps: Timestamps::off(),
+            mtu: PathMtu::vacant(),
+            snd: Snd::beginning(Seq(0), no_window, Seq(0)),
+            timestamp_offset: 0,
+            last_sent: now.tick(),
+            acks: AckPolicy::new(),
+            autotune: Autotune::new(now, 0),
+            advertise: Advertise::new(Seq(0), no_window, Scale::NONE, Scale::NONE),
+            halves: Halves::OPEN,
+            owed: Owed::default(),
+            wants: Wants::default(),
+            prediction: Prediction::Unknown,
+            send_scale: Scale::NONE,
+            keep_alive: KeepAliveState::default(),
+            queue: Chain::new(),
+            receiver: Receiver::new(Seq(0)),
+            recovery: Recovery::vacant(),
+        }
+    }
+
+    /// Becomes that of the connection that `opening` established, where it is: nothing stays as it was.
+    #[inline(never)]
+    pub fn occupy(
+        &mut self,
         now: Instant,
         limits: &Limits,
         opening: &Opening,
-        settings: Rc<Settings>,
+        shared: Rc<Settings>,
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
-    ) -> Tcb<C> {
+    ) {
         let agreed = &opening.agreed;
         let syn_octets = u32::from(opening.syn_octets_acked);
         let (una, rcv_nxt) = (agreed.iss + 1 + syn_octets, agreed.irs + 1);
-        let mtu = PathMtu::new(path, &settings, agreed.peer_mss_octets);
-        let start = path_start(now, opening, path, &mtu);
-        let mss = start.mss_octets;
-        Tcb {
-            snd: Snd {
-                una,
-                nxt: una,
-                wnd: u32::from(agreed.peer_window_octets),
-                wl1: agreed.irs,
-                wl2: una,
-                max_wnd: u32::from(agreed.peer_window_octets),
-                small: una,
-                up: None,
-            },
-            send_scale: agreed.send_scale,
-            queue: Chain::new(),
-            recovery: start_recovery(now, limits, opening, &settings, mss, path.host),
-            controller: start_controller(&start),
-            pacer: Pacer::default(),
-            receiver: Receiver::new(rcv_nxt),
-            advertise: Advertise::new(
-                rcv_nxt,
-                WireWindow(agreed.own_window_octets),
-                Scale::NONE,
-                agreed.receive_scale,
-            ),
-            autotune: Autotune::new(now, settings.receive_start_octets(limits)),
-            acks: AckPolicy::new(),
-            timestamps: match agreed.timestamps {
-                Some(timestamps) => Timestamps::negotiated(now, timestamps.recent, rcv_nxt),
-                None => Timestamps::off(),
-            },
-            timestamp_offset: agreed.timestamps.map_or(0, |timestamps| timestamps.offset),
-            halves: Halves::OPEN,
-            prediction: Prediction::Unknown,
-            owed: Owed::default(),
-            wants: Wants { syn_data: syn_octets > 0, ..Wants::default() },
-            challenge: Challenge::default(),
-            ecn: EcnState::new(agreed, settings.ecn_option),
-            last_heard: now,
-            last_sent: now.tick(),
-            progress: now,
-            release: Instant::FAR,
-            persist: Persist::default(),
-            mtu,
-            keep_alive: KeepAliveState::default(),
-            user_timeout: UserTimeout::new(&settings),
-            soft_errors: SoftErrors::new(now),
+        let Tcb {
+            persist,
+            challenge,
+            ecn,
+            established,
+            user_timeout,
+            soft_errors,
+            controller,
+            stopwatches,
             settings,
-            stopwatches: Stopwatches::new(now),
-            established: now,
-            rare: Rare::default(),
-            octets_acknowledged: u64::from(syn_octets),
-            octets_received: 0,
+            rare,
+            progress,
+            release,
+            pacer,
+            last_heard,
+            octets_acknowledged,
+            octets_received,
+            timestamps,
+            mtu,
+            snd,
+            timestamp_offset,
+            last_sent,
+            acks,
+            autotune,
+            advertise,
+            halves,
+            owed,
+            wants,
+            prediction,
+            send_scale,
+            keep_alive,
+            queue,
+            receiver,
+            recovery,
+        } = self;
+        *settings = shared;
+        *mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
+        let start = path_start(now, opening, path, mtu);
+        *controller = start_controller(&start);
+        *persist = Persist::default();
+        *challenge = Challenge::default();
+        *ecn = EcnState::new(agreed, settings.ecn_option);
+        *established = now;
+        *user_timeout = UserTimeout::new(settings);
+        *soft_errors = SoftErrors::new(now);
+        *stopwatches = Stopwatches::new(now);
+        *rare = Rare::default();
+        *progress = now;
+        *release = Instant::FAR;
+        *pacer = Pacer::default();
+        *last_heard = now;
+        *octets_acknowledged = u64::from(syn_octets);
+        *octets_received = 0;
+        *timestamps = match agreed.timestamps {
+            Some(timestamps) => Timestamps::negotiated(now, timestamps.recent, rcv_nxt),
+            None => Timestamps::off(),
+        };
+        *snd = Snd::beginning(una, WireWindow(agreed.peer_window_octets), agreed.irs);
+        *timestamp_offset = agreed.timestamps.map_or(0, |timestamps| timestamps.offset);
+        *last_sent = now.tick();
+        *acks = AckPolicy::new();
+        *autotune = Autotune::new(now, settings.receive_start_octets(limits));
+        let own_window = WireWindow(agreed.own_window_octets);
+        *advertise = Advertise::new(rcv_nxt, own_window, Scale::NONE, agreed.receive_scale);
+        *halves = Halves::OPEN;
+        *owed = Owed::default();
+        *wants = Wants { syn_data: syn_octets > 0, ..Wants::default() };
+        *prediction = Prediction::Unknown;
+        *send_scale = agreed.send_scale;
+        *keep_alive = KeepAliveState::default();
+        if !queue.is_empty() {
+            queue.clear();
         }
+        receiver.begin(rcv_nxt);
+        begin_recovery(recovery, now, limits, opening, settings, start.mss_octets, path.host);
+    }
+
+    /// The connection is over: gives back what is on the heap, but for its settings. It is no connection's then.
+    pub fn leave(&mut self) {
+        self.prediction = Prediction::Unknown;
+        self.ecn = EcnState::default();
+        self.rare = Rare::default();
+        self.mtu.leave();
+        if !self.queue.is_empty() {
+            self.queue.clear();
+        }
+        self.receiver.begin(Seq(0));
+        self.recovery.leave();
     }
 
     /// The connection is where it stays.
@@ -319,16 +398,17 @@ fn path_start(now: Instant, opening: &Opening, path: &PathFacts, mtu: &PathMtu) 
 }
 
 #[inline(always)]
-fn start_recovery(
+fn begin_recovery(
+    recovery: &mut Recovery,
     now: Instant,
     limits: &Limits,
     opening: &Opening,
     settings: &Settings,
     mss: u32,
     host: Option<HostFacts>,
-) -> Recovery {
+) {
     let una = opening.agreed.iss + 1 + u32::from(opening.syn_octets_acked);
-    Recovery::new(
+    recovery.begin(
         &RecoverySettings {
             rto_min: settings.rto_min,
             sack_ranges: limits.sack_ranges.min(u32::from(u16::MAX)) as u16,
@@ -346,5 +426,5 @@ fn start_recovery(
             earlier_rtt: host.and_then(|host| host.rtt),
             reorders: host.is_some_and(|host| host.reorders),
         },
-    )
+    );
 }

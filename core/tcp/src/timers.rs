@@ -35,22 +35,6 @@ impl<C: CongestionController> Tcb<C> {
         (earliest != Instant::FAR).then_some(earliest)
     }
 
-    /// The same of a plain connection that has data in flight and nothing to send, and owes no
-    /// acknowledgement: what [`Tcb::poll_single`] leaves behind when it gave data. Not after the deadline.
-    /// `None`: there is more to be looked at.
-    #[inline]
-    pub fn deadline_in_flight(&self) -> Option<Instant> {
-        if self.snd.una == self.snd.nxt {
-            return None;
-        }
-        debug_assert!(
-            self.is_predicted() && self.release == Instant::FAR && self.acks.owes_nothing()
-        );
-        // Keep-alive waits while something is outstanding.
-        let limit = self.settings.give_up.unwrap_or(Span::MAX);
-        Some(self.recovery.deadline_or_far().min(self.progress + limit))
-    }
-
     /// The earliest of what few connections wait for, and of what takes long.
     #[inline(never)]
     fn seldom_deadline(&self, now: Instant) -> Instant {

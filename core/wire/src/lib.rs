@@ -18,6 +18,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod ndp;
 pub mod plain;
+pub mod syn;
 pub mod tcp;
 pub mod usual;
 

@@ -87,13 +87,13 @@ impl Plain {
 }
 
 /// Kind and length of the MSS.
-const MSS: u32 = 0x0204_0000;
+pub(crate) const MSS: u32 = 0x0204_0000;
 /// Two NOPs, kind and length of the timestamps.
 pub(crate) const STAMPS: u32 = 0x0101_080A;
 /// SACK-permitted, kind and length of the timestamps.
-const SACK_PERMITTED_STAMPS: u32 = 0x0402_080A;
+pub(crate) const SACK_PERMITTED_STAMPS: u32 = 0x0402_080A;
 /// A NOP, kind and length of the window scale.
-const SCALE: u32 = 0x0103_0300;
+pub(crate) const SCALE: u32 = 0x0103_0300;
 
 #[inline]
 fn fixed_part(header: &Header, header_octets: usize) -> [u64; 2] {

@@ -285,7 +285,7 @@ pub const BOTH_V4: usize = IPV4_OCTETS + TCP_OCTETS;
 /// Writes both headers of a packet by IPv4, whose payload sums to `payload`, or is summed by the device:
 /// then the TCP checksum is not completed.
 ///
-/// Both checksums are sums of words of 32 bits, so few that no carry is lost.
+/// Sums are of words as they lie in memory: their order does not matter before the end.
 #[inline(always)]
 pub fn write_both_v4(
     out: &mut [u8; BOTH_V4],
@@ -293,20 +293,33 @@ pub fn write_both_v4(
     tcp: &TcpHeader,
     payload: Option<checksum::Running>,
 ) {
-    let addresses =
-        u64::from(u32::from_be_bytes(ip.source)) + u64::from(u32::from_be_bytes(ip.destination));
-    let pseudo = addresses + u64::from(crate::tcp::PROTOCOL) + u64::from(ip.payload_octets);
-    let words = tcp_words(tcp);
+    let length = u32::from(ip.payload_octets);
+    let pseudo =
+        checksum::Running::pseudo_v4(ip.source, ip.destination, crate::tcp::PROTOCOL, length);
+    let [first, second, third, fourth] = tcp_words(tcp).map(u64::to_be);
     let field = match payload {
         Some(payload) => {
-            let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
-            !checksum::folded(pseudo + header + payload.in_two_words())
+            let mut sum = pseudo;
+            sum.add_words([payload.words(), first, second, third, fourth]);
+            !checksum::folded(sum.words())
         }
-        None => checksum::folded(pseudo),
+        None => checksum::folded(pseudo.words()),
     };
+    let third = third | in_front(field, 0);
     let (front, back) = out.split_at_mut(IPV4_OCTETS);
-    put_ipv4(front, ip, addresses);
-    put_words(back, words, field);
+    put_ipv4(front, ip);
+    for (to, word) in back.as_chunks_mut::<8>().0.iter_mut().zip([first, second, third, fourth]) {
+        *to = word.to_ne_bytes();
+    }
+}
+
+/// A word that holds `field` as it lies in memory, behind so many octets of zero.
+#[inline(always)]
+const fn in_front(field: u16, octets: u32) -> u64 {
+    match cfg!(target_endian = "little") {
+        true => (field as u64) << (8 * octets),
+        false => (field as u64) << (48 - 8 * octets),
+    }
 }
 
 /// The lower half of a word.
@@ -318,27 +331,33 @@ const LOW: u64 = 0xFFFF_FFFF;
 /// parts cannot be read back as a whole before it has reached the cache.
 #[inline]
 pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
-    let addresses = u64::from(u32::from_be_bytes(header.source))
-        + u64::from(u32::from_be_bytes(header.destination));
-    put_ipv4(out, header, addresses);
+    put_ipv4(out, header);
 }
 
-/// The same into as many octets; `addresses` is the sum of both.
+/// The same into as many octets.
 #[inline(always)]
-fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>, addresses: u64) {
+fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>) {
+    let IpHeader { source, destination, hop_limit, .. } = *header;
     let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
     let service = u64::from(header.dscp << 2 | header.ecn.bits());
-    let front = 0x45 << 24 | service << 16 | total;
-    let lifetime = u64::from(header.hop_limit) << 24 | u64::from(crate::tcp::PROTOCOL) << 16;
-    let fragment = 0x4000;
-    let field = !checksum::folded(front + fragment + lifetime + addresses);
-    let second = (lifetime | u64::from(field)) << 32 | u64::from(u32::from_be_bytes(header.source));
+    let first = (0x45 << 56 | service << 48 | total << 32 | 0x4000).to_be();
+    let protocol = crate::tcp::PROTOCOL;
+    let lifetime = u64::from(u32::from_ne_bytes([hop_limit, protocol, 0, 0]));
+    let source = u64::from(u32::from_ne_bytes(source));
+    let addresses = source + u64::from(u32::from_ne_bytes(destination));
+    let sum = (first >> 32) + (first & LOW) + lifetime + addresses;
+    let field = in_front(!checksum::folded(sum), 2);
+    // On a machine of the other order what comes first is the upper half.
+    let second = match cfg!(target_endian = "little") {
+        true => source << 32 | lifetime,
+        false => lifetime << 32 | source,
+    };
     let (words, last) = out.as_chunks_mut::<8>();
     if let [one, two] = words {
-        *one = (front << 32 | fragment).to_be_bytes();
-        *two = second.to_be_bytes();
+        *one = first.to_ne_bytes();
+        *two = (second | field).to_ne_bytes();
     }
-    last.copy_from_slice(&header.destination);
+    last.copy_from_slice(&destination);
 }
 
 /// Writes an IPv6 header.

@@ -17,34 +17,51 @@ mod websocket;
 
 use common::*;
 use frames::{Fails, Inbound, Message, frame};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use support::demo::{self, Demo};
+use support::peers::SERVER;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
-use usertcp::{IdleStreams, TcpListener, TcpStream};
+use usertcp::{IdleStreams, LocalIdleStreams, LocalListener, TcpListener, TcpStream};
 
 const DEMO: Demo = Demo { count: 3000, talk: 1000, verbose: false };
 
 #[tokio::test]
 async fn three_thousand_browsers_rest_and_are_answered() {
-    let (stack, told) = demo::stack_with(&DEMO, browsers::Browsers).unwrap();
+    let (builder, told) = demo::with_clients(&DEMO, browsers::Browsers);
+    let stack = builder.start().unwrap();
     let idle = Arc::new(IdleStreams::new(&stack).unwrap());
-    let listener = demo::listen(&stack).await.unwrap();
+    let listener = TcpListener::bind_with(&stack, SERVER.into(), demo::listening()).await.unwrap();
     tokio::spawn(http::run(listener, Arc::clone(&idle)));
-    let run = demo::run(&DEMO, &stack, &told, &idle, 0);
+    let run = demo::run(&DEMO, (&stack, &*idle), &told, 0);
+    let outcome = timeout(PATIENCE, run).await.expect("stuck").unwrap();
+    assert_eq!((outcome.answered, outcome.wrong, idle.len()), (1000, 0, 3000));
+}
+
+#[tokio::test(flavor = "local")]
+async fn three_thousand_browsers_of_a_local_stack_rest_and_are_answered() {
+    let (builder, told) = demo::with_clients(&DEMO, browsers::Browsers);
+    let (stack, driver) = builder.start_local().unwrap();
+    tokio::task::spawn_local(driver);
+    let idle = Rc::new(LocalIdleStreams::new(&stack).unwrap());
+    let listener = LocalListener::bind_with(&stack, SERVER.into(), demo::listening()).unwrap();
+    tokio::task::spawn_local(http::run_local(listener, Rc::clone(&idle)));
+    let run = demo::run(&DEMO, (&stack, &*idle), &told, 0);
     let outcome = timeout(PATIENCE, run).await.expect("stuck").unwrap();
     assert_eq!((outcome.answered, outcome.wrong, idle.len()), (1000, 0, 3000));
 }
 
 #[tokio::test]
 async fn three_thousand_websockets_rest_and_are_answered_and_told() {
-    let (stack, told) = demo::stack_with(&DEMO, chatters::Chatters).unwrap();
+    let (builder, told) = demo::with_clients(&DEMO, chatters::Chatters);
+    let stack = builder.start().unwrap();
     let clients = Arc::new(websocket::Clients::new(IdleStreams::new(&stack).unwrap()));
-    let listener = demo::listen(&stack).await.unwrap();
+    let listener = TcpListener::bind_with(&stack, SERVER.into(), demo::listening()).await.unwrap();
     tokio::spawn(websocket::run(listener, Arc::clone(&clients)));
-    let run = demo::run(&DEMO, &stack, &told, &clients.idle, 0);
+    let run = demo::run(&DEMO, (&stack, &clients.idle), &told, 0);
     let outcome = timeout(PATIENCE, run).await.expect("stuck").unwrap();
     assert_eq!((outcome.answered, outcome.wrong, clients.idle.len()), (1000, 0, 3000));
     for number in 0..500 {

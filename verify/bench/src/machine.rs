@@ -59,6 +59,25 @@ pub fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
+/// Keeps this thread off the core that a stack of one shard is pinned to, where there is another one.
+#[allow(unsafe_code)]
+pub fn leave_first_core() {
+    // Not safely: std does not choose cores. Where it is refused, the thread stays where it is.
+    // SAFETY: an all-zero set is a valid one, the calls read and write it as a whole, the macros inside of it.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return;
+        }
+        let cores = libc::CPU_SETSIZE as usize;
+        let first = (0..cores).find(|core| libc::CPU_ISSET(*core, &set));
+        if let Some(first) = first.filter(|_| libc::CPU_COUNT(&set) > 1) {
+            libc::CPU_CLR(first, &mut set);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+        }
+    }
+}
+
 /// How many files a process may hold open.
 pub fn file_limit() -> u64 {
     let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();

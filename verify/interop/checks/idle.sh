@@ -5,13 +5,14 @@
 # A connection is parked a second after its last segment.
 idle_silence=3
 
-# idle_example NAME KIND: the example of that name, and 400 clients that are silent between two questions.
+# idle_example NAME KIND [OPTION]: the example of that name, and 400 clients that are silent between two
+# questions.
 idle_example() {
-    local name=$1 kind=$2 count=400 line parked woken
+    local name=$1 kind=$2 option=${3:-} count=400 line parked woken
     [ -z "$referee" ] || skip "the kernel parks nothing"
     need python3
     [ -x "$work/$name" ] || skip "no example $name: cargo build --release -p usertcp --examples"
-    "$work/$name" 10.83.0.2:80 utcp6 10.83.0.1/24 >"$work/$name.log" 2>&1 </dev/null &
+    "$work/$name" ${option:+"$option"} 10.83.0.2:80 utcp6 10.83.0.1/24 >"$work/$name.log" 2>&1 </dev/null &
     idle_pid=$!
     trap 'kill $idle_pid' EXIT
     for _ in $(seq 50); do
@@ -28,14 +29,20 @@ idle_example() {
     told="$count clients were silent for $idle_silence s and answered again; parked $parked, woken $woken"
 }
 
-check_million_idle() {
-    idle_example million_idle http
+# idle_http [OPTION]: that of HTTP, and curl.
+idle_http() {
+    idle_example million_idle http "$@"
     need curl
     local connects
     connects=$(curl -sS -o /dev/null -o /dev/null -w '%{num_connects} ' http://10.83.0.2/one http://10.83.0.2/two)
     equal "$connects" "1 0 " "connections that curl opened"
     echo "$told; curl had two answers on one connection"
 }
+
+check_million_idle() { idle_http; }
+
+# The same on the program's own thread.
+check_million_idle_local() { idle_http --local; }
 
 check_websocket_park() {
     idle_example websocket_park websocket

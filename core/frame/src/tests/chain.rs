@@ -82,8 +82,13 @@ fn slice_behind(
 ) -> Option<FrameSlice> {
     let (mut packet, mut write) = (None, Some(write));
     let taken = chain.cut_pieces(offset, len, len, |slice, piece| {
-        packet = write.take().and_then(|write| slice.behind(front, piece, write));
-        packet.is_some()
+        let Some(mut behind) = slice.behind(front, piece) else { return false };
+        let (front, payload) = behind.parts();
+        if let Some(write) = write.take() {
+            write(front, payload);
+        }
+        packet = Some(behind.into_slice());
+        true
     });
     assert_eq!(taken, if packet.is_some() { len } else { 0 });
     packet
@@ -120,7 +125,16 @@ fn headers_are_written_before_what_the_queue_holds() {
         }
         // The packet is on its way still: its header must stay as it is.
         assert!(slice_behind(&mut chain, 20, 0, 100, |_, _| unreachable!()).is_none());
+        assert!(chain.behind(20, 100).is_none());
         packets.clear();
+        if count <= 2 {
+            let mut packet = chain.behind(30, 90).unwrap();
+            packet.parts().0.fill(5);
+            let packet = packet.into_slice();
+            assert_eq!(packet[..], [&[5; 30][..], &whole[..90]].concat());
+            assert!(chain.behind(20, 100).is_none(), "it is shared again");
+        }
+        assert!(chain.behind(20, 101).is_none() && chain.behind(41, 100).is_none());
         let again = slice_behind(&mut chain, 40, 0, 60, |front, _| front.fill(9)).unwrap();
         assert_eq!((again.len(), &again[..41]), (100, &[&[9; 40][..], &whole[..1]].concat()[..]));
     }

@@ -44,6 +44,41 @@ fn an_empty_pool_still_gives_control_frames() {
 }
 
 #[test]
+fn whether_there_is_a_control_frame_is_told_as_it_is() {
+    let pool = pool(1);
+    let mut taken = Vec::new();
+    while pool.has_control() {
+        taken.push(pool.take_control(0).unwrap());
+    }
+    assert_eq!((taken.len(), pool.stats().reserve_out), (2 * 264, 264));
+    assert!(pool.take_control(0).is_none());
+    taken.pop();
+    assert!(pool.has_control() && pool.take_control(0).is_some());
+    drop(taken);
+    assert_all_home(&pool);
+}
+
+#[test]
+fn a_few_octets_are_copied_into_a_small_frame_or_not_at_all() {
+    let pool = pool(1);
+    let most = FramePool::data_octets(Class::Small) - 100;
+    let data: Vec<u8> = (0..=most).map(|at| at as u8).collect();
+    for octets in [0, 1, 64, most] {
+        let copied = pool.stats().octets_copied;
+        let mut copy = pool.copy_of_few(&data[..octets], 100).unwrap();
+        assert_eq!((&copy[..], copy.headroom()), (&data[..octets], 100));
+        assert_eq!(pool.stats().octets_copied - copied, octets as u64);
+        // It goes on where it is filled.
+        assert_eq!(copy.try_extend(&[7; 200]), most - octets);
+    }
+    assert!(pool.copy_of_few(&data, 100).is_none());
+    let taken: Vec<_> = core::iter::from_fn(|| pool.copy_of_few(&data[..9], 100)).collect();
+    assert_eq!((taken.len(), pool.stats().reserve_out), (264, 0), "the reserve is not for data");
+    drop(taken);
+    assert_all_home(&pool);
+}
+
+#[test]
 fn control_frames_come_from_the_common_store_while_it_lasts() {
     let pool = pool(1);
     let frame = pool.take_control(0).unwrap();

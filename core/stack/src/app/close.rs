@@ -56,29 +56,35 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// and not read makes it a reset (SHLD-3). An idle one for which there is no TCB is reset too: all
     /// that was written has been delivered.
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        let mut anchor = self.held(id)?;
-        if let Body::Parked(_) = anchor.body {
-            let _ = self.awake(now, id);
-            anchor = self.held(id)?;
-        }
-        match &anchor.body {
+        match &self.held(id)?.body {
             Body::Hot(_) | Body::Early(..) => {
                 self.detach(id);
                 self.release(now, id);
             }
-            Body::Parked(_) => self.abort(now, id),
-            Body::Opening(_) => self.close_opening(now, id, true),
-            _ => self.discard(id),
+            _ => self.close_without(now, id),
         }
         Ok(())
     }
 
+    /// The same where there is no TCB at hand.
+    #[inline(never)]
+    fn close_without(&mut self, now: Instant, id: ConnId) {
+        match self.table.anchors.get(id).map(|anchor| &anchor.body) {
+            Some(Body::Parked(_)) => match self.awake(now, id) {
+                Some(_) => {
+                    self.detach(id);
+                    self.release(now, id);
+                }
+                None => self.abort(now, id),
+            },
+            Some(Body::Opening(_)) => self.close_opening(now, id, true),
+            _ => self.discard(id),
+        }
+    }
+
     /// Closes a connection that nobody holds.
     pub(crate) fn release(&mut self, now: Instant, id: ConnId) {
-        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
-        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
-        let effects = tcb.close(&mut self.common.env(now, id));
-        self.apply(now, id, effects);
+        let _ = self.act(now, id, |tcb, env| Some(tcb.close(env)));
     }
 
     /// Nobody is to be told anything more.

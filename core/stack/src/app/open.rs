@@ -125,11 +125,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let numbers = Numbers::of(&self.secrets, &flow, now);
         let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
         let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
-        let mut syn = handshake.synchronise(now, settings);
-        syn.options.fast_open = attempt.option;
-        let payload = match syn_octets {
-            0 => Chain::new(),
-            octets => attempt.queue.slice(0, usize::from(octets)),
+        let usual = match self.ip.ends_v4(&flow) {
+            Some(ends) if attempt.is_ordinary() && self.auth.is_idle() => {
+                handshake.usual_syn(now, settings).map(|syn| (ends, syn))
+            }
+            _ => None,
         };
         let soft_errors = SoftErrors::new(now);
         let deadline = handshake.deadline(now);
@@ -146,9 +146,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.note_eviction(now, evicted);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
-        self.send_at_once(now, &flow, &syn, payload);
+        match usual {
+            Some((ends, syn)) => {
+                self.send_usual_syn(now, &flow, ends, &syn, (settings.dscp, settings.hop_limit));
+            }
+            None => self.send_first_syn(now, &flow, kept.slot, syn_octets),
+        }
         self.arm_handshake(now, id, deadline);
         Ok(id)
+    }
+
+    /// Sends the SYN of an active open, whatever it says and carries.
+    #[inline(never)]
+    fn send_first_syn(&mut self, now: Instant, flow: &FlowKey, opening: u32, syn_octets: u16) {
+        let Some(opening) = self.table.openings.at(opening) else { return };
+        let mut syn = opening.handshake.synchronise(now, &opening.birth.settings);
+        syn.options.fast_open = opening.attempt.option;
+        let payload = match syn_octets {
+            0 => Chain::new(),
+            octets => opening.attempt.queue.slice(0, usize::from(octets)),
+        };
+        self.send_at_once(now, flow, &syn, payload);
     }
 
     pub(crate) fn choose_flow(&mut self, to: &Connect<C>) -> Result<FlowKey, ConnectError> {

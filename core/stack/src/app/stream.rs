@@ -174,7 +174,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Copies received octets out: the one copy a foreign buffer costs. Fewer octets than `out` has are all
-    /// there are: the next [`crate::ShardEvent::Readable`] tells of others.
+    /// there are, but the end may be behind them; the next [`crate::ShardEvent::Readable`] tells of what comes later.
     pub fn read(
         &mut self,
         now: Instant,
@@ -195,12 +195,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             // What was read may have been all that kept it from coming to rest.
             self.rearm(now, id);
         }
-        Ok(Read::Data(count))
+        // Of what is readable nothing at all is the end.
+        Ok(if count > 0 { Read::Data(count) } else { Read::End })
     }
 
     /// The next event and the read that follows it in one, where it is that there is something to read:
-    /// whose it is, and how many octets of it were copied into `out`, which are all there are. `None`:
-    /// the next event is another, or this cannot be read whole; ask [`Shard::poll_event`].
+    /// whose it is, and how many octets of it were copied into `out`, which are all there are, and the peer has
+    /// not closed. `None`: the next event is another, or this cannot be read whole; ask [`Shard::poll_event`].
     ///
     /// Most events of an application that exchanges messages are of this kind, and all it does is this
     /// and a write.
@@ -218,7 +219,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return None;
         }
         let tcb = self.table.hot.at_mut(hot)?;
-        let count = tcb.read_short(now, &self.common.pool, out)?;
+        let count = tcb.read_message(now, &self.common.pool, out)?;
         anchor.pending = Pending::NONE;
         let quiet = tcb.is_quiet();
         self.events.told();

@@ -7,25 +7,19 @@ use crate::shard::Shard;
 use usertcp_base::{FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
-use usertcp_frame::Frame;
 use usertcp_tcp::{Shares, Tcb, UsualOutgoing};
 use usertcp_wire::usual::TCP_OCTETS;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One segment of the connection whose turn it is, where there are rates that connections share.
     #[inline(never)]
-    pub(super) fn transmit_sharing(
-        &mut self,
-        now: Instant,
-        batch: &mut TxBatch,
-        frame: Frame,
-    ) -> Option<Frame> {
-        let index = self.transmit.pop()?;
-        let (id, flow, body) = self.table.anchors.flow_and_body(index)?;
-        let Some(hot) = body.hot() else { return Some(frame) };
+    pub(super) fn transmit_sharing(&mut self, now: Instant, batch: &mut TxBatch) {
+        let Some(index) = self.transmit.pop() else { return };
+        let Some((id, flow, body)) = self.table.anchors.flow_and_body(index) else { return };
+        let Some(hot) = body.hot() else { return };
         let shares = self.shares_of(hot);
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
-        self.transmit_other(now, &Whose { id, hot, flow, shares, ceiling }, batch, frame)
+        self.transmit_other(now, &Whose { id, hot, flow, shares, ceiling }, batch);
     }
 
     /// The rates that a connection shares, where there are any to share.

@@ -171,7 +171,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let early = hot.and_then(|_| self.table.early.insert(early));
         let (Some(hot), Some(early)) = (hot, early) else {
             if let Some(hot) = hot {
-                self.table.hot.discard(hot.slot);
+                self.table.discard_hot(hot.slot);
             }
             // As if the SYN had been lost: the next one is without data.
             self.common.drop_packet(Some(id), now, DropReason::ReceiveMemory);

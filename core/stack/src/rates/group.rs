@@ -8,14 +8,17 @@
 
 use crate::rates::RateGroupInfo;
 use usertcp_base::{Instant, Limiter, Rate, Span};
-use usertcp_tcp::release_octets;
+use usertcp_tcp::{made_up_octets, release_octets};
 
 /// A round lasts about so long: every member that has something to send gets its part of it.
 const ROUNDS_PER_SECOND: u64 = 1000;
 
-/// What late timers of members that wait did not let out is made up for, up to so many nanoseconds: a member
-/// may also have waited for another of its rates.
+/// What members did not use because they waited for another of their rates is made up for, up to so many
+/// nanoseconds. What a late timer cost is not: see [`Group::keep`].
 const LATE_NANOS: u64 = 10_000_000;
+
+/// Where a clock begins: it goes back by what was lost, and is a number that is not negative.
+const BEGIN: u64 = 1 << 40;
 
 /// A rate that is shared.
 #[derive(Clone, Debug)]
@@ -46,8 +49,8 @@ impl Group {
             rate,
             limiter,
             since: now,
-            base: 0,
-            promised: 0,
+            base: BEGIN,
+            promised: BEGIN,
             active: 0,
             least_weight: 1,
             least_octets,
@@ -95,15 +98,30 @@ impl Group {
         release_octets(self.rate).max(self.least_octets)
     }
 
-    /// Where the next promise begins. An idle time leaves one release, and a late timer of somebody
-    /// who waits what it cost, within bounds.
+    /// What is made up for after an idle time, or when a timer was late: as of a stream's own limit.
+    fn credit(&self) -> u64 {
+        u64::from(made_up_octets(self.release(), self.rate))
+    }
+
+    /// Where the next promise begins. An idle time leaves what is made up for, and who waits for another rate
+    /// meanwhile more, within bounds.
     pub(super) fn next(&mut self, now: Instant) -> u64 {
-        let release = u64::from(self.release());
         let credit = match self.active {
-            0 => release,
-            _ => (self.rate.octets_per_second() / (1_000_000_000 / LATE_NANOS)).max(release),
+            0 => self.credit(),
+            _ => (self.rate.octets_per_second() / (1_000_000_000 / LATE_NANOS)).max(self.credit()),
         };
         self.promised.max(self.position(now).saturating_sub(credit))
+    }
+
+    /// A promise is kept so many octets late. What is not made up for is nobody's: the clock goes back by it, and with
+    /// it the moment of every promise. Else all that came due meanwhile would leave at once.
+    pub(super) fn keep(&mut self, late_octets: u64) {
+        self.base = self.base.saturating_sub(late_octets.saturating_sub(self.credit()));
+    }
+
+    /// How many octets of it pass in so long.
+    pub(super) fn octets_in(&self, span: Span) -> u64 {
+        self.rate.octets_in(span)
     }
 
     /// What a member of this weight is promised at a time: its part of a round among those that wait

@@ -339,6 +339,7 @@ impl Rates {
         shares: &Shares,
         octets: u32,
     ) {
+        let due = self.due(hot, shares);
         let Rates { places, members, .. } = self;
         let mut most = i32::MAX;
         for (stage, (id, weight)) in stages(shares).into_iter().enumerate() {
@@ -358,12 +359,35 @@ impl Rates {
             if !holds {
                 issue(group, ticket, (slot, weight), now, most);
             }
+            let late = match due {
+                None => group.position(now).saturating_sub(ticket.position),
+                Some(due) => group.octets_in(now.since(due)),
+            };
+            group.keep(late);
             ticket.position = ticket.position.saturating_add(u64::from(octets));
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
             if ticket.left > 0 {
                 most = most.min(ticket.left);
             }
         }
+    }
+
+    /// When the last of several tickets came due: what is waited for another rate is not late. `None`: there are not
+    /// several.
+    fn due(&mut self, hot: u32, shares: &Shares) -> Option<Instant> {
+        let Rates { places, members, groups, .. } = self;
+        if *groups < 2 {
+            return None;
+        }
+        let tickets = &members.get(hot as usize)?.tickets;
+        let held = |(ticket, (id, _)): (&Ticket, _)| {
+            let (group, slot) = group_of(places, id)?;
+            ticket.holds(slot).then(|| group.moment(ticket.position))
+        };
+        let moments = tickets.iter().zip(stages(shares)).filter_map(held);
+        let (count, last) =
+            moments.fold((0, Instant::ZERO), |(count, last), at| (count + 1, last.max(at)));
+        (count > 1).then_some(last)
     }
 
     /// A connection has nothing to send at present that rates would let go, or is over: what it was

@@ -56,6 +56,22 @@ fn the_slot_freed_last_is_used_first() {
 }
 
 #[test]
+fn what_is_far_up_is_told_by_how_many_there_are() {
+    let mut slab: Slab<u32, u8> = Slab::new(1000);
+    let ids = (0..20 * CHUNK as u32).map(|n| slab.insert_wide(n, 1).unwrap()).collect::<Vec<_>>();
+    assert!(ids.iter().all(|id| !slab.is_far_up(id.slot)));
+    for id in &ids[2 * CHUNK..] {
+        slab.discard(id.slot);
+    }
+    let near = (0..20).filter(|chunk| !slab.is_far_up((chunk * CHUNK) as u32)).count();
+    assert_eq!(near, 2 * 2 + 2);
+    let (record, annex) = slab.wide_mut(ids[3].slot).unwrap();
+    (*record, *annex) = (7, 9);
+    assert_eq!((slab.at(3), slab.annex(3)), (Some(&7), Some(&9)));
+    assert_eq!(slab.wide_mut(ids[3 * CHUNK].slot), None);
+}
+
+#[test]
 fn memory_comes_back_after_a_peak_but_for_one_chunk_of_each_width() {
     let mut slab: Slab<u32, u8> = Slab::new(1000);
     let narrow = (0..300).map(|n| slab.insert(n).unwrap()).collect::<Vec<_>>();

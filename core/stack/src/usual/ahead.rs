@@ -13,7 +13,7 @@ use crate::table::Table;
 use crate::usual::LastLocal;
 use core::hint::black_box;
 use core::net::IpAddr;
-use usertcp_base::{FlowKey, Observer, RemoteAddr};
+use usertcp_base::{FlowKey, Instant, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Packet;
 use usertcp_ip::remote_address;
@@ -46,9 +46,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let table = &self.table;
         touch_records(table, &slots);
-        for slot in slots.iter().flatten() {
-            black_box(transmit.contains(*slot) | events.is_ready(*slot));
-        }
+        let marked = slots.iter().flatten();
+        black_box(marked.fold(0, |all, slot| all ^ transmit.touch(*slot) ^ events.touch(*slot)));
         let hots = hots(table, &slots);
         touch_all(table, &hots);
     }
@@ -57,10 +56,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn look_ahead_at(&self, slots: &[Option<u32>; AHEAD]) {
         let table = &self.table;
         touch_records(table, slots);
+        let marked = slots.iter().flatten();
+        black_box(marked.fold(0, |all, slot| all ^ self.transmit.touch(*slot)));
         let hots = hots(table, slots);
         let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest()));
+    }
+
+    /// Touches the records of those whose deadlines stand in line and are due.
+    pub(crate) fn look_ahead_in_line(&self, now: Instant) {
+        let due = self.table.wheel.due_in_line(now).take(AHEAD);
+        black_box(due.fold(0, |all, slot| all ^ self.table.anchors.touch(slot)));
     }
 
     /// Touches what the next connections need that have something to send, where they are so many that what

@@ -216,11 +216,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The same for a connection that has a TCB, and is being closed, or whatever else.
     #[inline(never)]
     fn give_closing(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
-        let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
-        let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
-        match tcb.handle_closing(&mut self.common.env(now, id), &read.header, octets) {
-            Some(effects) => self.apply(now, id, effects),
-            None => self.deliver_usual(now, id, read, octets),
+        let taken = self.act(now, id, |tcb, env| tcb.handle_closing(env, &read.header, octets));
+        if !taken {
+            self.deliver_usual(now, id, read, octets);
         }
     }
 
@@ -256,7 +254,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     #[inline(always)] // as above
-    fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+    pub(super) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
         if self.last_local.v4.0 != address {
             self.look_up_local(address);
         }
@@ -393,7 +391,13 @@ pub(super) fn is_unverified(packet: &Packet) -> bool {
 
 /// The checksum is right. `tcp`: what the first slice of `packet` has of the segment's `octets`.
 #[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
-fn is_intact(engine: Engine, pseudo: Running, tcp: &[u8], octets: usize, packet: &Chain) -> bool {
+pub(super) fn is_intact(
+    engine: Engine,
+    pseudo: Running,
+    tcp: &[u8],
+    octets: usize,
+    packet: &Chain,
+) -> bool {
     if tcp.len() == octets
         && let Some(rest) = pseudo.finish_with_short(tcp)
     {
@@ -415,7 +419,7 @@ fn is_all_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) ->
 
 /// As [`remote_address`], put together as one number.
 #[inline]
-fn mapped(address: [u8; 4]) -> RemoteAddr {
+pub(super) fn mapped(address: [u8; 4]) -> RemoteAddr {
     const PREFIX: u128 = 0xFFFF << 32;
     RemoteAddr((PREFIX | u128::from(u32::from_be_bytes(address))).to_be_bytes())
 }

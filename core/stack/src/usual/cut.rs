@@ -113,16 +113,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Whole { seq, octets, each, .. } = *whole;
         tcb.cut_sent(seq, octets, each, |slice, piece| {
             series.go_on(whole, piece as u32);
-            let packet = slice.behind(series.octets(), piece, |header, payload| {
-                let mut sum = Running::default();
-                if !series.offloaded {
-                    sum.add_by(engine, payload);
-                }
-                series.write(header, whole.seq, sum);
-            });
-            let Some(packet) = packet else { return false };
+            let Some(mut packet) = slice.behind(series.octets(), piece) else { return false };
+            let (header, payload) = packet.parts();
+            let mut sum = Running::default();
+            if !series.offloaded {
+                sum.add_by(engine, payload);
+            }
+            series.write(header, whole.seq, sum);
             whole.went(piece as u32, common);
-            let packet = series.packet(Chain::from(packet));
+            let packet = series.packet(Chain::from(packet.into_slice()));
             match batch.is_full() {
                 true => outbox.push(packet, now, common),
                 false => put_into(common, batch, packet),

@@ -10,12 +10,13 @@ mod ahead;
 mod arrive;
 mod cut;
 mod gather;
+mod open;
 mod send;
 
 pub(crate) use ahead::{AHEAD, CROWD, LONG_QUEUE};
 pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
-pub(crate) use send::{EndsV4, Envelope, checksum_state, pack_short, pack_short_v6};
+pub(crate) use send::{EndsV4, Envelope, checksum_state, pack_in_place, pack_short, pack_short_v6};
 
 use usertcp_base::{LocalIndex, RemoteAddr};
 

@@ -3,11 +3,11 @@
 use crate::egress::{COPIED_OCTETS, gso_kind};
 use crate::shard::{Common, Shard};
 use core::net::IpAddr;
-use usertcp_base::{Ecn, FlowKey, Observer};
+use usertcp_base::{Ecn, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
 use usertcp_ip::{DEFAULT_TTL, Ip, ip_address};
-use usertcp_tcp::{Tcb, UsualOutgoing};
+use usertcp_tcp::{Single, Tcb, UsualOutgoing};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::tcp::{self, CHECKSUM_OFFSET};
 use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
@@ -151,6 +151,31 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         packet.push_front_slice(frame.into_slice());
         packet
     }
+}
+
+/// Makes a packet by IPv4 of the only segment of a connection, which has no key, on no link: its headers are written in front of
+/// the payload where that lies in the send queue. `None`, and nothing has changed: it lies otherwise, or
+/// there is none.
+#[inline(always)] // once
+pub(crate) fn pack_in_place<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    now: Instant,
+    ends: &EndsV4,
+    tcb: &mut Tcb<C>,
+    single: Single,
+) -> Option<Packet> {
+    let offloaded = common.checksum_offload;
+    let segment = tcb.single(now, single);
+    let octets = segment.octets as usize;
+    let mut packet = tcb.single_behind(single, usual::BOTH_V4)?;
+    let (headers, payload) = packet.parts();
+    let sum = (!offloaded).then(|| Running::of_short(payload));
+    let header = ip_header(&segment, octets, ends.source, ends.destination);
+    let headers = headers.first_chunk_mut()?;
+    usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, &segment), sum);
+    common.count_out(octets);
+    let octets = Chain::from(packet.into_slice());
+    Some(Packet { offload: offload(offloaded, IPV4_OCTETS, None), octets })
 }
 
 /// Makes a packet by IPv4 of a segment of at most [`COPIED_OCTETS`], which are copied behind the headers from

@@ -16,6 +16,9 @@ impl Links for Records {
     fn links_mut(&mut self, index: u32) -> &mut WheelLinks {
         &mut self.0[index as usize]
     }
+    fn find(&self, index: u32) -> Option<&WheelLinks> {
+        self.0.get(index as usize)
+    }
 }
 
 fn records(count: usize) -> Records {
@@ -32,7 +35,7 @@ fn pop(wheel: &mut Wheel, now: Instant, records: &mut Records) -> Option<u32> {
 
 #[test]
 fn is_small() {
-    assert!(size_of::<Wheel>() <= 1408);
+    assert!(size_of::<Wheel>() <= 1536);
     assert_eq!(size_of::<WheelLinks>(), 12);
 }
 
@@ -129,10 +132,86 @@ fn an_interrupted_cascade_is_finished_before_time_advances() {
     assert_eq!(fired, (0..1000).collect::<Vec<_>>());
 }
 
+/// Records that tell which of them were looked at.
+struct Watched {
+    records: Records,
+    seen: core::cell::RefCell<Vec<u32>>,
+}
+
+impl Watched {
+    fn seen(&self) -> Vec<u32> {
+        let mut seen = self.seen.take();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+}
+
+impl Links for Watched {
+    fn links(&self, index: u32) -> &WheelLinks {
+        self.seen.borrow_mut().push(index);
+        self.records.links(index)
+    }
+    fn links_mut(&mut self, index: u32) -> &mut WheelLinks {
+        self.seen.borrow_mut().push(index);
+        self.records.links_mut(index)
+    }
+    fn find(&self, index: u32) -> Option<&WheelLinks> {
+        self.seen.borrow_mut().push(index);
+        self.records.find(index)
+    }
+}
+
+#[test]
+fn who_stands_in_line_is_looked_at_when_it_comes_goes_or_is_due_and_nobody_else_is() {
+    let mut records = Watched { records: records(100), seen: Default::default() };
+    let mut wheel = Wheel::new(Instant::ZERO);
+    let second = 15_625;
+    for index in 0..100 {
+        wheel.line_up(index, tick(second + u64::from(index) / 10), &mut records);
+        assert_eq!(records.seen(), [index]);
+    }
+    // One leaves for an earlier deadline, one leaves for good, one stays as it is.
+    wheel.schedule(50, tick(7), &mut records);
+    assert_eq!(records.seen(), [50]);
+    wheel.cancel(51, &mut records);
+    assert_eq!(records.seen(), [51]);
+    wheel.line_up(52, tick(second + 6), &mut records);
+    assert_eq!((records.seen(), wheel.len()), (alloc::vec![52], 99));
+    let mut due = Vec::new();
+    for now in [6, 7, second - 1] {
+        due.extend(wheel.pop_due(tick(now), &mut 9, &mut records));
+    }
+    assert_eq!((due, records.seen()), (alloc::vec![50], alloc::vec![50]));
+    assert_eq!(wheel.due_in_line(tick(second - 1)).next(), None);
+    assert!(wheel.due_in_line(tick(second)).take(3).eq(0..3));
+    for now in 0..11 {
+        let mut work = 100;
+        while let Some(index) = wheel.pop_due(tick(second + now), &mut work, &mut records) {
+            assert_eq!(u64::from(index) / 10, now);
+        }
+    }
+    assert!(wheel.is_empty() && wheel.next_deadline().is_none());
+}
+
+#[test]
+fn a_line_is_not_much_longer_than_there_are_records_in_it() {
+    let mut records = records(2);
+    let mut wheel = Wheel::new(Instant::ZERO);
+    for _ in 0..1000 {
+        wheel.line_up(0, tick(15_700), &mut records);
+        wheel.schedule(0, tick(3), &mut records);
+    }
+    assert!(wheel.due_in_line(tick(15_700)).count() <= 20);
+    assert_eq!(pop(&mut wheel, tick(3), &mut records), Some(0));
+    assert_eq!(pop(&mut wheel, tick(20_000), &mut records), None);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Schedule { index: u32, ahead_ticks: u64, behind: bool },
     Postpone { index: u32, ahead_ticks: u64 },
+    LineUp { index: u32, ahead_ticks: u64 },
     Cancel { index: u32 },
     Advance { ticks: u64, work: u32 },
 }
@@ -149,6 +228,8 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         1 => (0u32..40, span_ticks())
             .prop_map(|(index, ahead_ticks)| Step::Postpone { index, ahead_ticks }),
+        3 => (0u32..40, prop_oneof![Just(15_700u64), 15_000u64..16_000, span_ticks()])
+            .prop_map(|(index, ahead_ticks)| Step::LineUp { index, ahead_ticks }),
         1 => (0u32..40).prop_map(|index| Step::Cancel { index }),
         3 => (span_ticks(), prop_oneof![0u32..4, Just(u32::MAX)])
             .prop_map(|(ticks, work)| Step::Advance { ticks, work }),
@@ -192,6 +273,15 @@ fn run(start: u64, steps: &[Step]) {
                 let deadline = model.now + ahead_ticks;
                 wheel.postpone(index, tick(deadline), &mut records);
                 model.deadlines.insert(index, deadline.min(wheel.current + HORIZON_TICKS));
+            }
+            Step::LineUp { index, ahead_ticks } => {
+                let deadline = model.now + ahead_ticks;
+                let stands = records.links(index).prev == LINED_UP;
+                wheel.line_up(index, tick(deadline), &mut records);
+                let deadline = deadline.min(wheel.current + HORIZON_TICKS);
+                if !(stands && model.deadlines[&index] <= deadline) {
+                    model.deadlines.insert(index, deadline);
+                }
             }
             Step::Cancel { index } => {
                 wheel.cancel(index, &mut records);

@@ -15,6 +15,7 @@ fn open(hand: &mut Hand) -> (ConnId, Seq, u32) {
     let mut profile = Profile::<Reno>::default();
     // A first flight that vanishes as a whole would be taken for too large.
     profile.settings.mtu_probing = MtuProbing::Off;
+    profile.settings.no_delay = true;
     let listen = Listen { local: None, port: Some(80), backlog: 1, profile };
     let listener = hand.shard.listen(&listen).unwrap();
     let stamps = |value, echo| Options {
@@ -80,6 +81,45 @@ fn a_packet_is_one_slice_until_it_is_sent_again_while_it_is_on_its_way() {
         hand.shard.pool().stats().octets_copied - copied < 2 * MSS as u64,
         "nothing was copied"
     );
+}
+
+/// A short message leaves in the frame into which it was written, and is copied only while the device still holds that.
+#[test]
+fn a_short_message_is_sent_where_it_lies() {
+    let mut hand = Hand::new(Limits::default());
+    let (conn, start, clock) = open(&mut hand);
+    let written: [u8; 100] = core::array::from_fn(|at| (at * 7 / 3) as u8);
+    let copied = hand.shard.counters().octets_copied;
+    assert_eq!(hand.shard.write(hand.now, conn, &written), Ok(written.len()));
+    let first = hand.packets();
+    assert_eq!((first.len(), first[0].octets.slice_count()), (1, 1));
+    check(&first, start, start, &written);
+    assert_eq!(hand.shard.counters().octets_copied, copied, "no copy");
+    let before = octets(&first);
+
+    // The next one is not the first in flight: its octets are copied behind its headers.
+    assert_eq!(hand.shard.write(hand.now, conn, &written), Ok(written.len()));
+    let next = hand.packets();
+    assert_eq!((next.len(), next[0].octets.slice_count()), (1, 1));
+    check(&next, start, start + 100, &[&written[..], &written[..]].concat());
+    assert_eq!(hand.shard.counters().octets_copied - copied, 100);
+
+    // They are lost, and sent again while the device holds them.
+    let end = hand.now + Span::from_secs(2);
+    let late = hand.run_until(end);
+    let again: Vec<_> = late.iter().filter(|(_, wire)| wire.header.seq == start).collect();
+    assert!(!again.is_empty() && again.iter().all(|(_, wire)| wire.payload[..100] == written));
+    assert_eq!(octets(&first), before, "what the device holds is as it was");
+
+    // What comes when all is acknowledged is the first in flight again.
+    let options =
+        Options { timestamps: Some(Timestamps { value: 3000, echo: clock }), ..Options::default() };
+    let acked = start + 200;
+    hand.give(&wire(Flags::ACK, 5001, acked.0).with_options(options));
+    let copied = hand.shard.counters().octets_copied;
+    assert_eq!(hand.shard.write(hand.now, conn, &written), Ok(written.len()));
+    assert_eq!(hand.packets().len(), 1);
+    assert_eq!(hand.shard.counters().octets_copied, copied, "no copy");
 }
 
 /// A frame that the application has lent takes no headers: it may be read elsewhere.

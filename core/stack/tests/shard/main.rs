@@ -21,6 +21,7 @@ mod peer_window;
 mod recent;
 mod runs;
 mod scarce;
+mod short_opening;
 mod short_way;
 mod signals;
 mod slow_peers;

@@ -46,6 +46,28 @@ fn a_reset_does_not_end_it_and_time_does() {
 }
 
 #[test]
+fn they_end_one_after_the_other_and_one_whose_fin_came_again_later() {
+    let (mut hand, listener) = listening(Limits::default());
+    let begun = hand.now;
+    let ours = close_first(&mut hand, listener, 1000);
+    hand.run_until(begun + Span::from_secs(10));
+    close_first(&mut hand, listener, 1001);
+    let usage = hand.shard.usage();
+    assert_eq!((usage.time_waits, usage.timers), (2, 0), "nothing is in the wheel for them");
+    assert_eq!(hand.shard.next_deadline(), Some(begun + Span::from_secs(60)));
+    hand.run_until(begun + Span::from_secs(30));
+    let again = wire(Flags::FIN | Flags::ACK, 5001, ours.0);
+    assert_eq!(hand.give(&again).len(), 1, "acknowledged again");
+    for (secs, left) in [(61, 2), (69, 2), (71, 1), (89, 1), (91, 0)] {
+        hand.run_until(begun + Span::from_secs(secs));
+        assert_eq!(hand.shard.usage().time_waits, left, "{secs}");
+    }
+    let usage = hand.shard.usage();
+    assert_eq!((usage.anchors, usage.timers, usage.demux), (0, 0, 0));
+    assert_eq!(hand.shard.next_deadline(), None);
+}
+
+#[test]
 fn a_later_syn_takes_the_pair_over_with_a_higher_number() {
     let (mut hand, listener) = listening(Limits::default());
     let old = close_first(&mut hand, listener, 1000);

@@ -20,7 +20,7 @@ use crate::segment::Segment;
 use crate::tcb::Tcb;
 use alloc::boxed::Box;
 use core::ops::ControlFlow;
-use usertcp_base::{CloseReason, Instant, Observer};
+use usertcp_base::{CloseReason, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_wire::tcp::Flags;
 
@@ -70,6 +70,13 @@ impl<C: CongestionController> Tcb<C> {
         }
         (self.snd.wl1, self.snd.wl2) = (segment.header.seq, segment.header.ack);
         Effects { transmit: true, ..Effects::default() }
+    }
+
+    /// The same of a SYN-ACK of the usual shape, with this sequence and acknowledgement number: nothing but what
+    /// told of the window.
+    #[inline]
+    pub fn note_usual_syn_ack(&mut self, seq: Seq, ack: Seq) {
+        (self.snd.wl1, self.snd.wl2) = (seq + 1, ack);
     }
 
     fn steps<O: Observer>(

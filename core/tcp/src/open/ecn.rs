@@ -182,6 +182,26 @@ impl EcnSetup {
         Learned::Good
     }
 
+    /// The first SYN of the peer, with this mark, and it asks for nothing.
+    pub(super) fn on_plain_syn(&mut self, mark: Ecn) {
+        self.mark = mark;
+        self.feedback = Feedback::None;
+    }
+
+    /// The peer's SYN-ACK, the first that is heard of it, says nothing of ECN.
+    pub(super) fn on_plain_syn_ack(&mut self) {
+        self.feedback = Feedback::None;
+    }
+
+    /// Whether our SYN, or SYN-ACK when a SYN was `received`, says nothing of ECN.
+    #[inline]
+    pub(super) fn is_silent(&self, received: bool) -> bool {
+        match received {
+            true => matches!(self.feedback, Feedback::Unknown | Feedback::None),
+            false => self.on_syn() == Flags::NONE,
+        }
+    }
+
     /// The peer's data is taken with its SYN: a connection that sends before the third segment came
     /// cannot count what that one says of our SYN-ACK, so there is no accurate feedback.
     pub(super) fn on_fast_open(&mut self) {

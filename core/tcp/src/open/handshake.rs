@@ -30,13 +30,13 @@ enum Stage {
 
 /// Our window scale and the peer's in one octet: neither is more than 14.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Scales(u8);
+pub(super) struct Scales(u8);
 
 impl Scales {
-    fn new(own: Scale, peer: Scale) -> Scales {
+    pub(super) fn new(own: Scale, peer: Scale) -> Scales {
         Scales(own.shift() | peer.shift() << 4)
     }
-    fn own(self) -> Scale {
+    pub(super) fn own(self) -> Scale {
         Scale::clamped(self.0 & 15)
     }
     fn peer(self) -> Scale {
@@ -61,7 +61,7 @@ pub struct Handshake {
     /// passive one.
     pub(super) syn_octets: u16,
     /// `None`: no window scaling.
-    scales: Option<Scales>,
+    pub(super) scales: Option<Scales>,
     pub(super) retries: u8,
     stage: Stage,
     pub(super) sack: bool,
@@ -183,7 +183,7 @@ impl Handshake {
         limits: &Limits,
     ) -> Handshake {
         let mut handshake = Handshake::active(now, iss, timestamp_offset, offer);
-        handshake.stage = Stage::Passive;
+        handshake.set_passive();
         handshake.learn(syn, path, limits);
         // A first SYN contradicts nothing.
         let _: Learned = handshake.ecn.on_peer_syn(syn, false, offer.ecn_option);
@@ -200,12 +200,22 @@ impl Handshake {
         self
     }
 
-    /// Takes over what a SYN says.
-    pub(super) fn learn(&mut self, syn: &Segment, path: &PathFacts, limits: &Limits) {
-        let options = &syn.options;
+    /// The peer's SYN is the first.
+    pub(super) fn set_passive(&mut self) {
+        self.stage = Stage::Passive;
+    }
+
+    /// The peer's SYN is known.
+    pub(super) fn note_peer_syn(&mut self) {
         if self.stage == Stage::ActiveSynSent {
             self.stage = Stage::ActiveSynReceived;
         }
+    }
+
+    /// Takes over what a SYN says.
+    pub(super) fn learn(&mut self, syn: &Segment, path: &PathFacts, limits: &Limits) {
+        let options = &syn.options;
+        self.note_peer_syn();
         self.irs = syn.header.seq;
         self.peer_window = syn.header.window.0;
         self.peer_mss = peer_mss(options, path, limits);

@@ -10,6 +10,7 @@ mod ecn;
 mod fast_open;
 mod handshake;
 mod negotiate;
+mod usual;
 
 pub use accurate::{AccurateStart, OptionPath};
 pub(crate) use accurate::{ace_flags, ace_of, code_of};
@@ -18,6 +19,7 @@ pub use handshake::{
     Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase, Opening, timestamp_clock,
 };
 pub use negotiate::{Agreed, AgreedTimestamps, Offer};
+pub use usual::UsualSyn;
 
 /// The counter of marked packets begins here (RFC 9768 §3.2.1).
 pub(crate) const INITIAL_CEP: u8 = 5;

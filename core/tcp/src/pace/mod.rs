@@ -113,6 +113,16 @@ pub fn release_octets(rate: Rate) -> u32 {
     u32::try_from(octets).unwrap_or(u32::MAX).max(LEAST_RELEASE_OCTETS)
 }
 
+/// What a late or an idle stream is made up for: what it releases at once, in whole packets of the usual size, less what
+/// passes in a quarter of a millisecond; half of it at least. With the release that leaves after
+/// it that is less than the quantum, two releases of whole packets, which is never ahead of the rate in any window. The rest
+/// is for what passes between a decision and the moment at which its packet comes to the device.
+pub fn made_up_octets(release_octets: u32, rate: Rate) -> u32 {
+    let release = release_octets.checked_next_multiple_of(1500).unwrap_or(release_octets);
+    let passes = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);
+    release.saturating_sub(u32::try_from(passes).unwrap_or(u32::MAX)).max(release / 2)
+}
+
 impl Pacer {
     /// May octets leave now, given the rates that apply? `allowance` is what recovery lets out of the
     /// window.
@@ -145,10 +155,8 @@ impl Pacer {
     }
 
     /// Octets left. What was not used in the past, be it that the stream was idle or that the timer was late, is
-    /// lost but for three quarters of a release: with the one that leaves after it, that is less than the
-    /// quantum, which is never ahead of the rate in any window, however late the timer was. The rest is
-    /// for what passes between this moment and the one at which a packet comes to the device. Whose rate
-    /// makes the next release time is returned.
+    /// lost but for [`made_up_octets`], however late the timer was. Whose rate makes the next release time is
+    /// returned.
     #[must_use]
     pub fn on_sent(&mut self, now: Instant, what: &Released, rates: &Rates) -> Whose {
         let by_limit = rates.limit.nanos_for(u64::from(what.packet_octets));
@@ -156,9 +164,11 @@ impl Pacer {
         let limited = by_limit >= by_controller;
         let now_nanos = now.as_micros().saturating_mul(1000);
         if self.release_nanos < now_nanos {
-            let release = u64::from(rates.release_octets());
             let credit = match limited {
-                true => rates.limit.nanos_for(release) / 4 * 3,
+                true => {
+                    let made_up = made_up_octets(rates.release_octets(), rates.limit);
+                    rates.limit.nanos_for(u64::from(made_up))
+                }
                 false => rates.budget.rate.nanos_for(u64::from(rates.budget.quantum_octets)),
             };
             self.release_nanos = self.release_nanos.max(now_nanos.saturating_sub(credit));

@@ -132,16 +132,16 @@ fn an_idle_time_gives_no_burst_of_more_than_a_quantum() {
     let mut pacer = Pacer::default();
     let now = Instant::from_millis(100_000);
     let next = pacer.after_release(now, &rates);
-    assert_eq!(next, now + Span::from_micros(750));
+    assert_eq!(next, now + Span::from_micros(250));
     assert_eq!(pacer.after_release(next, &rates), next + Span::from_millis(3));
 }
 
-// However late the timer is: three quarters of a release are made up for.
+// However late the timer is: a release less a quarter of a millisecond is made up for.
 #[test]
 fn a_late_timer_is_made_up_for_by_less_than_a_release() {
     let limit = Rate::from_octets_per_second(1_000_000);
     let rates = rates(Rate::UNLIMITED, limit);
-    for (late_ms, next_micros) in [(0, 3000), (1, 2000), (2, 1000), (3, 750), (100, 750)] {
+    for (late_ms, next_micros) in [(0, 3000), (1, 2000), (2, 1000), (3, 250), (100, 250)] {
         let mut pacer = Pacer::default();
         let begin = Instant::from_millis(1000);
         let _ = pacer.on_sent(begin, &released(6000), &rates);

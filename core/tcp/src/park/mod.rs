@@ -43,9 +43,9 @@ use usertcp_frame::Chain;
 /// A connection rests after a silence of this, or of so many retransmission timeouts.
 const REST_AFTER: Span = Span::from_secs(1);
 const REST_AFTER_TIMEOUTS: u64 = 4;
-/// Nothing depends on the moment of a rest: those of many connections fall together, so that a wheel of
-/// timers has few moments for them (a power of two).
-const REST_MICROS: u64 = 4096;
+/// Nothing depends on the moment of a rest: those of connections that were active together fall together, so that
+/// they are seen to together, and few enough for the caches (a power of two).
+const REST_MICROS: u64 = 256;
 
 /// When a connection rests that was active last at a moment, and has a retransmission timeout.
 fn rest_moment(last_active: Instant, rto: Span) -> Instant {
@@ -233,8 +233,77 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// Becomes a copy of another: both are moulds, or what is left of a parked TCB. Stopwatches are nobody's, and
+    /// a controller that is `resumed` is made anew before anybody looks.
+    fn recast(&mut self, other: &Tcb<C>, resumed: bool) {
+        // Every field has its place here, so that none is forgotten.
+        let Tcb {
+            snd,
+            send_scale,
+            queue: _,    // empty
+            receiver: _, // empty, and at zero
+            recovery,
+            controller,
+            pacer,
+            advertise,
+            autotune,
+            acks,
+            timestamps,
+            timestamp_offset,
+            halves,
+            prediction,
+            owed,
+            wants,
+            challenge,
+            ecn,
+            last_heard,
+            last_sent,
+            progress,
+            release,
+            persist,
+            mtu,
+            keep_alive,
+            user_timeout,
+            soft_errors,
+            settings,
+            stopwatches: _, // begin anew
+            established,
+            rare,
+            octets_acknowledged,
+            octets_received,
+        } = other;
+        self.recovery.recast(recovery);
+        if !resumed {
+            self.controller = controller.clone();
+        }
+        if !Rc::ptr_eq(&self.settings, settings) {
+            self.settings = Rc::clone(settings);
+        }
+        self.ecn.clone_from(ecn);
+        self.mtu.clone_from(mtu);
+        self.rare.clone_from(rare);
+        (self.snd, self.send_scale, self.pacer) = (*snd, *send_scale, *pacer);
+        (self.advertise, self.autotune, self.acks) = (*advertise, *autotune, *acks);
+        (self.timestamps, self.timestamp_offset) = (*timestamps, *timestamp_offset);
+        (self.halves, self.prediction) = (*halves, *prediction);
+        (self.owed, self.wants, self.challenge) = (*owed, *wants, *challenge);
+        (self.last_heard, self.last_sent) = (*last_heard, *last_sent);
+        (self.progress, self.release, self.persist) = (*progress, *release, *persist);
+        (self.keep_alive, self.user_timeout) = (*keep_alive, *user_timeout);
+        (self.soft_errors, self.established) = (*soft_errors, *established);
+        self.octets_acknowledged = *octets_acknowledged;
+        self.octets_received = *octets_received;
+    }
+
     /// Where two quiet TCBs differ first, stopwatches apart.
-    fn difference(&self, other: &Tcb<C>) -> Option<&'static str> {
+    fn difference(&self, other: &Tcb<C>) -> Result<(), &'static str> {
+        same(self.controller == other.controller, "controller")?;
+        self.difference_of_moulds(other, true)
+    }
+
+    /// The same; `resumed`: both controllers are made anew of one residue and a path before anybody looks.
+    #[inline]
+    fn difference_of_moulds(&self, other: &Tcb<C>, resumed: bool) -> Result<(), &'static str> {
         // Every field has its place here, so that none is forgotten.
         let Tcb {
             snd,
@@ -271,34 +340,32 @@ impl<C: CongestionController> Tcb<C> {
             octets_acknowledged,
             octets_received,
         } = self;
-        let parts = [
-            (*snd == other.snd && *send_scale == other.send_scale, "snd"),
-            (receiver.nxt() == other.receiver.nxt(), "RCV.NXT"),
-            (*advertise == other.advertise, "advertise"),
-            (*autotune == other.autotune, "autotune"),
-            (*acks == other.acks, "acks"),
-            (*timestamps == other.timestamps, "timestamps"),
-            (*timestamp_offset == other.timestamp_offset, "timestamp_offset"),
-            ((halves, prediction) == (&other.halves, &other.prediction), "halves"),
-            ((owed, wants) == (&other.owed, &other.wants), "wants"),
-            (*challenge == other.challenge, "challenge"),
-            (*last_heard == other.last_heard, "last_heard"),
-            (*last_sent == other.last_sent, "last_sent"),
-            ((progress, release) == (&other.progress, &other.release), "progress"),
-            (*persist == other.persist, "persist"),
-            (*keep_alive == other.keep_alive, "keep_alive"),
-            (*user_timeout == other.user_timeout, "user_timeout"),
-            (*soft_errors == other.soft_errors, "soft_errors"),
-            (*established == other.established, "established"),
-            (*pacer == other.pacer, "pacer"),
-            (Rc::ptr_eq(settings, &other.settings), "settings"),
-            (recovery.is_same_quiet(&other.recovery), "recovery"),
-            (*controller == other.controller, "controller"),
-            ((ecn, mtu, rare) == (&other.ecn, &other.mtu, &other.rare), "ecn, mtu, rare"),
-            (*octets_acknowledged == other.octets_acknowledged, "octets_acknowledged"),
-            (*octets_received == other.octets_received, "octets_received"),
-        ];
-        parts.into_iter().find(|(same, _)| !same).map(|(_, name)| name)
+        // What differs most often first.
+        same(*snd == other.snd && *send_scale == other.send_scale, "snd")?;
+        same(*advertise == other.advertise, "advertise")?;
+        same(*autotune == other.autotune, "autotune")?;
+        same(resumed || *controller == other.controller, "controller")?;
+        same(recovery.is_same_quiet(&other.recovery), "recovery")?;
+        same(receiver.nxt() == other.receiver.nxt(), "RCV.NXT")?;
+        same(*acks == other.acks, "acks")?;
+        same(*timestamps == other.timestamps, "timestamps")?;
+        same(*timestamp_offset == other.timestamp_offset, "timestamp_offset")?;
+        same((halves, prediction) == (&other.halves, &other.prediction), "halves")?;
+        same((owed, wants) == (&other.owed, &other.wants), "wants")?;
+        same(*challenge == other.challenge, "challenge")?;
+        same(*last_heard == other.last_heard, "last_heard")?;
+        same(*last_sent == other.last_sent, "last_sent")?;
+        same((progress, release) == (&other.progress, &other.release), "progress")?;
+        same(*persist == other.persist, "persist")?;
+        same(*keep_alive == other.keep_alive, "keep_alive")?;
+        same(*user_timeout == other.user_timeout, "user_timeout")?;
+        same(*soft_errors == other.soft_errors, "soft_errors")?;
+        same(*established == other.established, "established")?;
+        same(*pacer == other.pacer, "pacer")?;
+        same(Rc::ptr_eq(settings, &other.settings), "settings")?;
+        same((ecn, mtu, rare) == (&other.ecn, &other.mtu, &other.rare), "ecn, mtu, rare")?;
+        same(*octets_acknowledged == other.octets_acknowledged, "octets_acknowledged")?;
+        same(*octets_received == other.octets_received, "octets_received")
     }
 
     /// Takes over from `other`, which was parked, what a record rounds.
@@ -333,6 +400,11 @@ impl<C: CongestionController> Tcb<C> {
             (all ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
         })
     }
+}
+
+#[inline]
+const fn same(same: bool, name: &'static str) -> Result<(), &'static str> {
+    if same { Ok(()) } else { Err(name) }
 }
 
 /// What a TCB has before its own is put in.

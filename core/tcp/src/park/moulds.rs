@@ -27,6 +27,8 @@ pub(super) struct Mould<C> {
     residue: Option<Residue>,
     hash: u64,
     users: u32,
+    /// No two moulds of a shard ever have the same.
+    serial: u64,
 }
 
 /// All moulds of a shard.
@@ -35,6 +37,10 @@ pub struct Moulds<C> {
     free: Vec<u32>,
     tables: Vec<HashTable<Known>>,
     count: u32,
+    /// Moulds made so far.
+    made: u64,
+    /// The one that was found or made last: probably it is the next one too.
+    last: u32,
 }
 
 /// A mould as it is looked for.
@@ -54,7 +60,14 @@ fn table_of(hash: u64) -> usize {
 
 impl<C> Default for Moulds<C> {
     fn default() -> Self {
-        Moulds { places: Vec::new(), free: Vec::new(), tables: Vec::new(), count: 0 }
+        Moulds {
+            places: Vec::new(),
+            free: Vec::new(),
+            tables: Vec::new(),
+            count: 0,
+            made: 0,
+            last: 0,
+        }
     }
 }
 
@@ -74,8 +87,9 @@ impl<C: CongestionController> Moulds<C> {
         self.count == 0
     }
 
-    /// Makes a record of a quiet TCB. `None`: it is not quiet, or does not fit into one; nothing
-    /// changed that can be seen.
+    /// Makes a record of a quiet TCB, of which nothing is left but what its mould has too: see
+    /// [`Moulds::revive`]. `None`: it is not quiet, or does not fit into one; nothing changed that can be
+    /// seen.
     #[must_use]
     pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
         if !tcb.is_parkable() || self.places.len() > MOST_MOULDS as usize {
@@ -85,10 +99,6 @@ impl<C: CongestionController> Moulds<C> {
         let before = cfg!(debug_assertions).then(|| (tcb.of_quiet(), tcb.timestamp_offset));
         let parked = tcb.take_own(now)?;
         let residue = tcb.acks.is_rested().then(|| tcb.controller.park());
-        if let Some(residue) = residue {
-            // Begins with the path again when the connection comes back.
-            tcb.controller = C::resume(residue, &nowhere(tcb), Span::ZERO);
-        }
         let mould = self.file(tcb, residue);
         let parked = parked.with_mould(mould);
         if let Some((mut before, offset)) = before {
@@ -98,16 +108,15 @@ impl<C: CongestionController> Moulds<C> {
             if residue.is_some() {
                 before.controller = after.controller.clone();
             }
-            debug_assert_eq!(before.difference(&after), None, "it came back changed");
+            debug_assert_eq!(before.difference(&after), Ok(()), "it came back changed");
         }
         Some(parked)
     }
 
-    /// The TCB of a record, which is the mould's user no more.
-    pub fn activate(&mut self, now: Instant, parked: &Parked, timestamp_offset: u32) -> Tcb<C> {
-        let tcb = self.copy(now, parked, timestamp_offset);
-        self.release(parked);
-        tcb
+    /// The serial number of a record's mould.
+    #[inline]
+    pub fn serial(&self, parked: &Parked) -> u64 {
+        self.of(parked).serial
     }
 
     /// Rounds a quiet TCB as parking it would, for whoever compares.
@@ -115,17 +124,48 @@ impl<C: CongestionController> Moulds<C> {
     pub(crate) fn round(&mut self, now: Instant, tcb: &mut Tcb<C>) {
         let mut copy = tcb.of_quiet();
         if let Some(parked) = self.park(now, &mut copy) {
-            let rounded = self.activate(now, &parked, tcb.timestamp_offset);
+            let rounded = self.copy(now, &parked, tcb.timestamp_offset);
+            self.release(&parked);
             tcb.round_like(&rounded);
         }
     }
 
-    /// The same to look at; the record stays.
+    /// The TCB of a record. When that ends, [`Moulds::release`] follows.
     pub fn copy(&self, now: Instant, parked: &Parked, timestamp_offset: u32) -> Tcb<C> {
+        let mut tcb = self.of(parked).tcb.of_quiet();
+        self.restore(now, parked, timestamp_offset, &mut tcb);
+        tcb
+    }
+
+    /// Makes the TCB of a record of one that was parked, with a mould of that serial number, and which nobody has
+    /// looked at since.
+    #[inline]
+    pub fn revive(
+        &self,
+        now: Instant,
+        parked: &Parked,
+        timestamp_offset: u32,
+        tcb: &mut Tcb<C>,
+        serial: u64,
+    ) {
         let mould = self.of(parked);
-        let mut tcb = mould.tcb.of_quiet();
+        if mould.serial != serial {
+            tcb.recast(&mould.tcb, mould.residue.is_some());
+        }
+        self.restore(now, parked, timestamp_offset, tcb);
+    }
+
+    /// The same of one that is a copy of its mould.
+    fn restore(&self, now: Instant, parked: &Parked, timestamp_offset: u32, tcb: &mut Tcb<C>) {
+        let mould = self.of(parked);
+        debug_assert_eq!(
+            tcb.difference_of_moulds(&mould.tcb, mould.residue.is_some()),
+            Ok(()),
+            "it is no copy of the mould"
+        );
         tcb.put_own(now, parked, timestamp_offset);
         if let Some(residue) = mould.residue {
+            // It begins with the path again.
             let path = tcb.path_start(now);
             tcb.controller = C::resume(residue, &path, Span::ZERO);
         }
@@ -133,7 +173,6 @@ impl<C: CongestionController> Moulds<C> {
         let before = Stamp(now.stamp().0.wrapping_sub(1));
         tcb.recovery.forget_last_sent(before);
         tcb.predict();
-        tcb
     }
 
     /// A record goes, and its connection with it.
@@ -175,7 +214,22 @@ impl<C: CongestionController> Moulds<C> {
     }
 
     /// Finds a mould equal to `tcb`, or makes one.
-    fn file(&mut self, tcb: &Tcb<C>, residue: Option<Residue>) -> u32 {
+    fn file(&mut self, tcb: &mut Tcb<C>, residue: Option<Residue>) -> u32 {
+        if let Some(Some(mould)) = self.places.get_mut(self.last as usize)
+            && mould.takes(tcb, residue)
+        {
+            return self.last;
+        }
+        self.last = self.file_by_hash(tcb, residue);
+        self.last
+    }
+
+    #[inline(never)]
+    fn file_by_hash(&mut self, tcb: &mut Tcb<C>, residue: Option<Residue>) -> u32 {
+        if let Some(residue) = residue {
+            // The same for all that begin with the path again when they come back.
+            tcb.controller = C::resume(residue, &nowhere(tcb), Span::ZERO);
+        }
         let hash = tcb.fold();
         if self.tables.is_empty() {
             self.tables.resize_with(TABLES, HashTable::new);
@@ -188,11 +242,8 @@ impl<C: CongestionController> Moulds<C> {
             alike += 1;
             if let Some(Some(mould)) = places.get_mut(known.index as usize)
                 && mould.hash == hash
-                && mould.residue == residue
-                && mould.users < u32::MAX
-                && mould.tcb.difference(tcb).is_none()
+                && mould.takes(tcb, residue)
             {
-                mould.users += 1;
                 return known.index;
             }
         }
@@ -209,13 +260,27 @@ impl<C: CongestionController> Moulds<C> {
             false => hash ^ u64::from(index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         };
         if let Some(place) = places.get_mut(index as usize) {
-            *place = Some(Box::new(Mould { tcb: tcb.of_quiet(), residue, hash, users: 1 }));
+            self.made += 1;
+            let serial = self.made;
+            *place = Some(Box::new(Mould { tcb: tcb.of_quiet(), residue, hash, users: 1, serial }));
             self.count += 1;
         }
         if let Some(table) = self.tables.get_mut(table_of(hash)) {
             table.insert_unique(hash, Known { hash, index }, |known| known.hash);
         }
         index
+    }
+}
+
+impl<C: CongestionController> Mould<C> {
+    /// Has one more user, if `tcb` without its own is equal to it.
+    #[inline]
+    fn takes(&mut self, tcb: &Tcb<C>, residue: Option<Residue>) -> bool {
+        let takes = self.residue == residue
+            && self.users < u32::MAX
+            && self.tcb.difference_of_moulds(tcb, residue.is_some()).is_ok();
+        self.users += u32::from(takes);
+        takes
     }
 }
 

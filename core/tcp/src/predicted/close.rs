@@ -195,7 +195,7 @@ impl<C: CongestionController> Tcb<C> {
         if octets != 0 && octets != mss {
             self.snd.small = self.snd.nxt;
         }
-        self.recovery.on_plain_sent(env.now, (seq, length), outstanding, mss, false);
+        let _ = self.recovery.on_plain_sent(env.now, (seq, length), outstanding, mss, false);
         self.last_sent = env.now.tick();
         let in_flight_octets = outstanding + length;
         self.controller.on_sent(&Sent {
@@ -219,7 +219,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Whether the connection is plain, or plain but for being closed. True claims are checked where
     /// assertions are.
     #[inline]
-    fn is_orderly(&self) -> bool {
+    pub(super) fn is_orderly(&self) -> bool {
         let orderly = self.prediction.is_known();
         debug_assert!(!orderly || self.is_settled(), "a change was not noted");
         orderly

@@ -1,6 +1,7 @@
 //! The application reads what an expected segment brought.
 //! Implements: what `crate::app` does with a read, where the connection is plain and nothing follows.
 
+use crate::halves::StateName;
 use crate::tcb::Tcb;
 use usertcp_base::Instant;
 use usertcp_cc::CongestionController;
@@ -8,17 +9,50 @@ use usertcp_frame::FramePool;
 
 impl<C: CongestionController> Tcb<C> {
     /// Copies received octets out: all of them, if they lie in one piece and fit `into`, and neither the
-    /// buffer is to be measured nor a window to be announced. `None`: nothing has changed; it is for
-    /// [`Tcb::read`].
+    /// buffer is to be measured nor a window to be announced. None at all: it is the end of what the peer sends.
+    /// `None`: nothing has changed; it is for [`Tcb::read`].
     #[inline(never)] // its registers are its own
     pub fn read_short(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
+        match self.is_predicted() {
+            true => self.read_plain(now, pool, into),
+            false => self.read_after_fin(now, pool, into),
+        }
+    }
+
+    /// The same where more may come from the peer: there is nothing to be read after it, not even the end.
+    #[inline(never)] // as above
+    pub fn read_message(
+        &mut self,
+        now: Instant,
+        pool: &FramePool,
+        into: &mut [u8],
+    ) -> Option<usize> {
+        if self.is_predicted() { self.read_plain(now, pool, into) } else { None }
+    }
+
+    #[inline(always)] // the two above
+    fn read_plain(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
         let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
-        if !self.is_predicted()
-            || self.autotune.is_round_over(now)
+        if self.autotune.is_round_over(now)
             || !self.advertise.is_update_far(nxt, buffer, self.receive_mss())
             || pool.is_tight()
         {
             return None;
+        }
+        let count = self.receiver.read_whole(into)?;
+        self.autotune.note_copied(count as u32);
+        Some(count)
+    }
+
+    /// The same when the peer has closed its side and we have not: there is no window to be announced any more.
+    #[inline(never)]
+    fn read_after_fin(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
+        let waits = self.is_orderly() && self.halves.state() == StateName::CloseWait;
+        if !waits || self.autotune.is_round_over(now) || pool.is_tight() || into.is_empty() {
+            return None;
+        }
+        if self.receiver.queued() == 0 {
+            return Some(0);
         }
         let count = self.receiver.read_whole(into)?;
         self.autotune.note_copied(count as u32);

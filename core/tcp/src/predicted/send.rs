@@ -12,7 +12,7 @@ use usertcp_base::{
     ConnId, Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow, seldom,
 };
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::{Chain, FrameSlice};
+use usertcp_frame::{Behind, Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -71,6 +71,8 @@ pub struct Single {
     pub octets: u32,
     /// The window field.
     pub window: WireWindow,
+    /// With payload: the connection's deadline after it.
+    pub deadline: Option<Instant>,
 }
 
 /// What the predicted path gives.
@@ -129,7 +131,7 @@ impl<C: CongestionController> Tcb<C> {
     /// The one segment that carries all that is unsent, or the acknowledgement that is owed: nothing holds it
     /// back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
     /// [`Tcb::poll_usual`], which also has to be asked instead when there are rates that are shared.
-    #[inline(never)]
+    #[inline(always)] // into whoever makes a packet of it
     pub fn poll_single<O: Observer>(
         &mut self,
         now: Instant,
@@ -142,9 +144,9 @@ impl<C: CongestionController> Tcb<C> {
             return seldom();
         }
         let unsent = self.unsent_octets();
+        let mut deadline = None;
         if unsent > 0 {
-            let outstanding = self.send_single(now, unsent)?;
-            self.note_sent(now, unsent, outstanding);
+            deadline = Some(self.send_single(now, unsent)?);
             observer.on_event(
                 Some(id),
                 now,
@@ -155,13 +157,32 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.release = Instant::FAR;
         self.waits_again(now, id, observer, unsent > 0);
-        Some(Single { octets: unsent, window: self.acknowledge(now, unsent) })
+        Some(Single { octets: unsent, window: self.acknowledge(now, unsent), deadline })
+    }
+
+    /// The same for whoever asks for any segment.
+    #[inline(never)]
+    pub(crate) fn poll_only<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
+        if env.ceiling.is_some() {
+            return None;
+        }
+        let single = self.poll_single(env.now, env.id, env.observer)?;
+        Some(self.single(env.now, single))
+    }
+
+    /// The payload of the segment that [`Tcb::poll_single`] has just given behind `headers` octets to be written, in
+    /// the frame in which it lies in the queue: no copy. `None`: there is none, it is not the first
+    /// in flight, or another holds the frame too.
+    #[inline(always)] // for each packet
+    pub fn single_behind(&mut self, single: Single, headers: usize) -> Option<Behind<'_>> {
+        let first = single.octets > 0 && self.snd.outstanding() == single.octets;
+        if first { self.queue.behind(headers, single.octets as usize) } else { None }
     }
 
     /// All of the segment that [`Tcb::poll_single`] has just given.
     #[inline(always)] // it is put together in registers
     pub fn single(&self, now: Instant, single: Single) -> UsualOutgoing {
-        let Single { octets, window } = single;
+        let Single { octets, window, .. } = single;
         let push = octets > 0;
         let seq = self.snd.nxt - octets;
         UsualOutgoing { push, last: true, ..self.outgoing(now, seq, octets, window) }
@@ -190,16 +211,19 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
-    /// and nothing is paced. How many were outstanding before.
+    /// and nothing is paced. The deadline then.
     #[inline(always)] // a part of the one above
-    fn send_single(&mut self, now: Instant, octets: u32) -> Option<u32> {
+    fn send_single(&mut self, now: Instant, octets: u32) -> Option<Instant> {
         let mss = self.plain_mss();
         let outstanding = self.snd.outstanding();
-        let allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
+        let mut allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
         let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
         let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
-        if !fits || !goes || outstanding == 0 && self.was_idle(now) {
+        if !fits || !goes {
             return seldom();
+        }
+        if outstanding == 0 && self.was_idle(now) {
+            allowance = self.window_after_idle(now, octets);
         }
         let seq = self.snd.nxt;
         self.snd.nxt = seq + octets;
@@ -209,8 +233,21 @@ impl<C: CongestionController> Tcb<C> {
         if outstanding == 0 {
             self.progress = now;
         }
-        self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, allowance > octets);
-        Some(outstanding)
+        let limited = allowance > octets;
+        let timer = self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, limited);
+        self.note_sent(now, octets, outstanding);
+        // Nothing else is waited for while data is in flight: `Tcb::next_deadline`.
+        Some(timer.min(self.progress + self.settings.give_up.unwrap_or(Span::MAX)))
+    }
+
+    /// The window after an idle time. It has room for a segment of `octets` as before: windows are not less than
+    /// one.
+    #[inline(never)]
+    fn window_after_idle(&mut self, now: Instant, octets: u32) -> u32 {
+        self.resume_from_idle(now);
+        let window = self.controller.window_octets();
+        debug_assert!(octets <= window && self.controller.unpaced_window() == Some(window));
+        window
     }
 
     /// As `Tcb::send_mss`: a plain connection sends timestamps.
@@ -314,7 +351,7 @@ impl<C: CongestionController> Tcb<C> {
             self.snd.small = self.snd.nxt;
         }
         let limited = last && allowance > octets;
-        self.recovery.on_plain_sent(env.now, (seq, octets), outstanding, mss, limited);
+        let _ = self.recovery.on_plain_sent(env.now, (seq, octets), outstanding, mss, limited);
         if !unlimited {
             let rates = self.rates(&budget);
             self.released(env.now, octets, mss, TCP_OCTETS as u32, &rates);

@@ -102,41 +102,96 @@ const _: () = assert!(size_of::<Recovery>() <= 320);
 
 impl Recovery {
     /// Recovery for a connection that just became synchronised, or woke.
-    #[inline(always)] // it is built where it stays
     pub fn new(settings: &RecoverySettings, start: &RecoveryStart) -> Recovery {
-        let bounds = Bounds::of(settings);
-        let mut rtt = RttEstimator::new(&bounds, start.handshake_timed_out);
+        let mut recovery = Recovery::vacant();
+        recovery.begin(settings, start);
+        recovery
+    }
+
+    /// Of no connection: [`Recovery::begin`] comes next.
+    pub(crate) fn vacant() -> Recovery {
+        let bounds = Bounds::of(&RecoverySettings::default());
+        Recovery {
+            rtt: RttEstimator::default(),
+            bounds,
+            recover: Seq(0),
+            last_sent: Stamp(0),
+            mss: 0,
+            sack_limit: 0,
+            state: RecoveryState::Open,
+            grant: Grant::None,
+            sack: false,
+            timestamps: false,
+            timer: Timer::new(Instant::ZERO, false),
+            delivery: Delivery::new(Instant::ZERO),
+            rack: Rack::new(Seq(0), None, false),
+            tail: TailProbe::new(Seq(0), false),
+            undo: Undo::default(),
+            board: Scoreboard::new(Seq(0)),
+            prr: Prr::default(),
+            reno: NewReno::default(),
+            counters: RecoveryCounters::default(),
+        }
+    }
+
+    /// Becomes that of such a connection, where it is: nothing stays as it was.
+    #[inline(always)] // a part of a birth
+    pub(crate) fn begin(&mut self, settings: &RecoverySettings, start: &RecoveryStart) {
+        let Recovery {
+            rtt,
+            bounds,
+            recover,
+            last_sent,
+            mss,
+            sack_limit,
+            state,
+            grant,
+            sack,
+            timestamps,
+            timer,
+            delivery,
+            rack,
+            tail,
+            undo,
+            board,
+            prr,
+            reno,
+            counters,
+        } = self;
+        *bounds = Bounds::of(settings);
+        *rtt = RttEstimator::new(bounds, start.handshake_timed_out);
         if let Some((srtt, rttvar)) = start.earlier_rtt {
-            rtt.resume(srtt, rttvar, &bounds);
+            rtt.resume(srtt, rttvar, bounds);
         }
         if let Some(sample) = start.rtt {
-            rtt.on_sample(micros(sample), 1, &bounds);
+            rtt.on_sample(micros(sample), 1, bounds);
             rtt.on_minimum(micros(sample), start.now);
             if start.handshake_timed_out {
                 rtt.distrust_start();
             }
         }
-        Recovery {
-            board: Scoreboard::new(start.una),
-            timer: Timer::new(start.now, settings.rto_jitter),
-            delivery: Delivery::new(start.now),
-            rack: Rack::new(start.una, start.rtt, start.reorders),
-            rtt,
-            bounds,
-            counters: RecoveryCounters::default(),
-            prr: Prr::default(),
-            undo: Undo::default(),
-            tail: TailProbe::new(start.una, settings.tail_probe),
-            reno: NewReno::default(),
-            recover: start.una - 1,
-            last_sent: start.now.stamp(),
-            mss: short(start.mss),
-            sack_limit: settings.sack_ranges,
-            state: RecoveryState::Open,
-            grant: Grant::None,
-            sack: start.sack,
-            timestamps: start.timestamps,
-        }
+        *recover = start.una - 1;
+        *last_sent = start.now.stamp();
+        *mss = short(start.mss);
+        *sack_limit = settings.sack_ranges;
+        *state = RecoveryState::Open;
+        *grant = Grant::None;
+        *sack = start.sack;
+        *timestamps = start.timestamps;
+        *timer = Timer::new(start.now, settings.rto_jitter);
+        *delivery = Delivery::new(start.now);
+        *rack = Rack::new(start.una, start.rtt, start.reorders);
+        *tail = TailProbe::new(start.una, settings.tail_probe);
+        *undo = Undo::default();
+        *board = Scoreboard::new(start.una);
+        *prr = Prr::default();
+        *reno = NewReno::default();
+        *counters = RecoveryCounters::default();
+    }
+
+    /// Of a connection that ended: gives back what is on the heap.
+    pub(crate) fn leave(&mut self) {
+        self.board.leave();
     }
 
     /// A handshake that data was sent before the end of is complete (RFC 7413): its round trip, if
@@ -409,14 +464,15 @@ impl Recovery {
     fn arm_probe(&mut self, now: Instant) {
         self.arm_probe_behind(now, self.board.outstanding());
     }
-    /// The same behind `outstanding` octets.
+    /// The same behind `outstanding` octets. The deadline.
     #[inline(always)]
-    fn arm_probe_behind(&mut self, now: Instant, outstanding: u32) {
+    fn arm_probe_behind(&mut self, now: Instant, outstanding: u32) -> Instant {
         let single = outstanding <= self.mss();
         let delay = Span::from_micros(u64::from(self.bounds.ack_delay));
         let wait = TailProbe::wait(self.rtt.srtt(), single, delay);
         let expiry = self.expiry();
         self.timer.wait_until(SendTimer::TailProbe, now + wait, expiry);
+        expiry.min(now + wait)
     }
     fn arm_after_sending(&mut self, now: Instant) {
         match self.timer.kind() {

@@ -42,7 +42,7 @@ impl Recovery {
     }
 
     /// As [`Recovery::on_sent`] while [`Recovery::is_plain`] holds, of octets from `seq`, which is
-    /// SND.NXT, behind `outstanding` others.
+    /// SND.NXT, behind `outstanding` others. The deadline after it.
     #[inline(always)]
     pub(crate) fn on_plain_sent(
         &mut self,
@@ -51,7 +51,7 @@ impl Recovery {
         outstanding: u32,
         mss: u32,
         application_limited: bool,
-    ) {
+    ) -> Instant {
         debug_assert!(self.is_plain() && octets > 0);
         debug_assert!(seq == self.board.nxt() && outstanding == self.board.outstanding());
         self.mss = short(mss);
@@ -66,9 +66,10 @@ impl Recovery {
         // PRR starts anew with a recovery: what it counts before that means nothing.
         self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
         if self.tail.may_probe() {
-            self.arm_probe_behind(now, outstanding.wrapping_add(octets));
+            self.arm_probe_behind(now, outstanding.wrapping_add(octets))
         } else {
             self.timer.wait_for_timeout();
+            self.expiry()
         }
     }
 

@@ -207,19 +207,21 @@ impl Records {
     }
     #[inline(always)] // it is put together in its place
     pub(super) fn push_back(&mut self, record: Record) {
-        if matches!(self, Records::Few { len, .. } if usize::from(*len) >= INLINE) {
-            self.spill();
-        }
-        let place = match self {
-            Records::Few { len, records } => {
-                let place = records.get_mut(usize::from(*len));
+        match self {
+            Records::Few { len, records } if usize::from(*len) < INLINE => {
+                if let Some(place) = records.get_mut(usize::from(*len)) {
+                    *place = record;
+                }
                 *len += 1;
-                place
             }
-            Records::Many(queue) => behind(queue),
-        };
-        if let Some(place) = place {
-            *place = record;
+            _ => {
+                self.spill();
+                if let Records::Many(queue) = self
+                    && let Some(place) = behind(queue)
+                {
+                    *place = record;
+                }
+            }
         }
     }
     /// There will be more than lie here.

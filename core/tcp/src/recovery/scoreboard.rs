@@ -83,6 +83,13 @@ impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
     }
+    /// Gives back what is on the heap.
+    pub(super) fn leave(&mut self) {
+        self.episode = None;
+        if let Records::Many(_) = self.records {
+            self.records = Records::new();
+        }
+    }
     /// The same with nothing outstanding.
     pub(super) fn of_quiet(&self) -> Scoreboard {
         Scoreboard::new(self.una)

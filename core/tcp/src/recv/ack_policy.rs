@@ -183,7 +183,9 @@ impl AckPolicy {
         arrival: &Arrival,
         context: &AckContext<'_, impl Fn() -> Span>,
     ) {
-        self.lull = if self.is_rested() { Lull::Ended } else { Lull::Past };
+        // Whoever asked first gets an answer: that is the first to arrive.
+        let first = self.is_rested() || self.has_just_ended_rest() && self.delay == 0;
+        self.lull = if first { Lull::Ended } else { Lull::Past };
         self.learn(now, context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;

@@ -120,6 +120,11 @@ impl Advertise {
     #[inline]
     fn lacks_room(&self, least: u32, holding: &Holding) -> bool {
         let Holding { buffer, queued, held, charge } = *holding;
+        // Of the dearest payload, twice as dear as its share of the buffer: known with few looks.
+        const { assert!(WORST == 2 * CHARGE_PER_OCTET * PAR) };
+        if u32::from(self.cost) == WORST && held == 0 && least > buffer / 2 {
+            return true;
+        }
         let carried = least.saturating_sub(held);
         let costs = u64::from(carried) * u64::from(self.cost) + u64::from(charge) * u64::from(PAR);
         let memory = u64::from(buffer) * u64::from(CHARGE_PER_OCTET * PAR);
@@ -144,7 +149,7 @@ impl Advertise {
     /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
     /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
     /// `receiver` refuses data before memory suffers.
-    #[inline]
+    #[inline(always)] // for each packet
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));

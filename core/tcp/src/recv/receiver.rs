@@ -86,6 +86,21 @@ impl Receiver {
         }
     }
 
+    /// Becomes that of a new connection, where it is: nothing stays as it was.
+    #[inline]
+    pub(crate) fn begin(&mut self, beginning: Seq) {
+        let Receiver { queue, nxt, queue_charge, urgent, held, sack, finished } = self;
+        if !queue.is_empty() {
+            queue.clear();
+        }
+        *nxt = beginning;
+        *queue_charge = 0;
+        *urgent = Urgent::new();
+        *held = Reassembly::new();
+        *sack = None;
+        *finished = false;
+    }
+
     /// RCV.NXT.
     pub const fn nxt(&self) -> Seq {
         self.nxt

@@ -12,7 +12,7 @@ mod write;
 pub use poll::{PollSegment, SendRoom};
 pub use write::{HEADROOM_OCTETS, WriteEnd};
 
-use usertcp_base::Seq;
+use usertcp_base::{Seq, WireWindow};
 
 /// The send sequence space (RFC 9293 §3.3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,11 @@ pub struct Snd {
 }
 
 impl Snd {
+    /// Of a connection that just became synchronised: SND.UNA, the window of the peer's SYN, and its initial number.
+    pub(crate) fn beginning(una: Seq, window: WireWindow, irs: Seq) -> Snd {
+        let wnd = u32::from(window.0);
+        Snd { una, nxt: una, wnd, wl1: irs, wl2: una, max_wnd: wnd, small: una, up: None }
+    }
     /// The right edge of the peer's window.
     pub fn right_edge(&self) -> Seq {
         self.una + self.wnd
@@ -45,8 +50,8 @@ impl Snd {
     pub fn usable(&self) -> u32 {
         self.right_edge().since(self.nxt)
     }
-    /// Octets of sequence space sent and not acknowledged.
+    /// Octets of sequence space sent and not acknowledged: what is sent is not before what is acknowledged.
     pub fn outstanding(&self) -> u32 {
-        self.nxt.since(self.una)
+        self.nxt.0.wrapping_sub(self.una.0)
     }
 }

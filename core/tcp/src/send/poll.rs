@@ -64,12 +64,8 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        let single = match env.ceiling {
-            None => self.poll_single(env.now, env.id, env.observer),
-            Some(_) => None,
-        };
-        let single = single.map(|single| self.single(env.now, single));
-        let given = match single.or_else(|| self.poll_fin(env)) {
+        let only = self.poll_only(env);
+        let given = match only.or_else(|| self.poll_fin(env)) {
             Some(single) => Given::Segment(single),
             None => self.poll_usual(env, room),
         };
@@ -359,7 +355,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// After an idle time the window is no longer what the path carries (5681-6, RFC 7661).
-    fn resume_from_idle(&mut self, now: Instant) {
+    pub(crate) fn resume_from_idle(&mut self, now: Instant) {
         // Beyond 38 hours a tick cannot tell: long enough, whatever it was.
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
         let idle = Span::from_micros(u64::from(ticks) << TICK_SHIFT);

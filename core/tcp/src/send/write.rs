@@ -7,11 +7,18 @@ use crate::tcb::Tcb;
 use usertcp_base::{Limits, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Class, FramePool};
+use usertcp_wire::usual::TCP_OCTETS;
 
 /// Room in front of payload for every header: link 14, IPv6 40, TCP with options 60, rounded up.
 pub const HEADROOM_OCTETS: usize = 120;
 /// The same in frames for long payloads, which begin with a cache line then.
 const LONG_HEADROOM_OCTETS: usize = 160;
+
+/// Octets of a short message at most: with room for headers they fit a small frame.
+const SHORT_OCTETS: usize = FramePool::data_octets(Class::Small) - HEADROOM_OCTETS;
+
+/// Octets of such a segment with its header.
+const SHORT_SEGMENT_OCTETS: usize = SHORT_OCTETS + TCP_OCTETS;
 
 /// What the application says of the end of what it writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -91,17 +98,14 @@ impl<C: CongestionController> Tcb<C> {
         octets: &[u8],
         end: WriteEnd,
     ) -> bool {
-        let fits = octets.len() + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small);
-        let only = self.queue.is_empty() && self.rare.is_empty() && end == WriteEnd::Open;
-        if !fits || !only || octets.is_empty() || octets.len() > self.send_mss() as usize {
+        // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
+        let only = self.is_predicted() && self.queue.is_empty() && end == WriteEnd::Open;
+        let short = (1..=SHORT_OCTETS).contains(&octets.len());
+        if !only || !short || !self.has_room(limits, pool) {
             return self.has_no_short_way();
         }
-        if !self.has_room(limits, pool, octets.len()) {
-            return self.has_no_short_way();
-        }
-        let Some(mut frame) = pool.take(Class::Small, HEADROOM_OCTETS) else { return false };
-        frame.extend(octets);
-        self.queue.push_back(frame.into_slice());
+        let Some(slice) = pool.copy_of_few(octets, HEADROOM_OCTETS) else { return false };
+        self.queue.push_back(slice);
         true
     }
 
@@ -112,14 +116,15 @@ impl<C: CongestionController> Tcb<C> {
         false
     }
 
-    /// Whether so many octets fit the empty queue however small the congestion window is.
+    /// Whether a short message fits one segment, and the empty queue however small the congestion window is.
     #[inline(always)]
-    fn has_room(&self, limits: &Limits, pool: &FramePool, octets: usize) -> bool {
-        let least = limits.send_buffer_start_octets.min(limits.send_buffer_octets);
-        self.halves.send() == SendHalf::Open
-            && self.settings.send_buffer_octets == 0
-            && self.settings.unsent_low_water_octets == u32::MAX
-            && octets <= least as usize
+    fn has_room(&self, limits: &Limits, pool: &FramePool) -> bool {
+        let settings = &*self.settings;
+        usize::from(self.mtu.segment_octets()) >= SHORT_SEGMENT_OCTETS
+            && settings.send_buffer_octets == 0
+            && settings.unsent_low_water_octets == u32::MAX
+            && limits.send_buffer_start_octets >= SHORT_OCTETS as u32
+            && limits.send_buffer_octets >= SHORT_OCTETS as u32
             && !pool.is_tight()
     }
 

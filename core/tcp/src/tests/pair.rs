@@ -132,6 +132,8 @@ struct Pair {
     /// What becomes of whoever is quiet.
     parking: Parking,
     moulds: Moulds<AnyController>,
+    /// What is left of the TCB that was parked last, by either, and the serial number of its mould.
+    blank: Option<(Tcb<AnyController>, u64)>,
     /// Times somebody was parked, and answered without its TCB.
     parked: (u32, u32),
 }
@@ -222,6 +224,7 @@ impl Pair {
             log: Log::default(),
             parking: Parking::Never,
             moulds: Moulds::new(),
+            blank: None,
             parked: (0, 0),
         };
         pair.ends[0].tcb = Some(pair.born(&first, &settings));
@@ -331,7 +334,9 @@ impl Pair {
         let end = &mut self.ends[who];
         let tcb = end.tcb.as_mut().expect("alive");
         if let Some(parked) = self.moulds.park(self.now, tcb) {
-            (end.tcb, end.parked) = (None, Some(parked));
+            let serial = self.moulds.serial(&parked);
+            self.blank = end.tcb.take().map(|tcb| (tcb, serial));
+            end.parked = Some(parked);
             self.parked.0 += 1;
         }
     }
@@ -339,7 +344,16 @@ impl Pair {
     fn wake(&mut self, who: usize) {
         let end = &mut self.ends[who];
         if let Some(parked) = end.parked.take() {
-            end.tcb = Some(self.moulds.activate(self.now, &parked, OFFSETS[who]));
+            let (now, offset) = (self.now, OFFSETS[who]);
+            let tcb = match self.blank.take() {
+                Some((mut tcb, serial)) => {
+                    self.moulds.revive(now, &parked, offset, &mut tcb, serial);
+                    tcb
+                }
+                None => self.moulds.copy(now, &parked, offset),
+            };
+            self.moulds.release(&parked);
+            end.tcb = Some(tcb);
         }
     }
 

@@ -8,7 +8,7 @@ use usertcp_frame::{Class, FramePool};
 use usertcp_wire::tcp::Flags;
 
 /// A short message is written as any other is, or not at all: where there is a queue or a low-water mark,
-/// something is said of its end, or nobody reads it.
+/// something is said of its end, the connection is not plain, or nobody reads it.
 #[test]
 fn a_short_write_is_a_write() {
     let least = FramePool::data_octets(Class::Small) - HEADROOM_OCTETS;
@@ -19,7 +19,7 @@ fn a_short_write_is_a_write() {
     for octets in [0, 1, 64, least, least + 1, 1000] {
         let data: std::vec::Vec<u8> = (0..octets).map(|at| at as u8).collect();
         for end in [WriteEnd::Open, WriteEnd::More, WriteEnd::Record] {
-            let mut bench = Start::default().go();
+            let mut bench = Start::modern().go();
             let taken = bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &data, end));
             let short = octets > 0 && octets <= least && end == WriteEnd::Open;
             assert_eq!(taken, short, "{octets} {end:?}");
@@ -29,18 +29,20 @@ fn a_short_write_is_a_write() {
             }
             let again = bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &data, end));
             assert!(!again, "not behind others");
-            let mut other = Start::default().go();
+            let mut other = Start::modern().go();
             assert_eq!(other.call(|tcb, env| tcb.write_with(env, &data, end)), octets);
             assert_eq!(lying(&bench), lying(&other));
         }
     }
     type Set = fn(&mut Settings);
-    let limits: [Set; 2] = [
+    let limits: [Set; 3] = [
         |settings| settings.unsent_low_water_octets = 50,
         |settings| settings.send_buffer_octets = 50,
+        // Nothing that is plain.
+        |settings| settings.cork = true,
     ];
     for limit in limits {
-        let mut bench = Start::default().with(limit).go();
+        let mut bench = Start::modern().with(limit).go();
         let taken =
             bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &[1; 60], WriteEnd::Open));
         assert!(!taken);

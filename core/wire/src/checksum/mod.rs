@@ -174,6 +174,13 @@ impl Running {
         let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
         self.add_native(words, piece.len());
     }
+    /// The sum of a piece that is short most often.
+    #[inline(always)] // it stays in registers
+    #[must_use]
+    pub fn of_short(piece: &[u8]) -> Running {
+        let total = words::end_around(words::sum_from(0, piece));
+        Running { total, odd: piece.len() % 2 == 1 }
+    }
     /// Copies `piece` over `target`, which is as long, and is its sum: in one go when it is short.
     #[inline(always)]
     #[must_use]
@@ -233,6 +240,12 @@ impl Running {
     pub(crate) const fn in_two_words(self) -> u64 {
         let total = u64::from_be(self.total);
         (total >> 32) + (total & 0xFFFF_FFFF)
+    }
+
+    /// What was added, as words in the machine's order.
+    #[inline]
+    pub(crate) const fn words(self) -> u64 {
+        self.total
     }
 
     /// Adds words that begin at an even offset of the whole, whatever was added before. They are in

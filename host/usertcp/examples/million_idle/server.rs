@@ -1,11 +1,15 @@
 //! An HTTP/1.1 server whose idle connections own no task: a task answers what has come, and parks its stream
 //! when the next request is not there.
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, Write};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use usertcp::{IdleStreams, TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use usertcp::{IdleStreams, LocalIdleStreams, LocalListener, TcpListener};
 
 /// Octets of a request's head at most.
 const HEAD: usize = 16 << 10;
@@ -19,7 +23,29 @@ pub async fn run(listener: TcpListener, idle: Arc<IdleStreams>) -> io::Result<()
             accepted = listener.accept() => accepted?.0,
             resumed = idle.next() => resumed?.stream,
         };
-        tokio::spawn(serve(stream, Arc::clone(&idle)));
+        let idle = Arc::clone(&idle);
+        tokio::spawn(async move {
+            if let Some(stream) = serve(stream).await {
+                // Half-closed, it has no request to wait for.
+                drop(idle.park(stream, 0));
+            }
+        });
+    }
+}
+
+/// The same with the streams of a stack on this very thread.
+pub async fn run_local(listener: LocalListener, idle: Rc<LocalIdleStreams>) -> io::Result<()> {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            resumed = idle.next() => resumed?.stream,
+        };
+        let idle = Rc::clone(&idle);
+        tokio::task::spawn_local(async move {
+            if let Some(stream) = serve(stream).await {
+                drop(idle.park(stream, 0));
+            }
+        });
     }
 }
 
@@ -30,7 +56,8 @@ enum Step {
     More,
 }
 
-async fn serve(mut stream: TcpStream, idle: Arc<IdleStreams>) {
+/// Answers what has come. The stream, when nothing is there and it may rest; `None`: it is over.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Option<S> {
     let mut pending = Vec::new();
     loop {
         match step(&pending) {
@@ -38,34 +65,46 @@ async fn serve(mut stream: TcpStream, idle: Arc<IdleStreams>) {
                 pending.drain(..octets.min(pending.len()));
                 if stream.write_all(&answer).await.is_err() || !goes_on {
                     let _ = stream.shutdown().await;
-                    return;
+                    return None;
                 }
             }
-            Step::More => match read(&stream, &mut pending).await {
+            Step::More => match read(&mut stream, &mut pending).await {
                 Ok(true) => {}
-                // Nothing there: the stream rests without us. Half-closed, it has no request to wait for.
-                Ok(false) => return drop(idle.park(stream, 0)),
-                Err(_) => return,
+                Ok(false) => return Some(stream),
+                Err(_) => return None,
             },
         }
     }
 }
 
 /// Reads what is there, and waits for the rest of what has begun. False: nothing is there.
-async fn read(stream: &TcpStream, pending: &mut Vec<u8>) -> io::Result<bool> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), pending: &mut Vec<u8>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
-    loop {
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                pending.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                return Ok(true);
-            }
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-            Err(_) if pending.is_empty() => return Ok(false),
-            Err(_) => tokio::time::timeout(PATIENCE, stream.readable()).await??,
-        }
+    let count = match read_now(stream, &mut buffer).await {
+        Some(count) => count?,
+        None if pending.is_empty() => return Ok(false),
+        None => tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await??,
+    };
+    if count == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
+    pending.extend_from_slice(buffer.get(..count).unwrap_or_default());
+    Ok(true)
+}
+
+/// Reads, if that is possible without waiting.
+async fn read_now(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut [u8],
+) -> Option<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    poll_fn(|context| {
+        Poll::Ready(match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+            Poll::Ready(result) => Some(result.map(|()| buffer.filled().len())),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 fn step(pending: &[u8]) -> Step {

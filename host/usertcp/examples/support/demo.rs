@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use usertcp::{IdleStreams, Limits, ListenOptions, Stack, TcpListener};
+use usertcp::{Counters, IdleStreams, Limits, ListenOptions, LocalIdleStreams, LocalStack, Stack};
 
 /// What a demonstration is to do.
 #[derive(Clone, Copy, Debug)]
@@ -78,26 +78,59 @@ pub fn builder(count: u32) -> usertcp::Builder {
     }
 }
 
-/// Where the server of a demonstration listens.
-pub async fn listen(stack: &Stack) -> io::Result<TcpListener> {
-    let options = ListenOptions { backlog: 8192, ..ListenOptions::default() };
-    TcpListener::bind_with(stack, peers::SERVER.into(), options).await
+/// How the server of a demonstration listens, at [`peers::SERVER`].
+pub fn listening() -> ListenOptions {
+    ListenOptions { backlog: 8192, ..ListenOptions::default() }
 }
 
-/// Opens `demo.count` streams to a server that runs already and parks them in `idle`, and talks to some.
+/// A server that runs already.
+pub trait Served {
+    /// Its clients have something to say.
+    fn wake(&self);
+    /// Streams that own no task.
+    fn resting(&self) -> u64;
+    /// What its stack counted.
+    fn counters(&self) -> Counters;
+}
+
+impl Served for (&Stack, &IdleStreams) {
+    fn wake(&self) {
+        self.0.wake();
+    }
+    fn resting(&self) -> u64 {
+        self.1.len() as u64
+    }
+    fn counters(&self) -> Counters {
+        self.0.counters()
+    }
+}
+
+impl Served for (&LocalStack, &LocalIdleStreams) {
+    fn wake(&self) {
+        self.0.run(|_| ());
+    }
+    fn resting(&self) -> u64 {
+        self.1.len() as u64
+    }
+    fn counters(&self) -> Counters {
+        self.0.counters()
+    }
+}
+
+/// Opens `demo.count` streams to a server that parks them, and talks to some.
 pub async fn run(
     demo: &Demo,
-    stack: &Stack,
+    server: impl Served,
     told: &Told,
-    idle: &IdleStreams,
     before: u64,
 ) -> io::Result<Outcome> {
+    let server = &server;
     let mut outcome = Outcome { resident: [before, 0, 0], ..Outcome::default() };
     let begun = Instant::now();
     told.open.store(true, Ordering::Release);
     let count = u64::from(demo.count);
-    wait(demo, "open", stack, || told.welcomed.load(Ordering::Relaxed), count).await;
-    wait(demo, "parked", stack, || idle.len() as u64, count).await;
+    wait(demo, "open", server, || told.welcomed.load(Ordering::Relaxed), count).await;
+    wait(demo, "parked", server, || server.resting(), count).await;
     outcome.opening = begun.elapsed();
     // The stack gives control blocks back after a second of silence.
     let rest = Duration::from_millis(if demo.verbose { 2500 } else { 0 });
@@ -108,10 +141,10 @@ pub async fn run(
     if let Ok(mut ask) = told.ask.lock() {
         ask.extend(&chosen);
     }
-    wait(demo, "answered", stack, || told.answered.load(Ordering::Relaxed), u64::from(demo.talk))
+    wait(demo, "answered", server, || told.answered.load(Ordering::Relaxed), u64::from(demo.talk))
         .await;
     outcome.talking = begun.elapsed();
-    wait(demo, "parked again", stack, || idle.len() as u64, count).await;
+    wait(demo, "parked again", server, || server.resting(), count).await;
     tokio::time::sleep(rest).await;
     outcome.resident[2] = resident_octets();
     outcome.peak = peak_octets();
@@ -134,11 +167,11 @@ pub fn choose(demo: &Demo) -> Vec<u32> {
 }
 
 /// Waits until `now` says `all`; every second a line says how far it is.
-async fn wait(demo: &Demo, what: &str, stack: &Stack, now: impl Fn() -> u64, all: u64) {
+async fn wait(demo: &Demo, what: &str, server: &impl Served, now: impl Fn() -> u64, all: u64) {
     let begun = Instant::now();
     let said = AtomicU64::new(1);
     while now() < all {
-        stack.wake();
+        server.wake();
         tokio::time::sleep(Duration::from_millis(2)).await;
         let seconds = begun.elapsed().as_secs();
         if demo.verbose && seconds >= said.load(Ordering::Relaxed) {
@@ -175,10 +208,10 @@ pub fn arguments() -> (Option<u32>, Vec<String>) {
     (count, words)
 }
 
-/// A stack behind a TUN device: its name, the server's address, the kernel's with its network.
-pub fn tun_stack(
+/// A stack behind a TUN device: the server's address, the device's name, the kernel's address with its network.
+pub fn over_tun(
     words: &[String],
-) -> Result<(Stack, std::net::SocketAddr), Box<dyn std::error::Error>> {
+) -> Result<(usertcp::Builder, std::net::SocketAddr), Box<dyn std::error::Error>> {
     let [address, name, kernel_side] = words else {
         return Err("either --demo COUNT, or ADDRESS:PORT TUN KERNEL_ADDRESS/PREFIX".into());
     };
@@ -190,23 +223,22 @@ pub fn tun_stack(
         ..usertcp::TunConfig::default()
     };
     let network = format!("{}/24", address.ip()).parse().map_err(|_| "no address")?;
-    Ok((Stack::builder().tun(tun).address(network).start()?, address))
+    Ok((Stack::builder().tun(tun).address(network), address))
 }
 
 /// A demonstration's stack and what its clients tell.
-pub fn stack_with(demo: &Demo, script: impl Script) -> io::Result<(Stack, Arc<Told>)> {
+pub fn with_clients(demo: &Demo, script: impl Script) -> (usertcp::Builder, Arc<Told>) {
     let told = Arc::new(Told::default());
-    let stack = peers::stack_of(builder(demo.count), demo.count, script, &told)?;
-    Ok((stack, told))
+    (peers::clients_of(builder(demo.count), demo.count, script, &told), told)
 }
 
 /// Says once a second, where it is another than before, how many streams rest and what became of their control
 /// blocks. Never ends.
-pub async fn watch(stack: &Stack, resting: impl Fn() -> usize) {
+pub async fn watch(server: impl Served) {
     let mut said = (0, 0, 0);
     loop {
-        let counters = stack.counters();
-        let now = (resting(), counters.parked, counters.activated);
+        let counters = server.counters();
+        let now = (server.resting(), counters.parked, counters.activated);
         if now != said {
             println!("{} streams without a task; parked {}, woken {}", now.0, now.1, now.2);
             said = now;

@@ -6,7 +6,6 @@
 //! WebSockets; what is asked and answered is the [`Script`]'s.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -361,12 +360,12 @@ fn checksum(header: &[u8]) -> u16 {
 }
 
 /// A stack whose network is these clients.
-pub fn stack_of(
+pub fn clients_of(
     builder: usertcp::Builder,
     count: u32,
     script: impl Script,
     told: &Arc<Told>,
-) -> io::Result<usertcp::Stack> {
+) -> usertcp::Builder {
     let told = Arc::clone(told);
-    builder.queue(move || Ok(Peers::new(count, script, told))).start()
+    builder.queue(move || Ok(Peers::new(count, script, told)))
 }

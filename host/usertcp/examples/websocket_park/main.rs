@@ -20,26 +20,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use support::demo::{self, Demo};
+use support::peers::SERVER;
 use usertcp::{IdleStreams, TcpListener};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (count, words) = demo::arguments();
     let Some(count) = count else {
-        let (stack, address) = demo::tun_stack(&words)?;
+        let (builder, address) = demo::over_tun(&words)?;
+        let stack = builder.start()?;
         let listener = TcpListener::bind(&stack, address).await?;
         let clients = Arc::new(server::Clients::new(IdleStreams::new(&stack)?));
         return tokio::select! {
             ended = server::run(listener, Arc::clone(&clients)) => Ok(ended?),
-            () = demo::watch(&stack, || clients.idle.len()) => Ok(()),
+            () = demo::watch((&stack, &clients.idle)) => Ok(()),
         };
     };
     let demo = Demo { count, talk: 100_000.min(count), verbose: true };
     let before = demo::resident_octets();
-    let (stack, told) = demo::stack_with(&demo, clients::Chatters)?;
+    let (builder, told) = demo::with_clients(&demo, clients::Chatters);
+    let stack = builder.start()?;
     let clients = Arc::new(server::Clients::new(IdleStreams::new(&stack)?));
-    tokio::spawn(server::run(demo::listen(&stack).await?, Arc::clone(&clients)));
-    let outcome = demo::run(&demo, &stack, &told, &clients.idle, before).await?;
+    let listener = TcpListener::bind_with(&stack, SERVER.into(), demo::listening()).await?;
+    tokio::spawn(server::run(listener, Arc::clone(&clients)));
+    let outcome = demo::run(&demo, (&stack, &clients.idle), &told, before).await?;
     outcome.print(&demo);
     let (begun, mut pushed) = (Instant::now(), 0);
     for number in demo::choose(&Demo { talk: 10_000.min(count), ..demo }) {

@@ -158,6 +158,8 @@ impl<H: Handler> Worker<H> {
         // The handler acted before anything leaves: its answers carry the acknowledgements, and
         // what it has read keeps the window open. The device is not asked again, unless it knows
         // without a system call: if it has more, the sleep ends as it begins.
+        // What leaves is paced by when it leaves, and a burst took its time.
+        let now = if happened { self.control.clock.now() } else { now };
         let turn = self.engine.flush(now);
         let again = more | turn.more | self.events(now) | self.engine.has_waiting();
         self.control.published.offer(now, &*self.engine);

@@ -20,6 +20,7 @@ use crate::plot::{Plot, Series, YScale};
 use crate::stats::{Spread, short};
 use crate::table::Table;
 use lab::{Drive, Lab};
+use std::time::Duration;
 use usertcp_base::{Rate, Span};
 
 const HELP: &str = "\
@@ -37,6 +38,9 @@ Usage: usertcp-bench pacing [OPTIONS]
   --tun-streams N    so many                                      [10000]
   --tun-seconds S    of which three are not judged; 100 kbit/s take 60 for a window of 500 packets  [75]
   --tun-total M      Mbit/s that their limits, from 0.1 to 100 Mbit/s, come to at most, if they can  [1400]
+  --tun-poll M,N     the stack's thread polls for so many microseconds before it sleeps, and with groups: on a kernel that is
+                     not preemptible a sleep may end a millisecond late. Under chrt the kernel stops who is busy for
+                     more than 95 % for 50 ms of a second  [0,0]
   --raw DRIVE        one number of streams once, driven by limits, group or application: for callgrind
 ";
 
@@ -82,7 +86,12 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         raw: None,
         tun: None,
     };
-    let all = tun::Wanted { streams: 10_000, seconds: 75, total_bits_per_second: 1.4e9 };
+    let all = tun::Wanted {
+        streams: 10_000,
+        seconds: 75,
+        total_bits_per_second: 1.4e9,
+        poll: [Duration::ZERO; 2],
+    };
     while let Some(word) = words.next() {
         if word == "help" || word == "--help" {
             return Ok(None);
@@ -116,6 +125,13 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             }
             "--tun-seconds" => {
                 options.tun.get_or_insert(all).seconds = number()?.clamp(5, 600);
+            }
+            "--tun-poll" => {
+                let micros = value.split_once(',').map(|(one, other)| [one.parse(), other.parse()]);
+                let [Ok(one), Ok(other)] = micros.ok_or_else(|| format!("{word}: not two"))? else {
+                    return Err(format!("{word} {value}: not numbers"));
+                };
+                options.tun.get_or_insert(all).poll = [one, other].map(Duration::from_micros);
             }
             "--tun-total" => {
                 options.tun.get_or_insert(all).total_bits_per_second = number()? as f64 * 1e6;
@@ -216,7 +232,7 @@ fn over_tun(
     let kept = tun::measure(wanted)?;
     println!("usertcp {}: limits over TUN, {}", machine::revision(), kept.text());
     members.push(("tun", kept.json()));
-    let shared = tun::measure_groups(wanted.seconds.min(GROUP_SECONDS))?;
+    let shared = tun::measure_groups(wanted.seconds.min(GROUP_SECONDS), wanted.poll[1])?;
     println!("\nrates that are shared, {}", shared.text());
     members.push(("tun_groups", shared.json()));
     if let Some(path) = json {

@@ -15,8 +15,11 @@ use super::lab::Left;
 use super::precision::{self, Found};
 use crate::idle::Quantiles;
 use crate::json::Json;
+use crate::machine;
 use crate::table::Table;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant as Clock};
 use usertcp::{
@@ -24,7 +27,7 @@ use usertcp::{
     ShardEvent, Stack, Tun, TunConfig,
 };
 use usertcp_base::{Instant, Rate};
-use watch::{Log, Watched};
+use watch::{Log, Round, Watch, Watched};
 
 const PORT: u16 = 7;
 /// Octets of the packets that are counted.
@@ -46,6 +49,8 @@ pub struct Wanted {
     pub streams: usize,
     pub seconds: u64,
     pub total_bits_per_second: f64,
+    /// The stack's thread polls for so long before it sleeps, and with groups.
+    pub poll: [Duration; 2],
 }
 
 /// A rate that some streams share, each by its weight.
@@ -182,33 +187,40 @@ pub struct Kept {
 
 /// Measures streams with a limit each.
 pub fn measure(wanted: &Wanted) -> Result<Kept, String> {
-    run(&Senders { limits: limits(wanted), groups: Vec::new() }, wanted.seconds)
+    run(&Senders { limits: limits(wanted), groups: Vec::new() }, wanted.seconds, wanted.poll[0])
 }
 
 /// The same of rates that streams share.
-pub fn measure_groups(seconds: u64) -> Result<Kept, String> {
+pub fn measure_groups(seconds: u64, poll: Duration) -> Result<Kept, String> {
     let group = |megabits: u64, weights: &[u16]| Shared {
         rate: Rate::from_bits_per_second(megabits * 1_000_000),
         weights: weights.to_vec(),
     };
     let groups = vec![group(50, &[1; 10]), group(30, &[1, 2, 4, 8]), group(10, &[3, 5])];
-    run(&Senders { limits: Vec::new(), groups }, seconds)
+    run(&Senders { limits: Vec::new(), groups }, seconds, poll)
 }
 
-fn run(senders: &Senders, seconds: u64) -> Result<Kept, String> {
+fn run(senders: &Senders, seconds: u64, poll: Duration) -> Result<Kept, String> {
     let streams = senders.len();
     let ((to, log), (ready, ports)) = (channel(), channel());
     let begun = Clock::now();
     let (conns, own) = (Vec::new(), Vec::new());
     let writers = Writers { senders: senders.clone(), conns, ports: own, ready };
-    let stack = start(streams, writers, begun, to)?;
+    let judged = Arc::new(AtomicBool::new(false));
+    let watch = Watch { begun, judged: Arc::clone(&judged), to };
+    let stack = start(streams, poll, writers, watch)?;
+    // The stack's thread has the first core for itself.
+    machine::leave_first_core();
     let to = (Ipv4Addr::new(10, 211, 90, 2), PORT);
     let readers = reader::connect(streams, to, senders.fast())?;
     let ports = ports
         .recv_timeout(Duration::from_secs(30))
         .map_err(|_| "not all connections were accepted")?;
-    let from = (begun.elapsed() + FIRST).as_micros() as u32;
-    let noise = readers.read(Duration::from_secs(seconds))?;
+    readers.read(FIRST)?;
+    let from = begun.elapsed().as_micros() as u32;
+    judged.store(true, Ordering::Relaxed);
+    let noise = readers.read(Duration::from_secs(seconds).saturating_sub(FIRST))?;
+    judged.store(false, Ordering::Relaxed);
     let last = begun.elapsed().as_micros() as u32;
     let counters = stack.counters();
     drop((readers, stack));
@@ -274,7 +286,7 @@ fn groups(senders: &Senders, left: &[Vec<Left>]) -> Vec<(Shared, Found, Vec<Foun
     senders.groups.iter().map(of).collect()
 }
 
-fn start(streams: usize, writers: Writers, begun: Clock, to: Sender<Log>) -> Result<Stack, String> {
+fn start(streams: usize, poll: Duration, writers: Writers, watch: Watch) -> Result<Stack, String> {
     let address = KernelCidr::new(Ipv4Addr::new(10, 211, 90, 1).into(), 24);
     let config = TunConfig {
         name: "pacing0".into(),
@@ -286,16 +298,32 @@ fn start(streams: usize, writers: Writers, begun: Clock, to: Sender<Log>) -> Res
     let make = move || {
         let handle = Tun::open(&config)?.handles.pop();
         let queue = handle.ok_or_else(|| std::io::Error::other("no queue"))?.into_queue();
-        Ok(Watched::new(queue, begun, to))
+        Ok(Watched::new(queue, watch))
     };
     Stack::builder()
         .address("10.211.90.2/24".parse().map_err(|_| "an address")?)
         .limits(limits)
         .memory_budget((64 << 20) + streams * (64 << 10))
         .linger(Duration::ZERO)
+        .pin(true)
+        .busy_poll(poll)
         .queue(make)
         .run_native(writers)
         .map_err(|error| format!("a stack over TUN: {error}"))
+}
+
+/// What a round did.
+fn told(round: &Round) -> String {
+    let Round { micros, receiving_micros: receiving, sending_micros: sending, came, left } = *round;
+    let own = micros.saturating_sub(receiving + sending);
+    let ms = |micros: u32| f64::from(micros) / 1e3;
+    format!(
+        "{:.2} ms: {came} packets came in {:.2}, {left} left in {:.2}, the stack and the application {:.2}",
+        ms(micros),
+        ms(receiving),
+        ms(sending),
+        ms(own)
+    )
 }
 
 /// Deviation that is asked for, per cent: of a limit or a group's rate, and of a member's part of it.
@@ -321,6 +349,7 @@ impl Kept {
         format!(
             "seen where packets leave for the device: {:.0} Mbit/s, {:.0} packets a second\n\n{}\n\
              the stack's thread: {busy:.0} % busy; a round took {}; in it the machine kept the processor for {}\n\
+             the longest {}; of the beginning, in which the application fills all queues, and the end {}\n\
              a thread beside it that sleeps for a millisecond at a time woke late by {}\n\
              sent again: {}; dropped by the pool {}, by the device {}",
             self.megabits_per_second,
@@ -328,6 +357,8 @@ impl Kept {
             if self.groups.is_empty() { self.limits_table() } else { self.groups_table() }.text(),
             late(&self.log.rounds),
             late(&self.log.taken),
+            told(&self.log.longest),
+            told(&self.log.ends),
             late(&self.noise),
             self.counters.segments_retransmitted,
             self.counters.dropped(DropReason::PoolEmpty),
@@ -449,7 +480,12 @@ mod tests {
         for (streams, total, lowest) in
             [(100, 1e9, 3_630_776), (10_000, 1.4e9, 100_000), (10_000, 5e9, 144_544)]
         {
-            let wanted = Wanted { streams, seconds: 1, total_bits_per_second: total };
+            let wanted = Wanted {
+                streams,
+                seconds: 1,
+                total_bits_per_second: total,
+                poll: [Duration::ZERO; 2],
+            };
             let bits: Vec<u64> =
                 limits(&wanted).iter().map(|rate| rate.octets_per_second() * 8).collect();
             assert_eq!((bits[0], bits[streams - 1]), (lowest, 100_000_000));

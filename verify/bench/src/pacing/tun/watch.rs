@@ -1,12 +1,14 @@
 //! A queue whose packets are looked at as they leave.
 //!
-//! Owns: the moment of every packet with data, and how long the stack's thread was at work between two
-//! sleeps. Must not know: streams, limits.
+//! Owns: the moment of every packet with data, how long the stack's thread was at work between two
+//! looks at the device, and what it did in the longest of these rounds. Must not know: streams, limits.
 //!
 //! A packet's moment is read just before its own call of the device.
 
 use crate::idle::Quantiles;
 use crate::machine;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant as Clock};
 use usertcp::{DeviceFacts, FramePool, Queue};
@@ -20,10 +22,25 @@ pub struct Seen {
     pub octets: u32,
 }
 
+/// A round, from the first look at the device to the last packet.
+#[derive(Clone, Copy, Default)]
+pub struct Round {
+    pub micros: u32,
+    /// Of them in the calls that receive, and in the one that sends; the rest are the stack's and the application's.
+    pub receiving_micros: u32,
+    pub sending_micros: u32,
+    /// Packets that came, and that left.
+    pub came: u32,
+    pub left: u32,
+}
+
 /// All that was seen.
 pub struct Log {
     pub seen: Vec<Seen>,
-    /// Nanoseconds from the first look at the device to the last packet of a round.
+    /// The longest round of those that are judged, and of all others.
+    pub longest: Round,
+    pub ends: Round,
+    /// Nanoseconds of each round that is judged.
     pub rounds: Quantiles,
     /// Of them, those in which the thread had no processor.
     pub taken: Quantiles,
@@ -32,28 +49,45 @@ pub struct Log {
     pub since: Duration,
 }
 
+/// What a queue is watched with.
+pub struct Watch {
+    pub begun: Clock,
+    /// Whether rounds are judged at present.
+    pub judged: Arc<AtomicBool>,
+    pub to: Sender<Log>,
+}
+
 /// A queue, and what is noted of it.
 pub struct Watched<Q> {
     inner: Q,
-    begun: Clock,
+    watch: Watch,
     /// A packet at a time. One that the device did not take is tried again first.
     one: TxBatch,
     log: Option<Log>,
     /// When the round began, by the clock and by the thread's CPU.
-    round: Option<(Clock, Duration)>,
-    to: Sender<Log>,
+    began: Option<(Clock, Duration)>,
+    round: Round,
 }
 
 impl<Q> Watched<Q> {
-    pub fn new(inner: Q, begun: Clock, to: Sender<Log>) -> Watched<Q> {
+    pub fn new(inner: Q, watch: Watch) -> Watched<Q> {
         let log = Log {
             seen: Vec::new(),
+            longest: Round::default(),
+            ends: Round::default(),
             rounds: Quantiles::new(),
             taken: Quantiles::new(),
             busy: machine::thread_cpu(),
-            since: begun.elapsed(),
+            since: watch.begun.elapsed(),
         };
-        Watched { inner, begun, one: TxBatch::new(1), log: Some(log), round: None, to }
+        Watched {
+            inner,
+            watch,
+            one: TxBatch::new(1),
+            log: Some(log),
+            began: None,
+            round: Round::default(),
+        }
     }
 }
 
@@ -65,26 +99,38 @@ impl<Q: Queue> Queue for Watched<Q> {
         self.inner.bind(pool)
     }
     fn receive(&mut self, pool: &FramePool, into: &mut RxBatch) -> usize {
-        self.round.get_or_insert_with(|| (Clock::now(), machine::thread_cpu()));
-        self.inner.receive(pool, into)
+        let began = Clock::now();
+        self.began.get_or_insert_with(|| (began, machine::thread_cpu()));
+        let count = self.inner.receive(pool, into);
+        self.round.receiving_micros += began.elapsed().as_micros() as u32;
+        self.round.came += count as u32;
+        count
     }
     fn transmit(&mut self, from: &mut TxBatch) -> usize {
-        let mut taken = 0;
+        let (mut taken, began) = (0, Clock::now());
         let Some(log) = &mut self.log else { return 0 };
         while !self.one.is_empty() && self.inner.transmit(&mut self.one) > 0 {}
         while self.one.is_empty()
             && let Some(packet) = from.pop()
         {
-            let at_micros = self.begun.elapsed().as_micros() as u32;
+            let at_micros = self.watch.begun.elapsed().as_micros() as u32;
             log.seen.extend(look(&packet, at_micros));
             drop(self.one.push(packet));
             self.inner.transmit(&mut self.one);
             taken += 1;
         }
-        if let Some((clock, cpu)) = self.round.take() {
+        if let Some((clock, cpu)) = self.began.take() {
             let (clock, cpu) = (clock.elapsed(), machine::thread_cpu().saturating_sub(cpu));
-            log.rounds.add(clock.as_nanos() as u64);
-            log.taken.add(clock.saturating_sub(cpu).as_nanos() as u64);
+            let (micros, sending) = (clock.as_micros() as u32, began.elapsed().as_micros() as u32);
+            let round = std::mem::take(&mut self.round);
+            let round = Round { micros, sending_micros: sending, left: taken as u32, ..round };
+            if !self.watch.judged.load(Ordering::Relaxed) {
+                log.ends = longer(log.ends, round);
+            } else {
+                log.longest = longer(log.longest, round);
+                log.rounds.add(clock.as_nanos() as u64);
+                log.taken.add(clock.saturating_sub(cpu).as_nanos() as u64);
+            }
         }
         taken
     }
@@ -100,10 +146,14 @@ impl<Q> Drop for Watched<Q> {
     fn drop(&mut self) {
         if let Some(mut log) = self.log.take() {
             log.busy = machine::thread_cpu().saturating_sub(log.busy);
-            log.since = self.begun.elapsed().saturating_sub(log.since);
-            let _ = self.to.send(log);
+            log.since = self.watch.begun.elapsed().saturating_sub(log.since);
+            let _ = self.watch.to.send(log);
         }
     }
+}
+
+fn longer(one: Round, other: Round) -> Round {
+    if other.micros > one.micros { other } else { one }
 }
 
 /// What is noted of a packet of IPv4; nothing where it carries no data.
