@@ -144,12 +144,14 @@ impl<'a> HeadersV4<'a> {
         // nothing.
         const SHAPE: u64 = u64::from_ne_bytes([0xFF, 0, 0, 0, 0, 0, 0x3F, 0xFF]);
         const USUAL: u64 = u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, 0, 0]);
-        const FLAGS: u16 = !(PSH | FIN).to_be();
+        // Data offset and flags, in front of the window.
+        const FLAGS: u32 = ((!(PSH | FIN) as u32) << 16).to_be();
+        const ACKNOWLEDGES: u32 = ((OFFSET_ACK as u32) << 16).to_be();
         let headers = HeadersV4(octets);
         let (first, second, last) = (headers.word(0), headers.word(8), headers.half(16));
         let usual = first & SHAPE == USUAL
             && octets[9] == crate::tcp::PROTOCOL
-            && u16::from_ne_bytes([octets[32], octets[33]]) & FLAGS == OFFSET_ACK.to_be()
+            && headers.half(32) & FLAGS == ACKNOWLEDGES
             && headers.half(40) == STAMPS.to_be();
         if !usual {
             return None;
@@ -177,6 +179,11 @@ impl<'a> HeadersV4<'a> {
     #[inline(always)]
     pub fn ecn(&self) -> Ecn {
         Ecn::from_bits(self.0[1])
+    }
+    /// FIN is set.
+    #[inline(always)]
+    pub fn fin(&self) -> bool {
+        self.0[33] & FIN as u8 != 0
     }
     /// Source address.
     #[inline(always)]

@@ -53,7 +53,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
         }
         let (peer, ports, ecn) = (headers.source(), headers.ports(), headers.ecn());
-        if octets < BOTH_V4 + LEAST_OCTETS
+        if is_short(octets - BOTH_V4)
+            && !headers.fin()
             && octets == front.len()
             && packet.offload.gso.is_none()
             && self.gathered.is_none()
@@ -70,7 +71,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 if let Some(slice) = packet.octets.take_only() {
                     tcb.put_answer(slice, BOTH_V4);
                 }
-                let effects = UsualEffects { transmit: true, readable: true, writable: false };
+                let effects = UsualEffects::ANSWER;
                 if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
                     self.rearm(now, id);
                 }
@@ -84,7 +85,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The same for IPv6.
     #[inline(never)]
     fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
-        self.read_v6(packet).is_some_and(|mut read| self.take(now, packet, &mut read))
+        let Some(mut read) = self.read_v6(packet) else { return false };
+        let octets = packet.octets.len() - read.header_octets;
+        if is_short(octets)
+            && packet.offload.gso.is_none()
+            && self.gathered.is_none()
+            && let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow)
+        {
+            let env = &mut self.common.env(now, id);
+            let (segment, header_octets) = (&read.header, read.header_octets);
+            if tcb.handle_answer(env, segment, &mut packet.octets, header_octets).is_some() {
+                self.common.count_in_octets(1, octets);
+                let effects = UsualEffects::ANSWER;
+                if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+                    self.rearm(now, id);
+                }
+                return true;
+            }
+        }
+        self.take(now, packet, &mut read)
     }
 
     #[inline]
@@ -246,6 +265,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn look_up_local(&mut self, address: [u8; 4]) {
         self.last_local.v4 = (address, self.ip.local_index(IpAddr::V4(address.into())));
     }
+}
+
+/// Whether a payload can be a question or an answer.
+#[inline(always)]
+fn is_short(octets: usize) -> bool {
+    octets.wrapping_sub(1) < LEAST_OCTETS - 1
 }
 
 /// What `apply` does where nothing ends. Whether the connection's deadline is to be looked at.

@@ -36,6 +36,9 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Effects {
         if let Some(usual) = UsualSegment::of(segment) {
             let payload = &mut segment.payload;
+            if let Some(effects) = self.handle_answer(env, &usual, payload, 0) {
+                return effects.into();
+            }
             if let Some(effects) = self.handle_usual(env, &usual, payload, 0) {
                 return effects.into();
             }

@@ -4,7 +4,7 @@
 //! ask is asked first, all of it, and what follows is done without another question.
 //! Implements: what `crate::arrive` does with one, where the connection is plain.
 
-use super::UsualSegment;
+use super::{UsualEffects, UsualSegment};
 use crate::env::Env;
 use crate::tcb::Tcb;
 use core::num::NonZeroU32;
@@ -23,6 +23,12 @@ pub struct Answered {
     pub rtt_micros: u32,
 }
 
+impl UsualEffects {
+    /// Of a question or an answer.
+    pub const ANSWER: UsualEffects =
+        UsualEffects { transmit: true, readable: true, writable: false };
+}
+
 impl Answered {
     /// Tells of it.
     #[inline(always)] // nothing, mostly
@@ -33,8 +39,7 @@ impl Answered {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes note of a segment of the usual shape with this header, not marked, that brings `octets`, fewer than
-    /// 512, in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
+    /// Takes note of a segment of the usual shape with this header, not marked, that brings `octets`, 1 to 511, in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
     /// [`Tcb::handle_usual`]. Else [`Tcb::put_answer`] comes next; there is something to read, and to send.
     #[inline(never)] // its registers are its own
     pub fn take_answer(
@@ -60,17 +65,19 @@ impl<C: CongestionController> Tcb<C> {
         self.note_answer(now, &segment, octets, charge, prng)
     }
 
-    /// The same of a segment that was read, and its payload behind `header_octets` others in `packet`.
+    /// The same of a segment that was read, whatever it is, and its payload behind `header_octets` others in
+    /// `packet`.
     #[inline(never)]
-    pub(super) fn handle_answer<O: Observer>(
+    pub fn handle_answer<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
         packet: &mut Chain,
         header_octets: usize,
-    ) -> Option<()> {
+    ) -> Option<UsualEffects> {
         let octets = packet.len() - header_octets;
-        if segment.ecn == Ecn::CongestionExperienced
+        if octets == 0
+            || segment.ecn == Ecn::CongestionExperienced
             || segment.wire_segments != 1
             || octets >= 512
             || packet.slice_count() != 1
@@ -82,7 +89,7 @@ impl<C: CongestionController> Tcb<C> {
         let answered = self.note_answer(env.now, segment, octets as u32, charge, env.prng)?;
         answered.report(|event| env.observe(event));
         self.put_answer(packet.take_only()?, header_octets);
-        Some(())
+        Some(UsualEffects::ANSWER)
     }
 
     #[inline(always)] // twice
@@ -139,17 +146,18 @@ impl<C: CongestionController> Tcb<C> {
     /// Whether it brings so little that neither buffer nor window is measured by it, and there is room.
     #[inline(always)]
     fn is_little(&self, seq: Seq, octets: u32, charge: u32) -> bool {
-        octets > 0
-            && octets < u32::from(self.receive_mss() / 2)
+        octets < u32::from(self.receive_mss() / 2)
             && self.receiver.has_read_all()
             && charge <= self.autotune.buffer()
-            && self.advertise.takes_short(seq, octets, charge)
+            && self.advertise.edge().at_or_after(seq + octets)
             && self.autotune.is_measuring(seq + octets)
     }
 
     /// All that was sent has arrived; what arrived is to be read: `packet` behind its headers.
     #[inline(always)] // as in `take_answer`
     pub fn put_answer(&mut self, mut packet: FrameSlice, header_octets: usize) {
+        let octets = packet.len() - header_octets;
+        self.advertise.on_arrival(octets as u32, packet.charge());
         if self.queue.take_only().is_none() {
             self.queue.clear();
         }

@@ -90,9 +90,6 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Option<UsualEffects> {
         let now = env.now;
         let octets = packet.len() - header_octets;
-        if octets > 0 && self.handle_answer(env, segment, packet, header_octets).is_some() {
-            return Some(UsualEffects { transmit: true, readable: true, writable: false });
-        }
         if !self.is_predicted() || segment.fin || !self.is_next(segment) {
             return None;
         }

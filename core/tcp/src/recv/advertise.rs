@@ -90,13 +90,7 @@ impl Advertise {
         }
     }
 
-    /// Whether there is room in the window for so few octets from RCV.NXT on, and they teach nothing of their
-    /// cost.
-    #[inline(always)]
-    pub(crate) fn takes_short(&self, nxt: Seq, octets: u32, charge: u32) -> bool {
-        u32::from(self.cost) == WORST && charge / 4 >= octets && self.edge.at_or_after(nxt + octets)
-    }
-
+    #[inline(never)]
     fn learn(&mut self, octets: u32, charge: u32) {
         if octets == 0 {
             return;
