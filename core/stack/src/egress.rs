@@ -249,7 +249,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let octets = self.usual_packet_octets(flow, segment);
             self.charge_rates(now, (*hot, id.slot), shares, octets, segment.last);
         }
-        self.turn_over(now, (*id, *hot), segment.last);
+        if !(segment.last && self.wakes_in_time(now, *id, *hot)) {
+            self.turn_over(now, (*id, *hot), segment.last);
+        }
+    }
+
+    /// Whether a connection that has something in flight, and so is not about to rest, is woken by its deadline as
+    /// things are.
+    #[inline]
+    fn wakes_in_time(&self, now: Instant, id: ConnId, hot: u32) -> bool {
+        let Some(anchor) = self.table.anchors.get(id) else { return false };
+        let deadline = self.table.hot.at(hot).and_then(|tcb| tcb.next_deadline(now));
+        deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()))
     }
 
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.

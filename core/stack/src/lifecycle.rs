@@ -28,9 +28,10 @@ const LEAST_GAP: Span = Span::from_micros(1);
 const QUEUED_GAP: Span = Span::from_millis(1);
 
 /// When a handshake is looked at first, which is before its own deadline: not after the least timeout of
-/// the data that follow it. So most connections, whose handshake is over by then, stay where they are in
-/// the wheel, and the others are looked at once more.
-const FIRST_LOOK: Span = Span::from_millis(200);
+/// the data that follow it, by two ticks of the wheel as one of the two is rounded up and the other down. So most
+/// connections, whose handshake is over by then, stay where they are in the wheel, and the others are looked at
+/// once more.
+const FIRST_LOOK: Span = Span::from_micros(200_000 - 128);
 
 /// What a connection begins from.
 pub(crate) struct Start<C> {
