@@ -196,3 +196,36 @@ proptest! {
         prop_assert_eq!(run(algorithm, path, &script), run(algorithm, path, &script));
     }
 }
+
+proptest! {
+    // An answer is an acknowledgement like any other, told in fewer words.
+    #[test]
+    fn answers_are_acknowledgements(
+        happenings in proptest::collection::vec(happening(), 0..40),
+        which in 0..3usize,
+        octets in amount(),
+        times in (0..10_000_000u32, 0..10_000_000u32, 0..10_000_000u32),
+    ) {
+        let path = PathStart {
+            now: Instant::ZERO,
+            mss_octets: 1448,
+            rtt: None,
+            handshake_lost: false,
+            threshold_octets: None,
+        };
+        let any = match which {
+            0 => AnyController::start_with(Algorithm::Cubic, &path),
+            1 => AnyController::start_with(Algorithm::Reno, &path),
+            _ => AnyController::fixed(100_000, Rate::UNLIMITED, &path),
+        };
+        let (now, prng) = (Instant::ZERO, Prng::from_seed(1));
+        let mut run = Run { any, path, now, mss: 1448, prng };
+        happenings.iter().for_each(|happening| run.step(happening));
+        let (rtt, srtt, least) = times;
+        let (mut told, mut asked) = (run.any.clone(), run.any);
+        told.on_answer(run.now, octets, rtt, srtt, least);
+        let sample = crate::api::answer(run.now, octets, rtt, srtt, least);
+        asked.on_ack(&sample, &mut run.prng);
+        prop_assert_eq!(told, asked);
+    }
+}

@@ -219,7 +219,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return None;
         }
         let tcb = self.table.hot.at_mut(hot)?;
-        let count = tcb.read_message(now, &self.common.pool, out)?;
+        let Some(count) = tcb.read_message(now, &self.common.pool, out) else {
+            let all = tcb.readable_octets() as usize;
+            if all == 0 || all > out.len() {
+                return None;
+            }
+            anchor.pending = Pending::NONE;
+            self.events.told();
+            // There are octets: that is what it finds.
+            let read = self.read_other(now, id, out);
+            return if let Ok(Read::Data(count)) = read { Some((id, count)) } else { None };
+        };
         anchor.pending = Pending::NONE;
         let quiet = tcb.is_quiet();
         self.events.told();

@@ -269,3 +269,30 @@ fn writable_comes_once_there_is_room_and_only_when_it_was_missed() {
     pair.run(Span::from_secs(10));
     assert_eq!(writable(&pair), 1);
 }
+
+/// What reads event and data at once finds whole messages and nothing else, in turn, and leaves the rest to the
+/// other calls; each notice is told once.
+#[test]
+fn the_next_message_is_read_with_its_event() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (one, first) = pair.open(listener);
+    let (other, second) = pair.open(listener);
+    let mut buffer = [0; 16];
+    pair.settle();
+    let now = pair.now;
+    assert_eq!(pair.server.shard.read_next(now, &mut buffer), None);
+    pair.client.shard.write(now, one, b"question").unwrap();
+    pair.client.shard.write(now, other, b"another").unwrap();
+    let _ = pair.client.shard.flush(now, &mut pair.client.queue);
+    let _ = pair.server.shard.receive(now, &mut pair.server.queue);
+    let shard = &mut pair.server.shard;
+    assert_eq!(shard.read_next(now, &mut [0; 3]), None, "it does not fit");
+    assert_eq!(shard.read_next(now, &mut buffer), Some((first, 8)));
+    assert_eq!(&buffer[..8], b"question");
+    assert_eq!(shard.poll_event(), Some(ShardEvent::Readable(second)), "as before");
+    assert_eq!(shard.read_next(now, &mut buffer), None, "it was told");
+    assert_eq!(shard.poll_event(), None);
+    assert_eq!(shard.readable_octets(first), Ok((0, 0)));
+    assert_eq!(shard.readable_octets(second), Ok((7, 0)));
+}

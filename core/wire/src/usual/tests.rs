@@ -261,3 +261,29 @@ proptest! {
         prop_assert_eq!(read_ipv6(&ours), Some(header));
     }
 }
+
+proptest! {
+    // Both headers at once are what each reader finds; a changed bit is seen, or changes what is read alike.
+    #[test]
+    fn both_headers_as_the_readers_of_each(
+        ip in ip_header::<[u8; 4]>(),
+        tcp in header(),
+        at in 0..BOTH_V4,
+        flip in any::<u8>(),
+    ) {
+        let mut octets = [0; BOTH_V4];
+        write_both_v4(&mut octets, &ip, &tcp, None);
+        octets[at] ^= flip;
+        let (front, back) = octets.split_first_chunk::<IPV4_OCTETS>().expect("both");
+        let each = read_ipv4(front).zip(read_tcp(back.first_chunk().expect("both")));
+        let both = HeadersV4::of(&octets);
+        let found = both.map(|both| (both.source(), both.destination(), both.ecn(), both.tcp()));
+        let told = each.map(|(ip, tcp)| (ip.source, ip.destination, ip.ecn, tcp));
+        prop_assert_eq!(found, told);
+        if let (Some(both), Some((ip, tcp))) = (both, each) {
+            prop_assert_eq!(both.packet_octets(), usize::from(ip.payload_octets) + IPV4_OCTETS);
+            prop_assert_eq!(both.ports(), (tcp.source_port, tcp.destination_port));
+            prop_assert_eq!(both.fin(), tcp.fin);
+        }
+    }
+}
