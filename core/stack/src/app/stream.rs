@@ -221,7 +221,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcb = self.table.hot.at_mut(hot)?;
         let Some(count) = tcb.read_message(now, &self.common.pool, out) else {
             let all = tcb.readable_octets() as usize;
-            if all == 0 || all > out.len() {
+            // Behind the last octets there is the end to be read.
+            if all == 0 || all > out.len() || !tcb.expects_more() {
                 return None;
             }
             anchor.pending = Pending::NONE;

@@ -296,3 +296,24 @@ fn the_next_message_is_read_with_its_event() {
     assert_eq!(shard.readable_octets(first), Ok((0, 0)));
     assert_eq!(shard.readable_octets(second), Ok((7, 0)));
 }
+
+/// Octets with the end behind them are not taken so: an event says that there is more to be read.
+#[test]
+fn the_last_message_is_told_by_its_event() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    pair.settle();
+    let (now, mut buffer) = (pair.now, [0; 16]);
+    pair.client.shard.write(now, client, b"goodbye").unwrap();
+    pair.client.shard.shutdown_write(now, client).unwrap();
+    let _ = pair.client.shard.flush(now, &mut pair.client.queue);
+    let _ = pair.server.shard.receive(now, &mut pair.server.queue);
+    let shard = &mut pair.server.shard;
+    assert_eq!(shard.read_next(now, &mut buffer), None);
+    assert_eq!(shard.poll_event(), Some(ShardEvent::Readable(server)));
+    assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::Data(7)));
+    assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::End));
+    assert_eq!(shard.poll_event(), Some(ShardEvent::PeerClosed(server)));
+    assert_eq!(shard.poll_event(), None);
+}
