@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn idle_records_hold_no_frames_and_no_allocations_of_their_own() {
         for case in &CASES {
-            let cost = cost(case, 2048).unwrap();
+            let cost = cost(case, 16_384).unwrap();
             assert!(cost.frame_octets < 1.0, "{}: {}", case.name, cost.frame_octets);
             assert!(cost.blocks < 0.1, "{}: {}", case.name, cost.blocks);
             assert!((16.0..4096.0).contains(&cost.octets), "{}: {}", case.name, cost.octets);

@@ -31,7 +31,7 @@ list     the workloads
 speed    the workloads over TUN against the kernel, three rounds of 2 s; `--only REGEX` chooses
 
 memory   octets per idle established connection, embryo and TIME-WAIT record
-  --connections N                                                               [20000]
+  --connections N                                                               [50000]
   --json FILE
   --storage        instead: octets of the tables that hold connections, at 100,000 to 10,000,000
 
@@ -151,7 +151,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Command, String> 
 }
 
 fn memory(mut words: impl Iterator<Item = String>) -> Result<MemoryOptions, String> {
-    let mut options = MemoryOptions { connections: 20_000, json: None, storage: None };
+    let mut options = MemoryOptions { connections: 50_000, json: None, storage: None };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--connections" => options.connections = value(&word, &mut words)?,
