@@ -211,19 +211,30 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
-    /// and nothing is paced. The deadline then.
+    /// and the pacer too. The deadline then.
     #[inline(always)] // a part of the one above
     fn send_single(&mut self, now: Instant, octets: u32) -> Option<Instant> {
         let mss = self.plain_mss();
         let outstanding = self.snd.outstanding();
-        let mut allowance = self.controller.unpaced_window()?.saturating_sub(outstanding);
+        let unpaced = self.controller.unpaced_window();
+        if unpaced.is_none() && self.pacer.release() > now {
+            return seldom();
+        }
+        let window = unpaced.unwrap_or_else(|| self.controller.window_octets());
+        let mut allowance = window.saturating_sub(outstanding);
         let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
         let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
         if !fits || !goes {
             return seldom();
         }
         if outstanding == 0 && self.was_idle(now) {
+            if unpaced.is_none() {
+                return seldom();
+            }
             allowance = self.window_after_idle(now, octets);
+        }
+        if unpaced.is_none() {
+            self.pace_single(now, octets, mss);
         }
         let seq = self.snd.nxt;
         self.snd.nxt = seq + octets;
@@ -238,6 +249,17 @@ impl<C: CongestionController> Tcb<C> {
         self.note_sent(now, octets, outstanding);
         // Nothing else is waited for while data is in flight: `Tcb::next_deadline`.
         Some(timer.min(self.progress + self.settings.give_up.unwrap_or(Span::MAX)))
+    }
+
+    /// The pacer hears of a segment of `octets` that leaves now.
+    #[inline(never)]
+    fn pace_single(&mut self, now: Instant, octets: u32, mss: u32) {
+        let budget = self.controller.budget();
+        debug_assert_eq!(budget.window_octets, self.controller.window_octets());
+        if !budget.rate.is_unlimited() {
+            let rates = self.rates(&budget);
+            self.released(now, octets, mss, TCP_OCTETS as u32, &rates);
+        }
     }
 
     /// The window after an idle time. It has room for a segment of `octets` as before: windows are not less than
