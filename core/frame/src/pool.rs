@@ -120,8 +120,8 @@ impl FramePool {
         self.take_control(0).is_some()
     }
 
-    /// A copy of a few `octets`, at most [`FramePool::data_octets`] of a small frame with `headroom` octets in front. `None`:
-    /// the budget is used up, or there are more of them.
+    /// A copy of a few `octets`, at most [`FramePool::data_octets`] of a small frame with `headroom` octets in
+    /// front. `None`: the budget is used up, or there are more of them.
     #[inline(always)] // for each write
     pub fn copy_of_few(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {
         let start = start(Kind::Small, headroom);

@@ -153,9 +153,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Makes a packet by IPv4 of the only segment of a connection, which has no key, on no link: its headers are written in front of
-/// the payload where that lies in the send queue. `None`, and nothing has changed: it lies otherwise, or
-/// there is none.
+/// Makes a packet by IPv4 of the only segment of a connection, which has no key, on no link: its headers are
+/// written in front of the payload where that lies in the send queue. `None`, and nothing has changed: it lies
+/// otherwise, or there is none.
 #[inline(always)] // once
 pub(crate) fn pack_in_place<C: CongestionController, O: Observer>(
     common: &mut Common<O>,

@@ -113,10 +113,10 @@ pub fn release_octets(rate: Rate) -> u32 {
     u32::try_from(octets).unwrap_or(u32::MAX).max(LEAST_RELEASE_OCTETS)
 }
 
-/// What a late or an idle stream is made up for: what it releases at once, in whole packets of the usual size, less what
-/// passes in a quarter of a millisecond; half of it at least. With the release that leaves after
-/// it that is less than the quantum, two releases of whole packets, which is never ahead of the rate in any window. The rest
-/// is for what passes between a decision and the moment at which its packet comes to the device.
+/// What a late or an idle stream is made up for: what it releases at once, in whole packets of the usual size,
+/// less what passes in a quarter of a millisecond; half of it at least. With the release that leaves after it that
+/// is less than the quantum, two releases of whole packets, which is never ahead of the rate in any window. The
+/// rest is for what passes between a decision and the moment at which its packet comes to the device.
 pub fn made_up_octets(release_octets: u32, rate: Rate) -> u32 {
     let release = release_octets.checked_next_multiple_of(1500).unwrap_or(release_octets);
     let passes = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);

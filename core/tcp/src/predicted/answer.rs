@@ -39,7 +39,8 @@ impl Answered {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes note of a segment of the usual shape with this header, not marked, that brings `octets`, 1 to 511, in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
+    /// Takes note of a segment of the usual shape with this header, not marked, that brings `octets`, 1 to 511,
+    /// in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
     /// [`Tcb::handle_usual`]. Else [`Tcb::put_answer`] comes next; there is something to read, and to send.
     #[inline(never)] // its registers are its own
     pub fn take_answer(
