@@ -50,6 +50,10 @@ pub fn receive(job: &Job, ready: impl FnOnce()) -> Outcome<ReceiverReport> {
     wait(&stack, &outcome, job)
 }
 
+/// How long an end that is done answers the other: some retransmission timeouts, as the path may lose the last
+/// segments too, and who waits for their acknowledgement would wait for nobody.
+const LINGER: Duration = Duration::from_secs(5);
+
 fn start(job: &Job, side: Side, handler: impl Handler + Send) -> Outcome<Stack> {
     let gateway: KernelCidr =
         job.host.gateway_cidr(side).parse().map_err(|error| format!("{error:?}"))?;
@@ -69,7 +73,7 @@ fn start(job: &Job, side: Side, handler: impl Handler + Send) -> Outcome<Stack> 
         .tun(tun)
         .address(own)
         .settings(settings)
-        .linger(Duration::from_millis(200))
+        .linger(LINGER)
         .run_native(handler)
         .map_err(|error| format!("start: {error}"))
 }
