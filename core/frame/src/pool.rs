@@ -132,8 +132,9 @@ impl FramePool {
             // There will be one, if there is any.
             drop(self.take_again(Kind::Small, start)?);
         }
-        let handle = self.raw.take_copy(Kind::Small, start, octets)?;
-        Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
+        let mut handle = self.raw.take(Kind::Small, start)?;
+        let copied = handle.append(start, octets);
+        Some(FrameSlice::from_parts(handle, start, copied as u32))
     }
 
     /// A copy of `octets` with `headroom` octets in front, in the smallest frame that holds both.

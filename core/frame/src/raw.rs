@@ -142,27 +142,6 @@ impl Pool {
         Some(Handle(frame))
     }
 
-    /// The same with `octets` put at `start`, behind which the filled mark is then. `None` also when they do
-    /// not fit.
-    #[inline(always)] // for each short write
-    pub(crate) fn take_copy(&self, kind: Kind, start: u32, octets: &[u8]) -> Option<Handle> {
-        let end = (start as usize).checked_add(octets.len())?;
-        if end > kind.capacity() as usize {
-            return None;
-        }
-        let handle = self.take(kind, end as u32)?;
-        // Not safely: frames share a region.
-        // SAFETY: the target lies inside the frame, which has just left home: nobody else refers to it, so it
-        // cannot overlap `octets`.
-        unsafe {
-            let target = handle.data().add(start as usize).as_ptr();
-            ptr::copy_nonoverlapping(octets.as_ptr(), target, octets.len());
-        }
-        let core = self.core();
-        core.copied.set(core.copied.get().wrapping_add(octets.len() as u64));
-        Some(handle)
-    }
-
     /// Whether a frame of `kind` lies on its shelf.
     #[inline]
     pub(crate) fn has_shelved(&self, kind: Kind) -> bool {
@@ -411,14 +390,6 @@ impl Handle {
         Some(unsafe { slice::from_raw_parts_mut(self.data().add(start).as_ptr(), len) })
     }
 
-    /// Octets `from..to` to write before the frame is shared again, when no other reference exists and they are not beyond
-    /// the filled mark.
-    #[inline(always)] // for each packet
-    pub(crate) fn alone(&mut self, from: u32, to: u32) -> Option<Alone<'_>> {
-        let possible = self.is_unique() && from <= to && to <= self.header().filled.get();
-        possible.then_some(Alone { handle: self, from, to })
-    }
-
     /// Puts the filled mark at `to` and gives octets `from..to` to write; `None` as in `bytes_mut`.
     #[inline]
     pub(crate) fn open(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
@@ -486,30 +457,6 @@ impl Handle {
         core.lent.set(core.lent.get() - 1);
         core.local.set(core.local.get() + 1);
         Handle(frame)
-    }
-}
-
-/// Octets of a frame of which nobody else has a reference. They are inside the frame.
-pub(crate) struct Alone<'a> {
-    handle: &'a mut Handle,
-    from: u32,
-    to: u32,
-}
-
-impl Alone<'_> {
-    /// The octets.
-    #[inline(always)] // a few instructions
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        let (start, len) = (self.from as usize, (self.to - self.from) as usize);
-        // Not safely: frames share a region.
-        // SAFETY: inside the frame, and its only reference is borrowed mutably since that was seen (`Handle::alone`);
-        // the region began zeroed, so all of it is initialised.
-        unsafe { slice::from_raw_parts_mut(self.handle.data().add(start).as_ptr(), len) }
-    }
-    /// Another reference to the frame, and where the octets are.
-    #[inline(always)] // as above
-    pub(crate) fn share(self) -> (Handle, u32, u32) {
-        (self.handle.clone(), self.from, self.to)
     }
 }
 

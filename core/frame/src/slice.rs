@@ -4,7 +4,7 @@
 
 use crate::lent::Lent;
 use crate::pool::{Class, FramePool};
-use crate::raw::{Alone, Handle};
+use crate::raw::Handle;
 use core::ops::{Bound, Deref, RangeBounds};
 
 /// Octets of a frame. Cloning shares them; the last one to go gives the frame back.
@@ -94,14 +94,14 @@ impl FrameSlice {
         self.len += n;
         self.handle.bytes_mut(start, old)
     }
-    /// The first `len` octets of this slice and `front` more before them, which are to be written: then all of them are
-    /// a slice that shares the frame. This slice stays as it is. `None`: the frame is shared already or has no
+    /// The first `len` octets of this slice and `front` more before them, which are to be written: then all of them
+    /// are a slice that shares the frame. This slice stays as it is. `None`: the frame is shared already or has no
     /// such room in front.
     #[inline(always)] // for each packet
     pub fn behind(&mut self, front: usize, len: usize) -> Option<Behind<'_>> {
-        let len = len.min(self.len()) as u32;
+        let end = self.offset + len.min(self.len()) as u32;
         let start = self.offset.checked_sub(u32::try_from(front).ok()?)?;
-        Some(Behind { octets: self.handle.alone(start, self.offset + len)?, front })
+        self.handle.is_unique().then_some(Behind { handle: &mut self.handle, start, end, front })
     }
     /// The octets, to change them; `None` when the frame is shared.
     #[inline]
@@ -176,9 +176,12 @@ impl FrameSlice {
     }
 }
 
-/// Octets with others in front of them that are to be written. See [`FrameSlice::behind`].
+/// Octets with others in front of them that are to be written, in a frame that nobody else holds. See
+/// [`FrameSlice::behind`].
 pub struct Behind<'a> {
-    octets: Alone<'a>,
+    handle: &'a mut Handle,
+    start: u32,
+    end: u32,
     front: usize,
 }
 
@@ -186,15 +189,14 @@ impl Behind<'_> {
     /// What is to be written, and what is behind it.
     #[inline(always)] // for each packet
     pub fn parts(&mut self) -> (&mut [u8], &[u8]) {
-        let (front, rest) =
-            self.octets.bytes_mut().split_at_mut_checked(self.front).unwrap_or_default();
+        let octets = self.handle.bytes_mut(self.start, self.end).unwrap_or_default();
+        let (front, rest) = octets.split_at_mut_checked(self.front).unwrap_or_default();
         (front, rest)
     }
     /// All of it.
     #[inline(always)] // as above
     pub fn into_slice(self) -> FrameSlice {
-        let (handle, from, to) = self.octets.share();
-        FrameSlice { handle, offset: from, len: to - from }
+        FrameSlice { handle: self.handle.clone(), offset: self.start, len: self.end - self.start }
     }
 }
 
