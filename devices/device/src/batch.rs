@@ -131,20 +131,11 @@ impl RxBatch {
     /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn take_from(&mut self, line: &mut Line) -> usize {
-        let count = line.len();
-        if self.is_empty() && count <= self.capacity {
-            // All of them, as they lie: each goes on in the memory of the other.
-            mem::swap(&mut self.packets, &mut line.packets);
-            self.next = mem::take(&mut line.next);
-            return count;
-        }
-        let (mut taken, most) = (0, self.room());
-        while taken < most
-            && let Some(packet) = line.pop()
-        {
-            taken += usize::from(self.push(packet).is_ok());
-        }
-        taken
+        move_packets(
+            (&mut line.packets, &mut line.next),
+            (&mut self.packets, &mut self.next),
+            self.capacity,
+        )
     }
 }
 
@@ -152,18 +143,40 @@ impl TxBatch {
     /// Puts its first packets behind those of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn move_to(&mut self, line: &mut Line) -> usize {
-        let count = self.len();
-        if line.is_empty() && count <= line.capacity {
-            mem::swap(&mut self.packets, &mut line.packets);
-            line.next = mem::take(&mut self.next);
-            return count;
-        }
-        let (mut taken, most) = (0, line.room());
-        while taken < most
-            && let Some(packet) = self.pop()
-        {
-            taken += usize::from(line.push(packet).is_ok());
-        }
-        taken
+        move_packets(
+            (&mut self.packets, &mut self.next),
+            (&mut line.packets, &mut line.next),
+            line.capacity,
+        )
     }
+}
+
+/// A queue's places, and the first that was not taken.
+type Places<'a> = (&'a mut Vec<Packet>, &'a mut usize);
+
+/// The first packets of one queue behind those of another, which has room for `capacity`: how many.
+///
+/// All of them into an empty queue are not moved at all: the two change their memory.
+#[inline(always)] // nearly always that
+fn move_packets((from, first): Places<'_>, (to, next): Places<'_>, capacity: usize) -> usize {
+    let count = from.len() - *first;
+    if to.is_empty() && count <= capacity {
+        mem::swap(from, to);
+        *next = mem::take(first);
+        return count;
+    }
+    move_some((from, first), (to, next), capacity)
+}
+
+#[inline(never)]
+fn move_some((from, first): Places<'_>, (to, next): Places<'_>, capacity: usize) -> usize {
+    to.drain(..mem::take(next));
+    let count = (from.len() - *first).min(capacity.saturating_sub(to.len()));
+    to.extend(from.iter_mut().skip(*first).take(count).map(mem::take));
+    *first += count;
+    if *first == from.len() {
+        from.clear();
+        *first = 0;
+    }
+    count
 }
