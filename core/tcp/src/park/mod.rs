@@ -233,68 +233,6 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// Becomes a copy of another: both are moulds, or what is left of a parked TCB. Stopwatches are nobody's, and
-    /// a controller that is `resumed` is made anew before anybody looks.
-    fn recast(&mut self, other: &Tcb<C>, resumed: bool) {
-        // Every field has its place here, so that none is forgotten.
-        let Tcb {
-            snd,
-            send_scale,
-            queue: _,    // empty
-            receiver: _, // empty, and at zero
-            recovery,
-            controller,
-            pacer,
-            advertise,
-            autotune,
-            acks,
-            timestamps,
-            timestamp_offset,
-            halves,
-            prediction,
-            owed,
-            wants,
-            challenge,
-            ecn,
-            last_heard,
-            last_sent,
-            progress,
-            release,
-            persist,
-            mtu,
-            keep_alive,
-            user_timeout,
-            soft_errors,
-            settings,
-            stopwatches: _, // begin anew
-            established,
-            rare,
-            octets_acknowledged,
-            octets_received,
-        } = other;
-        self.recovery.recast(recovery);
-        if !resumed {
-            self.controller = controller.clone();
-        }
-        if !Rc::ptr_eq(&self.settings, settings) {
-            self.settings = Rc::clone(settings);
-        }
-        self.ecn.clone_from(ecn);
-        self.mtu.clone_from(mtu);
-        self.rare.clone_from(rare);
-        (self.snd, self.send_scale, self.pacer) = (*snd, *send_scale, *pacer);
-        (self.advertise, self.autotune, self.acks) = (*advertise, *autotune, *acks);
-        (self.timestamps, self.timestamp_offset) = (*timestamps, *timestamp_offset);
-        (self.halves, self.prediction) = (*halves, *prediction);
-        (self.owed, self.wants, self.challenge) = (*owed, *wants, *challenge);
-        (self.last_heard, self.last_sent) = (*last_heard, *last_sent);
-        (self.progress, self.release, self.persist) = (*progress, *release, *persist);
-        (self.keep_alive, self.user_timeout) = (*keep_alive, *user_timeout);
-        (self.soft_errors, self.established) = (*soft_errors, *established);
-        self.octets_acknowledged = *octets_acknowledged;
-        self.octets_received = *octets_received;
-    }
-
     /// Where two quiet TCBs differ first, stopwatches apart.
     fn difference(&self, other: &Tcb<C>) -> Result<(), &'static str> {
         same(self.controller == other.controller, "controller")?;

@@ -150,7 +150,7 @@ impl<C: CongestionController> Moulds<C> {
     ) {
         let mould = self.of(parked);
         if mould.serial != serial {
-            tcb.recast(&mould.tcb, mould.residue.is_some());
+            *tcb = mould.tcb.of_quiet();
         }
         self.restore(now, parked, timestamp_offset, tcb);
     }

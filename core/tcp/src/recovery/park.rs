@@ -113,11 +113,6 @@ impl Recovery {
         Recovery { board: self.board.of_quiet(), ..*self }
     }
 
-    /// Becomes a copy of a quiet one.
-    pub(crate) fn recast(&mut self, other: &Recovery) {
-        *self = other.of_quiet();
-    }
-
     /// Whether two quiet ones are equal.
     pub(crate) fn is_same_quiet(&self, other: &Recovery) -> bool {
         let Recovery {
