@@ -291,12 +291,6 @@ fn note(
     !(effects.transmit && anchor.links.is_linked())
 }
 
-#[inline(always)]
-fn usual_segment(header: &TcpHeader, ecn: Ecn) -> UsualSegment {
-    let TcpHeader { seq, ack, window, push, fin, value, echo, .. } = *header;
-    UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments: 1 }
-}
-
 impl Read {
     #[inline]
     fn of(
@@ -309,7 +303,7 @@ impl Read {
         let TcpHeader { source_port, destination_port, .. } = *header;
         Read {
             flow: FlowKey { remote, local, remote_port: source_port, local_port: destination_port },
-            header: usual_segment(header, ecn),
+            header: UsualSegment::new(header, ecn),
             header_octets: ip_octets + TCP_OCTETS,
         }
     }

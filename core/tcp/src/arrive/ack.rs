@@ -57,11 +57,11 @@ impl<C: CongestionController> Tcb<C> {
         }
         let mss = self.send_mss();
         let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-        let Some(plain) = recovery.on_plain_ack(env.now, ack, mss, controller, env.prng) else {
+        let Some(rtt) = recovery.on_plain_ack(env.now, ack, mss, controller, env.prng) else {
             return false;
         };
         env.observe(&Event::Acknowledged(advanced));
-        env.observe(&Event::RoundTrip(plain.rtt));
+        env.observe(&Event::RoundTrip(rtt));
         true
     }
 

@@ -51,18 +51,7 @@ impl<C: CongestionController> Tcb<C> {
         charge: u32,
         prng: &mut Prng,
     ) -> Option<Answered> {
-        let header = read_usual_tcp(header);
-        let segment = UsualSegment {
-            seq: header.seq,
-            ack: header.ack,
-            window: header.window,
-            push: header.push,
-            fin: header.fin,
-            value: header.value,
-            echo: header.echo,
-            ecn: Ecn::NotCapable,
-            wire_segments: 1,
-        };
+        let segment = UsualSegment::new(&read_usual_tcp(header), Ecn::NotCapable);
         self.note_answer(now, &segment, octets, charge, prng)
     }
 

@@ -11,6 +11,7 @@ use usertcp_base::{Ecn, Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_wire::tcp::Flags;
+use usertcp_wire::usual::TcpHeader;
 
 /// A segment of the usual shape: ACK, perhaps PSH and FIN, no option but timestamps.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,13 @@ pub struct UsualSegment {
 }
 
 impl UsualSegment {
+    /// One wire segment with this header, and this mark of its IP header.
+    #[inline(always)] // for each packet
+    pub fn new(header: &TcpHeader, ecn: Ecn) -> UsualSegment {
+        let TcpHeader { seq, ack, window, push, fin, value, echo, .. } = *header;
+        UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments: 1 }
+    }
+
     /// `None`: it is of another shape.
     pub(crate) fn of(segment: &Segment) -> Option<UsualSegment> {
         let header = &segment.header;
@@ -101,9 +109,9 @@ impl<C: CongestionController> Tcb<C> {
         if acked_octets != 0 {
             let mss = self.usual_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-            let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
+            let rtt = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
             env.observe(&Event::Acknowledged(acked_octets));
-            env.observe(&Event::RoundTrip(plain.rtt));
+            env.observe(&Event::RoundTrip(rtt));
             self.retire(now, segment.ack, acked_octets);
         }
         self.heard(now, segment);

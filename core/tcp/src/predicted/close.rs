@@ -44,11 +44,11 @@ impl<C: CongestionController> Tcb<C> {
         if advances {
             let mss = self.send_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-            let plain = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
+            let rtt = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
             self.heard(now, segment);
             let advanced = segment.ack.since(self.snd.una);
             env.observe(&Event::Acknowledged(advanced));
-            env.observe(&Event::RoundTrip(plain.rtt));
+            env.observe(&Event::RoundTrip(rtt));
             self.retire(now, segment.ack, advanced - u32::from(fin_acked));
             if fin_acked {
                 // An acknowledgement of our FIN: a declared arc from each closing state.

@@ -11,13 +11,6 @@ use super::{Grant, Record, Recovery, RecoveryState, short};
 use usertcp_base::{Instant, Prng, Seq, Span};
 use usertcp_cc::{AckSample, CongestionController};
 
-/// What a plain acknowledgement did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PlainAck {
-    /// The round-trip sample.
-    pub rtt: Span,
-}
-
 impl Recovery {
     /// For `Tcb::touch`.
     pub(crate) fn touch(&self) -> u32 {
@@ -81,7 +74,7 @@ impl Recovery {
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and
-    /// nothing has changed: it is not plain after all.
+    /// nothing has changed: it is not plain after all. Else the round-trip sample.
     #[inline(never)]
     pub(crate) fn on_plain_ack<C: CongestionController>(
         &mut self,
@@ -90,16 +83,15 @@ impl Recovery {
         mss: u32,
         cc: &mut C,
         prng: &mut Prng,
-    ) -> Option<PlainAck> {
-        let una = self.board.una();
-        if self.rack.fack().after(una) {
+    ) -> Option<Span> {
+        if self.rack.fack().after(self.board.una()) {
             return None;
         }
-        if self.is_answer(ack, mss, cc) {
-            let rtt = Span::from_micros(u64::from(self.on_answer(now, ack, mss, cc, prng)?));
-            return Some(PlainAck { rtt });
-        }
-        self.on_other_plain_ack(now, ack, mss, cc, prng)
+        let rtt_micros = match self.is_answer(ack, mss, cc) {
+            true => self.on_answer(now, ack, mss, cc, prng),
+            false => self.on_other_plain_ack(now, ack, mss, cc, prng),
+        }?;
+        Some(Span::from_micros(u64::from(rtt_micros)))
     }
 
     #[inline(never)]
@@ -110,11 +102,10 @@ impl Recovery {
         mss: u32,
         cc: &mut C,
         prng: &mut Prng,
-    ) -> Option<PlainAck> {
+    ) -> Option<u32> {
         let una = self.board.una();
         let taken = self.board.advance_plain(ack)?;
-        let rtt = self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng);
-        Some(PlainAck { rtt: Span::from_micros(u64::from(rtt)) })
+        Some(self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng))
     }
 
     /// SND.UNA advances to `ack`, which [`Recovery::is_answer`]. The round-trip sample, µs.
