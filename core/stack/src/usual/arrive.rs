@@ -64,8 +64,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             let (common, payload) = (&mut self.common, (octets - BOTH_V4) as u32);
             let header = headers.tcp_octets();
-            let prng = &mut common.prng;
-            if let Some(answered) = tcb.take_answer(now, header, payload, front.charge(), prng) {
+            if let Some(answered) = tcb.take_answer(now, header, payload, front.charge()) {
                 answered.report(|event| common.observer.on_event(Some(id), now, event));
                 common.count_in_octets(1, payload as usize);
                 if let Some(slice) = packet.octets.take_only() {
