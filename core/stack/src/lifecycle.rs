@@ -108,7 +108,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
-        self.events.add(id.slot, anchor, notice);
+        self.events.add(id, anchor, notice);
         let tcb = self.table.hot.at_mut(hot)?;
         tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
         tcb.begin(&mut self.common.env(now, id), opening);
@@ -135,7 +135,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         if anchor.is_held() {
-            self.events.add(id.slot, anchor, notices(&effects));
+            self.events.add(id, anchor, notices(&effects));
         }
         let waits = anchor.links.is_linked();
         self.follow(now, id, waits, effects);
@@ -152,7 +152,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
         let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
         if anchor.is_held() {
-            self.events.add(id.slot, anchor, notices(&effects));
+            self.events.add(id, anchor, notices(&effects));
         }
         let waits = anchor.links.is_linked();
         self.follow(now, id, waits, effects);
@@ -270,7 +270,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.end_held(now, id, &flow, reason, time_wait);
         }
         self.leave_queue(owner);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         match time_wait {
             Some(record) => self.enter_time_wait(now, id, record),
             None => self.table.remove(id),
@@ -363,7 +363,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.leave_rates(id);
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let owner = anchor.owner();

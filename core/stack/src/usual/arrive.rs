@@ -71,7 +71,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     tcb.put_answer(slice, BOTH_V4);
                 }
                 let effects = UsualEffects::ANSWER;
-                if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+                if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
                     self.rearm(now, id);
                 }
                 return true;
@@ -96,7 +96,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if tcb.handle_answer(env, segment, &mut packet.octets, header_octets).is_some() {
                 self.common.count_in_octets(1, octets);
                 let effects = UsualEffects::ANSWER;
-                if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+                if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
                     self.rearm(now, id);
                 }
                 return true;
@@ -160,7 +160,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.give_closing(now, id, read, octets);
             return true;
         };
-        if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+        if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
             self.rearm(now, id);
         }
         true
@@ -277,15 +277,15 @@ fn is_short(octets: usize) -> bool {
 fn note(
     events: &mut Events,
     transmit: &mut Turns,
-    slot: u32,
+    id: ConnId,
     anchor: &mut Anchor,
     effects: UsualEffects,
 ) -> bool {
     let notices =
         Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
-    events.add(slot, anchor, notices);
+    events.add(id, anchor, notices);
     if effects.transmit {
-        transmit.push(slot);
+        transmit.push(id.slot);
     }
     !(effects.transmit && anchor.links.is_linked())
 }
