@@ -31,7 +31,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that `packets`, [`AHEAD`] at most, will need, and notes where they are.
     pub(crate) fn look_ahead(&mut self, packets: &[Packet]) {
         let (table, local) = (&mut self.table, &self.last_local);
-        let transmit = &self.transmit;
         let mut flows = [None; AHEAD];
         for (flow, packet) in flows.iter_mut().zip(packets) {
             *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
@@ -46,8 +45,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let table = &self.table;
         touch_records(table, &slots);
-        let marked = slots.iter().flatten();
-        black_box(marked.fold(0, |all, slot| all ^ transmit.touch(*slot)));
         let hots = hots(table, &slots);
         touch_all(table, &hots);
     }
@@ -56,8 +53,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn look_ahead_at(&self, slots: &[Option<u32>; AHEAD]) {
         let table = &self.table;
         touch_records(table, slots);
-        let marked = slots.iter().flatten();
-        black_box(marked.fold(0, |all, slot| all ^ self.transmit.touch(*slot)));
         let hots = hots(table, slots);
         let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));

@@ -285,7 +285,7 @@ fn note(
         Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
     events.add(id, anchor, notices);
     if effects.transmit {
-        transmit.push(id.slot);
+        transmit.push(id, anchor);
     }
     !(effects.transmit && anchor.links.is_linked())
 }
