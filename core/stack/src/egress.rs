@@ -342,18 +342,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Sends the last segment of a connection, whose TCB is there still.
-    pub(crate) fn send_last(
-        &mut self,
-        now: Instant,
-        hot: u32,
-        flow: &FlowKey,
-        segment: &UsualOutgoing,
-    ) {
+    pub(crate) fn send_last(&mut self, now: Instant, id: ConnId, segment: &UsualOutgoing) {
         let packet = match self.common.pool.take_control(HEADROOM) {
-            Some(frame) => self.pack_given(hot, flow, segment, frame),
+            Some(frame) => self.pack_last(id, segment, frame),
             None => None,
         };
         self.push_or_count(now, packet);
+    }
+
+    #[inline(always)] // as above
+    fn pack_last(&mut self, id: ConnId, segment: &UsualOutgoing, frame: Frame) -> Option<Packet> {
+        let (anchor, tcb) = self.table.hot_of(id)?;
+        if self.auth.is_idle()
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+        {
+            return pack_short(&mut self.common, &ends, segment, tcb, frame);
+        }
+        let (hot, flow) = (anchor.body.hot()?, self.table.flow(id)?);
+        self.pack_given(hot, &flow, segment, frame)
     }
 
     pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
