@@ -235,7 +235,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
                 && let Some(anchor) = self.table.anchors.get_mut(id)
             {
-                self.events.add(index, anchor, Pending::WRITABLE);
+                self.events.add(id, anchor, Pending::WRITABLE);
             }
             if let Some(shares) = &shares {
                 self.wait_for_rates(now, (hot, index), shares);

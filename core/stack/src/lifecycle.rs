@@ -108,7 +108,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
-        self.events.add(id.slot, anchor, notice);
+        self.events.add(id, anchor, notice);
         let tcb = self.table.hot.at_mut(hot)?;
         tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
         tcb.begin(&mut self.common.env(now, id), opening);
@@ -134,7 +134,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let waits = note_all(&mut self.events, id.slot, anchor, &effects);
+        let waits = note_all(&mut self.events, id, anchor, &effects);
         self.follow(now, id, waits, effects);
     }
 
@@ -148,7 +148,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
         let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
-        let waits = note_all(&mut self.events, id.slot, anchor, &effects);
+        let waits = note_all(&mut self.events, id, anchor, &effects);
         self.follow(now, id, waits, effects);
         true
     }
@@ -263,7 +263,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.end_held(now, id, reason, time_wait);
         }
         self.leave_queue(owner);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         match time_wait {
             Some(record) => self.enter_time_wait(now, id, record),
             None => self.table.remove(id),
@@ -350,7 +350,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.leave_rates(id);
         self.transmit.remove(id.slot);
         self.starved.remove(id.slot);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let owner = anchor.owner();
@@ -500,12 +500,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 #[inline(always)] // with the anchor at hand
 pub(crate) fn note_all(
     events: &mut Events,
-    slot: u32,
+    id: ConnId,
     anchor: &mut Anchor,
     effects: &Effects,
 ) -> bool {
     if anchor.is_held() {
-        events.add(slot, anchor, notices(effects));
+        events.add(id, anchor, notices(effects));
     }
     anchor.links.is_linked()
 }

@@ -81,31 +81,6 @@ impl ReadyList {
         }
     }
 
-    /// The first member, left where it is.
-    #[inline]
-    pub fn front(&mut self) -> Option<u32> {
-        match self.first {
-            NONE if self.members == 0 => None,
-            NONE => self.front_queued(),
-            first => Some(first),
-        }
-    }
-
-    /// The same of those in the queue; what was removed leaves it.
-    #[inline(never)]
-    fn front_queued(&mut self) -> Option<u32> {
-        loop {
-            let index = *self.queue.front()?;
-            if self.has_marked(index) {
-                return Some(index);
-            }
-            self.queue.pop();
-            if let Some(marks) = self.word(index) {
-                *marks &= !(QUEUED << shift(index));
-            }
-        }
-    }
-
     /// Takes the first member out.
     #[inline]
     pub fn pop(&mut self) -> Option<u32> {

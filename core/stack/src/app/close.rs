@@ -92,7 +92,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let owner = anchor.owner();
         anchor.set_owner(Owner::Nobody);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         self.leave_queue(owner);
     }
 

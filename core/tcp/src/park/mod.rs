@@ -313,7 +313,7 @@ impl<C: CongestionController> Tcb<C> {
         self.established = other.established;
         self.recovery.round_like(&other.recovery);
         if self.timestamps.is_on() {
-            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_second());
+            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_unit());
         }
     }
 

@@ -363,6 +363,7 @@ impl<C: CongestionController> Tcb<C> {
             // Without a restart it is still an idle time: no credit comes of it.
             let rto = if self.settings.restart_after_idle { rto } else { idle };
             self.controller.on_path(now, &PathChange::Idle { idle, rto });
+            self.stir();
         }
     }
 
