@@ -88,9 +88,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets that are complete: those that waited for a neighbour's address, and replies.
     #[inline(never)]
     fn put_waiting(&mut self, now: Instant, batch: &mut TxBatch) {
+        if self.link.is_none() {
+            let count = batch.take_from(&mut self.outbox.packets) as u64;
+            let counters = &mut self.common.counters;
+            counters.packets_out = counters.packets_out.wrapping_add(count);
+            return;
+        }
         self.link_frames(batch);
         while !batch.is_full() {
-            let Some(packet) = self.outbox.packets.pop_front() else { break };
+            let Some(packet) = self.outbox.packets.pop() else { break };
             self.put(now, batch, packet);
         }
     }
