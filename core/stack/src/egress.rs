@@ -88,9 +88,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets that are complete: those that waited for a neighbour's address, and replies.
     #[inline(never)]
     fn put_waiting(&mut self, now: Instant, batch: &mut TxBatch) {
+        if self.link.is_none() {
+            let count = batch.take_from(&mut self.outbox.packets) as u64;
+            let counters = &mut self.common.counters;
+            counters.packets_out = counters.packets_out.wrapping_add(count);
+            return;
+        }
         self.link_frames(batch);
         while !batch.is_full() {
-            let Some(packet) = self.outbox.packets.pop_front() else { break };
+            let Some(packet) = self.outbox.packets.pop() else { break };
             self.put(now, batch, packet);
         }
     }
@@ -341,18 +347,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Sends the last segment of a connection, whose TCB is there still.
-    pub(crate) fn send_last(
-        &mut self,
-        now: Instant,
-        hot: u32,
-        flow: &FlowKey,
-        segment: &UsualOutgoing,
-    ) {
+    pub(crate) fn send_last(&mut self, now: Instant, id: ConnId, segment: &UsualOutgoing) {
         let packet = match self.common.pool.take_control(HEADROOM) {
-            Some(frame) => self.pack_given(hot, flow, segment, frame),
+            Some(frame) => self.pack_last(id, segment, frame),
             None => None,
         };
         self.push_or_count(now, packet);
+    }
+
+    #[inline(always)] // as above
+    fn pack_last(&mut self, id: ConnId, segment: &UsualOutgoing, frame: Frame) -> Option<Packet> {
+        let (anchor, tcb) = self.table.hot_of(id)?;
+        if self.auth.is_idle()
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+        {
+            return pack_short(&mut self.common, &ends, segment, tcb, frame);
+        }
+        let (hot, flow) = (anchor.body.hot()?, self.table.flow(id)?);
+        self.pack_given(hot, &flow, segment, frame)
     }
 
     pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {

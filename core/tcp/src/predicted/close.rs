@@ -13,6 +13,12 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 
 impl<C: CongestionController> Tcb<C> {
+    /// Whether a segment is for [`Tcb::handle_closing`], not for [`Tcb::handle_usual`].
+    #[inline(always)] // for each packet
+    pub fn is_closing_with(&self, segment: &UsualSegment) -> bool {
+        segment.fin || self.prediction == Prediction::Closing
+    }
+
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
     /// already. `None`: nothing has changed, as there.
     #[inline(never)]
