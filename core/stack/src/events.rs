@@ -117,11 +117,18 @@ impl Events {
     }
 
     /// The record goes away, or to another owner who is not to be told.
+    #[inline]
     pub(crate) fn forget(&mut self, id: ConnId, anchors: &mut Anchors) {
         let Some(anchor) = anchors.get_mut(id) else { return };
-        if !core::mem::replace(&mut anchor.pending, Pending::NONE).is_empty() {
-            self.turns.die(|other| is_pending(anchors, *other));
+        if !anchor.pending.is_empty() {
+            anchor.pending = Pending::NONE;
+            self.leave_dead(anchors);
         }
+    }
+
+    #[inline(never)]
+    fn leave_dead(&mut self, anchors: &Anchors) {
+        self.turns.die(|other| is_pending(anchors, *other));
     }
 
     /// Whose turn it is, if anybody's. It may have been forgotten.

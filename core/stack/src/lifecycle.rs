@@ -7,7 +7,7 @@
 
 use crate::anchor::{Anchor, Body, Opening as ActiveOpen, Owner};
 use crate::config::Birth;
-use crate::events::Pending;
+use crate::events::{Events, Pending};
 use crate::park::park_deadline;
 use crate::shard::Shard;
 use alloc::boxed::Box;
@@ -53,6 +53,9 @@ pub(crate) struct LastStep<'a> {
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
         let mut path = crate::net::path_facts(&self.ip, flow);
+        if self.auth.is_idle() {
+            return path;
+        }
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
@@ -134,10 +137,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        if anchor.is_held() {
-            self.events.add(id, anchor, notices(&effects));
-        }
-        let waits = anchor.links.is_linked();
+        let waits = note_all(&mut self.events, id, anchor, &effects);
         self.follow(now, id, waits, effects);
     }
 
@@ -151,17 +151,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
         let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
-        if anchor.is_held() {
-            self.events.add(id, anchor, notices(&effects));
-        }
-        let waits = anchor.links.is_linked();
+        let waits = note_all(&mut self.events, id, anchor, &effects);
         self.follow(now, id, waits, effects);
         true
     }
 
     /// What follows when notices were added. `waits`: the connection waits for a deadline.
     #[inline(never)]
-    fn follow(&mut self, now: Instant, id: ConnId, waits: bool, effects: Effects) {
+    pub(crate) fn follow(&mut self, now: Instant, id: ConnId, waits: bool, effects: Effects) {
         if let Some(ended) = effects.ended {
             return self.end(now, id, ended, effects.reset);
         }
@@ -243,11 +240,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
     #[inline(never)] // a call has to do with an end once in a connection's life
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
-        let Some((known, anchor, far)) = self.table.anchors.look_at(id.slot) else { return };
-        if known != id {
-            return;
-        }
-        let (owner, flow, hot) = (anchor.owner(), anchor.flow(far), anchor.body.hot());
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let (owner, hot) = (anchor.owner(), anchor.body.hot());
         let reason = ended.reason();
         if let Body::Early(..) = anchor.body {
             self.leave_early(now, id, reason == CloseReason::Reset);
@@ -260,15 +254,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.starved.remove(id.slot);
         }
         self.note_end(now, id, reason);
-        if let Some(reset) = reset {
+        if let Some(reset) = reset
+            && let Some(flow) = self.table.flow(id)
+        {
             self.send_reply(now, &flow, &reset);
         }
         let time_wait = match hot {
-            Some(hot) => self.last_words(now, id, hot, &flow, ended),
+            Some(hot) => self.last_words(now, id, hot, ended),
             None => None,
         };
         if let Owner::Application(_) = owner {
-            return self.end_held(now, id, &flow, reason, time_wait);
+            return self.end_held(now, id, reason, time_wait);
         }
         self.leave_queue(owner);
         self.events.forget(id, &mut self.table.anchors);
@@ -281,26 +277,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// What others learn from a connection that ended, and the TIME-WAIT record that remains of it, if one does.
     /// What that owes at birth is sent.
     #[inline(always)] // of one end
-    fn last_words(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        hot: u32,
-        flow: &FlowKey,
-        ended: Ended,
-    ) -> Option<TimeWait> {
-        let tcb = self.table.hot.at_mut(hot)?;
-        if let Some(facts) = tcb.host_facts() {
-            self.hosts.learn(now, flow, &facts);
+    fn last_words(&mut self, now: Instant, id: ConnId, hot: u32, ended: Ended) -> Option<TimeWait> {
+        let facts = self.table.hot.at(hot)?.host_facts();
+        if let Some(facts) = facts {
+            self.hosts.learn(now, &self.table.flow(id)?, &facts);
         }
         if !ended.waits() {
             return None;
         }
+        let tcb = self.table.hot.at_mut(hot)?;
         let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
         match word {
             LastWord::Nothing => {}
-            LastWord::Usual(segment) => self.send_last(now, hot, flow, &segment),
-            LastWord::Any(reply) => self.send_reply(now, flow, &reply),
+            LastWord::Usual(segment) => self.send_last(now, id, &segment),
+            LastWord::Any(reply) => self.send_reply(now, &self.table.flow(id)?, &reply),
         }
         Some(record)
     }
@@ -311,10 +301,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         now: Instant,
         id: ConnId,
-        flow: &FlowKey,
         reason: CloseReason,
         time_wait: Option<TimeWait>,
     ) {
+        let Some(flow) = self.table.flow(id) else { return };
         self.table.retire(id);
         let hot = match self.table.anchors.get(id) {
             Some(Anchor { body: Body::Hot(hot), .. }) => Some(*hot),
@@ -324,7 +314,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.events.close(id, reason);
         let Some(record) = time_wait else { return };
         // Until its own body is set, this one holds nothing.
-        match self.table.insert(flow, Owner::Nobody, Body::Ended(reason, None)) {
+        match self.table.insert(&flow, Owner::Nobody, Body::Ended(reason, None)) {
             Ok((remains, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.enter_time_wait(now, remains, record);
@@ -507,6 +497,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         self.apply(now, id, effects);
     }
+}
+
+/// Notes for the application, if it holds the connection, what a call brought about. Whether the connection waits for a
+/// deadline.
+#[inline(always)] // with the anchor at hand
+pub(crate) fn note_all(
+    events: &mut Events,
+    id: ConnId,
+    anchor: &mut Anchor,
+    effects: &Effects,
+) -> bool {
+    if anchor.is_held() {
+        events.add(id, anchor, notices(effects));
+    }
+    anchor.links.is_linked()
 }
 
 /// What the application is told of a call.

@@ -57,6 +57,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest()));
+        touch_queues(table, &hots);
     }
 
     /// Touches the records of those whose deadlines stand in line and are due.
@@ -95,7 +96,14 @@ fn hots<C: CongestionController>(
 fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
     let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
+    touch_queues(table, hots);
+}
+
+/// Touches what lies in the send queues of TCBs that are at hand.
+fn touch_queues<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
+    let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_queue()));
+    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
 }
 
 /// The flow of a packet of the usual shape, unchecked.

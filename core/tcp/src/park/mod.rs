@@ -315,7 +315,7 @@ impl<C: CongestionController> Tcb<C> {
         self.established = other.established;
         self.recovery.round_like(&other.recovery);
         if self.timestamps.is_on() {
-            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_second());
+            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_unit());
         }
     }
 

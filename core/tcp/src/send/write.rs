@@ -84,7 +84,9 @@ impl<C: CongestionController> Tcb<C> {
                 limit = mss;
             }
         }
-        self.wants.write |= taken < octets.len();
+        if taken < octets.len() {
+            self.wait_to_write();
+        }
         taken
     }
 
@@ -208,12 +210,19 @@ impl<C: CongestionController> Tcb<C> {
         octets: Chain,
     ) -> Result<(), Chain> {
         if self.send_room(env.limits, env.pool) == 0 {
-            self.wants.write = true;
+            self.wait_to_write();
             return Err(octets);
         }
         self.queue.append(octets);
         self.rare.set_more(false);
         Ok(())
+    }
+
+    /// A write found no room.
+    #[inline(never)]
+    fn wait_to_write(&mut self) {
+        self.wants.write = true;
+        self.stir();
     }
 
     /// Whether it is worth the application's while to write: room for a third of the buffer, and
