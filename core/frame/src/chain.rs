@@ -400,7 +400,7 @@ impl Chain {
     }
 
     /// The same, if all octets lie in one slice and `out` has room for them; else nothing happens.
-    #[inline]
+    #[inline(always)] // for each message
     pub fn take_only_to(&mut self, out: &mut [u8]) -> Option<usize> {
         let Store::Inline([only, None]) = &mut self.store else { return None };
         let slice = only.as_ref()?;
