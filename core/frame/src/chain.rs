@@ -158,6 +158,25 @@ impl Chain {
     pub fn front(&self) -> Option<&FrameSlice> {
         self.get(0)
     }
+    /// Reads a little of what a long chain notes of the slices that are dropped next, and of those that are looked
+    /// for next, so that it is on its way from memory.
+    #[inline]
+    pub fn touch(&self) -> u32 {
+        match &self.store {
+            Store::Inline(_) => 0,
+            Store::Spilled(spill) => spill.touch(),
+        }
+    }
+    /// As [`FrameSlice::touch`] of those slices, when that is at hand.
+    #[inline]
+    pub fn touch_frames(&self) -> u8 {
+        match &self.store {
+            Store::Inline([first, second]) => {
+                [first, second].into_iter().flatten().fold(0, |all, slice| all ^ slice.touch())
+            }
+            Store::Spilled(spill) => spill.touch_frames(),
+        }
+    }
     /// The last slice.
     #[inline]
     pub fn back(&self) -> Option<&FrameSlice> {
@@ -209,6 +228,13 @@ impl Chain {
     #[inline(never)]
     fn advance_further(&mut self, n: usize) {
         if n >= self.octets { self.clear() } else { self.advance_over(n) }
+    }
+
+    /// The only slice; `None` when there are more or none.
+    #[inline(always)] // as a few words of memory
+    pub fn only(&self) -> Option<&FrameSlice> {
+        let Store::Inline([only, None]) = &self.store else { return None };
+        only.as_ref()
     }
 
     /// Takes the only slice; `None`, and nothing changes, when there are more or none.
@@ -374,7 +400,7 @@ impl Chain {
     }
 
     /// The same, if all octets lie in one slice and `out` has room for them; else nothing happens.
-    #[inline]
+    #[inline(always)] // for each message
     pub fn take_only_to(&mut self, out: &mut [u8]) -> Option<usize> {
         let Store::Inline([only, None]) = &mut self.store else { return None };
         let slice = only.as_ref()?;

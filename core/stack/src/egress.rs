@@ -130,8 +130,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// here; all else is in `transmit_last` and `transmit_other`.
     #[inline(never)]
     fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch) {
-        let Some(index) = self.transmit.pop() else { return };
-        let Some((id, anchor)) = self.table.anchors.with_id_mut(index) else { return };
+        let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors) else { return };
         let Some(hot) = anchor.body.hot() else { return };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
@@ -205,7 +204,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Whose { id, hot, flow, shares, ceiling } = turn;
         let (id, hot, index) = (*id, *hot, turn.id.slot);
         let Some(frame) = self.common.pool.take_control(HEADROOM) else {
-            return self.transmit.push(index);
+            return self.transmit.push_at(id, &mut self.table.anchors);
         };
         let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
@@ -292,8 +291,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let settings = self.table.hot.at(hot).map(Tcb::settings);
         match settings.and_then(|settings| press_of(settings, &self.rates)) {
-            Some(press) => self.transmit.press(id.slot, press),
-            None => self.transmit.again(id.slot),
+            Some(press) => self.transmit.press(id, &mut self.table.anchors, press),
+            None => self.transmit.again(id, &mut self.table.anchors),
         }
     }
 

@@ -138,7 +138,7 @@ impl Events {
     }
 
     /// It was told all there was to tell: the first one's turn is over.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn told(&mut self) {
         self.turns.pop();
     }
@@ -152,18 +152,27 @@ impl Events {
         }
     }
 
+    /// The same where there is one. Most often there is something to read, and nothing else.
     fn poll_some(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
+        if let Some(conn) = self.front()
+            && let Some(anchor) = anchors.get_mut(conn)
+            && anchor.pending == Pending::READABLE
+        {
+            anchor.pending = Pending::NONE;
+            self.told();
+            return Some(ShardEvent::Readable(conn));
+        }
+        self.poll_any(anchors)
+    }
+
+    #[inline(never)]
+    fn poll_any(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         while let Some(conn) = self.turns.pop() {
             let anchor = anchors.get_mut(conn).filter(|anchor| !anchor.pending.is_empty());
             let Some(anchor) = anchor else {
                 self.turns.buried();
                 continue;
             };
-            // Most often it is this.
-            if anchor.pending == Pending::READABLE {
-                anchor.pending = Pending::NONE;
-                return Some(ShardEvent::Readable(conn));
-            }
             let notice = anchor.pending.take_first();
             if !anchor.pending.is_empty() {
                 self.turns.push(conn);
@@ -182,7 +191,6 @@ fn is_pending(anchors: &Anchors, id: ConnId) -> bool {
     anchors.get(id).is_some_and(|anchor| !anchor.pending.is_empty())
 }
 
-#[inline(never)]
 fn event(notice: Pending, conn: ConnId, anchor: &Anchor) -> Option<ShardEvent> {
     Some(match notice {
         Pending::ACCEPTED => match anchor.owner() {

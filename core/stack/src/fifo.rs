@@ -21,7 +21,8 @@ const LEAST: usize = if cfg!(test) { 2 } else { 16 };
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Fifo<T> {
-    /// The first of them, from `first` on and round. As many places as a power of two, or none.
+    /// The first of them, from `first` on and round. As many places as a power of two, or none. There is one in it
+    /// if there is one at all.
     ring: Vec<T>,
     first: u32,
     len: u32,
@@ -46,7 +47,7 @@ impl<T> Fifo<T> {
     /// Whether nothing waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0 && self.more.is_empty()
+        self.len == 0
     }
 
     /// Entries.
@@ -74,23 +75,19 @@ impl<T: Copy> Fifo<T> {
     /// Takes the first entry out.
     #[inline(always)] // as above
     pub(crate) fn pop(&mut self) -> Option<T> {
-        match self.ring.get(self.first as usize) {
-            Some(entry) if self.len > 0 => {
-                self.first = self.place(1) as u32;
-                self.len -= 1;
-                Some(*entry)
-            }
-            _ => self.pop_more(),
+        let entry = *self.front()?;
+        self.first = self.place(1) as u32;
+        self.len -= 1;
+        if self.len == 0 && self.room == 0 {
+            self.refill();
         }
+        Some(entry)
     }
 
     /// The first entry, left where it is.
     #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        match self.len {
-            0 => self.more.front()?.first(),
-            _ => self.ring.get(self.first as usize),
-        }
+        if self.len == 0 { None } else { self.ring.get(self.first as usize) }
     }
 
     /// The first entries, as many as are at hand.
@@ -125,9 +122,10 @@ impl<T: Copy> Fifo<T> {
         }
     }
 
+    /// The ring has been read: the next piece becomes the ring.
     #[cold]
-    fn pop_more(&mut self) -> Option<T> {
-        let mut piece = self.more.pop_front()?;
+    fn refill(&mut self) {
+        let Some(mut piece) = self.more.pop_front() else { return };
         if self.more.is_empty() {
             self.more = VecDeque::new();
             self.room = PIECE as u32;
@@ -137,7 +135,6 @@ impl<T: Copy> Fifo<T> {
             piece.resize(PIECE, last);
         }
         self.ring = piece;
-        self.pop()
     }
 }
 
@@ -225,6 +222,17 @@ impl<T: Copy> Mortal<T> {
     #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
         self.parts.front()
+    }
+
+    /// The first entries, as many as are at hand.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
+        self.parts.sifted.ahead().chain(self.parts.rest.ahead())
+    }
+
+    /// Entries that live.
+    #[inline]
+    pub(crate) fn alive(&self) -> usize {
+        (self.parts.sifted.len() + self.parts.rest.len()).saturating_sub(self.dead)
     }
 
     /// An entry has died. When more than half of them are dead some are looked at, and those go that `lives` tells

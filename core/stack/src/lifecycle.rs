@@ -163,7 +163,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.end(now, id, ended, effects.reset);
         }
         if effects.transmit {
-            self.transmit.push(id.slot);
+            self.transmit.push_at(id, &mut self.table.anchors);
             // Who waits to transmit is asked for a deadline when nothing is left to send.
             if waits {
                 return;
@@ -220,7 +220,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn arm(&mut self, now: Instant, id: ConnId, deadline: Option<Instant>) {
         // What is past already comes back on the next tick: a mistake in a connection costs a
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
-        let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
+        let gap =
+            if self.transmit.contains(id, &self.table.anchors) { QUEUED_GAP } else { LEAST_GAP };
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
@@ -249,7 +250,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.rates.is_empty() {
             self.leave_rates(id);
         }
-        self.transmit.remove(id.slot);
+        self.transmit.remove(id, &mut self.table.anchors);
         if !self.starved.is_empty() {
             self.starved.remove(id.slot);
         }
@@ -352,7 +353,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Removes a record and whatever refers to it, silently.
     pub(crate) fn discard(&mut self, id: ConnId) {
         self.leave_rates(id);
-        self.transmit.remove(id.slot);
+        self.transmit.remove(id, &mut self.table.anchors);
         self.starved.remove(id.slot);
         self.events.forget(id, &mut self.table.anchors);
         let Some(flow) = self.table.anchors.flow(id) else { return };

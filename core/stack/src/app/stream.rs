@@ -40,9 +40,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let held_back = waits && tcb.awaits_release(now);
             return self.after_write(now, id, taken, octets.len(), (waits, held_back));
         }
-        // Nothing leaves before the release that its deadline is for.
-        if !(waits && tcb.awaits_release(now)) {
-            self.wake_waiting(now, id, waits);
+        // As in `wake`; but nothing leaves before the release that its deadline is for.
+        if !waits {
+            self.transmit.push(id, anchor);
+            self.rearm(now, id);
+        } else if !tcb.awaits_release(now) {
+            self.transmit.push(id, anchor);
         }
         Ok(octets.len())
     }

@@ -109,10 +109,16 @@ impl<C: CongestionController> Tcb<C> {
         self.persist.why() as u32 ^ self.user_timeout.is_owed() as u32 ^ self.recovery.touch_rest()
     }
 
-    /// The same of the frame with the octets that are acknowledged or sent next, when the TCB itself is at hand.
+    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand.
     #[inline]
-    pub fn touch_queue(&self) -> u8 {
-        self.queue.front().and_then(|front| front.first()).copied().unwrap_or_default()
+    pub fn touch_queue(&self) -> u32 {
+        self.queue.touch()
+    }
+
+    /// The same of the frames in which they lie, when that is at hand.
+    #[inline]
+    pub fn touch_frames(&self) -> u8 {
+        self.queue.touch_frames()
     }
 
     /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,

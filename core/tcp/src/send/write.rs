@@ -101,9 +101,12 @@ impl<C: CongestionController> Tcb<C> {
         end: WriteEnd,
     ) -> bool {
         // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
-        let only = self.is_predicted() && self.queue.is_empty() && end == WriteEnd::Open;
-        let short = (1..=SHORT_OCTETS).contains(&octets.len());
-        if !only || !short || !self.has_room(limits, pool) {
+        let is_short = self.is_predicted()
+            && self.queue.is_empty()
+            && end == WriteEnd::Open
+            && (1..=SHORT_OCTETS).contains(&octets.len())
+            && self.has_room(limits, pool);
+        if !is_short {
             return self.has_no_short_way();
         }
         let Some(slice) = pool.copy_of_few(octets, HEADROOM_OCTETS) else { return false };
