@@ -157,21 +157,22 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
-        octets.advance(header_octets);
-        self.common.count_in(read.header.wire_segments, octets);
+        let payload_octets = octets.len() - header_octets;
+        self.common.count_in_octets(read.header.wire_segments, payload_octets);
         let (segment, env) = (&read.header, &mut self.common.env(now, id));
         if tcb.is_closing_with(segment) {
-            if let Some(effects) = tcb.handle_closing(env, segment, octets) {
+            if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
                 let waits = note_all(&mut self.events, id, anchor, &effects);
                 self.follow(now, id, waits, effects);
                 return true;
             }
-        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, 0) {
+        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, header_octets) {
             if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
                 self.rearm(now, id);
             }
             return true;
         }
+        octets.advance(header_octets);
         self.deliver_usual(now, id, read, octets);
         true
     }

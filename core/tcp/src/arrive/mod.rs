@@ -42,7 +42,7 @@ impl<C: CongestionController> Tcb<C> {
             if let Some(effects) = self.handle_usual(env, &usual, payload, 0) {
                 return effects.into();
             }
-            if let Some(effects) = self.handle_closing(env, &usual, payload) {
+            if let Some(effects) = self.handle_closing(env, &usual, payload, 0) {
                 return effects;
             }
         }
