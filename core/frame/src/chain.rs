@@ -451,7 +451,8 @@ impl Chain {
     /// Ends the chain: what drop does, without a call where there is nothing.
     #[inline(always)]
     pub fn end(self) {
-        if let Store::Inline([None, None]) = self.store {
+        if self.is_empty() {
+            debug_assert!(matches!(self.store, Store::Inline([None, None])), "no slice is empty");
             core::mem::forget(self);
         }
     }

@@ -394,9 +394,9 @@ pub(super) fn is_intact(
     packet: &Chain,
 ) -> bool {
     if tcp.len() == octets
-        && let Some(rest) = pseudo.finish_with_short(tcp)
+        && let Some(complete) = pseudo.is_complete_with_short(tcp)
     {
-        return rest == 0;
+        return complete;
     }
     is_all_intact(engine, pseudo, tcp, packet)
 }
