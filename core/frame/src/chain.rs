@@ -230,6 +230,13 @@ impl Chain {
         if n >= self.octets { self.clear() } else { self.advance_over(n) }
     }
 
+    /// The only slice; `None` when there are more or none.
+    #[inline(always)] // as a few words of memory
+    pub fn only(&self) -> Option<&FrameSlice> {
+        let Store::Inline([only, None]) = &self.store else { return None };
+        only.as_ref()
+    }
+
     /// Takes the only slice; `None`, and nothing changes, when there are more or none.
     #[inline(always)] // as a few words of memory
     pub fn take_only(&mut self) -> Option<FrameSlice> {
