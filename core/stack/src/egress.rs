@@ -134,14 +134,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.transmit_other(now, &turn, batch);
         };
         // Mostly an earlier deadline is waited for already.
-        let on_time =
-            single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()));
+        let on_time = single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline));
         let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
         if here
-            && let Some(ends) = anchor.ends_v4(&self.ip)
-            && let Some(packet) = pack_in_place(&mut self.common, now, &ends, tcb, single)
+            && let Some(packet) =
+                pack_in_place(&mut self.common, now, &self.ip, anchor, tcb, single)
         {
-            self.put_plain(batch, packet);
+            put_into(&mut self.common, batch, packet);
         } else {
             self.put_single(now, (id, hot), single, batch);
         }

@@ -285,7 +285,8 @@ pub const BOTH_V4: usize = IPV4_OCTETS + TCP_OCTETS;
 /// Writes both headers of a packet by IPv4, whose payload sums to `payload`, or is summed by the device:
 /// then the TCP checksum is not completed.
 ///
-/// Sums are of words as they lie in memory: their order does not matter before the end.
+/// Sums are of words as they lie in memory, or of those in the order of the machine: the order does not matter
+/// before the end.
 #[inline(always)]
 pub fn write_both_v4(
     out: &mut [u8; BOTH_V4],
@@ -296,21 +297,23 @@ pub fn write_both_v4(
     let length = u32::from(ip.payload_octets);
     let pseudo =
         checksum::Running::pseudo_v4(ip.source, ip.destination, crate::tcp::PROTOCOL, length);
-    let [first, second, third, fourth] = tcp_words(tcp).map(u64::to_be);
+    let words = tcp_words(tcp);
     let field = match payload {
-        Some(payload) => {
-            let mut sum = pseudo;
-            sum.add_words([payload.words(), first, second, third, fourth]);
-            !checksum::folded(sum.words())
+        Some(mut payload) => {
+            payload.add_words([pseudo.words()]);
+            !checksum::folded(payload.in_two_words() + in_halves(words))
         }
-        None => checksum::folded(pseudo.words()),
+        None => checksum::folded(pseudo.in_two_words()),
     };
-    let third = third | in_front(field, 0);
     let (front, back) = out.split_at_mut(IPV4_OCTETS);
     put_ipv4(front, ip);
-    for (to, word) in back.as_chunks_mut::<8>().0.iter_mut().zip([first, second, third, fourth]) {
-        *to = word.to_ne_bytes();
-    }
+    put_words(back, words, field);
+}
+
+/// The sum of words as one of their halves.
+#[inline(always)]
+fn in_halves(words: [u64; 4]) -> u64 {
+    words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW))
 }
 
 /// A word that holds `field` as it lies in memory, behind so many octets of zero.
@@ -390,8 +393,7 @@ pub fn write_both_v6(
     let words = tcp_words(tcp);
     let field = match payload {
         Some(payload) => {
-            let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
-            !checksum::folded(pseudo.in_two_words() + header + payload.in_two_words())
+            !checksum::folded(pseudo.in_two_words() + in_halves(words) + payload.in_two_words())
         }
         None => checksum::folded(pseudo.in_two_words()),
     };
@@ -419,8 +421,7 @@ impl Series {
     #[must_use]
     pub fn new(header: &TcpHeader, pseudo: checksum::Running, complete: bool) -> Series {
         let words = tcp_words(&TcpHeader { seq: Seq(0), ..*header });
-        let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
-        let sum = pseudo.in_two_words() + if complete { header } else { 0 };
+        let sum = pseudo.in_two_words() + if complete { in_halves(words) } else { 0 };
         Series { words, sum, complete }
     }
 

@@ -1,5 +1,6 @@
 //! A segment of the usual shape leaves.
 
+use crate::anchor::Anchor;
 use crate::egress::{COPIED_OCTETS, gso_kind};
 use crate::shard::{Common, Shard};
 use core::net::IpAddr;
@@ -160,16 +161,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 pub(crate) fn pack_in_place<C: CongestionController, O: Observer>(
     common: &mut Common<O>,
     now: Instant,
-    ends: &EndsV4,
+    ip: &Ip,
+    anchor: &Anchor,
     tcb: &mut Tcb<C>,
     single: Single,
 ) -> Option<Packet> {
     let offloaded = common.checksum_offload;
-    let segment = tcb.single(now, single);
-    let octets = segment.octets as usize;
-    let mut packet = tcb.single_behind(single, usual::BOTH_V4)?;
-    let (headers, payload) = packet.parts();
+    let (mut packet, facts) = tcb.single_in_place(single, usual::BOTH_V4)?;
+    let (headers, payload) = packet.parts()?;
+    // The payload first: what there is to be known of it is one number then.
     let sum = (!offloaded).then(|| Running::of_short(payload));
+    let ends = anchor.ends_v4(ip)?;
+    let segment = facts.single(now, single);
+    let octets = segment.octets as usize;
     let header = ip_header(&segment, octets, ends.source, ends.destination);
     let headers = headers.first_chunk_mut()?;
     usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, &segment), sum);

@@ -177,6 +177,11 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
+    /// Whether nothing is outstanding, and there is room for it where the records lie.
+    #[inline(always)]
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.records, Records::Few { len: 0, .. })
+    }
     /// Whether `ack` is of one transmission that is all there is, unmarked, and that left when nothing
     /// of its round was in flight.
     #[inline(always)]
