@@ -189,7 +189,7 @@ impl Behind<'_> {
     /// What is to be written, and what is behind it. There always is.
     #[inline(always)] // for each packet
     pub fn parts(&mut self) -> Option<(&mut [u8], &[u8])> {
-        let octets = self.handle.bytes_mut(self.start, self.end)?;
+        let octets = self.handle.filled_mut(self.start, self.end)?;
         let (front, rest) = octets.split_at_mut_checked(self.front)?;
         Some((front, rest))
     }

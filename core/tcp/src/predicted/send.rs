@@ -11,6 +11,7 @@ use crate::send::poll::Held;
 use crate::send::{SendRoom, Snd};
 use crate::settings::Settings;
 use crate::tcb::Tcb;
+use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
 use usertcp_frame::{Chain, FrameSlice};
@@ -341,7 +342,7 @@ impl<C: CongestionController> Tcb<C> {
             snd: &self.snd,
             receiver: &self.receiver,
             timestamps: &self.timestamps,
-            timestamp_offset: self.timestamp_offset,
+            timestamp_offset: &self.timestamp_offset,
             settings: &self.settings,
         }
     }
@@ -352,8 +353,8 @@ pub struct HeaderFacts<'a> {
     pub(super) snd: &'a Snd,
     pub(super) receiver: &'a Receiver,
     pub(super) timestamps: &'a Timestamps,
-    pub(super) timestamp_offset: u32,
-    pub(super) settings: &'a Settings,
+    pub(super) timestamp_offset: &'a u32,
+    pub(super) settings: &'a Rc<Settings>,
 }
 
 impl HeaderFacts<'_> {
@@ -371,7 +372,7 @@ impl HeaderFacts<'_> {
             window,
             push: false,
             fin: false,
-            value: timestamp_clock(now, self.timestamp_offset),
+            value: timestamp_clock(now, *self.timestamp_offset),
             echo: self.timestamps.recent(),
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,

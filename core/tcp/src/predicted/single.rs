@@ -24,7 +24,7 @@ pub struct Single {
     /// The window field.
     pub window: WireWindow,
     /// With payload: the connection's deadline after it.
-    pub deadline: Option<Tick>,
+    pub deadline: Tick,
 }
 
 impl<C: CongestionController> Tcb<C> {
@@ -45,7 +45,7 @@ impl<C: CongestionController> Tcb<C> {
             return self.poll_other_single(now, id, observer);
         };
         let deadline = self.send_now(now, octets, 0, mss, true);
-        Some(self.give_single(now, id, observer, octets, Some(deadline)))
+        Some(self.give_single(now, id, observer, octets, deadline))
     }
 
     /// Whether no rate is set, and nobody to be told of room.
@@ -78,9 +78,9 @@ impl<C: CongestionController> Tcb<C> {
         observer: &mut O,
     ) -> Option<Single> {
         let unsent = self.unsent_octets();
-        let mut deadline = None;
+        let mut deadline = Instant::FAR;
         if unsent > 0 {
-            deadline = Some(self.send_single(now, unsent)?);
+            deadline = self.send_single(now, unsent)?;
         } else if self.snd.wnd == 0 || !self.acks.is_due() {
             return seldom();
         }
@@ -95,7 +95,7 @@ impl<C: CongestionController> Tcb<C> {
         id: ConnId,
         observer: &mut O,
         octets: u32,
-        deadline: Option<Instant>,
+        deadline: Instant,
     ) -> Single {
         if octets > 0 {
             let seq = self.snd.nxt - octets;
@@ -104,7 +104,7 @@ impl<C: CongestionController> Tcb<C> {
         self.release = Instant::FAR;
         self.waits_again(now, id, observer, octets > 0);
         let window = self.acknowledge(now, octets);
-        Single { octets, window, deadline: deadline.map(Instant::tick) }
+        Single { octets, window, deadline: deadline.tick() }
     }
 
     /// The same for whoever asks for any segment.
@@ -128,7 +128,6 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Option<(Behind<'_>, HeaderFacts<'_>)> {
         expect_all!(single.octets > 0, self.snd.outstanding() == single.octets);
         let Tcb { queue, snd, receiver, timestamps, timestamp_offset, settings, .. } = self;
-        let timestamp_offset = *timestamp_offset;
         let behind = queue.behind(headers, single.octets as usize)?;
         Some((behind, HeaderFacts { snd, receiver, timestamps, timestamp_offset, settings }))
     }
