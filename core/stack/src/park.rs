@@ -40,7 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.park(now, id, hot) {
             return false;
         }
-        self.transmit.remove(id.slot);
+        self.transmit.remove(id, &mut self.table.anchors);
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);

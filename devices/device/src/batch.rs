@@ -134,6 +134,10 @@ macro_rules! queue {
                 let packets = Vec::with_capacity(capacity);
                 $name(Places { packets, next: 0, end: 0, capacity })
             }
+            /// The same; memory is taken as it is needed.
+            pub const fn unallocated(capacity: usize) -> $name {
+                $name(Places { packets: Vec::new(), next: 0, end: 0, capacity })
+            }
             /// Puts a packet behind the others. `Err`: there is no room, and here it is again.
             #[inline]
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
@@ -236,6 +240,12 @@ impl RxBatch {
 }
 
 impl TxBatch {
+    /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
+    #[inline]
+    pub fn take_from(&mut self, line: &mut Line) -> usize {
+        line.0.move_to(&mut self.0)
+    }
+
     /// Puts its first packets behind those of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn move_to(&mut self, line: &mut Line) -> usize {

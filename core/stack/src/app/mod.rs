@@ -102,7 +102,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The same where it is known whether it waits for a deadline.
     #[inline]
     fn wake_waiting(&mut self, now: Instant, id: ConnId, waits: bool) {
-        self.transmit.push(id.slot);
+        self.transmit.push_at(id, &mut self.table.anchors);
         // As in `apply`: it is asked for a deadline when nothing is left to send.
         if !waits {
             self.rearm(now, id);

@@ -18,6 +18,10 @@ use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps as Stamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
+/// Segments of a paced connection that leave at once where the device does not cut, if the rate's release has room
+/// for them: as many as one acknowledgement answers.
+const PACED_SEGMENTS: u32 = 2;
+
 /// A segment of the usual shape to be sent: ACK, perhaps PSH and FIN, no option but timestamps. Its
 /// payload lies in the retransmission queue, where [`Tcb::sent`] finds it.
 #[derive(Clone, Copy, Debug)]
@@ -191,10 +195,11 @@ impl<C: CongestionController> Tcb<C> {
         };
         let mut octets = octets;
         if octets > mss {
-            // What is paced leaves a segment at a time where the device does not cut: the wire sees no
-            // burst.
+            // What is paced leaves in pairs at most where the device does not cut: one decision, one deadline
+            // and one acknowledgement serve for two, and the wire sees no longer burst.
+            let room = room.largest_payload_octets;
             let cut = env.super_segments || unpaced;
-            let room = if cut { room.largest_payload_octets } else { 0 };
+            let room = if cut { room } else { room.min(PACED_SEGMENTS * mss) };
             let largest = paced.max(mss.min(allowance)).min(room.max(mss));
             if octets > largest {
                 octets = (largest - largest % mss).max(mss);
@@ -300,7 +305,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     #[inline(always)]
-    pub(super) fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+    fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));
         }

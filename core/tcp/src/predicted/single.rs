@@ -15,16 +15,31 @@ use usertcp_cc::CongestionController;
 use usertcp_frame::Behind;
 use usertcp_wire::usual::TCP_OCTETS;
 
-/// The only segment that a connection has to send: all that was unsent, with PSH, or an acknowledgement.
-/// [`Tcb::single`] tells the rest of it.
+/// The only segment that a connection has to send: all that was unsent, with PSH, and FIN perhaps, or an
+/// acknowledgement. [`Tcb::single`] tells the rest of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Single {
     /// Octets of payload.
     pub octets: u32,
+    /// FIN is behind them.
+    pub fin: bool,
     /// The window field.
     pub window: WireWindow,
-    /// With payload: the connection's deadline after it.
-    pub deadline: Tick,
+    deadline: Tick,
+}
+
+impl Single {
+    /// SEG.LEN: FIN takes a number too.
+    #[inline(always)] // for each packet
+    fn length(self) -> u32 {
+        self.octets + u32::from(self.fin)
+    }
+
+    /// With payload or FIN: the connection's deadline after it.
+    #[inline(always)] // as above
+    pub fn deadline(self) -> Option<Tick> {
+        (self.octets > 0 || self.fin).then_some(self.deadline)
+    }
 }
 
 impl<C: CongestionController> Tcb<C> {
@@ -44,8 +59,8 @@ impl<C: CongestionController> Tcb<C> {
         let Some((octets, mss)) = self.message(now) else {
             return self.poll_other_single(now, id, observer);
         };
-        let deadline = self.send_now(now, octets, 0, mss, true);
-        Some(self.give_single(now, id, observer, octets, deadline))
+        let deadline = self.send_now::<false>(now, octets, 0, mss, true);
+        Some(self.given_as_single::<_, false>(now, id, observer, octets, deadline))
     }
 
     /// Whether no rate is set, and nobody to be told of room.
@@ -80,16 +95,29 @@ impl<C: CongestionController> Tcb<C> {
         let unsent = self.unsent_octets();
         let mut deadline = Instant::FAR;
         if unsent > 0 {
-            deadline = self.send_single(now, unsent)?;
+            deadline = self.send_single::<false>(now, unsent)?;
         } else if self.snd.wnd == 0 || !self.acks.is_due() {
             return seldom();
         }
-        Some(self.give_single(now, id, observer, unsent, deadline))
+        Some(self.given_as_single::<_, false>(now, id, observer, unsent, deadline))
     }
 
-    /// What follows when `octets` have left, or none and it is an acknowledgement that leaves.
-    #[inline(always)]
-    fn give_single<O: Observer>(
+    /// The same of a connection that is plain but for being closed, where FIN leaves with all that is unsent.
+    #[inline(never)]
+    pub(super) fn poll_last<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+    ) -> Option<Single> {
+        let unsent = self.unsent_octets();
+        let deadline = self.send_single::<true>(now, unsent)?;
+        Some(self.given_as_single::<_, true>(now, id, observer, unsent, deadline))
+    }
+
+    /// All that was unsent was sent, with FIN or without, or there is the acknowledgement alone.
+    #[inline(always)] // the end of the three above
+    fn given_as_single<O: Observer, const FIN: bool>(
         &mut self,
         now: Instant,
         id: ConnId,
@@ -97,14 +125,15 @@ impl<C: CongestionController> Tcb<C> {
         octets: u32,
         deadline: Instant,
     ) -> Single {
-        if octets > 0 {
-            let seq = self.snd.nxt - octets;
+        let sent = FIN || octets > 0;
+        if sent {
+            let seq = self.snd.nxt - (octets + u32::from(FIN));
             observer.on_event(Some(id), now, &Event::Sent { seq, octets });
         }
         self.release = Instant::FAR;
-        self.waits_again(now, id, observer, octets > 0);
+        self.waits_again(now, id, observer, sent);
         let window = self.acknowledge(now, octets);
-        Single { octets, window, deadline: deadline.tick() }
+        Single { octets, fin: FIN, window, deadline: deadline.tick() }
     }
 
     /// The same for whoever asks for any segment.
@@ -161,24 +190,26 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
-    /// and the pacer too. The deadline then.
-    #[inline(always)] // once
-    fn send_single(&mut self, now: Instant, octets: u32) -> Option<Instant> {
+    /// and the pacer too. With FIN nothing has to be waited for or paced, or else it is for the steps. The deadline then.
+    #[inline(always)] // a part of the two above
+    fn send_single<const FIN: bool>(&mut self, now: Instant, octets: u32) -> Option<Instant> {
         let mss = self.usual_mss();
         let outstanding = self.snd.outstanding();
         let unpaced = self.controller.unpaced_window();
-        if unpaced.is_none() && self.pacer.release() > now {
+        if unpaced.is_none() && (FIN || self.pacer.release() > now) {
             return seldom();
         }
+        // FIN takes a number of the peer's window, as an octet does.
+        let length = octets + u32::from(FIN);
         let window = unpaced.unwrap_or_else(|| self.controller.window_octets());
         let mut allowance = window.saturating_sub(outstanding);
-        let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
-        let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
+        let fits = octets <= mss && octets <= allowance && length <= self.snd.usable();
+        let goes = FIN || self.settings.no_delay || !self.snd.small.after(self.snd.una);
         if !fits || !goes {
             return seldom();
         }
         if outstanding == 0 && self.was_idle(now) {
-            if unpaced.is_none() {
+            if FIN || unpaced.is_none() {
                 return seldom();
             }
             allowance = self.window_after_idle(now, octets);
@@ -186,13 +217,14 @@ impl<C: CongestionController> Tcb<C> {
         if unpaced.is_none() {
             self.pace_single(now, octets, mss);
         }
-        Some(self.send_now(now, octets, outstanding, mss, allowance > octets))
+        let limited = !FIN && allowance > octets;
+        Some(self.send_now::<FIN>(now, octets, outstanding, mss, limited))
     }
 
     /// Takes note of a segment of `octets` that leaves behind `outstanding` others: `limited` by what there is to
     /// send. The deadline then.
     #[inline(always)] // with what its callers know of it
-    fn send_now(
+    fn send_now<const FIN: bool>(
         &mut self,
         now: Instant,
         octets: u32,
@@ -200,16 +232,16 @@ impl<C: CongestionController> Tcb<C> {
         mss: u32,
         limited: bool,
     ) -> Instant {
-        let seq = self.snd.nxt;
-        self.snd.nxt = seq + octets;
-        if octets < mss {
-            self.snd.small = seq + octets;
+        let (seq, length) = (self.snd.nxt, octets + u32::from(FIN));
+        self.snd.nxt = seq + length;
+        if octets < mss && !(FIN && octets == 0) {
+            self.snd.small = self.snd.nxt;
         }
         if outstanding == 0 {
             self.progress = now;
         }
-        let timer = self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, limited);
-        self.note_sent(now, octets, outstanding);
+        let timer = self.recovery.on_plain_sent(now, (seq, length), outstanding, mss, limited);
+        self.note_sent(now, length, outstanding);
         // Nothing else is waited for while data is in flight: `Tcb::next_deadline`.
         timer.min(self.progress + self.settings.give_up.unwrap_or(Span::MAX))
     }
@@ -240,9 +272,9 @@ impl HeaderFacts<'_> {
     /// As [`Tcb::single`].
     #[inline(always)] // it is put together in registers
     pub fn single(&self, now: Instant, single: Single) -> UsualOutgoing {
-        let Single { octets, window, .. } = single;
+        let Single { octets, fin, window, .. } = single;
         let push = octets > 0;
-        let seq = self.snd.nxt - octets;
-        UsualOutgoing { push, last: true, ..self.outgoing(now, seq, octets, window) }
+        let seq = self.snd.nxt - single.length();
+        UsualOutgoing { push, fin, last: true, ..self.outgoing(now, seq, octets, window) }
     }
 }

@@ -79,6 +79,10 @@ impl TailProbe {
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self.flight, Flight::None | Flight::Never)
     }
+    /// A round trip was measured since the last probe.
+    pub(super) fn has_fresh_rtt(&self) -> bool {
+        self.fresh_rtt
+    }
     pub(super) fn on_sample(&mut self) {
         self.fresh_rtt = true;
     }
