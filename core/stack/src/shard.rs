@@ -126,6 +126,13 @@ impl<O: Observer> Common<O> {
         }
     }
 
+    /// Counts a packet for the device.
+    #[inline(always)]
+    pub(crate) fn count_packet(&mut self) {
+        let counters = &mut self.counters;
+        counters.packets_out = counters.packets_out.wrapping_add(1);
+    }
+
     /// Counts a segment that arrived.
     #[inline]
     pub(crate) fn count_in(&mut self, wire_segments: u16, payload: &Chain) {

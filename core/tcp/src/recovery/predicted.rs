@@ -9,7 +9,7 @@ use super::records::Taken;
 use super::rtt::is_usual_sample;
 use super::timeout::SendTimer;
 use super::{Grant, Record, Recovery, RecoveryState, short};
-use usertcp_base::{Instant, Prng, Seq, Span, Stamp};
+use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT, expect_all};
 use usertcp_cc::{AckSample, CongestionController};
 
 /// What an answer came to.
@@ -67,19 +67,36 @@ impl Recovery {
         self.board.push_unmarked(record);
         // PRR starts anew with a recovery: what it counts before that means nothing.
         self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
-        if self.tail.may_probe() {
-            self.arm_probe_behind(now, outstanding.wrapping_add(octets))
-        } else {
+        if !self.tail.may_probe() {
             self.timer.wait_for_timeout();
-            self.expiry()
+            return self.expiry();
+        }
+        match outstanding {
+            0 => self.arm_first_probe(now, octets),
+            _ => self.arm_probe_behind(now, outstanding.wrapping_add(octets)),
         }
     }
 
-    /// Whether `idle` is longer than the retransmission timeout.
+    /// Whether so many ticks are longer than the retransmission timeout.
     #[inline]
-    pub(crate) fn is_beyond_timeout(&self, idle: Span) -> bool {
+    pub(crate) fn is_beyond_timeout(&self, idle_ticks: u32) -> bool {
         // Back-off and jitter make it longer, never shorter.
-        idle > Span::from_micros(u64::from(self.rtt.rto_micros())) && idle > self.rto()
+        idle_ticks > self.rtt.rto_micros() >> TICK_SHIFT
+            && Span::from_micros(u64::from(idle_ticks) << TICK_SHIFT) > self.rto()
+    }
+
+    /// Nothing is in flight, for not longer than the retransmission timeout, and what is sent next waits for a probe,
+    /// after a timeout as it was estimated. `None`: not all of that.
+    #[inline(always)]
+    pub(crate) fn at_rest(&self, idle_ticks: u32) -> Option<()> {
+        expect_all! {
+            self.board.is_clear(),
+            self.timer.is_exact(),
+            self.tail.may_probe(),
+            self.rtt.srtt_micros() != 0,
+            idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT,
+        };
+        Some(())
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and

@@ -177,6 +177,11 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
+    /// Whether nothing is outstanding, and there is room for it where the records lie.
+    #[inline(always)]
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.records, Records::Few { len: 0, .. })
+    }
     /// Whether all there is are unmarked transmissions, two at most, that left when nothing of their round was in
     /// flight.
     pub(super) fn is_of_one_round(&self, delivery: &Delivery) -> bool {
