@@ -89,6 +89,12 @@ impl Demux {
         self.parts.get(self.number(hash))?.find(place(hash), Some)
     }
 
+    /// The same where that can be seen at once; else what follows is touched.
+    #[inline]
+    pub fn guess_at_home(&self, hash: u64) -> Result<u32, u32> {
+        self.parts.get(self.number(hash)).map_or(Err(0), |part| part.guess_at_home(place(hash)))
+    }
+
     /// Enters `index` under `key`; false when another record has that key already.
     #[must_use]
     pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {

@@ -23,7 +23,7 @@ use usertcp_tcp::{
 };
 
 /// The next tick, at the earliest.
-const LEAST_GAP: Span = Span::from_micros(1);
+pub(crate) const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
 
@@ -137,8 +137,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if anchor.is_held() {
             self.events.add(id.slot, anchor, notices(&effects));
         }
-        let waits = anchor.links.is_linked();
-        self.follow(now, id, waits, effects);
+        self.follow(now, id, effects);
     }
 
     /// The same of a connection that has a TCB of its own, by `call` and with one look at each.
@@ -154,23 +153,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if anchor.is_held() {
             self.events.add(id.slot, anchor, notices(&effects));
         }
-        let waits = anchor.links.is_linked();
-        self.follow(now, id, waits, effects);
+        self.follow(now, id, effects);
         true
     }
 
-    /// What follows when notices were added. `waits`: the connection waits for a deadline.
+    /// What follows when notices were added.
     #[inline(never)]
-    fn follow(&mut self, now: Instant, id: ConnId, waits: bool, effects: Effects) {
+    fn follow(&mut self, now: Instant, id: ConnId, effects: Effects) {
         if let Some(ended) = effects.ended {
             return self.end(now, id, ended, effects.reset);
         }
         if effects.transmit {
-            self.transmit.push(id.slot);
             // Who waits to transmit is asked for a deadline when nothing is left to send.
-            if waits {
-                return;
-            }
+            return self.transmit.push(id.slot);
         }
         self.rearm(now, id);
     }
@@ -179,14 +174,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
         let deadline = match self.table.anchors.get(id) {
             Some(Anchor { body: Body::Hot(hot), links, .. }) => {
-                let Some(tcb) = self.table.hot.at(*hot) else { return };
+                let hot = *hot;
+                let Some(tcb) = self.table.hot.at(hot) else { return };
+                if tcb.may_rest_again() {
+                    return self.rest_again(now, id, hot);
+                }
                 let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
                 let deadline = own.min(park_deadline(self.common.limits.parking, now, tcb));
                 if self.table.wakes_by(links, deadline) {
                     if tcb.waits_for_release(deadline) {
                         self.put_off(now, id, deadline);
-                    } else if tcb.may_rest_again() {
-                        self.table.line_up(id, deadline.max(now + LEAST_GAP));
                     }
                     return;
                 }

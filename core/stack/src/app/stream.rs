@@ -40,7 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         // Nothing leaves before the release that its deadline is for.
         if !(waits && tcb.awaits_release(now)) {
-            self.wake_waiting(now, id, waits);
+            self.wake(id);
         }
         Ok(octets.len())
     }
@@ -62,7 +62,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.after_short_write(now, id, taken)?;
         }
         if taken > 0 && !held_back {
-            self.wake_waiting(now, id, waits);
+            self.wake(id);
         }
         Ok(taken)
     }
@@ -112,7 +112,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         if let Some(tcb) = self.table.hot.at_mut(hot) {
             match tcb.write_chain(&mut self.common.env(now, id), octets) {
-                Ok(()) => self.wake(now, id),
+                Ok(()) => self.wake(id),
                 Err(octets) => {
                     let error = (!is_send_open(tcb)).then_some(ConnError::SendClosed);
                     return Err(Refused { octets, error });
@@ -314,12 +314,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Sends at once what Nagle or a cork holds back.
-    pub fn push(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+    pub fn push(&mut self, _: Instant, id: ConnId) -> Result<(), ConnError> {
         if let Some(hot) = self.held(id)?.body.hot()
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.flush();
-            self.wake(now, id);
+            self.wake(id);
         }
         Ok(())
     }
@@ -332,7 +332,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.mark_urgent_written();
-            self.wake(now, id);
+            self.wake(id);
         }
         self.is_awake(id)
     }

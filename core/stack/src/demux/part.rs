@@ -110,6 +110,21 @@ impl Part {
         self.bucket(self.home(place).bucket).map_or(0, |bucket| bucket[NOTE])
     }
 
+    /// The first entry that may have this place and is at home; else the next bucket is on its way.
+    #[inline]
+    pub(super) fn guess_at_home(&self, place: u32) -> Result<u32, u32> {
+        let home = self.home(place);
+        let Some(bucket) = self.bucket(home.bucket) else { return Err(0) };
+        match next_match(&mut matches(bucket, home.tag)) {
+            Some(slot) => Ok(bucket[slot % WORDS]),
+            None if bucket[NOTE] & PASSED == 0 => Err(0),
+            None => {
+                let next = self.bucket(after(home.bucket, self.buckets()));
+                Err(next.map_or(0, |bucket| bucket[NOTE]))
+            }
+        }
+    }
+
     /// What `look` says first of entries that may have this place; `None` when it says nothing of any.
     #[inline]
     pub(super) fn find<R>(&self, place: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {

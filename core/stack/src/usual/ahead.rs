@@ -42,10 +42,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         black_box(hashes.fold(0, |all, hash| all ^ table.touch(hash)));
         let mut slots = [None; AHEAD];
         for (slot, flow) in slots.iter_mut().zip(&flows) {
-            *slot = flow.as_ref().and_then(|(flow, hash)| table.guess(flow, *hash));
+            *slot = flow.as_ref().and_then(|(flow, hash)| table.guess_at_home(flow, *hash));
         }
-        let table = &self.table;
         touch_records(table, &slots);
+        // What few of them wait for came with what the others do.
+        let mut others = [None; AHEAD];
+        for ((slot, other), flow) in slots.iter_mut().zip(&mut others).zip(&flows) {
+            if let (None, Some((flow, Some(hash)))) = (&slot, flow) {
+                *other = table.guess(flow, *hash);
+                *slot = *other;
+            }
+        }
+        touch_records(table, &others);
+        let table = &self.table;
         let marked = slots.iter().flatten();
         black_box(marked.fold(0, |all, slot| all ^ transmit.touch(*slot) ^ events.touch(*slot)));
         let hots = hots(table, &slots);
@@ -96,11 +105,11 @@ fn hots<C: CongestionController>(
     slots.map(|slot| table.anchors.at(slot?).and_then(|anchor| anchor.body.hot()))
 }
 
-/// Touches TCBs, then what lies in their send queues.
+/// Touches TCBs, then what else of them will be looked at.
 fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
     let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
-    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_queue()));
+    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_more()));
 }
 
 /// The flow of a packet of the usual shape, unchecked.

@@ -288,7 +288,8 @@ fn note(
     if effects.transmit {
         transmit.push(slot);
     }
-    !(effects.transmit && anchor.links.is_linked())
+    // Who waits to transmit is asked for a deadline when nothing is left to send.
+    !effects.transmit
 }
 
 impl Read {

@@ -95,13 +95,21 @@ impl<C: CongestionController> Tcb<C> {
         if self.release != Instant::FAR || self.snd.outstanding() > 0 || !self.queue.is_empty() {
             return 0;
         }
+        self.touch_rare()
+    }
+
+    #[inline]
+    fn touch_rare(&self) -> u32 {
         self.persist.why() as u32 ^ self.user_timeout.is_owed() as u32 ^ self.recovery.touch_rest()
     }
 
-    /// The same of the frame with the octets that are acknowledged or sent next, when the TCB itself is at hand.
+    /// The same of what else a segment will look at, when what [`Tcb::touch`] read is at hand: the frame with the
+    /// octets that are acknowledged or sent next, and all of a connection that may rest again soon.
     #[inline]
-    pub fn touch_queue(&self) -> u8 {
-        self.queue.front().and_then(|front| front.first()).copied().unwrap_or_default()
+    pub fn touch_more(&self) -> u32 {
+        let octet = self.queue.front().and_then(|front| front.first()).copied().unwrap_or_default();
+        let rare = if self.acks.has_had_one_exchange() { self.touch_rare() } else { 0 };
+        u32::from(octet) ^ rare
     }
 
     /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,

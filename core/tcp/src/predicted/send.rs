@@ -228,9 +228,6 @@ impl<C: CongestionController> Tcb<C> {
             return seldom();
         }
         if outstanding == 0 && self.was_idle(now) {
-            if unpaced.is_none() {
-                return seldom();
-            }
             allowance = self.window_after_idle(now, octets);
         }
         if unpaced.is_none() {
@@ -268,7 +265,7 @@ impl<C: CongestionController> Tcb<C> {
     fn window_after_idle(&mut self, now: Instant, octets: u32) -> u32 {
         self.resume_from_idle(now);
         let window = self.controller.window_octets();
-        debug_assert!(octets <= window && self.controller.unpaced_window() == Some(window));
+        debug_assert!(octets <= window);
         window
     }
 
@@ -475,6 +472,9 @@ impl<C: CongestionController> Tcb<C> {
     fn acknowledge(&mut self, now: Instant, octets: u32) -> WireWindow {
         let window = self.announce_window();
         self.timestamps.on_ack_sent(self.receiver.nxt());
+        if octets > 0 {
+            self.acks.end_silence(now, self.last_heard);
+        }
         self.acks.on_ack_sent(now, octets > 0);
         window
     }
