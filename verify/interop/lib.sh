@@ -174,3 +174,12 @@ rate() {
 }
 
 equal() { [ "$1" = "$2" ] || fail "${3:-value}: \"$1\" is not \"$2\""; }
+
+# `serve` with these options is refused in two lines at most, of which one says $1. They are in `refusal`.
+refused_with() {
+    local expected=$1
+    shift
+    ! refusal=$(timeout 10 "$usertcp" serve "$site" "$@" 2>&1) || fail "it ran: $*"
+    grep -q "$expected" <<<"$refusal" || fail "$*: $refusal"
+    [ "$(wc -l <<<"$refusal")" -le 2 ] || fail "$*: $refusal"
+}

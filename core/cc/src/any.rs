@@ -170,8 +170,8 @@ impl CongestionController for AnyController {
     }
     const KNOWS_ANSWERS: bool = true;
     #[inline(never)] // few numbers, and registers of its own
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) {
-        each!(self, controller => controller.on_answer(now, acked, rtt, srtt, min_rtt));
+    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
+        each!(self, controller => controller.on_answer(now, acked, rtt, srtt, min_rtt))
     }
     fn on_congestion(&mut self, event: &Congestion) {
         each!(self, controller => controller.on_congestion(event));

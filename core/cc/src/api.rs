@@ -207,7 +207,7 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     const KNOWS_ANSWERS: bool = false;
     /// As [`CongestionController::on_ack`], of an acknowledgement of `acked_octets`, which were all there was in
     /// flight: the round ended, nothing was lost or marked, and most of the window was not used. The round
-    /// trips in microseconds: this one, smoothed (zero: none yet), least.
+    /// trips in microseconds: this one, smoothed (zero: none yet), least. The window after it.
     fn on_answer(
         &mut self,
         now: Instant,
@@ -215,8 +215,9 @@ pub trait CongestionController: Clone + PartialEq + Sized {
         rtt_micros: u32,
         srtt_micros: u32,
         min_rtt_micros: u32,
-    ) {
+    ) -> u32 {
         let _ = (now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros);
+        self.window_octets()
     }
     /// A congestion event. The controller saves what it needs to undo it.
     fn on_congestion(&mut self, event: &Congestion);

@@ -247,8 +247,9 @@ impl CongestionController for Cubic {
     const KNOWS_ANSWERS: bool = true;
 
     #[inline(always)]
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) {
+    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
         self.take(&answer(now, acked, rtt, srtt, min_rtt));
+        self.window.octets()
     }
 
     fn on_congestion(&mut self, event: &Congestion) {

@@ -65,8 +65,9 @@ impl CongestionController for FixedWindow {
     }
     const KNOWS_ANSWERS: bool = true;
     #[inline]
-    fn on_answer(&mut self, _now: Instant, _acked: u32, _rtt: u32, srtt: u32, _min_rtt: u32) {
+    fn on_answer(&mut self, _now: Instant, _acked: u32, _rtt: u32, srtt: u32, _min: u32) -> u32 {
         self.srtt = Span::from_micros(u64::from(srtt));
+        self.window_octets()
     }
     fn on_congestion(&mut self, _event: &Congestion) {}
     fn on_undo(&mut self, _now: Instant) {}

@@ -88,8 +88,9 @@ impl CongestionController for Reno {
     const KNOWS_ANSWERS: bool = true;
 
     #[inline(never)]
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) {
+    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
         self.take(&answer(now, acked, rtt, srtt, min_rtt));
+        self.window.octets()
     }
 
     #[inline(never)]

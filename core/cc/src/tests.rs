@@ -223,7 +223,8 @@ proptest! {
         happenings.iter().for_each(|happening| run.step(happening));
         let (rtt, srtt, least) = times;
         let (mut told, mut asked) = (run.any.clone(), run.any);
-        told.on_answer(run.now, octets, rtt, srtt, least);
+        let window = told.on_answer(run.now, octets, rtt, srtt, least);
+        assert_eq!(window, told.window_octets());
         let sample = crate::api::answer(run.now, octets, rtt, srtt, least);
         asked.on_ack(&sample, &mut run.prng);
         prop_assert_eq!(told, asked);

@@ -141,6 +141,8 @@ pub(crate) struct Blocks {
     /// Blocks in use, and the most there ever were.
     used: Cell<u32>,
     peak: Cell<u32>,
+    /// While no more are in use, an eighth of all or more serve no kind.
+    roomy: u32,
 }
 
 impl Blocks {
@@ -171,6 +173,7 @@ impl Blocks {
             untouched: Cell::new(0),
             used: Cell::new(0),
             peak: Cell::new(0),
+            roomy: (count - count.div_ceil(8)) as u32,
         };
         for _ in 0..reserved {
             blocks.open_block(Kind::Reserve);
@@ -287,8 +290,7 @@ impl Blocks {
     /// there is room.
     #[inline]
     pub(crate) fn has_an_eighth_unopened(&self) -> bool {
-        let unopened = self.table.len() - self.used.get() as usize;
-        unopened * 8 >= self.table.len()
+        self.used.get() <= self.roomy
     }
 
     /// Gives `kind` one more block, and puts it in front of its list.

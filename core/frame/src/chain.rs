@@ -158,6 +158,25 @@ impl Chain {
     pub fn front(&self) -> Option<&FrameSlice> {
         self.get(0)
     }
+    /// Reads a little of what a long chain notes of the slices that are dropped next, and of those that are looked
+    /// for next, so that it is on its way from memory.
+    #[inline]
+    pub fn touch(&self) -> u32 {
+        match &self.store {
+            Store::Inline(_) => 0,
+            Store::Spilled(spill) => spill.touch(),
+        }
+    }
+    /// As [`FrameSlice::touch`] of those slices, when that is at hand.
+    #[inline]
+    pub fn touch_frames(&self) -> u8 {
+        match &self.store {
+            Store::Inline([first, second]) => {
+                [first, second].into_iter().flatten().fold(0, |all, slice| all ^ slice.touch())
+            }
+            Store::Spilled(spill) => spill.touch_frames(),
+        }
+    }
     /// The last slice.
     #[inline]
     pub fn back(&self) -> Option<&FrameSlice> {

@@ -125,16 +125,12 @@ impl FramePool {
     #[inline(always)] // for each write
     pub fn copy_of_few(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {
         let start = start(Kind::Small, headroom);
-        if octets.len() > (Kind::Small.capacity() - start) as usize {
-            return None;
-        }
         if !self.raw.has_shelved(Kind::Small) {
             // There will be one, if there is any.
             drop(self.take_again(Kind::Small, start)?);
         }
-        let mut handle = self.raw.take(Kind::Small, start)?;
-        let copied = handle.append(start, octets);
-        Some(FrameSlice::from_parts(handle, start, copied as u32))
+        let handle = self.raw.take_copy(Kind::Small, start, octets)?;
+        Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
     }
 
     /// A copy of `octets` with `headroom` octets in front, in the smallest frame that holds both.

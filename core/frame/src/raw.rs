@@ -142,6 +142,25 @@ impl Pool {
         Some(Handle(frame))
     }
 
+    /// A frame of `kind` with `octets` from `start` on. `None`: the budget is used up, or they do not fit.
+    #[inline(always)] // for each short write
+    pub(crate) fn take_copy(&self, kind: Kind, start: u32, octets: &[u8]) -> Option<Handle> {
+        let end = start.checked_add(u32::try_from(octets.len()).ok()?)?;
+        if end > kind.capacity() {
+            return None;
+        }
+        let handle = self.take(kind, end)?;
+        // Not safely: what is written would be looked up in the header again.
+        // SAFETY: `start` to `end` lies inside the frame, which has just left home: nobody else refers to it.
+        unsafe {
+            let target = handle.data().add(start as usize).as_ptr();
+            ptr::copy_nonoverlapping(octets.as_ptr(), target, octets.len());
+        }
+        let core = self.core();
+        core.copied.set(core.copied.get().wrapping_add(octets.len() as u64));
+        Some(handle)
+    }
+
     /// Whether a frame of `kind` lies on its shelf.
     #[inline]
     pub(crate) fn has_shelved(&self, kind: Kind) -> bool {
@@ -407,7 +426,7 @@ impl Handle {
     }
 
     /// Appends what fits of `octets`, when the filled mark is at `at`. Octets appended.
-    #[inline(always)] // for each short write
+    #[inline]
     pub(crate) fn append(&mut self, at: u32, octets: &[u8]) -> usize {
         if self.header().filled.get() != at {
             return 0;

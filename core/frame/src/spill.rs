@@ -221,6 +221,21 @@ impl Spill {
             (index, inside)
         })
     }
+    /// Reads a little of what is noted of the first slices, and of those behind what was found last.
+    #[inline]
+    pub(crate) fn touch(&self) -> u32 {
+        self.ahead().fold(0, |all, slice| all ^ slice.len() as u32)
+    }
+    /// As [`FrameSlice::touch`] of the same.
+    #[inline]
+    pub(crate) fn touch_frames(&self) -> u8 {
+        self.ahead().fold(0, |all, slice| all ^ slice.touch())
+    }
+    #[inline]
+    fn ahead(&self) -> impl Iterator<Item = &FrameSlice> {
+        let next = self.cursor.get().saturating_add(1);
+        [0, 1, next, next.saturating_add(1)].into_iter().filter_map(|index| self.get(index))
+    }
     /// Where the next search starts.
     pub(crate) fn set_cursor(&self, index: usize) {
         self.cursor.set(index);

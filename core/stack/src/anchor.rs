@@ -32,7 +32,7 @@ pub(crate) struct Anchor {
     remote_port: u16,
     local_port: u16,
     local: LocalIndex,
-    holder: Holder,
+    standing: Standing,
     pub pending: Pending,
     pub links: WheelLinks,
     /// Of the holder: the listener, or the application's token.
@@ -54,6 +54,24 @@ enum Holder {
     Listener,
     Gate,
     Application,
+}
+
+/// The holder, in two bits, and in another whether the connection is in the queue of those that have something to
+/// send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Standing(u8);
+
+impl Standing {
+    /// Neither held nor in the queue.
+    const NONE: Standing = Standing(Holder::Nobody as u8);
+    const HOLDER: u8 = 3;
+    const QUEUED: u8 = 1 << 2;
+
+    fn holder(self) -> Holder {
+        const HOLDERS: [Holder; 4] =
+            [Holder::Nobody, Holder::Listener, Holder::Gate, Holder::Application];
+        HOLDERS[usize::from(self.0 & Standing::HOLDER)]
+    }
 }
 
 /// Who holds the handle.
@@ -172,7 +190,7 @@ impl Anchor {
             remote_port: flow.remote_port,
             local_port: flow.local_port,
             local: flow.local,
-            holder: Holder::Nobody,
+            standing: Standing::NONE,
             pending: Pending::NONE,
             links: WheelLinks::UNLINKED,
             mark: 0,
@@ -213,7 +231,7 @@ impl Anchor {
 
     /// Who holds the handle.
     pub(crate) fn owner(&self) -> Owner {
-        match self.holder {
+        match self.standing.holder() {
             Holder::Nobody => Owner::Nobody,
             Holder::Listener => Owner::Listener(ListenerId(self.mark)),
             Holder::Gate => Owner::Gate(ListenerId(self.mark)),
@@ -224,17 +242,41 @@ impl Anchor {
     /// Whether anybody does.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {
-        self.holder != Holder::Nobody
+        self.standing.0 & Standing::HOLDER != Holder::Nobody as u8
     }
 
     /// Another holds it.
     pub(crate) fn set_owner(&mut self, owner: Owner) {
-        (self.holder, self.mark) = match owner {
+        let (holder, mark) = match owner {
             Owner::Nobody => (Holder::Nobody, 0),
             Owner::Listener(listener) => (Holder::Listener, listener.0),
             Owner::Gate(listener) => (Holder::Gate, listener.0),
             Owner::Application(token) => (Holder::Application, token),
         };
+        self.standing.0 = self.standing.0 & Standing::QUEUED | holder as u8;
+        self.mark = mark;
+    }
+
+    /// Whether it is in the queue of those that have something to send.
+    #[inline]
+    pub(crate) fn is_queued(&self) -> bool {
+        self.standing.0 & Standing::QUEUED != 0
+    }
+
+    /// It enters the queue; whether it was not there.
+    #[inline]
+    pub(crate) fn enter_queue(&mut self) -> bool {
+        let fresh = !self.is_queued();
+        self.standing.0 |= Standing::QUEUED;
+        fresh
+    }
+
+    /// It leaves the queue; whether it was there.
+    #[inline]
+    pub(crate) fn leave_queue(&mut self) -> bool {
+        let queued = self.is_queued();
+        self.standing.0 &= !Standing::QUEUED;
+        queued
     }
 
     /// Our port.

@@ -75,7 +75,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 if effects.transmit
                     && let Some(press) = press_of(tcb.settings(), &self.rates)
                 {
-                    self.transmit.press(id.slot, press);
+                    self.transmit.press(id, &mut self.table.anchors, press);
                 }
                 // Who is quiet sends nothing either; a deadline of its TCB would only wake what is parked.
                 if effects.are_silent() && self.park_if_quiet(now, id) {

@@ -8,7 +8,7 @@
 //! Their number grows one at a time (linear hashing): when there are too many entries for it, the
 //! part whose turn it is splits into two; when too few, the last one joins the one it came from. The room
 //! of a part follows its own entries (`part`). So no operation ever moves more than two parts' entries,
-//! memory goes as it came, and the table costs about six octets for each entry at any size.
+//! memory goes as it came, and the table costs about seven octets for each entry at any size.
 
 mod hash;
 mod part;

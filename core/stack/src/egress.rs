@@ -88,9 +88,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets that are complete: those that waited for a neighbour's address, and replies.
     #[inline(never)]
     fn put_waiting(&mut self, now: Instant, batch: &mut TxBatch) {
+        if self.link.is_none() {
+            let count = batch.take_from(&mut self.outbox.packets) as u64;
+            let counters = &mut self.common.counters;
+            counters.packets_out = counters.packets_out.wrapping_add(count);
+            return;
+        }
         self.link_frames(batch);
         while !batch.is_full() {
-            let Some(packet) = self.outbox.packets.pop_front() else { break };
+            let Some(packet) = self.outbox.packets.pop() else { break };
             self.put(now, batch, packet);
         }
     }
@@ -121,17 +127,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// or goes behind the others.
     ///
     /// The commonest segment there is, a short one of a plain connection, is asked for and made a packet
-    /// here; all else is in `transmit_other`.
+    /// here; all else is in `transmit_last` and `transmit_other`.
     #[inline(never)]
     fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch) {
-        let Some(index) = self.transmit.pop() else { return };
-        let Some((id, anchor)) = self.table.anchors.with_id_mut(index) else { return };
+        let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors) else { return };
         let Some(hot) = anchor.body.hot() else { return };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
-            let Some(flow) = self.table.flow(id) else { return };
-            let turn = Whose { id, hot, flow, shares: None, ceiling: None };
-            return self.transmit_other(now, &turn, batch);
+            return self.transmit_last(now, (id, hot), batch);
         };
         // Mostly an earlier deadline is waited for already.
         let on_time =
@@ -140,6 +143,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if here
             && let Some(ends) = anchor.ends_v4(&self.ip)
             && let Some(packet) = pack_in_place(&mut self.common, now, &ends, tcb, single)
+        {
+            self.put_plain(batch, packet);
+        } else {
+            self.put_single(now, (id, hot), single, batch);
+        }
+        if !on_time {
+            self.rearm(now, id);
+        }
+    }
+
+    /// The same where it may be FIN that leaves, with the last data perhaps: copied, as nothing follows it.
+    #[inline(never)]
+    fn transmit_last(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
+        let Some(single) = tcb.poll_fin(now, id, &mut self.common.observer) else {
+            let Some(flow) = self.table.flow(id) else { return };
+            let turn = Whose { id, hot, flow, shares: None, ceiling: None };
+            return self.transmit_other(now, &turn, batch);
+        };
+        let on_time =
+            single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()));
+        let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
+        if here
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+            && let Some(frame) = self.common.pool.take_control(HEADROOM)
+            && let segment = tcb.single(now, single)
+            && let Some(packet) = pack_short(&mut self.common, &ends, &segment, tcb, frame)
         {
             self.put_plain(batch, packet);
         } else {
@@ -174,14 +204,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Whose { id, hot, flow, shares, ceiling } = turn;
         let (id, hot, index) = (*id, *hot, turn.id.slot);
         let Some(frame) = self.common.pool.take_control(HEADROOM) else {
-            return self.transmit.push(index);
+            return self.transmit.push_at(id, &mut self.table.anchors);
         };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
-        let mut env = self.common.env(now, id);
-        env.ceiling = *ceiling;
-        if let Some(segment) = tcb.poll_fin(&mut env) {
-            return self.put_fin(now, turn, batch, &segment, frame);
-        }
         let room = SendRoom { largest_payload_octets: self.largest_payload(flow) };
         let to_cut = SendRoom { largest_payload_octets: self.largest_to_cut(&room) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return };
@@ -218,7 +242,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if tcb.poll_writable(&self.common.limits, &self.common.pool)
                 && let Some(anchor) = self.table.anchors.get_mut(id)
             {
-                self.events.add(index, anchor, Pending::WRITABLE);
+                self.events.add(id, anchor, Pending::WRITABLE);
             }
             if let Some(shares) = &shares {
                 self.wait_for_rates(now, (hot, index), shares);
@@ -233,36 +257,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.charge_rates(now, (hot, index), shares, octets, last);
         }
         self.put_or_count(now, id, batch, packet);
-    }
-
-    /// Puts the segment with FIN of an orderly close into the batch.
-    fn put_fin(
-        &mut self,
-        now: Instant,
-        turn: &Whose,
-        batch: &mut TxBatch,
-        segment: &UsualOutgoing,
-        frame: Frame,
-    ) {
-        let Whose { id, hot, flow, shares, .. } = turn;
-        let packet = self.pack_given(*hot, flow, segment, frame);
-        self.put_or_count(now, *id, batch, packet);
-        if let Some(shares) = shares {
-            let octets = self.usual_packet_octets(flow, segment);
-            self.charge_rates(now, (*hot, id.slot), shares, octets, segment.last);
-        }
-        if !(segment.last && self.wakes_in_time(now, *id, *hot)) {
-            self.turn_over(now, (*id, *hot), segment.last);
-        }
-    }
-
-    /// Whether a connection that has something in flight, and so is not about to rest, is woken by its deadline as
-    /// things are.
-    #[inline]
-    fn wakes_in_time(&self, now: Instant, id: ConnId, hot: u32) -> bool {
-        let Some(anchor) = self.table.anchors.get(id) else { return false };
-        let deadline = self.table.hot.at(hot).and_then(|tcb| tcb.next_deadline(now));
-        deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()))
     }
 
     /// Makes a packet of a segment that was given as a whole; `frame` is for the headers.
@@ -299,8 +293,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let settings = self.table.hot.at(hot).map(Tcb::settings);
         match settings.and_then(|settings| press_of(settings, &self.rates)) {
-            Some(press) => self.transmit.press(id.slot, press),
-            None => self.transmit.again(id.slot),
+            Some(press) => self.transmit.press(id, &mut self.table.anchors, press),
+            None => self.transmit.again(id, &mut self.table.anchors),
         }
     }
 
@@ -355,18 +349,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Sends the last segment of a connection, whose TCB is there still.
-    pub(crate) fn send_last(
-        &mut self,
-        now: Instant,
-        hot: u32,
-        flow: &FlowKey,
-        segment: &UsualOutgoing,
-    ) {
+    pub(crate) fn send_last(&mut self, now: Instant, id: ConnId, segment: &UsualOutgoing) {
         let packet = match self.common.pool.take_control(HEADROOM) {
-            Some(frame) => self.pack_given(hot, flow, segment, frame),
+            Some(frame) => self.pack_last(id, segment, frame),
             None => None,
         };
         self.push_or_count(now, packet);
+    }
+
+    #[inline(always)] // as above
+    fn pack_last(&mut self, id: ConnId, segment: &UsualOutgoing, frame: Frame) -> Option<Packet> {
+        let (anchor, tcb) = self.table.hot_of(id)?;
+        if self.auth.is_idle()
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+        {
+            return pack_short(&mut self.common, &ends, segment, tcb, frame);
+        }
+        let (hot, flow) = (anchor.body.hot()?, self.table.flow(id)?);
+        self.pack_given(hot, &flow, segment, frame)
     }
 
     pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {

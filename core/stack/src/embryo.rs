@@ -357,12 +357,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return false };
         let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
         let listener = *listener;
-        let Some(birth) = self.listeners.get(listener).map(|listener| listener.settings().clone())
-        else {
-            return false;
-        };
+        let Some(answers) = self.listeners.get(listener) else { return false };
+        let (full, birth) = (answers.is_full(), answers.settings().clone());
         let Some(opening) = handshake.handle_usual(now, segment) else { return false };
-        if let Err(reason) = self.room_behind(now, listener) {
+        if full || !self.make_room_for_tcb(now) {
+            let reason = if full { DropReason::BacklogFull } else { DropReason::ConnectionLimit };
             self.common.drop_packet(Some(id), now, reason);
             return true;
         }

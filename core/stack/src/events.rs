@@ -6,10 +6,12 @@
 //! A notice that is pending already is not added again, so the memory is bounded by connections,
 //! not by arrivals; one that was told is told again only when the connection reports it anew. That
 //! makes each unblocking change one event (DESIGN §10, no lost wake-ups).
+//!
+//! A connection is in the queue while a notice of its own is pending: the record itself says so. What is
+//! forgotten leaves a dead entry behind, of which there are never many (`fifo`).
 
 use crate::anchor::{Anchor, Anchors, Owner};
-use crate::fifo::Fifo;
-use crate::ready::ReadyList;
+use crate::fifo::{Fifo, Mortal};
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, ListenerId};
 
@@ -92,24 +94,21 @@ impl Pending {
 /// The queue of notices.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    ready: ReadyList,
+    /// Connections with notices, the first to be told first. Some were forgotten since.
+    turns: Mortal<ConnId>,
     closed: Fifo<(ConnId, CloseReason)>,
 }
 
 impl Events {
-    /// Adds notices for the record at `index`. A connection nobody holds has nobody to be told.
-    #[inline(always)] // most often one of the two marks and a place in the list
-    pub(crate) fn add(&mut self, index: u32, anchor: &mut Anchor, notices: Pending) {
+    /// Adds notices for a record. A connection nobody holds has nobody to be told.
+    #[inline(always)] // most often one of the two marks and a place in the queue
+    pub(crate) fn add(&mut self, id: ConnId, anchor: &mut Anchor, notices: Pending) {
         if !notices.is_empty() && anchor.is_held() {
+            if anchor.pending.is_empty() {
+                self.turns.push(id);
+            }
             anchor.pending = anchor.pending.and(notices);
-            self.ready.push(index);
         }
-    }
-
-    /// Reads a little of what is noted of the record at `index`, so that it is on its way from memory.
-    #[inline]
-    pub(crate) fn touch(&self, index: u32) -> u64 {
-        self.ready.touch(index)
     }
 
     /// A connection is over.
@@ -117,39 +116,66 @@ impl Events {
         self.closed.push((conn, reason));
     }
 
-    /// The record at `index` goes away, or to another owner who is not to be told.
-    pub(crate) fn forget(&mut self, index: u32) {
-        self.ready.remove(index);
+    /// The record goes away, or to another owner who is not to be told.
+    #[inline]
+    pub(crate) fn forget(&mut self, id: ConnId, anchors: &mut Anchors) {
+        let Some(anchor) = anchors.get_mut(id) else { return };
+        if !anchor.pending.is_empty() {
+            anchor.pending = Pending::NONE;
+            self.leave_dead(anchors);
+        }
     }
 
-    /// Whose turn it is, if anybody's.
+    #[inline(never)]
+    fn leave_dead(&mut self, anchors: &Anchors) {
+        self.turns.die(|other| is_pending(anchors, *other));
+    }
+
+    /// Whose turn it is, if anybody's. It may have been forgotten.
     #[inline]
-    pub(crate) fn front(&mut self) -> Option<u32> {
-        self.ready.front()
+    pub(crate) fn front(&self) -> Option<ConnId> {
+        self.turns.front().copied()
     }
 
     /// It was told all there was to tell: the first one's turn is over.
     #[inline]
     pub(crate) fn told(&mut self) {
-        self.ready.pop();
+        self.turns.pop();
     }
 
     /// The next event. Ends come last, so nothing is told of a connection after its end.
     #[inline]
     pub(crate) fn poll(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
-        if self.ready.is_empty() && self.closed.is_empty() { None } else { self.poll_some(anchors) }
+        match self.turns.is_empty() && self.closed.is_empty() {
+            true => None,
+            false => self.poll_some(anchors),
+        }
     }
 
+    /// The same where there is one. Most often there is something to read, and nothing else.
     fn poll_some(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
-        while let Some(index) = self.ready.pop() {
-            let Some((conn, anchor)) = anchors.with_id_mut(index) else { continue };
+        if let Some(conn) = self.front()
+            && let Some(anchor) = anchors.get_mut(conn)
+            && anchor.pending == Pending::READABLE
+        {
+            anchor.pending = Pending::NONE;
+            self.told();
+            return Some(ShardEvent::Readable(conn));
+        }
+        self.poll_any(anchors)
+    }
+
+    #[inline(never)]
+    fn poll_any(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
+        while let Some(conn) = self.turns.pop() {
+            let anchor = anchors.get_mut(conn).filter(|anchor| !anchor.pending.is_empty());
+            let Some(anchor) = anchor else {
+                self.turns.buried();
+                continue;
+            };
             let notice = anchor.pending.take_first();
             if !anchor.pending.is_empty() {
-                self.ready.push(index);
-            }
-            // Most often it is this.
-            if notice == Pending::READABLE {
-                return Some(ShardEvent::Readable(conn));
+                self.turns.push(conn);
             }
             if let Some(event) = event(notice, conn, anchor) {
                 return Some(event);
@@ -160,7 +186,11 @@ impl Events {
     }
 }
 
-#[inline(never)]
+/// Whether there is anything to be told of a record.
+fn is_pending(anchors: &Anchors, id: ConnId) -> bool {
+    anchors.get(id).is_some_and(|anchor| !anchor.pending.is_empty())
+}
+
 fn event(notice: Pending, conn: ConnId, anchor: &Anchor) -> Option<ShardEvent> {
     Some(match notice {
         Pending::ACCEPTED => match anchor.owner() {

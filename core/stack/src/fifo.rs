@@ -1,6 +1,7 @@
 //! First in, first out, without a pause however many there are.
 //!
-//! Owns: [`Fifo`], a queue in pieces; [`Sifted`], one whose entries may have died meanwhile.
+//! Owns: [`Fifo`], a queue in pieces; [`Sifted`], one whose entries may have died meanwhile, and [`Mortal`], which is
+//! told when one dies.
 //! Must not know: what an entry is.
 //!
 //! A short queue is one ring. A long one goes on in pieces that are never copied, and given back when
@@ -20,7 +21,8 @@ const LEAST: usize = if cfg!(test) { 2 } else { 16 };
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Fifo<T> {
-    /// The first of them, from `first` on and round. As many places as a power of two, or none.
+    /// The first of them, from `first` on and round. As many places as a power of two, or none. There is one in it
+    /// if there is one at all.
     ring: Vec<T>,
     first: u32,
     len: u32,
@@ -45,7 +47,14 @@ impl<T> Fifo<T> {
     /// Whether nothing waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0 && self.more.is_empty()
+        self.len == 0
+    }
+
+    /// Entries.
+    pub(crate) fn len(&self) -> usize {
+        // All pieces but the last are full.
+        let more = self.more.back().map_or(0, |last| (self.more.len() - 1) * PIECE + last.len());
+        self.len as usize + more
     }
 }
 
@@ -66,23 +75,19 @@ impl<T: Copy> Fifo<T> {
     /// Takes the first entry out.
     #[inline(always)] // as above
     pub(crate) fn pop(&mut self) -> Option<T> {
-        match self.ring.get(self.first as usize) {
-            Some(entry) if self.len > 0 => {
-                self.first = self.place(1) as u32;
-                self.len -= 1;
-                Some(*entry)
-            }
-            _ => self.pop_more(),
+        let entry = *self.front()?;
+        self.first = self.place(1) as u32;
+        self.len -= 1;
+        if self.len == 0 && self.room == 0 {
+            self.refill();
         }
+        Some(entry)
     }
 
     /// The first entry, left where it is.
     #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        match self.len {
-            0 => self.more.front()?.first(),
-            _ => self.ring.get(self.first as usize),
-        }
+        if self.len == 0 { None } else { self.ring.get(self.first as usize) }
     }
 
     /// The first entries, as many as are at hand.
@@ -117,9 +122,10 @@ impl<T: Copy> Fifo<T> {
         }
     }
 
+    /// The ring has been read: the next piece becomes the ring.
     #[cold]
-    fn pop_more(&mut self) -> Option<T> {
-        let mut piece = self.more.pop_front()?;
+    fn refill(&mut self) {
+        let Some(mut piece) = self.more.pop_front() else { return };
         if self.more.is_empty() {
             self.more = VecDeque::new();
             self.room = PIECE as u32;
@@ -129,22 +135,19 @@ impl<T: Copy> Fifo<T> {
             piece.resize(PIECE, last);
         }
         self.ring = piece;
-        self.pop()
     }
 }
 
 /// A queue of which some entries may be dead: as many at most as are alive, and a few.
 #[derive(Debug)]
 pub(crate) struct Sifted<T> {
-    /// What comes first, and was looked at.
-    sifted: Fifo<T>,
-    rest: Fifo<T>,
+    parts: Parts<T>,
     len: usize,
 }
 
 impl<T> Default for Sifted<T> {
     fn default() -> Sifted<T> {
-        Sifted { sifted: Fifo::new(), rest: Fifo::new(), len: 0 }
+        Sifted { parts: Parts::default(), len: 0 }
     }
 }
 
@@ -152,18 +155,16 @@ impl<T: Copy> Sifted<T> {
     /// Adds an entry behind all others. With so `many` alive, itself included, and more than twice as many
     /// in all, and `slack`, some are looked at: those that `lives` tells dead go.
     pub(crate) fn push(&mut self, entry: T, many: usize, slack: usize, lives: impl Fn(&T) -> bool) {
-        self.rest.push(entry);
+        self.parts.rest.push(entry);
         self.len += 1;
         if self.len > 2 * many + slack {
-            for _ in 0..SIFTED {
-                self.sift(&lives);
-            }
+            self.len -= self.parts.sift(&lives);
         }
     }
 
     /// Takes the first entry out, dead or alive.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let first = self.sifted.pop().or_else(|| self.rest.pop())?;
+        let first = self.parts.pop()?;
         self.len -= 1;
         Some(first)
     }
@@ -171,7 +172,7 @@ impl<T: Copy> Sifted<T> {
     /// The first entry, dead or alive, left where it is.
     #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        self.sifted.front().or_else(|| self.rest.front())
+        self.parts.front()
     }
 
     /// Entries, dead ones too.
@@ -179,17 +180,121 @@ impl<T: Copy> Sifted<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+}
 
-    fn sift(&mut self, lives: &impl Fn(&T) -> bool) {
-        if self.rest.is_empty() {
-            core::mem::swap(&mut self.rest, &mut self.sifted);
+/// The same, told of each entry that dies: so it counts nothing while none does.
+#[derive(Debug)]
+pub(crate) struct Mortal<T> {
+    parts: Parts<T>,
+    /// Of the entries, those that died.
+    dead: usize,
+}
+
+/// Dead entries of which nothing is made.
+const SLACK: usize = if cfg!(test) { 3 } else { 64 };
+
+impl<T> Default for Mortal<T> {
+    fn default() -> Mortal<T> {
+        Mortal { parts: Parts::default(), dead: 0 }
+    }
+}
+
+impl<T: Copy> Mortal<T> {
+    /// Whether there is no entry, dead or alive.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.rest.is_empty() && self.parts.sifted.is_empty()
+    }
+
+    /// Adds an entry behind all others.
+    #[inline(always)] // as `Fifo`'s
+    pub(crate) fn push(&mut self, entry: T) {
+        self.parts.rest.push(entry);
+    }
+
+    /// Adds an entry before those that nobody has looked at, behind others that were added so.
+    pub(crate) fn push_ahead(&mut self, entry: T) {
+        self.parts.sifted.push(entry);
+    }
+
+    /// Takes the first entry out, dead or alive: of a dead one [`Mortal::buried`] is to be told.
+    #[inline(always)] // as above
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.parts.pop()
+    }
+
+    /// The first entry, dead or alive, left where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.parts.front()
+    }
+
+    /// The first entries, as many as are at hand.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
+        self.parts.sifted.ahead().chain(self.parts.rest.ahead())
+    }
+
+    /// Entries that live.
+    #[inline]
+    pub(crate) fn alive(&self) -> usize {
+        (self.parts.sifted.len() + self.parts.rest.len()).saturating_sub(self.dead)
+    }
+
+    /// An entry has died. When more than half of them are dead some are looked at, and those go that `lives` tells
+    /// so.
+    pub(crate) fn die(&mut self, lives: impl Fn(&T) -> bool) {
+        self.dead += 1;
+        if self.dead * 2 > self.parts.sifted.len() + self.parts.rest.len() + SLACK {
+            self.dead = self.dead.saturating_sub(self.parts.sift(&lives));
         }
-        let Some(entry) = self.rest.pop() else { return };
-        if lives(&entry) {
-            self.sifted.push(entry);
-        } else {
-            self.len -= 1;
+    }
+
+    /// A dead one was taken out.
+    #[cold]
+    pub(crate) fn buried(&mut self) {
+        self.dead = self.dead.saturating_sub(1);
+    }
+}
+
+/// What was looked at, and comes first, and the rest.
+#[derive(Debug)]
+struct Parts<T> {
+    sifted: Fifo<T>,
+    rest: Fifo<T>,
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Parts<T> {
+        Parts { sifted: Fifo::new(), rest: Fifo::new() }
+    }
+}
+
+impl<T: Copy> Parts<T> {
+    #[inline(always)] // as `Fifo`'s
+    fn pop(&mut self) -> Option<T> {
+        if self.sifted.is_empty() { self.rest.pop() } else { self.sifted.pop() }
+    }
+
+    #[inline]
+    fn front(&self) -> Option<&T> {
+        self.sifted.front().or_else(|| self.rest.front())
+    }
+
+    /// Looks at some. How many were dead, and went.
+    fn sift(&mut self, lives: &impl Fn(&T) -> bool) -> usize {
+        let mut dead = 0;
+        for _ in 0..SIFTED {
+            if self.rest.is_empty() {
+                core::mem::swap(&mut self.rest, &mut self.sifted);
+            }
+            let Some(entry) = self.rest.pop() else { break };
+            if lives(&entry) {
+                self.sifted.push(entry);
+            } else {
+                dead += 1;
+            }
         }
+        dead
     }
 }
 
@@ -212,6 +317,7 @@ mod tests {
                     None => prop_assert_eq!(queue.pop(), model.pop_front()),
                 }
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
+                prop_assert_eq!(queue.len(), model.len());
             }
         }
 
@@ -243,6 +349,41 @@ mod tests {
         }
     }
 
+    proptest! {
+        // The same where each death is told.
+        #[test]
+        fn of_those_whose_deaths_are_told_not_many_more_are_dead_than_alive(
+            steps in prop::collection::vec((0u8..5, any::<u16>()), 0..400),
+        ) {
+            let mut queue = Mortal::default();
+            let mut alive = Vec::<u16>::new();
+            for (number, (what, which)) in (0_u16..).zip(steps) {
+                match what {
+                    0 | 1 => {
+                        alive.push(number);
+                        queue.push(number);
+                    }
+                    2 | 3 if !alive.is_empty() => {
+                        alive.remove(usize::from(which) % alive.len());
+                        queue.die(|entry| alive.contains(entry));
+                    }
+                    _ => {
+                        let mut first = queue.pop();
+                        while first.is_some_and(|entry| !alive.contains(&entry)) {
+                            queue.buried();
+                            first = queue.pop();
+                        }
+                        prop_assert_eq!(first, alive.first().copied());
+                        alive.retain(|entry| Some(*entry) != first);
+                    }
+                }
+                let entries = queue.parts.sifted.len() + queue.parts.rest.len();
+                prop_assert_eq!(queue.dead, entries - alive.len());
+                prop_assert!(entries <= 2 * alive.len() + 2 * SLACK, "{} of {}", entries, alive.len());
+            }
+        }
+    }
+
     #[test]
     fn a_queue_that_nobody_reads_stays_as_long_as_what_lives() {
         let mut queue = Sifted::default();
@@ -252,5 +393,18 @@ mod tests {
             queue.push(number, many as usize, 8, lives);
             assert!(queue.len <= 4 * many as usize + 100, "{} of {number}", queue.len);
         }
+    }
+
+    // As it is with connections that come and go while nobody asks what happened.
+    #[test]
+    fn nor_does_one_grow_whose_entries_all_die() {
+        let mut queue = Mortal::default();
+        (0..100).for_each(|entry| queue.push(entry));
+        for number in 100..100_000_u32 {
+            queue.push(number);
+            queue.die(|entry| *entry < 100);
+        }
+        assert!(queue.dead <= 100 + SLACK, "{} dead", queue.dead);
+        assert_eq!(queue.parts.sifted.len() + queue.parts.rest.len(), 100 + queue.dead);
     }
 }

@@ -65,7 +65,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.note_eviction(now, evicted);
                 self.table.arm(id, Some(now + LONGEST));
                 if let Some(anchor) = self.table.anchors.get_mut(id) {
-                    self.events.add(id.slot, anchor, Pending::ACCEPTED);
+                    self.events.add(id, anchor, Pending::ACCEPTED);
                 }
             }
             Err(_) => {
@@ -130,10 +130,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((handshake, reply)) = self.begin_passive(now, flow, listener, syn, None) else {
             return self.discard(id);
         };
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         if let Some(anchor) = self.table.set_body(id, Body::Embryo(handshake, listener)) {
             anchor.set_owner(Owner::Nobody);
-            anchor.pending = Pending::NONE;
         }
         self.rearm(now, id);
         self.send_reply(now, flow, &reply);

@@ -7,7 +7,7 @@
 
 use crate::anchor::{Anchor, Body, Opening as ActiveOpen, Owner};
 use crate::config::Birth;
-use crate::events::Pending;
+use crate::events::{Events, Pending};
 use crate::park::park_deadline;
 use crate::shard::Shard;
 use alloc::boxed::Box;
@@ -53,6 +53,9 @@ pub(crate) struct LastStep<'a> {
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
         let mut path = crate::net::path_facts(&self.ip, flow);
+        if self.auth.is_idle() {
+            return path;
+        }
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
@@ -108,7 +111,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
-        self.events.add(id.slot, anchor, notice);
+        self.events.add(id, anchor, notice);
         let tcb = self.table.hot.at_mut(hot)?;
         tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
         tcb.begin(&mut self.common.env(now, id), opening);
@@ -134,9 +137,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        if anchor.is_held() {
-            self.events.add(id.slot, anchor, notices(&effects));
-        }
+        note_all(&mut self.events, id, anchor, &effects);
         self.follow(now, id, effects);
     }
 
@@ -150,22 +151,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
         let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
-        if anchor.is_held() {
-            self.events.add(id.slot, anchor, notices(&effects));
-        }
+        note_all(&mut self.events, id, anchor, &effects);
         self.follow(now, id, effects);
         true
     }
 
     /// What follows when notices were added.
     #[inline(never)]
-    fn follow(&mut self, now: Instant, id: ConnId, effects: Effects) {
+    pub(crate) fn follow(&mut self, now: Instant, id: ConnId, effects: Effects) {
         if let Some(ended) = effects.ended {
             return self.end(now, id, ended, effects.reset);
         }
         if effects.transmit {
             // Who waits to transmit is asked for a deadline when nothing is left to send.
-            return self.transmit.push(id.slot);
+            return self.transmit.push_at(id, &mut self.table.anchors);
         }
         self.rearm(now, id);
     }
@@ -219,7 +218,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn arm(&mut self, now: Instant, id: ConnId, deadline: Option<Instant>) {
         // What is past already comes back on the next tick: a mistake in a connection costs a
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
-        let gap = if self.transmit.contains(id.slot) { QUEUED_GAP } else { LEAST_GAP };
+        let gap =
+            if self.transmit.contains(id, &self.table.anchors) { QUEUED_GAP } else { LEAST_GAP };
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
@@ -239,11 +239,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
     #[inline(never)] // a call has to do with an end once in a connection's life
     fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
-        let Some((known, anchor, far)) = self.table.anchors.look_at(id.slot) else { return };
-        if known != id {
-            return;
-        }
-        let (owner, flow, hot) = (anchor.owner(), anchor.flow(far), anchor.body.hot());
+        let Some(anchor) = self.table.anchors.get(id) else { return };
+        let (owner, hot) = (anchor.owner(), anchor.body.hot());
         let reason = ended.reason();
         if let Body::Early(..) = anchor.body {
             self.leave_early(now, id, reason == CloseReason::Reset);
@@ -251,23 +248,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.rates.is_empty() {
             self.leave_rates(id);
         }
-        self.transmit.remove(id.slot);
+        self.transmit.remove(id, &mut self.table.anchors);
         if !self.starved.is_empty() {
             self.starved.remove(id.slot);
         }
         self.note_end(now, id, reason);
-        if let Some(reset) = reset {
+        if let Some(reset) = reset
+            && let Some(flow) = self.table.flow(id)
+        {
             self.send_reply(now, &flow, &reset);
         }
         let time_wait = match hot {
-            Some(hot) => self.last_words(now, id, hot, &flow, ended),
+            Some(hot) => self.last_words(now, id, hot, ended),
             None => None,
         };
         if let Owner::Application(_) = owner {
-            return self.end_held(now, id, &flow, reason, time_wait);
+            return self.end_held(now, id, reason, time_wait);
         }
         self.leave_queue(owner);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         match time_wait {
             Some(record) => self.enter_time_wait(now, id, record),
             None => self.table.remove(id),
@@ -277,26 +276,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// What others learn from a connection that ended, and the TIME-WAIT record that remains of it, if one does.
     /// What that owes at birth is sent.
     #[inline(always)] // of one end
-    fn last_words(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        hot: u32,
-        flow: &FlowKey,
-        ended: Ended,
-    ) -> Option<TimeWait> {
-        let tcb = self.table.hot.at_mut(hot)?;
-        if let Some(facts) = tcb.host_facts() {
-            self.hosts.learn(now, flow, &facts);
+    fn last_words(&mut self, now: Instant, id: ConnId, hot: u32, ended: Ended) -> Option<TimeWait> {
+        let facts = self.table.hot.at(hot)?.host_facts();
+        if let Some(facts) = facts {
+            self.hosts.learn(now, &self.table.flow(id)?, &facts);
         }
         if !ended.waits() {
             return None;
         }
+        let tcb = self.table.hot.at_mut(hot)?;
         let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
         match word {
             LastWord::Nothing => {}
-            LastWord::Usual(segment) => self.send_last(now, hot, flow, &segment),
-            LastWord::Any(reply) => self.send_reply(now, flow, &reply),
+            LastWord::Usual(segment) => self.send_last(now, id, &segment),
+            LastWord::Any(reply) => self.send_reply(now, &self.table.flow(id)?, &reply),
         }
         Some(record)
     }
@@ -307,10 +300,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         &mut self,
         now: Instant,
         id: ConnId,
-        flow: &FlowKey,
         reason: CloseReason,
         time_wait: Option<TimeWait>,
     ) {
+        let Some(flow) = self.table.flow(id) else { return };
         self.table.retire(id);
         let hot = match self.table.anchors.get(id) {
             Some(Anchor { body: Body::Hot(hot), .. }) => Some(*hot),
@@ -320,7 +313,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.events.close(id, reason);
         let Some(record) = time_wait else { return };
         // Until its own body is set, this one holds nothing.
-        match self.table.insert(flow, Owner::Nobody, Body::Ended(reason, None)) {
+        match self.table.insert(&flow, Owner::Nobody, Body::Ended(reason, None)) {
             Ok((remains, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.enter_time_wait(now, remains, record);
@@ -358,9 +351,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Removes a record and whatever refers to it, silently.
     pub(crate) fn discard(&mut self, id: ConnId) {
         self.leave_rates(id);
-        self.transmit.remove(id.slot);
+        self.transmit.remove(id, &mut self.table.anchors);
         self.starved.remove(id.slot);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         let Some(flow) = self.table.anchors.flow(id) else { return };
         let Some(anchor) = self.table.anchors.get(id) else { return };
         let owner = anchor.owner();
@@ -502,6 +495,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.learn_from_silence(now, id);
         }
         self.apply(now, id, effects);
+    }
+}
+
+/// Notes for the application, if it holds the connection, what a call brought about.
+#[inline(always)] // with the anchor at hand
+pub(crate) fn note_all(events: &mut Events, id: ConnId, anchor: &mut Anchor, effects: &Effects) {
+    if anchor.is_held() {
+        events.add(id, anchor, notices(effects));
     }
 }
 

@@ -132,8 +132,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && let Some(index) = self.starved.pop()
         {
             wakes -= 1;
-            if let Some(anchor) = self.table.anchors.at_mut(index) {
-                self.events.add(index, anchor, Pending::WRITABLE);
+            if let Some((id, anchor)) = self.table.anchors.with_id_mut(index) {
+                self.events.add(id, anchor, Pending::WRITABLE);
             }
         }
         let waiting = !self.starved.is_empty() || !self.transmit.is_empty();

@@ -27,16 +27,17 @@ pub fn is_unicast(address: IpAddr) -> bool {
 
 /// What the path of `flow` is thought to carry, from our interface alone.
 pub(crate) fn path_facts(ip: &Ip, flow: &FlowKey) -> PathFacts {
-    let header_octets = ip.header_octets(flow);
-    let segment_octets = ip.mtu().saturating_sub(header_octets);
-    let is_v4 = ip_address(flow.remote).is_ipv4();
+    // RFC 791: every host takes 576 octets; IPv6: every link carries 1280 (RFC 8200 §5).
+    let (header_octets, default_mss_octets, least_packet_octets) =
+        if ip_address(flow.remote).is_ipv4() { (20, 536, 576) } else { (40, 1220, 1280) };
+    debug_assert_eq!(u16::from(header_octets), ip.header_octets(flow));
+    let segment_octets = ip.mtu().saturating_sub(u16::from(header_octets));
     PathFacts {
         segment_octets,
         receive_segment_octets: segment_octets,
-        default_mss_octets: if is_v4 { 536 } else { 1220 },
-        header_octets: u8::try_from(header_octets).unwrap_or(u8::MAX),
-        // RFC 791: every host takes 576 octets; IPv6: every link carries 1280 (RFC 8200 §5).
-        least_packet_octets: if is_v4 { 576 } else { 1280 },
+        default_mss_octets,
+        header_octets,
+        least_packet_octets,
         host: None,
     }
 }

@@ -68,7 +68,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A connection has no TCB any more.
     fn parked(&mut self, now: Instant, id: ConnId) {
-        self.transmit.remove(id.slot);
+        self.transmit.remove(id, &mut self.table.anchors);
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);

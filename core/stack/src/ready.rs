@@ -64,13 +64,6 @@ impl ReadyList {
         self.members != 0 && (self.first == index || self.has_marked(index))
     }
 
-    /// Reads a little of what is noted of `index`, so that it is on its way from memory.
-    #[inline]
-    pub fn touch(&self, index: u32) -> u64 {
-        let piece = self.marks.get(index as usize >> PIECE_SHIFT).and_then(Option::as_deref);
-        piece.map_or(0, |words| words[word(index)])
-    }
-
     /// Adds `index` at the end; nothing when it is a member already.
     #[inline]
     pub fn push(&mut self, index: u32) {
@@ -78,31 +71,6 @@ impl ReadyList {
             (self.first, self.members) = (index, 1);
         } else if self.first != index {
             self.push_behind(index);
-        }
-    }
-
-    /// The first member, left where it is.
-    #[inline]
-    pub fn front(&mut self) -> Option<u32> {
-        match self.first {
-            NONE if self.members == 0 => None,
-            NONE => self.front_queued(),
-            first => Some(first),
-        }
-    }
-
-    /// The same of those in the queue; what was removed leaves it.
-    #[inline(never)]
-    fn front_queued(&mut self) -> Option<u32> {
-        loop {
-            let index = *self.queue.front()?;
-            if self.has_marked(index) {
-                return Some(index);
-            }
-            self.queue.pop();
-            if let Some(marks) = self.word(index) {
-                *marks &= !(QUEUED << shift(index));
-            }
         }
     }
 
@@ -114,11 +82,6 @@ impl ReadyList {
         }
         self.members -= 1;
         Some(core::mem::replace(&mut self.first, NONE))
-    }
-
-    /// Those whose turn comes next, and some that were taken out.
-    pub fn ahead(&self) -> impl Iterator<Item = u32> {
-        self.queue.ahead().copied()
     }
 
     /// Takes `index` out, wherever it stands; nothing when it is no member.

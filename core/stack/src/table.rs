@@ -149,12 +149,13 @@ impl<C: CongestionController> Table<C> {
     /// The connection of a handle, if the application holds it, and it has a TCB and is not over: nearly
     /// always it is so when it is read or written.
     #[inline]
-    pub(crate) fn held_hot(&mut self, id: ConnId) -> Option<(&Anchor, &mut Tcb<C>)> {
-        let anchor = self.anchors.get(id)?;
+    pub(crate) fn held_hot(&mut self, id: ConnId) -> Option<(&mut Anchor, &mut Tcb<C>)> {
+        let anchor = self.anchors.get_mut(id)?;
         if !anchor.is_held() {
             return None;
         }
-        Some((anchor, self.hot.at_mut(anchor.body.hot()?)?))
+        let tcb = self.hot.at_mut(anchor.body.hot()?)?;
+        Some((anchor, tcb))
     }
 
     /// A connection that has a TCB, and the TCB, both to change.

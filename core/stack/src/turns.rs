@@ -13,9 +13,13 @@
 
 mod pressing;
 
+use crate::anchor::Anchor;
+use crate::anchor::Anchors;
+use crate::fifo::Mortal;
 use crate::ready::ReadyList;
 use pressing::Pressing;
 pub(crate) use pressing::{Press, press_of};
+use usertcp_base::ConnId;
 
 /// Super-segments of one connection in a row: about a window of today's fast paths.
 const RUN_SEGMENTS: u32 = 32;
@@ -26,6 +30,8 @@ const PRESSING_IN_A_ROW: u32 = 3;
 /// Turns in one batch while there are pressing connections: where a packet is a system call of some microseconds,
 /// little more than a tick of the wheel.
 const SHORT_BATCH: u32 = 16;
+/// Of the turns of a batch one in so many may be somebody's who goes before others.
+const BEFORE_OTHERS: u32 = 4;
 /// Batches for which there are some after each that was.
 const SHORT_BATCHES: u32 = 1024;
 
@@ -40,8 +46,8 @@ struct Run {
 /// Connections that have something to send, each at most once.
 #[derive(Debug)]
 pub(crate) struct Turns {
-    /// Who came anew.
-    fresh: ReadyList,
+    /// Who came anew. Their records say so; some have left since.
+    fresh: Mortal<ConnId>,
     /// Who had a turn and has more.
     going: ReadyList,
     /// Who is in the middle of a run, and in neither list.
@@ -58,16 +64,17 @@ pub(crate) struct Turns {
     pressing_row: u32,
     /// Batches that are still to be short.
     short_batches: u32,
+    /// How many may still go before others until the next batch.
+    before_others: u32,
 }
 
 impl Turns {
     /// Nobody yet. `super_segments`: the device cuts.
     pub(crate) fn new(super_segments: bool) -> Turns {
         let run_segments = if super_segments { RUN_SEGMENTS } else { 0 };
-        let (fresh, going) = (ReadyList::new(), ReadyList::new());
         Turns {
-            fresh,
-            going,
+            fresh: Mortal::default(),
+            going: ReadyList::new(),
             runner: None,
             going_on: 0,
             left: 0,
@@ -76,6 +83,7 @@ impl Turns {
             pressing: Pressing::new(),
             pressing_row: 0,
             short_batches: 0,
+            before_others: 0,
         }
     }
 
@@ -85,20 +93,15 @@ impl Turns {
         self.fresh.is_empty() && self.going_on == 0 && self.pressing.len() == 0
     }
 
-    /// Whether `index` is among them.
-    pub(crate) fn contains(&self, index: u32) -> bool {
-        self.fresh.contains(index) || self.goes_on(index) || self.pressing.contains(index)
-    }
-
-    /// Reads a little of what is noted of `index`, so that it is on its way from memory.
-    #[inline]
-    pub(crate) fn touch(&self, index: u32) -> u64 {
-        self.fresh.touch(index)
+    /// Whether a connection is among them.
+    pub(crate) fn contains(&self, id: ConnId, anchors: &Anchors) -> bool {
+        anchors.get(id).is_some_and(Anchor::is_queued) || self.has_left_fresh(id.slot)
     }
 
     /// How many turns a batch has, of `most`.
     #[inline]
     pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {
+        self.before_others = most / BEFORE_OTHERS;
         if self.short_batches == 0 {
             return most;
         }
@@ -109,68 +112,120 @@ impl Turns {
     /// How many have something to send, those that have little time aside.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        self.fresh.len() + self.going_on
+        self.fresh.alive() as u32 + self.going_on
     }
 
     /// Whose turn probably comes next.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = u32> {
-        self.fresh.ahead()
+        self.fresh.ahead().map(|id| id.slot)
     }
 
-    /// `index` has something to send; nothing when that is known.
+    /// A connection has something to send; nothing when that is known.
     #[inline]
-    pub(crate) fn push(&mut self, index: u32) {
-        if self.going_on | self.pressing.len() == 0 || !self.has_left_fresh(index) {
-            self.fresh.push(index);
+    pub(crate) fn push(&mut self, id: ConnId, anchor: &mut Anchor) {
+        if self.going_on | self.pressing.len() > 0 {
+            self.push_among_others(id, anchor);
+        } else if anchor.enter_queue() {
+            self.fresh.push(id);
         }
     }
 
-    /// `index` has something to send, and little time.
-    pub(crate) fn press(&mut self, index: u32, press: Press) {
+    /// The same of one whose turn is short, and shorter now than behind many others, when what it needs is not in the
+    /// caches any more: it goes before them. Few of each batch may, so that the others wait no longer for it.
+    pub(crate) fn push_ahead(&mut self, id: ConnId, anchor: &mut Anchor) {
+        let few = self.before_others > 0 && self.going_on | self.pressing.len() == 0;
+        if few && anchor.enter_queue() {
+            self.before_others -= 1;
+            self.fresh.push_ahead(id);
+        }
+    }
+
+    #[inline(never)]
+    fn push_among_others(&mut self, id: ConnId, anchor: &mut Anchor) {
+        if !self.has_left_fresh(id.slot) && anchor.enter_queue() {
+            self.fresh.push(id);
+        }
+    }
+
+    /// The same where its record has to be looked up.
+    pub(crate) fn push_at(&mut self, id: ConnId, anchors: &mut Anchors) {
+        if let Some(anchor) = anchors.get_mut(id) {
+            self.push(id, anchor);
+        }
+    }
+
+    /// A connection has something to send, and little time.
+    pub(crate) fn press(&mut self, id: ConnId, anchors: &mut Anchors, press: Press) {
         self.short_batches = SHORT_BATCHES;
-        if !self.goes_on(index) {
-            self.fresh.remove(index);
-            self.pressing.push(index, press);
+        if !self.goes_on(id.slot) {
+            self.leave_fresh(id, anchors);
+            self.pressing.push(id.slot, press);
         }
     }
 
+    fn leave_fresh(&mut self, id: ConnId, anchors: &mut Anchors) {
+        if anchors.get_mut(id).is_some_and(Anchor::leave_queue) {
+            self.fresh.die(|other| anchors.get(*other).is_some_and(Anchor::is_queued));
+        }
+    }
+
+    /// Whether it is among those who go on, or press.
     fn has_left_fresh(&self, index: u32) -> bool {
         self.goes_on(index) || self.pressing.contains(index)
     }
 
-    /// Takes out whose turn it is.
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<u32> {
+    /// Takes out whose turn it is, with its record. `None`: it has left.
+    #[inline(always)] // for each packet
+    pub(crate) fn pop<'a>(&mut self, anchors: &'a mut Anchors) -> Option<(ConnId, &'a mut Anchor)> {
         if self.going_on | self.pressing.len() > 0 {
-            return self.pop_of_all();
+            let index = self.pop_of_all(anchors)?;
+            return anchors.with_id_mut(index);
         }
         self.left = 0;
-        self.fresh.pop()
+        let id = self.fresh.pop()?;
+        let anchor = anchors.get_mut(id).filter(|anchor| anchor.is_queued());
+        let Some(anchor) = anchor else {
+            self.fresh.buried();
+            return None;
+        };
+        anchor.leave_queue();
+        Some((id, anchor))
     }
 
-    /// `index`, whose turn it was, has more to send.
-    pub(crate) fn again(&mut self, index: u32) {
+    /// The same of those who came anew, and are still there.
+    fn pop_fresh(&mut self, anchors: &mut Anchors) -> Option<u32> {
+        loop {
+            let id = self.fresh.pop()?;
+            if anchors.get_mut(id).is_some_and(Anchor::leave_queue) {
+                return Some(id.slot);
+            }
+            self.fresh.buried();
+        }
+    }
+
+    /// A connection whose turn it was has more to send.
+    pub(crate) fn again(&mut self, id: ConnId, anchors: &mut Anchors) {
         if self.run_segments == 0 {
-            return self.fresh.push(index);
+            return self.push_at(id, anchors);
         }
         if self.left > 0 {
-            self.runner = Some(Run { index, left: self.left });
+            self.runner = Some(Run { index: id.slot, left: self.left });
         } else {
-            self.going.push(index);
+            self.going.push(id.slot);
         }
         self.count();
     }
 
-    /// `index` has nothing to send any more.
-    pub(crate) fn remove(&mut self, index: u32) {
-        self.fresh.remove(index);
+    /// A connection has nothing to send any more.
+    pub(crate) fn remove(&mut self, id: ConnId, anchors: &mut Anchors) {
+        self.leave_fresh(id, anchors);
         if self.going_on > 0 {
-            self.going.remove(index);
-            self.runner = self.runner.filter(|run| run.index != index);
+            self.going.remove(id.slot);
+            self.runner = self.runner.filter(|run| run.index != id.slot);
             self.count();
         }
         if self.pressing.len() > 0 {
-            self.pressing.remove(index);
+            self.pressing.remove(id.slot);
         }
     }
 
@@ -183,8 +238,8 @@ impl Turns {
     }
 
     #[inline(never)]
-    fn pop_of_all(&mut self) -> Option<u32> {
-        let others = !self.fresh.is_empty() || self.going_on > 0;
+    fn pop_of_all(&mut self, anchors: &mut Anchors) -> Option<u32> {
+        let others = self.fresh.alive() > 0 || self.going_on > 0;
         if self.pressing.len() > 0 && (self.pressing_row < PRESSING_IN_A_ROW || !others) {
             let next = self.pressing.pop();
             self.left = 0;
@@ -193,7 +248,7 @@ impl Turns {
         }
         self.pressing_row = 0;
         if self.ahead < MOST_AHEAD
-            && let Some(index) = self.fresh.pop()
+            && let Some(index) = self.pop_fresh(anchors)
         {
             (self.ahead, self.left) = (self.ahead + 1, 0);
             return Some(index);
@@ -201,7 +256,7 @@ impl Turns {
         self.ahead = 0;
         if self.going_on == 0 {
             self.left = 0;
-            return self.fresh.pop();
+            return self.pop_fresh(anchors);
         }
         let next = match self.runner.take() {
             Some(Run { index, left }) => {

@@ -275,7 +275,7 @@ impl<C: CongestionController> Tcb<C> {
         if !self.queue.is_empty() {
             self.queue.clear();
         }
-        self.receiver.begin(Seq(0));
+        self.receiver.leave();
         self.recovery.leave();
     }
 

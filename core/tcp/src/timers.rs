@@ -20,9 +20,15 @@ impl<C: CongestionController> Tcb<C> {
     /// When to come back: the earliest of everything that waits for time.
     #[inline]
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let waited_for = self.release.min(self.recovery.deadline_or_far());
-        let waited_for = waited_for.min(self.acks.deadline_or_far(now));
-        let earliest = if !self.prediction.is_known() || self.settings.keep_alive.enabled {
+        let earliest = self.release.min(self.deadline_of_others(now));
+        (earliest != Instant::FAR).then_some(earliest)
+    }
+
+    /// The earliest of everything but the pacer that waits for time.
+    #[inline(always)] // into each of the two that ask
+    fn deadline_of_others(&self, now: Instant) -> Instant {
+        let waited_for = self.recovery.deadline_or_far().min(self.acks.deadline_or_far(now));
+        if !self.prediction.is_known() || self.settings.keep_alive.enabled {
             waited_for.min(self.seldom_deadline(now))
         } else if self.snd.una == self.snd.nxt {
             // Of what is seldom, a connection that is plain, or is but for closing, has no more than this,
@@ -31,8 +37,7 @@ impl<C: CongestionController> Tcb<C> {
         } else {
             let limit = self.settings.give_up.unwrap_or(Span::MAX);
             waited_for.min(self.progress + limit)
-        };
-        (earliest != Instant::FAR).then_some(earliest)
+        }
     }
 
     /// The earliest of what few connections wait for, and of what takes long.
@@ -58,9 +63,9 @@ impl<C: CongestionController> Tcb<C> {
     /// come. A controller may think better of its rate before.
     #[inline]
     pub fn awaits_release(&self, now: Instant) -> bool {
-        self.release != Instant::FAR
+        self.stopwatches.running() == Limiter::Rate
+            && self.release != Instant::FAR
             && now < self.release
-            && self.stopwatches.running() == Limiter::Rate
     }
 
     /// Whether the next release of data, which a rate holds back, is at `deadline`.
@@ -103,8 +108,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The deadline may have passed: sees to everything that is due.
     pub fn handle_deadline<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
-        self.unpredict();
         let mut effects = Effects::default();
+        if self.is_only_released(env.now) {
+            self.release = Instant::FAR;
+            self.settle(env, &mut effects);
+            return effects;
+        }
+        self.unpredict();
         if let Some(reason) = self.run_out(env.now) {
             return self.abandon(env, reason);
         }
@@ -132,6 +142,12 @@ impl<C: CongestionController> Tcb<C> {
         self.settle(env, &mut effects);
         self.predict();
         effects
+    }
+
+    /// Whether a plain connection has waited for its pacer, and for nothing else that is due: then it is asked for a
+    /// segment, and what is rare need not be looked at.
+    fn is_only_released(&self, now: Instant) -> bool {
+        self.release <= now && self.is_predicted() && self.deadline_of_others(now) > now
     }
 
     /// How long the peer may keep its window closed. When nobody is left to wait for it, R2 ends

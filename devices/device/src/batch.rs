@@ -21,6 +21,10 @@ macro_rules! queue {
             pub fn new(capacity: usize) -> $name {
                 $name { packets: Vec::with_capacity(capacity), next: 0, capacity }
             }
+            /// The same; memory is taken as it is needed.
+            pub const fn unallocated(capacity: usize) -> $name {
+                $name { packets: Vec::new(), next: 0, capacity }
+            }
             /// Puts a packet behind the others. `Err`: there is no room, and here it is again.
             #[inline]
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
@@ -140,6 +144,16 @@ impl RxBatch {
 }
 
 impl TxBatch {
+    /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
+    #[inline]
+    pub fn take_from(&mut self, line: &mut Line) -> usize {
+        move_packets(
+            (&mut line.packets, &mut line.next),
+            (&mut self.packets, &mut self.next),
+            self.capacity,
+        )
+    }
+
     /// Puts its first packets behind those of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn move_to(&mut self, line: &mut Line) -> usize {

@@ -2,63 +2,35 @@
 //!
 //! Owns: what can be chosen, and the defaults. Must not know: how any of it works.
 
-use crate::engine::Engine;
-use crate::engine::shard::Machine;
+mod seats;
+mod source;
+
 use crate::memory::ThreadPipe;
 use crate::native::Handler;
-use crate::plan::Plan;
-use crate::rates::loans::{Loans, SharedRate};
-use crate::rates::purse::Nudges;
-use crate::rates::{part, purse_of};
 use crate::runtime::commands::lock;
-use crate::runtime::launch::{self, Parts, Seat};
-use crate::runtime::mesh::mesh;
-use crate::runtime::pin::pin;
+use crate::runtime::launch;
+#[cfg(feature = "local")]
+use crate::runtime::launch::Parts;
 use crate::runtime::worker::{Control, Manners};
 use crate::sockets::driver::Driver;
 use crate::sockets::hub::Hub;
 use crate::stack::Stack;
+use seats::Observers;
+use source::{MakeQueue, Source, queues_of};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use usertcp_base::{Limits, Observer, Rate, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
-use usertcp_device::{Device, Queue, QueueHandle, SteerRule};
-use usertcp_device_linux::checksum;
+use usertcp_device::{Device, Queue};
 use usertcp_device_linux::packet::PacketConfig;
 use usertcp_device_linux::tun::TunConfig;
-use usertcp_device_linux::xdp::{Take, XdpConfig};
+use usertcp_device_linux::xdp::XdpConfig;
 use usertcp_frame::PoolConfig;
 use usertcp_ip::Cidr;
-use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
+use usertcp_stack::{AuthKey, Profile};
 use usertcp_tcp::Settings;
-
-/// Makes a queue of the device, on its shard's thread.
-type MakeQueue = Box<dyn FnOnce() -> io::Result<Box<dyn Queue>> + Send>;
-/// Opens the device: a queue for each shard.
-type OpenQueues = Box<dyn FnOnce(&SteerRule) -> io::Result<Vec<MakeQueue>> + Send>;
-
-/// Where packets come from and go to.
-enum Source {
-    None,
-    Packet(PacketConfig),
-    Xdp(XdpConfig),
-    Memory(Vec<ThreadPipe>),
-    Queue(MakeQueue),
-    Device(OpenQueues),
-}
-
-/// What each worker is to be made of.
-type Seats<F> = Vec<Seat<F>>;
-
-/// Who is told of events.
-enum Observers<O> {
-    /// One, for a stack of one shard.
-    One(O),
-    /// One for each shard.
-    Each(Box<dyn Fn(usize) -> O + Send>),
-}
 
 /// What a local stack is made of.
 #[cfg(feature = "local")]
@@ -75,6 +47,13 @@ pub(crate) struct Local {
 /// `C` is the congestion controller and `O` the observer of its connections; neither appears in
 /// the types of what is started.
 pub struct Builder<C = AnyController, O = ()> {
+    profile: Profile<C>,
+    observers: Observers<O>,
+    choices: Choices,
+}
+
+/// All that can be chosen of a stack but what its connections start with and who observes them.
+struct Choices {
     name: String,
     device: Source,
     addresses: Vec<Cidr>,
@@ -82,19 +61,16 @@ pub struct Builder<C = AnyController, O = ()> {
     seed: Option<[u8; 32]>,
     limits: Limits,
     memory: PoolConfig,
-    profile: Profile<C>,
     auth: Vec<AuthKey>,
-    observers: Observers<O>,
     shards: u16,
     total_rate: Rate,
     pin: bool,
-    busy_poll: Span,
-    linger: Span,
+    manners: Manners,
 }
 
 impl Builder<AnyController, ()> {
     pub(crate) fn new() -> Self {
-        Builder {
+        let choices = Choices {
             name: "usertcp".into(),
             device: Source::None,
             addresses: Vec::new(),
@@ -102,15 +78,14 @@ impl Builder<AnyController, ()> {
             seed: None,
             limits: Limits::default(),
             memory: PoolConfig::default(),
-            profile: Profile::default(),
             auth: Vec::new(),
-            observers: Observers::Each(Box::new(|_| ())),
             shards: 1,
             total_rate: Rate::UNLIMITED,
             pin: false,
-            busy_poll: Span::ZERO,
-            linger: Span::from_millis(500),
-        }
+            manners: Manners { busy_poll: Span::ZERO, linger: Span::from_millis(500) },
+        };
+        let observers = Observers::Each(Box::new(|_| ()));
+        Builder { profile: Profile::default(), observers, choices }
     }
 }
 
@@ -134,14 +109,14 @@ where
     /// Adds an address of the stack, with its network's prefix. At least one is needed.
     #[must_use]
     pub fn address(mut self, address: Cidr) -> Self {
-        self.addresses.push(address);
+        self.choices.addresses.push(address);
         self
     }
 
     /// Adds addresses.
     #[must_use]
     pub fn addresses(mut self, addresses: impl IntoIterator<Item = Cidr>) -> Self {
-        self.addresses.extend(addresses);
+        self.choices.addresses.extend(addresses);
         self
     }
 
@@ -159,7 +134,7 @@ where
         D: Device + Send + 'static,
         io::Error: From<D::Error>,
     {
-        self.device = Source::Device(Box::new(move |rule| queues_of(device, rule)));
+        self.choices.device = Source::Device(Box::new(move |rule| queues_of(device, rule)));
         self
     }
 
@@ -167,7 +142,7 @@ where
     /// first of each family counts.
     #[must_use]
     pub fn gateway(mut self, gateway: IpAddr) -> Self {
-        self.gateways.push(gateway);
+        self.choices.gateways.push(gateway);
         self
     }
 
@@ -176,7 +151,7 @@ where
     /// must be none of the kernel's. Each shard has a socket, and with several one more for neighbours.
     #[must_use]
     pub fn packet(mut self, config: PacketConfig) -> Self {
-        self.device = Source::Packet(config);
+        self.choices.device = Source::Packet(config);
         self
     }
 
@@ -186,7 +161,7 @@ where
     /// reach one queue. The packet memory is registered with the kernel, and takes its room at once.
     #[must_use]
     pub fn xdp(mut self, config: XdpConfig) -> Self {
-        self.device = Source::Xdp(config);
+        self.choices.device = Source::Xdp(config);
         self
     }
 
@@ -199,7 +174,7 @@ where
     /// The same with a queue for each shard.
     #[must_use]
     pub fn memory_queues(mut self, ends: Vec<ThreadPipe>) -> Self {
-        self.device = Source::Memory(ends);
+        self.choices.device = Source::Memory(ends);
         self
     }
 
@@ -212,7 +187,7 @@ where
         make: impl FnOnce() -> io::Result<Q> + Send + 'static,
     ) -> Self {
         let make: MakeQueue = Box::new(move || Ok(Box::new(make()?)));
-        self.device = Source::Queue(make);
+        self.choices.device = Source::Queue(make);
         self
     }
 
@@ -222,23 +197,8 @@ where
         self,
         start: fn(&PathStart) -> D,
     ) -> Builder<D, O> {
-        Builder {
-            profile: Profile { settings: self.profile.settings, controller: start },
-            name: self.name,
-            device: self.device,
-            addresses: self.addresses,
-            gateways: self.gateways,
-            seed: self.seed,
-            limits: self.limits,
-            memory: self.memory,
-            auth: self.auth,
-            observers: self.observers,
-            shards: self.shards,
-            total_rate: self.total_rate,
-            pin: self.pin,
-            busy_poll: self.busy_poll,
-            linger: self.linger,
-        }
+        let profile = Profile { settings: self.profile.settings, controller: start };
+        Builder { profile, observers: self.observers, choices: self.choices }
     }
 
     /// Has `observer` told every event of every connection, on the stack's thread. For a stack of one
@@ -259,23 +219,7 @@ where
     }
 
     fn observers<P>(self, observers: Observers<P>) -> Builder<C, P> {
-        Builder {
-            observers,
-            name: self.name,
-            device: self.device,
-            addresses: self.addresses,
-            gateways: self.gateways,
-            seed: self.seed,
-            limits: self.limits,
-            memory: self.memory,
-            auth: self.auth,
-            profile: self.profile,
-            shards: self.shards,
-            total_rate: self.total_rate,
-            pin: self.pin,
-            busy_poll: self.busy_poll,
-            linger: self.linger,
-        }
+        Builder { profile: self.profile, observers, choices: self.choices }
     }
 
     /// What connections start with.
@@ -300,7 +244,7 @@ where
     /// [`Stack::run`], or [`Stack::run_each`] with several shards.
     #[must_use]
     pub fn auth_key(mut self, key: AuthKey) -> Self {
-        self.auth.push(key);
+        self.choices.auth.push(key);
         self
     }
 
@@ -316,7 +260,7 @@ where
     /// [`Stack::set_total_rate_limit`] changes it.
     #[must_use]
     pub fn total_rate_limit(mut self, octets_per_second: u64) -> Self {
-        self.total_rate = Rate::from_octets_per_second(octets_per_second);
+        self.choices.total_rate = Rate::from_octets_per_second(octets_per_second);
         self
     }
 
@@ -332,7 +276,7 @@ where
     /// What is remembered of hosts (paths, cookies they gave us) is remembered by each shard.
     #[must_use]
     pub fn shards(mut self, count: u16) -> Self {
-        self.shards = count;
+        self.choices.shards = count;
         self
     }
 
@@ -340,21 +284,21 @@ where
     /// Default: off, the system moves threads as it likes.
     #[must_use]
     pub fn pin(mut self, pin: bool) -> Self {
-        self.pin = pin;
+        self.choices.pin = pin;
         self
     }
 
     /// Every bound of the stack.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.choices.limits = limits;
         self
     }
 
     /// Memory for packets and queues, in all. Default: 64 MiB, touched only as it is needed.
     #[must_use]
     pub fn memory_budget(mut self, octets: usize) -> Self {
-        self.memory.octets = octets;
+        self.choices.memory.octets = octets;
         self
     }
 
@@ -362,14 +306,14 @@ where
     /// time a sleeping thread takes to wake (some 20 µs across cores) and costs a core.
     #[must_use]
     pub fn busy_poll(mut self, time: Duration) -> Self {
-        self.busy_poll = span(time);
+        self.choices.manners.busy_poll = span(time);
         self
     }
 
     /// How long connections may take to close when the stack is shut down. Default: 500 ms.
     #[must_use]
     pub fn linger(mut self, time: Duration) -> Self {
-        self.linger = span(time);
+        self.choices.manners.linger = span(time);
         self
     }
 
@@ -377,14 +321,14 @@ where
     /// hashes. For tests only: an outsider who knows it can forge segments.
     #[must_use]
     pub fn seed(mut self, seed: [u8; 32]) -> Self {
-        self.seed = Some(seed);
+        self.choices.seed = Some(seed);
         self
     }
 
     /// Names the thread; several get a number behind it. Default: `usertcp`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.choices.name = name.into();
         self
     }
 
@@ -395,10 +339,10 @@ where
     /// `InvalidInput` without a device or an address, with keys that exclude each other, or with more or
     /// fewer queues than shards; what the device says, with an [`OpenError`](crate::OpenError) inside for TUN; what the system says when it has no thread or entropy left.
     pub fn start(self) -> io::Result<Stack> {
-        let controls = launch::controls(usize::from(self.shards))?;
-        let octets = self.memory.octets / controls.len().max(1);
+        let controls = launch::controls(usize::from(self.choices.shards))?;
+        let octets = self.choices.memory.octets / controls.len().max(1);
         let hub = |control: &Arc<Control>| {
-            Arc::new(Hub::new(Arc::clone(&control.doorbell), octets, &self.limits))
+            Arc::new(Hub::new(Arc::clone(&control.doorbell), octets, &self.choices.limits))
         };
         let hubs: Vec<_> = controls.iter().map(hub).collect();
         let drivers = hubs.clone();
@@ -427,10 +371,10 @@ where
         self,
         make: impl FnOnce() -> H + Send + 'static,
     ) -> io::Result<Stack> {
-        if self.shards > 1 {
+        if self.choices.shards > 1 {
             return Err(missing("several shards need a handler each"));
         }
-        let controls = launch::controls(usize::from(self.shards))?;
+        let controls = launch::controls(usize::from(self.choices.shards))?;
         let make = Mutex::new(Some(make));
         self.launch(controls, vec![None], move |_, _| {
             let make = lock(&make).take();
@@ -449,7 +393,7 @@ where
         self,
         make: impl Fn(usize) -> H + Send + Sync + 'static,
     ) -> io::Result<Stack> {
-        let controls = launch::controls(usize::from(self.shards))?;
+        let controls = launch::controls(usize::from(self.choices.shards))?;
         let hubs = controls.iter().map(|_| None).collect();
         self.launch(controls, hubs, move |index, _| Ok(make(index)))
     }
@@ -464,10 +408,10 @@ where
     /// Outside of a runtime, as Tokio's sockets do.
     #[cfg(feature = "local")]
     pub fn start_local(self) -> io::Result<(crate::LocalStack, crate::LocalDriver)> {
-        if self.shards > 1 {
+        if self.choices.shards > 1 {
             return Err(missing("a local stack is one shard: start one in each thread"));
         }
-        let manners = self.manners();
+        let manners = self.choices.manners;
         let controls = launch::controls(1)?;
         let mut seats = self.seats(controls, vec![None], |_, _| Ok(()))?;
         let seat = seats.pop().ok_or_else(|| missing("a stack has 1 to 256 shards"))?;
@@ -477,174 +421,19 @@ where
         crate::LocalStack::start(Local { engine, clock, doorbell, device, manners })
     }
 
-    fn manners(&self) -> Manners {
-        Manners { busy_poll: self.busy_poll, linger: self.linger }
-    }
-
     fn launch<H: Handler>(
         self,
         controls: Vec<Arc<Control>>,
         hubs: Vec<Option<Arc<Hub>>>,
         handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
     ) -> io::Result<Stack> {
-        let manners = self.manners();
+        let manners = self.choices.manners;
         launch::launch(self.seats(controls, hubs, handler)?, manners)
     }
-
-    /// What each shard is to be made of, on its own thread.
-    fn seats<H: 'static>(
-        self,
-        controls: Vec<Arc<Control>>,
-        hubs: Vec<Option<Arc<Hub>>>,
-        handler: impl Fn(usize, bool) -> io::Result<H> + Send + Sync + 'static,
-    ) -> io::Result<Seats<impl FnOnce(&Control) -> io::Result<Parts<H>> + Send + 'static>> {
-        if self.addresses.is_empty() {
-            return Err(missing("a stack needs at least one address"));
-        }
-        if !(1..=MOST_SHARDS).contains(&self.shards) {
-            return Err(missing("a stack has 1 to 256 shards"));
-        }
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => entropy()?,
-        };
-        let plan = Plan::new(seed, self.shards, &self.limits, &self.memory)?;
-        let queues = open(self.device, &self.addresses, &plan.rule, &controls)?;
-        let ports = match self.shards {
-            1 => vec![None],
-            _ => {
-                let bells: Vec<_> = controls.iter().map(|c| Arc::clone(&c.doorbell)).collect();
-                mesh(&bells).into_iter().map(Some).collect()
-            }
-        };
-        let mut observers = observers_of(self.observers, self.shards)?.into_iter();
-        let handler = Arc::new(handler);
-        let (addresses, gateways, keys, profile, pinned) =
-            (self.addresses, self.gateways, self.auth, self.profile, self.pin);
-        let rate = part(self.total_rate, usize::from(self.shards));
-        let whole = self.total_rate;
-        let (nudges, purse) = match self.shards {
-            1 => (None, None),
-            shards => {
-                let bells: Vec<_> = controls.iter().map(|c| Arc::clone(&c.doorbell)).collect();
-                (Some(Arc::new(Nudges::new(&bells))), purse_of(whole, shards.into()))
-            }
-        };
-        let mut seats = Vec::new();
-        let rings = queues.into_iter().zip(ports);
-        for (index, ((control, hub), (queue, port))) in
-            controls.into_iter().zip(hubs).zip(rings).enumerate()
-        {
-            let observer = observers.next().ok_or_else(|| missing("an observer for each shard"))?;
-            let (config, fast_open) = plan.of(index, addresses.clone());
-            let (keys, handler, gateways) = (keys.clone(), Arc::clone(&handler), gateways.clone());
-            let loans = nudges.clone().map(|nudges| (index, nudges));
-            let purse = purse.clone();
-            let make = move |control: &Control| {
-                if pinned {
-                    pin(index)?;
-                }
-                let mut queue = queue()?;
-                let device = queue.facts();
-                let checksum = checksum::engine();
-                let config = ShardConfig { device, checksum, gateways, rate, ..config };
-                let mut shard = Shard::new(config, observer, control.clock.now())
-                    .map_err(|_| missing("the seed must not be all zeros"))?;
-                queue.bind(shard.pool()).map_err(io::Error::other)?;
-                shard.set_fast_open_keys(fast_open, None);
-                for key in keys {
-                    let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-                    shard.add_auth_key(key).map_err(refused)?;
-                }
-                let handler =
-                    handler(index, device.segmentation_offload && device.checksum_offload)?;
-                let loans = loans.map(|(index, nudges)| Loans::new(index, nudges));
-                let mut engine = Box::new(Machine { shard, queue, port, loans, profile });
-                if purse.is_some() {
-                    engine.fund_rate(control.clock.now(), SharedRate::Shard, whole, purse)?;
-                }
-                Ok(Parts { engine, device, handler })
-            };
-            let name = match self.shards {
-                1 => self.name.clone(),
-                _ => format!("{}-{index}", self.name),
-            };
-            seats.push(Seat { name, control, hub, make });
-        }
-        Ok(seats)
-    }
-}
-
-/// As many as a TUN device has queues.
-const MOST_SHARDS: u16 = 256;
-
-fn observers_of<O>(observers: Observers<O>, shards: u16) -> io::Result<Vec<O>> {
-    match observers {
-        Observers::One(observer) if shards == 1 => Ok(vec![observer]),
-        Observers::One(_) => Err(missing("several shards need an observer each")),
-        Observers::Each(make) => Ok((0..usize::from(shards)).map(make).collect()),
-    }
-}
-
-/// Opens a device: how the queue of each shard is made, on that shard's thread.
-fn queues_of<D>(device: D, rule: &SteerRule) -> io::Result<Vec<MakeQueue>>
-where
-    D: Device,
-    io::Error: From<D::Error>,
-{
-    let make =
-        |handle: D::Handle| -> MakeQueue { Box::new(move || Ok(Box::new(handle.into_queue()))) };
-    Ok(device.open(rule)?.into_iter().map(make).collect())
-}
-
-fn open(
-    source: Source,
-    addresses: &[Cidr],
-    rule: &SteerRule,
-    controls: &[Arc<Control>],
-) -> io::Result<Vec<MakeQueue>> {
-    let queues: Vec<MakeQueue> = match source {
-        Source::None => return Err(missing("a stack needs a device")),
-        Source::Memory(ends) => {
-            let make = |(end, control): (ThreadPipe, &Arc<Control>)| -> MakeQueue {
-                end.attach(&control.doorbell);
-                Box::new(move || Ok(Box::new(end)))
-            };
-            if ends.len() == controls.len() {
-                ends.into_iter().zip(controls).map(make).collect()
-            } else {
-                Vec::new()
-            }
-        }
-        Source::Queue(make) => vec![make],
-        Source::Packet(mut config) => {
-            if config.addresses.is_empty() {
-                config.addresses = addresses.iter().map(Cidr::address).collect();
-            }
-            queues_of(config, rule)?
-        }
-        Source::Xdp(mut config) => {
-            if config.take == Take::Addresses(Vec::new()) {
-                config.take = Take::Addresses(addresses.iter().map(Cidr::address).collect());
-            }
-            queues_of(config, rule)?
-        }
-        Source::Device(open) => open(rule)?,
-    };
-    if queues.len() != controls.len() {
-        return Err(missing("the device needs as many queues as the stack has shards"));
-    }
-    Ok(queues)
 }
 
 pub(crate) fn missing(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
-}
-
-fn entropy() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(seed)
 }
 
 fn span(time: Duration) -> Span {

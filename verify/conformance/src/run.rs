@@ -2,20 +2,19 @@
 //! Must not know: how anything is parsed or compared in detail.
 
 use crate::call::{Kernel, Outcome, Progress};
-use crate::code::{self, CodeError};
-use crate::compare::{differences, echo_differs, line, merge, patience, seconds, time_differs};
+use crate::compare::{patience, seconds};
 use crate::define::replace;
+use crate::flow::Flow;
 use crate::options::{Mode, START, Setup};
+use crate::pace::Pace;
 use crate::parse::{parse, parse_options};
 use crate::posix::Posix;
 use crate::posix::commands::{self, Ran};
-use crate::posix::errno::Errno;
 use crate::posix::info::{constants, variables};
-use crate::script::{Action, Call, Event, Packet, Script, Stop};
-use crate::wire::{Wire, read};
+use crate::script::{Action, Event, Packet, Script, Stop};
+use crate::verdict::{Next, Sent, Snapshot, Times, assertions, blocks, judge};
 use std::collections::HashMap;
 use usertcp_base::{Instant, Span};
-use usertcp_sim::view::View;
 
 /// Where sequence numbers begin when they are to wrap: this far below 2^32.
 const BEFORE_WRAP: u32 = 700;
@@ -106,24 +105,14 @@ fn wrapping_start(initial: u32) -> Instant {
     START + Span::from_micros(ahead * 4)
 }
 
-/// A piece of code with its line, and the variables as they were when it was reached.
-pub(crate) type Snapshot = (usize, String, HashMap<String, i64>);
-
 struct Blocked {
     progress: Progress,
-    line: usize,
-    began: u64,
-    ends: u64,
+    times: Times,
 }
 
 struct Run {
     kernel: Kernel,
-    /// The time that relative times count from.
-    base: u64,
-    /// The time of the event before.
-    previous: u64,
-    /// The event before was an inbound packet.
-    after_inbound: bool,
+    pace: Pace,
     blocked: Option<Blocked>,
     /// A blocked call that was not as expected.
     complaint: Option<Stop>,
@@ -139,9 +128,7 @@ impl Run {
         let posix = Posix::new(setup.defaults(), start).map_err(|why| Stop::failed(1, why))?;
         Ok(Run {
             kernel: Kernel::new(posix, setup, shift),
-            base: 0,
-            previous: 0,
-            after_inbound: false,
+            pace: Pace::default(),
             blocked: None,
             complaint: None,
             snapshots: Vec::new(),
@@ -196,20 +183,15 @@ impl Run {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
-        let is_inbound = event.is_inbound();
         let now = self.kernel.posix.machine.script_now();
-        // Inbound packets in a row count from each other's scheduled time.
-        let base = if is_inbound && self.after_inbound { self.previous } else { now };
-        self.base = base;
+        self.pace.begin(event, now);
         if let Action::Outbound(packet) = &event.action {
-            self.outbound(event, packet)?;
-        } else {
-            let at = event.due(base);
-            self.advance(at);
-            self.acted(event, at)?;
-            self.previous = at;
+            return self.outbound(event, packet);
         }
-        self.after_inbound = is_inbound;
+        let at = event.due(self.pace.base);
+        self.advance(at);
+        self.acted(event, at)?;
+        self.pace.previous = at;
         Ok(())
     }
 
@@ -228,7 +210,7 @@ impl Run {
             }
             Action::Outbound(_) => Ok(()),
             Action::Call(call, end) => {
-                let ends = event.call_end(self.base, *end);
+                let ends = event.call_end(self.pace.base, *end);
                 self.call(line, Progress::new(call), at, ends)
             }
             Action::Shell(command) => self.shell(line, command),
@@ -296,22 +278,8 @@ impl Run {
             return;
         }
         let now = self.kernel.posix.machine.script_now();
-        let slack = (self.kernel.setup.tolerance).max(blocked.ends.abs_diff(blocked.began) / 8);
-        let result = judge(blocked.line, &blocked.progress.call, outcome).and_then(|()| {
-            if now.abs_diff(blocked.ends) <= slack {
-                return Ok(());
-            }
-            Err(Stop::failed(
-                blocked.line,
-                format!(
-                    "end of `{}`: expected {} ± {} s, got {} s",
-                    blocked.progress.call.name,
-                    seconds(blocked.ends),
-                    seconds(slack),
-                    seconds(now)
-                ),
-            ))
-        });
+        let Blocked { progress, times } = blocked;
+        let result = times.judge(&progress.call, outcome, now, &self.kernel.setup);
         if let Err(stop) = result {
             self.complaint.get_or_insert(stop);
         }
@@ -320,15 +288,14 @@ impl Run {
     /// Waits for a call that is still blocked.
     fn join(&mut self) -> Result<(), Stop> {
         if let Some(blocked) = &self.blocked {
-            let until = blocked.ends.max(self.kernel.posix.machine.script_now()) + JOIN;
+            let until = blocked.times.ends.max(self.kernel.posix.machine.script_now()) + JOIN;
             while self.blocked.is_some() && self.kernel.posix.machine.script_now() < until {
                 let next = self.kernel.posix.machine.script_now() + 1000;
                 self.advance(next.min(until));
             }
         }
         if let Some(blocked) = &self.blocked {
-            let name = &blocked.progress.call.name;
-            return Err(Stop::failed(blocked.line, format!("`{name}` still blocks")));
+            return Err(blocked.times.blocks_still(&blocked.progress.call));
         }
         self.complaint.take().map_or(Ok(()), Err)
     }
@@ -362,12 +329,9 @@ impl Run {
         self.join()?;
         let outcome = self.kernel.attempt(&mut progress);
         match (outcome, ends) {
-            (Outcome::Blocked, None) => Err(Stop::failed(
-                line,
-                format!("`{}` blocks, and the line names no end time", progress.call.name),
-            )),
+            (Outcome::Blocked, None) => Err(blocks(line, &progress.call)),
             (Outcome::Blocked, Some(ends)) => {
-                self.blocked = Some(Blocked { progress, line, began, ends });
+                self.blocked = Some(Blocked { progress, times: Times { line, began, ends } });
                 Ok(())
             }
             (outcome, Some(ends)) if ends > began.saturating_add(self.kernel.setup.tolerance) => {
@@ -380,21 +344,12 @@ impl Run {
     }
 
     /// The next packet of the connection under test, waited for until `limit`.
-    fn next_packet(&mut self, limit: u64) -> Option<Result<(u64, Wire), String>> {
+    fn next_packet(&mut self, limit: u64) -> Next {
         loop {
             while let Some((at, octets)) = self.kernel.posix.machine.sent.pop_front() {
-                if let Some(Ok(view)) = View::parse(&octets)
-                    && !view.checksum_good
-                {
-                    return Some(Err("the TCP checksum is wrong".to_string()));
-                }
-                let wire = match read(&octets) {
-                    None => continue,
-                    Some(Err(why)) => return Some(Err(why)),
-                    Some(Ok(wire)) => wire,
-                };
-                if self.kernel.flow.as_ref().is_some_and(|flow| flow.owns(&wire)) {
-                    return Some(Ok((at.since(self.kernel.posix.machine.start).as_micros(), wire)));
+                let at = at.since(self.kernel.posix.machine.start).as_micros();
+                if let Some(next) = Next::of(at, &octets, self.kernel.flow.as_ref()) {
+                    return next;
                 }
             }
             self.poll_blocked();
@@ -404,120 +359,20 @@ impl Run {
             let next = deadline.map_or(limit, |deadline| deadline.min(limit));
             let stepped = self.kernel.posix.step(next);
             if !stepped && next == limit && self.kernel.posix.machine.sent.is_empty() {
-                return None;
+                return Next::Nothing;
             }
         }
     }
 
     fn outbound(&mut self, event: &Event, wanted: &Packet) -> Result<(), Stop> {
-        let limit = patience(event.when, self.base);
-        let nothing =
-            |what: &str| Stop::failed(event.line, format!("{what}\n  expected: {}", event.text));
-        let (mut at, mut whole) = match self.next_packet(limit) {
-            None => return Err(nothing("no packet was sent in time")),
-            Some(Err(why)) => return Err(nothing(&format!("malformed packet: {why}"))),
-            Some(Ok(packet)) => packet,
-        };
-        // A piece of nothing joins nothing.
-        let joins = !self.kernel.setup.strict_segments;
-        let mut piece = if joins { whole.payload.len() } else { 0 };
-        let mut trouble = Vec::new();
-        while piece > 0 && whole.payload.len() < wanted.length as usize && trouble.is_empty() {
-            match self.next_packet(limit) {
-                Some(Ok((later, next))) => match merge(&mut whole, next, &mut piece) {
-                    Ok(()) => at = later,
-                    Err(why) => trouble.push(why),
-                },
-                _ => trouble.push("the rest of the payload was not sent in time".to_string()),
-            }
-        }
-        let tolerance = self.kernel.setup.tolerance;
-        let base = self.base;
-        let Some(flow) = &mut self.kernel.flow else {
-            return Err(nothing("no connection under test"));
-        };
-        flow.learn(wanted, &whole);
-        if let (Some(tick), Some(off)) =
-            (self.kernel.setup.stamp_tick, flow.stamp_error(wanted, &whole))
-            && u64::from(off).saturating_mul(tick) > tolerance
-        {
-            trouble.push(format!("TS val: off by {off} ticks of {tick} us"));
-        }
-        self.initial = self.initial.or(flow.initial());
-        let got = flow.to_script(&whole);
-        trouble.extend(differences(wanted, &got));
-        if self.kernel.setup.check_ts_echo {
-            trouble.extend(echo_differs(wanted, &got));
-        }
-        trouble.extend(time_differs(event.when, at, base, self.previous, tolerance));
-        self.previous = at;
-        if trouble.is_empty() {
-            return Ok(());
-        }
-        Err(Stop::failed(
-            event.line,
-            format!(
-                "outbound packet: {}\n  expected: {}\n  actual:   {} {}",
-                trouble.join("; "),
-                event.text,
-                seconds(at),
-                line(&got)
-            ),
-        ))
+        let limit = patience(event.when, self.pace.base);
+        let setup = self.kernel.setup.clone();
+        let sent = Sent::await_from(event, wanted, &setup, || Ok(self.next_packet(limit)))?;
+        let flow = self.kernel.flow.as_mut();
+        let result = sent.judge(event, wanted, flow, &setup, &mut self.pace);
+        self.initial = self.initial.or(self.kernel.flow.as_ref().and_then(Flow::initial));
+        result
     }
-}
-
-/// Runs the code of a script; what one piece assigns the next ones see.
-pub(crate) fn assertions(snapshots: &[Snapshot]) -> Result<(), Stop> {
-    let mut kept: HashMap<String, i64> = HashMap::new();
-    for (line, code, known) in snapshots {
-        let mut variables = known.clone();
-        for (name, value) in &kept {
-            variables.entry(name.clone()).or_insert(*value);
-        }
-        match code::run(code, &mut variables) {
-            Ok(()) => {}
-            Err(CodeError::False(why)) => return Err(Stop::failed(*line, why)),
-            Err(CodeError::Unknown(what)) => return Err(Stop::unsupported(*line, what)),
-        }
-        kept.extend(variables.into_iter().filter(|(name, _)| !known.contains_key(name)));
-    }
-    Ok(())
-}
-
-/// A call's result against the expected one.
-pub(crate) fn judge(line: usize, call: &Call, outcome: Outcome) -> Result<(), Stop> {
-    let (result, errno) = match outcome {
-        Outcome::Unsupported(what) => return Err(Stop::unsupported(line, what)),
-        Outcome::Differs(what) => {
-            return Err(Stop::failed(line, format!("`{}`: {what}", call.name)));
-        }
-        Outcome::Blocked => return Err(Stop::failed(line, format!("`{}` blocks", call.name))),
-        Outcome::Done(value) => (value, None),
-        Outcome::Error(name) => (-1, Some(name)),
-    };
-    let wanted = call.result.unwrap_or(result);
-    let errno_fits = match (&call.errno, errno) {
-        (Some(wanted), Some(got)) => Errno::from_name(wanted) == Some(got),
-        (Some(_), None) => false,
-        // Without a name any error of a call that is to fail will do.
-        (None, _) => true,
-    };
-    if wanted == result && errno_fits {
-        return Ok(());
-    }
-    let text = |value: i64, errno: Option<&str>| {
-        errno.map_or_else(|| value.to_string(), |errno| format!("{value} {errno}"))
-    };
-    Err(Stop::failed(
-        line,
-        format!(
-            "`{}`: expected {}, got {}",
-            call.name,
-            text(wanted, call.errno.as_deref()),
-            text(result, errno.map(Errno::name))
-        ),
-    ))
 }
 
 #[cfg(test)]

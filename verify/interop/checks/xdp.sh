@@ -69,14 +69,6 @@ check_xdp() {
 check_xdp_refused() {
     [ -z "$referee" ] || skip "the kernel is no device of its own"
     beside_a_kernel
-    local text
-    refused_with() {
-        local expected=$1
-        shift
-        ! text=$(timeout 10 "$usertcp" serve "$site" "$@" 2>&1) || fail "it ran: $*"
-        grep -q "$expected" <<<"$text" || fail "$*: $text"
-        [ "$(wc -l <<<"$text")" -le 2 ] || fail "$*: $text"
-    }
     refused_with 'no interface' --device xdp:nosuch --addr 10.82.0.3/24
     refused_with 'belongs to interface' --device xdp:vx0 --addr 10.82.0.1/24
     refused_with 'not an Ethernet' --device xdp:lo --addr 10.82.0.3/24
@@ -84,5 +76,5 @@ check_xdp_refused() {
     refused_with 'one queue only' --device xdp:vx0 --addr 10.82.0.3/24 --shards 2
     ip link set vx0 down
     refused_with 'ip link set vx0 up' --device xdp:vx0 --addr 10.82.0.3/24
-    echo "${text//$'\n'/; }"
+    echo "${refusal//$'\n'/; }"
 }

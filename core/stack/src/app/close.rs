@@ -48,7 +48,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let hot = self.table.anchors.get(id).and_then(|anchor| anchor.body.hot());
         let Some(tcb) = hot.and_then(|hot| self.table.hot.at_mut(hot)) else { return };
         let effects = tcb.shutdown_write(&mut self.common.env(now, id));
-        self.transmit.push(id.slot);
+        self.transmit.push_at(id, &mut self.table.anchors);
         self.apply(now, id, effects);
     }
 
@@ -92,7 +92,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let owner = anchor.owner();
         anchor.set_owner(Owner::Nobody);
-        self.events.forget(id.slot);
+        self.events.forget(id, &mut self.table.anchors);
         self.leave_queue(owner);
     }
 

@@ -95,6 +95,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The connection may have something to send. It is asked for a deadline when nothing is left to send.
     pub(crate) fn wake(&mut self, id: ConnId) {
-        self.transmit.push(id.slot);
+        self.transmit.push_at(id, &mut self.table.anchors);
     }
 }

@@ -127,7 +127,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// is a change, and no more: a few nanoseconds for each that waits.
     fn ask_who_waits(&mut self) {
         for index in self.rates.waiting() {
-            self.transmit.push(index);
+            if let Some((id, anchor)) = self.table.anchors.with_id_mut(index) {
+                self.transmit.push(id, anchor);
+            }
         }
     }
 

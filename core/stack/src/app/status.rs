@@ -53,7 +53,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let hot = *hot;
                 if let Some(tcb) = self.table.hot.at_mut(hot) {
                     let effects = tcb.set_settings(&mut self.common.env(now, id), shared);
-                    self.transmit.push(id.slot);
+                    self.transmit.push(id, anchor);
                     self.apply(now, id, effects);
                     self.watch(now, id);
                 }

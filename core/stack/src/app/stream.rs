@@ -36,29 +36,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let waits = anchor.links.is_linked();
         let common = &mut self.common;
         if !tcb.write_short(&common.limits, &common.pool, octets, end) {
-            return self.write_long(now, id, octets, end);
+            let taken = tcb.write_with(&mut common.env(now, id), octets, end);
+            let held_back = waits && tcb.awaits_release(now);
+            return self.after_write(now, id, (taken, octets.len()), held_back);
         }
-        // Nothing leaves before the release that its deadline is for.
+        // As in `wake`; but nothing leaves before the release that its deadline is for.
         if !(waits && tcb.awaits_release(now)) {
-            self.wake(id);
+            self.transmit.push(id, anchor);
         }
         Ok(octets.len())
     }
 
-    /// The same of what is no short message, or not the only one.
+    /// A write of what is no short message, or not the only one, took `taken` of so many octets. `held_back`: nothing
+    /// leaves before the deadline that the connection waits for.
     #[inline(never)]
-    fn write_long(
+    fn after_write(
         &mut self,
         now: Instant,
         id: ConnId,
-        octets: &[u8],
-        end: WriteEnd,
+        (taken, octets): (usize, usize),
+        held_back: bool,
     ) -> Result<usize, ConnError> {
-        let Some((anchor, tcb)) = self.table.held_hot(id) else { return Ok(0) };
-        let waits = anchor.links.is_linked();
-        let taken = tcb.write_with(&mut self.common.env(now, id), octets, end);
-        let held_back = waits && tcb.awaits_release(now);
-        if taken < octets.len() {
+        if taken < octets {
             self.after_short_write(now, id, taken)?;
         }
         if taken > 0 && !held_back {
@@ -207,13 +206,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// and a write.
     #[inline]
     pub fn read_next(&mut self, now: Instant, out: &mut [u8]) -> Option<(ConnId, usize)> {
-        let index = self.events.front()?;
-        self.read_whole(now, index, out)
+        let id = self.events.front()?;
+        self.read_whole(now, id, out)
     }
 
     #[inline(never)]
-    fn read_whole(&mut self, now: Instant, index: u32, out: &mut [u8]) -> Option<(ConnId, usize)> {
-        let (id, anchor) = self.table.anchors.with_id_mut(index)?;
+    fn read_whole(&mut self, now: Instant, id: ConnId, out: &mut [u8]) -> Option<(ConnId, usize)> {
+        let anchor = self.table.anchors.get_mut(id)?;
         let Body::Hot(hot) = anchor.body else { return None };
         if anchor.pending != Pending::READABLE || !anchor.is_held() {
             return None;

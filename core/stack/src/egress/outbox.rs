@@ -3,8 +3,8 @@
 //! Owns: their order and their bound. Must not know: connections.
 
 use crate::shard::Common;
-use alloc::collections::VecDeque;
 use usertcp_base::{DropReason, Instant, Observer};
+use usertcp_device::Line;
 use usertcp_frame::Packet;
 
 /// Packets that may wait outside a batch: replies made while packets arrive.
@@ -13,12 +13,12 @@ const OUTBOX: usize = 1024;
 /// Packets that are complete and wait for the next batch.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    pub(super) packets: VecDeque<Packet>,
+    pub(super) packets: Line,
 }
 
 impl Outbox {
     pub(crate) const fn new() -> Outbox {
-        Outbox { packets: VecDeque::new() }
+        Outbox { packets: Line::unallocated(OUTBOX) }
     }
 
     /// Adds a packet; a full outbox drops it: whatever caused it comes again.
@@ -28,9 +28,7 @@ impl Outbox {
         now: Instant,
         common: &mut Common<O>,
     ) {
-        if self.packets.len() < OUTBOX {
-            self.packets.push_back(packet);
-        } else {
+        if self.packets.push(packet).is_err() {
             common.drop_packet(None, now, DropReason::PoolEmpty);
         }
     }

@@ -14,8 +14,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One segment of the connection whose turn it is, where there are rates that connections share.
     #[inline(never)]
     pub(super) fn transmit_sharing(&mut self, now: Instant, batch: &mut TxBatch) {
-        let Some(index) = self.transmit.pop() else { return };
-        let Some((id, flow, body)) = self.table.anchors.flow_and_body(index) else { return };
+        let Some((id, _)) = self.transmit.pop(&mut self.table.anchors) else { return };
+        let Some((id, flow, body)) = self.table.anchors.flow_and_body(id.slot) else { return };
         let Some(hot) = body.hot() else { return };
         let shares = self.shares_of(hot);
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));

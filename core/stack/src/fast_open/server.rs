@@ -179,7 +179,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         if let Some(anchor) = self.table.set_body(id, Body::Early(early.slot, hot.slot)) {
             anchor.set_owner(Owner::Listener(listener));
-            self.events.add(id.slot, anchor, Pending::ACCEPTED);
+            self.events.add(id, anchor, Pending::ACCEPTED);
         }
         let anchors = &self.table.anchors;
         if let Some(queue) = self.listeners.get_mut(listener) {

@@ -1,11 +1,56 @@
 //! Whose turn it is, as the list of turns that were had.
 
 use super::*;
+use crate::anchor::{Body, Owner};
 use alloc::vec::Vec;
-use usertcp_base::Rate;
+use usertcp_base::observe::CloseReason;
+use usertcp_base::{FlowKey, Rate};
+
+/// The list, and the records it is about: of each the index is its slot.
+struct Lab {
+    turns: Turns,
+    anchors: Anchors,
+}
+
+impl Lab {
+    fn id(&self, index: u32) -> ConnId {
+        self.anchors.id_at(index).unwrap()
+    }
+    fn push(&mut self, index: u32) {
+        self.turns.push_at(self.id(index), &mut self.anchors);
+    }
+    fn push_ahead(&mut self, index: u32) {
+        let id = self.id(index);
+        self.turns.push_ahead(id, self.anchors.get_mut(id).unwrap());
+    }
+    fn press(&mut self, index: u32, press: Press) {
+        self.turns.press(self.id(index), &mut self.anchors, press);
+    }
+    /// Whose turn it is; those who left are passed over.
+    fn pop(&mut self) -> Option<u32> {
+        while !self.turns.is_empty() {
+            if let Some((id, _)) = self.turns.pop(&mut self.anchors) {
+                return Some(id.slot);
+            }
+        }
+        None
+    }
+    fn again(&mut self, index: u32) {
+        self.turns.again(self.id(index), &mut self.anchors);
+    }
+    fn remove(&mut self, index: u32) {
+        self.turns.remove(self.id(index), &mut self.anchors);
+    }
+    fn contains(&self, index: u32) -> bool {
+        self.turns.contains(self.id(index), &self.anchors)
+    }
+    fn begin_batch(&mut self, most: u32) -> u32 {
+        self.turns.begin_batch(most)
+    }
+}
 
 /// Lets `count` have their turns; each has more to send.
-fn turns(list: &mut Turns, count: usize) -> Vec<u32> {
+fn turns(list: &mut Lab, count: usize) -> Vec<u32> {
     let one = |_| {
         let index = list.pop();
         index.into_iter().for_each(|index| list.again(index));
@@ -15,7 +60,7 @@ fn turns(list: &mut Turns, count: usize) -> Vec<u32> {
 }
 
 /// The same in short: who, and how often in a row.
-fn runs(list: &mut Turns, count: usize) -> Vec<(u32, usize)> {
+fn runs(list: &mut Lab, count: usize) -> Vec<(u32, usize)> {
     let mut runs: Vec<(u32, usize)> = Vec::new();
     for index in turns(list, count) {
         match runs.last_mut() {
@@ -26,8 +71,14 @@ fn runs(list: &mut Turns, count: usize) -> Vec<(u32, usize)> {
     runs
 }
 
-fn with(super_segments: bool, indices: impl IntoIterator<Item = u32>) -> Turns {
-    let mut list = Turns::new(super_segments);
+fn with(super_segments: bool, indices: impl IntoIterator<Item = u32>) -> Lab {
+    let mut anchors = Anchors::new(1000);
+    for index in 0..1000 {
+        let body = Body::Ended(CloseReason::Aborted, None);
+        let id = anchors.add(&FlowKey::default(), Owner::Nobody, body);
+        assert_eq!(id.map(|id| id.slot), Some(index));
+    }
+    let mut list = Lab { turns: Turns::new(super_segments), anchors };
     indices.into_iter().for_each(|index| list.push(index));
     list
 }
@@ -91,8 +142,22 @@ fn nobody_is_there_twice_and_who_leaves_is_gone() {
     assert!(!list.contains(2));
     assert_eq!(runs(&mut list, 3), [(1, 3)]);
     list.remove(1);
-    assert!(list.is_empty());
     assert_eq!(list.pop(), None);
+}
+
+#[test]
+fn whose_record_is_gone_has_no_turn_and_its_successor_only_its_own() {
+    let mut list = with(false, [1, 2, 3]);
+    let old = list.id(2);
+    list.remove(2);
+    list.anchors.discard(2);
+    let body = Body::Ended(CloseReason::Aborted, None);
+    let new = list.anchors.add(&FlowKey::default(), Owner::Nobody, body);
+    assert_eq!(new.map(|id| (id.slot, id == old)), Some((2, false)));
+    assert_eq!((list.turns.len(), list.contains(2)), (2, false));
+    list.push(2);
+    let order: Vec<u32> = core::iter::from_fn(|| list.pop()).collect();
+    assert_eq!(order, [1, 3, 2]);
 }
 
 /// Those of limits of so many megabits, and how soon they have to leave.
@@ -130,7 +195,7 @@ fn who_waits_already_moves_ahead_when_it_presses_and_is_there_once() {
     assert_eq!(order, [3, 1, 2]);
     list.press(4, press(100));
     list.remove(4);
-    assert!(list.is_empty() && !list.contains(4) && list.pop().is_none());
+    assert!(!list.contains(4) && list.pop().is_none());
 }
 
 #[test]
@@ -151,4 +216,23 @@ fn batches_are_short_while_somebody_presses_and_some_time_after() {
     assert_eq!((short, list.begin_batch(512)), (SHORT_BATCHES as usize, 512));
     list.press(7, press(100));
     assert_eq!(list.begin_batch(9), 9, "never longer than it would be");
+}
+
+#[test]
+fn few_of_a_batch_go_before_others() {
+    let mut list = with(false, [1, 2]);
+    list.begin_batch(8);
+    (3..6).for_each(|index| list.push_ahead(index));
+    assert!(list.contains(4) && !list.contains(5), "as many as a quarter of a batch");
+    // Whoever is among them stays where it is, and who left is passed over.
+    list.push(4);
+    list.push_ahead(1);
+    list.remove(3);
+    list.push(5);
+    let order: Vec<u32> = core::iter::from_fn(|| list.pop()).collect();
+    assert_eq!(order, [4, 1, 2, 5]);
+    list.begin_batch(8);
+    list.press(7, press(100));
+    list.push_ahead(3);
+    assert!(!list.contains(3), "nobody goes before who presses");
 }

@@ -31,7 +31,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that `packets`, [`AHEAD`] at most, will need, and notes where they are.
     pub(crate) fn look_ahead(&mut self, packets: &[Packet]) {
         let (table, local) = (&mut self.table, &self.last_local);
-        let (transmit, events) = (&self.transmit, &self.events);
         let mut flows = [None; AHEAD];
         for (flow, packet) in flows.iter_mut().zip(packets) {
             *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
@@ -54,9 +53,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
         }
         touch_records(table, &others);
-        let table = &self.table;
-        let marked = slots.iter().flatten();
-        black_box(marked.fold(0, |all, slot| all ^ transmit.touch(*slot) ^ events.touch(*slot)));
         let hots = hots(table, &slots);
         touch_all(table, &hots);
     }
@@ -65,12 +61,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn look_ahead_at(&self, slots: &[Option<u32>; AHEAD]) {
         let table = &self.table;
         touch_records(table, slots);
-        let marked = slots.iter().flatten();
-        black_box(marked.fold(0, |all, slot| all ^ self.transmit.touch(*slot)));
         let hots = hots(table, slots);
         let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest()));
+        touch_queues(table, &hots);
     }
 
     /// Touches the records of those whose deadlines stand in line and are due.
@@ -109,7 +104,14 @@ fn hots<C: CongestionController>(
 fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
     let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
+    touch_queues(table, hots);
+}
+
+/// Touches what lies in the send queues of TCBs that are at hand.
+fn touch_queues<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
+    let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_more()));
+    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
 }
 
 /// The flow of a packet of the usual shape, unchecked.

@@ -3,8 +3,10 @@
 use crate::anchor::{Anchor, Body};
 use crate::events::{Events, Pending};
 use crate::ingress::segments_in;
+use crate::lifecycle::note_all;
 use crate::shard::Shard;
 use crate::turns::Turns;
+use crate::usual::LONG_QUEUE;
 use crate::usual::gather::LEAST_OCTETS;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
@@ -64,15 +66,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             let (common, payload) = (&mut self.common, (octets - BOTH_V4) as u32);
             let header = headers.tcp_octets();
-            let prng = &mut common.prng;
-            if let Some(answered) = tcb.take_answer(now, header, payload, front.charge(), prng) {
+            if let Some(answered) = tcb.take_answer(now, header, payload, front.charge()) {
                 answered.report(|event| common.observer.on_event(Some(id), now, event));
                 common.count_in_octets(1, payload as usize);
                 if let Some(slice) = packet.octets.take_only() {
                     tcb.put_answer(slice, BOTH_V4);
                 }
                 let effects = UsualEffects::ANSWER;
-                if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+                if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
                     self.rearm(now, id);
                 }
                 return true;
@@ -97,7 +98,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if tcb.handle_answer(env, segment, &mut packet.octets, header_octets).is_some() {
                 self.common.count_in_octets(1, octets);
                 let effects = UsualEffects::ANSWER;
-                if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
+                if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
                     self.rearm(now, id);
                 }
                 return true;
@@ -155,15 +156,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
-        let segment = &read.header;
-        let Some(effects) = tcb.handle_usual(&mut self.common.env(now, id), segment, octets, 0)
-        else {
-            self.give_closing(now, id, read, octets);
+        let (segment, env) = (&read.header, &mut self.common.env(now, id));
+        if tcb.is_closing_with(segment) {
+            if let Some(effects) = tcb.handle_closing(env, segment, octets) {
+                note_all(&mut self.events, id, anchor, &effects);
+                self.follow(now, id, effects);
+                return true;
+            }
+        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, 0) {
+            if effects.readable && self.transmit.len() >= LONG_QUEUE && tcb.only_acknowledges() {
+                self.transmit.push_ahead(id, anchor);
+            }
+            if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
+                self.rearm(now, id);
+            }
             return true;
-        };
-        if note(&mut self.events, &mut self.transmit, id.slot, anchor, effects) {
-            self.rearm(now, id);
         }
+        self.deliver_usual(now, id, read, octets);
         true
     }
 
@@ -211,15 +220,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.deliver_usual(now, id, read, octets);
         }
         true
-    }
-
-    /// The same for a connection that has a TCB, and is being closed, or whatever else.
-    #[inline(never)]
-    fn give_closing(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
-        let taken = self.act(now, id, |tcb, env| tcb.handle_closing(env, &read.header, octets));
-        if !taken {
-            self.deliver_usual(now, id, read, octets);
-        }
     }
 
     /// The way of any segment.
@@ -278,15 +278,15 @@ fn is_short(octets: usize) -> bool {
 fn note(
     events: &mut Events,
     transmit: &mut Turns,
-    slot: u32,
+    id: ConnId,
     anchor: &mut Anchor,
     effects: UsualEffects,
 ) -> bool {
     let notices =
         Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
-    events.add(slot, anchor, notices);
+    events.add(id, anchor, notices);
     if effects.transmit {
-        transmit.push(slot);
+        transmit.push(id, anchor);
     }
     // Who waits to transmit is asked for a deadline when nothing is left to send.
     !effects.transmit

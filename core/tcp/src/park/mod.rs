@@ -60,9 +60,11 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub fn is_quiet(&self) -> bool {
         // What is most often so on a busy connection first.
-        if !self.acks.owes_nothing() || self.snd.outstanding() > 0 {
-            return false;
-        }
+        self.acks.owes_nothing() && self.snd.outstanding() == 0 && self.is_quiet_besides()
+    }
+
+    #[inline(never)]
+    fn is_quiet_besides(&self) -> bool {
         if !self.is_predicted() {
             return self.waits_for_nothing();
         }
@@ -339,7 +341,7 @@ impl<C: CongestionController> Tcb<C> {
         self.established = other.established;
         self.recovery.round_like(&other.recovery);
         if self.timestamps.is_on() {
-            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_second());
+            self.timestamps.set_recent(self.timestamps.recent(), other.timestamps.recent_unit());
         }
     }
 

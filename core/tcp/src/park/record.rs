@@ -10,6 +10,7 @@
 
 use crate::keepalive::KeepAliveState;
 use crate::recovery::RttTimes;
+use crate::recv::paws;
 use crate::tcb::Tcb;
 use usertcp_base::{Instant, Span, Tick};
 use usertcp_cc::CongestionController;
@@ -49,7 +50,7 @@ pub struct Parked {
     mould: [u8; 3],
     /// How old the least round trip was when the peer was last heard; 255: too old.
     minimum_age: u8,
-    /// Seconds from the last confirmation of TS.Recent until the peer was last heard.
+    /// From the last confirmation of TS.Recent until the peer was last heard, in units of `paws`.
     recent_age: u8,
     /// Keep-alive probes since then.
     pub(super) unanswered: u8,
@@ -167,8 +168,8 @@ impl Parked {
         Instant::ZERO + Span::from_secs(second.saturating_sub(u64::from(age)))
     }
 
-    fn recent_second(&self, now: Instant) -> u32 {
-        (seconds(self.last_heard(now)) as u32).wrapping_sub(u32::from(self.recent_age))
+    fn recent_unit(&self, now: Instant) -> u32 {
+        paws::unit(self.last_heard(now)).wrapping_sub(u32::from(self.recent_age))
     }
 }
 
@@ -204,7 +205,7 @@ impl<C: CongestionController> Tcb<C> {
         let left = self.advertise.edge().since(self.receiver.nxt());
         let own_window = left >> self.advertise.scale().shift();
         let heard = floor(self.last_heard);
-        let recent_age = (seconds(heard) as u32).wrapping_sub(self.timestamps.recent_second());
+        let recent_age = paws::unit(heard).wrapping_sub(self.timestamps.recent_unit());
         // Confirmed with the last segment heard, a moment after what that is rounded down to.
         let recent_age = if recent_age > u32::MAX / 2 { 0 } else { recent_age };
         let fits = self.octets_acknowledged <= MOST_OCTETS
@@ -257,7 +258,7 @@ impl<C: CongestionController> Tcb<C> {
         let window = u32::from(own.own_window) << self.advertise.scale().shift();
         self.advertise.set_edge(self.advertise.edge() + window);
         if self.timestamps.is_on() {
-            self.timestamps.set_recent(own.recent, own.recent_second(now));
+            self.timestamps.set_recent(own.recent, own.recent_unit(now));
             self.timestamp_offset = timestamp_offset;
         }
         self.recovery.set_times(&own.times(now));

@@ -4,14 +4,17 @@
 //! ask is asked first, all of it, and what follows is done without another question.
 //! Implements: what `crate::arrive` does with one, where the connection is plain.
 
-use super::{UsualEffects, UsualSegment};
+use super::{Prediction, UsualEffects, UsualSegment};
 use crate::env::Env;
 use crate::tcb::Tcb;
 use core::num::NonZeroU32;
-use usertcp_base::{Ecn, Event, Instant, Observer, Prng, Seq, Span};
+use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, FrameSlice};
 use usertcp_wire::usual::{TCP_OCTETS, read_usual_tcp};
+
+/// The most octets that a question or an answer brings.
+const LONGEST_OCTETS: u32 = 511;
 
 /// What one that was taken told.
 #[must_use]
@@ -39,8 +42,8 @@ impl Answered {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes note of a segment of the usual shape with this header, not marked, that brings `octets`, 1 to 511,
-    /// in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
+    /// Takes note of a segment of the usual shape with this header, without FIN, not marked, that brings `octets`, 1 to
+    /// 511, in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
     /// [`Tcb::handle_usual`]. Else [`Tcb::put_answer`] comes next; there is something to read, and to send.
     #[inline(never)] // its registers are its own
     pub fn take_answer(
@@ -49,10 +52,9 @@ impl<C: CongestionController> Tcb<C> {
         header: &[u8; TCP_OCTETS],
         octets: u32,
         charge: u32,
-        prng: &mut Prng,
     ) -> Option<Answered> {
         let segment = UsualSegment::new(&read_usual_tcp(header), Ecn::NotCapable);
-        self.note_answer(now, &segment, octets, charge, prng)
+        self.note_answer(now, &segment, octets, charge)
     }
 
     /// The same of a segment that was read, whatever it is, and its payload behind `header_octets` others in
@@ -67,16 +69,17 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Option<UsualEffects> {
         let octets = packet.len() - header_octets;
         if octets == 0
+            || octets > LONGEST_OCTETS as usize
+            || segment.fin
             || segment.ecn == Ecn::CongestionExperienced
             || segment.wire_segments != 1
-            || octets >= 512
             || packet.slice_count() != 1
             || env.pool.is_tight()
         {
             return None;
         }
         let charge = packet.charge();
-        let answered = self.note_answer(env.now, segment, octets as u32, charge, env.prng)?;
+        let answered = self.note_answer(env.now, segment, octets as u32, charge)?;
         answered.report(|event| env.observe(event));
         self.put_answer(packet.take_only()?, header_octets);
         Some(UsualEffects::ANSWER)
@@ -89,22 +92,18 @@ impl<C: CongestionController> Tcb<C> {
         segment: &UsualSegment,
         octets: u32,
         charge: u32,
-        prng: &mut Prng,
     ) -> Option<Answered> {
+        debug_assert!((1..=LONGEST_OCTETS).contains(&octets));
         let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
-        if !self.is_predicted()
-            || !self.is_all_in_order(segment, acked_octets)
-            || !self.is_little(segment.seq, octets, charge)
+        if !self.is_all_in_order(segment, acked_octets)
+            || !self.is_calm()
+            || !self.is_little(segment.seq + octets, charge)
+            || !self.acks.takes_short(now)
+            || !self.recovery.is_answer(now, acked_octets)
         {
             return None;
         }
-        let rmss = self.receive_mss();
-        let mss = self.usual_mss();
-        if !self.acks.takes_short(now, octets, rmss, self.settings.ack_delay)
-            || !self.recovery.is_answer(segment.ack, mss, &self.controller)
-        {
-            return None;
-        }
+        debug_assert!(self.is_predicted() && self.has_calmed_down(), "a change was not noted");
         self.heard(now, segment);
         self.snd.una = segment.ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked_octets));
@@ -114,33 +113,58 @@ impl<C: CongestionController> Tcb<C> {
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         self.acks.note_short(now, octets);
         let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-        let rtt_micros = recovery.on_answer(now, segment.ack, mss, controller, prng)?;
-        Some(Answered { acked_octets: NonZeroU32::new(acked_octets)?, rtt_micros })
+        let answer = recovery.on_answer(now, segment.ack, controller)?;
+        if self.recovery.is_small_window(answer.window_octets) {
+            self.stir();
+        }
+        let acked_octets = NonZeroU32::new(acked_octets)?;
+        Some(Answered { acked_octets, rtt_micros: answer.rtt_micros })
     }
 
-    /// Whether it is next in order, acknowledges all that was sent and written, and closes no window.
+    /// Whether it is next in order, acknowledges all that was sent and written, if anything, and closes no window.
     #[inline(always)]
     fn is_all_in_order(&self, segment: &UsualSegment, acked_octets: u32) -> bool {
-        !segment.fin
-            && segment.seq == self.receiver.nxt()
+        segment.seq == self.receiver.nxt()
             && segment.ack == self.snd.nxt
-            && acked_octets != 0
             && self.queue.len() == acked_octets as usize
             && !Seq(segment.value).before(Seq(self.timestamps.recent()))
-            && self.snd.wl1.before(segment.seq)
-            && self.snd.wnd > 0
             && segment.window.0 > 0
-            && !self.wants.write
     }
 
-    /// Whether it brings so little that neither buffer nor window is measured by it, and there is room.
+    /// Whether it brings so little, up to `nxt`, that neither buffer nor window is measured by it, and there is room.
     #[inline(always)]
-    fn is_little(&self, seq: Seq, octets: u32, charge: u32) -> bool {
-        octets < u32::from(self.receive_mss() / 2)
-            && self.receiver.has_read_all()
+    fn is_little(&self, nxt: Seq, charge: u32) -> bool {
+        self.receiver.has_read_all()
             && charge <= self.autotune.buffer()
-            && self.advertise.edge().at_or_after(seq + octets)
-            && self.autotune.is_measuring(seq + octets)
+            && self.advertise.edge().at_or_after(nxt)
+            && self.autotune.is_measuring(nxt)
+    }
+
+    /// Whether the connection is plain, and whatever else a question or an answer asks of it that neither these nor
+    /// what is sent between them change. True claims are checked where assertions are.
+    #[inline(always)]
+    fn is_calm(&mut self) -> bool {
+        self.prediction == Prediction::Calm || self.calms_down()
+    }
+
+    /// The same where it is not noted. It is now.
+    #[inline(never)]
+    fn calms_down(&mut self) -> bool {
+        let calm = self.is_predicted() && self.has_calmed_down();
+        if calm {
+            self.prediction = Prediction::Calm;
+        }
+        calm
+    }
+
+    fn has_calmed_down(&self) -> bool {
+        let rmss = self.receive_mss();
+        self.acks.is_calm(rmss, self.settings.ack_delay)
+            && u32::from(rmss / 2) > LONGEST_OCTETS
+            && !self.wants.write
+            && self.snd.wl1.before(self.receiver.nxt())
+            && self.snd.wnd > 0
+            && self.recovery.is_calm(self.usual_mss(), &self.controller)
     }
 
     /// All that was sent has arrived; what arrived is to be read: `packet` behind its headers.

@@ -105,6 +105,7 @@ impl<C: CongestionController> Tcb<C> {
         if !self.is_taken(env, segment, octets, charge) {
             return None;
         }
+        self.stir();
         let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
         if acked_octets != 0 {
             let mss = self.usual_mss();

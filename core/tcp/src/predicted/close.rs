@@ -2,17 +2,23 @@
 //! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
 //! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
 
-use super::{Given, Prediction, UsualOutgoing, UsualSegment};
+use super::{Given, Prediction, Single, UsualSegment};
 use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::tcb::Tcb;
 use crate::transition::Move;
-use usertcp_base::{CloseReason, Event, Limiter, Observer, Seq};
-use usertcp_cc::{CongestionController, Sent};
+use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Seq};
+use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 
 impl<C: CongestionController> Tcb<C> {
+    /// Whether a segment is for [`Tcb::handle_closing`], not for [`Tcb::handle_usual`].
+    #[inline(always)] // for each packet
+    pub fn is_closing_with(&self, segment: &UsualSegment) -> bool {
+        segment.fin || self.prediction == Prediction::Closing
+    }
+
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
     /// already. `None`: nothing has changed, as there.
     #[inline(never)]
@@ -140,8 +146,14 @@ impl<C: CongestionController> Tcb<C> {
         if !self.is_orderly() || self.snd.wnd == 0 || self.wants.write {
             return Given::Unusual;
         }
-        if self.halves.send() == SendHalf::Closing && !self.fin_sent() {
-            return self.give_fin(env);
+        if self.owes_fin() {
+            if env.ceiling.is_some() {
+                return Given::Unusual;
+            }
+            return match self.poll_fin(env.now, env.id, env.observer) {
+                Some(single) => Given::Segment(self.single(env.now, single)),
+                None => Given::Unusual,
+            };
         }
         match self.unsent_octets() {
             0 => self.give_acknowledgement(env),
@@ -152,68 +164,25 @@ impl<C: CongestionController> Tcb<C> {
     /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave. `None`: nothing has
     /// changed, ask [`Tcb::poll_usual`].
     #[inline]
-    pub fn poll_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
-        if self.prediction == Prediction::Closing { self.poll_fin_of_closing(env) } else { None }
+    pub fn poll_fin<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+    ) -> Option<Single> {
+        let leaves = self.prediction == Prediction::Closing
+            && self.owes_fin()
+            && self.snd.wnd > 0
+            && !self.wants.write
+            && self.settings.rate_limit.is_unlimited();
+        debug_assert!(!leaves || self.is_settled(), "a change was not noted");
+        if leaves { self.poll_last(now, id, observer) } else { None }
     }
 
-    #[inline(never)]
-    fn poll_fin_of_closing<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
-        let leaves = self.halves.send() == SendHalf::Closing && !self.fin_sent();
-        if !leaves || self.snd.wnd == 0 || self.wants.write || !self.is_orderly() {
-            return None;
-        }
-        match self.give_fin(env) {
-            Given::Segment(segment) => Some(segment),
-            Given::Nothing | Given::Unusual => None,
-        }
-    }
-
-    /// FIN, with the last data if that is no more than a segment.
-    fn give_fin<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
-        let (mss, outstanding) = (self.send_mss(), self.snd.outstanding());
-        let octets = self.unsent_octets();
-        // FIN takes a number of the window, as an octet does.
-        if octets > mss || self.snd.usable() <= octets || env.ceiling.is_some() {
-            return Given::Unusual;
-        }
-        if outstanding == 0 && self.was_idle(env.now) {
-            return Given::Unusual;
-        }
-        let unpaced = self.controller.unpaced_window();
-        let Some(window) = unpaced.filter(|_| self.settings.rate_limit.is_unlimited()) else {
-            return Given::Unusual;
-        };
-        if octets > window.saturating_sub(outstanding) {
-            return Given::Unusual;
-        }
-        let (seq, length) = (self.snd.nxt, octets + 1);
-        self.release = usertcp_base::Instant::FAR;
-        if outstanding == 0 {
-            self.progress = env.now;
-        }
-        self.snd.nxt += length;
-        if octets != 0 && octets != mss {
-            self.snd.small = self.snd.nxt;
-        }
-        let _ = self.recovery.on_plain_sent(env.now, (seq, length), outstanding, mss, false);
-        self.last_sent = env.now.tick();
-        let in_flight_octets = outstanding + length;
-        self.controller.on_sent(&Sent {
-            now: env.now,
-            octets: length,
-            in_flight_octets,
-            retransmission: false,
-            first_after_idle: outstanding == 0,
-        });
-        env.observe(&Event::Sent { seq, octets });
-        let mut outgoing = self.usual(env.now, seq, octets);
-        (outgoing.push, outgoing.fin) = (octets > 0, true);
-        self.switch(env, Limiter::Sending);
-        outgoing.last = !self.acks.is_due();
-        if outgoing.last {
-            self.switch(env, Limiter::Application);
-        }
-        Given::Segment(outgoing)
+    /// The application has closed its side, and FIN has not left.
+    #[inline]
+    fn owes_fin(&self) -> bool {
+        self.halves.send() == SendHalf::Closing && !self.fin_sent()
     }
 
     /// Whether the connection is plain, or plain but for being closed. True claims are checked where

@@ -28,26 +28,29 @@ use crate::tcb::Tcb;
 use usertcp_base::Instant;
 use usertcp_cc::CongestionController;
 
-/// What is known of a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What is known of a connection, the more the later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) enum Prediction {
-    /// Nothing.
-    #[default]
-    Unknown,
-    /// It is plain.
-    Plain,
-    /// It would be, but one side is closed, or the application has let go.
-    Closing,
     /// It shall not be asked: a test compares.
     #[cfg(test)]
     Forbidden,
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It would be plain, but one side is closed, or the application has let go.
+    Closing,
+    /// It is plain.
+    Plain,
+    /// It is, and lately there was nothing but questions and answers: what hardly ever changes meanwhile is as these
+    /// need it (`answer`).
+    Calm,
 }
 
 impl Prediction {
     /// Whether it is plain, or would be were it not for closing.
     #[inline]
     pub(crate) fn is_known(self) -> bool {
-        matches!(self, Prediction::Plain | Prediction::Closing)
+        self >= Prediction::Closing
     }
 }
 
@@ -57,6 +60,14 @@ impl<C: CongestionController> Tcb<C> {
     pub(crate) fn unpredict(&mut self) {
         if self.prediction.is_known() {
             self.prediction = Prediction::Unknown;
+        }
+    }
+
+    /// Something changes that a plain connection may differ in, but no question and no answer brings about.
+    #[inline]
+    pub(crate) fn stir(&mut self) {
+        if self.prediction == Prediction::Calm {
+            self.prediction = Prediction::Plain;
         }
     }
 
@@ -71,7 +82,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Whether the connection is plain. True claims are checked where assertions are.
     #[inline]
     pub(crate) fn is_predicted(&self) -> bool {
-        let plain = self.prediction == Prediction::Plain;
+        let plain = self.prediction >= Prediction::Plain;
         debug_assert!(!plain || self.is_all_open() && self.is_settled(), "a change was not noted");
         plain
     }
@@ -103,13 +114,18 @@ impl<C: CongestionController> Tcb<C> {
         self.persist.why() as u32 ^ self.user_timeout.is_owed() as u32 ^ self.recovery.touch_rest()
     }
 
-    /// The same of what else a segment will look at, when what [`Tcb::touch`] read is at hand: the frame with the
-    /// octets that are acknowledged or sent next, and all of a connection that may rest again soon.
+    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand; and
+    /// of what is rare, if the connection may rest again soon.
     #[inline]
     pub fn touch_more(&self) -> u32 {
-        let octet = self.queue.front().and_then(|front| front.first()).copied().unwrap_or_default();
         let rare = if self.acks.has_had_one_exchange() { self.touch_rare() } else { 0 };
-        u32::from(octet) ^ rare
+        self.queue.touch() ^ rare
+    }
+
+    /// The same of the frames in which they lie, when that is at hand.
+    #[inline]
+    pub fn touch_frames(&self) -> u8 {
+        self.queue.touch_frames()
     }
 
     /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,

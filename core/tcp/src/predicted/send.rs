@@ -16,6 +16,10 @@ use usertcp_frame::{Behind, Chain, FrameSlice};
 use usertcp_wire::tcp::{Flags, Timestamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
+/// Segments of a paced connection that leave at once where the device does not cut, if the rate's release has room
+/// for them: as many as one acknowledgement answers.
+const PACED_SEGMENTS: u32 = 2;
+
 /// A segment of the usual shape to be sent: ACK, perhaps PSH and FIN, no option but timestamps. Its
 /// payload lies in the retransmission queue, where [`Tcb::sent`] finds it.
 #[derive(Clone, Copy, Debug)]
@@ -63,16 +67,26 @@ impl UsualOutgoing {
     }
 }
 
-/// The only segment that a connection has to send: all that was unsent, with PSH, or an acknowledgement.
-/// [`Tcb::single`] tells the rest of it.
+/// The only segment that a connection has to send: all that was unsent, with PSH, and FIN perhaps, or an
+/// acknowledgement. [`Tcb::single`] tells the rest of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Single {
     /// Octets of payload.
     pub octets: u32,
+    /// FIN is behind them.
+    pub fin: bool,
     /// The window field.
     pub window: WireWindow,
-    /// With payload: the connection's deadline after it.
+    /// With payload or FIN: the connection's deadline after it.
     pub deadline: Option<Instant>,
+}
+
+impl Single {
+    /// SEG.LEN: FIN takes a number too.
+    #[inline(always)] // for each packet
+    fn length(self) -> u32 {
+        self.octets + u32::from(self.fin)
+    }
 }
 
 /// What the predicted path gives.
@@ -146,18 +160,50 @@ impl<C: CongestionController> Tcb<C> {
         let unsent = self.unsent_octets();
         let mut deadline = None;
         if unsent > 0 {
-            deadline = Some(self.send_single(now, unsent)?);
-            observer.on_event(
-                Some(id),
-                now,
-                &Event::Sent { seq: self.snd.nxt - unsent, octets: unsent },
-            );
+            deadline = Some(self.send_single::<false>(now, unsent)?);
         } else if self.snd.wnd == 0 || !self.acks.is_due() {
             return seldom();
         }
+        Some(self.given_as_single::<_, false>(now, id, observer, unsent, deadline))
+    }
+
+    /// The same of a connection that is plain but for being closed, where FIN leaves with all that is unsent.
+    #[inline(never)]
+    pub(super) fn poll_last<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+    ) -> Option<Single> {
+        let unsent = self.unsent_octets();
+        let deadline = self.send_single::<true>(now, unsent)?;
+        Some(self.given_as_single::<_, true>(now, id, observer, unsent, Some(deadline)))
+    }
+
+    /// All that was unsent was sent, with FIN or without, or there is the acknowledgement alone.
+    #[inline(always)] // the end of the two above
+    fn given_as_single<O: Observer, const FIN: bool>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+        octets: u32,
+        deadline: Option<Instant>,
+    ) -> Single {
+        let sent = FIN || octets > 0;
+        if sent {
+            let seq = self.snd.nxt - (octets + u32::from(FIN));
+            observer.on_event(Some(id), now, &Event::Sent { seq, octets });
+        }
         self.release = Instant::FAR;
-        self.waits_again(now, id, observer, unsent > 0);
-        Some(Single { octets: unsent, window: self.acknowledge(now, unsent), deadline })
+        self.waits_again(now, id, observer, sent);
+        Single { octets, fin: FIN, window: self.acknowledge(now, octets), deadline }
+    }
+
+    /// Whether an acknowledgement is due, and nothing else is to be sent.
+    #[inline]
+    pub fn only_acknowledges(&self) -> bool {
+        self.acks.is_due() && self.unsent_octets() == 0
     }
 
     /// The same for whoever asks for any segment.
@@ -175,17 +221,17 @@ impl<C: CongestionController> Tcb<C> {
     /// in flight, or another holds the frame too.
     #[inline(always)] // for each packet
     pub fn single_behind(&mut self, single: Single, headers: usize) -> Option<Behind<'_>> {
-        let first = single.octets > 0 && self.snd.outstanding() == single.octets;
+        let first = single.octets > 0 && self.snd.outstanding() == single.length();
         if first { self.queue.behind(headers, single.octets as usize) } else { None }
     }
 
     /// All of the segment that [`Tcb::poll_single`] has just given.
     #[inline(always)] // it is put together in registers
     pub fn single(&self, now: Instant, single: Single) -> UsualOutgoing {
-        let Single { octets, window, .. } = single;
+        let Single { octets, fin, window, .. } = single;
         let push = octets > 0;
-        let seq = self.snd.nxt - octets;
-        UsualOutgoing { push, last: true, ..self.outgoing(now, seq, octets, window) }
+        let seq = self.snd.nxt - single.length();
+        UsualOutgoing { push, fin, last: true, ..self.outgoing(now, seq, octets, window) }
     }
 
     /// What was to be sent is sent: it is the application now that is waited for.
@@ -211,39 +257,44 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
-    /// and the pacer too. The deadline then.
-    #[inline(always)] // a part of the one above
-    fn send_single(&mut self, now: Instant, octets: u32) -> Option<Instant> {
+    /// and the pacer too. With FIN nothing has to be waited for or paced, or else it is for the steps. The deadline then.
+    #[inline(always)] // a part of the two above
+    fn send_single<const FIN: bool>(&mut self, now: Instant, octets: u32) -> Option<Instant> {
         let mss = self.plain_mss();
         let outstanding = self.snd.outstanding();
         let unpaced = self.controller.unpaced_window();
-        if unpaced.is_none() && self.pacer.release() > now {
+        if unpaced.is_none() && (FIN || self.pacer.release() > now) {
             return seldom();
         }
+        // FIN takes a number of the peer's window, as an octet does.
+        let length = octets + u32::from(FIN);
         let window = unpaced.unwrap_or_else(|| self.controller.window_octets());
         let mut allowance = window.saturating_sub(outstanding);
-        let fits = octets <= mss && octets <= allowance && octets <= self.snd.usable();
-        let goes = self.settings.no_delay || !self.snd.small.after(self.snd.una);
+        let fits = octets <= mss && octets <= allowance && length <= self.snd.usable();
+        let goes = FIN || self.settings.no_delay || !self.snd.small.after(self.snd.una);
         if !fits || !goes {
             return seldom();
         }
         if outstanding == 0 && self.was_idle(now) {
+            if FIN {
+                return seldom();
+            }
             allowance = self.window_after_idle(now, octets);
         }
         if unpaced.is_none() {
             self.pace_single(now, octets, mss);
         }
         let seq = self.snd.nxt;
-        self.snd.nxt = seq + octets;
-        if octets < mss {
-            self.snd.small = seq + octets;
+        self.snd.nxt = seq + length;
+        if octets < mss && !(FIN && octets == 0) {
+            self.snd.small = self.snd.nxt;
         }
         if outstanding == 0 {
             self.progress = now;
         }
-        let limited = allowance > octets;
-        let timer = self.recovery.on_plain_sent(now, (seq, octets), outstanding, mss, limited);
-        self.note_sent(now, octets, outstanding);
+        let limited = !FIN && allowance > octets;
+        let timer = self.recovery.on_plain_sent(now, (seq, length), outstanding, mss, limited);
+        self.note_sent(now, length, outstanding);
         // Nothing else is waited for while data is in flight: `Tcb::next_deadline`.
         Some(timer.min(self.progress + self.settings.give_up.unwrap_or(Span::MAX)))
     }
@@ -350,10 +401,11 @@ impl<C: CongestionController> Tcb<C> {
         };
         let mut octets = octets;
         if octets > mss {
-            // What is paced leaves a segment at a time where the device does not cut: the wire sees no
-            // burst.
+            // What is paced leaves in pairs at most where the device does not cut: one decision, one deadline
+            // and one acknowledgement serve for two, and the wire sees no longer burst.
+            let room = room.largest_payload_octets;
             let cut = env.super_segments || unpaced;
-            let room = if cut { room.largest_payload_octets } else { 0 };
+            let room = if cut { room } else { room.min(PACED_SEGMENTS * mss) };
             let largest = paced.max(mss.min(allowance)).min(room.max(mss));
             if octets > largest {
                 octets = (largest - largest % mss).max(mss);
@@ -436,7 +488,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The window must be looked at first (5681-6, RFC 7661).
     #[inline(always)]
-    pub(super) fn was_idle(&self, now: Instant) -> bool {
+    fn was_idle(&self, now: Instant) -> bool {
         let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
         self.recovery.is_beyond_timeout(Span::from_micros(u64::from(ticks) << TICK_SHIFT))
     }
@@ -454,7 +506,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     #[inline(always)]
-    pub(super) fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
+    fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
             env.observe(&Event::Limited(limiter));
         }

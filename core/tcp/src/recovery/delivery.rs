@@ -128,6 +128,18 @@ impl Delivery {
         }
         round_ended
     }
+    /// All there was in flight, `octets` in one transmission, was delivered, and the round ends with it.
+    #[inline(always)]
+    pub(super) fn on_answer(&mut self, now: Instant, octets: u32, sent_at: Stamp) {
+        self.total = self.total.wrapping_add(u64::from(octets));
+        self.at = now.stamp();
+        self.first_sent = sent_at;
+        // It lay no farther ahead than what was in flight.
+        self.limited_until = self.low();
+        self.round_end = self.low();
+        self.last_peak = self.peak;
+        self.peak = 0;
+    }
     /// The rate sample of what was `taken` just now.
     pub(super) fn rate(&self, taken: &Taken, min_rtt: Option<Span>) -> Option<RateSample> {
         let sending = taken.sent_at.since(taken.first_sent);

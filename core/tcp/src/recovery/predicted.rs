@@ -6,10 +6,19 @@
 //! Implements: the same as `ack`, where nothing is SACKed, lost, sent again or doubted.
 
 use super::records::Taken;
+use super::rtt::is_usual_sample;
 use super::timeout::SendTimer;
 use super::{Grant, Record, Recovery, RecoveryState, short};
 use usertcp_base::{Instant, Prng, Seq, Span};
 use usertcp_cc::{AckSample, CongestionController};
+
+/// What an answer came to.
+pub(crate) struct AnswerTaken {
+    /// The round-trip sample, µs.
+    pub(crate) rtt_micros: u32,
+    /// The congestion window after it.
+    pub(crate) window_octets: u32,
+}
 
 impl Recovery {
     /// For `Tcb::touch`.
@@ -87,11 +96,75 @@ impl Recovery {
         if self.rack.fack().after(self.board.una()) {
             return None;
         }
-        let rtt_micros = match self.is_answer(ack, mss, cc) {
-            true => self.on_answer(now, ack, mss, cc, prng),
-            false => self.on_other_plain_ack(now, ack, mss, cc, prng),
-        }?;
+        let acked_octets = ack.0.wrapping_sub(self.board.una().0);
+        let is_answer =
+            ack == self.board.nxt() && self.is_answer(now, acked_octets) && self.is_calm(mss, cc);
+        let rtt_micros = match is_answer {
+            true => self.on_answer(now, ack, cc)?.rtt_micros,
+            false => self.on_other_plain_ack(now, ack, mss, cc, prng)?,
+        };
         Some(Span::from_micros(u64::from(rtt_micros)))
+    }
+
+    /// Whether `octets`, which are all there is in flight, are one or two segments of one transmission, and this is
+    /// not too late for a round-trip sample. While the connection [is calm](Recovery::is_calm) too, an
+    /// acknowledgement of them is the answer to a question: it ends the round, of which the window was no limit.
+    #[inline(always)]
+    pub(crate) fn is_answer(&self, now: Instant, octets: u32) -> bool {
+        self.board
+            .only_sent_at()
+            .is_some_and(|at| is_usual_sample(now.stamp().0.wrapping_sub(at.0)))
+            && octets <= self.mss() * 2
+    }
+
+    /// Whether nothing is left of times that were less quiet, and what is in flight, two transmissions at most, is what
+    /// left since all was acknowledged, or will be when they are. It stays so while there is nothing but answers,
+    /// and the window is not [too small](Recovery::is_small_window).
+    pub(crate) fn is_calm<C: CongestionController>(&self, mss: u32, cc: &C) -> bool {
+        let una = self.board.una();
+        C::KNOWS_ANSWERS
+            && self.mss() == mss
+            && !self.rack.fack().after(una)
+            && self.board.is_of_one_round(&self.delivery)
+            && self.delivery.peak() <= mss.saturating_mul(2)
+            && !self.is_small_window(cc.window_octets())
+            && self.rtt.is_sampled()
+            && self.timer.is_undelayed()
+            && self.tail.has_fresh_rtt()
+            && self.rack.is_quiet()
+            && una.after(self.recover)
+            && !self.undo.by_mark
+    }
+
+    /// Whether a window is so small that a flight of two segments is more than half of it.
+    #[inline(always)]
+    pub(crate) fn is_small_window(&self, window: u32) -> bool {
+        window < self.mss() * 4
+    }
+
+    /// SND.UNA advances to `ack`, which [`Recovery::is_answer`]: what is left of `digest_plain` then. Mostly that is
+    /// when something happened last.
+    #[inline(always)] // as a part of what is done with a question or an answer
+    pub(crate) fn on_answer<C: CongestionController>(
+        &mut self,
+        now: Instant,
+        ack: Seq,
+        cc: &mut C,
+    ) -> Option<AnswerTaken> {
+        let acked_octets = ack.0.wrapping_sub(self.board.una().0);
+        let sent_at = self.board.advance_answered(ack)?;
+        let newest = now.stamp().0.wrapping_sub(sent_at.0);
+        let rtt_micros = newest.max(1);
+        self.rtt.on_usual_sample(rtt_micros, &self.bounds);
+        self.rtt.on_usual_minimum(rtt_micros, now);
+        self.timer.restart(now);
+        self.timer.stop();
+        self.recover = ack - 1;
+        self.rack.on_answer(rtt_micros, ack);
+        self.delivery.on_answer(now, acked_octets, sent_at);
+        let (srtt, least) = (self.rtt.srtt_micros(), self.rtt.min_rtt_micros());
+        let window_octets = cc.on_answer(now, acked_octets, newest, srtt, least);
+        Some(AnswerTaken { rtt_micros, window_octets })
     }
 
     #[inline(never)]
@@ -105,40 +178,12 @@ impl Recovery {
     ) -> Option<u32> {
         let una = self.board.una();
         let taken = self.board.advance_plain(ack)?;
-        Some(self.digest_plain::<C, false>(now, una, mss, &taken, cc, prng))
+        Some(self.digest_plain(now, una, mss, &taken, cc, prng))
     }
 
-    /// SND.UNA advances to `ack`, which [`Recovery::is_answer`]. The round-trip sample, µs.
-    #[inline(always)] // as a part of what is done with a question or an answer
-    pub(crate) fn on_answer<C: CongestionController>(
-        &mut self,
-        now: Instant,
-        ack: Seq,
-        mss: u32,
-        cc: &mut C,
-        prng: &mut Prng,
-    ) -> Option<u32> {
-        let una = self.board.una();
-        let taken = self.board.advance_answered(ack)?;
-        Some(self.digest_plain::<C, true>(now, una, mss, &taken, cc, prng))
-    }
-
-    /// Whether `ack` is of one transmission, which was all there was in flight, one or two segments, at
-    /// most half a window, which is thus not what limits: a question or an answer.
-    #[inline(always)]
-    pub(crate) fn is_answer<C: CongestionController>(&self, ack: Seq, mss: u32, cc: &C) -> bool {
-        !self.rack.fack().after(self.board.una())
-            && self.board.is_answered(ack, &self.delivery)
-            && self.delivery.peak() <= mss.saturating_mul(2)
-            && cc.window_octets() >= mss.saturating_mul(4)
-            && !self.timer.is_jittery()
-    }
-
-    /// What an acknowledgement of all that was `taken` from `una` on does. Where [`Recovery::is_answer`]
-    /// holds, the most frequent case, several questions are settled: a copy of these steps is without
-    /// them.
-    #[inline(always)]
-    fn digest_plain<C: CongestionController, const ANSWER: bool>(
+    /// What an acknowledgement of all that was `taken` from `una` on does. The round-trip sample, µs.
+    #[inline(always)] // once
+    fn digest_plain<C: CongestionController>(
         &mut self,
         now: Instant,
         una: Seq,
@@ -149,22 +194,17 @@ impl Recovery {
     ) -> u32 {
         let ack = self.board.una();
         let acked_octets = ack.0.wrapping_sub(una.0);
-        let in_flight_after = if ANSWER { 0 } else { self.board.outstanding() };
+        let in_flight_after = self.board.outstanding();
         self.mss = short(mss);
-        let window_limited = !ANSWER
-            && self.delivery.window_limited(cc.window_octets(), self.mss(), cc.in_slow_start());
+        let (window, doubling) = (cc.window_octets(), cc.in_slow_start());
+        let window_limited = self.delivery.window_limited(window, self.mss(), doubling);
         let stamp = now.stamp();
         let newest = stamp.micros_since(taken.sent_at);
-        let oldest = if ANSWER { newest } else { stamp.micros_since(taken.oldest_sent_at) };
-        let (rtt, per_round) = (oldest.max(1), if ANSWER { 1 } else { self.samples_per_round() });
-        self.rtt.on_sample(rtt, per_round, &self.bounds);
+        let rtt = stamp.micros_since(taken.oldest_sent_at).max(1);
+        self.rtt.on_sample(rtt, self.samples_per_round(), &self.bounds);
         self.rtt.on_minimum(newest, now);
-        if ANSWER {
-            self.timer.on_answer(now);
-        } else {
-            self.timer.on_progress(now, prng);
-            self.timer.end_backoff();
-        }
+        self.timer.on_progress(now, prng);
+        self.timer.end_backoff();
         self.tail.on_sample();
         if ack.after(self.recover) {
             self.recover = ack - 1;
@@ -177,13 +217,7 @@ impl Recovery {
         }
         let min_rtt = self.rtt.min_rtt();
         self.delivery.on_delivered(now, acked_octets);
-        let round_ended = self.delivery.on_newest(taken.sent_at, taken.delivered) || ANSWER;
-        if ANSWER && C::KNOWS_ANSWERS {
-            self.timer.stop();
-            let (srtt, least) = (self.rtt.srtt_micros(), self.rtt.min_rtt_micros());
-            cc.on_answer(now, acked_octets, newest, srtt, least);
-            return rtt;
-        }
+        let round_ended = self.delivery.on_newest(taken.sent_at, taken.delivered);
         let rate = if C::WANTS_RATE { self.delivery.rate(taken, min_rtt) } else { None };
         let sample = AckSample {
             now,

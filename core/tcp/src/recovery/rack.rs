@@ -120,6 +120,16 @@ impl Rack {
         self.on_flight_ended();
         self.on_plain_round(rtt_micros, una);
     }
+    /// The same while [`Rack::is_quiet`].
+    #[inline(always)]
+    pub(super) fn on_answer(&mut self, rtt_micros: u32, una: Seq) {
+        self.on_flight_ended();
+        (self.rtt, self.fack) = (rtt_micros, una);
+    }
+    /// Whether no round with a reported duplicate goes on.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.in_dsack_round
+    }
     fn on_plain_round(&mut self, rtt_micros: u32, una: Seq) {
         self.rtt = rtt_micros.max(1);
         self.fack = una;

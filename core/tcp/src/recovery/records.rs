@@ -58,7 +58,7 @@ impl Record {
         self.marks & mark != 0
     }
     /// It was sent once and nothing is believed of it.
-    fn is_unmarked(&self) -> bool {
+    pub(super) fn is_unmarked(&self) -> bool {
         self.marks & !Marks::APPLICATION_LIMITED == 0
     }
     /// Cuts off and returns what lies before `ack`, which lies inside; `None` when that is less than the
@@ -254,24 +254,29 @@ impl Records {
     pub(super) fn take_unmarked(&mut self, ack: Seq) -> Option<Taken> {
         self.take_first_and_last(ack).map(|(oldest, last)| Taken::of(oldest, &last))
     }
-    /// The only record, if it ends at `ack` and was never marked.
+    /// Whether they are two at most, and `all` says so of each.
+    pub(super) fn are_few(&self, all: impl Fn(&Record) -> bool) -> bool {
+        match self {
+            Records::Few { len, records } => records.iter().take(usize::from(*len)).all(all),
+            Records::Many(_) => false,
+        }
+    }
+    /// The only record.
     #[inline(always)]
-    pub(super) fn only_unmarked(&self, ack: Seq) -> Option<&Record> {
+    pub(super) fn only(&self) -> Option<&Record> {
         match self {
             Records::Few { len: 1, records: [only, _] } => Some(only),
             _ => None,
         }
-        .filter(|only| only.end() == ack && only.is_unmarked())
     }
-    /// Takes it out.
+    /// Takes the only record out: when it was sent.
     #[inline(always)]
-    pub(super) fn take_only_unmarked(&mut self, ack: Seq) -> Option<Taken> {
-        let only = self.only_unmarked(ack)?;
-        let taken = Taken::of(only.sent_at, only);
+    pub(super) fn take_only(&mut self) -> Option<Stamp> {
+        let sent_at = self.only()?.sent_at;
         if let Records::Few { len, .. } = self {
             *len = 0;
         }
-        Some(taken)
+        Some(sent_at)
     }
     /// When the first of the records had been sent, and the last, or the front of it that was
     /// acknowledged.

@@ -113,26 +113,49 @@ impl RttEstimator {
         if self.srtt == 0 {
             self.srtt = value as u32;
             self.rttvar = (value / 2) as u32;
+            self.rto = self.estimated_rto(bounds);
         } else {
-            let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
-            let (error, change) = ((srtt - value).abs() - rttvar, value - srtt);
-            let (error, change) = match per_round {
-                0 | 1 => (nearest_quarter(error), nearest_eighth(change)),
-                _ => part_of_each(error, change, per_round),
-            };
-            // Each goes towards its aim and not beyond: they stay positive, and as small as samples.
-            self.rttvar = (rttvar + error) as u32;
-            self.srtt = (srtt + change) as u32;
+            self.follow(value, per_round, bounds);
         }
+    }
+    /// One of those that are no longer than they count ([`is_usual_sample`]), one per round trip, and not the first.
+    #[inline(always)]
+    pub(super) fn on_usual_sample(&mut self, micros: u32, bounds: &Bounds) {
+        self.follow(i64::from(micros) << FRACTION, 1, bounds);
+    }
+    #[inline(always)]
+    fn follow(&mut self, value: i64, per_round: u32, bounds: &Bounds) {
+        let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
+        let (error, change) = ((srtt - value).abs() - rttvar, value - srtt);
+        let (error, change) = match per_round {
+            0 | 1 => (nearest_quarter(error), nearest_eighth(change)),
+            _ => part_of_each(error, change, per_round),
+        };
+        // Each goes towards its aim and not beyond: they stay positive, and as small as samples.
+        self.rttvar = (rttvar + error) as u32;
+        self.srtt = (srtt + change) as u32;
         self.rto = self.estimated_rto(bounds);
+    }
+    /// Whether there were samples, also for the minimum.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.srtt != 0 && self.min_rtt != 0
     }
     /// A round trip for the minimum in microseconds, from the newest transmission delivered.
     #[inline]
     pub(super) fn on_minimum(&mut self, micros: u32, now: Instant) {
+        let micros = micros.clamp(1, LONGEST_SAMPLE_MICROS);
+        if self.min_rtt == 0 {
+            self.min_rtt = u32::MAX;
+        }
+        self.on_usual_minimum(micros, now);
+    }
+    /// One of those that are as long as they count, and not the first.
+    #[inline(always)]
+    pub(super) fn on_usual_minimum(&mut self, micros: u32, now: Instant) {
         // Circular: what lies ahead is as old as can be.
         let age = now.tick().0.wrapping_sub(self.min_rtt_at.0);
-        if self.min_rtt == 0 || micros <= self.min_rtt || age > MINIMUM_AGE_TICKS {
-            self.min_rtt = micros.clamp(1, LONGEST_SAMPLE_MICROS);
+        if micros <= self.min_rtt || age > MINIMUM_AGE_TICKS {
+            self.min_rtt = micros;
             self.min_rtt_at = now.tick();
         }
     }
@@ -180,6 +203,12 @@ impl Bounds {
             ack_delay: micros(settings.max_ack_delay),
         }
     }
+}
+
+/// Whether a sample counts as what it is, but that there is none of less than a microsecond.
+#[inline(always)] // a comparison
+pub(super) const fn is_usual_sample(micros: u32) -> bool {
+    micros <= LONGEST_SAMPLE_MICROS
 }
 
 /// Capped at an hour, far from overflow in any sum.

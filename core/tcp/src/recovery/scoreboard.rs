@@ -177,18 +177,22 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
-    /// Whether `ack` is of one transmission that is all there is, unmarked, and that left when nothing
-    /// of its round was in flight.
-    #[inline(always)]
-    pub(super) fn is_answered(&self, ack: Seq, delivery: &Delivery) -> bool {
-        self.records.only_unmarked(ack).is_some_and(|only| delivery.ends_round(only.delivered))
+    /// Whether all there is are unmarked transmissions, two at most, that left when nothing of their round was in
+    /// flight.
+    pub(super) fn is_of_one_round(&self, delivery: &Delivery) -> bool {
+        self.records.are_few(|record| record.is_unmarked() && delivery.ends_round(record.delivered))
     }
-    /// SND.UNA moves to `ack`, which [`Scoreboard::is_answered`]: what arrived.
+    /// When the only transmission left; `None`: there are more, or none.
     #[inline(always)]
-    pub(super) fn advance_answered(&mut self, ack: Seq) -> Option<Taken> {
-        let taken = self.records.take_only_unmarked(ack)?;
+    pub(super) fn only_sent_at(&self) -> Option<Stamp> {
+        self.records.only().map(|only| only.sent_at)
+    }
+    /// SND.UNA moves to `ack`, the end of the only transmission: when it left.
+    #[inline(always)]
+    pub(super) fn advance_answered(&mut self, ack: Seq) -> Option<Stamp> {
+        let sent_at = self.records.take_only()?;
         self.una = ack;
-        Some(taken)
+        Some(sent_at)
     }
     /// SND.UNA moves to `ack`, in a plain state: what arrived; or nothing happened and the steps of
     /// `advance` are needed.

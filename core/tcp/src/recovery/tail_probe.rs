@@ -78,6 +78,10 @@ impl TailProbe {
     pub(super) fn is_quiet(&self) -> bool {
         self.flight == Flight::None
     }
+    /// A round trip was measured since the last probe.
+    pub(super) fn has_fresh_rtt(&self) -> bool {
+        self.fresh_rtt
+    }
     pub(super) fn on_sample(&mut self) {
         self.fresh_rtt = true;
     }

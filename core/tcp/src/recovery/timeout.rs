@@ -140,15 +140,9 @@ impl Timer {
             self.jitter = prng.next_u32() as u8;
         }
     }
-    /// Whether each progress draws another jitter.
-    pub(super) fn is_jittery(&self) -> bool {
-        self.jittery
-    }
-    /// All was acknowledged, with a valid sample, and no jitter is wanted.
-    pub(super) fn on_answer(&mut self, now: Instant) {
-        self.expiries = 0;
-        self.started = now;
-        self.end_backoff();
+    /// Whether it did not expire since the last sample, and progress draws no other jitter.
+    pub(super) fn is_undelayed(&self) -> bool {
+        self.expiries == 0 && self.backoff == 0 && self.closed == 0 && !self.jittery
     }
     /// A valid sample arrived.
     pub(super) fn end_backoff(&mut self) {

@@ -234,18 +234,30 @@ impl AckPolicy {
         }
     }
 
-    /// Whether a segment of so few octets in order is one more of many and changes nothing but what is owed
-    /// after the shortest delay, the longest being `longest`.
-    #[inline(always)]
-    pub(crate) fn takes_short(&self, now: Instant, octets: u32, rmss: u16, longest: Span) -> bool {
-        self.delay == SHORTEST_TICKS
-            && longest >= SHORTEST
-            && self.since_arrival(now) <= u32::from(SHORTEST_TICKS) / 2
-            && octets < u32::from(SMALLEST_FULL)
+    /// Whether short segments in order, close together or from a peer whose questions the application answers, change
+    /// nothing but what is owed, as long as [`AckPolicy::takes_short`] says so of each. The longest delay is `longest`.
+    pub(crate) fn is_calm(&self, rmss: u16, longest: Span) -> bool {
+        (SHORTEST_TICKS..=ticks(longest)).contains(&self.delay)
+            && rmss >= SMALLEST_FULL
             && self.full >= SMALLEST_FULL
             && self.full_segments < 2
             && self.quick == 0
-            && self.pending.saturating_add(octets) < u32::from(rmss) * 2
+    }
+
+    /// Whether a segment in order that is shorter than any full one is such a one, while [`AckPolicy::is_calm`].
+    #[inline(always)]
+    pub(crate) fn takes_short(&self, now: Instant) -> bool {
+        // With what it brings that is less than two full ones.
+        if self.pending >= u32::from(SMALLEST_FULL) {
+            return false;
+        }
+        // The delay stays as it is ([`AckPolicy::follow`]) where they are close together, as before, or farther apart
+        // than the delay of a connection whose application answers.
+        let gap = self.since_arrival(now);
+        if gap <= u32::from(SHORTEST_TICKS) / 2 {
+            return self.delay == SHORTEST_TICKS;
+        }
+        self.interactive && gap >= u32::from(self.delay)
     }
 
     /// Takes note of it, as [`AckPolicy::note`] would.
@@ -255,7 +267,7 @@ impl AckPolicy {
         self.last_arrival = now.tick();
         self.pending += octets;
         if !self.waiting {
-            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(SHORTEST_TICKS)));
+            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(self.delay)));
             self.waiting = true;
         }
     }

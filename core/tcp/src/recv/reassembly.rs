@@ -85,6 +85,15 @@ impl Reassembly {
         Reassembly { store: None, fin: None }
     }
 
+    /// Holds nothing any more, and knows of no FIN.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        if self.store.is_some() {
+            self.store = None;
+        }
+        self.fin = None;
+    }
+
     /// Whether no data are held.
     pub const fn is_empty(&self) -> bool {
         self.store.is_none()

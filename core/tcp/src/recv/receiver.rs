@@ -96,9 +96,19 @@ impl Receiver {
         *nxt = beginning;
         *queue_charge = 0;
         *urgent = Urgent::new();
-        *held = Reassembly::new();
+        held.leave();
         *sack = None;
         *finished = false;
+    }
+
+    /// Of a connection that ended: gives back what is on the heap.
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        if !self.queue.is_empty() {
+            self.queue.clear();
+        }
+        self.held.leave();
+        self.sack = None;
     }
 
     /// RCV.NXT.

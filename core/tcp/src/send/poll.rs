@@ -64,8 +64,7 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         room: &SendRoom,
     ) -> PollSegment {
-        let only = self.poll_only(env);
-        let given = match only.or_else(|| self.poll_fin(env)) {
+        let given = match self.poll_only(env) {
             Some(single) => Given::Segment(single),
             None => self.poll_usual(env, room),
         };
@@ -364,6 +363,7 @@ impl<C: CongestionController> Tcb<C> {
             // Without a restart it is still an idle time: no credit comes of it.
             let rto = if self.settings.restart_after_idle { rto } else { idle };
             self.controller.on_path(now, &PathChange::Idle { idle, rto });
+            self.stir();
         }
     }
 

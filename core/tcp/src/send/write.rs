@@ -84,7 +84,9 @@ impl<C: CongestionController> Tcb<C> {
                 limit = mss;
             }
         }
-        self.wants.write |= taken < octets.len();
+        if taken < octets.len() {
+            self.wait_to_write();
+        }
         taken
     }
 
@@ -99,9 +101,12 @@ impl<C: CongestionController> Tcb<C> {
         end: WriteEnd,
     ) -> bool {
         // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
-        let only = self.is_predicted() && self.queue.is_empty() && end == WriteEnd::Open;
-        let short = (1..=SHORT_OCTETS).contains(&octets.len());
-        if !only || !short || !self.has_room(limits, pool) {
+        let is_short = self.is_predicted()
+            && self.queue.is_empty()
+            && end == WriteEnd::Open
+            && (1..=SHORT_OCTETS).contains(&octets.len())
+            && self.has_room(limits, pool);
+        if !is_short {
             return self.has_no_short_way();
         }
         let Some(slice) = pool.copy_of_few(octets, HEADROOM_OCTETS) else { return false };
@@ -205,12 +210,19 @@ impl<C: CongestionController> Tcb<C> {
         octets: Chain,
     ) -> Result<(), Chain> {
         if self.send_room(env.limits, env.pool) == 0 {
-            self.wants.write = true;
+            self.wait_to_write();
             return Err(octets);
         }
         self.queue.append(octets);
         self.rare.set_more(false);
         Ok(())
+    }
+
+    /// A write found no room.
+    #[inline(never)]
+    fn wait_to_write(&mut self) {
+        self.wants.write = true;
+        self.stir();
     }
 
     /// Whether it is worth the application's while to write: room for a third of the buffer, and

@@ -178,8 +178,7 @@ impl Running {
     #[inline(always)] // it stays in registers
     #[must_use]
     pub fn of_short(piece: &[u8]) -> Running {
-        let total = words::end_around(words::sum_from(0, piece));
-        Running { total, odd: piece.len() % 2 == 1 }
+        Running { total: words::sum(piece), odd: piece.len() % 2 == 1 }
     }
     /// Copies `piece` over `target`, which is as long, and is its sum: in one go when it is short.
     #[inline(always)]
@@ -216,8 +215,7 @@ impl Running {
         if piece.len() >= LONG {
             return None;
         }
-        let total = words::end_around(words::sum_from(u128::from(self.total), piece));
-        Some(!(from_native(total) as u16))
+        Some(!(from_native(words::sum_from(self.total, piece)) as u16))
     }
     /// Adds a piece of `len` octets whose partial sum is known.
     #[inline]
@@ -252,9 +250,7 @@ impl Running {
     /// the machine's order.
     #[inline]
     pub(crate) fn add_words<const N: usize>(&mut self, words: [u64; N]) {
-        let total = u128::from(self.total);
-        let add = |sum: u128, word: u64| sum.wrapping_add(u128::from(word));
-        self.total = words::end_around(words.into_iter().fold(total, add));
+        self.total = words::plus_words(self.total, words);
     }
 
     /// Octets at odd offsets change places with their neighbours: the whole sum is turned by one.
@@ -267,8 +263,7 @@ impl Running {
     /// Adds words that begin at an even offset.
     #[inline]
     const fn add_even(&mut self, words: u64) {
-        let (sum, carry) = self.total.overflowing_add(words);
-        self.total = sum.wrapping_add(carry as u64);
+        self.total = words::plus_word(self.total, words);
     }
 }
 

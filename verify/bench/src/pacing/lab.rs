@@ -177,11 +177,11 @@ impl Lab {
             self.by_slot[slot] = index as u32;
             self.streams.push(conn);
             if index % 512 == 511 || index + 1 == count {
-                (0..4).for_each(|_| self.stretch(false));
+                (0..4).for_each(|_| self.stretch(false, STRETCH));
             }
         }
         let open = |lab: &Lab| lab.shard.usage().tcbs as usize;
-        (0..8).for_each(|_| self.stretch(false));
+        (0..8).for_each(|_| self.stretch(false, STRETCH));
         if open(self) != count {
             Err(format!("{} of {count} are open", open(self)))
         } else {
@@ -201,19 +201,33 @@ impl Lab {
         }
     }
 
+    /// The same, one stream after the other over `span`: limits of the same rate keep the order in which they
+    /// began, and those that began at one moment would send at one moment for ever.
+    pub fn begin_over(&mut self, span: Span) {
+        let streams = self.streams.len();
+        let steps = (span.as_micros() / BURST_MICROS).max(1) as usize;
+        for step in 0..steps {
+            if self.drive == Drive::Limits {
+                // Those beside each other in memory do not begin together either.
+                (step..streams).step_by(steps).for_each(|stream| self.write(stream));
+            }
+            self.stretch(true, Span::from_micros(BURST_MICROS));
+        }
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, span: Span) {
         for _ in 0..span.as_millis() {
-            self.stretch(true);
+            self.stretch(true, STRETCH);
         }
     }
 
     /// A stretch of the shard's and the application's work, and then the peer's.
-    fn stretch(&mut self, writes: bool) {
-        let end = self.wire.now + STRETCH;
+    fn stretch(&mut self, writes: bool, span: Span) {
+        let end = self.wire.now + span;
         let began = machine::thread_cpu();
         if writes {
-            self.application();
+            self.application(span);
         }
         self.work();
         loop {
@@ -228,9 +242,9 @@ impl Lab {
         self.answer();
     }
 
-    fn application(&mut self) {
+    fn application(&mut self, span: Span) {
         let Drive::Application(rate) = self.drive else { return };
-        self.owed += rate * STRETCH.as_micros();
+        self.owed += rate * span.as_micros();
         while self.owed >= 2_000_000 {
             self.owed -= 2_000_000;
             let conn = self.streams[self.turn];

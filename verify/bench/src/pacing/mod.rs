@@ -325,10 +325,10 @@ fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
         }
         Kind::Application => {}
     }
-    // Begun all at once, they are spread out after two packets of each.
-    lab.begin();
-    let settle = (streams as u64 * 4 * 1000 / rate).max(20);
-    lab.run(Span::from_millis(settle));
+    // Spread over the time in which each sends two packets, and then that time twice.
+    let period = Span::from_micros(2 * streams as u64 * 1_000_000 / rate);
+    lab.begin_over(period);
+    lab.run(Span::from_millis((2 * period.as_millis()).max(20)));
     (lab.packets, lab.nanos) = (0, 0);
     while lab.packets < packets {
         lab.run(Span::from_millis(20));

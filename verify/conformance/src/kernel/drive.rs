@@ -7,19 +7,18 @@ use super::link::Link;
 use super::sysctl;
 use crate::arguments::number;
 use crate::call::{FIRST_PEER_PORT, Outcome};
-use crate::compare::{differences, line, merge, patience, seconds, time_differs};
+use crate::compare::patience;
 use crate::flow::Flow;
 use crate::options::Setup;
-use crate::run::{Snapshot, assertions, judge};
+use crate::pace::Pace;
 use crate::script::{Action, Call, Event, Packet, Script, Stop, When};
-use crate::wire::{Wire, read};
+use crate::verdict::{Next, Sent, Snapshot, Times, assertions, blocks, judge};
 use core::net::SocketAddr;
 use nix::sys::socket::Shutdown;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use usertcp_sim::view::View;
 
 const SYN: u16 = 2;
 /// The first port of our own; the peer's ports begin elsewhere.
@@ -47,20 +46,8 @@ pub fn scheduled(script: &Script) -> u64 {
 /// A call under way.
 struct Blocked {
     call: Call,
-    line: usize,
-    began: u64,
-    ends: u64,
+    times: Times,
     answer: Receiver<(u64, Answer)>,
-}
-
-/// What came of waiting for a packet.
-enum Next {
-    /// It, and when it left.
-    Packet(u64, Wire),
-    /// None in time.
-    Nothing,
-    /// One that cannot be read.
-    Malformed(String),
 }
 
 /// A script under way.
@@ -73,9 +60,7 @@ pub struct Drive {
     flow: Option<Flow>,
     listening: bool,
     ports: u16,
-    base: u64,
-    previous: u64,
-    after_inbound: bool,
+    pace: Pace,
     blocked: Option<Blocked>,
     complaint: Option<Stop>,
     snapshots: Vec<Snapshot>,
@@ -95,9 +80,7 @@ impl Drive {
             flow: None,
             listening: false,
             ports: 0,
-            base: 0,
-            previous: 0,
-            after_inbound: false,
+            pace: Pace::default(),
             blocked: None,
             complaint: None,
             snapshots: Vec::new(),
@@ -119,18 +102,14 @@ impl Drive {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
-        let is_inbound = event.is_inbound();
-        // Inbound packets in a row count from each other's scheduled time.
-        self.base = if is_inbound && self.after_inbound { self.previous } else { self.link.now() };
+        self.pace.begin(event, self.link.now());
         if let Action::Outbound(packet) = &event.action {
-            self.outbound(event, packet)?;
-        } else {
-            let at = event.due(self.base);
-            self.sleep(event.line, at)?;
-            self.acted(event, at)?;
-            self.previous = at;
+            return self.outbound(event, packet);
         }
-        self.after_inbound = is_inbound;
+        let at = event.due(self.pace.base);
+        self.sleep(event.line, at)?;
+        self.acted(event, at)?;
+        self.pace.previous = at;
         Ok(())
     }
 
@@ -147,7 +126,7 @@ impl Drive {
             }
             Action::Outbound(_) => Ok(()),
             Action::Call(call, end) => {
-                let ends = event.call_end(self.base, *end);
+                let ends = event.call_end(self.pace.base, *end);
                 self.call(line, call, at, ends)
             }
             Action::Shell(command) => sysctl::command(line, command),
@@ -192,22 +171,8 @@ impl Drive {
             }
         };
         let outcome = self.took(answer);
-        let slack = self.setup.tolerance.max(blocked.ends.abs_diff(blocked.began) / 8);
-        let result = judge(blocked.line, &blocked.call, outcome).and_then(|()| {
-            if now.abs_diff(blocked.ends) <= slack {
-                return Ok(());
-            }
-            Err(Stop::failed(
-                blocked.line,
-                format!(
-                    "end of `{}`: expected {} ± {} s, got {} s",
-                    blocked.call.name,
-                    seconds(blocked.ends),
-                    seconds(slack),
-                    seconds(now)
-                ),
-            ))
-        });
+        let Blocked { call, times, .. } = blocked;
+        let result = times.judge(&call, outcome, now, &self.setup);
         if let Err(stop) = result {
             self.complaint.get_or_insert(stop);
         }
@@ -225,16 +190,15 @@ impl Drive {
     fn join(&mut self) -> Result<(), Stop> {
         if let Some(blocked) = &self.blocked {
             // As late as an end may be: the kernel rounds its long timers up.
-            let slack = blocked.ends.abs_diff(blocked.began) / 8;
-            let until = blocked.ends.max(self.link.now()) + JOIN.max(slack);
-            let line = blocked.line;
+            let Times { line, began, ends } = blocked.times;
+            let slack = ends.abs_diff(began) / 8;
+            let until = ends.max(self.link.now()) + JOIN.max(slack);
             while self.blocked.is_some() && self.link.now() < until {
                 self.wait(line, until)?;
             }
         }
         if let Some(blocked) = &self.blocked {
-            let name = &blocked.call.name;
-            return Err(Stop::failed(blocked.line, format!("`{name}` still blocks")));
+            return Err(blocked.times.blocks_still(&blocked.call));
         }
         self.complaint.take().map_or(Ok(()), Err)
     }
@@ -286,7 +250,8 @@ impl Drive {
         let answer = self.start(waiting);
         let late = ends.is_some_and(|ends| ends > began + self.setup.tolerance);
         let (call, ends) = (call.clone(), ends.unwrap_or(began));
-        self.blocked = Some(Blocked { call, line, began, ends, answer });
+        let times = Times { line, began, ends };
+        self.blocked = Some(Blocked { call, times, answer });
         if late {
             let settled = self.link.now() + SETTLE;
             self.sleep(line, settled)?;
@@ -298,10 +263,7 @@ impl Drive {
             self.wait(line, until)?;
         }
         match (&self.blocked, self.complaint.take()) {
-            (Some(blocked), _) => Err(Stop::failed(
-                line,
-                format!("`{}` blocks, and the line names no end time", blocked.call.name),
-            )),
+            (Some(blocked), _) => Err(blocks(line, &blocked.call)),
             // A call that is not to wait is not timed: making a thread takes what it takes.
             (None, Some(Stop::Failed { reason, .. })) if reason.starts_with("end of") => Ok(()),
             (None, complaint) => complaint.map_or(Ok(()), Err),
@@ -354,17 +316,8 @@ impl Drive {
     fn next_packet(&mut self, line: usize, limit: u64) -> Result<Next, Stop> {
         loop {
             while let Some((at, octets)) = self.link.sent.pop_front() {
-                if let Some(Ok(view)) = View::parse(&octets)
-                    && !view.checksum_good
-                {
-                    return Ok(Next::Malformed("the TCP checksum is wrong".to_string()));
-                }
-                match read(&octets) {
-                    Some(Err(why)) => return Ok(Next::Malformed(why)),
-                    Some(Ok(wire)) if self.flow.as_ref().is_some_and(|flow| flow.owns(&wire)) => {
-                        return Ok(Next::Packet(at, wire));
-                    }
-                    _ => {}
+                if let Some(next) = Next::of(at, &octets, self.flow.as_ref()) {
+                    return Ok(next);
                 }
             }
             if self.link.now() >= limit {
@@ -375,54 +328,13 @@ impl Drive {
     }
 
     fn outbound(&mut self, event: &Event, wanted: &Packet) -> Result<(), Stop> {
-        let limit = patience(event.when, self.base);
-        let limit = if event.when == When::Any { self.base + ANY_TIME } else { limit };
-        let nothing =
-            |what: &str| Stop::failed(event.line, format!("{what}\n  expected: {}", event.text));
-        let (mut at, mut whole) = match self.next_packet(event.line, limit)? {
-            Next::Nothing => return Err(nothing("no packet was sent in time")),
-            Next::Malformed(why) => return Err(nothing(&format!("malformed packet: {why}"))),
-            Next::Packet(at, wire) => (at, wire),
-        };
-        // A piece of nothing joins nothing.
-        let mut piece = if self.setup.strict_segments { 0 } else { whole.payload.len() };
-        let mut trouble = Vec::new();
-        while piece > 0 && whole.payload.len() < wanted.length as usize && trouble.is_empty() {
-            match self.next_packet(event.line, limit)? {
-                Next::Packet(later, next) => match merge(&mut whole, next, &mut piece) {
-                    Ok(()) => at = later,
-                    Err(why) => trouble.push(why),
-                },
-                _ => trouble.push("the rest of the payload was not sent in time".to_string()),
-            }
-        }
-        let Some(flow) = &mut self.flow else {
-            return Err(nothing("no connection under test"));
-        };
-        flow.learn(wanted, &whole);
-        if let (Some(tick), Some(off)) = (self.setup.stamp_tick, flow.stamp_error(wanted, &whole))
-            && u64::from(off) * tick > self.setup.tolerance
-        {
-            trouble.push(format!("TS val: off by {off} ticks of {tick} us"));
-        }
-        let got = flow.to_script(&whole);
-        trouble.extend(differences(wanted, &got));
-        let tolerance = self.setup.tolerance;
-        trouble.extend(time_differs(event.when, at, self.base, self.previous, tolerance));
-        self.previous = at;
-        if trouble.is_empty() {
-            return Ok(());
-        }
-        Err(Stop::failed(
-            event.line,
-            format!(
-                "outbound packet: {}\n  expected: {}\n  actual:   {} {}",
-                trouble.join("; "),
-                event.text,
-                seconds(at),
-                line(&got)
-            ),
-        ))
+        let base = self.pace.base;
+        let limit =
+            if event.when == When::Any { base + ANY_TIME } else { patience(event.when, base) };
+        let setup = self.setup.clone();
+        let next = || self.next_packet(event.line, limit);
+        let sent = Sent::await_from(event, wanted, &setup, next)?;
+        sent.judge(event, wanted, self.flow.as_mut(), &setup, &mut self.pace)
     }
 }
 

@@ -185,7 +185,9 @@ fn the_lowest_of_all_limits_and_says_so() {
         let before: Vec<Span> = (0..4).map(|at| time_of(&lab, at, whose)).collect();
         let sent = measure(&mut lab, Span::from_secs(1));
         for at in 0..4 {
-            assert!(within(sent[at], rate * MBIT / 8, 15), "{whose:?}: {sent:?}");
+            // Two packets leave at once: that many are what a moment more or less makes.
+            let asked = rate * MBIT / 8;
+            assert!(sent[at].abs_diff(asked) <= asked / 100 + 3000, "{whose:?}: {sent:?}");
             let held = time_of(&lab, at, whose).as_millis() - before[at].as_millis();
             assert!(held >= 800, "{whose:?} held stream {at} for {held} ms of 1000");
         }
