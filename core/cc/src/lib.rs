@@ -23,6 +23,7 @@ pub use api::*;
 pub use cubic::Cubic;
 pub use fixed::FixedWindow;
 pub use reno::Reno;
+pub use window::initial_window;
 
 #[cfg(test)]
 mod testing;

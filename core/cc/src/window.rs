@@ -104,7 +104,7 @@ pub(crate) struct Window {
 }
 
 /// The initial window (RFC 6928 §2): ten segments, about 14600 octets, at least two segments.
-pub(crate) const fn initial_window(mss: u32) -> u32 {
+pub const fn initial_window(mss: u32) -> u32 {
     let (two, ten) = (mss.saturating_mul(2), mss.saturating_mul(10));
     let bounded = if two > 14_600 { two } else { 14_600 };
     if ten < bounded { ten } else { bounded }

@@ -11,7 +11,7 @@ use alloc::collections::VecDeque;
 
 /// As many as come to rest and wake between two looks at the time; with more, the oldest would not be in the caches
 /// any more when it is used, or goes.
-const MOST: u32 = 256;
+const MOST: u32 = 512;
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@
 //! Their number grows one at a time (linear hashing): when there are too many entries for it, the
 //! part whose turn it is splits into two; when too few, the last one joins the one it came from. The room
 //! of a part follows its own entries (`part`). So no operation ever moves more than two parts' entries,
-//! memory goes as it came, and the table costs about six octets for each entry at any size.
+//! memory goes as it came, and the table costs about seven octets for each entry at any size.
 
 mod hash;
 mod part;
@@ -87,6 +87,12 @@ impl Demux {
     #[inline]
     pub fn guess(&self, hash: u64) -> Option<u32> {
         self.parts.get(self.number(hash))?.find(place(hash), Some)
+    }
+
+    /// The same where that can be seen at once; else what follows is touched.
+    #[inline]
+    pub fn guess_at_home(&self, hash: u64) -> Result<u32, u32> {
+        self.parts.get(self.number(hash)).map_or(Err(0), |part| part.guess_at_home(place(hash)))
     }
 
     /// Enters `index` under `key`; false when another record has that key already.

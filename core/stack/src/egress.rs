@@ -218,11 +218,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     let octets = self.usual_packet_octets(flow, &segment);
                     self.charge_rates(now, (hot, index), shares, octets, segment.last);
                 }
-                self.turn_over(now, (id, hot), segment.last);
                 if segment.gso_octets.is_some() && !self.common.super_segments {
+                    self.turn_over(now, (id, hot), segment.last);
                     return self.put_cut(now, (id, hot), batch, flow, segment, frame);
                 }
                 let packet = self.pack_given(hot, flow, &segment, frame);
+                // It may be parked then.
+                self.turn_over(now, (id, hot), segment.last);
                 return self.put_or_count(now, id, batch, packet);
             }
             Given::Nothing => {

@@ -212,6 +212,11 @@ impl<T: Copy> Mortal<T> {
         self.parts.rest.push(entry);
     }
 
+    /// Adds an entry before those that nobody has looked at, behind others that were added so.
+    pub(crate) fn push_ahead(&mut self, entry: T) {
+        self.parts.sifted.push(entry);
+    }
+
     /// Takes the first entry out, dead or alive: of a dead one [`Mortal::buried`] is to be told.
     #[inline(always)] // as above
     pub(crate) fn pop(&mut self) -> Option<T> {

@@ -23,7 +23,7 @@ use usertcp_tcp::{
 };
 
 /// The next tick, at the earliest.
-const LEAST_GAP: Span = Span::from_micros(1);
+pub(crate) const LEAST_GAP: Span = Span::from_micros(1);
 /// While a connection is in the transmit list.
 const QUEUED_GAP: Span = Span::from_millis(1);
 
@@ -137,8 +137,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        let waits = note_all(&mut self.events, id, anchor, &effects);
-        self.follow(now, id, waits, effects);
+        note_all(&mut self.events, id, anchor, &effects);
+        self.follow(now, id, effects);
     }
 
     /// The same of a connection that has a TCB of its own, by `call` and with one look at each.
@@ -151,23 +151,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
         let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
-        let waits = note_all(&mut self.events, id, anchor, &effects);
-        self.follow(now, id, waits, effects);
+        note_all(&mut self.events, id, anchor, &effects);
+        self.follow(now, id, effects);
         true
     }
 
-    /// What follows when notices were added. `waits`: the connection waits for a deadline.
+    /// What follows when notices were added.
     #[inline(always)] // mostly the connection is put into a list
-    pub(crate) fn follow(&mut self, now: Instant, id: ConnId, waits: bool, effects: Effects) {
+    pub(crate) fn follow(&mut self, now: Instant, id: ConnId, effects: Effects) {
         if let Some(ended) = effects.ended {
             return self.end(now, id, ended, effects.reset);
         }
         if effects.transmit {
-            self.transmit.push_at(id, &mut self.table.anchors);
             // Who waits to transmit is asked for a deadline when nothing is left to send.
-            if waits {
-                return;
-            }
+            return self.transmit.push_at(id, &mut self.table.anchors);
         }
         self.rearm(now, id);
     }
@@ -177,14 +174,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
         let deadline = match self.table.anchors.get(id) {
             Some(Anchor { body: Body::Hot(hot), links, .. }) => {
-                let Some(tcb) = self.table.hot.at(*hot) else { return };
+                let hot = *hot;
+                let Some(tcb) = self.table.hot.at(hot) else { return };
+                if tcb.may_rest_again() {
+                    return self.rest_again(now, id, hot);
+                }
                 let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
                 let deadline = own.min(park_deadline(self.common.limits.parking, now, tcb));
                 if self.table.wakes_by(links, deadline) {
                     if tcb.waits_for_release(deadline) {
                         self.put_off(now, id, deadline);
-                    } else if tcb.may_rest_again() {
-                        self.table.line_up(id, deadline.max(now + LEAST_GAP));
                     }
                     return;
                 }
@@ -500,19 +499,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Notes for the application, if it holds the connection, what a call brought about. Whether the connection waits for a
-/// deadline.
+/// Notes for the application, if it holds the connection, what a call brought about.
 #[inline(always)] // with the anchor at hand
-pub(crate) fn note_all(
-    events: &mut Events,
-    id: ConnId,
-    anchor: &mut Anchor,
-    effects: &Effects,
-) -> bool {
+pub(crate) fn note_all(events: &mut Events, id: ConnId, anchor: &mut Anchor, effects: &Effects) {
     if anchor.is_held() {
         events.add(id, anchor, notices(effects));
     }
-    anchor.links.is_linked()
 }
 
 /// What the application is told of a call.

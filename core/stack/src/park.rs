@@ -8,6 +8,7 @@
 use crate::anchor::Body;
 use crate::app::ConnError;
 use crate::isn::Numbers;
+use crate::lifecycle::LEAST_GAP;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, Event, FlowKey, Instant, Observer, Parking, Span};
 use usertcp_cc::CongestionController;
@@ -36,16 +37,42 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         wanted && tcb.is_parkable() && self.park(now, id, hot)
     }
 
-    fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
-        if !self.table.park(now, id, hot) {
-            return false;
+    /// A connection is quiet after the one exchange that interrupted a long silence: it rests again if it can, and
+    /// else will in a second, probably.
+    #[inline(never)]
+    pub(crate) fn rest_again(&mut self, now: Instant, id: ConnId, hot: u32) {
+        let parking = self.common.limits.parking;
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
+        if tcb.rests_again() {
+            if parking == Parking::Never {
+                tcb.rest_again(now);
+            } else if self.table.park(id, hot, |moulds, tcb| moulds.park_again(now, tcb)) {
+                return self.parked(now, id);
+            }
         }
+        let Some(tcb) = self.table.hot.at(hot) else { return };
+        let own = tcb.next_deadline(now).unwrap_or(Instant::FAR);
+        let deadline = own.min(park_deadline(parking, now, tcb));
+        if deadline != Instant::FAR {
+            self.table.line_up(id, deadline.max(now + LEAST_GAP));
+        }
+    }
+
+    fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
+        let parked = self.table.park(id, hot, |moulds, tcb| moulds.park(now, tcb));
+        if parked {
+            self.parked(now, id);
+        }
+        parked
+    }
+
+    /// A connection has no TCB any more.
+    fn parked(&mut self, now: Instant, id: ConnId) {
         self.transmit.remove(id, &mut self.table.anchors);
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);
         self.rearm(now, id);
-        true
     }
 
     /// Gives a parked connection its TCB back; nothing for one that has it. `None`: it has none, or

@@ -14,9 +14,10 @@ use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::vec::Vec;
+use core::hint::black_box;
 use usertcp_base::{ConnId, FlowKey, Instant, Limits, LocalIndex, Secrets};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Moulds, ParkedDue, Segment, Tcb, TimeWait};
+use usertcp_tcp::{Moulds, Parked, ParkedDue, Segment, Tcb, TimeWait};
 
 /// Dead entries of the TIME-WAIT queue that are tolerated.
 const SLACK: usize = 64;
@@ -177,10 +178,26 @@ impl<C: CongestionController> Table<C> {
         self.demux.touch(hash)
     }
 
-    /// The record that probably has a flow, with its hash: it is noted from now on.
+    /// The record that probably has a flow, with its hash, if that is seen at once: it is noted from now on. If
+    /// not, [`Table::guess`] will find what it looks at on its way.
     #[inline]
-    pub(crate) fn guess(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {
+    pub(crate) fn guess_at_home(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {
         let Some(hash) = hash else { return self.recent.find(flow) };
+        match self.demux.guess_at_home(hash) {
+            Ok(index) => {
+                self.recent.note(flow, index);
+                Some(index)
+            }
+            Err(touched) => {
+                black_box(touched);
+                None
+            }
+        }
+    }
+
+    /// The same wherever it is.
+    #[inline]
+    pub(crate) fn guess(&mut self, flow: &FlowKey, hash: u64) -> Option<u32> {
         let index = self.demux.guess(hash)?;
         self.recent.note(flow, index);
         Some(index)
@@ -427,14 +444,22 @@ impl<C: CongestionController> Table<C> {
         self.anchors.flow(id)
     }
 
-    /// Turns a quiet TCB into a record; false, and it stays: it does not fit.
-    pub(crate) fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
+    /// Turns a quiet TCB into the record that `take` makes of it; false, and it stays: it does not fit.
+    #[inline(always)] // one for each way
+    pub(crate) fn park(
+        &mut self,
+        id: ConnId,
+        hot: u32,
+        take: impl FnOnce(&mut Moulds<C>, &mut Tcb<C>) -> Option<Parked>,
+    ) -> bool {
         let Some(tcb) = self.hot.at_mut(hot) else { return false };
         let Some(anchor) = self.anchors.get_mut(id) else { return false };
-        let Some(parked) = self.moulds.park(now, tcb) else { return false };
+        let Some(parked) = take(&mut self.moulds, tcb) else { return false };
         let mould = self.moulds.serial(&parked);
         anchor.body = Body::Parked(parked);
         self.parked += 1;
+        // Nearly all that its TCB waited for has happened.
+        self.wheel.cancel(id.slot, &mut self.anchors);
         // What is left of the TCB is equal to the mould: the next one that comes back begins with it.
         if self.hot.is_far_up(hot) {
             self.hot.discard(hot);

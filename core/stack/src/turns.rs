@@ -29,6 +29,8 @@ const PRESSING_IN_A_ROW: u32 = 3;
 /// Turns in one batch while there are pressing connections: where a packet is a system call of some microseconds,
 /// little more than a tick of the wheel.
 const SHORT_BATCH: u32 = 16;
+/// Of the turns of a batch one in so many may be somebody's who goes before others.
+const BEFORE_OTHERS: u32 = 4;
 /// Batches for which there are some after each that was.
 const SHORT_BATCHES: u32 = 1024;
 
@@ -61,6 +63,8 @@ pub(crate) struct Turns {
     pressing_row: u32,
     /// Batches that are still to be short.
     short_batches: u32,
+    /// How many may still go before others until the next batch.
+    before_others: u32,
 }
 
 impl Turns {
@@ -78,6 +82,7 @@ impl Turns {
             pressing: Pressing::new(),
             pressing_row: 0,
             short_batches: 0,
+            before_others: 0,
         }
     }
 
@@ -95,6 +100,7 @@ impl Turns {
     /// How many turns a batch has, of `most`.
     #[inline]
     pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {
+        self.before_others = most / BEFORE_OTHERS;
         if self.short_batches == 0 {
             return most;
         }
@@ -120,6 +126,16 @@ impl Turns {
             self.push_among_others(id, anchor);
         } else if anchor.enter_queue() {
             self.fresh.push(id);
+        }
+    }
+
+    /// The same of one whose turn is short, and shorter now than behind many others, when what it needs is not in the
+    /// caches any more: it goes before them. Few of each batch may, so that the others wait no longer for it.
+    pub(crate) fn push_ahead(&mut self, id: ConnId, anchor: &mut Anchor) {
+        let few = self.before_others > 0 && self.going_on | self.pressing.len() == 0;
+        if few && anchor.enter_queue() {
+            self.before_others -= 1;
+            self.fresh.push_ahead(id);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::anchor::Anchor;
 use crate::shard::Shard;
 use core::net::{IpAddr, SocketAddr};
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, Instant, Observer};
+use usertcp_base::{ConnId, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_tcp::{Info, StateName};
@@ -93,19 +93,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// The connection may have something to send, and another deadline.
-    pub(crate) fn wake(&mut self, now: Instant, id: ConnId) {
-        let waits = self.table.anchors.get(id).is_some_and(|anchor| anchor.links.is_linked());
-        self.wake_waiting(now, id, waits);
-    }
-
-    /// The same where it is known whether it waits for a deadline.
-    #[inline]
-    fn wake_waiting(&mut self, now: Instant, id: ConnId, waits: bool) {
+    /// The connection may have something to send. It is asked for a deadline when nothing is left to send.
+    pub(crate) fn wake(&mut self, id: ConnId) {
         self.transmit.push_at(id, &mut self.table.anchors);
-        // As in `apply`: it is asked for a deadline when nothing is left to send.
-        if !waits {
-            self.rearm(now, id);
-        }
     }
 }

@@ -38,34 +38,30 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !tcb.write_short(&common.limits, &common.pool, octets, end) {
             let taken = tcb.write_with(&mut common.env(now, id), octets, end);
             let held_back = waits && tcb.awaits_release(now);
-            return self.after_write(now, id, taken, octets.len(), (waits, held_back));
+            return self.after_write(now, id, (taken, octets.len()), held_back);
         }
         // As in `wake`; but nothing leaves before the release that its deadline is for.
-        if !waits {
-            self.transmit.push(id, anchor);
-            self.rearm(now, id);
-        } else if !tcb.awaits_release(now) {
+        if !(waits && tcb.awaits_release(now)) {
             self.transmit.push(id, anchor);
         }
         Ok(octets.len())
     }
 
-    /// A write of what is no short message, or not the only one, took `taken` of so many octets. Whether the
-    /// connection waits for a deadline, and nothing leaves before it.
+    /// A write of what is no short message, or not the only one, took `taken` of so many octets. `held_back`: nothing
+    /// leaves before the deadline that the connection waits for.
     #[inline(never)]
     fn after_write(
         &mut self,
         now: Instant,
         id: ConnId,
-        taken: usize,
-        octets: usize,
-        (waits, held_back): (bool, bool),
+        (taken, octets): (usize, usize),
+        held_back: bool,
     ) -> Result<usize, ConnError> {
         if taken < octets {
             self.after_short_write(now, id, taken)?;
         }
         if taken > 0 && !held_back {
-            self.wake_waiting(now, id, waits);
+            self.wake(id);
         }
         Ok(taken)
     }
@@ -115,7 +111,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         if let Some(tcb) = self.table.hot.at_mut(hot) {
             match tcb.write_chain(&mut self.common.env(now, id), octets) {
-                Ok(()) => self.wake(now, id),
+                Ok(()) => self.wake(id),
                 Err(octets) => {
                     let error = (!is_send_open(tcb)).then_some(ConnError::SendClosed);
                     return Err(Refused { octets, error });
@@ -317,12 +313,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Sends at once what Nagle or a cork holds back.
-    pub fn push(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+    pub fn push(&mut self, _: Instant, id: ConnId) -> Result<(), ConnError> {
         if let Some(hot) = self.held(id)?.body.hot()
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.flush();
-            self.wake(now, id);
+            self.wake(id);
         }
         Ok(())
     }
@@ -335,7 +331,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && let Some(tcb) = self.table.hot.at_mut(hot)
         {
             tcb.mark_urgent_written();
-            self.wake(now, id);
+            self.wake(id);
         }
         self.is_awake(id)
     }

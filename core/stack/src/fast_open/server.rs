@@ -275,7 +275,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(tcb) = self.table.hot.at(hot) else { return };
         let settings = *tcb.settings();
         match early.handshake.handle_deadline(now, &settings, &self.common.limits) {
-            HandshakeDeadline::NotYet => self.wake(now, id),
+            HandshakeDeadline::NotYet => {
+                self.wake(id);
+                self.rearm(now, id);
+            }
             HandshakeDeadline::Retransmit { reply, .. } => {
                 let counters = &mut self.common.counters;
                 counters.segments_retransmitted = counters.segments_retransmitted.wrapping_add(1);
@@ -283,7 +286,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let event = Event::Retransmitted { seq, octets: 0, cause };
                 self.common.observer.on_event(Some(id), now, &event);
                 self.send_reply(now, &flow, &reply);
-                self.wake(now, id);
+                self.wake(id);
+                self.rearm(now, id);
             }
             HandshakeDeadline::TimedOut => {
                 self.apply(now, id, Effects::ended(CloseReason::TimedOut));

@@ -19,6 +19,10 @@ impl Lab {
     fn push(&mut self, index: u32) {
         self.turns.push_at(self.id(index), &mut self.anchors);
     }
+    fn push_ahead(&mut self, index: u32) {
+        let id = self.id(index);
+        self.turns.push_ahead(id, self.anchors.get_mut(id).unwrap());
+    }
     fn press(&mut self, index: u32, press: Press) {
         self.turns.press(self.id(index), &mut self.anchors, press);
     }
@@ -212,4 +216,23 @@ fn batches_are_short_while_somebody_presses_and_some_time_after() {
     assert_eq!((short, list.begin_batch(512)), (SHORT_BATCHES as usize, 512));
     list.press(7, press(100));
     assert_eq!(list.begin_batch(9), 9, "never longer than it would be");
+}
+
+#[test]
+fn few_of_a_batch_go_before_others() {
+    let mut list = with(false, [1, 2]);
+    list.begin_batch(8);
+    (3..6).for_each(|index| list.push_ahead(index));
+    assert!(list.contains(4) && !list.contains(5), "as many as a quarter of a batch");
+    // Whoever is among them stays where it is, and who left is passed over.
+    list.push(4);
+    list.push_ahead(1);
+    list.remove(3);
+    list.push(5);
+    let order: Vec<u32> = core::iter::from_fn(|| list.pop()).collect();
+    assert_eq!(order, [4, 1, 2, 5]);
+    list.begin_batch(8);
+    list.press(7, press(100));
+    list.push_ahead(3);
+    assert!(!list.contains(3), "nobody goes before who presses");
 }

@@ -41,10 +41,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         black_box(hashes.fold(0, |all, hash| all ^ table.touch(hash)));
         let mut slots = [None; AHEAD];
         for (slot, flow) in slots.iter_mut().zip(&flows) {
-            *slot = flow.as_ref().and_then(|(flow, hash)| table.guess(flow, *hash));
+            *slot = flow.as_ref().and_then(|(flow, hash)| table.guess_at_home(flow, *hash));
         }
-        let table = &self.table;
         touch_records(table, &slots);
+        // What few of them wait for came with what the others do.
+        let mut others = [None; AHEAD];
+        for ((slot, other), flow) in slots.iter_mut().zip(&mut others).zip(&flows) {
+            if let (None, Some((flow, Some(hash)))) = (&slot, flow) {
+                *other = table.guess(flow, *hash);
+                *slot = *other;
+            }
+        }
+        touch_records(table, &others);
         let hots = hots(table, &slots);
         touch_all(table, &hots);
     }
@@ -92,7 +100,7 @@ fn hots<C: CongestionController>(
     slots.map(|slot| table.anchors.at(slot?).and_then(|anchor| anchor.body.hot()))
 }
 
-/// Touches TCBs, then what lies in their send queues.
+/// Touches TCBs, then what else of them will be looked at.
 fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
     let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
@@ -102,7 +110,7 @@ fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHE
 /// Touches what lies in the send queues of TCBs that are at hand.
 fn touch_queues<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
     let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
-    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_queue()));
+    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_more()));
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
 }
 

@@ -6,6 +6,7 @@ use crate::ingress::segments_in;
 use crate::lifecycle::note_all;
 use crate::shard::Shard;
 use crate::turns::Turns;
+use crate::usual::LONG_QUEUE;
 use crate::usual::gather::LEAST_OCTETS;
 use core::net::IpAddr;
 use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
@@ -162,11 +163,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (segment, env) = (&read.header, &mut self.common.env(now, id));
         if tcb.is_closing_with(segment) {
             if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
-                let waits = note_all(&mut self.events, id, anchor, &effects);
-                self.follow(now, id, waits, effects);
+                note_all(&mut self.events, id, anchor, &effects);
+                self.follow(now, id, effects);
                 return true;
             }
         } else if let Some(effects) = tcb.handle_usual(env, segment, octets, header_octets) {
+            if effects.readable && self.transmit.len() >= LONG_QUEUE && tcb.only_acknowledges() {
+                self.transmit.push_ahead(id, anchor);
+            }
             if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
                 self.rearm(now, id);
             }
@@ -289,7 +293,8 @@ fn note(
     if effects.transmit {
         transmit.push(id, anchor);
     }
-    !(effects.transmit && anchor.links.is_linked())
+    // Who waits to transmit is asked for a deadline when nothing is left to send.
+    !effects.transmit
 }
 
 impl Read {

@@ -105,8 +105,8 @@ fn the_first_segment_wakes_and_the_next_silence_parks_again() {
     assert_eq!((counters.parked, counters.activated), (5, 5));
 }
 
-/// One request in a long silence: its connection is parked a second later, and no deadline is left that would
-/// look at it again.
+/// One request in a long silence: its connection is parked as soon as the answer is acknowledged, and no deadline is
+/// left that would look at it again.
 #[test]
 fn after_a_lone_exchange_nothing_is_left_in_the_wheel() {
     let (mut hand, listener) = hand(Limits::default(), None);
@@ -127,7 +127,19 @@ fn after_a_lone_exchange_nothing_is_left_in_the_wheel() {
     let ack = wire(Flags::ACK, 105, seq.0 + 4).by(PEER, 7).with_options(stamps(&hand, echo));
     assert!(hand.give(&ack).is_empty());
     let heard = hand.now;
-    assert_eq!(hand.shard.usage().timers, 1);
+    let usage = hand.shard.usage();
+    assert_eq!((usage.parked, usage.timers), (1, 0));
+    assert!(hand.shard.next_deadline().is_none());
+    // Another so soon is no lone one: it is the silence after it that parks.
+    let ask = wire(Flags::ACK | Flags::PSH, 105, seq.0 + 4).by(PEER, 7).with_payload(b"ping");
+    hand.give(&ask.with_options(stamps(&hand, echo)));
+    assert_eq!(hand.shard.read(hand.now, conn, &mut out), Ok(Read::Data(4)));
+    assert_eq!(hand.shard.write(hand.now, conn, b"pong"), Ok(4));
+    let answer = hand.sent().remove(0);
+    let echo = answer.options.timestamps.unwrap().value;
+    let ack = wire(Flags::ACK, 109, seq.0 + 8).by(PEER, 7).with_options(stamps(&hand, echo));
+    assert!(hand.give(&ack).is_empty());
+    assert_eq!(hand.shard.usage().parked, 0);
     assert!(hand.run_until(heard + Span::from_millis(1010)).is_empty());
     let usage = hand.shard.usage();
     assert_eq!((usage.parked, usage.timers), (1, 0));

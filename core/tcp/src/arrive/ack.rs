@@ -85,6 +85,9 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The peer lives; its timestamp counts from here on.
     fn note_heard<O: Observer>(&mut self, env: &Env<'_, O>, segment: &Segment) {
+        if !segment.payload.is_empty() {
+            self.acks.end_silence(env.now, self.last_heard);
+        }
         self.last_heard = env.now;
         self.keep_alive.on_heard();
         self.user_timeout.on_option(&self.settings, segment.options.user_timeout);

@@ -37,7 +37,7 @@ use crate::signal::SoftErrors;
 use crate::tcb::{Owed, Tcb};
 use alloc::rc::Rc;
 use usertcp_base::{Instant, Seq, Span};
-use usertcp_cc::{CongestionController, PathChange, PathStart};
+use usertcp_cc::{CongestionController, PathChange, PathStart, initial_window};
 use usertcp_frame::Chain;
 
 /// A connection rests after a silence of this, or of so many retransmission timeouts.
@@ -130,6 +130,23 @@ impl<C: CongestionController> Tcb<C> {
         self.acks.has_just_ended_rest() && self.is_quiet()
     }
 
+    /// One exchange does not end a long silence, unless it taught more than the silence would make it forget: a
+    /// quiet connection rests again at once ([`Tcb::rest_again`], [`Moulds::park_again`]). The next exchange counts
+    /// as another one in silence if it comes a second later (`AckPolicy::end_silence`).
+    #[inline]
+    pub fn rests_again(&self) -> bool {
+        self.acks.has_had_one_exchange()
+            && self.controller.window_octets() <= initial_window(self.send_mss())
+    }
+
+    /// It does so where it is.
+    pub fn rest_again(&mut self, now: Instant) {
+        self.unpredict();
+        self.forget_moment(now);
+        self.forget_rounds(now);
+        self.predict();
+    }
+
     /// Whether a long silence has passed, and nothing happened since.
     pub fn has_rested(&self) -> bool {
         self.acks.is_rested()
@@ -145,7 +162,16 @@ impl<C: CongestionController> Tcb<C> {
             let rto = self.recovery.rto();
             self.controller.on_path(now, &PathChange::Idle { idle, rto });
         }
+        self.forget_moment(now);
+        self.forget_rounds(now);
+    }
+
+    /// The controller keeps its window and threshold, which is what it parks.
+    fn forget_rounds(&mut self, now: Instant) {
         self.controller = C::resume(self.controller.park(), &self.path_start(now), Span::ZERO);
+    }
+
+    fn forget_moment(&mut self, now: Instant) {
         self.recovery.rest();
         if self.pacer.release() <= now {
             self.pacer = Pacer::default();

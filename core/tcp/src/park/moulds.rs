@@ -113,6 +113,17 @@ impl<C: CongestionController> Moulds<C> {
         Some(parked)
     }
 
+    /// The same of one that rests again at once ([`Tcb::rests_again`]). `None`: it does not fit into one, and rests.
+    #[must_use]
+    pub fn park_again(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
+        tcb.forget_moment(now);
+        let parked = self.park(now, tcb);
+        if parked.is_none() {
+            tcb.rest_again(now);
+        }
+        parked
+    }
+
     /// The serial number of a record's mould.
     #[inline]
     pub fn serial(&self, parked: &Parked) -> u64 {

@@ -115,8 +115,11 @@ impl<C: CongestionController> Tcb<C> {
             env.observe(&Event::RoundTrip(rtt));
             self.retire(now, segment.ack, acked_octets);
         }
-        self.heard(now, segment);
         let readable = octets > 0;
+        if readable {
+            self.acks.end_silence(now, self.last_heard);
+        }
+        self.heard(now, segment);
         if readable {
             self.take_expected(now, segment, packet, header_octets, charge);
         }

@@ -108,13 +108,20 @@ impl<C: CongestionController> Tcb<C> {
         if self.release != Instant::FAR || self.snd.outstanding() > 0 || !self.queue.is_empty() {
             return 0;
         }
+        self.touch_rare()
+    }
+
+    #[inline]
+    fn touch_rare(&self) -> u32 {
         self.persist.why() as u32 ^ self.user_timeout.is_owed() as u32 ^ self.recovery.touch_rest()
     }
 
-    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand.
+    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand; and
+    /// of what is rare, if the connection may rest again soon.
     #[inline]
-    pub fn touch_queue(&self) -> u32 {
-        self.queue.touch()
+    pub fn touch_more(&self) -> u32 {
+        let rare = if self.acks.has_had_one_exchange() { self.touch_rare() } else { 0 };
+        self.queue.touch() ^ rare
     }
 
     /// The same of the frames in which they lie, when that is at hand.

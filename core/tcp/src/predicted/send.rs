@@ -311,6 +311,12 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// Whether an acknowledgement is due, and nothing else is to be sent.
+    #[inline]
+    pub fn only_acknowledges(&self) -> bool {
+        self.acks.is_due() && self.unsent_octets() == 0
+    }
+
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
@@ -324,6 +330,9 @@ impl<C: CongestionController> Tcb<C> {
         let Tcb { receiver, autotune, advertise, .. } = self;
         let (nxt, buffer) = (receiver.nxt(), autotune.buffer());
         self.timestamps.on_ack_sent(nxt);
+        if octets > 0 {
+            self.acks.end_silence(now, self.last_heard);
+        }
         self.acks.on_ack_sent(now, octets > 0);
         let mss = self.mtu.announced_mss();
         advertise.announce_in_order(nxt, buffer, mss, || receiver.holding(buffer))

@@ -17,6 +17,11 @@ const SHORTEST_TICKS: u16 = ticks(SHORTEST);
 /// A segment below this is never taken for a full one, however small all of them are.
 const SMALLEST_FULL: u16 = 536;
 
+/// The precision with which a silence is measured, in microseconds as a power of two: that of a parked record.
+const UNIT_SHIFT: u32 = 10;
+/// A silence of so many units is long.
+const LULL_UNITS: u64 = Span::from_secs(1).as_micros() >> UNIT_SHIFT;
+
 /// Preferences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AckSettings {
@@ -126,8 +131,10 @@ enum Lull {
     /// Data has arrived again and again since.
     #[default]
     Past,
-    /// It ended just now: data passed, and of what arrived only a first segment.
-    Ended,
+    /// It ended just now: data passed one way, and of what arrived only a first segment.
+    Asked,
+    /// The same, and data passed the other way too.
+    Answered,
     /// No data in either direction since it began.
     Lasts,
 }
@@ -156,7 +163,21 @@ impl AckPolicy {
 
     /// Whether the data that ended a long silence is all that has passed since, or nearly.
     pub(crate) const fn has_just_ended_rest(&self) -> bool {
-        matches!(self.lull, Lull::Ended)
+        matches!(self.lull, Lull::Asked | Lull::Answered)
+    }
+
+    /// Whether it was one exchange, both ways.
+    #[inline]
+    pub(crate) const fn has_had_one_exchange(&self) -> bool {
+        matches!(self.lull, Lull::Answered)
+    }
+
+    /// Data passes in either direction after a silence. A short one was no lull: whoever speaks again so soon goes on.
+    #[inline]
+    pub(crate) fn end_silence(&mut self, now: Instant, last_heard: Instant) {
+        if self.is_rested() && silent_units(now, last_heard) < LULL_UNITS {
+            self.lull = Lull::Past;
+        }
     }
 
     /// Nothing waits: what it waited for means nothing.
@@ -183,9 +204,12 @@ impl AckPolicy {
         arrival: &Arrival,
         context: &AckContext<'_, impl Fn() -> Span>,
     ) {
-        // Whoever asked first gets an answer: that is the first to arrive.
-        let first = self.is_rested() || self.has_just_ended_rest() && self.delay == 0;
-        self.lull = if first { Lull::Ended } else { Lull::Past };
+        self.lull = match self.lull {
+            Lull::Lasts => Lull::Asked,
+            // Whoever asked first gets an answer: that is the first to arrive.
+            Lull::Asked if self.delay == 0 => Lull::Answered,
+            _ => Lull::Past,
+        };
         self.learn(now, context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;
@@ -239,7 +263,7 @@ impl AckPolicy {
     /// Takes note of it, as [`AckPolicy::note`] would.
     #[inline(always)]
     pub(crate) fn note_short(&mut self, now: Instant, octets: u32) {
-        self.lull = if self.is_rested() { Lull::Ended } else { Lull::Past };
+        self.lull = if self.is_rested() { Lull::Asked } else { Lull::Past };
         self.last_arrival = now.tick();
         self.pending += octets;
         if !self.waiting {
@@ -305,8 +329,12 @@ impl AckPolicy {
     /// A segment with RCV.NXT in its ACK field left; `with_data` if it carried payload.
     #[inline]
     pub fn on_ack_sent(&mut self, now: Instant, with_data: bool) {
-        if with_data && self.is_rested() {
-            self.lull = Lull::Ended;
+        if with_data {
+            self.lull = match self.lull {
+                Lull::Lasts => Lull::Asked,
+                Lull::Asked if self.delay != 0 => Lull::Answered,
+                lull => lull,
+            };
         }
         if self.pending > 0 {
             if with_data && self.since_arrival(now) <= u32::from(self.delay) {
@@ -384,6 +412,11 @@ impl AckPolicy {
     fn since_arrival(&self, now: Instant) -> u32 {
         now.tick().0.wrapping_sub(self.last_arrival.0)
     }
+}
+
+/// A silence in the units of [`LULL_UNITS`].
+fn silent_units(now: Instant, last_heard: Instant) -> u64 {
+    (now.as_micros() >> UNIT_SHIFT).saturating_sub(last_heard.as_micros() >> UNIT_SHIFT)
 }
 
 /// A delay in ticks, at most the longest; half a second is 7812.

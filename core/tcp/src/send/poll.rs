@@ -554,6 +554,9 @@ impl<C: CongestionController> Tcb<C> {
         reply.dscp = self.settings.dscp;
         reply.hop_limit = self.settings.hop_limit;
         self.timestamps.on_ack_sent(self.receiver.nxt());
+        if octets > 0 {
+            self.acks.end_silence(env.now, self.last_heard);
+        }
         self.acks.on_ack_sent(env.now, octets > 0);
         reply
     }

@@ -244,3 +244,50 @@ fn only_the_first_exchange_after_a_rest_looks_like_a_lone_one() {
     policy.on_ack_sent(ms(50), true);
     assert_eq!(note(&policy), (false, true));
 }
+
+/// A rested policy, a second after the peer was last heard.
+fn rested() -> AckPolicy {
+    let mut policy = AckPolicy::new();
+    let _ = policy.on_data(ms(0), &data(64), &context(&SETTINGS));
+    policy.on_ack_sent(ms(0), true);
+    policy.rest();
+    policy.end_silence(ms(1000), ms(0));
+    policy
+}
+
+#[test]
+fn one_exchange_in_a_silence_is_data_both_ways_once() {
+    // It is asked, and answers; or asks, and is answered; either may be acknowledged in between.
+    let mut asked = rested();
+    let _ = asked.on_data(ms(1000), &data(64), &context(&SETTINGS));
+    assert!(asked.has_just_ended_rest() && !asked.has_had_one_exchange());
+    asked.on_ack_sent(ms(1000), false);
+    assert!(!asked.has_had_one_exchange());
+    asked.on_ack_sent(ms(1001), true);
+    assert!(asked.has_had_one_exchange());
+    let mut asking = rested();
+    asking.on_ack_sent(ms(1000), true);
+    asking.on_ack_sent(ms(1001), true);
+    assert!(asking.has_just_ended_rest() && !asking.has_had_one_exchange());
+    let _ = asking.on_data(ms(1002), &data(64), &context(&SETTINGS));
+    assert!(asking.has_had_one_exchange());
+    asking.on_ack_sent(ms(1002), false);
+    assert!(asking.has_had_one_exchange());
+    // More is no lone exchange.
+    let _ = asking.on_data(ms(1003), &data(64), &context(&SETTINGS));
+    assert!(!asking.has_just_ended_rest());
+}
+
+#[test]
+fn who_speaks_again_within_a_second_has_not_fallen_silent() {
+    for (again, counts) in [(999, false), (1000, true)] {
+        let mut policy = rested();
+        policy.on_ack_sent(ms(1000), true);
+        let _ = policy.on_data(ms(1002), &data(64), &context(&SETTINGS));
+        policy.on_ack_sent(ms(1002), false);
+        policy.rest();
+        policy.end_silence(ms(1002 + again), ms(1002));
+        policy.on_ack_sent(ms(1002 + again), true);
+        assert_eq!(policy.has_just_ended_rest(), counts, "{again} ms later");
+    }
+}
