@@ -356,6 +356,11 @@ impl Handle {
     pub(crate) fn capacity(&self) -> u32 {
         self.header().place.capacity()
     }
+    /// Octets of memory the frame takes.
+    #[inline]
+    pub(crate) fn octets(&self) -> u32 {
+        self.header().place.octets()
+    }
     /// Whether no other reference exists, on any thread.
     #[inline]
     pub(crate) fn is_unique(&self) -> bool {

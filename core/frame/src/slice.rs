@@ -130,7 +130,7 @@ impl FrameSlice {
     /// Octets of memory its frame takes, header included, however few this slice is of them.
     #[inline]
     pub fn charge(&self) -> u32 {
-        self.handle.kind().octets() as u32
+        self.handle.octets()
     }
     /// Moves the octets into a small frame when they fit one with `headroom` in front and are not
     /// in one: a copy for the memory. False: nothing changed.

@@ -156,9 +156,9 @@ impl<'a> HeadersV4<'a> {
         if !usual {
             return None;
         }
-        let (sum, carry) = first.overflowing_add(second);
-        let (sum, carry) = sum.overflowing_add(u64::from(last) + u64::from(carry));
-        (checksum::folded(sum + u64::from(carry)) == 0xFFFF).then_some(headers)
+        let mut sum = checksum::Running::default();
+        sum.add_words([first, second, u64::from(last)]);
+        sum.is_complete().then_some(headers)
     }
     #[inline(always)]
     fn word(&self, at: usize) -> u64 {
@@ -206,11 +206,10 @@ impl<'a> HeadersV4<'a> {
         let octets = self.0.get(IPV4_OCTETS..).and_then(|octets| octets.first_chunk());
         octets.unwrap_or(&[0; TCP_OCTETS])
     }
-    /// Source and destination port.
+    /// Both ports, the source's in the upper half.
     #[inline(always)]
-    pub fn ports(&self) -> (u16, u16) {
-        let ports = u32::from_be(self.half(20));
-        ((ports >> 16) as u16, ports as u16)
+    pub fn ports(&self) -> u32 {
+        u32::from_be(self.half(20))
     }
     /// The sum of the pseudo-header of a segment of `octets`.
     #[inline(always)]

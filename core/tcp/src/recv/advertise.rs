@@ -208,7 +208,7 @@ impl Advertise {
     }
 
     /// Whether the peer certainly need not hear of it yet that all was read.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         // It is told of no less than a quarter of the buffer. Mostly it has all that is offered but less than
         // that: of half the buffer, where what arrives takes four times its size.
