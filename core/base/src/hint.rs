@@ -1,6 +1,6 @@
 //! What a compiler cannot know: which way is gone seldom.
 //!
-//! Owns: [`seldom`]. Must not know: what is decided.
+//! Owns: [`seldom`], [`expect_all`](crate::expect_all). Must not know: what is decided.
 
 /// `None`, where that is seldom the answer.
 ///
@@ -11,4 +11,17 @@
 #[inline]
 pub const fn seldom<T>() -> Option<T> {
     None
+}
+
+/// Goes on where all of these hold, and else returns [`seldom`].
+///
+/// Each is asked by itself. What `&&` combines is often computed to one truth value first, with more steps than the
+/// questions have.
+#[macro_export]
+macro_rules! expect_all {
+    ($($condition:expr),+ $(,)?) => {
+        $(if !$condition {
+            return $crate::seldom();
+        })+
+    };
 }

@@ -65,6 +65,11 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// Both ports as one number, the remote one in the upper half.
+    #[inline]
+    pub const fn ports(&self) -> u32 {
+        (self.remote_port as u32) << 16 | self.local_port as u32
+    }
     /// The key as octets, for keyed hashes.
     pub fn octets(&self) -> [u8; 22] {
         let mut out = [0; 22];

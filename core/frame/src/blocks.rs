@@ -95,6 +95,11 @@ impl Place {
         ];
         CAPACITY[self.line()]
     }
+    /// Octets of the frame with its header: as above.
+    #[inline]
+    pub(crate) fn octets(self) -> u32 {
+        self.capacity() + HEADER_OCTETS as u32
+    }
     fn block(self) -> u32 {
         self.0 >> 11
     }

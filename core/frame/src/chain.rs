@@ -230,6 +230,13 @@ impl Chain {
         if n >= self.octets { self.clear() } else { self.advance_over(n) }
     }
 
+    /// The only slice; `None` when there are more or none.
+    #[inline(always)] // as a few words of memory
+    pub fn only(&self) -> Option<&FrameSlice> {
+        let Store::Inline([only, None]) = &self.store else { return None };
+        only.as_ref()
+    }
+
     /// Takes the only slice; `None`, and nothing changes, when there are more or none.
     #[inline(always)] // as a few words of memory
     pub fn take_only(&mut self) -> Option<FrameSlice> {
@@ -393,7 +400,7 @@ impl Chain {
     }
 
     /// The same, if all octets lie in one slice and `out` has room for them; else nothing happens.
-    #[inline]
+    #[inline(always)] // for each message
     pub fn take_only_to(&mut self, out: &mut [u8]) -> Option<usize> {
         let Store::Inline([only, None]) = &mut self.store else { return None };
         let slice = only.as_ref()?;
@@ -444,7 +451,8 @@ impl Chain {
     /// Ends the chain: what drop does, without a call where there is nothing.
     #[inline(always)]
     pub fn end(self) {
-        if let Store::Inline([None, None]) = self.store {
+        if self.is_empty() {
+            debug_assert!(matches!(self.store, Store::Inline([None, None])), "no slice is empty");
             core::mem::forget(self);
         }
     }

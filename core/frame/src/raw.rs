@@ -356,6 +356,11 @@ impl Handle {
     pub(crate) fn capacity(&self) -> u32 {
         self.header().place.capacity()
     }
+    /// Octets of memory the frame takes.
+    #[inline]
+    pub(crate) fn octets(&self) -> u32 {
+        self.header().place.octets()
+    }
     /// Whether no other reference exists, on any thread.
     #[inline]
     pub(crate) fn is_unique(&self) -> bool {
@@ -399,7 +404,19 @@ impl Handle {
     /// Octets `from..to` to write, when no other reference exists and the frame has them.
     #[inline]
     pub(crate) fn bytes_mut(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
-        if !self.is_unique() || from > to || to > self.capacity() {
+        self.bytes_mut_up_to(self.capacity(), from, to)
+    }
+
+    /// The same below the filled mark.
+    #[inline(always)] // for each packet
+    pub(crate) fn filled_mut(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
+        self.bytes_mut_up_to(self.header().filled.get(), from, to)
+    }
+
+    /// The same below `end`, which is not beyond the capacity.
+    #[inline(always)] // for both
+    fn bytes_mut_up_to(&mut self, end: u32, from: u32, to: u32) -> Option<&mut [u8]> {
+        if !self.is_unique() || from > to || to > end {
             return None;
         }
         let (start, len) = (from as usize, (to - from) as usize);

@@ -130,7 +130,7 @@ impl FrameSlice {
     /// Octets of memory its frame takes, header included, however few this slice is of them.
     #[inline]
     pub fn charge(&self) -> u32 {
-        self.handle.kind().octets() as u32
+        self.handle.octets()
     }
     /// Moves the octets into a small frame when they fit one with `headroom` in front and are not
     /// in one: a copy for the memory. False: nothing changed.
@@ -193,12 +193,12 @@ pub struct Behind<'a> {
 }
 
 impl Behind<'_> {
-    /// What is to be written, and what is behind it.
+    /// What is to be written, and what is behind it. There always is.
     #[inline(always)] // for each packet
-    pub fn parts(&mut self) -> (&mut [u8], &[u8]) {
-        let octets = self.handle.bytes_mut(self.start, self.end).unwrap_or_default();
-        let (front, rest) = octets.split_at_mut_checked(self.front).unwrap_or_default();
-        (front, rest)
+    pub fn parts(&mut self) -> Option<(&mut [u8], &[u8])> {
+        let octets = self.handle.filled_mut(self.start, self.end)?;
+        let (front, rest) = octets.split_at_mut_checked(self.front)?;
+        Some((front, rest))
     }
     /// All of it.
     #[inline(always)] // as above

@@ -29,8 +29,8 @@ use usertcp_tcp::{Effects, Handshake, Parked, Signal, SignalKind, SoftErrors, Ti
 pub(crate) struct Anchor {
     /// The last octets of the peer's address.
     near: [u8; 4],
-    remote_port: u16,
-    local_port: u16,
+    /// As [`FlowKey::ports`].
+    ports: u32,
     local: LocalIndex,
     standing: Standing,
     pub pending: Pending,
@@ -187,8 +187,7 @@ impl Anchor {
     fn new(flow: &FlowKey, owner: Owner, body: Body) -> Anchor {
         let mut anchor = Anchor {
             near: near(&flow.remote),
-            remote_port: flow.remote_port,
-            local_port: flow.local_port,
+            ports: flow.ports(),
             local: flow.local,
             standing: Standing::NONE,
             pending: Pending::NONE,
@@ -204,7 +203,7 @@ impl Anchor {
     #[inline]
     pub(crate) fn ends_v4(&self, ip: &Ip) -> Option<EndsV4> {
         let IpAddr::V4(local) = ip.local(self.local)? else { return None };
-        let ports = (self.local_port, self.remote_port);
+        let ports = (self.local_port(), self.remote_port());
         Some(EndsV4 { source: local.octets(), destination: self.near, ports })
     }
 
@@ -214,8 +213,8 @@ impl Anchor {
         FlowKey {
             remote: remote(far.copied().unwrap_or(Far::MAPPED), self.near),
             local: self.local,
-            remote_port: self.remote_port,
-            local_port: self.local_port,
+            remote_port: self.remote_port(),
+            local_port: self.local_port(),
         }
     }
 
@@ -223,8 +222,7 @@ impl Anchor {
     #[inline(always)] // for each packet
     fn is_of(&self, flow: &FlowKey, annex: Option<&Far>) -> bool {
         self.near == near(&flow.remote)
-            && self.remote_port == flow.remote_port
-            && self.local_port == flow.local_port
+            && self.ports == flow.ports()
             && self.local == flow.local
             && *annex.unwrap_or(&Far::MAPPED) == far(&flow.remote)
     }
@@ -281,7 +279,11 @@ impl Anchor {
 
     /// Our port.
     pub(crate) fn local_port(&self) -> u16 {
-        self.local_port
+        self.ports as u16
+    }
+
+    fn remote_port(&self) -> u16 {
+        (self.ports >> 16) as u16
     }
 }
 
@@ -290,11 +292,7 @@ impl Anchors {
     #[inline]
     pub(crate) fn touch(&self, index: u32) -> u32 {
         // A record ends with the slab's generation.
-        self.touch_at(
-            index,
-            |anchor| u32::from(anchor.remote_port) ^ anchor.mark,
-            |Far([far, ..])| *far,
-        )
+        self.touch_at(index, |anchor| anchor.ports ^ anchor.mark, |Far([far, ..])| *far)
     }
 
     /// A new record; `None` when there are as many as there may be.
@@ -352,20 +350,17 @@ impl Anchors {
         anchor.is_of(flow, far).then_some((id, anchor))
     }
 
-    /// The same of a flow by IPv4: the peer's address, ours, the peer's port and ours.
+    /// The same of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
     #[inline(always)] // for each packet
     pub(crate) fn of_v4_mut(
         &mut self,
         index: u32,
         peer: [u8; 4],
         local: LocalIndex,
-        (remote_port, local_port): (u16, u16),
+        ports: u32,
     ) -> Option<(ConnId, &mut Anchor)> {
         let (id, anchor) = self.narrow_mut(index)?;
-        let same = anchor.near == peer
-            && anchor.remote_port == remote_port
-            && anchor.local_port == local_port
-            && anchor.local == local;
+        let same = anchor.near == peer && anchor.ports == ports && anchor.local == local;
         same.then_some((id, anchor))
     }
 }

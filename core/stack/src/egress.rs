@@ -19,8 +19,9 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
-    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_in_place, pack_short, pack_short_v6,
+    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_in_place,
 };
+use crate::wheel::WheelLinks;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
@@ -61,11 +62,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same; false when no frame was left for a header.
-    #[inline]
+    #[inline(never)] // its registers are its own
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
         if self.link.is_some() || !self.outbox.is_empty() {
             self.put_waiting(now, batch);
         }
+        // Nothing is signed, and nobody looks at what is complete.
+        let bare = self.auth.is_idle() && self.link.is_none();
         let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
         while !self.transmit.is_empty() && !batch.is_full() && budget > 0 {
             if budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
@@ -78,7 +81,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return false;
             }
             match self.rates.is_empty() {
-                true => self.transmit_one(now, batch),
+                true => self.transmit_one(now, batch, bare),
                 false => self.transmit_sharing(now, batch),
             }
         }
@@ -128,8 +131,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ///
     /// The commonest segment there is, a short one of a plain connection, is asked for and made a packet
     /// here; all else is in `transmit_last` and `transmit_other`.
-    #[inline(never)]
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch) {
+    #[inline(always)] // once
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, bare: bool) {
         let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors) else { return };
         let Some(hot) = anchor.body.hot() else { return };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return };
@@ -137,17 +140,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.transmit_last(now, (id, hot), batch);
         };
         // Mostly an earlier deadline is waited for already.
-        let on_time =
-            single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()));
-        let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
-        if here
-            && let Some(ends) = anchor.ends_v4(&self.ip)
-            && let Some(packet) = pack_in_place(&mut self.common, now, &ends, tcb, single)
+        let wakes = |links: &WheelLinks| single.deadline().is_some_and(|tick| links.wakes_by(tick));
+        let on_time = if bare
+            && put_in_place(&mut self.common, batch, now, &self.ip, anchor, tcb, single).is_some()
         {
-            self.put_plain(batch, packet);
+            wakes(&anchor.links)
         } else {
+            let on_time = wakes(&anchor.links);
             self.put_single(now, (id, hot), single, batch);
-        }
+            on_time
+        };
         if !on_time {
             self.rearm(now, id);
         }
@@ -162,8 +164,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let turn = Whose { id, hot, flow, shares: None, ceiling: None };
             return self.transmit_other(now, &turn, batch);
         };
-        let on_time =
-            single.deadline.is_some_and(|deadline| anchor.links.wakes_by(deadline.tick()));
+        let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
         let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
         if here
             && let Some(ends) = anchor.ends_v4(&self.ip)
@@ -509,9 +510,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 #[inline(always)]
-pub(crate) fn put_into<O>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
-    let counters = &mut common.counters;
-    counters.packets_out = counters.packets_out.wrapping_add(1);
+pub(crate) fn put_into<O: Observer>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
+    common.count_packet();
     let pushed = batch.push(packet);
     debug_assert!(pushed.is_ok(), "asked only while there is room");
 }

@@ -138,7 +138,7 @@ impl Events {
     }
 
     /// It was told all there was to tell: the first one's turn is over.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn told(&mut self) {
         self.turns.pop();
     }

@@ -157,7 +157,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// What follows when notices were added.
-    #[inline(never)]
+    #[inline(always)] // mostly the connection is put into a list
     pub(crate) fn follow(&mut self, now: Instant, id: ConnId, effects: Effects) {
         if let Some(ended) = effects.ended {
             return self.end(now, id, ended, effects.reset);
@@ -170,6 +170,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Files the connection's own deadline.
+    #[inline(never)]
     pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
         let deadline = match self.table.anchors.get(id) {
             Some(Anchor { body: Body::Hot(hot), links, .. }) => {

@@ -1,4 +1,5 @@
-//! Lists of connections that have something to do: to transmit, to tell.
+//! Lists of connections whose records do not say that they are members: who found no frame, who goes on, who
+//! presses.
 //!
 //! Owns: whose turn it is. First in, first out; each member at most once, so a busy connection
 //! that asks again goes behind the others.

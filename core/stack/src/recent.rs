@@ -34,26 +34,21 @@ impl Recent {
     /// The index of the record that probably is that of `flow`.
     #[inline]
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<u32> {
-        self.find_near(near(flow), flow.remote_port, flow.local_port)
+        self.find_near(near(flow), flow.ports())
     }
 
-    /// The same by the end of the peer's address, which is all of one by IPv4, and the ports.
+    /// The same by the end of the peer's address, which is all of one by IPv4, and the [ports](FlowKey::ports).
     #[inline]
-    pub(crate) fn find_near(
-        &self,
-        near: [u8; 4],
-        remote_port: u16,
-        local_port: u16,
-    ) -> Option<u32> {
-        let noted = self.noted[place(near, remote_port, local_port)];
-        (noted.tag == tag(near, remote_port, local_port)).then_some(noted.index)
+    pub(crate) fn find_near(&self, near: [u8; 4], ports: u32) -> Option<u32> {
+        let noted = self.noted[place(near, ports)];
+        (noted.tag == tag(near, ports)).then_some(noted.index)
     }
 
     /// Notes the index of the record of `flow`.
     #[inline]
     pub(crate) fn note(&mut self, flow: &FlowKey, index: u32) {
-        let (near, remote, local) = (near(flow), flow.remote_port, flow.local_port);
-        self.noted[place(near, remote, local)] = Noted { tag: tag(near, remote, local), index };
+        let (near, ports) = (near(flow), flow.ports());
+        self.noted[place(near, ports)] = Noted { tag: tag(near, ports), index };
     }
 }
 
@@ -67,15 +62,14 @@ fn near(flow: &FlowKey) -> [u8; 4] {
 /// Both ports and the end of the address: many peers may have the same ports, and many connections the same
 /// address.
 #[inline]
-fn tag(near: [u8; 4], remote_port: u16, local_port: u16) -> u32 {
-    let ports = u32::from(remote_port) << 16 | u32::from(local_port);
+fn tag(near: [u8; 4], ports: u32) -> u32 {
     ports.wrapping_add(u32::from_ne_bytes(near).wrapping_mul(0x9E37_79B1))
 }
 
 /// Ports in a row, of either side, have places in a row.
 #[inline]
-fn place([.., a, b]: [u8; 4], remote_port: u16, local_port: u16) -> usize {
-    usize::from(u16::from_be_bytes([a, b]) ^ remote_port ^ local_port) % PLACES
+fn place(near: [u8; 4], ports: u32) -> usize {
+    (u32::from_be_bytes(near) ^ ports ^ ports >> 16) as usize % PLACES
 }
 
 #[cfg(test)]
@@ -91,7 +85,7 @@ mod tests {
             local_port: port,
             ..FlowKey::default()
         };
-        let place_of = |flow: &FlowKey| place(near(flow), flow.remote_port, flow.local_port);
+        let place_of = |flow: &FlowKey| place(near(flow), flow.ports());
         let mut recent = Recent::new();
         for port in 0..PLACES as u16 {
             assert_eq!(recent.find(&flow(40_000 + port)), None);

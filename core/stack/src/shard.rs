@@ -35,7 +35,7 @@ use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::{Chain, FramePool};
 use usertcp_ip::{Cidr, Ip, IpConfig, Link};
-use usertcp_tcp::{Env, SettingsShelf};
+use usertcp_tcp::{Answered, Env, SettingsShelf};
 use usertcp_wire::checksum;
 
 /// One core's connections, over one device queue.
@@ -126,6 +126,13 @@ impl<O: Observer> Common<O> {
         }
     }
 
+    /// Counts a packet for the device.
+    #[inline(always)]
+    pub(crate) fn count_packet(&mut self) {
+        let counters = &mut self.counters;
+        counters.packets_out = counters.packets_out.wrapping_add(1);
+    }
+
     /// Counts a segment that arrived.
     #[inline]
     pub(crate) fn count_in(&mut self, wire_segments: u16, payload: &Chain) {
@@ -138,6 +145,19 @@ impl<O: Observer> Common<O> {
         let counters = &mut self.counters;
         counters.segments_in = counters.segments_in.wrapping_add(u64::from(wire_segments));
         counters.payload_octets_in = counters.payload_octets_in.wrapping_add(payload_octets as u64);
+    }
+
+    /// Counts a question or an answer of so many octets, and tells of what it acknowledged.
+    #[inline(always)] // nothing is told, mostly
+    pub(crate) fn note_answer(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        payload_octets: usize,
+        answered: Answered,
+    ) {
+        answered.report(|event| self.observer.on_event(Some(id), now, event));
+        self.count_in_octets(1, payload_octets);
     }
 
     /// Counts a segment that leaves.

@@ -121,9 +121,9 @@ impl<C: CongestionController> Table<C> {
         &mut self,
         peer: [u8; 4],
         local: LocalIndex,
-        ports: (u16, u16),
+        ports: u32,
     ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
-        let index = self.recent.find_near(peer, ports.0, ports.1)?;
+        let index = self.recent.find_near(peer, ports)?;
         let (id, anchor) = self.anchors.of_v4_mut(index, peer, local, ports)?;
         let Body::Hot(hot) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))

@@ -13,8 +13,7 @@
 
 mod pressing;
 
-use crate::anchor::Anchor;
-use crate::anchor::Anchors;
+use crate::anchor::{Anchor, Anchors};
 use crate::fifo::Mortal;
 use crate::ready::ReadyList;
 use pressing::Pressing;

@@ -14,7 +14,9 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use crate::settings::{HEADER_OCTETS, LearnedPath, MtuProbing, PathFacts, Settings};
+use crate::settings::{
+    HEADER_OCTETS, LearnedPath, MtuProbing, PathFacts, Settings, TIMESTAMP_OCTETS,
+};
 use alloc::boxed::Box;
 use search::{BASE_PACKET_OCTETS, Claim, Probe, RAISE_AFTER, SMALL_PACKET_OCTETS, Search};
 use usertcp_base::{Instant, Seq};
@@ -108,6 +110,12 @@ impl PathMtu {
     /// Largest segment, header and options included.
     pub fn segment_octets(&self) -> u16 {
         self.segment_octets
+    }
+    /// Largest payload behind timestamps and no other option; `None`: there is no room for any.
+    #[inline(always)] // for each packet
+    pub(crate) fn usual_payload_octets(&self) -> Option<u32> {
+        let octets = self.segment_octets.checked_sub(HEADER_OCTETS + TIMESTAMP_OCTETS)?;
+        Some(u32::from(octets))
     }
     /// The MSS we announced.
     pub fn announced_mss(&self) -> u16 {

@@ -304,8 +304,7 @@ impl<C: CongestionController> Tcb<C> {
     /// [`Tcb::send_mss`] where timestamps are on.
     #[inline]
     pub(crate) fn usual_mss(&self) -> u32 {
-        const HEADER: u16 = HEADER_OCTETS + TIMESTAMP_OCTETS;
-        u32::from(self.mtu.segment_octets().saturating_sub(HEADER).max(1))
+        self.mtu.usual_payload_octets().unwrap_or(0).max(1)
     }
 
     /// The timestamp to send now.

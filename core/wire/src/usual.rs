@@ -156,9 +156,9 @@ impl<'a> HeadersV4<'a> {
         if !usual {
             return None;
         }
-        let (sum, carry) = first.overflowing_add(second);
-        let (sum, carry) = sum.overflowing_add(u64::from(last) + u64::from(carry));
-        (checksum::folded(sum + u64::from(carry)) == 0xFFFF).then_some(headers)
+        let mut sum = checksum::Running::default();
+        sum.add_words([first, second, u64::from(last)]);
+        sum.is_complete().then_some(headers)
     }
     #[inline(always)]
     fn word(&self, at: usize) -> u64 {
@@ -206,11 +206,10 @@ impl<'a> HeadersV4<'a> {
         let octets = self.0.get(IPV4_OCTETS..).and_then(|octets| octets.first_chunk());
         octets.unwrap_or(&[0; TCP_OCTETS])
     }
-    /// Source and destination port.
+    /// Both ports, the source's in the upper half.
     #[inline(always)]
-    pub fn ports(&self) -> (u16, u16) {
-        let ports = u32::from_be(self.half(20));
-        ((ports >> 16) as u16, ports as u16)
+    pub fn ports(&self) -> u32 {
+        u32::from_be(self.half(20))
     }
     /// The sum of the pseudo-header of a segment of `octets`.
     #[inline(always)]
@@ -296,39 +295,54 @@ pub fn write_both_v4(
     let length = u32::from(ip.payload_octets);
     let pseudo =
         checksum::Running::pseudo_v4(ip.source, ip.destination, crate::tcp::PROTOCOL, length);
-    let [first, second, third, fourth] = tcp_words(tcp).map(u64::to_be);
-    let field = match payload {
-        Some(payload) => {
-            let mut sum = pseudo;
-            sum.add_words([payload.words(), first, second, third, fourth]);
-            !checksum::folded(sum.words())
-        }
-        None => checksum::folded(pseudo.words()),
-    };
-    let third = third | in_front(field, 0);
     let (front, back) = out.split_at_mut(IPV4_OCTETS);
     put_ipv4(front, ip);
-    for (to, word) in back.as_chunks_mut::<8>().0.iter_mut().zip([first, second, third, fourth]) {
-        *to = word.to_ne_bytes();
+    let words = tcp_halves(tcp).map(u32::to_be);
+    put_halves(back, words);
+    // A few halves of words: there is room for many more.
+    let sum = pseudo.words() + sum_of(words);
+    let field = match payload {
+        Some(payload) => !checksum::folded(halved(payload.words()) + sum),
+        None => checksum::folded(pseudo.words()),
+    };
+    if let Some(place) = back.as_chunks_mut::<4>().0.get_mut(CHECKSUM_HALF) {
+        let [first, second] = field.to_ne_bytes();
+        *place = [first, second, 0, 0];
     }
 }
 
-/// A word that holds `field` as it lies in memory, behind so many octets of zero.
+/// The sum of words.
 #[inline(always)]
-const fn in_front(field: u16, octets: u32) -> u64 {
-    match cfg!(target_endian = "little") {
-        true => (field as u64) << (8 * octets),
-        false => (field as u64) << (48 - 8 * octets),
-    }
+fn sum_of<const N: usize>(words: [u32; N]) -> u64 {
+    words.iter().fold(0, |sum, word| sum + u64::from(*word))
+}
+
+/// The sum of both halves of a word.
+#[inline(always)]
+const fn halved(word: u64) -> u64 {
+    (word >> 32) + (word & LOW)
 }
 
 /// The lower half of a word.
 const LOW: u64 = 0xFFFF_FFFF;
 
+/// The sum of the halves of words.
+#[inline(always)]
+fn in_halves(words: [u64; 4]) -> u64 {
+    words.iter().fold(0, |sum, word| sum + halved(*word))
+}
+
+/// Writes words that are in the order of the network.
+#[inline(always)]
+fn put_halves<const N: usize>(out: &mut [u8], words: [u32; N]) {
+    for (to, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *to = word.to_ne_bytes();
+    }
+}
+
 /// Writes an IPv4 header with its checksum, "don't fragment" set.
 ///
-/// Like the others it is put together in registers and stored in whole words: what is stored in small
-/// parts cannot be read back as a whole before it has reached the cache.
+/// Like the others it is put together in registers and stored in whole words.
 #[inline]
 pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
     put_ipv4(out, header);
@@ -337,27 +351,17 @@ pub fn write_ipv4(out: &mut [u8; IPV4_OCTETS], header: &IpHeader<[u8; 4]>) {
 /// The same into as many octets.
 #[inline(always)]
 fn put_ipv4(out: &mut [u8], header: &IpHeader<[u8; 4]>) {
-    let IpHeader { source, destination, hop_limit, .. } = *header;
-    let total = u64::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
-    let service = u64::from(header.dscp << 2 | header.ecn.bits());
-    let first = (0x45 << 56 | service << 48 | total << 32 | 0x4000).to_be();
-    let protocol = crate::tcp::PROTOCOL;
-    let lifetime = u64::from(u32::from_ne_bytes([hop_limit, protocol, 0, 0]));
-    let source = u64::from(u32::from_ne_bytes(source));
-    let addresses = source + u64::from(u32::from_ne_bytes(destination));
-    let sum = (first >> 32) + (first & LOW) + lifetime + addresses;
-    let field = in_front(!checksum::folded(sum), 2);
-    // On a machine of the other order what comes first is the upper half.
-    let second = match cfg!(target_endian = "little") {
-        true => source << 32 | lifetime,
-        false => lifetime << 32 | source,
-    };
-    let (words, last) = out.as_chunks_mut::<8>();
-    if let [one, two] = words {
-        *one = first.to_ne_bytes();
-        *two = (second | field).to_ne_bytes();
-    }
-    last.copy_from_slice(&destination);
+    let service = u32::from(header.dscp << 2 | header.ecn.bits());
+    let total = u32::from(header.payload_octets.wrapping_add(IPV4_OCTETS as u16));
+    let first = (0x4500_0000 | service << 16 | total).to_be();
+    let unfragmented = 0x4000_u32.to_be();
+    let lifetime = u32::from_ne_bytes([header.hop_limit, crate::tcp::PROTOCOL, 0, 0]);
+    let source = u32::from_ne_bytes(header.source);
+    let destination = u32::from_ne_bytes(header.destination);
+    let sum = sum_of([first, unfragmented, lifetime, source, destination]);
+    let [a, b] = (!checksum::folded(sum)).to_ne_bytes();
+    let third = lifetime | u32::from_ne_bytes([0, 0, a, b]);
+    put_halves(out, [first, unfragmented, third, source, destination]);
 }
 
 /// Writes an IPv6 header.
@@ -390,8 +394,7 @@ pub fn write_both_v6(
     let words = tcp_words(tcp);
     let field = match payload {
         Some(payload) => {
-            let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
-            !checksum::folded(pseudo.in_two_words() + header + payload.in_two_words())
+            !checksum::folded(pseudo.in_two_words() + in_halves(words) + payload.in_two_words())
         }
         None => checksum::folded(pseudo.in_two_words()),
     };
@@ -419,8 +422,7 @@ impl Series {
     #[must_use]
     pub fn new(header: &TcpHeader, pseudo: checksum::Running, complete: bool) -> Series {
         let words = tcp_words(&TcpHeader { seq: Seq(0), ..*header });
-        let header = words.iter().fold(0, |sum, word| sum + (word >> 32) + (word & LOW));
-        let sum = pseudo.in_two_words() + if complete { header } else { 0 };
+        let sum = pseudo.in_two_words() + if complete { in_halves(words) } else { 0 };
         Series { words, sum, complete }
     }
 
@@ -440,15 +442,22 @@ impl Series {
 /// The words of a TCP header, the checksum being zero.
 #[inline(always)]
 fn tcp_words(header: &TcpHeader) -> [u64; 4] {
-    let ports = u64::from(header.source_port) << 48 | u64::from(header.destination_port) << 32;
+    let [a, b, c, d, e, f, g, h] = tcp_halves(header).map(u64::from);
+    [a << 32 | b, c << 32 | d, e << 32 | f, g << 32 | h]
+}
+
+/// Which half of a word the checksum begins.
+const CHECKSUM_HALF: usize = 4;
+
+/// The same in halves.
+#[inline(always)]
+fn tcp_halves(header: &TcpHeader) -> [u32; 8] {
+    let ports = u32::from(header.source_port) << 16 | u32::from(header.destination_port);
     let push = if header.push { PSH } else { 0 };
     let fin = if header.fin { FIN } else { 0 };
-    let flags = u64::from(OFFSET_ACK | push | fin);
-    let first = ports | u64::from(header.seq.0);
-    let second = u64::from(header.ack.0) << 32 | flags << 16 | u64::from(header.window.0);
-    let third = u64::from(STAMPS);
-    let fourth = u64::from(header.value) << 32 | u64::from(header.echo);
-    [first, second, third, fourth]
+    let flags = u32::from(OFFSET_ACK | push | fin);
+    let window = flags << 16 | u32::from(header.window.0);
+    [ports, header.seq.0, header.ack.0, window, 0, STAMPS, header.value, header.echo]
 }
 
 /// Writes them with the checksum in its place.

@@ -5,67 +5,172 @@ use alloc::vec::Vec;
 use core::mem;
 use usertcp_frame::Packet;
 
+/// A place behind the packets of a queue: it is asked for before there is a packet, which is put together there.
+#[derive(Debug)]
+#[must_use]
+pub struct Room<'a> {
+    place: &'a mut Packet,
+    end: &'a mut usize,
+}
+
+impl Room<'_> {
+    /// Puts the packet there.
+    #[inline(always)] // for each packet
+    pub fn put(self, packet: Packet) {
+        debug_assert!(self.place.is_empty());
+        // What was there was taken: there is nothing to be dropped.
+        mem::forget(mem::replace(self.place, packet));
+        *self.end += 1;
+    }
+}
+
+/// Places in one piece, `capacity` at most. Those from `next` to `end` have packets; the others were taken, are empty,
+/// and serve again.
+#[derive(Debug)]
+struct Places {
+    packets: Vec<Packet>,
+    next: usize,
+    end: usize,
+    capacity: usize,
+}
+
+impl Places {
+    #[inline(always)] // as `push` and those below: for each packet, a few steps
+    fn room_for_one(&mut self) -> Option<Room<'_>> {
+        if self.end >= self.packets.len() && !self.make_room() {
+            return None;
+        }
+        Some(Room { place: self.packets.get_mut(self.end)?, end: &mut self.end })
+    }
+    /// Makes a place at the end: one that was taken, or one more.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self) -> bool {
+        if self.len() >= self.capacity {
+            return false;
+        }
+        self.close_up();
+        if self.end == self.packets.len() {
+            self.packets.push(Packet::default());
+        }
+        true
+    }
+    /// Places that were taken go behind the others.
+    fn close_up(&mut self) {
+        self.packets.rotate_left(self.next);
+        (self.next, self.end) = (0, self.len());
+    }
+    #[inline]
+    fn pop(&mut self) -> Option<Packet> {
+        let packet = mem::take(self.as_mut_slice().first_mut()?);
+        self.next += 1;
+        if self.next == self.end {
+            (self.next, self.end) = (0, 0);
+        }
+        Some(packet)
+    }
+    #[inline]
+    fn as_slice(&self) -> &[Packet] {
+        self.packets.get(self.next..self.end).unwrap_or_default()
+    }
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [Packet] {
+        self.packets.get_mut(self.next..self.end).unwrap_or_default()
+    }
+    fn retain(&mut self, keep: impl FnMut(&mut Packet) -> bool) {
+        self.close_up();
+        self.packets.truncate(self.end);
+        self.packets.retain_mut(keep);
+        self.end = self.packets.len();
+    }
+    #[inline]
+    fn clear(&mut self) {
+        for packet in self.as_mut_slice() {
+            // Most often what was in it was taken.
+            mem::take(&mut packet.octets).end();
+        }
+        (self.next, self.end) = (0, 0);
+    }
+    #[inline]
+    fn len(&self) -> usize {
+        self.end - self.next
+    }
+    /// The first packets behind those of another queue, as many as there is room for: how many.
+    ///
+    /// All of them into an empty queue are not moved at all: the two change their memory.
+    #[inline(always)] // nearly always that
+    fn move_to(&mut self, other: &mut Places) -> usize {
+        if other.next != other.end || self.end > other.capacity {
+            return self.move_some(other);
+        }
+        mem::swap(&mut self.packets, &mut other.packets);
+        (other.next, other.end) = (self.next, self.end);
+        (self.next, self.end) = (0, 0);
+        self.packets.truncate(self.capacity);
+        other.packets.truncate(other.capacity);
+        other.len()
+    }
+    #[inline(never)]
+    fn move_some(&mut self, other: &mut Places) -> usize {
+        let mut count = 0;
+        while let Some(room) = other.room_for_one() {
+            let Some(packet) = self.pop() else { break };
+            room.put(packet);
+            count += 1;
+        }
+        count
+    }
+}
+
 macro_rules! queue {
     ($(#[$about:meta])* $name:ident) => {
         $(#[$about])*
         #[derive(Debug)]
-        pub struct $name {
-            /// In one piece. Those before `next` were taken and are empty.
-            packets: Vec<Packet>,
-            next: usize,
-            capacity: usize,
-        }
+        pub struct $name(Places);
 
         impl $name {
             /// For at most `capacity` packets. Memory is taken now; what was swapped with less may need more.
             pub fn new(capacity: usize) -> $name {
-                $name { packets: Vec::with_capacity(capacity), next: 0, capacity }
+                let packets = Vec::with_capacity(capacity);
+                $name(Places { packets, next: 0, end: 0, capacity })
             }
             /// The same; memory is taken as it is needed.
             pub const fn unallocated(capacity: usize) -> $name {
-                $name { packets: Vec::new(), next: 0, capacity }
+                $name(Places { packets: Vec::new(), next: 0, end: 0, capacity })
             }
             /// Puts a packet behind the others. `Err`: there is no room, and here it is again.
             #[inline]
             pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
-                if self.packets.len() >= self.capacity {
-                    if self.next == 0 {
-                        return Err(packet);
-                    }
-                    self.close_up();
+                match self.room_for_one() {
+                    Some(room) => room.put(packet),
+                    None => return Err(packet),
                 }
-                self.packets.push(packet);
                 Ok(())
             }
-            /// The memory of packets that were taken serves again.
-            #[cold]
-            fn close_up(&mut self) {
-                self.packets.drain(..mem::take(&mut self.next));
+            /// Room for one more packet; `None`: there is none.
+            #[inline(always)] // for each packet
+            pub fn room_for_one(&mut self) -> Option<Room<'_>> {
+                self.0.room_for_one()
             }
             /// Takes the first packet.
             #[inline]
             pub fn pop(&mut self) -> Option<Packet> {
-                let packet = mem::take(self.packets.get_mut(self.next)?);
-                self.next += 1;
-                if self.next == self.packets.len() {
-                    self.clear();
-                }
-                Some(packet)
+                self.0.pop()
             }
             /// The first packet, left where it is.
             #[inline]
             pub fn front(&self) -> Option<&Packet> {
-                self.packets.get(self.next)
+                self.as_slice().first()
             }
             /// The packets from first to last.
             #[inline]
             pub fn as_slice(&self) -> &[Packet] {
-                self.packets.get(self.next..).unwrap_or_default()
+                self.0.as_slice()
             }
             /// The packets from first to last, to take what is in them where they lie.
             #[inline]
             pub fn as_mut_slice(&mut self) -> &mut [Packet] {
-                self.packets.get_mut(self.next..).unwrap_or_default()
+                self.0.as_mut_slice()
             }
             /// The packets from first to last.
             pub fn iter(&self) -> impl ExactSizeIterator<Item = &Packet> {
@@ -78,41 +183,36 @@ macro_rules! queue {
             }
             /// Drops all packets that `keep` says false of; the others stay in order.
             pub fn retain(&mut self, keep: impl FnMut(&mut Packet) -> bool) {
-                self.close_up();
-                self.packets.retain_mut(keep);
+                self.0.retain(keep);
             }
             /// Forgets all packets.
             #[inline]
             pub fn clear(&mut self) {
-                // Most often what was in them was taken.
-                while let Some(packet) = self.packets.pop() {
-                    packet.octets.end();
-                }
-                self.next = 0;
+                self.0.clear();
             }
             /// Packets in it.
             #[inline]
             pub fn len(&self) -> usize {
-                self.packets.len() - self.next
+                self.0.len()
             }
             /// Whether there are none.
             #[inline]
             pub fn is_empty(&self) -> bool {
-                self.packets.is_empty()
+                self.0.next == self.0.end
             }
             /// Whether no more fit.
             #[inline]
             pub fn is_full(&self) -> bool {
-                self.len() >= self.capacity
+                self.len() >= self.capacity()
             }
             /// Packets that still fit.
             #[inline]
             pub fn room(&self) -> usize {
-                self.capacity.saturating_sub(self.len())
+                self.capacity().saturating_sub(self.len())
             }
             /// Packets it can hold.
             pub fn capacity(&self) -> usize {
-                self.capacity
+                self.0.capacity
             }
         }
     };
@@ -135,11 +235,7 @@ impl RxBatch {
     /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn take_from(&mut self, line: &mut Line) -> usize {
-        move_packets(
-            (&mut line.packets, &mut line.next),
-            (&mut self.packets, &mut self.next),
-            self.capacity,
-        )
+        line.0.move_to(&mut self.0)
     }
 }
 
@@ -147,50 +243,12 @@ impl TxBatch {
     /// Takes packets from the front of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn take_from(&mut self, line: &mut Line) -> usize {
-        move_packets(
-            (&mut line.packets, &mut line.next),
-            (&mut self.packets, &mut self.next),
-            self.capacity,
-        )
+        line.0.move_to(&mut self.0)
     }
 
     /// Puts its first packets behind those of `line`, as many as there is room for, and tells how many.
     #[inline]
     pub fn move_to(&mut self, line: &mut Line) -> usize {
-        move_packets(
-            (&mut self.packets, &mut self.next),
-            (&mut line.packets, &mut line.next),
-            line.capacity,
-        )
+        self.0.move_to(&mut line.0)
     }
-}
-
-/// A queue's places, and the first that was not taken.
-type Places<'a> = (&'a mut Vec<Packet>, &'a mut usize);
-
-/// The first packets of one queue behind those of another, which has room for `capacity`: how many.
-///
-/// All of them into an empty queue are not moved at all: the two change their memory.
-#[inline(always)] // nearly always that
-fn move_packets((from, first): Places<'_>, (to, next): Places<'_>, capacity: usize) -> usize {
-    let count = from.len() - *first;
-    if to.is_empty() && count <= capacity {
-        mem::swap(from, to);
-        *next = mem::take(first);
-        return count;
-    }
-    move_some((from, first), (to, next), capacity)
-}
-
-#[inline(never)]
-fn move_some((from, first): Places<'_>, (to, next): Places<'_>, capacity: usize) -> usize {
-    to.drain(..mem::take(next));
-    let count = (from.len() - *first).min(capacity.saturating_sub(to.len()));
-    to.extend(from.iter_mut().skip(*first).take(count).map(mem::take));
-    *first += count;
-    if *first == from.len() {
-        from.clear();
-        *first = 0;
-    }
-    count
 }

@@ -19,7 +19,7 @@ mod pipe;
 mod steer;
 
 pub use api::{BindError, Device, DeviceFacts, Medium, Queue, QueueHandle, WaitHandle};
-pub use batch::{Line, RxBatch, TxBatch};
+pub use batch::{Line, Room, RxBatch, TxBatch};
 pub use fault::{Fault, FaultConfig, FaultStats, Faults, PATIENCE_CALLS};
 pub use pcap::Pcap;
 pub use pipe::{PipeEnd, pipe};

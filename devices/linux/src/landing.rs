@@ -1,12 +1,12 @@
 //! Where a packet's octets land when nobody knows how many they are.
 //! Owns: the two frames the next packet is read into, and which frames its octets end up in.
-//! Must not know: devices, headers.
+//! Must not know: devices, what a header in front says.
 
 use usertcp_frame::{Chain, Class, Frame, FramePool};
 
 /// Packets up to this many octets move to a small frame: acknowledgements, above all. The copy
 /// costs what taking another full frame would, and leaves the full one warm for the next packet.
-const SMALL_PACKET_OCTETS: usize = 128;
+pub(crate) const SMALL_PACKET_OCTETS: usize = 128;
 /// A large frame less full than this gives its octets to full frames instead: it occupies 66 KiB
 /// for as long as they wait.
 const LARGE_WORTH_OCTETS: usize = FramePool::data_octets(Class::Large) / 4;
@@ -30,6 +30,42 @@ impl Landing {
             self.large = pool.take(Class::Large, 0);
         }
         Some([self.full.as_mut()?.spare_mut(), self.large.as_mut()?.spare_mut()])
+    }
+
+    /// The same in one piece: short packets do not stay in it.
+    pub(crate) fn prepare_whole(&mut self, pool: &FramePool) -> Option<&mut [u8]> {
+        if self.large.is_none() {
+            self.large = pool.take(Class::Large, 0);
+        }
+        Some(self.large.as_mut()?.spare_mut())
+    }
+
+    /// Makes a chain of the `octets` that lie in the large frame behind `header_octets` of something else.
+    pub(crate) fn gather_whole(
+        &mut self,
+        pool: &FramePool,
+        header_octets: usize,
+        octets: usize,
+        octets_copied: &mut u64,
+    ) -> Option<Chain> {
+        let end = header_octets.checked_add(octets)?;
+        let source = self.large.as_mut()?.spare_mut().get(header_octets..end)?;
+        if octets <= SMALL_PACKET_OCTETS
+            && let Some(small) = pool.copy_of(source, 0)
+        {
+            return Some(small.into());
+        }
+        if octets < LARGE_WORTH_OCTETS
+            && let Some(copy) = copy_to_full_frames(pool, source)
+        {
+            *octets_copied += octets as u64;
+            return Some(copy);
+        }
+        let mut large = self.large.take()?;
+        large.advance_len(end);
+        let mut packet = large.into_slice();
+        packet.advance(header_octets);
+        Some(packet.into())
     }
 
     /// Makes a chain of the `octets` that lie in the full frame and, if they are more than that,

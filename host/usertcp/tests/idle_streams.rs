@@ -19,27 +19,6 @@ async fn next(idle: &IdleStreams) -> Resumed {
     timeout(PATIENCE, idle.next()).await.expect("stuck").unwrap()
 }
 
-/// Answers every line, and parks the stream when there is none: the server of these tests.
-async fn answer(mut stream: TcpStream, idle: &IdleStreams, tag: u32) {
-    let mut buffer = [0; 64];
-    loop {
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => {
-                let line = format!("{tag}:{}", String::from_utf8_lossy(&buffer[..count]));
-                if stream.write_all(line.as_bytes()).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(_) => return,
-        }
-    }
-    if let Err(error) = idle.park(stream, tag) {
-        assert_ne!(error.refusal, ParkRefusal::Foreign);
-    }
-}
-
 async fn ask(stream: &mut TcpStream, question: &str, tag: u32) {
     stream.write_all(question.as_bytes()).await.unwrap();
     let expected = format!("{tag}:{question}");
@@ -72,7 +51,8 @@ fn serve(idle: &Arc<IdleStreams>) -> tokio::task::JoinHandle<()> {
     let idle = Arc::clone(idle);
     tokio::spawn(async move {
         while let Ok(Resumed { stream, tag }) = idle.next().await {
-            answer(stream, &idle, tag).await;
+            let park = |stream, tag| idle.park(stream, tag);
+            answer(stream, tag, TcpStream::try_read, park).await;
         }
     })
 }

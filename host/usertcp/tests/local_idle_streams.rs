@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{PATIENCE, at, next};
+use common::{PATIENCE, answer, at, next};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
@@ -83,32 +83,12 @@ async fn park_many(
     all
 }
 
-/// Answers what has come, and parks the stream when there is no more.
-async fn answer(mut stream: LocalStream, idle: &LocalIdleStreams, tag: u32) {
-    let mut buffer = [0; 64];
-    loop {
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => {
-                let line = format!("{tag}:{}", String::from_utf8_lossy(&buffer[..count]));
-                if stream.write_all(line.as_bytes()).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(_) => return,
-        }
-    }
-    if let Err(error) = idle.park(stream, tag) {
-        assert_ne!(error.refusal, ParkRefusal::Foreign);
-    }
-}
-
 fn serve(idle: &Rc<LocalIdleStreams>) -> JoinHandle<()> {
     let idle = Rc::clone(idle);
     spawn_local(async move {
         while let Ok(Resumed { stream, tag }) = idle.next().await {
-            answer(stream, &idle, tag).await;
+            let park = |stream, tag| idle.park(stream, tag);
+            answer(stream, tag, LocalStream::try_read, park).await;
         }
     })
 }

@@ -83,7 +83,7 @@ fn slice_behind(
     let (mut packet, mut write) = (None, Some(write));
     let taken = chain.cut_pieces(offset, len, len, |slice, piece| {
         let Some(mut behind) = slice.behind(front, piece) else { return false };
-        let (front, payload) = behind.parts();
+        let (front, payload) = behind.parts().unwrap();
         if let Some(write) = write.take() {
             write(front, payload);
         }
@@ -129,7 +129,7 @@ fn headers_are_written_before_what_the_queue_holds() {
         packets.clear();
         if count <= 2 {
             let mut packet = chain.behind(30, 90).unwrap();
-            packet.parts().0.fill(5);
+            packet.parts().unwrap().0.fill(5);
             let packet = packet.into_slice();
             assert_eq!(packet[..], [&[5; 30][..], &whole[..90]].concat());
             assert!(chain.behind(20, 100).is_none(), "it is shared again");

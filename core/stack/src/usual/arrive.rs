@@ -17,7 +17,7 @@ use usertcp_tcp::{Segment, UsualEffects, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{
-    self, BOTH_V4, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader,
+    self, BOTH_V4, BOTH_V6, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader,
 };
 
 /// A packet read.
@@ -37,6 +37,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)] // its registers are its own
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
+        let front: &[u8] = front;
         let Some(octets) = front.first_chunk::<BOTH_V4>() else { return false };
         let Some(headers) = HeadersV4::of(octets) else {
             return octets[0] >> 4 == 6 && self.handle_usual_v6(now, packet);
@@ -54,32 +55,31 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return false;
             }
         }
-        let (peer, ports, ecn) = (headers.source(), headers.ports(), headers.ecn());
-        if is_short(octets - BOTH_V4)
+        let (peer, ports) = (headers.source(), headers.ports());
+        let payload_octets = octets - BOTH_V4;
+        if is_short(payload_octets)
             && !headers.fin()
-            && octets == front.len()
-            && packet.offload.gso.is_none()
-            && self.gathered.is_none()
-            && ecn != Ecn::CongestionExperienced
+            && headers.ecn() != Ecn::CongestionExperienced
+            && self.may_be_answer(packet)
             && let Some((id, anchor, tcb)) = self.table.find_recent_v4(peer, local, ports)
-            && !self.common.pool.is_tight()
+            && let Some(answered) = tcb.take_answer::<BOTH_V4>(now, &mut packet.octets)
         {
-            let (common, payload) = (&mut self.common, (octets - BOTH_V4) as u32);
-            let header = headers.tcp_octets();
-            if let Some(answered) = tcb.take_answer(now, header, payload, front.charge()) {
-                answered.report(|event| common.observer.on_event(Some(id), now, event));
-                common.count_in_octets(1, payload as usize);
-                if let Some(slice) = packet.octets.take_only() {
-                    tcb.put_answer(slice, BOTH_V4);
-                }
-                let effects = UsualEffects::ANSWER;
-                if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
-                    self.rearm(now, id);
-                }
-                return true;
+            self.common.note_answer(now, id, payload_octets, answered);
+            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
+                self.rearm(now, id);
             }
+            return true;
         }
-        let mut read = Read::of(mapped(peer), local, &headers.tcp(), ecn, IPV4_OCTETS);
+        self.take_v4(now, packet, local)
+    }
+
+    /// Takes a packet by IPv4 of the usual shape that was looked at.
+    #[inline(never)]
+    fn take_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
+        let front = packet.octets.front().and_then(|front| front.first_chunk());
+        let Some(headers) = front.and_then(HeadersV4::of) else { return false };
+        let peer = mapped(headers.source());
+        let mut read = Read::of(peer, local, &headers.tcp(), headers.ecn(), IPV4_OCTETS);
         self.take(now, packet, &mut read)
     }
 
@@ -87,24 +87,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)]
     fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(mut read) = self.read_v6(packet) else { return false };
-        let octets = packet.octets.len() - read.header_octets;
-        if is_short(octets)
-            && packet.offload.gso.is_none()
-            && self.gathered.is_none()
+        let payload_octets = packet.octets.len() - read.header_octets;
+        if is_short(payload_octets)
+            && !read.header.fin
+            && read.header.ecn != Ecn::CongestionExperienced
+            && self.may_be_answer(packet)
             && let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow)
+            && let Some(answered) = tcb.take_answer::<BOTH_V6>(now, &mut packet.octets)
         {
-            let env = &mut self.common.env(now, id);
-            let (segment, header_octets) = (&read.header, read.header_octets);
-            if tcb.handle_answer(env, segment, &mut packet.octets, header_octets).is_some() {
-                self.common.count_in_octets(1, octets);
-                let effects = UsualEffects::ANSWER;
-                if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
-                    self.rearm(now, id);
-                }
-                return true;
+            self.common.note_answer(now, id, payload_octets, answered);
+            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
+                self.rearm(now, id);
             }
+            return true;
         }
         self.take(now, packet, &mut read)
+    }
+
+    /// Whether a packet with a short payload, without FIN and not marked, may be a question or an answer: it is one
+    /// segment, nothing that came before waits, and memory is not tight.
+    #[inline(always)] // once for each version of IP
+    fn may_be_answer(&self, packet: &Packet) -> bool {
+        packet.offload.gso.is_none() && self.gathered.is_none() && !self.common.pool.is_tight()
     }
 
     #[inline]
@@ -154,16 +158,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
-        octets.advance(header_octets);
-        self.common.count_in(read.header.wire_segments, octets);
+        let payload_octets = octets.len() - header_octets;
+        self.common.count_in_octets(read.header.wire_segments, payload_octets);
         let (segment, env) = (&read.header, &mut self.common.env(now, id));
         if tcb.is_closing_with(segment) {
-            if let Some(effects) = tcb.handle_closing(env, segment, octets) {
+            if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
                 note_all(&mut self.events, id, anchor, &effects);
                 self.follow(now, id, effects);
                 return true;
             }
-        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, 0) {
+        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, header_octets) {
             if effects.readable && self.transmit.len() >= LONG_QUEUE && tcb.only_acknowledges() {
                 self.transmit.push_ahead(id, anchor);
             }
@@ -172,6 +176,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             return true;
         }
+        octets.advance(header_octets);
         self.deliver_usual(now, id, read, octets);
         true
     }
@@ -385,7 +390,7 @@ pub(super) fn is_unverified(packet: &Packet) -> bool {
 }
 
 /// The checksum is right. `tcp`: what the first slice of `packet` has of the segment's `octets`.
-#[inline(never)] // a call alone, not one with all that was read to be kept meanwhile
+#[inline(always)] // for each packet
 pub(super) fn is_intact(
     engine: Engine,
     pseudo: Running,
@@ -394,9 +399,9 @@ pub(super) fn is_intact(
     packet: &Chain,
 ) -> bool {
     if tcp.len() == octets
-        && let Some(rest) = pseudo.finish_with_short(tcp)
+        && let Some(complete) = pseudo.is_complete_with_short(tcp)
     {
-        return rest == 0;
+        return complete;
     }
     is_all_intact(engine, pseudo, tcp, packet)
 }

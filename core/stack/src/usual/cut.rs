@@ -114,7 +114,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         tcb.cut_sent(seq, octets, each, |slice, piece| {
             series.go_on(whole, piece as u32);
             let Some(mut packet) = slice.behind(series.octets(), piece) else { return false };
-            let (header, payload) = packet.parts();
+            let Some((header, payload)) = packet.parts() else { return false };
             let mut sum = Running::default();
             if !series.offloaded {
                 sum.add_by(engine, payload);

@@ -1,10 +1,12 @@
 //! A segment of the usual shape leaves.
 
+use crate::anchor::Anchor;
 use crate::egress::{COPIED_OCTETS, gso_kind};
 use crate::shard::{Common, Shard};
 use core::net::IpAddr;
-use usertcp_base::{Ecn, FlowKey, Instant, Observer};
+use usertcp_base::{Ecn, FlowKey, Instant, Observer, seldom};
 use usertcp_cc::CongestionController;
+use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
 use usertcp_ip::{DEFAULT_TTL, Ip, ip_address};
 use usertcp_tcp::{Single, Tcb, UsualOutgoing};
@@ -153,29 +155,43 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Makes a packet by IPv4 of the only segment of a connection, which has no key, on no link: its headers are
-/// written in front of the payload where that lies in the send queue. `None`, and nothing has changed: it lies
-/// otherwise, or there is none.
+/// Puts a packet by IPv4 of the only segment of a connection, which has no key, on no link, into `batch`: its headers
+/// are written in front of the payload where that lies in the send queue. `None`, and nothing has changed: it lies
+/// otherwise, or there is none, or no room.
 #[inline(always)] // once
-pub(crate) fn pack_in_place<C: CongestionController, O: Observer>(
+pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     common: &mut Common<O>,
+    batch: &mut TxBatch,
     now: Instant,
-    ends: &EndsV4,
+    ip: &Ip,
+    anchor: &Anchor,
     tcb: &mut Tcb<C>,
     single: Single,
-) -> Option<Packet> {
+) -> Option<()> {
     let offloaded = common.checksum_offload;
-    let segment = tcb.single(now, single);
+    if single.octets as usize > COPIED_OCTETS {
+        return seldom();
+    }
+    let (mut packet, facts) = tcb.single_in_place(single, usual::BOTH_V4)?;
+    let (headers, payload) = packet.parts()?;
+    // The payload first: what there is to be known of it is one number then.
+    let sum = (!offloaded).then(|| sum_of_short(payload));
+    let (ends, room) = (anchor.ends_v4(ip)?, batch.room_for_one()?);
+    let segment = facts.single(now, single);
     let octets = segment.octets as usize;
-    let mut packet = tcb.single_behind(single, usual::BOTH_V4)?;
-    let (headers, payload) = packet.parts();
-    let sum = (!offloaded).then(|| Running::of_short(payload));
     let header = ip_header(&segment, octets, ends.source, ends.destination);
     let headers = headers.first_chunk_mut()?;
     usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, &segment), sum);
     common.count_out(octets);
+    common.count_packet();
     let octets = Chain::from(packet.into_slice());
-    Some(Packet { offload: offload(offloaded, IPV4_OCTETS, None), octets })
+    room.put(Packet { offload: offload(offloaded, IPV4_OCTETS, None), octets });
+    Some(())
+}
+
+#[inline(never)] // it needs all registers
+fn sum_of_short(payload: &[u8]) -> Running {
+    Running::of_short(payload)
 }
 
 /// Makes a packet by IPv4 of a segment of at most [`COPIED_OCTETS`], which are copied behind the headers from

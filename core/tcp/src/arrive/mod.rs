@@ -36,13 +36,13 @@ impl<C: CongestionController> Tcb<C> {
     ) -> Effects {
         if let Some(usual) = UsualSegment::of(segment) {
             let payload = &mut segment.payload;
-            if let Some(effects) = self.handle_answer(env, &usual, payload, 0) {
+            if let Some(effects) = self.handle_answer(env, &usual, payload) {
                 return effects.into();
             }
             if let Some(effects) = self.handle_usual(env, &usual, payload, 0) {
                 return effects.into();
             }
-            if let Some(effects) = self.handle_closing(env, &usual, payload) {
+            if let Some(effects) = self.handle_closing(env, &usual, payload, 0) {
                 return effects;
             }
         }

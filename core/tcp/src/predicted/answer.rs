@@ -10,8 +10,8 @@ use crate::tcb::Tcb;
 use core::num::NonZeroU32;
 use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span};
 use usertcp_cc::CongestionController;
-use usertcp_frame::{Chain, FrameSlice};
-use usertcp_wire::usual::{TCP_OCTETS, read_usual_tcp};
+use usertcp_frame::Chain;
+use usertcp_wire::usual::read_usual_tcp;
 
 /// The most octets that a question or an answer brings.
 const LONGEST_OCTETS: u32 = 511;
@@ -42,83 +42,85 @@ impl Answered {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes note of a segment of the usual shape with this header, without FIN, not marked, that brings `octets`, 1 to
-    /// 511, in `charge` real ones, while memory is not tight. `None`: nothing has changed, it is for
-    /// [`Tcb::handle_usual`]. Else [`Tcb::put_answer`] comes next; there is something to read, and to send.
+    /// Takes a segment of the usual shape, without FIN and not marked, that brings 1 to 511 octets, while memory is
+    /// not tight: `packet` is its payload behind `HEADERS` octets, the last of which are its header. `None`: nothing
+    /// has changed, it is for [`Tcb::handle_usual`]. Else there is something to read, and to send.
     #[inline(never)] // its registers are its own
-    pub fn take_answer(
+    pub fn take_answer<const HEADERS: usize>(
         &mut self,
         now: Instant,
-        header: &[u8; TCP_OCTETS],
-        octets: u32,
-        charge: u32,
+        packet: &mut Chain,
     ) -> Option<Answered> {
-        let segment = UsualSegment::new(&read_usual_tcp(header), Ecn::NotCapable);
-        self.note_answer(now, &segment, octets, charge)
+        let headers = packet.only()?.first_chunk::<HEADERS>()?;
+        let segment = UsualSegment::new(&read_usual_tcp(headers.last_chunk()?), Ecn::NotCapable);
+        self.answer(now, &segment, packet, HEADERS)
     }
 
-    /// The same of a segment that was read, whatever it is, and its payload behind `header_octets` others in
-    /// `packet`.
+    /// The same of a segment that was read, whatever it is.
     #[inline(never)]
-    pub fn handle_answer<O: Observer>(
+    pub(crate) fn handle_answer<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
-        packet: &mut Chain,
-        header_octets: usize,
+        payload: &mut Chain,
     ) -> Option<UsualEffects> {
-        let octets = packet.len() - header_octets;
+        let octets = payload.len();
         if octets == 0
             || octets > LONGEST_OCTETS as usize
             || segment.fin
             || segment.ecn == Ecn::CongestionExperienced
             || segment.wire_segments != 1
-            || packet.slice_count() != 1
             || env.pool.is_tight()
         {
             return None;
         }
-        let charge = packet.charge();
-        let answered = self.note_answer(env.now, segment, octets as u32, charge)?;
+        let answered = self.answer(env.now, segment, payload, 0)?;
         answered.report(|event| env.observe(event));
-        self.put_answer(packet.take_only()?, header_octets);
         Some(UsualEffects::ANSWER)
     }
 
     #[inline(always)] // twice
-    fn note_answer(
+    fn answer(
         &mut self,
         now: Instant,
         segment: &UsualSegment,
-        octets: u32,
-        charge: u32,
+        packet: &mut Chain,
+        header_octets: usize,
     ) -> Option<Answered> {
-        debug_assert!((1..=LONGEST_OCTETS).contains(&octets));
+        let only = packet.only()?;
+        let (octets, charge) = ((only.len() - header_octets) as u32, only.charge());
+        debug_assert!((1..=LONGEST_OCTETS).contains(&octets) && !segment.fin);
         let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
         if !self.is_all_in_order(segment, acked_octets)
             || !self.is_calm()
             || !self.is_little(segment.seq + octets, charge)
             || !self.acks.takes_short(now)
-            || !self.recovery.is_answer(now, acked_octets)
         {
             return None;
         }
+        let asked_at = self.recovery.asked_at(now, acked_octets)?;
+        let acked = NonZeroU32::new(acked_octets)?;
         debug_assert!(self.is_predicted() && self.has_calmed_down(), "a change was not noted");
         self.heard(now, segment);
         self.snd.una = segment.ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked_octets));
         self.progress = now;
         self.snd.small = self.snd.small.latest(segment.ack);
-        self.receiver.expect_next(octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         self.acks.note_short(now, octets);
         let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-        let answer = recovery.on_answer(now, segment.ack, controller)?;
+        let answer = recovery.on_answer(now, segment.ack, asked_at, controller);
         if self.recovery.is_small_window(answer.window_octets) {
             self.stir();
         }
-        let acked_octets = NonZeroU32::new(acked_octets)?;
-        Some(Answered { acked_octets, rtt_micros: answer.rtt_micros })
+        self.advertise.on_arrival(octets, charge);
+        let mut slice = packet.take_only()?;
+        slice.advance(header_octets);
+        self.receiver.take_only(slice, octets, charge);
+        if self.queue.take_only().is_none() {
+            self.queue.clear();
+        }
+        Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
 
     /// Whether it is next in order, acknowledges all that was sent and written, if anything, and closes no window.
@@ -165,17 +167,5 @@ impl<C: CongestionController> Tcb<C> {
             && self.snd.wl1.before(self.receiver.nxt())
             && self.snd.wnd > 0
             && self.recovery.is_calm(self.usual_mss(), &self.controller)
-    }
-
-    /// All that was sent has arrived; what arrived is to be read: `packet` behind its headers.
-    #[inline(always)] // as in `take_answer`
-    pub fn put_answer(&mut self, mut packet: FrameSlice, header_octets: usize) {
-        let octets = packet.len() - header_octets;
-        self.advertise.on_arrival(octets as u32, packet.charge());
-        if self.queue.take_only().is_none() {
-            self.queue.clear();
-        }
-        packet.advance(header_octets);
-        self.receiver.put_next(packet);
     }
 }

@@ -207,8 +207,11 @@ impl<C: CongestionController> Tcb<C> {
         charge: u32,
     ) {
         let octets = (packet.len() - header_octets) as u32;
-        self.advertise.on_arrival(octets, charge);
-        self.receiver.take_next(packet, header_octets, octets, charge);
+        // FIN may come alone.
+        if !segment.fin || octets > 0 {
+            self.advertise.on_arrival(octets, charge);
+            self.receiver.take_next(packet, header_octets, octets, charge);
+        }
         if segment.fin {
             self.receiver.take_fin();
         }

@@ -20,22 +20,23 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
-    /// already. `None`: nothing has changed, as there.
+    /// already; its payload lies behind `header_octets` others in `packet`. `None`: nothing has changed, as there.
     #[inline(never)]
     pub fn handle_closing<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
-        payload: &mut Chain,
+        packet: &mut Chain,
+        header_octets: usize,
     ) -> Option<Effects> {
         if !self.is_orderly() {
             return None;
         }
-        if self.is_last(segment) && payload.is_empty() {
+        let octets = u32::try_from(packet.len() - header_octets).ok()?;
+        if octets == 0 && self.is_last(segment) {
             return self.handle_last(env, segment);
         }
-        let octets = u32::try_from(payload.len()).ok()?;
-        let charge = if octets > 0 { payload.charge() } else { 0 };
+        let charge = if octets > 0 { packet.charge() } else { 0 };
         let brings = octets > 0 || segment.fin;
         let takes = self.halves.recv() == RecvHalf::Open && (octets == 0 || !self.wants.detached);
         let advances = segment.ack != self.snd.una;
@@ -65,7 +66,7 @@ impl<C: CongestionController> Tcb<C> {
             self.heard(now, segment);
         }
         if brings {
-            self.take_expected(now, segment, payload, 0, charge);
+            self.take_expected(now, segment, packet, header_octets, charge);
         }
         let mut effects = Effects {
             transmit: true,

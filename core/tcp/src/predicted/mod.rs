@@ -17,10 +17,12 @@ mod arrive;
 mod close;
 mod read;
 mod send;
+mod single;
 
 pub use answer::Answered;
 pub use arrive::{UsualEffects, UsualSegment};
-pub use send::{Given, Single, UsualOutgoing};
+pub use send::{Given, HeaderFacts, UsualOutgoing};
+pub use single::Single;
 
 use crate::send::probe::Persisting;
 use crate::settings::{Manner, UserTimeoutOption};

@@ -11,7 +11,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Copies received octets out: all of them, if they lie in one piece and fit `into`, and neither the
     /// buffer is to be measured nor a window to be announced. None at all: it is the end of what the peer sends.
     /// `None`: nothing has changed; it is for [`Tcb::read`].
-    #[inline(never)] // its registers are its own
+    #[inline(always)] // in one place
     pub fn read_short(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
         match self.is_predicted() {
             true => self.read_plain(now, pool, into),
@@ -20,7 +20,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The same where more may come from the peer: there is nothing to be read after it, not even the end.
-    #[inline(never)] // as above
+    #[inline(always)] // as above
     pub fn read_message(
         &mut self,
         now: Instant,

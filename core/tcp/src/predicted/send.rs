@@ -2,18 +2,20 @@
 //! Implements: what `crate::send::poll` gives out, where the connection is plain.
 
 use crate::env::Env;
+use crate::open::timestamp_clock;
+use crate::recv::paws::Timestamps;
+use crate::recv::receiver::Receiver;
 use crate::segment::{Outgoing, Reply};
-use crate::send::SendRoom;
 use crate::send::allow::{Allowed, NewData, new_data};
 use crate::send::poll::Held;
-use crate::settings::{HEADER_OCTETS, TIMESTAMP_OCTETS};
+use crate::send::{SendRoom, Snd};
+use crate::settings::Settings;
 use crate::tcb::Tcb;
-use usertcp_base::{
-    ConnId, Event, Instant, Limiter, Observer, Seq, Span, TICK_SHIFT, WireWindow, seldom,
-};
+use alloc::rc::Rc;
+use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::{Behind, Chain, FrameSlice};
-use usertcp_wire::tcp::{Flags, Timestamps};
+use usertcp_frame::{Chain, FrameSlice};
+use usertcp_wire::tcp::{Flags, Timestamps as Stamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
 /// Segments of a paced connection that leave at once where the device does not cut, if the rate's release has room
@@ -60,32 +62,10 @@ impl UsualOutgoing {
             flags = flags | Flags::FIN;
         }
         let mut reply = Reply::new(flags, seq, ack, window);
-        reply.options.timestamps = Some(Timestamps { value, echo });
+        reply.options.timestamps = Some(Stamps { value, echo });
         reply.dscp = self.dscp;
         reply.hop_limit = self.hop_limit;
         Outgoing { reply, payload, gso_octets, last }
-    }
-}
-
-/// The only segment that a connection has to send: all that was unsent, with PSH, and FIN perhaps, or an
-/// acknowledgement. [`Tcb::single`] tells the rest of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Single {
-    /// Octets of payload.
-    pub octets: u32,
-    /// FIN is behind them.
-    pub fin: bool,
-    /// The window field.
-    pub window: WireWindow,
-    /// With payload or FIN: the connection's deadline after it.
-    pub deadline: Option<Instant>,
-}
-
-impl Single {
-    /// SEG.LEN: FIN takes a number too.
-    #[inline(always)] // for each packet
-    fn length(self) -> u32 {
-        self.octets + u32::from(self.fin)
     }
 }
 
@@ -142,195 +122,9 @@ impl<C: CongestionController> Tcb<C> {
         self.queue.copy_to(seq.since(self.snd.una) as usize, out)
     }
 
-    /// The one segment that carries all that is unsent, or the acknowledgement that is owed: nothing holds it
-    /// back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
-    /// [`Tcb::poll_usual`], which also has to be asked instead when there are rates that are shared.
-    #[inline(always)] // into whoever makes a packet of it
-    pub fn poll_single<O: Observer>(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        observer: &mut O,
-    ) -> Option<Single> {
-        let settings = &*self.settings;
-        let told = settings.unsent_low_water_octets != u32::MAX;
-        if !self.is_predicted() || told || !settings.rate_limit.is_unlimited() {
-            return seldom();
-        }
-        let unsent = self.unsent_octets();
-        let mut deadline = None;
-        if unsent > 0 {
-            deadline = Some(self.send_single::<false>(now, unsent)?);
-        } else if self.snd.wnd == 0 || !self.acks.is_due() {
-            return seldom();
-        }
-        Some(self.given_as_single::<_, false>(now, id, observer, unsent, deadline))
-    }
-
-    /// The same of a connection that is plain but for being closed, where FIN leaves with all that is unsent.
-    #[inline(never)]
-    pub(super) fn poll_last<O: Observer>(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        observer: &mut O,
-    ) -> Option<Single> {
-        let unsent = self.unsent_octets();
-        let deadline = self.send_single::<true>(now, unsent)?;
-        Some(self.given_as_single::<_, true>(now, id, observer, unsent, Some(deadline)))
-    }
-
-    /// All that was unsent was sent, with FIN or without, or there is the acknowledgement alone.
-    #[inline(always)] // the end of the two above
-    fn given_as_single<O: Observer, const FIN: bool>(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        observer: &mut O,
-        octets: u32,
-        deadline: Option<Instant>,
-    ) -> Single {
-        let sent = FIN || octets > 0;
-        if sent {
-            let seq = self.snd.nxt - (octets + u32::from(FIN));
-            observer.on_event(Some(id), now, &Event::Sent { seq, octets });
-        }
-        self.release = Instant::FAR;
-        self.waits_again(now, id, observer, sent);
-        Single { octets, fin: FIN, window: self.acknowledge(now, octets), deadline }
-    }
-
-    /// Whether an acknowledgement is due, and nothing else is to be sent.
-    #[inline]
-    pub fn only_acknowledges(&self) -> bool {
-        self.acks.is_due() && self.unsent_octets() == 0
-    }
-
-    /// The same for whoever asks for any segment.
-    #[inline(never)]
-    pub(crate) fn poll_only<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Option<UsualOutgoing> {
-        if env.ceiling.is_some() {
-            return None;
-        }
-        let single = self.poll_single(env.now, env.id, env.observer)?;
-        Some(self.single(env.now, single))
-    }
-
-    /// The payload of the segment that [`Tcb::poll_single`] has just given behind `headers` octets to be written, in
-    /// the frame in which it lies in the queue: no copy. `None`: there is none, it is not the first
-    /// in flight, or another holds the frame too.
-    #[inline(always)] // for each packet
-    pub fn single_behind(&mut self, single: Single, headers: usize) -> Option<Behind<'_>> {
-        let first = single.octets > 0 && self.snd.outstanding() == single.length();
-        if first { self.queue.behind(headers, single.octets as usize) } else { None }
-    }
-
-    /// All of the segment that [`Tcb::poll_single`] has just given.
-    #[inline(always)] // it is put together in registers
-    pub fn single(&self, now: Instant, single: Single) -> UsualOutgoing {
-        let Single { octets, fin, window, .. } = single;
-        let push = octets > 0;
-        let seq = self.snd.nxt - single.length();
-        UsualOutgoing { push, fin, last: true, ..self.outgoing(now, seq, octets, window) }
-    }
-
-    /// What was to be sent is sent: it is the application now that is waited for.
-    #[inline(always)]
-    fn waits_again<O: Observer>(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        observer: &mut O,
-        with_data: bool,
-    ) {
-        let before = self.stopwatches.running();
-        if before != Limiter::Application {
-            self.stopwatches.switch(now, Limiter::Application);
-        }
-        // It sends and waits again at one moment: no time passes between the two.
-        if with_data && before != Limiter::Sending {
-            observer.on_event(Some(id), now, &Event::Limited(Limiter::Sending));
-        }
-        if with_data || before != Limiter::Application {
-            observer.on_event(Some(id), now, &Event::Limited(Limiter::Application));
-        }
-    }
-
-    /// Sends all that is unsent, if it is a segment at most, the windows have room for it, Nagle lets it go
-    /// and the pacer too. With FIN nothing has to be waited for or paced, or else it is for the steps. The deadline then.
-    #[inline(always)] // a part of the two above
-    fn send_single<const FIN: bool>(&mut self, now: Instant, octets: u32) -> Option<Instant> {
-        let mss = self.plain_mss();
-        let outstanding = self.snd.outstanding();
-        let unpaced = self.controller.unpaced_window();
-        if unpaced.is_none() && (FIN || self.pacer.release() > now) {
-            return seldom();
-        }
-        // FIN takes a number of the peer's window, as an octet does.
-        let length = octets + u32::from(FIN);
-        let window = unpaced.unwrap_or_else(|| self.controller.window_octets());
-        let mut allowance = window.saturating_sub(outstanding);
-        let fits = octets <= mss && octets <= allowance && length <= self.snd.usable();
-        let goes = FIN || self.settings.no_delay || !self.snd.small.after(self.snd.una);
-        if !fits || !goes {
-            return seldom();
-        }
-        if outstanding == 0 && self.was_idle(now) {
-            if FIN {
-                return seldom();
-            }
-            allowance = self.window_after_idle(now, octets);
-        }
-        if unpaced.is_none() {
-            self.pace_single(now, octets, mss);
-        }
-        let seq = self.snd.nxt;
-        self.snd.nxt = seq + length;
-        if octets < mss && !(FIN && octets == 0) {
-            self.snd.small = self.snd.nxt;
-        }
-        if outstanding == 0 {
-            self.progress = now;
-        }
-        let limited = !FIN && allowance > octets;
-        let timer = self.recovery.on_plain_sent(now, (seq, length), outstanding, mss, limited);
-        self.note_sent(now, length, outstanding);
-        // Nothing else is waited for while data is in flight: `Tcb::next_deadline`.
-        Some(timer.min(self.progress + self.settings.give_up.unwrap_or(Span::MAX)))
-    }
-
-    /// The pacer hears of a segment of `octets` that leaves now.
-    #[inline(never)]
-    fn pace_single(&mut self, now: Instant, octets: u32, mss: u32) {
-        let budget = self.controller.budget();
-        debug_assert_eq!(budget.window_octets, self.controller.window_octets());
-        if !budget.rate.is_unlimited() {
-            let rates = self.rates(&budget);
-            self.released(now, octets, mss, TCP_OCTETS as u32, &rates);
-        }
-    }
-
-    /// The window after an idle time. It has room for a segment of `octets` as before: windows are not less than
-    /// one.
-    #[inline(never)]
-    fn window_after_idle(&mut self, now: Instant, octets: u32) -> u32 {
-        self.resume_from_idle(now);
-        let window = self.controller.window_octets();
-        debug_assert!(octets <= window);
-        window
-    }
-
-    /// As `Tcb::send_mss`: a plain connection sends timestamps.
-    #[inline]
-    fn plain_mss(&self) -> u32 {
-        debug_assert!(self.timestamps.is_on());
-        let headers = u32::from(HEADER_OCTETS + TIMESTAMP_OCTETS);
-        u32::from(self.mtu.segment_octets()).saturating_sub(headers).max(1)
-    }
-
     /// What else hears of `octets` that leave, behind `outstanding` of others.
     #[inline(always)]
-    fn note_sent(&mut self, now: Instant, octets: u32, outstanding: u32) {
+    pub(super) fn note_sent(&mut self, now: Instant, octets: u32, outstanding: u32) {
         self.last_sent = now.tick();
         self.controller.on_sent(&Sent {
             now,
@@ -488,9 +282,14 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The window must be looked at first (5681-6, RFC 7661).
     #[inline(always)]
-    fn was_idle(&self, now: Instant) -> bool {
-        let ticks = now.tick().distance_from(self.last_sent).unwrap_or(u32::MAX);
-        self.recovery.is_beyond_timeout(Span::from_micros(u64::from(ticks) << TICK_SHIFT))
+    pub(super) fn was_idle(&self, now: Instant) -> bool {
+        self.recovery.is_beyond_timeout(self.idle_ticks(now))
+    }
+
+    /// Ticks since something was sent, counted in a circle: what seems to lie ahead is long ago.
+    #[inline(always)]
+    pub(super) fn idle_ticks(&self, now: Instant) -> u32 {
+        now.tick().0.wrapping_sub(self.last_sent.0)
     }
 
     /// Nothing is left to be sent: notes that it is the application now that is waited for, unless
@@ -512,6 +311,12 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// Whether an acknowledgement is due, and nothing else is to be sent.
+    #[inline]
+    pub fn only_acknowledges(&self) -> bool {
+        self.acks.is_due() && self.unsent_octets() == 0
+    }
+
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
     #[inline]
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
@@ -521,25 +326,67 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The acknowledgement that was owed leaves with `octets` of payload: the window field that goes with it.
     #[inline(always)]
-    fn acknowledge(&mut self, now: Instant, octets: u32) -> WireWindow {
-        let window = self.announce_window();
-        self.timestamps.on_ack_sent(self.receiver.nxt());
+    pub(super) fn acknowledge(&mut self, now: Instant, octets: u32) -> WireWindow {
+        let Tcb { receiver, autotune, advertise, .. } = self;
+        let (nxt, buffer) = (receiver.nxt(), autotune.buffer());
+        self.timestamps.on_ack_sent(nxt);
         if octets > 0 {
             self.acks.end_silence(now, self.last_heard);
         }
         self.acks.on_ack_sent(now, octets > 0);
-        window
+        let mss = self.mtu.announced_mss();
+        advertise.announce_in_order(nxt, buffer, mss, || receiver.holding(buffer))
     }
 
     #[inline(always)]
-    fn outgoing(&self, now: Instant, seq: Seq, octets: u32, window: WireWindow) -> UsualOutgoing {
+    pub(super) fn outgoing(
+        &self,
+        now: Instant,
+        seq: Seq,
+        octets: u32,
+        window: WireWindow,
+    ) -> UsualOutgoing {
+        self.facts().outgoing(now, seq, octets, window)
+    }
+
+    /// What headers say of the connection.
+    #[inline(always)]
+    pub(super) fn facts(&self) -> HeaderFacts<'_> {
+        HeaderFacts {
+            snd: &self.snd,
+            receiver: &self.receiver,
+            timestamps: &self.timestamps,
+            timestamp_offset: &self.timestamp_offset,
+            settings: &self.settings,
+        }
+    }
+}
+
+/// What headers say of a connection.
+pub struct HeaderFacts<'a> {
+    pub(super) snd: &'a Snd,
+    pub(super) receiver: &'a Receiver,
+    pub(super) timestamps: &'a Timestamps,
+    pub(super) timestamp_offset: &'a u32,
+    pub(super) settings: &'a Rc<Settings>,
+}
+
+impl HeaderFacts<'_> {
+    #[inline(always)] // it is put together in registers
+    pub(super) fn outgoing(
+        &self,
+        now: Instant,
+        seq: Seq,
+        octets: u32,
+        window: WireWindow,
+    ) -> UsualOutgoing {
         UsualOutgoing {
             seq,
             ack: self.receiver.nxt(),
             window,
             push: false,
             fin: false,
-            value: self.timestamp_value(now),
+            value: timestamp_clock(now, *self.timestamp_offset),
             echo: self.timestamps.recent(),
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,

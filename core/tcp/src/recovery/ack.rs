@@ -503,7 +503,7 @@ impl Recovery {
         }
         let expiry = self.expiry();
         match scan.next {
-            Some(at) => self.timer.wait_until(SendTimer::Reorder, at, expiry),
+            Some(at) => self.timer.wait_until(SendTimer::Reorder, at.min(expiry)),
             None if self.may_probe() && ack.advanced => self.arm_probe(ack.now),
             None if self.may_probe() && self.timer.kind() == SendTimer::TailProbe => {}
             None => self.timer.wait_for_timeout(),

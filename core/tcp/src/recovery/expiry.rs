@@ -57,7 +57,7 @@ impl Recovery {
         let scan = self.scan(now);
         let expiry = self.expiry();
         match scan.next {
-            Some(at) => self.timer.wait_until(SendTimer::Reorder, at, expiry),
+            Some(at) => self.timer.wait_until(SendTimer::Reorder, at.min(expiry)),
             None => self.timer.wait_for_timeout(),
         }
         if scan.lost_octets == 0 {
@@ -84,7 +84,7 @@ impl Recovery {
         {
             let expiry = self.expiry();
             if until < expiry {
-                self.timer.wait_until(SendTimer::TailProbe, until, expiry);
+                self.timer.wait_until(SendTimer::TailProbe, until.min(expiry));
             } else {
                 self.timer.wait_for_timeout();
             }

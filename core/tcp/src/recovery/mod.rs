@@ -380,6 +380,7 @@ impl Recovery {
         self.state
     }
     /// Retransmission timeout, back-off included.
+    #[inline]
     pub fn rto(&self) -> Span {
         self.timer.timeout(self.rtt.rto_micros(), &self.bounds)
     }
@@ -467,12 +468,22 @@ impl Recovery {
     /// The same behind `outstanding` octets. The deadline.
     #[inline(always)]
     fn arm_probe_behind(&mut self, now: Instant, outstanding: u32) -> Instant {
-        let single = outstanding <= self.mss();
+        let at = (now + self.probe_wait(outstanding)).min(self.expiry());
+        self.timer.wait_until(SendTimer::TailProbe, at);
+        at
+    }
+    /// The same when the flight begins, and with it the timeout.
+    #[inline(always)]
+    fn arm_first_probe(&mut self, now: Instant, outstanding: u32) -> Instant {
+        let at = now + self.probe_wait(outstanding).min(self.rto());
+        self.timer.wait_until(SendTimer::TailProbe, at);
+        at
+    }
+    /// How long a probe waits for an acknowledgement of `outstanding` octets.
+    #[inline(always)]
+    fn probe_wait(&self, outstanding: u32) -> Span {
         let delay = Span::from_micros(u64::from(self.bounds.ack_delay));
-        let wait = TailProbe::wait(self.rtt.srtt(), single, delay);
-        let expiry = self.expiry();
-        self.timer.wait_until(SendTimer::TailProbe, now + wait, expiry);
-        expiry.min(now + wait)
+        TailProbe::wait(self.rtt.srtt(), outstanding <= self.mss(), delay)
     }
     fn arm_after_sending(&mut self, now: Instant) {
         match self.timer.kind() {

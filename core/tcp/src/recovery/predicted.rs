@@ -9,7 +9,7 @@ use super::records::Taken;
 use super::rtt::is_usual_sample;
 use super::timeout::SendTimer;
 use super::{Grant, Record, Recovery, RecoveryState, short};
-use usertcp_base::{Instant, Prng, Seq, Span};
+use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT, expect_all};
 use usertcp_cc::{AckSample, CongestionController};
 
 /// What an answer came to.
@@ -67,19 +67,36 @@ impl Recovery {
         self.board.push_unmarked(record);
         // PRR starts anew with a recovery: what it counts before that means nothing.
         self.delivery.on_sent(outstanding.wrapping_add(octets), application_limited);
-        if self.tail.may_probe() {
-            self.arm_probe_behind(now, outstanding.wrapping_add(octets))
-        } else {
+        if !self.tail.may_probe() {
             self.timer.wait_for_timeout();
-            self.expiry()
+            return self.expiry();
+        }
+        match outstanding {
+            0 => self.arm_first_probe(now, octets),
+            _ => self.arm_probe_behind(now, outstanding.wrapping_add(octets)),
         }
     }
 
-    /// Whether `idle` is longer than the retransmission timeout.
+    /// Whether so many ticks are longer than the retransmission timeout.
     #[inline]
-    pub(crate) fn is_beyond_timeout(&self, idle: Span) -> bool {
+    pub(crate) fn is_beyond_timeout(&self, idle_ticks: u32) -> bool {
         // Back-off and jitter make it longer, never shorter.
-        idle > Span::from_micros(u64::from(self.rtt.rto_micros())) && idle > self.rto()
+        idle_ticks > self.rtt.rto_micros() >> TICK_SHIFT
+            && Span::from_micros(u64::from(idle_ticks) << TICK_SHIFT) > self.rto()
+    }
+
+    /// Nothing is in flight, for not longer than the retransmission timeout, and what is sent next waits for a probe,
+    /// after a timeout as it was estimated. `None`: not all of that.
+    #[inline(always)]
+    pub(crate) fn at_rest(&self, idle_ticks: u32) -> Option<()> {
+        expect_all! {
+            self.board.is_clear(),
+            self.timer.is_exact(),
+            self.tail.may_probe(),
+            self.rtt.srtt_micros() != 0,
+            idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT,
+        };
+        Some(())
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and
@@ -97,24 +114,25 @@ impl Recovery {
             return None;
         }
         let acked_octets = ack.0.wrapping_sub(self.board.una().0);
-        let is_answer =
-            ack == self.board.nxt() && self.is_answer(now, acked_octets) && self.is_calm(mss, cc);
-        let rtt_micros = match is_answer {
-            true => self.on_answer(now, ack, cc)?.rtt_micros,
-            false => self.on_other_plain_ack(now, ack, mss, cc, prng)?,
+        let asked_at = match ack == self.board.nxt() && self.is_calm(mss, cc) {
+            true => self.asked_at(now, acked_octets),
+            false => None,
+        };
+        let rtt_micros = match asked_at {
+            Some(asked_at) => self.on_answer(now, ack, asked_at, cc).rtt_micros,
+            None => self.on_other_plain_ack(now, ack, mss, cc, prng)?,
         };
         Some(Span::from_micros(u64::from(rtt_micros)))
     }
 
-    /// Whether `octets`, which are all there is in flight, are one or two segments of one transmission, and this is
-    /// not too late for a round-trip sample. While the connection [is calm](Recovery::is_calm) too, an
-    /// acknowledgement of them is the answer to a question: it ends the round, of which the window was no limit.
+    /// When the question was sent that an acknowledgement of `octets`, which are all there is in flight, answers while
+    /// the connection [is calm](Recovery::is_calm): one or two segments of one transmission, not too long ago for a
+    /// round-trip sample. It ends the round then, of which the window was no limit.
     #[inline(always)]
-    pub(crate) fn is_answer(&self, now: Instant, octets: u32) -> bool {
-        self.board
-            .only_sent_at()
-            .is_some_and(|at| is_usual_sample(now.stamp().0.wrapping_sub(at.0)))
-            && octets <= self.mss() * 2
+    pub(crate) fn asked_at(&self, now: Instant, octets: u32) -> Option<Stamp> {
+        let asked_at = self.board.only_sent_at()?;
+        let usual = is_usual_sample(micros_from(asked_at, now)) && octets <= self.mss() * 2;
+        usual.then_some(asked_at)
     }
 
     /// Whether nothing is left of times that were less quiet, and what is in flight, two transmissions at most, is what
@@ -142,18 +160,19 @@ impl Recovery {
         window < self.mss() * 4
     }
 
-    /// SND.UNA advances to `ack`, which [`Recovery::is_answer`]: what is left of `digest_plain` then. Mostly that is
-    /// when something happened last.
-    #[inline(always)] // as a part of what is done with a question or an answer
+    /// SND.UNA advances to `ack`, which answers what was [asked](Recovery::asked_at): what is left of `digest_plain` then.
+    /// Mostly that is when something happened last.
+    #[inline(never)] // its registers are its own
     pub(crate) fn on_answer<C: CongestionController>(
         &mut self,
         now: Instant,
         ack: Seq,
+        asked_at: Stamp,
         cc: &mut C,
-    ) -> Option<AnswerTaken> {
+    ) -> AnswerTaken {
         let acked_octets = ack.0.wrapping_sub(self.board.una().0);
-        let sent_at = self.board.advance_answered(ack)?;
-        let newest = now.stamp().0.wrapping_sub(sent_at.0);
+        self.board.advance_over_only(ack);
+        let newest = micros_from(asked_at, now);
         let rtt_micros = newest.max(1);
         self.rtt.on_usual_sample(rtt_micros, &self.bounds);
         self.rtt.on_usual_minimum(rtt_micros, now);
@@ -161,10 +180,10 @@ impl Recovery {
         self.timer.stop();
         self.recover = ack - 1;
         self.rack.on_answer(rtt_micros, ack);
-        self.delivery.on_answer(now, acked_octets, sent_at);
+        self.delivery.on_answer(now, acked_octets, asked_at);
         let (srtt, least) = (self.rtt.srtt_micros(), self.rtt.min_rtt_micros());
         let window_octets = cc.on_answer(now, acked_octets, newest, srtt, least);
-        Some(AnswerTaken { rtt_micros, window_octets })
+        AnswerTaken { rtt_micros, window_octets }
     }
 
     #[inline(never)]
@@ -258,4 +277,10 @@ impl Recovery {
         self.timer.on_progress(now, prng);
         Some(now.stamp().since(sent_at).max(Span::from_micros(1)))
     }
+}
+
+/// Circular: what lies ahead was long ago.
+#[inline(always)]
+fn micros_from(stamp: Stamp, now: Instant) -> u32 {
+    now.stamp().0.wrapping_sub(stamp.0)
 }

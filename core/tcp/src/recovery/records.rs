@@ -269,14 +269,13 @@ impl Records {
             _ => None,
         }
     }
-    /// Takes the only record out: when it was sent.
+    /// There is only one, and no more.
     #[inline(always)]
-    pub(super) fn take_only(&mut self) -> Option<Stamp> {
-        let sent_at = self.only()?.sent_at;
+    pub(super) fn forget_only(&mut self) {
+        debug_assert!(self.only().is_some());
         if let Records::Few { len, .. } = self {
             *len = 0;
         }
-        Some(sent_at)
     }
     /// When the first of the records had been sent, and the last, or the front of it that was
     /// acknowledged.

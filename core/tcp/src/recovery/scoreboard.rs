@@ -177,6 +177,11 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
+    /// Whether nothing is outstanding, and there is room for it where the records lie.
+    #[inline(always)]
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.records, Records::Few { len: 0, .. })
+    }
     /// Whether all there is are unmarked transmissions, two at most, that left when nothing of their round was in
     /// flight.
     pub(super) fn is_of_one_round(&self, delivery: &Delivery) -> bool {
@@ -187,12 +192,11 @@ impl Scoreboard {
     pub(super) fn only_sent_at(&self) -> Option<Stamp> {
         self.records.only().map(|only| only.sent_at)
     }
-    /// SND.UNA moves to `ack`, the end of the only transmission: when it left.
+    /// SND.UNA moves to `ack`, the end of the only transmission.
     #[inline(always)]
-    pub(super) fn advance_answered(&mut self, ack: Seq) -> Option<Stamp> {
-        let sent_at = self.records.take_only()?;
+    pub(super) fn advance_over_only(&mut self, ack: Seq) {
+        self.records.forget_only();
         self.una = ack;
-        Some(sent_at)
     }
     /// SND.UNA moves to `ack`, in a plain state: what arrived; or nothing happened and the steps of
     /// `advance` are needed.

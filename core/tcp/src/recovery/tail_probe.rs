@@ -19,8 +19,6 @@ pub(super) struct TailProbe {
     /// SND.NXT when the probe left (TLP.end_seq), while one is in flight.
     end: Seq,
     flight: Flight,
-    /// Probing is not switched off.
-    enabled: bool,
     /// A round trip was measured since the last probe.
     fresh_rtt: bool,
     /// The one rescue of this recovery was sent (6675-3).
@@ -31,6 +29,8 @@ pub(super) struct TailProbe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flight {
     None,
+    /// There never is one: probing is switched off.
+    Never,
     /// It carried new data.
     New,
     /// It repeated old data (TLP.is_retrans).
@@ -60,7 +60,8 @@ pub(super) struct Seen {
 
 impl TailProbe {
     pub(super) fn new(una: Seq, enabled: bool) -> TailProbe {
-        TailProbe { end: una, flight: Flight::None, enabled, fresh_rtt: true, rescued: false }
+        let flight = if enabled { Flight::None } else { Flight::Never };
+        TailProbe { end: una, flight, fresh_rtt: true, rescued: false }
     }
     /// No probe is in flight: where the last one ended means nothing.
     pub(super) fn forget_end(&mut self, una: Seq) {
@@ -72,11 +73,11 @@ impl TailProbe {
     }
     /// At most one in flight, and only with a sample since the last one (8985-10).
     pub(super) fn may_probe(&self) -> bool {
-        self.enabled && self.flight == Flight::None && self.fresh_rtt
+        self.flight == Flight::None && self.fresh_rtt
     }
     /// No probe is in flight.
     pub(super) fn is_quiet(&self) -> bool {
-        self.flight == Flight::None
+        matches!(self.flight, Flight::None | Flight::Never)
     }
     /// A round trip was measured since the last probe.
     pub(super) fn has_fresh_rtt(&self) -> bool {
@@ -91,7 +92,9 @@ impl TailProbe {
     }
     /// A recovery begins.
     pub(super) fn on_recovery(&mut self) {
-        self.flight = Flight::None;
+        if !self.is_quiet() {
+            self.flight = Flight::None;
+        }
         self.rescued = false;
     }
     /// RFC 8985 §7.2: two round trips, and a little for the peer to be scheduled; one segment alone
@@ -103,7 +106,7 @@ impl TailProbe {
     }
     /// RFC 8985 §7.4.2.
     pub(super) fn on_ack(&mut self, seen: &Seen) -> Verdict {
-        if self.flight == Flight::None || seen.ack.before(self.end) {
+        if self.is_quiet() || seen.ack.before(self.end) {
             return Verdict::Open;
         }
         let verdict = if self.flight == Flight::New

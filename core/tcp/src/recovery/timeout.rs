@@ -84,6 +84,11 @@ impl Timer {
         let jitter = capped.saturating_mul(u64::from(self.jitter)) / 2560;
         Span::from_micros(capped.saturating_add(jitter).min(longest))
     }
+    /// Whether the timeout is what was estimated.
+    #[inline(always)]
+    pub(super) fn is_exact(&self) -> bool {
+        self.backoff | self.jitter == 0
+    }
     /// When the retransmission timeout passes.
     #[inline]
     pub(super) fn expiry(&self, base: u32, bounds: &Bounds) -> Instant {
@@ -105,10 +110,10 @@ impl Timer {
     pub(super) fn wait_for_timeout(&mut self) {
         self.kind = SendTimer::Retransmit;
     }
-    /// Waits for something that happens before the timeout, at `expiry` at the latest.
-    pub(super) fn wait_until(&mut self, kind: SendTimer, at: Instant, expiry: Instant) {
+    /// Waits for something that happens at `at`, before the timeout.
+    pub(super) fn wait_until(&mut self, kind: SendTimer, at: Instant) {
         self.kind = kind;
-        self.at = at.min(expiry);
+        self.at = at;
     }
     pub(super) fn stop(&mut self) {
         self.kind = SendTimer::Off;

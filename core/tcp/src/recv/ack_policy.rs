@@ -329,10 +329,6 @@ impl AckPolicy {
     /// A segment with RCV.NXT in its ACK field left; `with_data` if it carried payload.
     #[inline]
     pub fn on_ack_sent(&mut self, now: Instant, with_data: bool) {
-        if with_data && self.pending > 0 && self.since_arrival(now) <= u32::from(self.delay) {
-            self.interactive = true;
-            self.quick = 0;
-        }
         if with_data {
             self.lull = match self.lull {
                 Lull::Lasts => Lull::Asked,
@@ -341,9 +337,13 @@ impl AckPolicy {
             };
         }
         if self.pending > 0 {
+            if with_data && self.since_arrival(now) <= u32::from(self.delay) {
+                self.interactive = true;
+                self.quick = 0;
+            }
             self.quick = self.quick.saturating_sub(1);
+            self.pending = 0;
         }
-        self.pending = 0;
         self.full_segments = 0;
         self.due = false;
         self.waiting = false;

@@ -6,7 +6,7 @@
 //! Implements: RFC 9293 §3.8.6 (SHLD-14), §3.8.6.2.2 (MUST-39, H-2); RFC 7323 §2.2, §2.3, §2.4.
 
 use super::window_check::Window;
-use usertcp_base::{Scale, Seq, WireWindow};
+use usertcp_base::{Scale, Seq, WireWindow, expect_all};
 
 /// Real octets a connection may hold for each octet of its buffer: a payload rarely fills its
 /// frame. What exceeds it makes the window smaller.
@@ -149,18 +149,50 @@ impl Advertise {
     /// may need rounding *up* to the scale's unit: rounding down would pull the edge left
     /// (SHLD-14). What is thereby offered too much is less than a unit each time, and
     /// `receiver` refuses data before memory suffers.
-    #[inline(always)] // for each packet
+    #[inline(never)]
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
-        let field = if let Some(fresh) = self.fresh(least, holding) {
-            self.scale.field(fresh)
-        } else {
-            let unit = (1u32 << self.scale.shift()) - 1;
-            WireWindow((offered.saturating_add(unit) >> self.scale.shift()).min(0xFFFF) as u16)
-        };
-        self.edge = self.edge.latest(nxt + self.scale.octets(field));
-        field
+        let Some(fresh) = self.fresh(least, holding) else { return self.stay(nxt, offered) };
+        self.edge = nxt + fresh;
+        self.scale.field(fresh)
+    }
+
+    /// The same where nothing is held out of order, most often without a look at what is held in order.
+    #[inline(always)] // for each packet
+    pub(crate) fn announce_in_order(
+        &mut self,
+        nxt: Seq,
+        buffer: u32,
+        mss: u16,
+        holding: impl FnOnce() -> Holding,
+    ) -> WireWindow {
+        match self.surely_full(nxt, buffer, mss) {
+            Some(offered) => self.stay(nxt, offered),
+            None => self.announce(nxt, &holding(), mss),
+        }
+    }
+
+    /// The field that leaves the edge where it is, rounded up; or the largest, if that is beyond it.
+    #[inline(always)]
+    fn stay(&mut self, nxt: Seq, offered: u32) -> WireWindow {
+        let shift = self.scale.shift();
+        let field = if offered == 0 { 0 } else { ((offered - 1) >> shift) + 1 };
+        if field > u32::from(u16::MAX) {
+            return WireWindow(u16::MAX);
+        }
+        self.edge = nxt + (field << shift);
+        WireWindow(field as u16)
+    }
+
+    /// What is offered, if the edge cannot move by [`smallest_step`] and that is known with few looks: what is offered
+    /// and a segment more are above half of the buffer, all there is for the dearest payload in order.
+    #[inline(always)]
+    fn surely_full(&self, nxt: Seq, buffer: u32, mss: u16) -> Option<u32> {
+        expect_all!(u32::from(self.cost) == WORST, self.edge.after(nxt));
+        let offered = self.edge.0.wrapping_sub(nxt.0);
+        expect_all!(offered + u32::from(mss) > buffer / 2);
+        Some(offered)
     }
 
     /// Whether reading has opened so much that the peer should hear of it at once.
@@ -176,7 +208,7 @@ impl Advertise {
     }
 
     /// Whether the peer certainly need not hear of it yet that all was read.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         // It is told of no less than a quarter of the buffer. Mostly it has all that is offered but less than
         // that: of half the buffer, where what arrives takes four times its size.

@@ -200,16 +200,12 @@ impl Receiver {
     pub(crate) fn has_read_all(&self) -> bool {
         self.queue.is_empty()
     }
-    /// Those `octets` in `charge` real ones come next, while [`Receiver::is_plain`] and
-    /// [`Receiver::has_read_all`]: [`Receiver::put_next`] follows.
-    #[inline]
-    pub(crate) fn expect_next(&mut self, octets: u32, charge: u32) {
+    /// Takes the next octets, so many, in `charge` real ones, while [`Receiver::is_plain`] and
+    /// [`Receiver::has_read_all`].
+    #[inline(always)] // as a few words of memory
+    pub(crate) fn take_only(&mut self, slice: FrameSlice, octets: u32, charge: u32) {
         self.nxt += octets;
         self.queue_charge = charge;
-    }
-    /// They are these.
-    #[inline(always)] // as a few words of memory
-    pub(crate) fn put_next(&mut self, slice: FrameSlice) {
         self.queue.push_back(slice);
     }
     #[inline(never)]

@@ -207,15 +207,23 @@ impl Running {
             self.add_partial((engine.long)(piece), piece.len());
         }
     }
-    /// As [`Running::finish`] after a last `piece`, before which there was an even number of octets. `None`:
+    /// As [`Running::is_complete`] after a last `piece`, before which there was an even number of octets. `None`:
     /// it is not short.
     #[inline(always)] // as above
     #[must_use]
-    pub fn finish_with_short(self, piece: &[u8]) -> Option<u16> {
+    pub fn is_complete_with_short(self, piece: &[u8]) -> Option<bool> {
         if piece.len() >= LONG {
             return None;
         }
-        Some(!(from_native(words::sum_from(self.total, piece)) as u16))
+        let total = words::sum_from(self.total, piece);
+        Some(Running { total, odd: false }.is_complete())
+    }
+    /// Whether nothing is missing: what was added holds its own checksum and is not all zeros. Then
+    /// [`Running::finish`] is zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        folded(self.total) == 0xFFFF
     }
     /// Adds a piece of `len` octets whose partial sum is known.
     #[inline]

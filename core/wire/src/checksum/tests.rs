@@ -135,7 +135,19 @@ fn a_short_last_piece_is_summed_like_any() {
     for len in 0..octets.len() {
         let mut sum = before;
         sum.add(&octets[..len]);
-        let expected = (len < LONG).then(|| sum.finish());
-        assert_eq!(before.finish_with_short(&octets[..len]), expected, "{len}");
+        let expected = (len < LONG).then(|| sum.finish() == 0);
+        assert_eq!(before.is_complete_with_short(&octets[..len]), expected, "{len}");
+        assert_eq!(sum.is_complete(), sum.finish() == 0, "{len}");
+        // With its checksum, and with one bit of it wrong.
+        for wrong in [0, 0x0400] {
+            let complete = wrong == 0;
+            let mut whole = octets[..len / 2 * 2].to_vec();
+            let mut sum = before;
+            sum.add(&whole);
+            whole.extend((sum.finish() ^ wrong).to_be_bytes());
+            let expected = (whole.len() < LONG).then_some(complete);
+            assert_eq!(before.is_complete_with_short(&whole), expected, "{len}");
+        }
     }
+    assert!(!Running::default().is_complete(), "nothing was added");
 }

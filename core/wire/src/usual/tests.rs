@@ -282,7 +282,10 @@ proptest! {
         prop_assert_eq!(found, told);
         if let (Some(both), Some((ip, tcp))) = (both, each) {
             prop_assert_eq!(both.packet_octets(), usize::from(ip.payload_octets) + IPV4_OCTETS);
-            prop_assert_eq!(both.ports(), (tcp.source_port, tcp.destination_port));
+            prop_assert_eq!(
+                both.ports(),
+                u32::from(tcp.source_port) << 16 | u32::from(tcp.destination_port)
+            );
             prop_assert_eq!(both.fin(), tcp.fin);
         }
     }

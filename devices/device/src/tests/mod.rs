@@ -1,6 +1,8 @@
 //! Tests of the pipe and the wrappers.
 extern crate std;
 
+mod batch;
+
 use crate::*;
 use std::cell::RefCell;
 use std::rc::Rc;

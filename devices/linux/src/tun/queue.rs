@@ -2,13 +2,13 @@
 //! Owns: what is read and written, one call a packet.
 //! Must not know: how the device was set up.
 
-use crate::landing::{Landing, SCRATCH_OCTETS, copy_when_short};
+use crate::landing::{Landing, SCRATCH_OCTETS, SMALL_PACKET_OCTETS, copy_when_short};
 use crate::offload::{self, HEADER_OCTETS};
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsRawFd;
-use usertcp_device::{DeviceFacts, Packet, Queue, RxBatch, TxBatch, WaitHandle};
-use usertcp_frame::FramePool;
+use usertcp_device::{DeviceFacts, Offload, Packet, Queue, RxBatch, TxBatch, WaitHandle};
+use usertcp_frame::{Chain, FramePool};
 
 /// More slices than this are gathered by a copy before they are written.
 const MOST_SLICES: usize = 40;
@@ -18,6 +18,9 @@ const MOST_SLICES: usize = 40;
 const BURST_OCTETS: usize = 512 << 10;
 /// As many are written without setting up room for all those.
 const FEW_SLICES: usize = 4;
+/// Packets of so many octets are written in one piece, by a copy behind their header: the kernel takes one part sooner
+/// than several.
+const SHORT_OCTETS: usize = 256;
 
 /// What a queue did, since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,8 +51,11 @@ pub struct TunQueue {
     file: File,
     facts: DeviceFacts,
     landing: Landing,
+    /// A header, and a packet behind it.
     scratch: Box<[u8]>,
     stats: TunStats,
+    /// The last packet received was short: the next one probably is, and is read in one piece then.
+    short: bool,
     /// The last burst ended before the device was empty.
     cut: bool,
 }
@@ -65,16 +71,18 @@ enum Nothing {
 impl TunQueue {
     pub(super) fn new(file: File, facts: DeviceFacts) -> TunQueue {
         // Zeroed pages: no memory until it is used.
-        let scratch = vec![0; SCRATCH_OCTETS].into_boxed_slice();
+        let scratch = vec![0; HEADER_OCTETS + SCRATCH_OCTETS].into_boxed_slice();
         TunQueue {
             file,
             facts,
             landing: Landing::default(),
             scratch,
             stats: TunStats::default(),
+            short: false,
             cut: false,
         }
     }
+
     /// What the queue did.
     pub fn stats(&self) -> TunStats {
         self.stats
@@ -82,6 +90,9 @@ impl TunQueue {
 
     /// Reads one packet.
     fn receive_one(&mut self, pool: &FramePool) -> Result<Packet, Nothing> {
+        if self.short {
+            return self.receive_whole(pool);
+        }
         let Some([full, large]) = self.landing.prepare(pool) else {
             return self.receive_by_detour(pool);
         };
@@ -93,17 +104,43 @@ impl TunQueue {
             IoSliceMut::new(large),
         ]);
         let octets = self.octets_read(read, room)?;
-        let Some(offload) = offload::decode(&header) else {
+        let offload = self.read_header(&header)?;
+        let octets = self.landing.gather(pool, octets, &mut self.stats.tail_octets_copied);
+        self.packet(offload, octets)
+    }
+
+    /// Reads one packet in one piece, which the kernel fills sooner than several: worth it where short ones are
+    /// expected, which are copied anyhow, and right for any.
+    fn receive_whole(&mut self, pool: &FramePool) -> Result<Packet, Nothing> {
+        let Some(room) = self.landing.prepare_whole(pool) else {
+            return self.receive_by_detour(pool);
+        };
+        let most = room.len().saturating_sub(HEADER_OCTETS);
+        let read = self.file.read(room);
+        let header = room.first_chunk().copied().unwrap_or_default();
+        let octets = self.octets_read(read, most)?;
+        let offload = self.read_header(&header)?;
+        let copied = &mut self.stats.tail_octets_copied;
+        let octets = self.landing.gather_whole(pool, HEADER_OCTETS, octets, copied);
+        self.packet(offload, octets)
+    }
+
+    /// What the header of a packet says.
+    fn read_header(&mut self, header: &[u8; HEADER_OCTETS]) -> Result<Offload, Nothing> {
+        offload::decode(header).ok_or_else(|| {
             self.stats.unreadable += 1;
+            Nothing::Dropped
+        })
+    }
+
+    /// A packet whose octets found frames, or did not.
+    fn packet(&mut self, offload: Offload, octets: Option<Chain>) -> Result<Packet, Nothing> {
+        let Some(octets) = octets else {
+            self.stats.no_frame += 1;
             return Err(Nothing::Dropped);
         };
-        match self.landing.gather(pool, octets, &mut self.stats.tail_octets_copied) {
-            Some(octets) => Ok(Packet { offload, octets }),
-            None => {
-                self.stats.no_frame += 1;
-                Err(Nothing::Dropped)
-            }
-        }
+        self.short = octets.len() <= SMALL_PACKET_OCTETS;
+        Ok(Packet { offload, octets })
     }
 
     /// Octets of the packet just read, its header taken off.
@@ -128,24 +165,14 @@ impl TunQueue {
     /// through even then, as an acknowledgement may be what frees memory.
     #[cold]
     fn receive_by_detour(&mut self, pool: &FramePool) -> Result<Packet, Nothing> {
-        let mut header = [0; HEADER_OCTETS];
-        let read = self
-            .file
-            .read_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(&mut self.scratch)]);
+        let read = self.file.read(&mut self.scratch);
         let octets = self.octets_read(read, SCRATCH_OCTETS)?;
-        let Some(offload) = offload::decode(&header) else {
-            self.stats.unreadable += 1;
-            return Err(Nothing::Dropped);
-        };
+        let header = self.scratch.first_chunk().copied().unwrap_or_default();
+        let offload = self.read_header(&header)?;
         self.stats.detours += 1;
-        let source = self.scratch.get(..octets).unwrap_or_default();
-        match copy_when_short(pool, source) {
-            Some(octets) => Ok(Packet { offload, octets }),
-            None => {
-                self.stats.no_frame += 1;
-                Err(Nothing::Dropped)
-            }
-        }
+        let source = self.scratch.get(HEADER_OCTETS..HEADER_OCTETS + octets).unwrap_or_default();
+        let octets = copy_when_short(pool, source);
+        self.packet(offload, octets)
     }
 
     /// Writes one packet. False: the device cannot take it now.
@@ -174,6 +201,9 @@ impl TunQueue {
     fn write(&mut self, packet: &Packet) -> std::io::Result<usize> {
         let first = packet.octets.front().map_or(&[][..], |slice| slice);
         let header = offload::encode(&packet.offload, first);
+        if packet.len() <= SHORT_OCTETS {
+            return self.write_copy(&header, packet);
+        }
         // Few parts are the rule, and room for many would have to be cleared each time.
         match packet.octets.slice_count() {
             few if few <= FEW_SLICES => self.write_parts::<{ FEW_SLICES + 1 }>(&header, packet),
@@ -199,14 +229,28 @@ impl TunQueue {
     }
 
     #[cold]
-    fn write_gathered(&mut self, header: &[u8], packet: &Packet) -> std::io::Result<usize> {
-        if packet.len() > self.scratch.len() {
+    fn write_gathered(
+        &mut self,
+        header: &[u8; HEADER_OCTETS],
+        packet: &Packet,
+    ) -> std::io::Result<usize> {
+        if packet.len() > SCRATCH_OCTETS {
             return Err(ErrorKind::InvalidInput.into());
         }
         self.stats.gathered += 1;
-        let count = packet.octets.copy_to(0, &mut self.scratch);
-        let octets = self.scratch.get(..count).unwrap_or_default();
-        (&self.file).write_vectored(&[IoSlice::new(header), IoSlice::new(octets)])
+        self.write_copy(header, packet)
+    }
+
+    /// Writes a packet in one piece; it is not longer than any may be.
+    fn write_copy(
+        &mut self,
+        header: &[u8; HEADER_OCTETS],
+        packet: &Packet,
+    ) -> std::io::Result<usize> {
+        let (front, room) = self.scratch.split_at_mut(HEADER_OCTETS);
+        front.copy_from_slice(header);
+        let octets = packet.octets.copy_to(0, room);
+        self.file.write(self.scratch.get(..HEADER_OCTETS + octets).unwrap_or_default())
     }
 }
 

@@ -70,7 +70,8 @@ fn datagrams_come_back_with_a_checksum_the_kernel_completed() {
                 (packet.len(), packet.offload.checksum),
                 (28 + len, ChecksumState::Verified)
             );
-            assert_eq!(packet.octets.charge(), if len <= 100 { 256 } else { 2112 });
+            // One that is hardly longer than those before it moves to a small frame too.
+            assert_eq!(packet.octets.charge(), if len <= 101 { 256 } else { 2112 });
             send(&mut queue, turned_round(&pool, &packet));
             let mut answer = [0; 2000];
             assert_eq!(socket.recv(&mut answer).unwrap(), len);

@@ -1,12 +1,12 @@
 //! What the tests of two stacks share.
 #![allow(dead_code)]
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use usertcp::memory::{PipeConfig, pair};
-use usertcp::{Builder, Stack, TcpListener, TcpStream};
+use usertcp::{Builder, ParkError, ParkRefusal, Parked, Stack, TcpListener, TcpStream};
 
 /// No step of a test takes longer on a machine that is not broken.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -42,6 +42,33 @@ pub async fn open(from: &Stack, listener: &TcpListener) -> (TcpStream, TcpStream
     let to = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(from, to), listener.accept());
     (near.unwrap(), far.unwrap().0)
+}
+
+/// Answers with its tag all that has come, and parks the stream when there is no more: the server of the tests of
+/// idle streams.
+pub async fn answer<S: AsyncWrite + Unpin>(
+    mut stream: S,
+    tag: u32,
+    try_read: impl Fn(&S, &mut [u8]) -> io::Result<usize>,
+    park: impl FnOnce(S, u32) -> Result<Parked, ParkError<S>>,
+) {
+    let mut buffer = [0; 64];
+    loop {
+        match try_read(&stream, &mut buffer) {
+            Ok(0) => return,
+            Ok(count) => {
+                let line = format!("{tag}:{}", String::from_utf8_lossy(&buffer[..count]));
+                if stream.write_all(line.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(_) => return,
+        }
+    }
+    if let Err(error) = park(stream, tag) {
+        assert_ne!(error.refusal, ParkRefusal::Foreign);
+    }
 }
 
 /// xorshift: a generator whose every octet depends on its place.

@@ -169,7 +169,7 @@ pub static ALL: &[Workload] = &[
         key: "memory/echo-1000000",
         peers: &[],
         targets: &[than(&CPU_OF_BOTH, Versus::Own("memory/echo-100"), 8.0)],
-        limit: "cache lines of a connection in DRAM: 243 ns each, 474 in small pages",
+        limit: "parking and waking both ends between messages; their lines in DRAM, 243 ns each",
         ..memory(Load::Echo, 1_000_000)
     },
     Workload {

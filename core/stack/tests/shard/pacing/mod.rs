@@ -97,6 +97,26 @@ fn another_limit_holds_at_once_up_and_down() {
     assert!(lab.sent_since(0, from) > 1 << 20, "no limit any more");
 }
 
+// One decision and one deadline for two packets, and no longer burst than one acknowledgement answers.
+#[test]
+fn packets_leave_in_pairs_where_the_device_does_not_cut() {
+    for kilobits in [1000, 100_000] {
+        let mut lab = Lab::new(1, Span::ZERO);
+        lab.open(1);
+        lab.want(0, 1 << 40);
+        let rate = Rate::from_bits_per_second(kilobits * 1000);
+        lab.near.shard.set_rate(lab.now(), lab.streams[0].conn, rate).unwrap();
+        lab.run(Span::from_millis(500));
+        lab.near.queue.left.clear();
+        lab.run(Span::from_micros(2_400_000_000 / kilobits));
+        let left = &lab.near.queue.left[&lab.streams[0].port];
+        let together: Vec<usize> =
+            left.chunk_by(|one, next| one.at == next.at).map(<[_]>::len).collect();
+        assert!((99..=101).contains(&together.len()), "{together:?}");
+        assert!(together.iter().all(|packets| *packets == 2), "{kilobits} kbit/s: {together:?}");
+    }
+}
+
 // Two waits for one packet: the longer one is what counts, and its name is told.
 #[test]
 fn limited_and_congested_a_stream_obeys_the_lower() {
