@@ -1,6 +1,6 @@
 //! The connections whose packets came last.
 //!
-//! Owns: for each of some hundred places, what tells the flow noted there last from others, and its record.
+//! Owns: for each of some places, what tells the flow noted there last from others, and its record.
 //! Must not know: whether the record still is that flow's. Who uses what is noted looks.
 //!
 //! The next packet of a busy connection is nearly always of one of these, and this takes a tenth of what
@@ -9,7 +9,9 @@
 
 use usertcp_base::FlowKey;
 
-const PLACES: usize = 512;
+/// With fewer than many thousand connections few of these are looked at; with more, what is asked is answered within
+/// about so many packets.
+const PLACES: usize = 2048;
 
 /// What was noted.
 #[derive(Debug)]

@@ -142,6 +142,14 @@ impl<C: CongestionController> Table<C> {
         matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(_), .. }))
     }
 
+    /// The same of the record at an index.
+    #[inline]
+    pub(crate) fn note_at(&mut self, index: u32) {
+        if let Some(flow) = self.anchors.flow_at(index) {
+            self.recent.note(&flow, index);
+        }
+    }
+
     fn look_up(&self, flow: &FlowKey) -> Option<ConnId> {
         self.demux.find(flow, |index| self.anchors.id_of(index, flow))
     }
@@ -274,7 +282,12 @@ impl<C: CongestionController> Table<C> {
                 self.early.discard(early);
                 self.discard_hot(hot);
             }
-            Body::TimeWait(..) => self.time_waits = self.time_waits.saturating_sub(1),
+            Body::TimeWait(..) => {
+                self.time_waits = self.time_waits.saturating_sub(1);
+                if self.waiting.front().is_some_and(|waiting| waiting.id == id) {
+                    self.pop_waiting();
+                }
+            }
             Body::Parked(parked) => {
                 self.moulds.release(&parked);
                 self.parked -= 1;
@@ -350,7 +363,7 @@ impl<C: CongestionController> Table<C> {
     fn pop_over(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
         while *work > 0 && self.waiting.front()?.until <= now {
             *work -= 1;
-            let Waiting { id, .. } = self.waiting.pop()?;
+            let Waiting { id, .. } = self.pop_waiting()?;
             let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(id) else {
                 continue;
             };
@@ -364,9 +377,22 @@ impl<C: CongestionController> Table<C> {
         None
     }
 
+    /// The oldest entry. Never is one of a record that is gone in front: nobody wakes for it.
+    fn pop_waiting(&mut self) -> Option<Waiting> {
+        let first = self.waiting.pop();
+        self.forget_gone();
+        first
+    }
+
+    fn forget_gone(&mut self) {
+        while self.waiting.front().is_some_and(|waiting| !is_time_wait(&self.anchors, waiting.id)) {
+            self.waiting.pop();
+        }
+    }
+
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(Waiting { id, .. }) = self.waiting.pop() {
+        while let Some(Waiting { id, .. }) = self.pop_waiting() {
             if is_time_wait(&self.anchors, id) {
                 self.remove(id);
                 return Some(id);

@@ -76,12 +76,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Touches what the next connections need that have something to send, where they are so many that what
     /// was fetched when they were added is gone by now.
-    pub(crate) fn look_ahead_to_send(&self) {
+    pub(crate) fn look_ahead_to_send(&mut self) {
         let mut slots = [None; AHEAD];
         for (slot, next) in slots.iter_mut().zip(self.transmit.ahead()) {
             *slot = Some(next);
         }
         touch_records(&self.table, &slots);
+        // Answers come soon.
+        slots.iter().flatten().for_each(|slot| self.table.note_at(*slot));
         touch_all(&self.table, &hots(&self.table, &slots));
     }
 }

@@ -81,6 +81,27 @@ fn a_later_syn_takes_the_pair_over_with_a_higher_number() {
 }
 
 #[test]
+fn nobody_wakes_for_one_that_was_taken_over() {
+    let (mut hand, listener) = listening(Limits::default());
+    let begun = hand.now;
+    for port in 1000..1004 {
+        close_first(&mut hand, listener, port);
+        hand.run_until(hand.now + Span::from_secs(10));
+    }
+    // Who takes one over goes at once. The second, which stands behind the first, and then that one.
+    for (port, secs) in [(1001, 60), (1000, 80), (1002, 90)] {
+        let syn = wire(Flags::SYN, 90_000, 0).by(crate::hand::PEER, port);
+        assert_eq!(hand.give(&syn).len(), 1, "{port}");
+        hand.give(&wire(Flags::RST, 90_001, 0).by(crate::hand::PEER, port));
+        let usage = hand.shard.usage();
+        assert_eq!((usage.anchors, usage.timers), (usage.time_waits, 0), "{port}");
+        assert_eq!(hand.shard.next_deadline(), Some(begun + Span::from_secs(secs)), "{port}");
+    }
+    hand.run_until(begun + Span::from_secs(91));
+    assert_eq!((hand.shard.usage().anchors, hand.shard.next_deadline()), (0, None));
+}
+
+#[test]
 fn the_oldest_makes_room() {
     let (mut hand, listener) = listening(Limits { time_wait: 10, ..Limits::default() });
     for port in 0..25 {
