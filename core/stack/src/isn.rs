@@ -4,6 +4,7 @@
 //! Must not know: connections.
 //! Implements: RFC 6528 §3 (6528-1), RFC 7323 §7.1, AT-19, AT-25.
 
+use core::net::IpAddr;
 use usertcp_base::{FlowKey, Instant, Purpose, Secrets, Seq};
 
 /// The numbers of one connection.
@@ -23,7 +24,13 @@ impl Numbers {
     /// The numbers of a connection of `flow` that begins now. Two halves of one 64-bit keyed hash are
     /// as independent as two hashes: whoever is told one learns nothing of the other.
     pub fn of(secrets: &Secrets, flow: &FlowKey, now: Instant) -> Numbers {
-        let hash = secrets.hash(Purpose::InitialSequence, &flow.octets());
+        let octets = flow.octets();
+        // What all IPv4 addresses have in common tells nothing.
+        let told = match usertcp_ip::ip_address(flow.remote) {
+            IpAddr::V4(_) => octets.get(12..).unwrap_or_default(),
+            IpAddr::V6(_) => &octets,
+        };
+        let hash = secrets.hash(Purpose::InitialSequence, told);
         let clock = (now.as_micros() / 4) as u32;
         Numbers {
             initial_sequence: Seq(clock.wrapping_add(hash as u32)),

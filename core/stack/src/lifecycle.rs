@@ -10,6 +10,7 @@ use crate::config::Birth;
 use crate::events::{Events, Pending};
 use crate::park::park_deadline;
 use crate::shard::Shard;
+use crate::turns::Turns;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use usertcp_base::observe::CloseReason;
@@ -137,8 +138,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Acts on what a call on connection `id` brought about.
     pub(crate) fn apply(&mut self, now: Instant, id: ConnId, effects: Effects) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
-        note_all(&mut self.events, id, anchor, &effects);
-        self.follow(now, id, effects);
+        let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
+        self.follow(now, id, rearms, effects);
     }
 
     /// The same of a connection that has a TCB of its own, by `call` and with one look at each.
@@ -151,22 +152,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> bool {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return true };
         let Some(effects) = call(tcb, &mut self.common.env(now, id)) else { return false };
-        note_all(&mut self.events, id, anchor, &effects);
-        self.follow(now, id, effects);
+        let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
+        self.follow(now, id, rearms, effects);
         true
     }
 
-    /// What follows when notices were added.
-    #[inline(always)] // mostly the connection is put into a list
-    pub(crate) fn follow(&mut self, now: Instant, id: ConnId, effects: Effects) {
+    /// What follows when a call was noted, and its deadline is to be looked at if it `rearms`.
+    #[inline(always)] // mostly nothing
+    pub(crate) fn follow(&mut self, now: Instant, id: ConnId, rearms: bool, effects: Effects) {
         if let Some(ended) = effects.ended {
-            return self.end(now, id, ended, effects.reset);
+            self.end(now, id, ended, effects.reset);
+        } else if rearms {
+            self.rearm(now, id);
         }
-        if effects.transmit {
-            // Who waits to transmit is asked for a deadline when nothing is left to send.
-            return self.transmit.push_at(id, &mut self.table.anchors);
-        }
-        self.rearm(now, id);
     }
 
     /// Files the connection's own deadline.
@@ -499,12 +497,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Notes for the application, if it holds the connection, what a call brought about.
+/// Notes what a call brought about: for the application, if it holds the connection, and that there is something to be
+/// sent. Whether the connection's deadline is to be looked at.
 #[inline(always)] // with the anchor at hand
-pub(crate) fn note_all(events: &mut Events, id: ConnId, anchor: &mut Anchor, effects: &Effects) {
+pub(crate) fn note_all(
+    events: &mut Events,
+    transmit: &mut Turns,
+    id: ConnId,
+    anchor: &mut Anchor,
+    effects: &Effects,
+) -> bool {
     if anchor.is_held() {
         events.add(id, anchor, notices(effects));
     }
+    let transmits = effects.transmit && effects.ended.is_none();
+    if transmits {
+        transmit.push(id, anchor);
+    }
+    // Who waits to transmit is asked for a deadline when nothing is left to send.
+    !transmits
 }
 
 /// What the application is told of a call.

@@ -250,6 +250,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Result<Read<usize>, ConnError> {
         let Some((hot, ended)) = self.readable(id)? else { return Ok(Read::Nothing) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Ok(Read::Nothing) };
+        if ended.is_none()
+            && let Some((count, opens)) = tcb.read_opening(now, &self.common.pool, out)
+        {
+            if opens {
+                self.wake(id);
+            } else if tcb.is_quiet() {
+                self.rearm(now, id);
+            }
+            return Ok(Read::Data(count));
+        }
         let (outcome, effects) = tcb.read(&mut self.common.env(now, id), out);
         let quiet = tcb.is_quiet();
         self.after_read(now, id, ended, found(outcome), effects, quiet)

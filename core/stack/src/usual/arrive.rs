@@ -163,8 +163,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (segment, env) = (&read.header, &mut self.common.env(now, id));
         if tcb.is_closing_with(segment) {
             if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
-                note_all(&mut self.events, id, anchor, &effects);
-                self.follow(now, id, effects);
+                let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
+                self.follow(now, id, rearms, effects);
                 return true;
             }
         } else if let Some(effects) = tcb.handle_usual(env, segment, octets, header_octets) {

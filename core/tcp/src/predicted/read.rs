@@ -44,6 +44,28 @@ impl<C: CongestionController> Tcb<C> {
         Some(count)
     }
 
+    /// The same where a window may have to be announced: how many octets, and whether it has. All that is received is
+    /// read then, and nothing can be told but that.
+    #[inline(always)] // in one place
+    pub fn read_opening(
+        &mut self,
+        now: Instant,
+        pool: &FramePool,
+        into: &mut [u8],
+    ) -> Option<(usize, bool)> {
+        if !self.is_predicted() || self.autotune.is_round_over(now) || pool.is_tight() {
+            return None;
+        }
+        let count = self.receiver.read_whole(into)?;
+        self.autotune.note_copied(count as u32);
+        let (nxt, mss) = (self.receiver.nxt(), self.receive_mss());
+        let opens = self.advertise.update_due(nxt, &self.holding(), mss);
+        if opens {
+            self.acks.demand();
+        }
+        Some((count, opens))
+    }
+
     /// The same when the peer has closed its side and we have not: there is no window to be announced any more.
     #[inline(never)]
     fn read_after_fin(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {

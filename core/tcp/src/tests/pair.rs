@@ -496,7 +496,13 @@ impl Pair {
         let (outcome, effects) =
             self.call(who, |tcb, env| match tcb.read_short(env.now, env.pool, &mut buffer) {
                 Some(count) => (ReadOutcome::Octets(count), Effects::default()),
-                None => tcb.read(env, &mut buffer),
+                None => match tcb.read_opening(env.now, env.pool, &mut buffer) {
+                    Some((count, transmit)) => {
+                        let effects = Effects { transmit, ..Effects::default() };
+                        (ReadOutcome::Octets(count), effects)
+                    }
+                    None => tcb.read(env, &mut buffer),
+                },
             });
         match outcome {
             ReadOutcome::Octets(count) => {
