@@ -22,6 +22,7 @@ use usertcp_device::{FlowEnd, RxBatch, SteerRule};
 use usertcp_frame::{Chain, FramePool, Packet};
 use usertcp_ip::{Input, TcpInput, ip_address};
 use usertcp_wire::icmp::{self, Message};
+use usertcp_wire::usual::HeadersV4;
 use usertcp_wire::{icmpv4, icmpv6, ipv4, ipv6, tcp};
 
 /// As much of a packet as its owner can depend on: a header chain longer than that is not accepted by
@@ -186,7 +187,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Place::Anywhere => true,
         };
         // The usual burst, where the device follows the rule: nothing moves.
-        if burst.iter().all(stays) {
+        if burst.iter().all(|packet| self.is_of_here(packet) || stays(packet)) {
             return;
         }
         burst.retain(|packet| {
@@ -199,6 +200,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             false
         });
+    }
+
+    /// Whether `packet` is of a connection of this shard's whose packets came lately: nothing has to be computed then.
+    #[inline]
+    fn is_of_here(&mut self, packet: &Packet) -> bool {
+        let headers = packet.octets.front().and_then(|front| front.first_chunk());
+        let Some(headers) = headers.and_then(HeadersV4::of) else { return false };
+        let Some(local) = self.local_v4(headers.destination()) else { return false };
+        self.table.find_recent_v4(headers.source(), local, headers.ports()).is_some()
     }
 
     fn send_elsewhere(&mut self, now: Instant, owner: u16, packet: Packet) {

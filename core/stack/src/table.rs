@@ -116,7 +116,7 @@ impl<C: CongestionController> Table<C> {
     }
 
     /// The same of a flow by IPv4 whose packets came lately.
-    #[inline(always)] // in one place
+    #[inline(always)] // in two places
     pub(crate) fn find_recent_v4(
         &mut self,
         peer: [u8; 4],

@@ -259,7 +259,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     #[inline(always)] // as above
-    pub(super) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+    pub(crate) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
         if self.last_local.v4.0 != address {
             self.look_up_local(address);
         }
