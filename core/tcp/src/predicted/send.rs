@@ -321,7 +321,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let window = self.acknowledge(now, octets);
-        self.outgoing(now, seq, octets, window)
+        self.facts().outgoing(now, seq, octets, window)
     }
 
     /// The acknowledgement that was owed leaves with `octets` of payload: the window field that goes with it.
@@ -336,17 +336,6 @@ impl<C: CongestionController> Tcb<C> {
         self.acks.on_ack_sent(now, octets > 0);
         let mss = self.mtu.announced_mss();
         advertise.announce_in_order(nxt, buffer, mss, || receiver.holding(buffer))
-    }
-
-    #[inline(always)]
-    pub(super) fn outgoing(
-        &self,
-        now: Instant,
-        seq: Seq,
-        octets: u32,
-        window: WireWindow,
-    ) -> UsualOutgoing {
-        self.facts().outgoing(now, seq, octets, window)
     }
 
     /// What headers say of the connection.
@@ -372,6 +361,7 @@ pub struct HeaderFacts<'a> {
 }
 
 impl HeaderFacts<'_> {
+    /// A segment of `octets` payload from `seq` on.
     #[inline(always)] // it is put together in registers
     pub(super) fn outgoing(
         &self,
