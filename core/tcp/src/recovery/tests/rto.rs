@@ -311,15 +311,12 @@ fn a_handshake_that_ends_late_starts_the_timeout_anew() {
 }
 
 // Where one sample is expected per round trip the estimate moves by shifts: to the sixteenth of a
-// microsecond what RFC 6298 §2.3 says, rounded to nearest.
+// microsecond what RFC 6298 §2.3 says, rounded down.
 #[test]
 fn shifts_move_the_estimate_as_divisions_do() {
     let settings = RecoverySettings::default();
     let bounds = super::super::rtt::Bounds::of(&settings);
     let mut estimator = super::super::rtt::RttEstimator::new(&bounds, false);
-    let nearest = |value: i64, divisor: i64| {
-        (2 * value.abs() + divisor).div_euclid(2 * divisor) * value.signum()
-    };
     let mut prng = Prng::from_seed(11);
     let (mut srtt, mut rttvar) = (0i64, 0i64);
     for index in 0..20_000 {
@@ -330,7 +327,7 @@ fn shifts_move_the_estimate_as_divisions_do() {
             0 => (value, value / 2),
             _ => {
                 let error = (srtt - value).abs() - rttvar;
-                (srtt + nearest(value - srtt, 8), rttvar + nearest(error, 4))
+                (srtt + (value - srtt).div_euclid(8), rttvar + error.div_euclid(4))
             }
         };
         let found = (estimator.srtt().unwrap(), estimator.rttvar().unwrap());
