@@ -128,8 +128,8 @@ impl RttEstimator {
         let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
         let (error, change) = ((srtt - value).abs() - rttvar, value - srtt);
         let (error, change) = match per_round {
-            // Rounded down, as shifts do: of a fraction of a microsecond that makes no difference.
-            0 | 1 => (error >> 2, change >> 3),
+            // Rounded to nearest.
+            0 | 1 => ((error + 2) >> 2, (change + 4) >> 3),
             _ => part_of_each(error, change, per_round),
         };
         // Each goes towards its aim and not beyond: they stay positive, and as small as samples.

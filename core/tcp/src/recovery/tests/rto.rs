@@ -311,7 +311,7 @@ fn a_handshake_that_ends_late_starts_the_timeout_anew() {
 }
 
 // Where one sample is expected per round trip the estimate moves by shifts: to the sixteenth of a
-// microsecond what RFC 6298 §2.3 says, rounded down.
+// microsecond what RFC 6298 §2.3 says, rounded to nearest.
 #[test]
 fn shifts_move_the_estimate_as_divisions_do() {
     let settings = RecoverySettings::default();
@@ -327,7 +327,8 @@ fn shifts_move_the_estimate_as_divisions_do() {
             0 => (value, value / 2),
             _ => {
                 let error = (srtt - value).abs() - rttvar;
-                (srtt + (value - srtt).div_euclid(8), rttvar + error.div_euclid(4))
+                let change = value - srtt;
+                (srtt + (change + 4).div_euclid(8), rttvar + (error + 2).div_euclid(4))
             }
         };
         let found = (estimator.srtt().unwrap(), estimator.rttvar().unwrap());
