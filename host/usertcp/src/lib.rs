@@ -37,6 +37,7 @@ mod builder;
 mod engine;
 #[cfg(feature = "local")]
 mod local;
+mod lots;
 pub mod memory;
 mod metrics;
 mod native;
