@@ -375,7 +375,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut env = self.common.env(now, id);
         let effects = match tcb.handle_usual(&mut env, segment, payload, 0) {
             Some(usual) => usual.into(),
-            None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
+            None => tcb
+                .handle_segment(&mut env, &mut as_segment(flow, segment, core::mem::take(payload))),
         };
         self.after_birth(now, id, &start, effects);
         true
