@@ -243,6 +243,12 @@ impl Anchor {
         self.standing.0 & Standing::HOLDER != Holder::Nobody as u8
     }
 
+    /// Whether nobody does, and it is in no queue, and there is nothing to be told of it.
+    #[inline]
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.standing == Standing::NONE && self.pending.is_empty()
+    }
+
     /// Another holds it.
     pub(crate) fn set_owner(&mut self, owner: Owner) {
         let (holder, mark) = match owner {

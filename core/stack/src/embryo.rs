@@ -108,7 +108,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // Not kept: the SYN-ACK is sent again without it (RFC 7413 §4.2.1).
         reply.options.fast_open = cookie;
         let deadline = handshake.deadline(now);
-        match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+        let (vacancy, body) = (self.table.vacancy(flow), Body::Embryo(handshake, listener));
+        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.arm_handshake(now, id, deadline);
@@ -374,7 +375,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut env = self.common.env(now, id);
         let effects = match tcb.handle_usual(&mut env, segment, payload, 0) {
             Some(usual) => usual.into(),
-            None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
+            None => tcb
+                .handle_segment(&mut env, &mut as_segment(flow, segment, core::mem::take(payload))),
         };
         self.after_birth(now, id, &start, effects);
         true

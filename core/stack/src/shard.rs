@@ -30,7 +30,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use usertcp_auth::Auth;
-use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
+use usertcp_base::{
+    CloseReason, ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets,
+};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::{Chain, FramePool};
@@ -167,6 +169,13 @@ impl<O: Observer> Common<O> {
         counters.segments_out = counters.segments_out.wrapping_add(1);
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload_octets as u64);
+    }
+
+    /// Counts and reports a connection that is over.
+    #[inline]
+    pub(crate) fn note_end(&mut self, now: Instant, id: ConnId, reason: CloseReason) {
+        self.counters.closes = self.counters.closes.wrapping_add(1);
+        self.observer.on_event(Some(id), now, &Event::Closed(reason));
     }
 
     /// Counts and reports a packet that died.

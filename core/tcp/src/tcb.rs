@@ -361,6 +361,12 @@ impl<C: CongestionController> Tcb<C> {
         AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
     }
 
+    /// Whether [`Tcb::host_facts`] would tell any.
+    #[inline]
+    pub fn has_host_facts(&self) -> bool {
+        self.teaches(self.octets_acknowledged)
+    }
+
     /// What connections after this one may learn of the host, if anything: only what a connection
     /// that exchanged data found out itself (9040-2, AT-44).
     pub fn host_facts(&self) -> Option<HostFacts> {

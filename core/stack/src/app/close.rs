@@ -110,7 +110,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
             }
             HandshakePhase::SynSent => {
-                self.note_end(now, id, CloseReason::Aborted);
+                self.common.note_end(now, id, CloseReason::Aborted);
                 if !let_go {
                     self.events.close(id, CloseReason::Aborted);
                 }
@@ -142,7 +142,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if let Some(reset) = effects.reset {
                 self.send_reply(now, &flow, &reset);
             }
-            self.note_end(now, id, CloseReason::Aborted);
+            self.common.note_end(now, id, CloseReason::Aborted);
         }
         self.discard(id);
     }

@@ -5,6 +5,7 @@ use crate::events::{Events, Pending};
 use crate::ingress::segments_in;
 use crate::lifecycle::note_all;
 use crate::shard::Shard;
+use crate::table::Table;
 use crate::turns::Turns;
 use crate::usual::LONG_QUEUE;
 use crate::usual::gather::LEAST_OCTETS;
@@ -86,14 +87,31 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.take_v4(now, packet, local)
     }
 
-    /// Takes a packet by IPv4 of the usual shape that was looked at.
+    /// Takes a packet by IPv4 of the usual shape that was looked at. One that nothing is gathered with goes to its
+    /// connection from here.
     #[inline(never)]
     fn take_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
-        let Some(headers) = front.and_then(HeadersV4::of) else { return false };
-        let peer = mapped(headers.source());
-        let mut read = Read::of(peer, local, &headers.tcp(), headers.ecn(), IPV4_OCTETS);
-        self.take(now, packet, &mut read)
+        let Some(headers) = front.map(HeadersV4::known) else { return false };
+        let (peer, ports) = (headers.source(), headers.ports());
+        let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        let is_alone = packet.octets.len() < BOTH_V4 + LEAST_OCTETS
+            && packet.offload.gso.is_none()
+            && self.gathered.is_none();
+        if is_alone
+            && self.give(now, &segment, &mut packet.octets, BOTH_V4, |table| {
+                table.find_recent_v4(peer, local, ports)
+            })
+        {
+            return true;
+        }
+        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
+        let flow = FlowKey { remote: mapped(peer), local, remote_port, local_port };
+        let mut read = Read { flow, header: segment, header_octets: BOTH_V4 };
+        match is_alone {
+            true => self.give_to_any(now, &read, &mut packet.octets, BOTH_V4),
+            false => self.take(now, packet, &mut read),
+        }
     }
 
     /// The same for IPv6.
@@ -150,7 +168,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 read.header.wire_segments = segments_in(payload_octets, segment_octets);
             }
         }
-        self.give(now, read, &mut packet.octets, read.header_octets)
+        self.give_apart(now, read, &mut packet.octets, read.header_octets)
             || self.give_to_any(now, read, &mut packet.octets, read.header_octets)
     }
 
@@ -160,20 +178,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             || self.give_to_any(now, read, &mut payload, 0);
     }
 
-    /// Gives a segment that was read to its connection, if that has a TCB: `octets` behind the
+    /// Gives a segment that was read to the connection that `find` finds, if that has a TCB: `octets` behind the
     /// `header_octets`. False: nothing has changed.
-    #[inline(always)] // as above
+    #[inline(always)] // one for each way to find it
     fn give(
         &mut self,
         now: Instant,
-        read: &Read,
+        segment: &UsualSegment,
         octets: &mut Chain,
         header_octets: usize,
+        find: impl FnOnce(&mut Table<C>) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)>,
     ) -> bool {
-        let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
+        let Some((id, anchor, tcb)) = find(&mut self.table) else { return false };
         let payload_octets = octets.len() - header_octets;
-        self.common.count_in_octets(read.header.wire_segments, payload_octets);
-        let (segment, env) = (&read.header, &mut self.common.env(now, id));
+        self.common.count_in_octets(segment.wire_segments, payload_octets);
+        let env = &mut self.common.env(now, id);
         if tcb.is_closing_with(segment) {
             if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
                 let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
@@ -190,11 +209,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return true;
         }
         octets.advance(header_octets);
-        self.deliver_usual(now, id, read, octets);
+        self.deliver_usual(now, id, segment, octets);
         true
     }
 
-    /// The same for those who are not there all the time.
+    /// The same of whatever flow.
     #[inline(never)]
     fn give_apart(
         &mut self,
@@ -203,7 +222,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
-        self.give(now, read, octets, header_octets)
+        self.give(now, &read.header, octets, header_octets, |table| table.find_hot(&read.flow))
     }
 
     /// The same for a connection in whatever state. False: there is none.
@@ -235,16 +254,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
         if !self.complete_passive(now, id, read, octets) {
-            self.deliver_usual(now, id, read, octets);
+            self.deliver_usual(now, id, &read.header, octets);
         }
         true
     }
 
     /// The way of any segment.
     #[cold]
-    fn deliver_usual(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
-        let mut segment = as_segment(read, core::mem::take(octets));
-        self.deliver(now, id, &read.flow, &mut segment);
+    fn deliver_usual(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        segment: &UsualSegment,
+        octets: &mut Chain,
+    ) {
+        let Some(flow) = self.table.flow(id) else { return };
+        let mut segment = as_segment(&flow, segment, core::mem::take(octets));
+        self.deliver(now, id, &flow, &mut segment);
     }
 
     /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
@@ -451,9 +477,9 @@ pub(super) fn mapped(address: [u8; 4]) -> RemoteAddr {
 }
 
 /// The same segment in the form that can be anything.
-pub(crate) fn as_segment(read: &Read, payload: Chain) -> Segment {
-    let UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments } = read.header;
-    let FlowKey { remote_port: source_port, local_port: destination_port, .. } = read.flow;
+pub(crate) fn as_segment(flow: &FlowKey, segment: &UsualSegment, payload: Chain) -> Segment {
+    let UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments } = *segment;
+    let FlowKey { remote_port: source_port, local_port: destination_port, .. } = *flow;
     let mut flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };
     if fin {
         flags = flags | Flags::FIN;
