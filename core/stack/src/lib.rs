@@ -50,7 +50,7 @@ mod usual;
 mod watch;
 pub mod wheel;
 
-pub use app::{ConnError, ConnInfo, ListenerInfo, Read, Refused};
+pub use app::{ConnError, ConnInfo, ListenerInfo, Message, Read, Refused, Stream};
 pub use config::{Connect, ConnectError, Listen, ListenError, Profile, ShardConfig, StartError};
 pub use events::ShardEvent;
 pub use fast_open::{FastOpenListen, FirstData};

@@ -181,22 +181,21 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// The record of `id`, unless `id` is stale.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
-        match self.entry(id.slot)? {
-            Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
-                Some(record)
-            }
-            _ => None,
+        // A slot that was freed has another generation.
+        let entry = self.entry(id.slot).filter(|entry| entry.generation == id.generation)?;
+        match &entry.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
         }
     }
 
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
-        match self.entry_mut(id.slot)? {
-            Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
-                Some(record)
-            }
-            _ => None,
+        let entry = self.entry_mut(id.slot).filter(|entry| entry.generation == id.generation)?;
+        match &mut entry.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
         }
     }
 

@@ -390,6 +390,14 @@ impl Receiver {
         Some(copied)
     }
 
+    /// Takes all there is, if it lies in one piece, without a copy, where nothing is urgent.
+    #[inline(always)] // for each message
+    pub(crate) fn take_whole(&mut self) -> Option<FrameSlice> {
+        let whole = self.queue.take_only()?;
+        self.queue_charge = 0;
+        Some(whole)
+    }
+
     /// Takes the next slice, without a copy.
     pub fn read_slice(&mut self) -> Option<FrameSlice> {
         let slice = self.pop();
