@@ -370,14 +370,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.queue_for_accept(id, listener);
         let mut start = Start { opening, birth, path: self.path_facts(flow) };
         let owner = Owner::Listener(listener);
-        let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
-        let mut env = self.common.env(now, id);
-        let effects = match tcb.handle_usual(&mut env, segment, payload, 0) {
-            Some(usual) => usual.into(),
-            None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
-        };
-        self.after_birth(now, id, &start, effects);
+        self.give_birth(now, id, flow, owner, &mut start, |tcb, env| {
+            match tcb.handle_usual(env, segment, payload, 0) {
+                Some(usual) => usual.into(),
+                None => tcb.handle_segment(env, &mut as_segment(read, core::mem::take(payload))),
+            }
+        });
         true
     }
 

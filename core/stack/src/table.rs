@@ -432,15 +432,31 @@ impl<C: CongestionController> Table<C> {
         self.hot.insert_wide(tcb, id.slot)
     }
 
-    /// The index of a TCB for connection `id`, to be filled: one that was another's, or one that `make` builds when
-    /// there is room.
+    /// A TCB in the place of a handshake, to be filled: the record, and the TCB, which was another's, or which `make`
+    /// builds when there is room.
     #[inline]
-    pub(crate) fn place_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
-        if let Some(spare) = self.spares.pop() {
-            let (_, owner) = self.hot.wide_mut(spare)?;
-            *owner = id.slot;
-            return Some(spare);
+    pub(crate) fn bear(
+        &mut self,
+        id: ConnId,
+        make: impl FnOnce() -> Tcb<C>,
+    ) -> Option<(&mut Anchor, &mut Tcb<C>)> {
+        let hot = match self.spares.pop() {
+            Some(spare) => spare,
+            None => self.add_hot(id, make)?,
+        };
+        let (tcb, owner) = self.hot.wide_mut(hot)?;
+        *owner = id.slot;
+        let anchor = self.anchors.get_mut(id)?;
+        debug_assert!(anchor.body.hot().is_none(), "it has one");
+        if let Body::Opening(opening) = anchor.body {
+            self.openings.discard(opening);
         }
+        anchor.body = Body::Hot(hot);
+        Some((anchor, tcb))
+    }
+
+    #[cold]
+    fn add_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
         self.make_hot_slot();
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
     }

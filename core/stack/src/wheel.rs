@@ -165,7 +165,6 @@ impl Wheel {
             }
             self.unlink(index, records);
         }
-        records.links_mut(index).deadline = Tick(wanted as u32);
         self.link(index, wanted, records);
     }
 
@@ -364,6 +363,18 @@ impl Wheel {
         }
     }
 
+    /// Makes `index` the first of a slot: the one that was.
+    #[inline]
+    fn push_head(&mut self, place: Place, index: u32) -> u32 {
+        match place {
+            Place::Near(slot) => self.near.push(slot, index),
+            Place::Far(level, slot) => {
+                self.occupied[level] |= 1 << slot;
+                core::mem::replace(&mut self.heads[level][slot], index)
+            }
+        }
+    }
+
     fn set_head(&mut self, place: Place, index: u32) {
         match place {
             Place::Near(slot) => self.near.set_head(slot, index),
@@ -378,16 +389,15 @@ impl Wheel {
         }
     }
 
+    #[inline]
     fn link(&mut self, index: u32, deadline: u64, records: &mut impl Links) {
         let place = self.place(deadline);
-        let next = self.head(place);
+        let next = self.push_head(place, index);
+        let prev = HEAD | place.number();
+        *records.links_mut(index) = WheelLinks { next, prev, deadline: Tick(deadline as u32) };
         if next != NONE {
             records.links_mut(next).prev = index;
         }
-        let links = records.links_mut(index);
-        links.next = next;
-        links.prev = HEAD | place.number();
-        self.set_head(place, index);
         self.entries += 1;
         self.soonest = self.soonest.min(deadline).max(self.current);
     }

@@ -287,7 +287,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.answer_handshake_mark(env, &opening.agreed.ecn);
         env.observe(&Event::Opened { active: opening.active });
-        self.predict();
+        self.predict_newborn();
     }
 
     /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).

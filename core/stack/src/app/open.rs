@@ -120,21 +120,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.has_room() {
             return Err(ConnectError::Limit);
         }
+        let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let settings = &to.profile.settings;
-        let path = self.path_facts(&flow);
-        let offer = self.offer(settings, &flow, &path);
         let numbers = Numbers::of(&self.secrets, &flow, now);
         let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
-        let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
-        let usual = match self.ip.ends_v4(&flow) {
-            Some(ends) if attempt.is_ordinary() && self.auth.is_idle() => {
-                handshake.usual_syn(now, settings).map(|syn| (ends, syn))
+        let ends = self.ip.ends_v4(&flow);
+        let ends = ends.filter(|_| attempt.is_ordinary() && self.auth.is_idle());
+        let handshake = match ends {
+            Some(_) => {
+                let greeting = self.greetings.of(&birth.settings, &self.ip, &self.common.limits);
+                greeting.begun(now, iss, offset)
             }
-            _ => None,
+            None => {
+                let offer = self.offer(settings, &flow, &self.path_facts(&flow));
+                Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets)
+            }
         };
+        let usual = ends.and_then(|ends| Some((ends, handshake.usual_syn(now, settings)?)));
         let soft_errors = SoftErrors::new(now);
         let deadline = handshake.deadline(now);
-        let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
         let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self

@@ -13,7 +13,7 @@ use usertcp_base::{ConnId, DropReason, Ecn, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Offload, Packet};
 use usertcp_ip::DEFAULT_TTL;
-use usertcp_tcp::{Effects, Handshake, UsualSyn};
+use usertcp_tcp::{Effects, UsualSyn};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::syn::{self, SYN_OCTETS, SynHeader};
 use usertcp_wire::tcp;
@@ -80,12 +80,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         let settings = &answers.settings().settings;
-        let path = self.path_facts(flow);
-        let offer = self.offer(settings, flow, &path);
         let numbers = Numbers::of(&self.secrets, flow, now);
         let (iss, offset) = (numbers.initial_above(above), numbers.timestamp_offset);
         let limits = &self.common.limits;
-        let handshake = Handshake::passive_usual(now, (syn, mark), iss, offset, &offer, limits);
+        let mut handshake = self.greetings.of(settings, &self.ip, limits).begun(now, iss, offset);
+        handshake.answer_usual(syn, mark, limits);
         let Some(answer) = handshake.usual_syn(now, settings) else { return false };
         let (dscp, hop_limit) = (settings.dscp, settings.hop_limit);
         if self.listeners.add_embryo(listener, &flow.remote).is_err() {
@@ -152,11 +151,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let birth = opening.birth.clone();
         self.common.count_in(1, &Chain::new());
         let mut start = Start { opening: agreed, birth, path: self.path_facts(flow) };
-        let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
-        if let Some(tcb) = self.table.hot.at_mut(hot) {
+        self.give_birth(now, id, flow, owner, &mut start, |tcb, _| {
             tcb.note_usual_syn_ack(syn.seq, ack);
-        }
-        self.after_birth(now, id, &start, Effects::default());
+            Effects::default()
+        });
         true
     }
 

@@ -30,6 +30,15 @@ impl Near {
         self.heads.get(slot).copied().unwrap_or(NONE)
     }
 
+    /// Makes `index` the first of a slot: the one that was.
+    #[inline]
+    pub(super) fn push(&mut self, slot: usize, index: u32) -> u32 {
+        let word = slot / WORD_BITS % (SLOTS / WORD_BITS);
+        self.occupied[word] |= 1 << (slot % WORD_BITS);
+        self.words |= 1 << word;
+        self.heads.get_mut(slot).map_or(NONE, |head| core::mem::replace(head, index))
+    }
+
     /// Makes `index` the first of a slot; `NONE` empties it.
     pub(super) fn set_head(&mut self, slot: usize, index: u32) {
         let Some(head) = self.heads.get_mut(slot) else { return };
