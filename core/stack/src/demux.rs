@@ -130,12 +130,12 @@ impl Demux {
         key_of: impl Fn(u32) -> FlowKey,
     ) {
         self.count_no_moves();
-        let part = self.parts.get(self.number(hash)).filter(|part| !part.is_full());
-        let resized = part.is_none();
+        let mut number = self.number(hash);
+        let resized = self.parts.get(number).is_none_or(Part::is_full);
         if resized {
             self.make_room(hash, &key_of);
+            number = self.number(hash);
         }
-        let number = self.number(hash);
         let Some(part) = self.parts.get_mut(number) else { return };
         part.insert(place(hash), index);
         self.entries += 1;

@@ -72,7 +72,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: &mut Start<C>,
+        start: Start<C>,
         last: LastStep<'_>,
     ) {
         let (owes_ack, LastStep { segment, written }) = (start.opening.owes_ack, last);
@@ -95,16 +95,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: &mut Start<C>,
+        start: Start<C>,
         first: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>) -> Effects,
     ) {
-        let Start { opening, birth, path } = start;
-        if birth.settings.share_path_facts {
+        let Start { mut opening, birth: Birth { settings, controller }, mut path } = start;
+        if settings.share_path_facts {
             path.host = self.hosts.find(now, flow);
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
-        let (settings, controller) = (Rc::clone(&birth.settings), birth.controller);
+        let is_watched = settings.least_progress.is_some();
         let born = self.table.bear(id, || Tcb::vacant(Rc::clone(&settings)));
         let Some((anchor, tcb)) = born else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
@@ -113,15 +113,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id, anchor, notice);
-        tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
+        tcb.occupy(now, &self.common.limits, &opening, settings, &path, controller);
         let mut env = self.common.env(now, id);
-        tcb.begin(&mut env, opening);
+        tcb.begin(&mut env, &opening);
         let mut effects = first(tcb, &mut env);
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
         let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
         self.follow(now, id, rearms, effects);
-        if birth.settings.least_progress.is_some() {
+        if is_watched {
             self.watch(now, id);
         }
     }
@@ -213,9 +213,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
-    /// Files the deadline of a handshake that begins.
-    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId, deadline: Instant) {
-        self.table.arm(id, Some(deadline.min(now + FIRST_LOOK)));
+    /// Files when a handshake that begins is looked at first, in a record that was made for it.
+    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId) {
+        self.table.arm_fresh(id, now + FIRST_LOOK);
     }
 
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
@@ -403,7 +403,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
             HandshakeOutcome::Established(opening) => {
-                let (birth, ordinary) = (birth.clone(), attempt.is_ordinary());
+                let (birth, ordinary) = (birth.clone(), attempt.is_none());
                 if !self.make_room_for_tcb(now) {
                     return self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
                 }
@@ -412,8 +412,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
                 let last = LastStep { segment, written };
-                let mut start = Start { opening, birth, path };
-                self.establish(now, id, flow, owner, &mut start, last);
+                let start = Start { opening, birth, path };
+                self.establish(now, id, flow, owner, start, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {

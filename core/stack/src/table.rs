@@ -98,24 +98,25 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        self.seek(flow).ok()
-    }
-
-    /// The record of a flow, or where it would have one.
-    #[inline]
-    pub(crate) fn seek(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
         let recent = self.recent.find(flow);
-        match recent.and_then(|index| self.anchors.listed_id_of(index, flow)) {
-            Some(id) => Ok(id),
-            None => self.seek_unnoted(flow),
-        }
+        let recent = recent.and_then(|index| self.anchors.listed_id_of(index, flow));
+        recent.or_else(|| self.look_up(flow))
     }
 
+    /// The record of a flow that probably has none, or where it would have one.
     #[inline(never)]
-    fn seek_unnoted(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
+    pub(crate) fn seek(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
         let hash = self.demux.hash_of(flow);
         let id = self.demux.find_hashed(hash, |index| self.anchors.id_of(index, flow));
         id.ok_or(Vacancy(hash))
+    }
+
+    /// The half-open record of a flow, if it is found at once.
+    #[inline(always)] // in one place
+    pub(crate) fn find_embryo(&mut self, flow: &FlowKey) -> Option<(ConnId, &mut Anchor)> {
+        let index = self.recent.find(flow)?;
+        let found = self.anchors.of_flow_mut(index, flow)?;
+        matches!(found.1.body, Body::Embryo(..)).then_some(found)
     }
 
     /// Where a flow that has no record, or will have none, would have one.
@@ -622,6 +623,12 @@ impl<C: CongestionController> Table<C> {
         {
             self.wheel.schedule(id.slot, deadline, &mut self.anchors);
         }
+    }
+
+    /// The same of a record that has just been made.
+    #[inline]
+    pub(crate) fn arm_fresh(&mut self, id: ConnId, deadline: Instant) {
+        self.wheel.enter(id.slot, deadline, &mut self.anchors);
     }
 
     /// Wakes a record at `deadline`, and not before.

@@ -90,7 +90,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.listeners.add_embryo(listener, &flow.remote).is_err() {
             return false;
         }
-        self.common.count_in(1, &Chain::new());
+        self.common.count_in_octets(1, 0);
         let vacancy = match sought {
             Ok(old) => {
                 self.table.remove(old);
@@ -98,12 +98,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Err(vacancy) => vacancy,
         };
-        let deadline = handshake.deadline(now);
         let body = Body::Embryo(handshake, listener);
         match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
-                self.arm_handshake(now, id, deadline);
+                self.arm_handshake(now, id);
                 self.send_usual_syn(now, flow, ends, &answer, (dscp, hop_limit));
             }
             Err(_) => {
@@ -140,7 +139,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Body::Opening(opening) = anchor.body else { return false };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return false };
-        let ordinary = owner != Owner::Nobody && !opening.closed && opening.attempt.is_ordinary();
+        let ordinary = owner != Owner::Nobody && !opening.closed && opening.attempt.is_none();
         if !ordinary {
             return false;
         }
@@ -149,9 +148,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         };
         let birth = opening.birth.clone();
-        self.common.count_in(1, &Chain::new());
-        let mut start = Start { opening: agreed, birth, path: self.path_facts(flow) };
-        self.give_birth(now, id, flow, owner, &mut start, |tcb, _| {
+        self.common.count_in_octets(1, 0);
+        let start = Start { opening: agreed, birth, path: self.path_facts(flow) };
+        self.give_birth(now, id, flow, owner, start, |tcb, _| {
             tcb.note_usual_syn_ack(syn.seq, ack);
             Effects::default()
         });
