@@ -234,6 +234,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
+        if self.complete_passive(now, read, octets, header_octets) {
+            return true;
+        }
         let Some(id) = self.table.find(&read.flow) else { return false };
         if self.table.note(&read.flow, id) {
             // Another flow was noted in its place.
@@ -251,11 +254,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return self.give_apart(now, read, octets, header_octets);
             }
         }
+        // It is found at once now.
+        if self.complete_passive(now, read, octets, header_octets) {
+            return true;
+        }
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
-        if !self.complete_passive(now, id, read, octets) {
-            self.deliver_usual(now, id, &read.header, octets);
-        }
+        self.deliver_usual(now, id, &read.header, octets);
         true
     }
 
