@@ -21,9 +21,12 @@ use usertcp_base::{FlowKey, Secrets};
 /// Entries for which there is one part. As turns go round, a part has between half and twice as many.
 const ENTRIES: u32 = 320;
 
-/// With fewer parts than this all of them are small anyway: they get room for twice as many at once, and are
-/// built anew the less often.
+/// With fewer parts than this all of them are small anyway: they get room for many at once, and are built anew the
+/// less often.
 const FEW_PARTS: u32 = 32;
+
+/// So many parts there are from the first entry on: with some thousand connections nothing is split.
+const FIRST_PARTS: u32 = 8;
 
 /// The table. Fingerprints are compared first, then the key in the record.
 #[derive(Debug)]
@@ -67,7 +70,12 @@ impl Demux {
     /// The record of `key`, as `look` has it: `None` when the record at an index is another's.
     #[inline]
     pub fn find<R>(&self, key: &FlowKey, look: impl FnMut(u32) -> Option<R>) -> Option<R> {
-        let hash = self.hash.of(key);
+        self.find_hashed(self.hash.of(key), look)
+    }
+
+    /// The same by the hash of the key.
+    #[inline]
+    pub fn find_hashed<R>(&self, hash: u64, look: impl FnMut(u32) -> Option<R>) -> Option<R> {
         self.parts.get(self.number(hash))?.find(place(hash), look)
     }
 
@@ -98,20 +106,28 @@ impl Demux {
     /// Enters `index` under `key`; false when another record has that key already.
     #[must_use]
     pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
-        let is_known = self.find(key, |other| (key_of(other) == *key).then_some(())).is_some();
+        let hash = self.hash.of(key);
+        let look = |other| (key_of(other) == *key).then_some(());
+        let is_known = self.find_hashed(hash, look).is_some();
         if !is_known {
-            self.insert_fresh(key, index, key_of);
+            self.insert_fresh(hash, key, index, key_of);
         }
         !is_known
     }
 
-    /// The same for a key that is known to be in no record.
-    pub fn insert_fresh(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) {
+    /// The same for a key, with its hash, that is known to be in no record.
+    #[inline]
+    pub fn insert_fresh(
+        &mut self,
+        hash: u64,
+        key: &FlowKey,
+        index: u32,
+        key_of: impl Fn(u32) -> FlowKey,
+    ) {
         self.count_no_moves();
         if self.count == 0 {
-            self.add_part(Part::default());
+            (0..FIRST_PARTS).for_each(|_| self.add_part(Part::default()));
         }
-        let hash = self.hash.of(key);
         let (number, roomy) = (self.number(hash), self.count < FEW_PARTS);
         let more = self.parts.get(number).and_then(|part| part.wants_more(roomy));
         if let Some(buckets) = more {
@@ -144,7 +160,7 @@ impl Demux {
         // Well below what made the last part: where the number of connections only goes up and down a
         // little nothing splits or joins.
         let made = u64::from(self.count.saturating_sub(1)) * u64::from(ENTRIES);
-        if u64::from(self.entries) < made - made / 8 {
+        if self.count > FIRST_PARTS && u64::from(self.entries) < made - made / 8 {
             self.join(&key_of);
         }
         true

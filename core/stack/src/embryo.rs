@@ -108,7 +108,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // Not kept: the SYN-ACK is sent again without it (RFC 7413 §4.2.1).
         reply.options.fast_open = cookie;
         let deadline = handshake.deadline(now);
-        match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+        let (vacancy, body) = (self.table.vacancy(flow), Body::Embryo(handshake, listener));
+        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.arm_handshake(now, id, deadline);

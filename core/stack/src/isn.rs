@@ -24,13 +24,18 @@ impl Numbers {
     /// The numbers of a connection of `flow` that begins now. Two halves of one 64-bit keyed hash are
     /// as independent as two hashes: whoever is told one learns nothing of the other.
     pub fn of(secrets: &Secrets, flow: &FlowKey, now: Instant) -> Numbers {
-        let octets = flow.octets();
-        // What all IPv4 addresses have in common tells nothing.
-        let told = match usertcp_ip::ip_address(flow.remote) {
-            IpAddr::V4(_) => octets.get(12..).unwrap_or_default(),
-            IpAddr::V6(_) => &octets,
+        let hash = match usertcp_ip::ip_address(flow.remote) {
+            // What all IPv4 addresses have in common tells nothing.
+            IpAddr::V4(remote) => {
+                let [a, b, c, d] = remote.octets();
+                let [e, f] = flow.local.0.to_be_bytes();
+                let [g, h] = flow.remote_port.to_be_bytes();
+                let eight = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                let rest = u64::from(u16::from_le_bytes(flow.local_port.to_be_bytes()));
+                secrets.hash_short(Purpose::InitialSequence, eight, (rest, 2))
+            }
+            IpAddr::V6(_) => secrets.hash(Purpose::InitialSequence, &flow.octets()),
         };
-        let hash = secrets.hash(Purpose::InitialSequence, told);
         let clock = (now.as_micros() / 4) as u32;
         Numbers {
             initial_sequence: Seq(clock.wrapping_add(hash as u32)),

@@ -61,6 +61,10 @@ struct Waiting {
     until: Instant,
 }
 
+/// Where a flow without a record would have one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vacancy(u64);
+
 /// Why there is no new record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Full {
@@ -94,9 +98,29 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
+        self.seek(flow).ok()
+    }
+
+    /// The record of a flow, or where it would have one.
+    #[inline]
+    pub(crate) fn seek(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
         let recent = self.recent.find(flow);
-        let recent = recent.and_then(|index| self.anchors.listed_id_of(index, flow));
-        recent.or_else(|| self.look_up(flow))
+        match recent.and_then(|index| self.anchors.listed_id_of(index, flow)) {
+            Some(id) => Ok(id),
+            None => self.seek_unnoted(flow),
+        }
+    }
+
+    #[inline(never)]
+    fn seek_unnoted(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
+        let hash = self.demux.hash_of(flow);
+        let id = self.demux.find_hashed(hash, |index| self.anchors.id_of(index, flow));
+        id.ok_or(Vacancy(hash))
+    }
+
+    /// Where a flow that has no record, or will have none, would have one.
+    pub(crate) fn vacancy(&self, flow: &FlowKey) -> Vacancy {
+        Vacancy(self.demux.hash_of(flow))
     }
 
     /// The connection of a flow, if it has a TCB and is found at once.
@@ -236,16 +260,17 @@ impl<C: CongestionController> Table<C> {
         owner: Owner,
         body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
-        if self.find(flow).is_some() {
-            return Err(Full::Taken);
+        match self.seek(flow) {
+            Ok(_) => Err(Full::Taken),
+            Err(vacancy) => self.insert_fresh(flow, vacancy, owner, body),
         }
-        self.insert_fresh(flow, owner, body)
     }
 
     /// The same for a flow that is known to have no record.
     pub(crate) fn insert_fresh(
         &mut self,
         flow: &FlowKey,
+        Vacancy(hash): Vacancy,
         owner: Owner,
         body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
@@ -255,7 +280,7 @@ impl<C: CongestionController> Table<C> {
             evicted = self.evict();
         }
         let id = self.anchors.add(flow, owner, body).ok_or(Full::Anchors)?;
-        self.demux.insert_fresh(flow, id.slot, |index| flow_of(&self.anchors, index));
+        self.demux.insert_fresh(hash, flow, id.slot, |index| flow_of(&self.anchors, index));
         // An answer comes soon.
         self.recent.note(flow, id.slot);
         Ok((id, evicted))

@@ -13,6 +13,7 @@ use crate::listener::Binding;
 use crate::net;
 use crate::ports::Destination;
 use crate::shard::Shard;
+use crate::table::Vacancy;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -103,15 +104,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Begins an active open; [`crate::ShardEvent::Connected`] or `Closed` follows.
     pub fn connect(&mut self, now: Instant, to: &Connect<C>) -> Result<ConnId, ConnectError> {
-        let flow = self.choose_flow(to)?;
-        self.open(now, flow, to, Attempt::default(), 0)
+        let chosen = self.choose_flow(to)?;
+        self.open(now, chosen, to, Attempt::default(), 0)
     }
 
     /// The same for a flow of [`Shard::choose_flow`], with what `attempt` says and `syn_octets` of its data on the SYN.
     pub(crate) fn open(
         &mut self,
         now: Instant,
-        flow: FlowKey,
+        (flow, vacancy): (FlowKey, Vacancy),
         to: &Connect<C>,
         attempt: Attempt,
         syn_octets: u16,
@@ -138,7 +139,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self
             .table
-            .insert_fresh(&flow, Owner::APPLICATION, Body::Opening(kept.slot))
+            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept.slot))
             .map_err(|_| {
                 self.table.openings.discard(kept.slot);
                 ConnectError::InUse
@@ -169,7 +170,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.send_at_once(now, flow, &syn, payload);
     }
 
-    pub(crate) fn choose_flow(&mut self, to: &Connect<C>) -> Result<FlowKey, ConnectError> {
+    /// The flow of an active open, which has no record.
+    pub(crate) fn choose_flow(
+        &mut self,
+        to: &Connect<C>,
+    ) -> Result<(FlowKey, Vacancy), ConnectError> {
         if to.remote_port == 0 || !net::is_unicast(to.remote) || self.is_broadcast(to.remote) {
             return Err(ConnectError::Remote);
         }
@@ -190,17 +195,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if let Some(owner) = self.owner_elsewhere(&flow(port)) {
                 return Err(ConnectError::Elsewhere(owner));
             }
-            let taken = port == 0 || self.table.find(&flow(port)).is_some();
-            return if taken { Err(ConnectError::InUse) } else { Ok(flow(port)) };
+            return match self.table.seek(&flow(port)) {
+                Err(vacancy) if port != 0 => Ok((flow(port), vacancy)),
+                _ => Err(ConnectError::InUse),
+            };
         }
-        self.choose_port(local, &flow(0)).map(flow).ok_or(ConnectError::InUse)
+        let (port, vacancy) = self.choose_port(local, &flow(0)).ok_or(ConnectError::InUse)?;
+        Ok((flow(port), vacancy))
     }
 
     fn is_broadcast(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if self.broadcasts.contains(&address))
     }
 
-    fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<u16> {
+    fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<(u16, Vacancy)> {
         let to = Destination { local, remote: flow.remote, remote_port: flow.remote_port };
         let (table, listeners) = (&self.table, &self.listeners);
         // Of several shards, the one whose flow it is must open it: its answers go there.
@@ -211,10 +219,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 seat.owner(remote, flow.remote_port, local, port) != seat.index
             })
         };
-        self.ports.choose(&to, &mut self.common.prng, |port| {
-            elsewhere(port)
-                || listeners.uses_port(local, port)
-                || table.find(&FlowKey { local_port: port, ..*flow }).is_some()
-        })
+        let mut vacancy = None;
+        let port = self.ports.choose(&to, &mut self.common.prng, |port| {
+            if elsewhere(port) || listeners.uses_port(local, port) {
+                return true;
+            }
+            vacancy = table.seek(&FlowKey { local_port: port, ..*flow }).err();
+            vacancy.is_none()
+        })?;
+        Some((port, vacancy?))
     }
 }

@@ -57,7 +57,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         to: &Connect<C>,
         first: FirstData<'_>,
     ) -> Result<(ConnId, usize), ConnectError> {
-        let flow = self.choose_flow(to)?;
+        let (flow, vacancy) = self.choose_flow(to)?;
         let most = self.common.limits.send_buffer_start_octets as usize;
         let wanted = first.octets.get(..first.octets.len().min(most)).unwrap_or(&[]);
         let queue = frames_of(&self.common.pool, wanted);
@@ -65,7 +65,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (option, room) = self.plan_syn(now, &flow, to, first.without_cookie);
         let syn_octets = u16::try_from(taken).unwrap_or(u16::MAX).min(room);
         let attempt = Attempt { queue, option };
-        let id = self.open(now, flow, to, attempt, syn_octets)?;
+        let id = self.open(now, (flow, vacancy), to, attempt, syn_octets)?;
         Ok((id, taken))
     }
 

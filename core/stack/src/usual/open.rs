@@ -65,14 +65,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.has_free_for_embryo() {
             return false;
         }
-        let old = self.table.find(flow);
-        let above = match old {
-            Some(old) => match self.reopens(old, syn) {
+        let sought = self.table.seek(flow);
+        let above = match sought {
+            Ok(old) => match self.reopens(old, syn) {
                 None => return false,
                 above => above,
             },
-            None if !is_port_pair(flow) || !self.ip.may_be_source(ends.1.into()) => return false,
-            None => None,
+            Err(_) if !is_port_pair(flow) || !self.ip.may_be_source(ends.1.into()) => return false,
+            Err(_) => None,
         };
         let Some(listener) = self.listeners.find(flow.local, flow.local_port) else { return false };
         let Some(answers) = self.listeners.get(listener) else { return false };
@@ -92,11 +92,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         self.common.count_in(1, &Chain::new());
-        if let Some(old) = old {
-            self.table.remove(old);
-        }
+        let vacancy = match sought {
+            Ok(old) => {
+                self.table.remove(old);
+                self.table.vacancy(flow)
+            }
+            Err(vacancy) => vacancy,
+        };
         let deadline = handshake.deadline(now);
-        match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+        let body = Body::Embryo(handshake, listener);
+        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
                 self.arm_handshake(now, id, deadline);
