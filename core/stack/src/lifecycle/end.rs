@@ -15,8 +15,8 @@ use usertcp_tcp::{Ended, LastWord, Reply, TimeWait};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
-    #[inline(never)] // a call has to do with an end once in a connection's life
-    pub(super) fn end(
+    #[inline(always)] // mostly without a reset
+    pub(crate) fn end(
         &mut self,
         now: Instant,
         id: ConnId,
@@ -30,7 +30,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same of a connection that nobody holds, that has nothing to send, and of which there is nothing to be told
     /// or learnt, as it is with nearly all. False: nothing has changed.
-    #[inline(always)] // once
+    #[inline(never)] // a call has to do with an end once in a connection's life
     fn end_quietly(&mut self, now: Instant, id: ConnId, ended: Ended) -> bool {
         let listed = !self.rates.is_empty()
             || !self.starved.is_empty()

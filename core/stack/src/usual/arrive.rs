@@ -194,7 +194,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.common.count_in_octets(segment.wire_segments, payload_octets);
         let env = &mut self.common.env(now, id);
         if tcb.is_closing_with(segment) {
-            if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
+            if payload_octets == 0
+                && let Some(ended) = tcb.handle_last(env, segment)
+            {
+                self.end(now, id, ended, None);
+                return true;
+            }
+            if let Some(effects) = tcb.handle_fin(env, segment, octets, header_octets) {
                 let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
                 self.follow(now, id, rearms, effects);
                 return true;

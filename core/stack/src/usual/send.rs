@@ -189,6 +189,24 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     Some(())
 }
 
+/// The same of one without payload, in a frame of its own.
+#[inline(always)] // once
+pub(crate) fn put_bare<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    batch: &mut TxBatch,
+    now: Instant,
+    ip: &Ip,
+    anchor: &Anchor,
+    tcb: &Tcb<C>,
+    single: Single,
+) -> Option<()> {
+    let (ends, room) = (anchor.ends_v4(ip)?, batch.room_for_one()?);
+    let packet = pack_acknowledgement(common, &ends, &tcb.single(now, single))?;
+    common.count_packet();
+    room.put(packet);
+    Some(())
+}
+
 #[inline(never)] // it needs all registers
 fn sum_of_short(payload: &[u8]) -> Running {
     Running::of_short(payload)
