@@ -126,7 +126,7 @@ impl Turns {
     }
 
     /// A connection has something to send; nothing when that is known.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn push(&mut self, id: ConnId, anchor: &mut Anchor) {
         if self.going_on | self.pressing.len() > 0 {
             self.push_among_others(id, anchor);

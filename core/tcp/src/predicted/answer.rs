@@ -177,6 +177,7 @@ impl<C: CongestionController> Tcb<C> {
         self.acks.is_calm(rmss, self.settings.ack_delay)
             && u32::from(rmss / 2) > LONGEST_OCTETS
             && !self.wants.write
+            && self.fits_short()
             && self.snd.wl1.before(self.receiver.nxt())
             && self.snd.wnd > 0
             && self.recovery.is_calm(self.usual_mss(), &self.controller)

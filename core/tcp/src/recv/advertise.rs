@@ -211,12 +211,10 @@ impl Advertise {
     /// Whether the peer certainly need not hear of it yet that all was read.
     #[inline(always)] // for each message
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
-        // It is told of no less than a quarter of the buffer, and mostly has all that is offered but less than that: of
-        // half the buffer, where what arrives takes four times its size.
+        // It is told of no less than two segments and a quarter of the buffer, and mostly has all that is offered but
+        // less than that: of half the buffer, where what arrives takes four times its size.
         let offered = self.edge.0.wrapping_sub(nxt.0) as i32;
-        u32::from(self.cost) == WORST
-            && offered > (buffer / 4) as i32 + 1
-            && offered >= i32::from(mss) * 2
+        u32::from(self.cost) == WORST && offered > (buffer / 4 + u32::from(mss) * 2) as i32
             || self.is_any_update_far(nxt, buffer, mss)
     }
 
