@@ -356,7 +356,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let (flow, segment) = (&read.flow, &read.header);
-        let Some((id, anchor)) = self.table.find_embryo(flow) else { return false };
+        let Some((id, anchor)) = self.table.find_noted(flow) else { return false };
         let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
         let listener = *listener;
         let Some(answers) = self.listeners.get(listener) else { return false };

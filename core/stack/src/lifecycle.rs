@@ -52,11 +52,14 @@ pub(crate) struct LastStep<'a> {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    #[inline]
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
-        let mut path = crate::net::path_facts(&self.ip, flow);
-        if self.auth.is_idle() {
-            return path;
-        }
+        let path = crate::net::path_facts(&self.ip, flow);
+        if self.auth.is_idle() { path } else { self.signed_path_facts(flow, path) }
+    }
+
+    #[cold]
+    fn signed_path_facts(&self, flow: &FlowKey, mut path: PathFacts) -> PathFacts {
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
