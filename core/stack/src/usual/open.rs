@@ -144,9 +144,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         let limits = &self.common.limits;
-        let Some(agreed) = opening.handshake.handle_usual_syn_ack(now, syn, limits) else {
-            return false;
-        };
+        let mut agreed = opening.handshake.handle_usual_syn_ack(now, syn, limits);
+        let Some(agreed) = &mut agreed else { return false };
         let birth = opening.birth.clone();
         self.common.count_in_octets(1, 0);
         let start = Start { opening: agreed, birth, path: net::path_facts_v4(&self.ip) };
