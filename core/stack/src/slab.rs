@@ -160,6 +160,15 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.insert_wide_with(annex, || record)
     }
 
+    /// Adds a record, which is wide if it has an annex.
+    #[inline]
+    pub fn insert_of_either(&mut self, record: T, annex: Option<W>) -> Option<ConnId> {
+        let width = if annex.is_some() { Width::Wide } else { Width::Narrow };
+        let (id, slot) = self.reserve(width, annex)?;
+        *slot = Slot::Used(record);
+        Some(id)
+    }
+
     /// Adds a wide record that `make` builds.
     #[inline]
     pub fn insert_wide_with(&mut self, annex: W, make: impl FnOnce() -> T) -> Option<ConnId> {
