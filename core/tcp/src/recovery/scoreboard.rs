@@ -83,9 +83,13 @@ impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
     }
-    /// Gives back what is on the heap.
+    /// Gives back what is on the heap of an episode of loss.
     pub(super) fn leave(&mut self) {
         self.episode = None;
+    }
+    /// The same of what is outstanding.
+    #[inline]
+    pub(super) fn leave_records(&mut self) {
         if let Records::Many(_) = self.records {
             self.records = Records::new();
         }
