@@ -370,14 +370,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.pack_given(hot, &flow, segment, frame)
     }
 
+    #[inline(always)] // as `Outbox::push`
     pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
-            None => {
-                self.common.drop_packet(None, now, DropReason::PoolEmpty);
-                self.want_memory(now);
-            }
+            None => self.lack_frame(now),
         }
+    }
+
+    /// There was no frame for a packet.
+    #[cold]
+    fn lack_frame(&mut self, now: Instant) {
+        self.common.drop_packet(None, now, DropReason::PoolEmpty);
+        self.want_memory(now);
     }
 
     /// Makes a packet of a segment. `frame` is for the headers.

@@ -92,9 +92,13 @@ impl Scoreboard {
         *records = Records::new();
         *sums = Sums::default();
     }
-    /// Gives back what is on the heap.
+    /// Gives back what is on the heap of an episode of loss.
     pub(super) fn leave(&mut self) {
         self.episode = None;
+    }
+    /// The same of what is outstanding.
+    #[inline]
+    pub(super) fn leave_records(&mut self) {
         if let Records::Many(_) = self.records {
             self.records = Records::new();
         }

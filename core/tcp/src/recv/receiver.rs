@@ -101,10 +101,14 @@ impl Receiver {
 
     /// Of a connection that ended: gives back what is on the heap.
     #[inline]
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn leave_queue(&mut self) {
         if !self.queue.is_empty() {
             self.queue.clear();
         }
+    }
+
+    /// The same of what was not in order.
+    pub(crate) fn leave(&mut self) {
         self.held.leave();
         self.sack = None;
     }
