@@ -17,6 +17,7 @@ use crate::fast_open::Attempt;
 use crate::slab::Slab;
 use crate::usual::EndsV4;
 use crate::wheel::{Links, WheelLinks};
+use alloc::boxed::Box;
 use core::net::IpAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
@@ -136,8 +137,8 @@ impl From<Moment> for Instant {
 pub(crate) struct Opening<C> {
     pub handshake: Handshake,
     pub birth: Birth<C>,
-    /// What the SYN carried beside itself (RFC 7413).
-    pub attempt: Attempt,
+    /// What the SYN carried beside itself (RFC 7413), if it did.
+    pub attempt: Option<Box<Attempt>>,
     /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
     pub closed: bool,
     pub soft_errors: SoftErrors,

@@ -143,8 +143,8 @@ impl<S> Listeners<S> {
     /// Whether any listener is bound to this very port.
     pub fn uses_port(&self, local: LocalIndex, port: u16) -> bool {
         let port = Some(port);
-        self.bound.contains_key(&Binding { local: Some(local), port })
-            || self.bound.contains_key(&Binding { local: None, port })
+        let binds = |local| self.bound.contains_key(&Binding { local, port });
+        !self.bound.is_empty() && (binds(Some(local)) || binds(None))
     }
 
     /// The listener `id`.
@@ -195,13 +195,25 @@ impl<S> Listeners<S> {
     /// A half-open record of `id` from `source` is one no more.
     pub fn remove_embryo(&mut self, id: ListenerId, source: &RemoteAddr) {
         let bucket = self.source_bucket(source);
-        let Some(listener) = self.listeners.get_mut(&id) else { return };
-        listener.embryos = listener.embryos.saturating_sub(1);
-        if let Some(sources) = &mut listener.sources
-            && let Some(count) = bucket.and_then(|bucket| sources.get_mut(bucket))
-        {
-            *count = count.saturating_sub(1);
+        if let Some(listener) = self.listeners.get_mut(&id) {
+            listener.leave_embryo(bucket);
         }
+    }
+
+    /// A half-open record of `id` from `source` is a connection that waits to be accepted; false when the queue is
+    /// full. `lives` as for [`Listener::push`].
+    #[must_use]
+    pub fn complete(
+        &mut self,
+        id: ListenerId,
+        source: &RemoteAddr,
+        connection: ConnId,
+        lives: impl Fn(ConnId) -> bool,
+    ) -> bool {
+        let bucket = self.source_bucket(source);
+        let Some(listener) = self.listeners.get_mut(&id) else { return false };
+        listener.leave_embryo(bucket);
+        listener.push(connection, lives)
     }
 
     /// The counter of a source; `None` when a source may have as many as there are.
@@ -221,6 +233,16 @@ impl<S> Listener<S> {
         let (sources, fast_open) = (None, None);
         let (waiting, embryos) = (0, 0);
         Listener { binding, gate, settings, backlog, queue, waiting, embryos, sources, fast_open }
+    }
+
+    /// A half-open record that was counted in this bucket of sources is one no more.
+    fn leave_embryo(&mut self, bucket: Option<usize>) {
+        self.embryos = self.embryos.saturating_sub(1);
+        if let Some(sources) = &mut self.sources
+            && let Some(count) = bucket.and_then(|bucket| sources.get_mut(bucket))
+        {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Where it listens.

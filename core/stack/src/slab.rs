@@ -91,6 +91,15 @@ enum Slot<T> {
     Used(T),
 }
 
+impl<T, W> Chunk<T, W> {
+    /// One more slot, which is free.
+    #[inline(never)] // the others were used before
+    fn lengthen(&mut self, generation: u32, annex: Option<W>) {
+        self.entries.push(Entry { generation, slot: Slot::Free { next: NONE } });
+        self.annexes.extend(annex);
+    }
+}
+
 impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Records of a chunk, as a power of two.
     const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
@@ -181,22 +190,21 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// The record of `id`, unless `id` is stale.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
-        match self.entry(id.slot)? {
-            Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
-                Some(record)
-            }
-            _ => None,
+        // A slot that was freed has another generation.
+        let entry = self.entry(id.slot).filter(|entry| entry.generation == id.generation)?;
+        match &entry.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
         }
     }
 
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
-        match self.entry_mut(id.slot)? {
-            Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
-                Some(record)
-            }
-            _ => None,
+        let entry = self.entry_mut(id.slot).filter(|entry| entry.generation == id.generation)?;
+        match &mut entry.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
         }
     }
 
@@ -353,7 +361,8 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     }
 
     /// A free slot, which counts as used from now on, and the handle of what is put there.
-    fn reserve(&mut self, width: Width, annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
+    #[inline]
+    fn reserve(&mut self, width: Width, mut annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
         if self.used >= self.capacity {
             return None;
         }
@@ -361,23 +370,18 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             Some(chunk) => chunk,
             None => self.open_chunk(width)?,
         };
-        let (chunk, state) =
-            (self.chunks.get_mut(index as usize)?, self.states.get_mut(index as usize)?);
-        let slot = if state.free == NONE {
-            let slot = (index << Self::SHIFT) + chunk.entries.len() as u32;
-            let free = Slot::Free { next: NONE };
-            chunk.entries.push(Entry { generation: state.newest, slot: free });
-            chunk.annexes.extend(annex);
-            slot
-        } else {
-            let slot = state.free;
-            let place = slot as usize & (Self::PLACES - 1);
-            if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
-                *kept = annex;
-            }
-            slot
-        };
-        let entry = chunk.entries.get_mut(slot as usize & (Self::PLACES - 1))?;
+        let chunk = self.chunks.get_mut(index as usize)?;
+        let state = self.states.get_mut(index as usize)?;
+        if state.free == NONE {
+            state.free = (index << Self::SHIFT) + chunk.entries.len() as u32;
+            chunk.lengthen(state.newest, annex.take());
+        }
+        let slot = state.free;
+        let place = slot as usize & (Self::PLACES - 1);
+        if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
+            *kept = annex;
+        }
+        let entry = chunk.entries.get_mut(place)?;
         let Slot::Free { next } = entry.slot else {
             debug_assert!(false, "the free list holds free slots");
             return None;
@@ -387,7 +391,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         if state.used as usize == Self::CHUNK {
             self.open[width as usize].remove(index);
         }
-        if self.spare[width as usize] == Some(index) {
+        if state.used == 1 && self.spare[width as usize] == Some(index) {
             self.spare[width as usize] = None;
         }
         self.used += 1;

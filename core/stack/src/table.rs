@@ -98,24 +98,25 @@ impl<C: CongestionController> Table<C> {
 
     /// The record of a flow.
     pub(crate) fn find(&self, flow: &FlowKey) -> Option<ConnId> {
-        self.seek(flow).ok()
-    }
-
-    /// The record of a flow, or where it would have one.
-    #[inline]
-    pub(crate) fn seek(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
         let recent = self.recent.find(flow);
-        match recent.and_then(|index| self.anchors.listed_id_of(index, flow)) {
-            Some(id) => Ok(id),
-            None => self.seek_unnoted(flow),
-        }
+        let recent = recent.and_then(|index| self.anchors.listed_id_of(index, flow));
+        recent.or_else(|| self.look_up(flow))
     }
 
+    /// The record of a flow that probably has none, or where it would have one.
     #[inline(never)]
-    fn seek_unnoted(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
+    pub(crate) fn seek(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
         let hash = self.demux.hash_of(flow);
         let id = self.demux.find_hashed(hash, |index| self.anchors.id_of(index, flow));
         id.ok_or(Vacancy(hash))
+    }
+
+    /// The half-open record of a flow, if it is found at once.
+    #[inline(always)] // in one place
+    pub(crate) fn find_embryo(&mut self, flow: &FlowKey) -> Option<(ConnId, &mut Anchor)> {
+        let index = self.recent.find(flow)?;
+        let found = self.anchors.of_flow_mut(index, flow)?;
+        matches!(found.1.body, Body::Embryo(..)).then_some(found)
     }
 
     /// Where a flow that has no record, or will have none, would have one.
@@ -432,15 +433,31 @@ impl<C: CongestionController> Table<C> {
         self.hot.insert_wide(tcb, id.slot)
     }
 
-    /// The index of a TCB for connection `id`, to be filled: one that was another's, or one that `make` builds when
-    /// there is room.
+    /// A TCB in the place of a handshake, to be filled: the record, and the TCB, which was another's, or which `make`
+    /// builds when there is room.
     #[inline]
-    pub(crate) fn place_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
-        if let Some(spare) = self.spares.pop() {
-            let (_, owner) = self.hot.wide_mut(spare)?;
-            *owner = id.slot;
-            return Some(spare);
+    pub(crate) fn bear(
+        &mut self,
+        id: ConnId,
+        make: impl FnOnce() -> Tcb<C>,
+    ) -> Option<(&mut Anchor, &mut Tcb<C>)> {
+        let hot = match self.spares.pop() {
+            Some(spare) => spare,
+            None => self.add_hot(id, make)?,
+        };
+        let (tcb, owner) = self.hot.wide_mut(hot)?;
+        *owner = id.slot;
+        let anchor = self.anchors.get_mut(id)?;
+        debug_assert!(anchor.body.hot().is_none(), "it has one");
+        if let Body::Opening(opening) = anchor.body {
+            self.openings.discard(opening);
         }
+        anchor.body = Body::Hot(hot);
+        Some((anchor, tcb))
+    }
+
+    #[cold]
+    fn add_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
         self.make_hot_slot();
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
     }
@@ -608,6 +625,12 @@ impl<C: CongestionController> Table<C> {
         {
             self.wheel.schedule(id.slot, deadline, &mut self.anchors);
         }
+    }
+
+    /// The same of a record that has just been made.
+    #[inline]
+    pub(crate) fn arm_fresh(&mut self, id: ConnId, deadline: Instant) {
+        self.wheel.enter(id.slot, deadline, &mut self.anchors);
     }
 
     /// Wakes a record at `deadline`, and not before.

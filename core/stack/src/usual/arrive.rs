@@ -14,11 +14,12 @@ use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAd
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
-use usertcp_tcp::{Segment, Tcb, UsualEffects, UsualSegment};
+use usertcp_tcp::{Answered, Segment, Tcb, UsualEffects, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{
-    self, BOTH_V4, BOTH_V6, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader,
+    self, BOTH_V4, BOTH_V6, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, Numbers, ShortV4, TCP_OCTETS,
+    TcpHeader,
 };
 
 /// A packet read.
@@ -37,6 +38,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// question or an answer, goes from here to its end.
     #[inline(never)] // its registers are its own
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
+            return self.handle_other_usual(now, packet);
+        };
+        let Some(local) = self.local_v4(short.destination()) else { return false };
+        if !self.auth.is_idle() || is_unverified(packet) && !short.is_intact() {
+            return false;
+        }
+        let payload_octets = short.payload_octets();
+        if self.may_be_answer(packet)
+            && let Some((id, anchor, tcb)) =
+                self.table.find_recent_v4(short.source(), local, short.ports())
+            && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
+            && let Some(answered) =
+                tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
+        {
+            self.common.note_answer(now, id, payload_octets, answered);
+            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
+                self.rearm(now, id);
+            }
+            return true;
+        }
+        self.take_v4(now, packet, local)
+    }
+
+    /// The same of a packet that is not short, or by IPv6, or differs otherwise.
+    #[inline(never)]
+    fn handle_other_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
         let front: &[u8] = front;
         let Some(octets) = front.first_chunk::<BOTH_V4>() else { return false };
@@ -55,21 +83,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if !is_intact(self.common.checksum, pseudo, tcp, octets, &packet.octets) {
                 return false;
             }
-        }
-        let (peer, ports) = (headers.source(), headers.ports());
-        let payload_octets = octets - BOTH_V4;
-        if is_short(payload_octets)
-            && !headers.fin()
-            && headers.ecn() != Ecn::CongestionExperienced
-            && self.may_be_answer(packet)
-            && let Some((id, anchor, tcb)) = self.table.find_recent_v4(peer, local, ports)
-            && let Some(answered) = tcb.take_answer::<BOTH_V4>(now, &mut packet.octets)
-        {
-            self.common.note_answer(now, id, payload_octets, answered);
-            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
-                self.rearm(now, id);
-            }
-            return true;
         }
         self.take_v4(now, packet, local)
     }
@@ -111,7 +124,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && read.header.ecn != Ecn::CongestionExperienced
             && self.may_be_answer(packet)
             && let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow)
-            && let Some(answered) = tcb.take_answer::<BOTH_V6>(now, &mut packet.octets)
+            && let Some(answered) = take_answer_v6(tcb, now, packet)
         {
             self.common.note_answer(now, id, payload_octets, answered);
             if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
@@ -230,6 +243,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
+        if self.complete_passive(now, read, octets, header_octets) {
+            return true;
+        }
         let Some(id) = self.table.find(&read.flow) else { return false };
         if self.table.note(&read.flow, id) {
             // Another flow was noted in its place.
@@ -247,11 +263,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return self.give_apart(now, read, octets, header_octets);
             }
         }
+        // It is found at once now.
+        if self.complete_passive(now, read, octets, header_octets) {
+            return true;
+        }
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
-        if !self.complete_passive(now, id, read, octets) {
-            self.deliver_usual(now, id, &read.header, octets);
-        }
+        self.deliver_usual(now, id, &read.header, octets);
         true
     }
 
@@ -307,10 +325,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
+/// Gives a short segment by IPv6 to its connection.
+#[inline(always)]
+fn take_answer_v6<C: CongestionController>(
+    tcb: &mut Tcb<C>,
+    now: Instant,
+    packet: &mut Packet,
+) -> Option<Answered> {
+    let header = usual::read_usual_tcp(packet.octets.only()?.get(IPV6_OCTETS..)?.first_chunk()?);
+    let numbers = Numbers::of(&header);
+    tcb.take_answer::<BOTH_V6>(now, &mut packet.octets, numbers, header.window, header.value)
+}
+
 /// Whether a payload can be a question or an answer.
 #[inline(always)]
 fn is_short(octets: usize) -> bool {
-    octets.wrapping_sub(1) < LEAST_OCTETS - 1
+    const { assert!(ShortV4::MOST_OCTETS < LEAST_OCTETS) };
+    octets.wrapping_sub(1) < ShortV4::MOST_OCTETS
 }
 
 /// What `apply` does where nothing ends. Whether the connection's deadline is to be looked at.

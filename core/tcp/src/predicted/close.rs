@@ -83,7 +83,7 @@ impl<C: CongestionController> Tcb<C> {
             let mss = self.send_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
             let rtt = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
-            self.heard(now, segment);
+            self.heard(now, segment.said());
             let advanced = segment.ack.since(self.snd.una);
             env.observe(&Event::Acknowledged(advanced));
             env.observe(&Event::RoundTrip(rtt));
@@ -94,7 +94,7 @@ impl<C: CongestionController> Tcb<C> {
                 self.queue = Chain::new();
             }
         } else {
-            self.heard(now, segment);
+            self.heard(now, segment.said());
         }
         if brings {
             self.take_expected(now, segment, packet, header_octets, charge);

@@ -105,7 +105,7 @@ impl<C: CongestionController> Tcb<C> {
             && self.queue.is_empty()
             && end == WriteEnd::Open
             && (1..=SHORT_OCTETS).contains(&octets.len())
-            && self.has_room(limits, pool);
+            && self.has_room(limits);
         if !is_short {
             return self.has_no_short_way();
         }
@@ -121,16 +121,16 @@ impl<C: CongestionController> Tcb<C> {
         false
     }
 
-    /// Whether a short message fits one segment, and the empty queue however small the congestion window is.
+    /// Whether a short message fits one segment, and the empty queue however small the congestion window is, and however
+    /// tight memory: a segment is let in always.
     #[inline(always)]
-    fn has_room(&self, limits: &Limits, pool: &FramePool) -> bool {
+    fn has_room(&self, limits: &Limits) -> bool {
         let settings = &*self.settings;
         usize::from(self.mtu.segment_octets()) >= SHORT_SEGMENT_OCTETS
             && settings.send_buffer_octets == 0
             && settings.unsent_low_water_octets == u32::MAX
             && limits.send_buffer_start_octets >= SHORT_OCTETS as u32
             && limits.send_buffer_octets >= SHORT_OCTETS as u32
-            && !pool.is_tight()
     }
 
     /// Octets at the end of the queue that the next ones share a segment with; less than `mss`.
