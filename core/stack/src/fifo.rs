@@ -78,7 +78,8 @@ impl<T: Copy> Fifo<T> {
         let entry = *self.front()?;
         self.first = self.place(1) as u32;
         self.len -= 1;
-        if self.len == 0 && self.room == 0 {
+        // Both at once: mostly neither is.
+        if self.len | self.room == 0 {
             self.refill();
         }
         Some(entry)
