@@ -195,6 +195,7 @@ impl<C: CongestionController> Tcb<C> {
         };
         let mut octets = octets;
         if octets > mss {
+            self.stir();
             // What is paced leaves in pairs at most where the device does not cut: one decision, one deadline
             // and one acknowledgement serve for two, and the wire sees no longer burst.
             let room = room.largest_payload_octets;

@@ -146,7 +146,6 @@ impl Delivery {
     #[inline(always)]
     pub(super) fn on_answer(&mut self, octets: u32) {
         self.total = self.total.wrapping_add(u64::from(octets));
-        // It lay no farther ahead than what was in flight.
         self.limited_until = self.low();
         self.round_end = self.low();
         self.last_peak = self.peak;
