@@ -37,6 +37,9 @@ pub struct Demux {
     /// of parts, and below twice that number.
     mask: u32,
     entries: u32,
+    /// With more entries than the first there is one more part, with fewer than the second one less.
+    most: u32,
+    least: u32,
     hash: FlowHash,
     /// Entries the last call moved, beside its own.
     #[cfg(test)]
@@ -51,6 +54,8 @@ impl Demux {
             count: 0,
             mask: 0,
             entries: 0,
+            most: 0,
+            least: 0,
             hash: FlowHash::new(secrets),
             #[cfg(test)]
             moved: 0,
@@ -125,21 +130,33 @@ impl Demux {
         key_of: impl Fn(u32) -> FlowKey,
     ) {
         self.count_no_moves();
-        if self.count == 0 {
-            (0..FIRST_PARTS).for_each(|_| self.add_part(Part::default()));
-        }
-        let (number, roomy) = (self.number(hash), self.count < FEW_PARTS);
-        let more = self.parts.get(number).and_then(|part| part.wants_more(roomy));
-        if let Some(buckets) = more {
-            self.resize(number, buckets, &key_of);
+        let mut number = self.number(hash);
+        let resized = self.parts.get(number).is_none_or(Part::is_full);
+        if resized {
+            self.make_room(hash, &key_of);
+            number = self.number(hash);
         }
         let Some(part) = self.parts.get_mut(number) else { return };
         part.insert(place(hash), index);
         self.entries += 1;
         // One thing at a time: the next call comes soon.
-        if more.is_none() && u64::from(self.entries) > u64::from(self.count) * u64::from(ENTRIES) {
+        if self.entries > self.most && !resized {
             // The record itself may not be there yet to be asked for its key.
             self.split(|other| if other == index { *key } else { key_of(other) });
+        }
+    }
+
+    /// Room for one more in the part of a hash; the first parts, where there are none.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, hash: u64, key_of: &impl Fn(u32) -> FlowKey) {
+        if self.count == 0 {
+            (0..FIRST_PARTS).for_each(|_| self.add_part(Part::default()));
+        }
+        let number = self.number(hash);
+        let roomy = self.count < FEW_PARTS;
+        if let Some(buckets) = self.parts.get(number).and_then(|part| part.wants_more(roomy)) {
+            self.resize(number, buckets, key_of);
         }
     }
 
@@ -157,10 +174,7 @@ impl Demux {
             self.resize(number, buckets, &key_of);
             return true;
         }
-        // Well below what made the last part: where the number of connections only goes up and down a
-        // little nothing splits or joins.
-        let made = u64::from(self.count.saturating_sub(1)) * u64::from(ENTRIES);
-        if self.count > FIRST_PARTS && u64::from(self.entries) < made - made / 8 {
+        if self.entries < self.least {
             self.join(&key_of);
         }
         true
@@ -220,8 +234,7 @@ impl Demux {
         self.count_moves(turn);
         self.count_moves(number as usize);
         let Some(last) = self.parts.pop() else { return };
-        self.count = number;
-        self.mask = number.next_power_of_two() - 1;
+        self.note_parts(number);
         let hash = &self.hash;
         let Some(part) = self.parts.get_mut(turn) else { return };
         let together = part.len() + last.len();
@@ -233,8 +246,18 @@ impl Demux {
 
     fn add_part(&mut self, part: Part) {
         self.parts.push(part);
-        self.count += 1;
-        self.mask = self.count.next_power_of_two() - 1;
+        self.note_parts(self.count + 1);
+    }
+
+    /// There are so many parts.
+    fn note_parts(&mut self, count: u32) {
+        self.count = count;
+        self.mask = count.next_power_of_two() - 1;
+        self.most = count.saturating_mul(ENTRIES);
+        // Well below what made the last part: where the number of connections only goes up and down a
+        // little nothing splits or joins.
+        let made = (count - 1).saturating_mul(ENTRIES);
+        self.least = if count > FIRST_PARTS { made - made / 8 } else { 0 };
     }
 
     /// Octets of the parts.

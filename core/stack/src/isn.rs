@@ -27,11 +27,13 @@ impl Numbers {
         let hash = match usertcp_ip::ip_address(flow.remote) {
             // What all IPv4 addresses have in common tells nothing.
             IpAddr::V4(remote) => {
-                let [a, b, c, d] = remote.octets();
-                let [e, f] = flow.local.0.to_be_bytes();
-                let [g, h] = flow.remote_port.to_be_bytes();
-                let eight = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-                let rest = u64::from(u16::from_le_bytes(flow.local_port.to_be_bytes()));
+                // In the order in which `FlowKey::octets` has them.
+                let [local, remote_port, local_port] =
+                    [flow.local.0, flow.remote_port, flow.local_port]
+                        .map(|number| u64::from(u16::from_le_bytes(number.to_be_bytes())));
+                let address = u64::from(u32::from_le_bytes(remote.octets()));
+                let eight = address | local << 32 | remote_port << 48;
+                let rest = local_port;
                 secrets.hash_short(Purpose::InitialSequence, eight, (rest, 2))
             }
             IpAddr::V6(_) => secrets.hash(Purpose::InitialSequence, &flow.octets()),

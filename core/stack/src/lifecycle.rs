@@ -35,9 +35,9 @@ const QUEUED_GAP: Span = Span::from_millis(1);
 const FIRST_LOOK: Span = Span::from_micros(200_000 - 128);
 
 /// What a connection begins from.
-pub(crate) struct Start<C> {
+pub(crate) struct Start<'a, C> {
     /// What its handshake agreed on.
-    pub opening: Opening,
+    pub opening: &'a mut Opening,
     pub birth: Birth<C>,
     /// Of its flow, from our interface alone.
     pub path: PathFacts,
@@ -52,11 +52,14 @@ pub(crate) struct LastStep<'a> {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    #[inline]
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
-        let mut path = crate::net::path_facts(&self.ip, flow);
-        if self.auth.is_idle() {
-            return path;
-        }
+        let path = crate::net::path_facts(&self.ip, flow);
+        if self.auth.is_idle() { path } else { self.signed_path_facts(flow, path) }
+    }
+
+    #[cold]
+    fn signed_path_facts(&self, flow: &FlowKey, mut path: PathFacts) -> PathFacts {
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
@@ -72,65 +75,56 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: &mut Start<C>,
+        start: Start<'_, C>,
         last: LastStep<'_>,
     ) {
-        let Some(hot) = self.give_birth(now, id, flow, owner, start) else { return };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
-        let mut env = self.common.env(now, id);
-        if !last.written.is_empty() {
-            tcb.adopt_unsent(last.written);
-        }
-        let effects = match start.opening.owes_ack {
-            true => tcb.handle_rest_of_syn(&mut env, last.segment),
-            false => tcb.handle_segment(&mut env, last.segment),
-        };
-        self.after_birth(now, id, start, effects);
+        let (owes_ack, LastStep { segment, written }) = (start.opening.owes_ack, last);
+        self.give_birth(now, id, flow, owner, start, |tcb, env| {
+            if !written.is_empty() {
+                tcb.adopt_unsent(written);
+            }
+            match owes_ack {
+                true => tcb.handle_rest_of_syn(env, segment),
+                false => tcb.handle_segment(env, segment),
+            }
+        });
     }
 
-    /// Gives `id` a TCB: its index. `None`: there was no room, and the record is gone.
+    /// Gives `id` a TCB, and to this what completed its handshake: as `first` does. Without room the record is gone.
+    #[inline(always)] // each `first` is another
     pub(crate) fn give_birth(
         &mut self,
         now: Instant,
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: &mut Start<C>,
-    ) -> Option<u32> {
-        let Start { opening, birth, path } = start;
-        if birth.settings.share_path_facts {
+        start: Start<'_, C>,
+        first: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>) -> Effects,
+    ) {
+        let Start { opening, birth: Birth { settings, controller }, mut path } = start;
+        if settings.share_path_facts && !self.hosts.is_empty() {
             path.host = self.hosts.find(now, flow);
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
-        let (settings, controller) = (Rc::clone(&birth.settings), birth.controller);
-        let Some(hot) = self.table.place_hot(id, || Tcb::vacant(Rc::clone(&settings))) else {
+        let is_watched = settings.least_progress.is_some();
+        let born = self.table.bear(id, || Tcb::vacant(Rc::clone(&settings)));
+        let Some((anchor, tcb)) = born else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
-            self.discard(id);
-            return None;
+            return self.discard(id);
         };
-        let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id, anchor, notice);
-        let tcb = self.table.hot.at_mut(hot)?;
-        tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
-        tcb.begin(&mut self.common.env(now, id), opening);
-        Some(hot)
-    }
-
-    /// Acts on what the segment that completed a handshake brought about.
-    pub(crate) fn after_birth(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        start: &Start<C>,
-        mut effects: Effects,
-    ) {
+        tcb.occupy(now, &self.common.limits, opening, settings, &path, controller);
+        let mut env = self.common.env(now, id);
+        tcb.begin(&mut env, opening);
+        let mut effects = first(tcb, &mut env);
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
-        self.apply(now, id, effects);
-        if start.birth.settings.least_progress.is_some() {
+        let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
+        self.follow(now, id, rearms, effects);
+        if is_watched {
             self.watch(now, id);
         }
     }
@@ -222,9 +216,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
-    /// Files the deadline of a handshake that begins.
-    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId, deadline: Instant) {
-        self.table.arm(id, Some(deadline.min(now + FIRST_LOOK)));
+    /// Files when a handshake that begins is looked at first, in a record that was made for it.
+    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId) {
+        self.table.arm_fresh(id, now + FIRST_LOOK);
     }
 
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
@@ -270,8 +264,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters.resets_in = counters.resets_in.wrapping_add(1);
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
-            HandshakeOutcome::Established(opening) => {
-                let (birth, ordinary) = (birth.clone(), attempt.is_ordinary());
+            HandshakeOutcome::Established(mut opening) => {
+                let (birth, ordinary) = (birth.clone(), attempt.is_none());
                 if !self.make_room_for_tcb(now) {
                     return self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
                 }
@@ -280,8 +274,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
                 let last = LastStep { segment, written };
-                let mut start = Start { opening, birth, path };
-                self.establish(now, id, flow, owner, &mut start, last);
+                let start = Start { opening: &mut opening, birth, path };
+                self.establish(now, id, flow, owner, start, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {

@@ -14,6 +14,7 @@ use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
 use crate::fast_open::cache::CookieCache;
 use crate::fast_open::keys::Keys;
+use crate::greeting::Greetings;
 use crate::host_cache::HostCache;
 use crate::link;
 use crate::listener::Listeners;
@@ -51,6 +52,7 @@ use usertcp_wire::checksum;
 pub struct Shard<C, O> {
     pub(crate) table: Table<C>,
     pub(crate) listeners: Listeners<Birth<C>>,
+    pub(crate) greetings: Greetings,
     pub(crate) common: Common<O>,
     pub(crate) ip: Ip,
     /// What is below IP, on an Ethernet.
@@ -212,6 +214,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Ok(Shard {
             table: Table::new(&secrets, &limits, now),
             listeners: Listeners::new(secrets.clone(), &limits),
+            greetings: Greetings::default(),
             ip,
             link,
             last_local: LastLocal::NONE,

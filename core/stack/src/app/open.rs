@@ -14,6 +14,7 @@ use crate::net;
 use crate::ports::Destination;
 use crate::shard::Shard;
 use crate::table::Vacancy;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -105,7 +106,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Begins an active open; [`crate::ShardEvent::Connected`] or `Closed` follows.
     pub fn connect(&mut self, now: Instant, to: &Connect<C>) -> Result<ConnId, ConnectError> {
         let chosen = self.choose_flow(to)?;
-        self.open(now, chosen, to, Attempt::default(), 0)
+        self.open(now, chosen, to, None, 0)
     }
 
     /// The same for a flow of [`Shard::choose_flow`], with what `attempt` says and `syn_octets` of its data on the SYN.
@@ -114,34 +115,37 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         (flow, vacancy): (FlowKey, Vacancy),
         to: &Connect<C>,
-        attempt: Attempt,
+        attempt: Option<Box<Attempt>>,
         syn_octets: u16,
     ) -> Result<ConnId, ConnectError> {
         if !self.table.has_room() {
             return Err(ConnectError::Limit);
         }
+        let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let settings = &to.profile.settings;
-        let path = self.path_facts(&flow);
-        let offer = self.offer(settings, &flow, &path);
         let numbers = Numbers::of(&self.secrets, &flow, now);
         let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
-        let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
-        let usual = match self.ip.ends_v4(&flow) {
-            Some(ends) if attempt.is_ordinary() && self.auth.is_idle() => {
-                handshake.usual_syn(now, settings).map(|syn| (ends, syn))
+        let ends = self.ip.ends_v4(&flow);
+        let ends = ends.filter(|_| attempt.is_none() && self.auth.is_idle());
+        let handshake = match ends {
+            Some(_) => {
+                let greeting = self.greetings.of(&birth.settings, &self.ip, &self.common.limits);
+                greeting.begun(now, iss, offset)
             }
-            _ => None,
+            None => {
+                let offer = self.offer(settings, &flow, &self.path_facts(&flow));
+                Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets)
+            }
         };
+        let usual = ends.and_then(|ends| Some((ends, handshake.usual_syn(now, settings)?)));
         let soft_errors = SoftErrors::new(now);
-        let deadline = handshake.deadline(now);
-        let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
-        let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
+        let kept = self.table.add_opening(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self
             .table
-            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept.slot))
+            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept))
             .map_err(|_| {
-                self.table.openings.discard(kept.slot);
+                self.table.openings.discard(kept);
                 ConnectError::InUse
             })?;
         self.note_eviction(now, evicted);
@@ -151,9 +155,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some((ends, syn)) => {
                 self.send_usual_syn(now, &flow, ends, &syn, (settings.dscp, settings.hop_limit));
             }
-            None => self.send_first_syn(now, &flow, kept.slot, syn_octets),
+            None => self.send_first_syn(now, &flow, kept, syn_octets),
         }
-        self.arm_handshake(now, id, deadline);
+        self.arm_handshake(now, id);
         Ok(id)
     }
 
@@ -162,10 +166,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn send_first_syn(&mut self, now: Instant, flow: &FlowKey, opening: u32, syn_octets: u16) {
         let Some(opening) = self.table.openings.at(opening) else { return };
         let mut syn = opening.handshake.synchronise(now, &opening.birth.settings);
-        syn.options.fast_open = opening.attempt.option;
-        let payload = match syn_octets {
-            0 => Chain::new(),
-            octets => opening.attempt.queue.slice(0, usize::from(octets)),
+        let attempt = opening.attempt.as_deref();
+        syn.options.fast_open = attempt.and_then(|attempt| attempt.option);
+        let payload = match attempt {
+            Some(attempt) => attempt.queue.slice(0, usize::from(syn_octets)),
+            None => Chain::new(),
         };
         self.send_at_once(now, flow, &syn, payload);
     }
@@ -183,7 +188,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.ip.local_index(address)
             }
             Some(_) => None,
-            None => self.ip.source_for(to.remote),
+            None => self.last_local.source_for(to.remote, &self.ip),
         };
         let local = local.ok_or(ConnectError::Local)?;
         if self.link.as_ref().is_some_and(|link| !link.reaches(to.remote)) {

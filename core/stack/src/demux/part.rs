@@ -86,13 +86,18 @@ impl Part {
         buckets.flat_map(|bucket| bucket.iter().take(used(bucket))).copied()
     }
 
+    /// Whether there must be more buckets before another entry comes.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.entries >= self.buckets() as u32 * MOST
+    }
+
     /// How many buckets there must be before another entry comes: a little more than now, or many more
     /// where room does not matter.
     #[inline]
     pub(super) fn wants_more(&self, roomy: bool) -> Option<usize> {
         let buckets = self.buckets();
-        let full = self.entries >= buckets as u32 * MOST;
-        full.then(|| match buckets {
+        self.is_full().then(|| match buckets {
             0 => 1,
             1 if roomy => FEW_BUCKETS,
             2..ROOMY_BUCKETS if roomy => ROOMY_BUCKETS,

@@ -17,10 +17,13 @@ pub(crate) use ahead::{AHEAD, CROWD, LONG_QUEUE};
 pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
 pub(crate) use send::{
-    EndsV4, Envelope, checksum_state, pack_acknowledgement, pack_short, pack_short_v6, put_in_place,
+    EndsV4, Envelope, checksum_state, pack_acknowledgement, pack_short, pack_short_v6, put_bare,
+    put_in_place,
 };
 
+use core::net::IpAddr;
 use usertcp_base::{LocalIndex, RemoteAddr};
+use usertcp_ip::Ip;
 
 /// The last local address of each version that packets came to, by IPv6 perhaps one that is none: nearly always that
 /// of the next one.
@@ -29,6 +32,23 @@ pub(crate) struct LastLocal {
     /// The address as a number, or one that is none's.
     v4: (u64, LocalIndex),
     v6: (RemoteAddr, Option<LocalIndex>),
+    /// That of the last active open, and where it went.
+    towards: Option<(IpAddr, LocalIndex)>,
+}
+
+impl LastLocal {
+    /// Our address for an active open to `remote` (MUST-44). Addresses stay what they are.
+    #[inline]
+    pub(crate) fn source_for(&mut self, remote: IpAddr, ip: &Ip) -> Option<LocalIndex> {
+        match self.towards {
+            Some((last, local)) if last == remote => Some(local),
+            _ => {
+                let local = ip.source_for(remote)?;
+                self.towards = Some((remote, local));
+                Some(local)
+            }
+        }
+    }
 }
 
 impl LastLocal {

@@ -102,7 +102,7 @@ impl From<UsualEffects> for Effects {
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment of the usual shape if it is one of those expected; its payload lies behind
     /// `header_octets` others in `packet`. `None`: nothing has changed and nothing was taken; it is for
-    /// [`Tcb::handle_closing`], and then for [`Tcb::handle_segment`].
+    /// [`Tcb::handle_segment`].
     #[inline(never)]
     pub fn handle_usual<O: Observer>(
         &mut self,

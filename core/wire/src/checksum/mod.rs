@@ -21,31 +21,42 @@ const LONG: usize = 256;
 /// the high half of a word, as RFC 1071 pads it.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u32 {
+    from_native(native(bytes))
+}
+
+/// The sum of the 16-bit words of `bytes` as they lie in memory, with end-around carry: one's-complement sums do not
+/// care about the order of octets until the very end (RFC 1071 §2 B). Zeros behind it make an odd last octet a word.
+#[inline]
+pub fn native(bytes: &[u8]) -> u64 {
     // Headers of known length are summed where they are made.
-    let total = if bytes.len() < LONG { words::sum(bytes) } else { words::sum_long(bytes) };
-    from_native(total)
+    if bytes.len() < LONG { words::sum(bytes) } else { words::sum_long(bytes) }
 }
 
 /// How long stretches are summed: with what every machine has, or with what a host has found its
 /// machine to have. Both ways give the same sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine {
-    long: fn(&[u8]) -> u32,
+    long: fn(&[u8]) -> u64,
 }
 
 impl Engine {
     /// What every machine has.
-    pub const PORTABLE: Engine = Engine { long: sum };
+    pub const PORTABLE: Engine = Engine { long: native };
 
-    /// Long stretches by `long`, which must give what [`sum`] gives.
-    pub const fn new(long: fn(&[u8]) -> u32) -> Engine {
+    /// Long stretches by `long`, which must give what [`native`] gives, or what folds to the same.
+    pub const fn new(long: fn(&[u8]) -> u64) -> Engine {
         Engine { long }
     }
 
     /// As [`sum`].
     #[inline]
     pub fn sum(self, bytes: &[u8]) -> u32 {
-        if bytes.len() < LONG { sum(bytes) } else { (self.long)(bytes) }
+        from_native(self.native(bytes))
+    }
+
+    #[inline]
+    fn native(self, bytes: &[u8]) -> u64 {
+        if bytes.len() < LONG { words::sum(bytes) } else { (self.long)(bytes) }
     }
 
     /// Copies `source` into the front of `target` and returns the partial sum of what was copied.
@@ -176,8 +187,7 @@ impl Running {
     /// Adds the next piece.
     #[inline]
     pub fn add(&mut self, piece: &[u8]) {
-        let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
-        self.add_native(words, piece.len());
+        self.add_native(native(piece), piece.len());
     }
     /// The sum of a piece that is short most often.
     #[inline(always)] // it stays in registers
@@ -212,11 +222,7 @@ impl Running {
     /// Adds the next piece, summed by `engine` when it is long.
     #[inline(always)] // the sum stays in registers
     pub fn add_by(&mut self, engine: Engine, piece: &[u8]) {
-        if piece.len() < LONG {
-            self.add_native(words::sum(piece), piece.len());
-        } else {
-            self.add_partial((engine.long)(piece), piece.len());
-        }
+        self.add_native(engine.native(piece), piece.len());
     }
     /// As [`Running::is_complete`] after a last `piece`, before which there was an even number of octets. `None`:
     /// it is not short.
@@ -311,9 +317,9 @@ const fn from_native(total: u64) -> u32 {
     u16::from_be_bytes(folded(total).to_ne_bytes()) as u32
 }
 
-/// The end-around sum of all 16-bit words of `total`.
+/// The end-around sum of the 16-bit words of `total`.
 #[inline]
-pub(crate) const fn folded(total: u64) -> u16 {
+pub const fn folded(total: u64) -> u16 {
     let half = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
     (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
 }
