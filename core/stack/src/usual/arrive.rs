@@ -61,6 +61,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             return true;
         }
+        self.take_short_v4(now, packet, local)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_short_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
         self.take_v4(now, packet, local)
     }
 

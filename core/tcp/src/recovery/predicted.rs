@@ -171,6 +171,7 @@ impl Recovery {
             && self.delivery.peak() <= mss.saturating_mul(2)
             && !self.is_small_window(cc.window_octets())
             && self.rtt.is_sampled()
+            && self.rtt.is_below_longest(&self.bounds)
             && self.timer.is_undelayed()
             && self.tail.has_fresh_rtt()
             && self.rack.is_quiet()

@@ -44,10 +44,19 @@ impl RttEstimator {
         self.rto = self.rto.max(timeout);
     }
     fn estimated_rto(&self, bounds: &Bounds) -> u32 {
+        self.unbounded_rto(bounds).min(bounds.rto_max).max(bounds.rto_min)
+    }
+    /// The same without a longest one, and without a least one.
+    fn unbounded_rto(&self, bounds: &Bounds) -> u32 {
         // An estimate is below 2^28 µs and a bound at most an hour: nothing overflows.
         let variance = (self.rttvar >> (FRACTION - 2)).max(bounds.ack_delay);
-        let timeout = (self.srtt >> FRACTION) + variance;
-        timeout.min(bounds.rto_max).max(bounds.rto_min)
+        (self.srtt >> FRACTION) + variance
+    }
+    /// Whether no timeout is longer than the longest, as long as samples are [usual](is_usual_sample).
+    pub(super) fn is_below_longest(&self, bounds: &Bounds) -> bool {
+        const MOST: u32 = LONGEST_USUAL_MICROS;
+        let few = self.srtt.max(self.rttvar) >> FRACTION < MOST && bounds.ack_delay < 4 * MOST;
+        few && bounds.rto_max >= 5 * MOST
     }
     /// Whether the timeout is what the estimate gives.
     pub(super) fn is_estimated(&self, bounds: &Bounds) -> bool {
@@ -113,18 +122,20 @@ impl RttEstimator {
         if self.srtt == 0 {
             self.srtt = value as u32;
             self.rttvar = (value / 2) as u32;
-            self.rto = self.estimated_rto(bounds);
         } else {
-            self.follow(value, per_round, bounds);
+            self.follow(value, per_round);
         }
+        self.rto = self.estimated_rto(bounds);
     }
-    /// One of those that are no longer than they count ([`is_usual_sample`]), one per round trip, and not the first.
+    /// A [usual](is_usual_sample) one, one per round trip, while [`RttEstimator::is_below_longest`] and not the first.
     #[inline(always)]
     pub(super) fn on_usual_sample(&mut self, micros: u32, bounds: &Bounds) {
-        self.follow(i64::from(micros) << FRACTION, 1, bounds);
+        self.follow(i64::from(micros) << FRACTION, 1);
+        self.rto = self.unbounded_rto(bounds).max(bounds.rto_min);
+        debug_assert_eq!(self.rto, self.estimated_rto(bounds));
     }
     #[inline(always)]
-    fn follow(&mut self, value: i64, per_round: u32, bounds: &Bounds) {
+    fn follow(&mut self, value: i64, per_round: u32) {
         let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
         let (error, change) = ((srtt - value).abs() - rttvar, value - srtt);
         let (error, change) = match per_round {
@@ -135,7 +146,6 @@ impl RttEstimator {
         // Each goes towards its aim and not beyond: they stay positive, and as small as samples.
         self.rttvar = (rttvar + error) as u32;
         self.srtt = (srtt + change) as u32;
-        self.rto = self.estimated_rto(bounds);
     }
     /// Whether there were samples, also for the minimum.
     pub(super) fn is_sampled(&self) -> bool {
@@ -210,10 +220,14 @@ impl Bounds {
     }
 }
 
-/// Whether a sample counts as what it is, but that there is none of less than a microsecond.
+/// Samples up to this are usual.
+const LONGEST_USUAL_MICROS: u32 = 10_000_000;
+
+/// Whether a sample is like nearly all, and counts as what it is, but that there is none of less than a microsecond.
 #[inline(always)] // a comparison
 pub(super) const fn is_usual_sample(micros: u32) -> bool {
-    micros <= LONGEST_SAMPLE_MICROS
+    const { assert!(LONGEST_USUAL_MICROS <= LONGEST_SAMPLE_MICROS) };
+    micros <= LONGEST_USUAL_MICROS
 }
 
 /// Capped at an hour, far from overflow in any sum.
