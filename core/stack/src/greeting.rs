@@ -46,3 +46,6 @@ impl Greeting {
         Greeting { settings: Rc::clone(settings), mtu: ip.mtu(), handshake }
     }
 }
+
+#[cfg(test)]
+mod tests;
