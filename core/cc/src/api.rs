@@ -170,15 +170,26 @@ pub enum WindowAfter {
     Reduced,
 }
 
-/// What [`CongestionController::on_answer`] is told as [`CongestionController::on_ack`] would be, but for totals.
+/// An acknowledgement of `acked_octets`, which were all there was in flight: the round ended, nothing was lost or
+/// marked, and they were less than half of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The time.
+    pub now: Instant,
+    /// Octets it acknowledges.
+    pub acked_octets: u32,
+    /// Their round trip.
+    pub rtt_micros: u32,
+    /// The smoothed round trip; zero: none yet.
+    pub srtt_micros: u32,
+    /// The least round trip.
+    pub min_rtt_micros: u32,
+}
+
+/// The same as [`CongestionController::on_ack`] would be told of it, but for totals.
 #[cfg(test)]
-pub(crate) fn answer(
-    now: Instant,
-    acked_octets: u32,
-    rtt_micros: u32,
-    srtt_micros: u32,
-    min_rtt_micros: u32,
-) -> AckSample {
+pub(crate) fn sample_of(answer: &Answer) -> AckSample {
+    let Answer { now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros } = *answer;
     AckSample {
         now,
         acked_octets,
@@ -217,18 +228,9 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn expects_answers(&self) -> bool {
         false
     }
-    /// As [`CongestionController::on_ack`], of an acknowledgement of `acked_octets`, which were all there was in
-    /// flight: the round ended, nothing was lost or marked, and they were less than half of the window. The round
-    /// trips in microseconds: this one, smoothed (zero: none yet), least.
-    fn on_answer(
-        &mut self,
-        now: Instant,
-        acked_octets: u32,
-        rtt_micros: u32,
-        srtt_micros: u32,
-        min_rtt_micros: u32,
-    ) -> WindowAfter {
-        let _ = (now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros);
+    /// As [`CongestionController::on_ack`], of an answer.
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        let _ = answer;
         WindowAfter::Same
     }
     /// A congestion event. The controller saves what it needs to undo it.
@@ -249,6 +251,10 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn unpaced_window(&self) -> Option<u32> {
         let budget = self.budget();
         budget.rate.is_unlimited().then_some(budget.window_octets)
+    }
+    /// Whether the budget has no rate, and that is known with a look or two.
+    fn is_surely_unpaced(&self) -> bool {
+        self.unpaced_window().is_some()
     }
     /// Whether the window doubles each round.
     fn in_slow_start(&self) -> bool {

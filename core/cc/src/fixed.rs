@@ -67,15 +67,8 @@ impl CongestionController for FixedWindow {
         true
     }
     #[inline]
-    fn on_answer(
-        &mut self,
-        _now: Instant,
-        _acked: u32,
-        _rtt: u32,
-        srtt: u32,
-        _min: u32,
-    ) -> WindowAfter {
-        self.srtt = Span::from_micros(u64::from(srtt));
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        self.srtt = Span::from_micros(u64::from(answer.srtt_micros));
         WindowAfter::Same
     }
     fn on_congestion(&mut self, _event: &Congestion) {}

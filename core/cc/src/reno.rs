@@ -90,15 +90,12 @@ impl CongestionController for Reno {
     }
 
     #[inline(never)]
-    fn on_answer(
-        &mut self,
-        now: Instant,
-        acked: u32,
-        rtt: u32,
-        srtt: u32,
-        min_rtt: u32,
-    ) -> WindowAfter {
-        let after = self.window.on_answer(now, acked, rtt, srtt, min_rtt);
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        if self.window.is_lately_looked_at(answer.now) {
+            self.window.on_answer(answer);
+            return WindowAfter::Same;
+        }
+        let after = self.window.on_late_answer(answer);
         if after == WindowAfter::Reduced {
             self.begin_again();
         }

@@ -222,19 +222,19 @@ proptest! {
         let (now, prng) = (Instant::ZERO, Prng::from_seed(1));
         let mut run = Run { any, path, now, mss: 1448, prng };
         happenings.iter().for_each(|happening| run.step(happening));
-        let (rtt, srtt, least) = times;
+        let (rtt_micros, srtt_micros, min_rtt_micros) = times;
+        let (now, acked_octets) = (run.now, octets);
+        let answer = Answer { now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros };
         // After the first that is told like others it is expected, unless growth is slowed.
-        let sample = crate::api::answer(run.now, octets, rtt, srtt, least);
-        run.any.on_ack(&sample, &mut run.prng);
-        run.now = run.now + Span::from_millis(u64::from(pause));
+        run.any.on_ack(&crate::api::sample_of(&answer), &mut run.prng);
         let (mut told, mut asked) = (run.any.clone(), run.any);
         let before = told.window_octets();
-        let octets = octets % (before / 2).max(1);
+        let now = now + Span::from_millis(u64::from(pause));
+        let answer = Answer { now, acked_octets: octets % (before / 2).max(1), ..answer };
         if told.expects_answers() {
-            let after = told.on_answer(run.now, octets, rtt, srtt, least);
+            let after = told.on_answer(&answer);
             prop_assert_eq!(after == WindowAfter::Reduced, told.window_octets() < before);
-            let sample = crate::api::answer(run.now, octets, rtt, srtt, least);
-            asked.on_ack(&sample, &mut run.prng);
+            asked.on_ack(&crate::api::sample_of(&answer), &mut run.prng);
             prop_assert_eq!(told, asked);
         }
     }

@@ -11,11 +11,12 @@
 use usertcp_base::{Instant, Span, Stamp};
 
 use crate::api::{
-    AckSample, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot, WindowAfter,
+    AckSample, Answer, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot,
+    WindowAfter,
 };
 use crate::hystart::{HyStart, Phase, Verdict};
 use crate::pacing::{self, Gain, LOCAL_RTT};
-use crate::pipe_ack::PipeAck;
+use crate::pipe_ack::{Period, PipeAck};
 use crate::residue::{Parked, Tag};
 
 /// No window is larger: nothing larger can be announced (RFC 7323 §2.3).
@@ -234,30 +235,40 @@ impl Window {
             && self.hystart.phase() != Phase::Conservative
     }
 
-    /// As [`Window::on_ack`] of an answer: the window was not the limit, nor half of it used.
+    /// As [`Window::on_ack`] of an answer, of which the window was not the limit, nor half of it used, while
+    /// [`Window::is_lately_looked_at`].
     #[inline(always)]
-    pub(crate) fn on_answer(
-        &mut self,
-        now: Instant,
-        acked_octets: u32,
-        rtt_micros: u32,
-        srtt_micros: u32,
-        min_rtt_micros: u32,
-    ) -> WindowAfter {
-        debug_assert!(self.expects_answers() && acked_octets < self.octets / 2);
-        if srtt_micros != 0 {
-            self.srtt_micros = srtt_micros;
-            self.local = min_rtt_micros < LOCAL_RTT.as_micros() as u32;
+    pub(crate) fn on_answer(&mut self, answer: &Answer) {
+        debug_assert!(self.expects_answers());
+        if answer.srtt_micros != 0 {
+            self.srtt_micros = answer.srtt_micros;
+            self.local = answer.min_rtt_micros < LOCAL_RTT.as_micros() as u32;
         }
-        self.pipe_ack.on_round(now, acked_octets, self.srtt_micros);
-        let mut after = WindowAfter::Same;
-        if self.is_long_unused(now) && self.halve_unused(now) == Restart::Reduced {
-            after = WindowAfter::Reduced;
-        }
+        self.pipe_ack.on_round(answer.acked_octets);
         if self.in_slow_start() {
-            self.hystart.on_only_sample(rtt_micros);
+            self.hystart.on_only_sample(answer.rtt_micros);
         }
-        after
+    }
+
+    /// Whether nothing has to be done now that is done once a second or so.
+    #[inline(always)]
+    pub(crate) fn is_lately_looked_at(&self, now: Instant) -> bool {
+        self.pipe_ack.period(now) == Period::GoesOn
+    }
+
+    /// The same where it has.
+    #[inline(never)]
+    pub(crate) fn on_late_answer(&mut self, answer: &Answer) -> WindowAfter {
+        if answer.srtt_micros != 0 {
+            self.srtt_micros = answer.srtt_micros;
+        }
+        self.pipe_ack.turn(answer.now, self.srtt_micros);
+        let after = self.halve_if_unused(answer.now);
+        self.on_answer(answer);
+        match after {
+            Restart::Kept => WindowAfter::Same,
+            Restart::Reduced => WindowAfter::Reduced,
+        }
     }
 
     #[inline(always)]
@@ -267,31 +278,31 @@ impl Window {
             self.local = sample.min_rtt < LOCAL_RTT;
         }
         self.opening = false;
-        self.pipe_ack.on_ack(sample.now, sample.acked_octets, sample.round_ended, self.srtt_micros);
+        let (acked, round_ended) = (sample.acked_octets, sample.round_ended);
+        let period = self.pipe_ack.on_ack(sample.now, acked, round_ended, self.srtt_micros);
         if !sample.in_recovery {
             self.timed_out = false;
         }
-        self.validate(sample);
+        self.validate(sample, period);
     }
 
-    /// Halves a window that half its size would have served for five minutes (RFC 7661 §4.4.3).
+    /// Halves a window that half its size would have served for five minutes (RFC 7661 §4.4.3), which is looked at
+    /// once a second or so.
     #[inline(always)]
-    fn validate(&mut self, sample: &AckSample) {
+    fn validate(&mut self, sample: &AckSample, period: Period) {
         let used = sample.window_limited || sample.in_flight_before >= self.octets / 2;
         if used || sample.in_recovery {
             self.validated = sample.now.stamp();
-        } else if self.is_long_unused(sample.now) {
-            let _ = self.halve_unused(sample.now);
+        } else if period == Period::Old {
+            let _ = self.halve_if_unused(sample.now);
         }
     }
 
-    #[inline(always)]
-    fn is_long_unused(&self, now: Instant) -> bool {
-        now.stamp().since(self.validated) >= NON_VALIDATED
-    }
-
-    #[cold]
-    fn halve_unused(&mut self, now: Instant) -> Restart {
+    #[inline(never)]
+    fn halve_if_unused(&mut self, now: Instant) -> Restart {
+        if now.stamp().since(self.validated) < NON_VALIDATED {
+            return Restart::Kept;
+        }
         self.validated = now.stamp();
         self.reduce_unused(1)
     }
@@ -444,6 +455,11 @@ impl Window {
     #[inline]
     pub(crate) fn unpaced(&self) -> Option<u32> {
         (self.local || self.srtt_micros == 0).then_some(self.octets)
+    }
+    /// Whether the path is so short that it never has one.
+    #[inline(always)] // a look
+    pub(crate) fn is_local(&self) -> bool {
+        self.local
     }
     pub(crate) fn budget(&self) -> Budget {
         let gain = if self.in_slow_start() { Gain::SlowStart } else { Gain::Avoidance };

@@ -268,13 +268,23 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The connection is over: gives back what is on the heap, but for its settings. It is no connection's then.
     pub fn leave(&mut self) {
-        self.prediction = Prediction::Unknown;
-        self.ecn = EcnState::default();
-        self.rare = Rare::default();
-        self.mtu.leave();
         if !self.queue.is_empty() {
             self.queue.clear();
         }
+        self.receiver.leave_queue();
+        self.recovery.leave_records();
+        // Of one that was plain to its end there is no more.
+        if !self.prediction.is_known() {
+            self.leave_rest();
+        }
+        self.prediction = Prediction::Unknown;
+    }
+
+    #[inline(never)]
+    fn leave_rest(&mut self) {
+        self.ecn = EcnState::default();
+        self.rare = Rare::default();
+        self.mtu.leave();
         self.receiver.leave();
         self.recovery.leave();
     }

@@ -6,7 +6,6 @@
 
 use crate::anchor::{Body, Owner};
 use crate::app::ConnError;
-use crate::lifecycle::note_all;
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
@@ -60,15 +59,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((anchor, tcb)) = self.table.held_hot(id) else {
             return self.close_without(now, id);
         };
-        let effects = tcb.close(&mut self.common.env(now, id));
+        let in_order = tcb.close_in_order();
+        if in_order {
+            self.transmit.push(id, anchor);
+        }
         let owner = anchor.owner();
         anchor.set_owner(Owner::Nobody);
-        let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
         if !anchor.pending.is_empty() {
             self.events.forget(id, &mut self.table.anchors);
         }
         self.leave_queue(owner);
-        self.follow(now, id, rearms, effects);
+        if !in_order {
+            self.release(now, id);
+        }
         Ok(())
     }
 

@@ -46,17 +46,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.table.remove(id);
             return true;
         }
-        let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
-        match word {
-            LastWord::Usual(segment) if self.auth.is_idle() => match anchor.ends_v4(&self.ip) {
-                Some(ends) => {
-                    let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
-                    self.push_or_count(now, packet);
-                }
-                None => self.send_last(now, id, &segment),
-            },
-            word => self.send_last_word(now, id, word),
-        }
+        let record = if self.auth.is_idle()
+            && let Some(ends) = anchor.ends_v4(&self.ip)
+            && let Some(segment) = tcb.last_usual_word(now, ended)
+        {
+            let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
+            let record = tcb.time_wait_after(segment.window);
+            self.push_or_count(now, packet);
+            record
+        } else {
+            let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
+            self.send_last_word(now, id, word);
+            record
+        };
         self.enter_time_wait(now, id, record);
         true
     }

@@ -106,11 +106,13 @@ impl<C: CongestionController> Table<C> {
                 self.hot.discard(hot);
             }
         }
-        self.fit_blanks(blanks::worth(self.tcbs()));
+        if self.blanks.len() > 0 {
+            self.fit_blanks(blanks::worth(self.tcbs()));
+        }
     }
 
     /// So many blanks at most; the others go, the oldest first.
-    #[inline]
+    #[inline(never)]
     fn fit_blanks(&mut self, most: u32) {
         while let Some(hot) = self.blanks.pop_excess(most) {
             self.hot.discard(hot);

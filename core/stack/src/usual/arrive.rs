@@ -4,7 +4,7 @@ use crate::anchor::{Anchor, Body};
 use crate::events::{Events, Pending};
 use crate::ingress::segments_in;
 use crate::lifecycle::note_all;
-use crate::shard::Shard;
+use crate::shard::{Common, Shard};
 use crate::table::Table;
 use crate::turns::Turns;
 use crate::usual::LONG_QUEUE;
@@ -192,20 +192,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((id, anchor, tcb)) = find(&mut self.table) else { return false };
         let payload_octets = octets.len() - header_octets;
         self.common.count_in_octets(segment.wire_segments, payload_octets);
-        let env = &mut self.common.env(now, id);
         if tcb.is_closing_with(segment) {
+            let Common { observer, prng, .. } = &mut self.common;
             if payload_octets == 0
-                && let Some(ended) = tcb.handle_last(env, segment)
+                && let Some(ended) = tcb.handle_last(now, id, observer, prng, segment)
             {
                 self.end(now, id, ended, None);
                 return true;
             }
+            let env = &mut self.common.env(now, id);
             if let Some(effects) = tcb.handle_fin(env, segment, octets, header_octets) {
                 let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
                 self.follow(now, id, rearms, effects);
                 return true;
             }
-        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, header_octets) {
+        } else if let Some(effects) =
+            tcb.handle_usual(&mut self.common.env(now, id), segment, octets, header_octets)
+        {
             if effects.readable && self.transmit.len() >= LONG_QUEUE && tcb.only_acknowledges() {
                 self.transmit.push_ahead(id, anchor);
             }

@@ -15,7 +15,7 @@ use usertcp_frame::Chain;
 use usertcp_wire::usual::Numbers;
 
 /// The most octets that a question or an answer brings.
-const LONGEST_OCTETS: u32 = 511;
+pub(super) const LONGEST_OCTETS: u32 = 511;
 
 /// What one that was taken told.
 #[must_use]
@@ -91,43 +91,39 @@ impl<C: CongestionController> Tcb<C> {
         packet: &mut Chain,
         header_octets: usize,
     ) -> Option<Answered> {
-        let mut slice = packet.take_only()?;
-        let (octets, charge) = ((slice.len() - header_octets) as u32, slice.charge());
-        debug_assert!((1..=LONGEST_OCTETS).contains(&octets));
-        let Some(asked_at) = self.expects_answer(now, &said, octets, charge) else {
-            packet.push_back(slice);
-            return None;
-        };
+        let only = packet.only()?;
+        let octets = only.len().checked_sub(header_octets)? as u32;
+        let charge = only.charge();
+        let (asked_at, acked) = self.expects_answer(now, &said, octets, charge)?;
         debug_assert!(self.is_predicted() && self.has_calmed_down(), "a change was not noted");
-        let ack = said.ack;
-        let acked_octets = ack.0.wrapping_sub(self.snd.una.0);
+        debug_assert!(octets <= LONGEST_OCTETS && acked.get() <= self.usual_mss() * 2);
+        let (ack, acked_octets) = (said.ack, acked.get());
         self.heard(now, said);
+        let mut slice = packet.take_only()?;
+        slice.advance(header_octets);
+        self.receiver.take_only(slice, octets, charge);
+        self.advertise.on_arrival(octets, charge);
+        self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
+        self.acks.note_short(now, octets);
         self.snd.una = ack;
         // Nothing that was sent lies behind it.
         self.snd.small = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked_octets));
         self.progress = now;
-        self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
-        self.acks.note_short(now, octets);
-        self.advertise.on_arrival(octets, charge);
-        slice.advance(header_octets);
-        self.receiver.take_only(slice, octets, charge);
         if self.queue.take_only().is_none() {
             self.queue.clear();
         }
         let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-        let answer = recovery.on_answer(now, ack, asked_at, controller);
+        let answer = recovery.on_answer(now, ack, acked_octets, asked_at, controller);
         if answer.window == WindowAfter::Reduced {
             self.stir();
         }
-        Some(Answered {
-            acked_octets: NonZeroU32::new(acked_octets)?,
-            rtt_micros: answer.rtt_micros,
-        })
+        Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
 
-    /// When what it answers was asked, if it is next in order, acknowledges all that was sent and written, if anything,
-    /// and closes no window, and brings so little that neither buffer nor window is measured by it, and there is room.
+    /// When what it answers was asked, and how much that is, if it is next in order, acknowledges all that was sent and
+    /// written, if anything, and closes no window, and brings so little that neither buffer nor window is measured by
+    /// it, and there is room.
     #[inline(always)] // as above
     fn expects_answer(
         &mut self,
@@ -135,14 +131,14 @@ impl<C: CongestionController> Tcb<C> {
         said: &Said,
         octets: u32,
         charge: u32,
-    ) -> Option<Stamp> {
-        let acked_octets = said.ack.0.wrapping_sub(self.snd.una.0);
+    ) -> Option<(Stamp, NonZeroU32)> {
+        let acked_octets = NonZeroU32::new(said.ack.0.wrapping_sub(self.snd.una.0))?;
         let nxt = said.seq + octets;
         expect_all! {
             said.seq == self.receiver.nxt(),
             said.ack == self.snd.nxt,
-            acked_octets != 0,
-            self.queue.len() == acked_octets as usize,
+            octets != 0,
+            self.queue.len() == acked_octets.get() as usize,
             !Seq(said.value).before(Seq(self.timestamps.recent())),
             said.window.0 > 0,
             self.is_calm(),
@@ -152,14 +148,14 @@ impl<C: CongestionController> Tcb<C> {
             self.autotune.is_measuring(nxt),
             self.acks.takes_short(now),
         };
-        self.recovery.asked_at(now, acked_octets)
+        Some((self.recovery.asked_at(now)?, acked_octets))
     }
 
     /// Whether the connection is plain, and whatever else a question or an answer asks of it that neither these nor
     /// what is sent between them change. True claims are checked where assertions are.
     #[inline(always)]
     fn is_calm(&mut self) -> bool {
-        self.prediction == Prediction::Calm || self.calms_down()
+        self.prediction >= Prediction::Calm || self.calms_down()
     }
 
     /// The same where it is not noted. It is now.
@@ -167,16 +163,17 @@ impl<C: CongestionController> Tcb<C> {
     fn calms_down(&mut self) -> bool {
         let calm = self.is_predicted() && self.has_calmed_down();
         if calm {
-            self.prediction = Prediction::Calm;
+            self.prediction = if self.is_free() { Prediction::Free } else { Prediction::Calm };
         }
         calm
     }
 
-    fn has_calmed_down(&self) -> bool {
+    pub(super) fn has_calmed_down(&self) -> bool {
         let rmss = self.receive_mss();
         self.acks.is_calm(rmss, self.settings.ack_delay)
             && u32::from(rmss / 2) > LONGEST_OCTETS
             && !self.wants.write
+            && self.fits_short()
             && self.snd.wl1.before(self.receiver.nxt())
             && self.snd.wnd > 0
             && self.recovery.is_calm(self.usual_mss(), &self.controller)

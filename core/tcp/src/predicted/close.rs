@@ -8,11 +8,27 @@ use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::tcb::Tcb;
 use crate::transition::Move;
-use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Seq};
+use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Prng, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 
 impl<C: CongestionController> Tcb<C> {
+    /// [`Tcb::close`] of a connection that is plain, or plain but for the peer's FIN, when all that arrived has been
+    /// read: nothing follows but that there is something to be sent. False: nothing has changed.
+    #[inline]
+    pub fn close_in_order(&mut self) -> bool {
+        let in_order = self.is_orderly()
+            && self.halves.send() == SendHalf::Open
+            && self.receiver.queued() == 0;
+        if in_order {
+            (self.wants.detached, self.wants.write) = (true, false);
+            // A declared arc from each state that still sends.
+            let _ = self.halves.apply(Move::Close);
+            self.note_closing();
+        }
+        in_order
+    }
+
     /// Whether a segment is for [`Tcb::handle_last`] and [`Tcb::handle_fin`], not for [`Tcb::handle_usual`].
     #[inline(always)] // for each packet
     pub fn is_closing_with(&self, segment: &UsualSegment) -> bool {
@@ -29,7 +45,7 @@ impl<C: CongestionController> Tcb<C> {
         header_octets: usize,
     ) -> Option<Effects> {
         if packet.len() == header_octets
-            && let Some(ended) = self.handle_last(env, segment)
+            && let Some(ended) = self.handle_last(env.now, env.id, env.observer, env.prng, segment)
         {
             let effects =
                 Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
@@ -136,19 +152,21 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(never)]
     pub fn handle_last<O: Observer>(
         &mut self,
-        env: &mut Env<'_, O>,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+        prng: &mut Prng,
         segment: &UsualSegment,
     ) -> Option<Ended> {
         if !self.is_orderly() || !self.is_last(segment) {
             return None;
         }
-        let rtt = self.recovery.on_last_ack(env.now, env.prng)?;
-        env.observe(&Event::Acknowledged(segment.ack.since(self.snd.una)));
-        env.observe(&Event::RoundTrip(rtt));
+        let rtt = self.recovery.on_last_ack(now, prng)?;
+        observer.on_event(Some(id), now, &Event::Acknowledged(segment.ack.since(self.snd.una)));
+        observer.on_event(Some(id), now, &Event::RoundTrip(rtt));
         let waits = segment.fin || self.halves.state() == StateName::Closing;
-        self.timestamps.observe(env.now, segment.seq, Some(segment.value));
+        self.timestamps.observe(now, segment.seq, Some(segment.value));
         if segment.fin {
-            self.unpredict();
             self.receiver.take_fin();
             self.acks.demand();
         }

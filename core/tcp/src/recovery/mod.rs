@@ -190,7 +190,13 @@ impl Recovery {
         *counters = RecoveryCounters::default();
     }
 
-    /// Of a connection that ended: gives back what is on the heap.
+    /// Of a connection that ended: gives back what is on the heap of what was sent.
+    #[inline]
+    pub(crate) fn leave_records(&mut self) {
+        self.board.leave_records();
+    }
+
+    /// The same of what was lost.
     pub(crate) fn leave(&mut self) {
         self.board.leave();
     }

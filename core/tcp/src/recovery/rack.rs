@@ -124,12 +124,11 @@ impl Rack {
     /// The same while [`Rack::is_quiet`].
     #[inline(always)]
     pub(super) fn on_answer(&mut self, rtt_micros: u32, una: Seq) {
-        self.on_flight_ended();
         (self.rtt, self.fack) = (rtt_micros, una);
     }
-    /// Whether no round with a reported duplicate goes on.
+    /// Whether no round with a reported duplicate goes on, and nothing was delivered of what is in flight.
     pub(super) fn is_quiet(&self) -> bool {
-        !self.in_dsack_round
+        !self.in_dsack_round && !self.known
     }
     fn on_plain_round(&mut self, rtt_micros: u32, una: Seq) {
         self.rtt = rtt_micros.max(1);

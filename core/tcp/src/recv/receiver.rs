@@ -99,12 +99,17 @@ impl Receiver {
         *finished = false;
     }
 
-    /// Of a connection that ended: gives back what is on the heap.
+    /// Of a connection that ended: gives back what is on the heap of what came in order, its end too.
     #[inline]
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn leave_queue(&mut self) {
         if !self.queue.is_empty() {
             self.queue.clear();
         }
+        self.held.forget_fin();
+    }
+
+    /// The same of what was not in order.
+    pub(crate) fn leave(&mut self) {
         self.held.leave();
         self.sack = None;
     }
