@@ -208,6 +208,13 @@ impl CongestionController for AnyController {
     fn unpaced_window(&self) -> Option<u32> {
         each!(self, controller => controller.unpaced_window())
     }
+    #[inline(always)] // as above
+    fn is_surely_unpaced(&self) -> bool {
+        match self {
+            AnyController::Cubic(cubic) => cubic.window().is_local(),
+            _ => false,
+        }
+    }
     fn in_slow_start(&self) -> bool {
         each!(self, controller => controller.in_slow_start())
     }

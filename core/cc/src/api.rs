@@ -250,6 +250,10 @@ pub trait CongestionController: Clone + PartialEq + Sized {
         let budget = self.budget();
         budget.rate.is_unlimited().then_some(budget.window_octets)
     }
+    /// Whether the budget has no rate, and that is known with a look or two.
+    fn is_surely_unpaced(&self) -> bool {
+        self.unpaced_window().is_some()
+    }
     /// Whether the window doubles each round.
     fn in_slow_start(&self) -> bool {
         self.describe().slow_start

@@ -445,6 +445,11 @@ impl Window {
     pub(crate) fn unpaced(&self) -> Option<u32> {
         (self.local || self.srtt_micros == 0).then_some(self.octets)
     }
+    /// Whether the path is so short that it never has one.
+    #[inline(always)] // a look
+    pub(crate) fn is_local(&self) -> bool {
+        self.local
+    }
     pub(crate) fn budget(&self) -> Budget {
         let gain = if self.in_slow_start() { Gain::SlowStart } else { Gain::Avoidance };
         let srtt_micros = if self.local { 0 } else { self.srtt_micros };

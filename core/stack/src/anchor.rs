@@ -252,11 +252,17 @@ impl Anchor {
 
     /// Another holds it.
     pub(crate) fn set_owner(&mut self, owner: Owner) {
-        let (holder, mark) = match owner {
-            Owner::Nobody => (Holder::Nobody, 0),
-            Owner::Listener(listener) => (Holder::Listener, listener.0),
-            Owner::Gate(listener) => (Holder::Gate, listener.0),
-            Owner::Application(token) => (Holder::Application, token),
+        let holder = match owner {
+            Owner::Nobody => Holder::Nobody,
+            Owner::Listener(_) => Holder::Listener,
+            Owner::Gate(_) => Holder::Gate,
+            Owner::Application(_) => Holder::Application,
+        };
+        let mark = match owner {
+            Owner::Nobody => 0,
+            Owner::Listener(ListenerId(mark))
+            | Owner::Gate(ListenerId(mark))
+            | Owner::Application(mark) => mark,
         };
         self.standing.0 = self.standing.0 & Standing::QUEUED | holder as u8;
         self.mark = mark;
@@ -305,10 +311,8 @@ impl Anchors {
     /// A new record; `None` when there are as many as there may be.
     pub(crate) fn add(&mut self, flow: &FlowKey, owner: Owner, body: Body) -> Option<ConnId> {
         let anchor = Anchor::new(flow, owner, body);
-        match far(&flow.remote) {
-            Far::MAPPED => self.insert(anchor),
-            far => self.insert_wide(anchor, far),
-        }
+        let far = far(&flow.remote);
+        self.insert_of_either(anchor, (far != Far::MAPPED).then_some(far))
     }
 
     /// The flow of a connection.

@@ -240,7 +240,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             peer_window_octets: segment.header.window.0,
             own_window_octets: answer.offer.window_octets,
         };
-        let opening = Opening {
+        let mut opening = Opening {
             agreed,
             active: false,
             rtt: None,
@@ -248,7 +248,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             owes_ack: false,
             syn_octets_acked: 0,
         };
-        let start = Start { opening, birth: answer.birth, path: answer.path };
+        let start = Start { opening: &mut opening, birth: answer.birth, path: answer.path };
         self.open_by_cookie(now, flow, listener, start, segment);
         None
     }
@@ -258,7 +258,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        start: Start<C>,
+        start: Start<'_, C>,
         segment: &mut Segment,
     ) {
         if let Err(reason) = self.room_behind(now, listener) {
@@ -333,11 +333,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             // AT-42: without a place behind it the last acknowledgement is dropped, the record
             // stays, and the peer sends again.
-            HandshakeOutcome::Established(opening) => match self.room_behind(now, listener) {
+            HandshakeOutcome::Established(mut opening) => match self.room_behind(now, listener) {
                 Err(reason) => self.common.drop_packet(Some(id), now, reason),
                 Ok(()) => {
                     self.listeners.remove_embryo(listener, &flow.remote);
-                    let start = Start { opening, birth, path };
+                    let start = Start { opening: &mut opening, birth, path };
                     self.establish_passive(now, id, flow, listener, start, segment);
                 }
             },
@@ -356,11 +356,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let (flow, segment) = (&read.flow, &read.header);
-        let Some((id, anchor)) = self.table.find_embryo(flow) else { return false };
+        let Some((id, anchor)) = self.table.find_noted(flow) else { return false };
         let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
         let listener = *listener;
         let Some(answers) = self.listeners.get(listener) else { return false };
-        let Some(opening) = handshake.handle_usual(now, segment) else { return false };
+        let mut opening = handshake.handle_usual(now, segment);
+        let Some(opening) = &mut opening else { return false };
         let (full, birth) = (answers.is_full(), answers.settings().clone());
         self.common.count_in_octets(segment.wire_segments, octets.len() - header_octets);
         if full || !self.make_room_for_tcb(now) {
@@ -392,7 +393,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         listener: ListenerId,
-        start: Start<C>,
+        start: Start<'_, C>,
         segment: &mut Segment,
     ) {
         self.queue_for_accept(id, listener);

@@ -35,9 +35,9 @@ const QUEUED_GAP: Span = Span::from_millis(1);
 const FIRST_LOOK: Span = Span::from_micros(200_000 - 128);
 
 /// What a connection begins from.
-pub(crate) struct Start<C> {
+pub(crate) struct Start<'a, C> {
     /// What its handshake agreed on.
-    pub opening: Opening,
+    pub opening: &'a mut Opening,
     pub birth: Birth<C>,
     /// Of its flow, from our interface alone.
     pub path: PathFacts,
@@ -52,11 +52,14 @@ pub(crate) struct LastStep<'a> {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    #[inline]
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
-        let mut path = crate::net::path_facts(&self.ip, flow);
-        if self.auth.is_idle() {
-            return path;
-        }
+        let path = crate::net::path_facts(&self.ip, flow);
+        if self.auth.is_idle() { path } else { self.signed_path_facts(flow, path) }
+    }
+
+    #[cold]
+    fn signed_path_facts(&self, flow: &FlowKey, mut path: PathFacts) -> PathFacts {
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
@@ -72,7 +75,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: Start<C>,
+        start: Start<'_, C>,
         last: LastStep<'_>,
     ) {
         let (owes_ack, LastStep { segment, written }) = (start.opening.owes_ack, last);
@@ -95,11 +98,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: Start<C>,
+        start: Start<'_, C>,
         first: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>) -> Effects,
     ) {
-        let Start { mut opening, birth: Birth { settings, controller }, mut path } = start;
-        if settings.share_path_facts {
+        let Start { opening, birth: Birth { settings, controller }, mut path } = start;
+        if settings.share_path_facts && !self.hosts.is_empty() {
             path.host = self.hosts.find(now, flow);
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
@@ -113,9 +116,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id, anchor, notice);
-        tcb.occupy(now, &self.common.limits, &opening, settings, &path, controller);
+        tcb.occupy(now, &self.common.limits, opening, settings, &path, controller);
         let mut env = self.common.env(now, id);
-        tcb.begin(&mut env, &opening);
+        tcb.begin(&mut env, opening);
         let mut effects = first(tcb, &mut env);
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
@@ -261,7 +264,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters.resets_in = counters.resets_in.wrapping_add(1);
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
-            HandshakeOutcome::Established(opening) => {
+            HandshakeOutcome::Established(mut opening) => {
                 let (birth, ordinary) = (birth.clone(), attempt.is_none());
                 if !self.make_room_for_tcb(now) {
                     return self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
@@ -271,7 +274,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
                 let last = LastStep { segment, written };
-                let start = Start { opening, birth, path };
+                let start = Start { opening: &mut opening, birth, path };
                 self.establish(now, id, flow, owner, start, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);

@@ -26,6 +26,9 @@ const SLACK: usize = 64;
 /// are. It is fewer than the slab keeps in any case.
 const SPARES: u32 = 128;
 
+/// So many records of active opens stay for others when they have become connections.
+const OPENINGS: usize = 64;
+
 /// The connections.
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
@@ -38,6 +41,8 @@ pub(crate) struct Table<C> {
     hand: u32,
     /// What bodies have that is larger than a body.
     pub openings: Slab<Opening<C>, (), FEW>,
+    /// Those that became connections and are kept for the next.
+    old_openings: Vec<u32>,
     pub early: Slab<EarlyConnection, (), FEW>,
     pub asked: Slab<Segment, (), FEW>,
     /// What parked connections have in common.
@@ -83,6 +88,7 @@ impl<C: CongestionController> Table<C> {
             blanks: Blanks::new(),
             hand: 0,
             openings: Slab::new(limits.connections),
+            old_openings: Vec::new(),
             early: Slab::new(limits.connections),
             asked: Slab::new(limits.connections),
             moulds: Moulds::new(),
@@ -111,12 +117,10 @@ impl<C: CongestionController> Table<C> {
         id.ok_or(Vacancy(hash))
     }
 
-    /// The half-open record of a flow, if it is found at once.
-    #[inline(always)] // in one place
-    pub(crate) fn find_embryo(&mut self, flow: &FlowKey) -> Option<(ConnId, &mut Anchor)> {
-        let index = self.recent.find(flow)?;
-        let found = self.anchors.of_flow_mut(index, flow)?;
-        matches!(found.1.body, Body::Embryo(..)).then_some(found)
+    /// A record of a flow, if it is found at once. It is *the* record unless the connection is over.
+    #[inline(always)] // for both sides of a handshake
+    pub(crate) fn find_noted(&mut self, flow: &FlowKey) -> Option<(ConnId, &mut Anchor)> {
+        self.anchors.of_flow_mut(self.recent.find(flow)?, flow)
     }
 
     /// Where a flow that has no record, or will have none, would have one.
@@ -450,10 +454,27 @@ impl<C: CongestionController> Table<C> {
         let anchor = self.anchors.get_mut(id)?;
         debug_assert!(anchor.body.hot().is_none(), "it has one");
         if let Body::Opening(opening) = anchor.body {
-            self.openings.discard(opening);
+            match self.openings.at(opening) {
+                Some(kept) if kept.attempt.is_none() && self.old_openings.len() < OPENINGS => {
+                    self.old_openings.push(opening);
+                }
+                _ => {
+                    self.openings.discard(opening);
+                }
+            }
         }
         anchor.body = Body::Hot(hot);
         Some((anchor, tcb))
+    }
+
+    /// An active open that begins: its index. `None`: there is no room.
+    #[inline]
+    pub(crate) fn add_opening(&mut self, opening: Opening<C>) -> Option<u32> {
+        let Some(old) = self.old_openings.pop() else {
+            return self.openings.insert(opening).map(|kept| kept.slot);
+        };
+        *self.openings.at_mut(old)? = opening;
+        Some(old)
     }
 
     #[cold]

@@ -8,10 +8,10 @@ use crate::anchor::{Anchor, Body};
 use crate::events::Pending;
 use crate::shard::Shard;
 use crate::turns::Turns;
-use usertcp_base::{ConnId, Instant, Limits, Observer};
+use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{FramePool, FrameSlice};
-use usertcp_tcp::{Tcb, WriteEnd};
+use usertcp_tcp::Tcb;
 
 /// Octets that arrived, all that there are to be read, in one piece. They count as read.
 pub struct Message<'a, C> {
@@ -28,7 +28,6 @@ pub struct Stream<'a, C> {
     anchor: &'a mut Anchor,
     tcb: &'a mut Tcb<C>,
     transmit: &'a mut Turns,
-    limits: &'a Limits,
     pool: &'a FramePool,
 }
 
@@ -55,12 +54,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let (octets, opens) = tcb.take_message(now, &self.common.pool)?;
         anchor.pending = Pending::NONE;
         self.events.told();
-        let (limits, pool) = (&self.common.limits, &self.common.pool);
-        let transmit = &mut self.transmit;
+        let (transmit, pool) = (&mut self.transmit, &self.common.pool);
         if opens {
             transmit.push(id, anchor);
         }
-        Some(Message { octets, stream: Stream { id, now, anchor, tcb, transmit, limits, pool } })
+        Some(Message { octets, stream: Stream { id, now, anchor, tcb, transmit, pool } })
     }
 }
 
@@ -76,7 +74,7 @@ impl<C: CongestionController> Stream<'_, C> {
     #[must_use]
     #[inline(always)] // as above
     pub fn write_short(&mut self, octets: &[u8]) -> bool {
-        let taken = self.tcb.write_short(self.limits, self.pool, octets, WriteEnd::Open);
+        let taken = self.tcb.write_short(self.pool, octets);
         // Most often it owes an acknowledgement of what was read, and waits to transmit.
         if taken && !self.anchor.is_queued() {
             wake(self.now, self.id, self.anchor, self.tcb, self.transmit);

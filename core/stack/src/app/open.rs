@@ -140,12 +140,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let usual = ends.and_then(|ends| Some((ends, handshake.usual_syn(now, settings)?)));
         let soft_errors = SoftErrors::new(now);
         let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
-        let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
+        let kept = self.table.add_opening(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self
             .table
-            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept.slot))
+            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept))
             .map_err(|_| {
-                self.table.openings.discard(kept.slot);
+                self.table.openings.discard(kept);
                 ConnectError::InUse
             })?;
         self.note_eviction(now, evicted);
@@ -155,7 +155,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some((ends, syn)) => {
                 self.send_usual_syn(now, &flow, ends, &syn, (settings.dscp, settings.hop_limit));
             }
-            None => self.send_first_syn(now, &flow, kept.slot, syn_octets),
+            None => self.send_first_syn(now, &flow, kept, syn_octets),
         }
         self.arm_handshake(now, id);
         Ok(id)

@@ -34,7 +34,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let waits = anchor.links.is_linked();
         let common = &mut self.common;
-        if !tcb.write_short(&common.limits, &common.pool, octets, end) {
+        if end != WriteEnd::Open || !tcb.write_short(&common.pool, octets) {
             let taken = tcb.write_with(&mut common.env(now, id), octets, end);
             let held_back = waits && tcb.awaits_release(now);
             return self.after_write(now, id, (taken, octets.len()), held_back);

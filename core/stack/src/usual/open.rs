@@ -6,6 +6,7 @@ use crate::ingress::is_port_pair;
 use crate::isn::Numbers;
 use crate::lifecycle::Start;
 use crate::listener::Gate;
+use crate::net;
 use crate::shard::Shard;
 use crate::usual::arrive::{is_intact, is_unverified, mapped};
 use crate::usual::checksum_state;
@@ -134,8 +135,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.has_tcb_room() {
             return false;
         }
-        let Some(id) = self.table.find(flow) else { return false };
-        let Some(anchor) = self.table.anchors.get(id) else { return false };
+        let Some((id, anchor)) = self.table.find_noted(flow) else { return false };
         let Body::Opening(opening) = anchor.body else { return false };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return false };
@@ -144,12 +144,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         let limits = &self.common.limits;
-        let Some(agreed) = opening.handshake.handle_usual_syn_ack(now, syn, limits) else {
-            return false;
-        };
+        let mut agreed = opening.handshake.handle_usual_syn_ack(now, syn, limits);
+        let Some(agreed) = &mut agreed else { return false };
         let birth = opening.birth.clone();
         self.common.count_in_octets(1, 0);
-        let start = Start { opening: agreed, birth, path: self.path_facts(flow) };
+        let start = Start { opening: agreed, birth, path: net::path_facts_v4(&self.ip) };
         self.give_birth(now, id, flow, owner, start, |tcb, _| {
             tcb.note_usual_syn_ack(syn.seq, ack);
             Effects::default()

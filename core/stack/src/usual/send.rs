@@ -4,7 +4,7 @@ use crate::anchor::Anchor;
 use crate::egress::{COPIED_OCTETS, HEADROOM, gso_kind};
 use crate::shard::{Common, Shard};
 use core::net::IpAddr;
-use usertcp_base::{Ecn, FlowKey, Instant, Observer, seldom};
+use usertcp_base::{Ecn, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
@@ -158,7 +158,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 /// Puts a packet by IPv4 of the only segment of a connection, which has no key, on no link, into `batch`: its headers
 /// are written in front of the payload where that lies in the send queue. `None`, and nothing has changed: it lies
 /// otherwise, or there is none, or no room.
-#[inline(always)] // once
+#[inline(always)] // twice
 pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     common: &mut Common<O>,
     batch: &mut TxBatch,
@@ -169,9 +169,6 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     single: Single,
 ) -> Option<()> {
     let offloaded = common.checksum_offload;
-    if single.octets as usize > COPIED_OCTETS {
-        return seldom();
-    }
     let (mut packet, facts) = tcb.single_in_place(single, usual::BOTH_V4)?;
     let (headers, payload) = packet.parts()?;
     // The payload first: what there is to be known of it is one number then.

@@ -15,7 +15,7 @@ use usertcp_frame::Chain;
 use usertcp_wire::usual::Numbers;
 
 /// The most octets that a question or an answer brings.
-const LONGEST_OCTETS: u32 = 511;
+pub(super) const LONGEST_OCTETS: u32 = 511;
 
 /// What one that was taken told.
 #[must_use]
@@ -159,7 +159,7 @@ impl<C: CongestionController> Tcb<C> {
     /// what is sent between them change. True claims are checked where assertions are.
     #[inline(always)]
     fn is_calm(&mut self) -> bool {
-        self.prediction == Prediction::Calm || self.calms_down()
+        self.prediction >= Prediction::Calm || self.calms_down()
     }
 
     /// The same where it is not noted. It is now.
@@ -167,16 +167,17 @@ impl<C: CongestionController> Tcb<C> {
     fn calms_down(&mut self) -> bool {
         let calm = self.is_predicted() && self.has_calmed_down();
         if calm {
-            self.prediction = Prediction::Calm;
+            self.prediction = if self.is_free() { Prediction::Free } else { Prediction::Calm };
         }
         calm
     }
 
-    fn has_calmed_down(&self) -> bool {
+    pub(super) fn has_calmed_down(&self) -> bool {
         let rmss = self.receive_mss();
         self.acks.is_calm(rmss, self.settings.ack_delay)
             && u32::from(rmss / 2) > LONGEST_OCTETS
             && !self.wants.write
+            && self.fits_short()
             && self.snd.wl1.before(self.receiver.nxt())
             && self.snd.wnd > 0
             && self.recovery.is_calm(self.usual_mss(), &self.controller)

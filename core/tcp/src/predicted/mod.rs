@@ -15,6 +15,7 @@
 mod answer;
 mod arrive;
 mod close;
+mod message;
 mod read;
 mod send;
 mod single;
@@ -46,6 +47,9 @@ pub(crate) enum Prediction {
     /// It is, and lately there was nothing but questions and answers: what hardly ever changes meanwhile is as these
     /// need it (`answer`).
     Calm,
+    /// It is calm, and what else a message needs in order to leave hardly ever changes either: nothing in its settings
+    /// limits or watches that (`message`).
+    Free,
 }
 
 impl Prediction {
@@ -68,7 +72,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Something changes that a plain connection may differ in, but no question and no answer brings about.
     #[inline]
     pub(crate) fn stir(&mut self) {
-        if self.prediction == Prediction::Calm {
+        if self.prediction >= Prediction::Calm {
             self.prediction = Prediction::Plain;
         }
     }

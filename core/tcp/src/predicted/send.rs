@@ -307,6 +307,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(always)]
     fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
+            self.stir();
             env.observe(&Event::Limited(limiter));
         }
     }

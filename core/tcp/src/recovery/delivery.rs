@@ -91,6 +91,19 @@ impl Delivery {
             self.limited_until = self.low().wrapping_add(in_flight);
         }
     }
+    /// A message of `octets` leaves, and the application has nothing more; the last one was answered. What was delivered
+    /// before it.
+    #[inline(always)] // once
+    pub(super) fn begin_with_message(&mut self, now: Instant, octets: u32) -> u32 {
+        debug_assert!(
+            self.peak == 0 && !after(self.limited_until, self.low()),
+            "an answer ended a round"
+        );
+        self.on_flight_begun(now);
+        self.peak = octets;
+        self.limited_until = self.low().wrapping_add(octets);
+        self.low()
+    }
     /// Most octets in flight in this round and the one before.
     pub(super) fn peak(&self) -> u32 {
         self.peak.max(self.last_peak)

@@ -7,9 +7,10 @@
 
 use super::records::Taken;
 use super::rtt::is_usual_sample;
+use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
 use super::{Grant, Record, Recovery, RecoveryState, short};
-use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT, expect_all};
+use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT};
 use usertcp_cc::{AckSample, CongestionController, WindowAfter};
 
 /// What an answer came to.
@@ -77,26 +78,51 @@ impl Recovery {
         }
     }
 
+    /// As [`Recovery::on_plain_sent`] of a message: nothing else is in flight, the connection [is
+    /// calm](Recovery::is_calm), and what leaves [waits for a probe](Recovery::awaits_probes).
+    #[inline(always)] // once
+    pub(crate) fn on_message_sent(&mut self, now: Instant, seq: Seq, octets: u32) {
+        debug_assert!(self.is_plain() && self.board.is_clear() && self.tail.may_probe());
+        debug_assert!(octets <= self.mss() && self.timer.is_exact() && self.rtt.is_sampled());
+        let sent_at = self.send_time(now, false);
+        let delivered = self.delivery.begin_with_message(now, octets);
+        let record = Record::new_alone(now.stamp(), (seq, octets), self.mss, sent_at, delivered);
+        self.board.push_first(record);
+        self.timer.restart(now);
+        let wait = TailProbe::wait_for_one(self.rtt.srtt_micros(), self.bounds.ack_delay);
+        let at = now + Span::from_micros(u64::from(wait.min(self.rtt.rto_micros())));
+        self.timer.wait_until(SendTimer::TailProbe, at);
+    }
+
+    /// When the probe is sent that follows a message, while it is in flight.
+    #[inline(always)] // a load
+    pub(crate) fn probe_at(&self) -> Instant {
+        self.timer.at()
+    }
+
+    /// Whether a probe follows what leaves when nothing is in flight, sooner than `limit` in any case.
+    pub(crate) fn awaits_probes(&self, limit: Span) -> bool {
+        self.tail.may_probe() && limit >= self.bounds.longest()
+    }
+
+    /// Whether what is in flight, if anything, is noted where the record of a message is.
+    #[inline(always)] // a comparison
+    pub(crate) fn has_short_record(&self) -> bool {
+        self.board.is_short()
+    }
+
+    /// Whether so many ticks are no longer than the retransmission timeout as it was estimated.
+    #[inline(always)] // a comparison
+    pub(crate) fn is_soon(&self, idle_ticks: u32) -> bool {
+        idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT
+    }
+
     /// Whether so many ticks are longer than the retransmission timeout.
     #[inline]
     pub(crate) fn is_beyond_timeout(&self, idle_ticks: u32) -> bool {
         // Back-off and jitter make it longer, never shorter.
         idle_ticks > self.rtt.rto_micros() >> TICK_SHIFT
             && Span::from_micros(u64::from(idle_ticks) << TICK_SHIFT) > self.rto()
-    }
-
-    /// Nothing is in flight, for not longer than the retransmission timeout, and what is sent next waits for a probe,
-    /// after a timeout as it was estimated. `None`: not all of that.
-    #[inline(always)]
-    pub(crate) fn at_rest(&self, idle_ticks: u32) -> Option<()> {
-        expect_all! {
-            self.board.is_clear(),
-            self.timer.is_exact(),
-            self.tail.may_probe(),
-            self.rtt.srtt_micros() != 0,
-            idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT,
-        };
-        Some(())
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and

@@ -204,6 +204,10 @@ impl Bounds {
             ack_delay: micros(settings.max_ack_delay),
         }
     }
+    /// No timeout is longer, without back-off.
+    pub(super) fn longest(&self) -> Span {
+        Span::from_micros(u64::from(self.rto_max.max(LOST_SYN_RTO_MICROS)))
+    }
 }
 
 /// Whether a sample counts as what it is, but that there is none of less than a microsecond.

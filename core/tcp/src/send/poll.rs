@@ -138,6 +138,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(never)]
     pub(crate) fn limited<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
+            self.stir();
             env.observe(&Event::Limited(limiter));
         }
     }
