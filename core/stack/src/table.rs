@@ -288,13 +288,13 @@ impl<C: CongestionController> Table<C> {
 
     /// Takes a record out of everything, its TCB too.
     pub(crate) fn remove(&mut self, id: ConnId) {
-        self.retire(id);
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
             Body::Hot(hot) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
             Body::Embryo(..) | Body::Ended(_, None) => {}
             _ => self.release_body(id),
         }
+        self.retire(id);
         self.anchors.discard(id.slot);
     }
 
@@ -353,6 +353,7 @@ impl<C: CongestionController> Table<C> {
     }
 
     /// Turns a record into TIME-WAIT, without its TCB. The handle that was evicted for it, if any.
+    #[inline(always)] // what it is given is large
     pub(crate) fn enter_time_wait(
         &mut self,
         id: ConnId,
