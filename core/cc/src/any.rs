@@ -168,9 +168,18 @@ impl CongestionController for AnyController {
             AnyController::Fixed(fixed) => fixed.on_ack(sample, prng),
         }
     }
-    const KNOWS_ANSWERS: bool = true;
+    fn expects_answers(&self) -> bool {
+        each!(self, controller => controller.expects_answers())
+    }
     #[inline(always)] // in one place
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
+    fn on_answer(
+        &mut self,
+        now: Instant,
+        acked: u32,
+        rtt: u32,
+        srtt: u32,
+        min_rtt: u32,
+    ) -> WindowAfter {
         // Nearly always it is CUBIC, and then that is one comparison.
         if let AnyController::Cubic(cubic) = self {
             return cubic.on_answer(now, acked, rtt, srtt, min_rtt);

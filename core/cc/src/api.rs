@@ -160,8 +160,18 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Residue(pub [u8; 6]);
 
+/// What an answer did to the window.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowAfter {
+    /// Nothing.
+    Same,
+    /// It is smaller.
+    Reduced,
+}
+
 /// What [`CongestionController::on_answer`] is told as [`CongestionController::on_ack`] would be, but for totals.
-#[inline(always)] // and then nothing is asked of it that is known here
+#[cfg(test)]
 pub(crate) fn answer(
     now: Instant,
     acked_octets: u32,
@@ -203,11 +213,13 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn on_sent(&mut self, sent: &Sent);
     /// An acknowledgement delivered something.
     fn on_ack(&mut self, sample: &AckSample, prng: &mut Prng);
-    /// Whether [`CongestionController::on_answer`] may be called.
-    const KNOWS_ANSWERS: bool = false;
+    /// Whether [`CongestionController::on_answer`] may be called. It stays so while nothing else is told.
+    fn expects_answers(&self) -> bool {
+        false
+    }
     /// As [`CongestionController::on_ack`], of an acknowledgement of `acked_octets`, which were all there was in
-    /// flight: the round ended, nothing was lost or marked, and most of the window was not used. The round
-    /// trips in microseconds: this one, smoothed (zero: none yet), least. The window after it.
+    /// flight: the round ended, nothing was lost or marked, and they were less than half of the window. The round
+    /// trips in microseconds: this one, smoothed (zero: none yet), least.
     fn on_answer(
         &mut self,
         now: Instant,
@@ -215,9 +227,9 @@ pub trait CongestionController: Clone + PartialEq + Sized {
         rtt_micros: u32,
         srtt_micros: u32,
         min_rtt_micros: u32,
-    ) -> u32 {
+    ) -> WindowAfter {
         let _ = (now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros);
-        self.window_octets()
+        WindowAfter::Same
     }
     /// A congestion event. The controller saves what it needs to undo it.
     fn on_congestion(&mut self, event: &Congestion);

@@ -244,12 +244,26 @@ impl CongestionController for Cubic {
         self.take(sample);
     }
 
-    const KNOWS_ANSWERS: bool = true;
+    fn expects_answers(&self) -> bool {
+        self.window.expects_answers()
+    }
 
     #[inline(always)]
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
-        self.take(&answer(now, acked, rtt, srtt, min_rtt));
-        self.window.octets()
+    fn on_answer(
+        &mut self,
+        now: Instant,
+        acked: u32,
+        rtt: u32,
+        srtt: u32,
+        min_rtt: u32,
+    ) -> WindowAfter {
+        let after = self.window.on_answer(now, acked, rtt, srtt, min_rtt);
+        if after == WindowAfter::Reduced {
+            self.begin_again();
+        }
+        // As of any time in which the window was not the limit.
+        self.last = now.stamp();
+        after
     }
 
     fn on_congestion(&mut self, event: &Congestion) {

@@ -64,18 +64,28 @@ impl PipeAck {
             return;
         }
         self.octets = self.octets.saturating_add(acked);
-        if !round_ended {
-            return;
+        if round_ended {
+            let octets = core::mem::take(&mut self.octets);
+            self.on_round(now, octets, srtt_micros);
         }
+    }
+
+    /// Whether nothing was acknowledged of the round under way, and no loss is repaired.
+    pub(crate) fn is_between_rounds(&self) -> bool {
+        self.stage == Stage::Sampling && self.octets == 0
+    }
+
+    /// A round, of which `octets` were acknowledged, ended.
+    #[inline(always)]
+    pub(crate) fn on_round(&mut self, now: Instant, octets: u32, srtt_micros: u32) {
         if unit(now).wrapping_sub(self.since) >= LEAST_UNITS {
             self.turn(now, srtt_micros);
         }
-        self.newest = self.newest.max(self.octets);
-        self.octets = 0;
+        self.newest = self.newest.max(octets);
     }
 
     /// Begins another period when this one is over.
-    #[inline(always)]
+    #[inline(never)] // seldom
     fn turn(&mut self, now: Instant, srtt_micros: u32) {
         let period = Span::from_micros(u64::from(srtt_micros) * 3).max(LEAST_PERIOD);
         let period = period.as_micros().div_ceil(1 << UNIT_SHIFT);

@@ -11,7 +11,7 @@
 use usertcp_base::{Instant, Span, Stamp};
 
 use crate::api::{
-    AckSample, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot,
+    AckSample, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot, WindowAfter,
 };
 use crate::hystart::{HyStart, Phase, Verdict};
 use crate::pacing::{self, Gain, LOCAL_RTT};
@@ -226,6 +226,40 @@ impl Window {
         }
     }
 
+    /// Whether answers (`CongestionController::on_answer`) bring about no more than [`Window::on_answer`] does.
+    pub(crate) fn expects_answers(&self) -> bool {
+        !self.opening
+            && !self.timed_out
+            && self.pipe_ack.is_between_rounds()
+            && self.hystart.phase() != Phase::Conservative
+    }
+
+    /// As [`Window::on_ack`] of an answer: the window was not the limit, nor half of it used.
+    #[inline(always)]
+    pub(crate) fn on_answer(
+        &mut self,
+        now: Instant,
+        acked_octets: u32,
+        rtt_micros: u32,
+        srtt_micros: u32,
+        min_rtt_micros: u32,
+    ) -> WindowAfter {
+        debug_assert!(self.expects_answers() && acked_octets < self.octets / 2);
+        if srtt_micros != 0 {
+            self.srtt_micros = srtt_micros;
+            self.local = min_rtt_micros < LOCAL_RTT.as_micros() as u32;
+        }
+        self.pipe_ack.on_round(now, acked_octets, self.srtt_micros);
+        let mut after = WindowAfter::Same;
+        if self.is_long_unused(now) && self.halve_unused(now) == Restart::Reduced {
+            after = WindowAfter::Reduced;
+        }
+        if self.in_slow_start() {
+            self.hystart.on_only_sample(rtt_micros);
+        }
+        after
+    }
+
     #[inline(always)]
     fn learn(&mut self, sample: &AckSample) {
         if !sample.srtt.is_zero() {
@@ -246,10 +280,20 @@ impl Window {
         let used = sample.window_limited || sample.in_flight_before >= self.octets / 2;
         if used || sample.in_recovery {
             self.validated = sample.now.stamp();
-        } else if sample.now.stamp().since(self.validated) >= NON_VALIDATED {
-            self.validated = sample.now.stamp();
-            let _ = self.reduce_unused(1);
+        } else if self.is_long_unused(sample.now) {
+            let _ = self.halve_unused(sample.now);
         }
+    }
+
+    #[inline(always)]
+    fn is_long_unused(&self, now: Instant) -> bool {
+        now.stamp().since(self.validated) >= NON_VALIDATED
+    }
+
+    #[cold]
+    fn halve_unused(&mut self, now: Instant) -> Restart {
+        self.validated = now.stamp();
+        self.reduce_unused(1)
     }
 
     /// Octets that justify growth: none unless the window was the limit (RFC 7661 §4.4, MUST NOT),

@@ -19,7 +19,8 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
-    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_in_place,
+    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_bare,
+    put_in_place,
 };
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, WireWindow};
 use usertcp_cc::CongestionController;
@@ -177,7 +178,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// The same where it may be FIN that leaves, with the last data perhaps: copied, as nothing follows it.
+    /// The same where it may be FIN that leaves, with the last data perhaps.
     #[inline(never)]
     fn transmit_last(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
@@ -187,15 +188,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.transmit_other(now, &turn, batch);
         };
         let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
-        let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
-        if here
-            && let Some(ends) = anchor.ends_v4(&self.ip)
-            && let Some(frame) = self.common.pool.take_control(HEADROOM)
-            && let segment = tcb.single(now, single)
-            && let Some(packet) = pack_short(&mut self.common, &ends, &segment, tcb, frame)
-        {
-            self.put_plain(batch, packet);
-        } else {
+        let common = &mut self.common;
+        let bare = self.auth.is_idle() && self.link.is_none();
+        let put = bare
+            && match single.octets {
+                0 => put_bare(common, batch, now, &self.ip, anchor, tcb, single).is_some(),
+                _ => put_in_place(common, batch, now, &self.ip, anchor, tcb, single).is_some(),
+            };
+        if !put {
             self.put_single(now, (id, hot), single, batch);
         }
         if !on_time {

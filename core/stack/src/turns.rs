@@ -97,6 +97,12 @@ impl Turns {
         anchors.get(id).is_some_and(Anchor::is_queued) || self.has_left_fresh(id.slot)
     }
 
+    /// Whether there are others than those whose records say that they are in the queue.
+    #[inline]
+    pub(crate) fn has_others_than_fresh(&self) -> bool {
+        self.going_on | self.pressing.len() > 0
+    }
+
     /// How many turns a batch has, of `most`.
     #[inline]
     pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {
@@ -120,7 +126,7 @@ impl Turns {
     }
 
     /// A connection has something to send; nothing when that is known.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn push(&mut self, id: ConnId, anchor: &mut Anchor) {
         if self.going_on | self.pressing.len() > 0 {
             self.push_among_others(id, anchor);

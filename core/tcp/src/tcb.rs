@@ -11,7 +11,7 @@ use crate::halves::Halves;
 use crate::info::Stopwatches;
 use crate::keepalive::KeepAliveState;
 use crate::mtu::PathMtu;
-use crate::open::{Opening, timestamp_clock};
+use crate::open::{EcnAgreed, Opening, timestamp_clock};
 use crate::pace::Pacer;
 use crate::predicted::Prediction;
 use crate::rare::Rare;
@@ -175,7 +175,8 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// Becomes that of the connection that `opening` established, where it is: nothing stays as it was.
+    /// Becomes that of the connection that `opening` established, where it is: nothing stays as it was. It is vacant, or
+    /// what was on the heap was given back by [`Tcb::leave`].
     #[inline(never)]
     pub fn occupy(
         &mut self,
@@ -224,18 +225,20 @@ impl<C: CongestionController> Tcb<C> {
             receiver,
             recovery,
         } = self;
+        debug_assert!(!ecn.is_agreed() && rare.is_empty() && queue.is_empty(), "it was not left");
         *settings = shared;
-        *mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
+        mtu.begin(path, settings, agreed.peer_mss_octets);
         let start = path_start(now, opening, path, mtu);
         *controller = start_controller(&start);
         *persist = Persist::default();
         *challenge = Challenge::default();
-        *ecn = EcnState::new(agreed, settings.ecn_option);
+        if agreed.ecn != EcnAgreed::Off {
+            *ecn = EcnState::new(agreed, settings.ecn_option);
+        }
         *established = now;
         *user_timeout = UserTimeout::new(settings);
         *soft_errors = SoftErrors::new(now);
         *stopwatches = Stopwatches::new(now);
-        *rare = Rare::default();
         *progress = now;
         *release = Instant::FAR;
         *pacer = Pacer::default();
@@ -259,9 +262,6 @@ impl<C: CongestionController> Tcb<C> {
         *prediction = Prediction::Unknown;
         *send_scale = agreed.send_scale;
         *keep_alive = KeepAliveState::default();
-        if !queue.is_empty() {
-            queue.clear();
-        }
         receiver.begin(rcv_nxt);
         begin_recovery(recovery, now, limits, opening, settings, start.mss_octets, path.host);
     }
@@ -287,7 +287,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.answer_handshake_mark(env, &opening.agreed.ecn);
         env.observe(&Event::Opened { active: opening.active });
-        self.predict();
+        self.predict_newborn();
     }
 
     /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).
@@ -359,6 +359,12 @@ impl<C: CongestionController> Tcb<C> {
     /// The same in our own manner.
     pub(crate) fn own_ack_settings(&self) -> AckSettings {
         AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
+    }
+
+    /// Whether [`Tcb::host_facts`] would tell any.
+    #[inline]
+    pub fn has_host_facts(&self) -> bool {
+        self.teaches(self.octets_acknowledged)
     }
 
     /// What connections after this one may learn of the host, if anything: only what a connection

@@ -22,6 +22,7 @@ impl Outbox {
     }
 
     /// Adds a packet; a full outbox drops it: whatever caused it comes again.
+    #[inline]
     pub(crate) fn push<O: Observer>(
         &mut self,
         packet: Packet,

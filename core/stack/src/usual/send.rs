@@ -1,7 +1,7 @@
 //! A segment of the usual shape leaves.
 
 use crate::anchor::Anchor;
-use crate::egress::{COPIED_OCTETS, gso_kind};
+use crate::egress::{COPIED_OCTETS, HEADROOM, gso_kind};
 use crate::shard::{Common, Shard};
 use core::net::IpAddr;
 use usertcp_base::{Ecn, FlowKey, Instant, Observer};
@@ -186,6 +186,24 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     Some(())
 }
 
+/// The same of one without payload, in a frame of its own.
+#[inline(always)] // once
+pub(crate) fn put_bare<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    batch: &mut TxBatch,
+    now: Instant,
+    ip: &Ip,
+    anchor: &Anchor,
+    tcb: &Tcb<C>,
+    single: Single,
+) -> Option<()> {
+    let (ends, room) = (anchor.ends_v4(ip)?, batch.room_for_one()?);
+    let packet = pack_acknowledgement(common, &ends, &tcb.single(now, single))?;
+    common.count_packet();
+    room.put(packet);
+    Some(())
+}
+
 #[inline(never)] // it needs all registers
 fn sum_of_short(payload: &[u8]) -> Running {
     Running::of_short(payload)
@@ -208,6 +226,21 @@ pub(crate) fn pack_short<C: CongestionController, O: Observer>(
     // The payload first: what there is to be known of it is one number then.
     let sum = fill(place, tcb, segment, offloaded);
     let header = ip_header(segment, octets, ends.source, ends.destination);
+    usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, segment), sum);
+    Some(short_packet(common, IPV4_OCTETS, segment, frame))
+}
+
+/// The same of one that acknowledges and carries nothing. `None`: there is no frame for it.
+#[inline(always)]
+pub(crate) fn pack_acknowledgement<O: Observer>(
+    common: &mut Common<O>,
+    ends: &EndsV4,
+    segment: &UsualOutgoing,
+) -> Option<Packet> {
+    let mut frame = common.pool.take_control(HEADROOM)?;
+    let headers = frame.widen(IPV4_OCTETS, TCP_OCTETS)?.first_chunk_mut()?;
+    let sum = (!common.checksum_offload).then(Running::default);
+    let header = ip_header(segment, 0, ends.source, ends.destination);
     usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, segment), sum);
     Some(short_packet(common, IPV4_OCTETS, segment, frame))
 }

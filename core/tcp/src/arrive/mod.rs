@@ -122,6 +122,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The TIME-WAIT record of this connection, which ended with one, and the acknowledgement it owes at
     /// birth: to be sent now. Later it answers no faster than its throttle lets it.
+    #[inline(always)] // what it returns is large
     pub fn time_wait<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
@@ -150,10 +151,16 @@ impl<C: CongestionController> Tcb<C> {
         (record, word)
     }
 
+    #[inline(always)] // as above
     fn last_word<O: Observer>(&mut self, env: &mut Env<'_, O>) -> LastWord {
         if self.timestamps.is_on() && self.has_no_option_but_timestamps() {
             return LastWord::Usual(self.usual(env.now, self.snd.nxt, 0));
         }
+        self.other_last_word(env)
+    }
+
+    #[inline(never)]
+    fn other_last_word<O: Observer>(&mut self, env: &mut Env<'_, O>) -> LastWord {
         LastWord::Any(Box::new(self.header(env, Flags::ACK, self.snd.nxt, 0)))
     }
 }

@@ -85,6 +85,18 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// The same of a connection that has just begun: all that may be otherwise is what was agreed and set.
+    #[inline]
+    pub(crate) fn predict_newborn(&mut self) {
+        let settled = self.timestamps.is_on()
+            && self.recovery.sack()
+            && !self.ecn.is_agreed()
+            && !self.mtu.is_searching()
+            && self.has_plain_settings();
+        debug_assert_eq!(settled, self.is_settled(), "it has a past");
+        self.prediction = if settled { Prediction::Plain } else { Prediction::Unknown };
+    }
+
     /// Whether the connection is plain. True claims are checked where assertions are.
     #[inline]
     pub(crate) fn is_predicted(&self) -> bool {
@@ -151,7 +163,6 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
     fn is_settled(&self) -> bool {
-        let settings = &self.settings;
         self.timestamps.is_on()
             && self.recovery.is_plain()
             && self.receiver.is_in_order()
@@ -161,7 +172,13 @@ impl<C: CongestionController> Tcb<C> {
             && self.snd.up.is_none()
             && !self.owed.anything()
             && !self.mtu.is_searching()
-            && settings.manner == Manner::Own
+            && self.has_plain_settings()
+    }
+
+    /// Whether nothing is to be done otherwise, told in options or held back.
+    fn has_plain_settings(&self) -> bool {
+        let settings = &self.settings;
+        settings.manner == Manner::Own
             && settings.user_timeout_option == UserTimeoutOption::Off
             && !settings.cork
     }

@@ -319,7 +319,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
-    #[inline]
+    #[inline(always)] // what it returns is large
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let window = self.acknowledge(now, octets);
         self.facts().outgoing(now, seq, octets, window)

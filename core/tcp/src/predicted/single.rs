@@ -130,7 +130,7 @@ impl<C: CongestionController> Tcb<C> {
         single: Single,
         headers: usize,
     ) -> Option<(Behind<'_>, HeaderFacts<'_>)> {
-        expect_all!(single.octets > 0, self.snd.outstanding() == single.octets);
+        expect_all!(single.octets > 0, self.snd.outstanding() == single.length());
         let Tcb { queue, snd, receiver, timestamps, timestamp_offset, settings, .. } = self;
         let behind = queue.behind(headers, single.octets as usize)?;
         Some((behind, HeaderFacts { snd, receiver, timestamps, timestamp_offset, settings }))

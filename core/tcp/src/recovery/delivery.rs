@@ -141,12 +141,11 @@ impl Delivery {
         }
         round_ended
     }
-    /// All there was in flight, `octets` in one transmission, was delivered, and the round ends with it.
+    /// All there was in flight, `octets` in one transmission, was delivered, and the round ends with it. The moments
+    /// are those of the next flight.
     #[inline(always)]
-    pub(super) fn on_answer(&mut self, now: Instant, octets: u32, sent_at: Stamp) {
+    pub(super) fn on_answer(&mut self, octets: u32) {
         self.total = self.total.wrapping_add(u64::from(octets));
-        self.at = now.stamp();
-        self.first_sent = sent_at;
         // It lay no farther ahead than what was in flight.
         self.limited_until = self.low();
         self.round_end = self.low();

@@ -11,14 +11,14 @@ use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
 use super::{Grant, Record, Recovery, RecoveryState, short};
 use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT};
-use usertcp_cc::{AckSample, CongestionController};
+use usertcp_cc::{AckSample, CongestionController, WindowAfter};
 
 /// What an answer came to.
 pub(crate) struct AnswerTaken {
     /// The round-trip sample, µs.
     pub(crate) rtt_micros: u32,
-    /// The congestion window after it.
-    pub(crate) window_octets: u32,
+    /// What it did to the congestion window.
+    pub(crate) window: WindowAfter,
 }
 
 impl Recovery {
@@ -163,10 +163,10 @@ impl Recovery {
 
     /// Whether nothing is left of times that were less quiet, and what is in flight, two transmissions at most, is what
     /// left since all was acknowledged, or will be when they are. It stays so while there is nothing but answers,
-    /// and the window is not [too small](Recovery::is_small_window).
+    /// and the window does not become smaller.
     pub(crate) fn is_calm<C: CongestionController>(&self, mss: u32, cc: &C) -> bool {
         let una = self.board.una();
-        C::KNOWS_ANSWERS
+        cc.expects_answers()
             && self.mss() == mss
             && !self.rack.fack().after(una)
             && self.board.is_of_one_round(&self.delivery)
@@ -180,15 +180,14 @@ impl Recovery {
             && !self.undo.by_mark
     }
 
-    /// Whether a window is so small that a flight of two segments is more than half of it.
-    #[inline(always)]
-    pub(crate) fn is_small_window(&self, window: u32) -> bool {
-        window < self.mss() * 4
+    /// Whether a window is so small that a flight of two segments is half of it or more.
+    fn is_small_window(&self, window: u32) -> bool {
+        window / 2 <= self.mss() * 2
     }
 
     /// SND.UNA advances to `ack`, which answers what was [asked](Recovery::asked_at): what is left of `digest_plain` then.
-    /// Mostly that is when something happened last.
-    #[inline(never)] // its registers are its own
+    /// When something happened last means nothing: the next flight begins anew.
+    #[inline(always)] // at the end of a longer way
     pub(crate) fn on_answer<C: CongestionController>(
         &mut self,
         now: Instant,
@@ -202,14 +201,13 @@ impl Recovery {
         let rtt_micros = newest.max(1);
         self.rtt.on_usual_sample(rtt_micros, &self.bounds);
         self.rtt.on_usual_minimum(rtt_micros, now);
-        self.timer.restart(now);
         self.timer.stop();
         self.recover = ack - 1;
         self.rack.on_answer(rtt_micros, ack);
-        self.delivery.on_answer(now, acked_octets, asked_at);
+        self.delivery.on_answer(acked_octets);
         let (srtt, least) = (self.rtt.srtt_micros(), self.rtt.min_rtt_micros());
-        let window_octets = cc.on_answer(now, acked_octets, newest, srtt, least);
-        AnswerTaken { rtt_micros, window_octets }
+        let window = cc.on_answer(now, acked_octets, newest, srtt, least);
+        AnswerTaken { rtt_micros, window }
     }
 
     #[inline(never)]

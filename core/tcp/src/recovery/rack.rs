@@ -51,12 +51,13 @@ pub(super) struct Scan {
 }
 
 impl Rack {
-    pub(super) fn new(una: Seq, rtt: Option<Span>, reordering_seen: bool) -> Rack {
+    /// `rtt` in microseconds; zero: unknown.
+    pub(super) fn new(una: Seq, rtt: u32, reordering_seen: bool) -> Rack {
         Rack {
             sent_at: Stamp(0),
             end: una,
             known: false,
-            rtt: rtt.map_or(0, micros),
+            rtt,
             fack: una,
             scanned: una,
             dsack_round: una,

@@ -83,6 +83,15 @@ impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
     }
+    /// Becomes such a one where it is: of one that is new, or was left.
+    #[inline]
+    pub(super) fn begin(&mut self, beginning: Seq) {
+        let Scoreboard { una, nxt, records, sums, episode } = self;
+        debug_assert!(episode.is_none(), "it was not left");
+        (*una, *nxt) = (beginning, beginning);
+        *records = Records::new();
+        *sums = Sums::default();
+    }
     /// Gives back what is on the heap.
     pub(super) fn leave(&mut self) {
         self.episode = None;

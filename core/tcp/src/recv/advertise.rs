@@ -195,12 +195,13 @@ impl Advertise {
     }
 
     /// What is offered, if the edge cannot move by [`smallest_step`] and that is known with few looks: what is offered
-    /// and a segment more are above half of the buffer, all there is for the dearest payload in order.
+    /// and that step are more than there is, which is the buffer, or half of it for the dearest payload in order.
     #[inline(always)]
     pub(crate) fn surely_full(&self, nxt: Seq, buffer: u32, mss: u16) -> Option<u32> {
-        expect_all!(u32::from(self.cost) == WORST, self.edge.after(nxt));
+        expect_all!(self.edge.after(nxt));
         let offered = self.edge.0.wrapping_sub(nxt.0);
-        expect_all!(offered + u32::from(mss) > buffer / 2);
+        let most = if u32::from(self.cost) == WORST { buffer / 2 } else { buffer };
+        expect_all!(offered.saturating_add(smallest_step(buffer, mss)) > most);
         Some(offered)
     }
 
@@ -219,12 +220,10 @@ impl Advertise {
     /// Whether the peer certainly need not hear of it yet that all was read.
     #[inline(always)] // for each message
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
-        // It is told of no less than a quarter of the buffer. Mostly it has all that is offered but less than
-        // that: of half the buffer, where what arrives takes four times its size.
-        let quarter = buffer / 4;
-        let much = if u32::from(self.cost) == WORST { quarter + 1 } else { buffer - quarter };
-        let offered = self.edge.since(nxt);
-        (offered > much && offered >= u32::from(mss) * 2)
+        // It is told of no less than two segments and a quarter of the buffer, and mostly has all that is offered but
+        // less than that: of half the buffer, where what arrives takes four times its size.
+        let offered = self.edge.0.wrapping_sub(nxt.0) as i32;
+        u32::from(self.cost) == WORST && offered > (buffer / 4 + u32::from(mss) * 2) as i32
             || self.is_any_update_far(nxt, buffer, mss)
     }
 
