@@ -60,6 +60,9 @@ pub struct Shard<C, O> {
     pub(crate) last_local: LastLocal,
     /// Data of one flow that arrived in several packets of this burst.
     pub(crate) gathered: Option<Gathered>,
+    /// Whether a short packet may be a question or an answer: nothing that came before is gathered, and when the burst
+    /// came, no packet had to be authentic and memory was not tight.
+    pub(crate) takes_answers: bool,
     pub(crate) device: DeviceFacts,
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
@@ -137,6 +140,13 @@ impl<O: Observer> Common<O> {
         counters.packets_out = counters.packets_out.wrapping_add(1);
     }
 
+    /// Counts packets of the device.
+    #[inline(always)]
+    pub(crate) fn count_packets_in(&mut self, packets: usize) {
+        let counters = &mut self.counters;
+        counters.packets_in = counters.packets_in.wrapping_add(packets as u64);
+    }
+
     /// Counts a segment that arrived.
     #[inline]
     pub(crate) fn count_in(&mut self, wire_segments: u16, payload: &Chain) {
@@ -207,8 +217,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             greetings: Greetings::default(),
             ip,
             link,
-            last_local: LastLocal::default(),
+            last_local: LastLocal::NONE,
             gathered: None,
+            takes_answers: false,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             fast_open_keys: Keys::new(&secrets),

@@ -478,6 +478,12 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
+    /// Whether a record may be due.
+    #[inline(always)] // once a turn
+    pub(crate) fn may_be_due(&self, now: Instant) -> bool {
+        self.wheel.may_be_due(now) || self.waiting.front().is_some()
+    }
+
     /// The next record that is due.
     #[inline(always)] // twice, and looked at in every turn
     pub(crate) fn pop_due(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {

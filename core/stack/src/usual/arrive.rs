@@ -38,17 +38,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// question or an answer, goes from here to its end.
     #[inline(never)] // its registers are its own
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        if !self.may_be_answer(packet) {
+            return self.handle_other_usual(now, packet);
+        }
         let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
             return self.handle_other_usual(now, packet);
         };
         let Some(local) = self.local_v4(short.destination()) else { return false };
-        if !self.auth.is_idle() || is_unverified(packet) && !short.is_intact() {
+        if is_unverified(packet) && !short.is_intact() {
             return false;
         }
         let payload_octets = short.payload_octets();
-        if self.may_be_answer(packet)
-            && let Some((id, anchor, tcb)) =
-                self.table.find_recent_v4(short.source(), local, short.ports())
+        if let Some((id, anchor, tcb)) =
+            self.table.find_recent_v4(short.source(), local, short.ports())
             && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
             && let Some(answered) =
                 tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
@@ -144,10 +146,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Whether a packet with a short payload, without FIN and not marked, may be a question or an answer: it is one
-    /// segment, nothing that came before waits, and memory is not tight.
+    /// segment too.
     #[inline(always)] // once for each version of IP
     fn may_be_answer(&self, packet: &Packet) -> bool {
-        packet.offload.gso.is_none() && self.gathered.is_none() && !self.common.pool.is_tight()
+        self.takes_answers && packet.offload.gso.is_none()
     }
 
     #[inline]
@@ -321,16 +323,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline(always)] // as above
     pub(crate) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
-        if self.last_local.v4.0 != address {
-            self.look_up_local(address);
+        if self.last_local.v4.0 != number(address) {
+            return self.look_up_local(address);
         }
-        self.last_local.v4.1
+        Some(self.last_local.v4.1)
     }
 
     #[cold]
-    fn look_up_local(&mut self, address: [u8; 4]) {
-        self.last_local.v4 = (address, self.ip.local_index(IpAddr::V4(address.into())));
+    fn look_up_local(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+        let local = self.ip.local_index(IpAddr::V4(address.into()))?;
+        self.last_local.v4 = (number(address), local);
+        Some(local)
     }
+}
+
+/// An address as a number, however it lies in memory.
+#[inline(always)]
+fn number(address: [u8; 4]) -> u64 {
+    u64::from(u32::from_ne_bytes(address))
 }
 
 /// Gives a short segment by IPv6 to its connection.

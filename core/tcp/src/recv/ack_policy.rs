@@ -266,7 +266,9 @@ impl AckPolicy {
         self.learn(now, SHORTEST_TICKS, context);
         self.pending += octets;
         if !self.waiting {
-            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(self.delay)));
+            // As `tick_after`, of a moment that is not the end of time.
+            let begun = Instant::from_micros(now.as_micros().wrapping_add((1 << TICK_SHIFT) - 1));
+            self.deadline = Tick(begun.tick().0.wrapping_add(u32::from(self.delay)));
             self.waiting = true;
         }
     }
