@@ -24,6 +24,7 @@ mod events;
 mod fast_open;
 mod fifo;
 mod gate;
+mod greeting;
 mod host_cache;
 mod ingress;
 pub mod isn;

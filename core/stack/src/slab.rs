@@ -88,6 +88,15 @@ enum Slot<T> {
     Used(T),
 }
 
+impl<T, W> Chunk<T, W> {
+    /// One more slot, which is free.
+    #[inline(never)] // the others were used before
+    fn lengthen(&mut self, annex: Option<W>) {
+        self.entries.push(Entry { generation: self.newest, slot: Slot::Free { next: NONE } });
+        self.annexes.extend(annex);
+    }
+}
+
 impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Records of a chunk, as a power of two.
     const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
@@ -149,6 +158,15 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Adds a wide record.
     pub fn insert_wide(&mut self, record: T, annex: W) -> Option<ConnId> {
         self.insert_wide_with(annex, || record)
+    }
+
+    /// Adds a record, which is wide if it has an annex.
+    #[inline]
+    pub fn insert_of_either(&mut self, record: T, annex: Option<W>) -> Option<ConnId> {
+        let width = if annex.is_some() { Width::Wide } else { Width::Narrow };
+        let (id, slot) = self.reserve(width, annex)?;
+        *slot = Slot::Used(record);
+        Some(id)
     }
 
     /// Adds a wide record that `make` builds.
@@ -348,7 +366,8 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     }
 
     /// A free slot, which counts as used from now on, and the handle of what is put there.
-    fn reserve(&mut self, width: Width, annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
+    #[inline]
+    fn reserve(&mut self, width: Width, mut annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
         if self.used >= self.capacity {
             return None;
         }
@@ -357,21 +376,16 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             None => self.open_chunk(width)?,
         };
         let chunk = self.chunks.get_mut(index as usize)?;
-        let slot = if chunk.free == NONE {
-            let slot = (index << Self::SHIFT) + chunk.entries.len() as u32;
-            let free = Slot::Free { next: NONE };
-            chunk.entries.push(Entry { generation: chunk.newest, slot: free });
-            chunk.annexes.extend(annex);
-            slot
-        } else {
-            let slot = chunk.free;
-            let place = slot as usize & (Self::PLACES - 1);
-            if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
-                *kept = annex;
-            }
-            slot
-        };
-        let entry = chunk.entries.get_mut(slot as usize & (Self::PLACES - 1))?;
+        if chunk.free == NONE {
+            chunk.free = (index << Self::SHIFT) + chunk.entries.len() as u32;
+            chunk.lengthen(annex.take());
+        }
+        let slot = chunk.free;
+        let place = slot as usize & (Self::PLACES - 1);
+        if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
+            *kept = annex;
+        }
+        let entry = chunk.entries.get_mut(place)?;
         let Slot::Free { next } = entry.slot else {
             debug_assert!(false, "the free list holds free slots");
             return None;
@@ -381,7 +395,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         if chunk.used as usize == Self::CHUNK {
             self.open[width as usize].remove(index);
         }
-        if self.spare[width as usize] == Some(index) {
+        if chunk.used == 1 && self.spare[width as usize] == Some(index) {
             self.spare[width as usize] = None;
         }
         self.used += 1;
