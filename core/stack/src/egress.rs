@@ -242,7 +242,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.turn_over(now, (id, hot), segment.last);
-                    return self.put_cut(now, (id, hot), batch, flow, segment, frame);
+                    drop(frame);
+                    return self.put_cut(now, (id, hot), batch, flow, &segment);
                 }
                 let packet = self.pack_given(hot, flow, &segment, frame);
                 // It may be parked then.

@@ -37,6 +37,10 @@ pub(crate) struct LastLocal {
 }
 
 impl LastLocal {
+    /// Before the first packet.
+    pub(crate) const NONE: LastLocal =
+        LastLocal { v4: (u64::MAX, LocalIndex(0)), v6: (RemoteAddr([0; 16]), None), towards: None };
+
     /// Our address for an active open to `remote` (MUST-44). Addresses stay what they are.
     #[inline]
     pub(crate) fn source_for(&mut self, remote: IpAddr, ip: &Ip) -> Option<LocalIndex> {
@@ -49,10 +53,4 @@ impl LastLocal {
             }
         }
     }
-}
-
-impl LastLocal {
-    /// Before the first packet.
-    pub(crate) const NONE: LastLocal =
-        LastLocal { v4: (u64::MAX, LocalIndex(0)), v6: (RemoteAddr([0; 16]), None) };
 }

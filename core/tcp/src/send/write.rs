@@ -70,16 +70,13 @@ impl<C: CongestionController> Tcb<C> {
         let mut limit = if env.super_segments { wanted } else { mss - self.begun_octets(mss) };
         while taken < wanted {
             let rest = octets.get(taken..wanted).unwrap_or(&[]);
-            let part = rest.get(..limit.min(rest.len())).unwrap_or(rest);
-            let class = self.class_for(env, part.len());
-            let headroom =
-                if class == Class::Small { HEADROOM_OCTETS } else { LONG_HEADROOM_OCTETS };
-            let Some(mut frame) = env.pool.take(class, headroom) else { break };
-            let copied = frame.extend(part);
+            let copied = match rest.len() > mss && limit == mss {
+                true => self.write_segments(env, rest, mss),
+                false => self.write_part(env, rest.get(..limit.min(rest.len())).unwrap_or(rest)),
+            };
             if copied == 0 {
                 break;
             }
-            self.queue.push_back(frame.into_slice());
             taken += copied;
             if !env.super_segments {
                 limit = mss;
@@ -89,6 +86,34 @@ impl<C: CongestionController> Tcb<C> {
             self.wait_to_write();
         }
         taken
+    }
+
+    /// Copies octets into one frame, as many as it has room for; how many.
+    #[inline]
+    fn write_part<O: Observer>(&mut self, env: &Env<'_, O>, part: &[u8]) -> usize {
+        let class = self.class_for(env, part.len());
+        let headroom = if class == Class::Small { HEADROOM_OCTETS } else { LONG_HEADROOM_OCTETS };
+        let Some(mut frame) = env.pool.take(class, headroom) else { return 0 };
+        let copied = frame.extend(part);
+        if copied > 0 {
+            self.queue.push_back(frame.into_slice());
+        }
+        copied
+    }
+
+    /// Copies whole segments into a frame each; how many octets.
+    #[inline(never)] // once for many
+    fn write_segments<O: Observer>(
+        &mut self,
+        env: &Env<'_, O>,
+        octets: &[u8],
+        mss: usize,
+    ) -> usize {
+        let class = self.class_for(env, mss);
+        if class == Class::Small || mss + LONG_HEADROOM_OCTETS > FramePool::data_octets(class) {
+            return self.write_part(env, octets.get(..mss).unwrap_or(octets));
+        }
+        self.queue.copy_back(env.pool, (class, LONG_HEADROOM_OCTETS), octets, mss)
     }
 
     /// As [`Tcb::write`] of a short message while nothing is queued and there is room in any case: all of it was taken.
