@@ -11,7 +11,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 use usertcp_base::observe::{CloseReason, Counters};
-use usertcp_base::{ConnId, Ecn, Event, Instant, Limits, Observer, Prng, Seq, Span};
+use usertcp_base::{ConnId, Ecn, Event, Instant, Limits, Observer, Prng, Rate, Seq, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 use usertcp_frame::{FramePool, PoolConfig};
 use usertcp_wire::tcp::{Flags, Timestamps};
@@ -66,6 +66,8 @@ enum Act {
     Shutdown(bool),
     Cork(bool, bool),
     NoDelay(bool, bool),
+    /// Octets a second, and whether to write when that is due.
+    Limit(bool, u64, bool),
     Flush(bool),
     Urgent(bool),
     TooBig(bool, u16),
@@ -88,6 +90,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(Shutdown),
         1 => any::<(bool, bool)>().prop_map(|(who, on)| Cork(who, on)),
         1 => any::<(bool, bool)>().prop_map(|(who, on)| NoDelay(who, on)),
+        1 => (any::<bool>(), 20_000..5_000_000u64, any::<bool>())
+            .prop_map(|(who, rate, due)| Limit(who, rate, due)),
         1 => any::<bool>().prop_map(Flush),
         1 => any::<bool>().prop_map(Urgent),
         1 => (any::<bool>(), 0..1500u16).prop_map(|(who, octets)| TooBig(who, octets)),
@@ -537,6 +541,7 @@ impl Pair {
         | Act::Shutdown(end)
         | Act::Cork(end, _)
         | Act::NoDelay(end, _)
+        | Act::Limit(end, ..)
         | Act::Flush(end)
         | Act::Urgent(end)
         | Act::TooBig(end, _)) = act
@@ -557,6 +562,10 @@ impl Pair {
             }
             Act::Cork(_, on) => self.set(end, |settings| settings.cork = on),
             Act::NoDelay(_, on) => self.set(end, |settings| settings.no_delay = on),
+            Act::Limit(_, rate, due) => self.set(end, |settings| {
+                settings.rate_limit = Rate::from_octets_per_second(rate);
+                settings.write_when_due = due;
+            }),
             Act::Flush(_) => {
                 self.call(end, |tcb, _| tcb.flush());
                 self.settle(end, Effects::default(), true);
