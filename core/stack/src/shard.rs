@@ -190,6 +190,22 @@ impl<O: Observer> Common<O> {
         self.observer.on_event(Some(id), now, &Event::Closed(reason));
     }
 
+    /// Counts `segments` with `payload_octets` in all that leave.
+    #[inline]
+    pub(crate) fn count_cut(&mut self, segments: u64, payload_octets: u32) {
+        let counters = &mut self.counters;
+        counters.segments_out = counters.segments_out.wrapping_add(segments);
+        counters.payload_octets_out =
+            counters.payload_octets_out.wrapping_add(u64::from(payload_octets));
+    }
+
+    /// Counts packets for the device.
+    #[inline]
+    pub(crate) fn count_packets(&mut self, packets: usize) {
+        let counters = &mut self.counters;
+        counters.packets_out = counters.packets_out.wrapping_add(packets as u64);
+    }
+
     /// Counts and reports a packet that died.
     pub(crate) fn drop_packet(&mut self, who: Option<ConnId>, now: Instant, reason: DropReason) {
         self.counters.count_drop(reason);

@@ -92,30 +92,38 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return false;
             }
         }
-        self.take_v4(now, packet, local)
+        let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
+        let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        self.take_read_v4(now, packet, flow, segment)
     }
 
-    /// Takes a packet by IPv4 of the usual shape that was looked at. One that nothing is gathered with goes to its
-    /// connection from here.
+    /// Takes a packet by IPv4 of the usual shape that was looked at.
     #[inline(never)]
     fn take_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
         let Some(headers) = front.map(HeadersV4::known) else { return false };
-        let (peer, ports) = (headers.source(), headers.ports());
+        let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
         let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        self.take_read_v4(now, packet, flow, segment)
+    }
+
+    /// The same where it was read, with both ends of its flow. One that nothing is gathered with goes to its connection
+    /// from here.
+    #[inline(always)] // twice, the shorter way first
+    fn take_read_v4(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet,
+        flow: FlowV4,
+        segment: UsualSegment,
+    ) -> bool {
         let is_alone = packet.octets.len() < BOTH_V4 + LEAST_OCTETS
             && packet.offload.gso.is_none()
             && self.gathered.is_none();
-        if is_alone
-            && self.give(now, &segment, &mut packet.octets, BOTH_V4, |table| {
-                table.find_recent_v4(peer, local, ports)
-            })
-        {
+        if is_alone && self.give(now, &flow, &segment, &mut packet.octets, BOTH_V4) {
             return true;
         }
-        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
-        let flow = FlowKey { remote: mapped(peer), local, remote_port, local_port };
-        let mut read = Read { flow, header: segment, header_octets: BOTH_V4 };
+        let mut read = Read { flow: flow.key(), header: segment, header_octets: BOTH_V4 };
         match is_alone {
             true => self.give_to_any(now, &read, &mut packet.octets, BOTH_V4),
             false => self.take(now, packet, &mut read),
@@ -186,18 +194,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             || self.give_to_any(now, read, &mut payload, 0);
     }
 
-    /// Gives a segment that was read to the connection that `find` finds, if that has a TCB: `octets` behind the
+    /// Gives a segment that was read to the connection of its flow, if that has a TCB and is found: `octets` behind the
     /// `header_octets`. False: nothing has changed.
-    #[inline(always)] // one for each way to find it
+    #[inline(always)] // one for each kind of flow
     fn give(
         &mut self,
         now: Instant,
+        flow: &impl Flow,
         segment: &UsualSegment,
         octets: &mut Chain,
         header_octets: usize,
-        find: impl FnOnce(&mut Table<C>) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)>,
     ) -> bool {
-        let Some((id, anchor, tcb)) = find(&mut self.table) else { return false };
+        let Some((id, anchor, tcb)) = flow.find(&mut self.table) else { return false };
         let payload_octets = octets.len() - header_octets;
         self.common.count_in_octets(segment.wire_segments, payload_octets);
         if tcb.is_closing_with(segment) {
@@ -239,7 +247,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
-        self.give(now, &read.header, octets, header_octets, |table| table.find_hot(&read.flow))
+        self.give(now, &read.flow, &read.header, octets, header_octets)
     }
 
     /// The same for a connection in whatever state. False: there is none.
@@ -351,6 +359,53 @@ fn take_answer_v6<C: CongestionController>(
     let header = usual::read_usual_tcp(packet.octets.only()?.get(IPV6_OCTETS..)?.first_chunk()?);
     let numbers = Numbers::of(&header);
     tcb.take_answer::<BOTH_V6>(now, &mut packet.octets, numbers, header.window, header.value)
+}
+
+/// What a connection is found by.
+trait Flow {
+    /// One that has a TCB.
+    fn find<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)>;
+}
+
+impl Flow for FlowKey {
+    #[inline(always)] // in one place
+    fn find<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
+        table.find_hot(self)
+    }
+}
+
+/// A flow by IPv4, as a packet tells it.
+#[derive(Clone, Copy, Debug)]
+struct FlowV4 {
+    peer: [u8; 4],
+    local: LocalIndex,
+    /// As [`FlowKey::ports`].
+    ports: u32,
+}
+
+impl FlowV4 {
+    fn key(self) -> FlowKey {
+        let FlowV4 { peer, local, ports } = self;
+        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
+        FlowKey { remote: mapped(peer), local, remote_port, local_port }
+    }
+}
+
+impl Flow for FlowV4 {
+    /// If packets of it came lately.
+    #[inline(always)] // in two places
+    fn find<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
+        table.find_recent_v4(self.peer, self.local, self.ports)
+    }
 }
 
 /// Whether a payload can be a question or an answer.

@@ -7,6 +7,7 @@
 use super::arrive::Said;
 use super::{Prediction, UsualEffects, UsualSegment};
 use crate::env::Env;
+use crate::recv::ack_policy::AckContext;
 use crate::tcb::Tcb;
 use core::num::NonZeroU32;
 use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span, Stamp, WireWindow, expect_all};
@@ -106,7 +107,10 @@ impl<C: CongestionController> Tcb<C> {
         self.receiver.take_only(slice, octets, charge);
         self.advertise.on_arrival(octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
-        self.acks.note_short(now, octets);
+        let settings = self.own_ack_settings();
+        let (rmss, recovery) = (self.receive_mss(), &self.recovery);
+        let context = AckContext { settings: &settings, rmss, idle_after: || recovery.rto() };
+        self.acks.note_short(now, octets, &context);
         self.snd.una = ack;
         // Nothing that was sent lies behind it.
         self.snd.small = ack;
@@ -147,7 +151,7 @@ impl<C: CongestionController> Tcb<C> {
             charge <= self.autotune.buffer(),
             self.advertise.edge().at_or_after(nxt),
             self.autotune.is_within_window(nxt),
-            self.acks.takes_short(now),
+            self.acks.takes_short(now, self.recovery.timeout_ticks()),
         };
         Some((self.recovery.take_asked(now)?, acked_octets))
     }

@@ -114,7 +114,13 @@ impl Recovery {
     /// Whether so many ticks are no longer than the retransmission timeout as it was estimated.
     #[inline(always)] // a comparison
     pub(crate) fn is_soon(&self, idle_ticks: u32) -> bool {
-        idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT
+        idle_ticks <= self.timeout_ticks()
+    }
+
+    /// The retransmission timeout as it was estimated: whole ticks.
+    #[inline(always)] // a load
+    pub(crate) fn timeout_ticks(&self) -> u32 {
+        self.rtt.rto_micros() >> TICK_SHIFT
     }
 
     /// Whether so many ticks are longer than the retransmission timeout.
