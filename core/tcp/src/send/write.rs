@@ -96,7 +96,8 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(always)] // in two places
     pub fn write_short(&mut self, pool: &FramePool, octets: &[u8]) -> bool {
         // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
-        let fits = self.prediction == Prediction::Calm || self.is_predicted() && self.fits_short();
+        let calm = self.prediction >= Prediction::Calm;
+        let fits = calm || self.is_predicted() && self.fits_short();
         debug_assert!(!fits || self.fits_short(), "a change was not noted");
         let is_short = (1..=SHORT_OCTETS).contains(&octets.len());
         if !fits || !is_short || !self.queue.is_empty() {
