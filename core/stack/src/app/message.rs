@@ -46,12 +46,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.table.anchors.get_mut(id)?;
         let Body::Hot(hot) = anchor.body else { return None };
         let last = anchor.pending != Pending::READABLE;
-        if last && anchor.pending != Pending::LAST_READABLE || !anchor.is_held() {
+        if last && anchor.pending != Pending::LAST_READABLE {
             return None;
         }
         let tcb = self.table.hot.at_mut(hot)?;
         // To have been read may be all that keeps it from coming to rest: who waits to transmit is asked then.
-        if !anchor.is_queued() && tcb.is_quiet_when_read() {
+        let stays = anchor.is_accepted_and_queued()
+            || anchor.is_held() && (anchor.is_queued() || !tcb.is_quiet_when_read());
+        if !stays {
             return None;
         }
         let (octets, opens) = match last {
