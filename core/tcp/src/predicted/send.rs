@@ -14,7 +14,7 @@ use crate::tcb::Tcb;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::{Chain, Whole};
+use usertcp_frame::{Chain, FrameSlice, Whole};
 use usertcp_wire::tcp::{Flags, Timestamps as Stamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -89,6 +89,12 @@ impl<C: CongestionController> Tcb<C> {
             0 => Chain::new(),
             octets => self.queue.slice(seq.since(self.snd.una) as usize, octets as usize),
         }
+    }
+
+    /// The same where they lie in one slice, as [`Chain::part`] gives it.
+    #[inline(always)] // for each packet
+    pub fn sent_slice(&self, seq: Seq, octets: u32) -> Option<FrameSlice> {
+        self.queue.part(seq.since(self.snd.una) as usize, octets as usize)
     }
 
     /// The slices that begin at `seq`, about so `many` of them, as [`Chain::starting_at`] gives them.
@@ -187,6 +193,7 @@ impl<C: CongestionController> Tcb<C> {
         };
         let mut octets = octets;
         if octets > mss {
+            self.stir();
             // What is paced leaves in pairs at most where the device does not cut: one decision, one deadline
             // and one acknowledgement serve for two, and the wire sees no longer burst.
             let room = room.largest_payload_octets;
@@ -299,6 +306,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(always)]
     fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
+            self.stir();
             env.observe(&Event::Limited(limiter));
         }
     }
@@ -310,7 +318,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
-    #[inline]
+    #[inline(always)] // what it returns is large
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let window = self.acknowledge(now, octets);
         self.facts().outgoing(now, seq, octets, window)

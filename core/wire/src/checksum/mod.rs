@@ -159,6 +159,11 @@ impl Running {
         let addresses = u32::from_ne_bytes(source) as u64 + u32::from_ne_bytes(destination) as u64;
         Running { total: addresses + protocol_and_len(protocol, len), odd: false }
     }
+    /// Starts from what both pseudo-headers end with: the addresses are added like other words.
+    #[inline]
+    pub(crate) const fn end_of_pseudo(protocol: u8, len: u32) -> Running {
+        Running { total: protocol_and_len(protocol, len), odd: false }
+    }
     /// Starts from the pseudo-header of IPv6, as [`pseudo_v6`].
     #[inline]
     pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> Running {
@@ -189,6 +194,12 @@ impl Running {
     #[must_use]
     pub fn of_short(piece: &[u8]) -> Running {
         Running { total: words::sum(piece), odd: piece.len() % 2 == 1 }
+    }
+    /// Adds a last piece that is short most often, before which there was an even number of octets.
+    #[inline(always)] // as above
+    pub fn add_short(&mut self, piece: &[u8]) {
+        self.total = words::sum_from(self.total, piece);
+        self.odd = piece.len() % 2 == 1;
     }
     /// Copies `piece` over `target`, which is as long, and is its sum: in one go when it is short.
     #[inline(always)]
@@ -224,12 +235,15 @@ impl Running {
         let total = words::sum_from(self.total, piece);
         Some(Running { total, odd: false }.is_complete())
     }
-    /// Whether nothing is missing: what was added holds its own checksum and is not all zeros. Then
-    /// [`Running::finish`] is zero.
+    /// Whether nothing is missing: what was added, which is not all zeros, as no header is, holds its own checksum.
+    /// Then [`Running::finish`] is zero.
     #[inline(always)]
     #[must_use]
     pub const fn is_complete(self) -> bool {
-        folded(self.total) == 0xFFFF
+        debug_assert!(self.total != 0);
+        // An end-around sum is what is left modulo 2^16 - 1: with a multiplication that is known of all 64 bits at
+        // once.
+        self.total.is_multiple_of(0xFFFF)
     }
     /// Adds a piece of `len` octets whose partial sum is known.
     #[inline]
