@@ -201,6 +201,11 @@ pub struct Settings {
     /// Written octets that may wait to be sent: a write takes no more, and waits until half of
     /// them have left.
     pub unsent_low_water_octets: u32,
+    /// Under a rate limit of its own (`rate_limit`): a write takes what the limit lets leave at once, and the
+    /// application is told that it may write again when the next release is due. What is limited waits at the
+    /// application, as whatever it makes data of, and not in memory; a write that comes late by no more than
+    /// a release costs no rate.
+    pub write_when_due: bool,
     /// Probe a silent tail (RFC 8985 §7).
     pub tail_probe: bool,
     /// Begin anew from a small window after an idle time (RFC 5681 §4.1).
@@ -273,6 +278,7 @@ impl Default for Settings {
             send_buffer_octets: 0,
             receive_buffer_octets: 0,
             unsent_low_water_octets: u32::MAX,
+            write_when_due: false,
             tail_probe: true,
             restart_after_idle: true,
             syn_retries: 0,

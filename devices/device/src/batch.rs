@@ -111,6 +111,11 @@ impl Places {
         (self.next, self.end) = (0, 0);
     }
     #[inline]
+    fn forget_emptied(&mut self) {
+        debug_assert!(self.as_slice().iter().all(Packet::is_empty));
+        (self.next, self.end) = (0, 0);
+    }
+    #[inline]
     fn len(&self) -> usize {
         self.end - self.next
     }
@@ -218,6 +223,11 @@ macro_rules! queue {
             #[inline]
             pub fn clear(&mut self) {
                 self.0.clear();
+            }
+            /// The same where all of them were emptied where they lay. What another has in it is lost.
+            #[inline]
+            pub fn forget_emptied(&mut self) {
+                self.0.forget_emptied();
             }
             /// Packets in it.
             #[inline]

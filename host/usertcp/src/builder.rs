@@ -256,6 +256,15 @@ where
         self
     }
 
+    /// Whether a connection with a rate limit of its own is told that it may write when what it writes may leave, and not
+    /// ahead of that ([`Settings::write_when_due`](usertcp_tcp::Settings::write_when_due)): with very many limited
+    /// connections what waits is most of their memory, and of the time that a packet takes.
+    #[must_use]
+    pub fn write_when_due(mut self, when_due: bool) -> Self {
+        self.profile.settings.write_when_due = when_due;
+        self
+    }
+
     /// What all connections may send together, counted likewise. Of several shards each has what it needs of it.
     /// [`Stack::set_total_rate_limit`] changes it.
     #[must_use]

@@ -121,6 +121,22 @@ async fn a_listener_and_a_stack_have_rates_of_all_their_streams() {
     assert_eq!(holders(&right).await, []);
 }
 
+// Whatever the application has to say, little of it lies in the stack, and the limit is used all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_when_due_has_little_in_the_stack_and_the_whole_rate() {
+    let (left, right) = stacks_built(PipeConfig::default(), |builder| {
+        builder.memory_budget(64 << 20).rate_limit(1_000_000).write_when_due(true)
+    });
+    let listener = TcpListener::bind(&right, at(80)).await.unwrap();
+    let (mut near, far) = open(&left, &listener).await;
+    drop(keep_writing(far));
+    read(&mut near, 100_000).await;
+    let queued = right.connections(10).await.unwrap()[0].info.unwrap().send_queue_octets;
+    assert!(queued <= 16 << 10, "{queued}");
+    let took = read(&mut near, 300_000).await;
+    assert!(took > Duration::from_millis(150) && took < Duration::from_secs(2), "{took:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_begin_with_even_parts_of_a_rate() {
     let ends = pair_of(PipeConfig::default(), (2, 1));

@@ -110,8 +110,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn gather_some<'a>(&mut self, packets: &'a mut [Packet]) -> &'a mut [Packet] {
         let Some(gathered) = &mut self.gathered else { return packets };
         let taken = gathered.take_run(self.common.checksum, packets);
-        let counters = &mut self.common.counters;
-        counters.packets_in = counters.packets_in.wrapping_add(taken as u64);
         packets.get_mut(taken..).unwrap_or_default()
     }
 
@@ -155,6 +153,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut payload = core::mem::take(&mut packet.octets);
         payload.advance(read.header_octets);
         self.gathered = Some(Gathered { read: *read, payload, packets: 1, next });
+        self.takes_answers = false;
         true
     }
 
@@ -172,6 +171,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if let Some(Gathered { mut read, payload, packets, .. }) = self.gathered.take() {
             read.header.wire_segments = packets;
             self.handle_read(now, &read, payload);
+            self.begin_burst(0);
         }
     }
 }

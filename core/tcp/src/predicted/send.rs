@@ -153,11 +153,11 @@ impl<C: CongestionController> Tcb<C> {
     /// What is owed the peer, when there is nothing else.
     #[inline]
     pub(super) fn give_acknowledgement<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Given {
-        self.release = Instant::FAR;
         if !self.acks.is_due() {
-            self.switch(env, Limiter::Application);
+            self.wait_for_writer(env);
             return Given::Nothing;
         }
+        self.release = Instant::FAR;
         let mut outgoing = self.usual(env.now, self.snd.nxt, 0);
         outgoing.last = self.gives_no_more(env);
         Given::Segment(outgoing)
@@ -228,7 +228,7 @@ impl<C: CongestionController> Tcb<C> {
         self.switch(env, Limiter::Sending);
         outgoing.last = match last {
             true => self.gives_no_more(env),
-            false => !unpaced && self.gives_no_more_yet(env),
+            false => !unpaced && self.gives_no_more_yet(env, allowance.saturating_sub(octets)),
         };
         Given::Segment(outgoing)
     }
@@ -266,12 +266,21 @@ impl<C: CongestionController> Tcb<C> {
         Given::Nothing
     }
 
-    /// The rates let no more out before another moment, and there is nothing else to be asked for.
+    /// The rates let no more out before another moment, and there is nothing else to be asked for. `allowance` is what is
+    /// left of the congestion window.
     #[inline(never)]
-    fn gives_no_more_yet<O: Observer>(&mut self, env: &mut Env<'_, O>) -> bool {
+    fn gives_no_more_yet<O: Observer>(&mut self, env: &mut Env<'_, O>, allowance: u32) -> bool {
         let told = self.settings.unsent_low_water_octets != u32::MAX;
         let until = self.pacer.release();
         if until <= env.now || told || self.acks.is_due() {
+            return false;
+        }
+        // Else it is one of the windows that holds the rest back, or Nagle, and no limit.
+        let unsent = self.unsent_octets();
+        let goes = unsent <= self.snd.usable()
+            && unsent.min(self.usual_mss()) <= allowance
+            && (self.settings.no_delay || !self.snd.small.after(self.snd.una));
+        if !goes && !self.settings.rate_limit.is_unlimited() {
             return false;
         }
         self.limited(env, self.stopwatches.paced_by.into());
@@ -299,8 +308,16 @@ impl<C: CongestionController> Tcb<C> {
         if told || self.acks.is_due() {
             return false;
         }
-        self.switch(env, Limiter::Application);
+        self.wait_for_writer(env);
         true
+    }
+
+    /// Nothing waits to be sent.
+    #[inline(always)]
+    fn wait_for_writer<O: Observer>(&mut self, env: &mut Env<'_, O>) {
+        let held = self.held_by_writer(env.now);
+        self.release = held.until.unwrap_or(Instant::FAR);
+        self.switch(env, held.limiter);
     }
 
     #[inline(always)]

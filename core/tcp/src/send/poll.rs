@@ -292,7 +292,7 @@ impl<C: CongestionController> Tcb<C> {
             return Held::by(Limiter::PeerWindow);
         }
         self.persist.stop();
-        Held::by(Limiter::Application)
+        self.held_by_writer(now)
     }
 
     /// The peer's window holds data back: probe it when it is closed, put up with a small one when

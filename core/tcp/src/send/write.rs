@@ -3,9 +3,11 @@
 
 use crate::env::Env;
 use crate::halves::SendHalf;
+use crate::pace::release_octets;
 use crate::predicted::Prediction;
+use crate::send::poll::Held;
 use crate::tcb::Tcb;
-use usertcp_base::{Limits, Observer};
+use usertcp_base::{Instant, Limiter, Limits, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Class, FramePool};
 use usertcp_wire::usual::TCP_OCTETS;
@@ -53,8 +55,40 @@ impl<C: CongestionController> Tcb<C> {
             return 0;
         }
         let room = self.send_buffer_octets(limits, pool).saturating_sub(self.queue_octets());
-        let low_water = self.settings.unsent_low_water_octets;
-        room.min(low_water.saturating_sub(self.unsent_octets()))
+        room.min(self.most_unsent_octets().saturating_sub(self.unsent_octets()))
+    }
+
+    /// Written octets that may wait to be sent.
+    #[inline]
+    fn most_unsent_octets(&self) -> u32 {
+        let settings = &*self.settings;
+        if !settings.write_when_due || settings.rate_limit.is_unlimited() {
+            return settings.unsent_low_water_octets;
+        }
+        if self.release != Instant::FAR {
+            return 0;
+        }
+        // A release, in whole segments.
+        let mss = self.send_mss();
+        let packet = mss + TCP_OCTETS as u32 + self.mtu.network_octets();
+        mss.saturating_mul((release_octets(settings.rate_limit) / packet).max(1))
+    }
+
+    /// Nothing waits to be sent: it is the application that is waited for, or it waits for the limit.
+    #[inline]
+    pub(crate) fn held_by_writer(&self, now: Instant) -> Held {
+        let settings = &*self.settings;
+        if settings.write_when_due && !settings.rate_limit.is_unlimited() {
+            return self.held_until_due(now);
+        }
+        Held::by(Limiter::Application)
+    }
+
+    fn held_until_due(&self, now: Instant) -> Held {
+        let until = Some(self.pacer.release()).filter(|release| *release > now);
+        let waits = until.is_some() && self.wants.write;
+        let limiter = if waits { self.stopwatches.paced_by.into() } else { Limiter::Application };
+        Held { limiter, until }
     }
 
     /// Copies octets into the send queue; how many were taken. Less than all: the effect
@@ -121,7 +155,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(always)] // in two places
     pub fn write_short(&mut self, pool: &FramePool, octets: &[u8]) -> bool {
         // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
-        let fits = self.prediction == Prediction::Calm || self.is_predicted() && self.fits_short();
+        let fits = self.prediction >= Prediction::Calm || self.is_predicted() && self.fits_short();
         debug_assert!(!fits || self.fits_short(), "a change was not noted");
         let is_short = (1..=SHORT_OCTETS).contains(&octets.len());
         if !fits || !is_short || !self.queue.is_empty() {
@@ -147,6 +181,7 @@ impl<C: CongestionController> Tcb<C> {
         usize::from(self.mtu.segment_octets()) >= SHORT_SEGMENT_OCTETS
             && settings.send_buffer_octets == 0
             && settings.unsent_low_water_octets == u32::MAX
+            && !settings.write_when_due
     }
 
     /// Octets at the end of the queue that the next ones share a segment with; less than `mss`.
@@ -244,11 +279,11 @@ impl<C: CongestionController> Tcb<C> {
     /// Whether it is worth the application's while to write: room for a third of the buffer, and
     /// less than half of the low-water mark unsent.
     pub fn is_worth_writing(&self, limits: &Limits, pool: &FramePool) -> bool {
-        let room = self.send_room(limits, pool);
-        let low_water = self.settings.unsent_low_water_octets;
+        let low_water = self.most_unsent_octets();
         if low_water != u32::MAX && self.unsent_octets() >= low_water.div_ceil(2) {
             return false;
         }
+        let room = self.send_room(limits, pool);
         let third = self.send_buffer_octets(limits, pool) / 3;
         room > 0 && room >= third.min(low_water.div_ceil(2))
     }

@@ -11,7 +11,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 use usertcp_base::observe::{CloseReason, Counters};
-use usertcp_base::{ConnId, Ecn, Event, Instant, Limits, Observer, Prng, Seq, Span};
+use usertcp_base::{ConnId, Ecn, Event, Instant, Limits, Observer, Prng, Rate, Seq, Span};
 use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 use usertcp_frame::{FramePool, PoolConfig};
 use usertcp_wire::tcp::{Flags, Timestamps};
@@ -66,10 +66,20 @@ enum Act {
     Shutdown(bool),
     Cork(bool, bool),
     NoDelay(bool, bool),
+    /// Octets a second, and whether to write when that is due.
+    Limit(bool, u64, bool),
     Flush(bool),
     Urgent(bool),
     TooBig(bool, u16),
     Pass(u64),
+    /// One side asks in so many octets, and the other answers in as many, so many times.
+    Talk(bool, usize, u64),
+}
+
+/// The same, and questions and answers.
+fn act_or_talk() -> impl Strategy<Value = Act> {
+    let talk = (any::<bool>(), 1..600usize, 1..6u64);
+    prop_oneof![8 => act(), 1 => talk.prop_map(|(who, octets, times)| Act::Talk(who, octets, times))]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -80,6 +90,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(Shutdown),
         1 => any::<(bool, bool)>().prop_map(|(who, on)| Cork(who, on)),
         1 => any::<(bool, bool)>().prop_map(|(who, on)| NoDelay(who, on)),
+        1 => (any::<bool>(), 20_000..5_000_000u64, any::<bool>())
+            .prop_map(|(who, rate, due)| Limit(who, rate, due)),
         1 => any::<bool>().prop_map(Flush),
         1 => any::<bool>().prop_map(Urgent),
         1 => (any::<bool>(), 0..1500u16).prop_map(|(who, octets)| TooBig(who, octets)),
@@ -519,14 +531,17 @@ impl Pair {
 
     fn act(&mut self, act: &Act) {
         let who = |who: bool| usize::from(who);
-        if let Act::Pass(millis) = act {
-            return self.pass(*millis);
+        match *act {
+            Act::Pass(millis) => return self.pass(millis),
+            Act::Talk(who, octets, times) => return self.talk(who, octets, times),
+            _ => {}
         }
         let (Act::Write(end, _)
         | Act::Read(end, _)
         | Act::Shutdown(end)
         | Act::Cork(end, _)
         | Act::NoDelay(end, _)
+        | Act::Limit(end, ..)
         | Act::Flush(end)
         | Act::Urgent(end)
         | Act::TooBig(end, _)) = act
@@ -547,6 +562,10 @@ impl Pair {
             }
             Act::Cork(_, on) => self.set(end, |settings| settings.cork = on),
             Act::NoDelay(_, on) => self.set(end, |settings| settings.no_delay = on),
+            Act::Limit(_, rate, due) => self.set(end, |settings| {
+                settings.rate_limit = Rate::from_octets_per_second(rate);
+                settings.write_when_due = due;
+            }),
             Act::Flush(_) => {
                 self.call(end, |tcb, _| tcb.flush());
                 self.settle(end, Effects::default(), true);
@@ -560,7 +579,17 @@ impl Pair {
                 });
                 self.settle(end, effects, true);
             }
-            Act::Pass(_) => {}
+            Act::Pass(_) | Act::Talk(..) => {}
+        }
+    }
+
+    fn talk(&mut self, who: bool, octets: usize, times: u64) {
+        for each in 0..times {
+            for side in [who, !who] {
+                self.act(&Act::Write(side, octets));
+                self.pass(self.weather.delay + each % 2);
+                self.act(&Act::Read(!side, 2 * octets));
+            }
         }
     }
 
@@ -651,9 +680,9 @@ proptest! {
         options in (0..16u8).prop_map(|rest| rest << 2 | 3),
         bad in prop_oneof![3 => Just(0u32), 1 => Just(1)],
         weather in (0..100_000u32, 0..50_000u32, 0..100_000u32),
-        delay in 1..80u64,
+        delay in prop_oneof![2 => 1..80u64, 1 => Just(0)],
         let_go in any::<[bool; 2]>(),
-        acts in prop::collection::vec(act(), 1..60),
+        acts in prop::collection::vec(act_or_talk(), 1..60),
     ) {
         let (loss, doubling, reordering) = weather;
         let weather = Weather {

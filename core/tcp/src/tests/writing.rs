@@ -3,7 +3,7 @@
 
 use super::bench::*;
 use crate::*;
-use usertcp_base::Span;
+use usertcp_base::{Limiter, Rate, Span};
 use usertcp_frame::{Class, FramePool};
 use usertcp_wire::tcp::Flags;
 
@@ -146,6 +146,59 @@ fn the_low_water_mark_of_unsent_octets() {
     assert!(!writable && !bench.effects.writable, "4000 octets wait, half of the mark");
     let _ = bench.send(bench.peer_acks(5000));
     assert!(bench.tcb.poll_writable(&bench.limits, &bench.pool), "3000 wait");
+}
+
+/// What a limit lets leave is written when it does, and nothing waits in between.
+#[test]
+fn who_writes_when_due_leaves_nothing_to_wait() {
+    let limit = Rate::from_octets_per_second(10_000);
+    let start = Start { fixed_window: Some(100_000), ..Start::modern() };
+    let mut bench = start
+        .with(|settings| {
+            settings.rate_limit = limit;
+            settings.write_when_due = true;
+        })
+        .go();
+    bench.room = 16 << 10;
+    let mss = bench.tcb.send_mss() as usize;
+    let packet = mss + 20 + 32;
+    let release = LEAST_RELEASE_OCTETS as usize / packet * mss;
+    assert_eq!(bench.put(20_000), release, "one release of whole segments");
+    assert_eq!(bench.put(20_000), 0);
+    let mut out = bench.drain();
+    // What a stream that was idle is made up for.
+    assert_eq!(bench.put(20_000), release);
+    out.extend(bench.drain());
+    for _ in 0..40 {
+        assert_eq!(bench.put(20_000), 0, "nothing before the next one is due");
+        assert_eq!(bench.tcb.unsent_octets(), 0);
+        assert_eq!(bench.info().limiter, Limiter::Rate);
+        let _ = bench.send(bench.peer());
+        assert!(!bench.effects.writable, "an acknowledgement makes room, but it is not due");
+        let due = bench.deadline().expect("the application waits for it");
+        let waits = due.since(bench.now).as_micros().div_ceil(1000);
+        let sent = bench.pass(waits);
+        assert!(sent.is_empty() && bench.effects.writable, "{sent:?}");
+        assert_eq!(bench.put(20_000), release);
+        out.extend(bench.drain());
+    }
+    let packets: usize = out.iter().map(|out| out.len().div_ceil(mss)).sum();
+    let octets = packets * packet;
+    let last = out.last().expect("segments").at;
+    let asked = limit.octets_in(Span::from_millis(last)) as usize;
+    assert!(octets.abs_diff(asked) <= 2 * release + 2 * packet, "{octets} of {asked} in {last} ms");
+    // Who stops comes to rest.
+    let _ = bench.send(bench.peer());
+    let _ = bench.pass(1000);
+    assert_eq!(bench.info().limiter, Limiter::Application);
+}
+
+/// Without a limit of its own nothing is due at any time.
+#[test]
+fn without_a_limit_there_is_nothing_to_write_when_due() {
+    let mut bench = Start::default().with(|settings| settings.write_when_due = true).go();
+    let room = bench.put(1 << 20);
+    assert_eq!(room, Start::default().go().put(1 << 20));
 }
 
 // proves SHLD-3: also for an application that shut both directions without letting go

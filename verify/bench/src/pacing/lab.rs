@@ -118,11 +118,19 @@ pub struct Lab {
     pub left_to_write: Option<Vec<u32>>,
 }
 
-const BLOCK: [u8; 2 * 1448] = [0x5A; 2 * 1448];
+/// What an application has at hand.
+static BLOCK: [u8; 64 * 1448] = [0x5A; 64 * 1448];
+/// What it writes when it alone drives.
+const TWO_PACKETS: usize = 2 * 1448;
 
 impl Lab {
     /// `count` open streams that send nothing yet, each with so much room for what is not acknowledged.
-    pub fn open(count: usize, drive: Drive, buffer_octets: u32) -> Result<Lab, String> {
+    pub fn open(
+        count: usize,
+        drive: Drive,
+        buffer_octets: u32,
+        when_due: bool,
+    ) -> Result<Lab, String> {
         let address = Cidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 8);
         let mut config =
             ShardConfig::new(vec![address.map_err(|e| e.to_string())?], [7; 32], facts());
@@ -150,14 +158,15 @@ impl Lab {
             log: None,
             left_to_write: None,
         };
-        lab.dial(count, buffer_octets)?;
+        lab.dial(count, buffer_octets, when_due)?;
         Ok(lab)
     }
 
-    fn dial(&mut self, count: usize, buffer_octets: u32) -> Result<(), String> {
+    fn dial(&mut self, count: usize, buffer_octets: u32, when_due: bool) -> Result<(), String> {
         let mut profile = Profile::default();
         profile.settings.send_buffer_octets = buffer_octets;
         profile.settings.no_delay = true;
+        profile.settings.write_when_due = when_due;
         for index in 0..count {
             let host = (index / PER_ADDRESS) as u8 + 1;
             let connect = Connect {
@@ -250,7 +259,17 @@ impl Lab {
             let conn = self.streams[self.turn];
             // As far from the last one as can be, so that no cache helps by accident.
             self.turn = (self.turn + 7919) % self.streams.len();
+            let _ = self.shard.write(self.wire.now, conn, &BLOCK[..TWO_PACKETS]);
+        }
+    }
+
+    /// There is room again.
+    fn write_more(&mut self, conn: ConnId) {
+        if self.left_to_write.is_none() {
+            // Less than all was taken: it is told again.
             let _ = self.shard.write(self.wire.now, conn, &BLOCK);
+        } else if let Some(stream) = self.by_slot.get(conn.slot as usize) {
+            self.write(*stream as usize);
         }
     }
 
@@ -278,9 +297,8 @@ impl Lab {
             while let Some(event) = self.shard.poll_event() {
                 if let ShardEvent::Writable(conn) = event
                     && self.drive == Drive::Limits
-                    && let Some(stream) = self.by_slot.get(conn.slot as usize)
                 {
-                    self.write(*stream as usize);
+                    self.write_more(conn);
                 }
             }
             let turn = self.shard.flush(self.wire.now, &mut self.wire);

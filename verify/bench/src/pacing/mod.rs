@@ -4,9 +4,11 @@
 //! Must not know: how streams send (`lab`), how windows are judged (`precision`).
 //!
 //! Cost: so many streams share a total of 12.5 Gbit/s by limits of their own, so that the same packets leave whatever their
-//! number: 125 Mbit/s each of a hundred, 125 kbit/s each of a hundred thousand. Measured is this thread's CPU in the shard and in the writing application, for each packet with data,
-//! the acknowledgements that answer it included. Beside it in the same round: the same streams without limits, written
-//! to by the application in turn at the same rate. The difference is what pacing costs.
+//! number: 125 Mbit/s each of a hundred, 125 kbit/s each of a hundred thousand. Measured is this thread's CPU in the
+//! shard and in the writing application, for each packet with data, the acknowledgements that answer it included. The
+//! application either writes when what it writes is due (`Settings::write_when_due`), or ahead, whenever there is room:
+//! then what waits lies in memory, more of it the more streams there are. Beside it in the same round: the same streams
+//! without limits, written to by the application in turn at the same rate. The difference is what pacing costs.
 
 mod lab;
 mod precision;
@@ -41,7 +43,7 @@ Usage: usertcp-bench pacing [OPTIONS]
   --tun-poll M,N     the stack's thread polls for so many microseconds before it sleeps, and with groups: on a kernel that is
                      not preemptible a sleep may end a millisecond late. Under chrt the kernel stops who is busy for
                      more than 95 % for 50 ms of a second  [0,0]
-  --raw DRIVE        one number of streams once, driven by limits, group or application: for callgrind
+  --raw DRIVE        one number of streams once, driven by due, limits (ahead), group or application: for callgrind
 ";
 
 /// Of all streams together.
@@ -51,7 +53,9 @@ const PACKET_BITS: u64 = 1500 * 8;
 /// What lets the streams send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    /// A limit of each one's own.
+    /// A limit of each one's own, and the application writes when it lets what is written leave.
+    Due,
+    /// A limit of each one's own, and the application writes whenever there is room.
     Limits,
     /// One group of all.
     Group,
@@ -59,8 +63,12 @@ enum Kind {
     Application,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("limits", Kind::Limits), ("group", Kind::Group), ("application", Kind::Application)];
+const KINDS: [(&str, Kind); 4] = [
+    ("due", Kind::Due),
+    ("limits", Kind::Limits),
+    ("group", Kind::Group),
+    ("application", Kind::Application),
+];
 
 struct Options {
     streams: Vec<usize>,
@@ -170,17 +178,19 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
     println!("usertcp {}: nanoseconds of CPU for a packet, in virtual time\n", machine::revision());
     print!("{}", table_of(&costs).text());
     if let (Some(first), Some(last)) = (costs.first(), costs.last()) {
-        let growth = last.limits.median / first.limits.median;
+        let times = |of: fn(&Costs) -> f64| of(last) / of(first);
+        let (growth, ahead) = (times(|cost| cost.due.median), times(|cost| cost.limits.median));
         println!(
-            "\nfrom {} to {} streams: a packet costs {growth:.2} times as much paced, and {:.2} times unpaced; of it pacing \
-             {:.0} ns at first and {:.0} ns at last",
+            "\nfrom {} to {} streams: a paced packet costs {growth:.2} times as much written when due, {ahead:.2} times written \
+             ahead, and {:.2} times unpaced; of it pacing {:.0} ns at first and {:.0} ns at last",
             first.streams,
             last.streams,
-            last.application.median / first.application.median,
+            times(|cost| cost.application.median),
             first.pacing(),
             last.pacing(),
         );
         members.push(("growth", growth.into()));
+        members.push(("growth_ahead", ahead.into()));
     }
     if options.instructions {
         let mut lines = Vec::new();
@@ -202,11 +212,15 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
     }
     members.push(("cost", Json::List(costs.iter().map(Costs::json).collect())));
     if options.precision > 0 {
-        let found = precision::measure(options.precision)?;
-        println!("\n{}", found.text());
-        members.push(("precision", found.json()));
-        if let Some(problem) = found.problem() {
-            return Err(problem);
+        for (name, key, when_due) in
+            [("written when due", "precision", true), ("written ahead", "precision_ahead", false)]
+        {
+            let found = precision::measure(options.precision, when_due)?;
+            println!("\n{name}; {}", found.text());
+            members.push((key, found.json()));
+            if let Some(problem) = found.problem() {
+                return Err(format!("{name}: {problem}"));
+            }
         }
     }
     if let Some(path) = &options.svg {
@@ -251,6 +265,7 @@ struct Cost {
 /// What one number of streams costs, nanoseconds for a packet.
 struct Costs {
     streams: usize,
+    due: Spread,
     limits: Spread,
     group: Spread,
     application: Spread,
@@ -258,12 +273,13 @@ struct Costs {
 
 impl Costs {
     fn pacing(&self) -> f64 {
-        self.limits.median - self.application.median
+        self.due.median - self.application.median
     }
 
     fn json(&self) -> Json {
         Json::Object(vec![
             ("streams", (self.streams as u32).into()),
+            ("due_ns", self.due.median.into()),
             ("limits_ns", self.limits.median.into()),
             ("group_ns", self.group.median.into()),
             ("unpaced_ns", self.application.median.into()),
@@ -273,7 +289,7 @@ impl Costs {
 
 /// All of a round before the next one, so that a busy moment of the machine does not fall on one number alone.
 fn costs(options: &Options) -> Result<Vec<Costs>, String> {
-    let mut values = vec![[const { Vec::new() }; 3]; options.streams.len()];
+    let mut values = vec![[const { Vec::new() }; 4]; options.streams.len()];
     for _ in 0..options.rounds {
         for (streams, values) in options.streams.iter().zip(&mut values) {
             for ((_, kind), values) in KINDS.iter().zip(values) {
@@ -286,9 +302,10 @@ fn costs(options: &Options) -> Result<Vec<Costs>, String> {
         .streams
         .iter()
         .zip(&values)
-        .map(|(streams, [limits, group, application])| {
+        .map(|(streams, [due, limits, group, application])| {
             Ok(Costs {
                 streams: *streams,
+                due: spread(due)?,
                 limits: spread(limits)?,
                 group: spread(group)?,
                 application: spread(application)?,
@@ -304,11 +321,11 @@ fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
     // In whole writes: else packets are pieced together from two of them, where the buffer is small.
     let room = 4 * 1448 + TOTAL_BITS_PER_SECOND / 8 / 250 / streams as u64;
     let room = room.next_multiple_of(2 * 1448);
-    let mut lab = Lab::open(streams, drive, room as u32)?;
+    let mut lab = Lab::open(streams, drive, room as u32, kind == Kind::Due)?;
     let now = lab.now();
     let problem = |error| format!("{error:?}");
     match kind {
-        Kind::Limits => {
+        Kind::Due | Kind::Limits => {
             for at in 0..streams {
                 let each = Rate::from_bits_per_second(TOTAL_BITS_PER_SECOND / streams as u64);
                 let conn = lab.streams[at];
@@ -370,11 +387,12 @@ fn callgrind(streams: usize, kind: &str, packets: u64) -> Result<(u64, u64), Str
 }
 
 fn table_of(costs: &[Costs]) -> Table {
-    let header = ["streams", "a limit each", "one group", "unpaced", "pacing"];
+    let header = ["streams", "written when due", "ahead", "one group", "unpaced", "pacing"];
     let mut table = Table::new(&header, 0);
     for cost in costs {
         table.push(vec![
             short(cost.streams as f64),
+            cost.due.text(),
             cost.limits.text(),
             cost.group.text(),
             cost.application.text(),
@@ -396,7 +414,8 @@ fn plot(costs: &[Costs]) -> String {
         y_label: "nanoseconds a packet".into(),
         y_scale: YScale::Linear,
         series: vec![
-            line("a limit each", |cost| cost.limits.median),
+            line("a limit each, written when due", |cost| cost.due.median),
+            line("a limit each, written ahead", |cost| cost.limits.median),
             line("one group of all", |cost| cost.group.median),
             line("unpaced", |cost| cost.application.median),
         ],

@@ -45,9 +45,10 @@ pub struct Precision {
     sent_again: u64,
 }
 
-/// `streams` with limits from 100 kbit/s to 100 Mbit/s, evenly by factors.
-pub fn measure(streams: usize) -> Result<Precision, String> {
-    let mut lab = Lab::open(streams, Drive::Limits, 128 << 10)?;
+/// `streams` with limits from 100 kbit/s to 100 Mbit/s, evenly by factors. `when_due`: the application writes when what
+/// it writes may leave.
+pub fn measure(streams: usize, when_due: bool) -> Result<Precision, String> {
+    let mut lab = Lab::open(streams, Drive::Limits, 128 << 10, when_due)?;
     lab.log = Some(vec![Vec::new(); streams]);
     lab.left_to_write = Some(vec![PACKETS * 1448; streams]);
     let rates: Vec<Rate> = (0..streams).map(|at| limit(at, streams)).collect();

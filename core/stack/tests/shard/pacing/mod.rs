@@ -20,18 +20,26 @@ fn quantum(rate: Rate) -> i64 {
 
 #[test]
 fn every_stream_keeps_its_limit_in_every_window() {
-    keep_their_limits(1000);
+    keep_their_limits(1000, false);
 }
 
 #[test]
 fn ten_thousand_streams_keep_their_limits_in_every_window() {
-    keep_their_limits(10_000);
+    keep_their_limits(10_000, false);
 }
 
-fn keep_their_limits(streams: u64) {
+// What a limit lets leave is written then: the same packets, and nothing lies in memory in between.
+#[test]
+fn who_writes_when_due_keeps_its_limit_in_every_window() {
+    keep_their_limits(1000, true);
+}
+
+fn keep_their_limits(streams: u64, when_due: bool) {
     const PACKETS: u64 = 540;
     let mut lab = Lab::new(streams as u32, Span::ZERO);
-    lab.open(streams as usize);
+    lab.open_with(streams as usize, |connect| {
+        connect.profile.settings.write_when_due = when_due;
+    });
     let begin = lab.now();
     for at in 0..streams {
         let conn = lab.streams[at as usize].conn;
@@ -43,7 +51,8 @@ fn keep_their_limits(streams: u64) {
         let figures = lab.near.shard.info(lab.now(), stream.conn).unwrap().figures.unwrap();
         assert_eq!(figures.limiter, Limiter::Rate);
         // Back-pressure: no more than the buffer waits, whatever the application has.
-        assert!(figures.send_queue_octets <= 32 << 10, "{}", figures.send_queue_octets);
+        let most = if when_due { 0 } else { 32 << 10 };
+        assert!(figures.send_queue_octets <= most, "{}", figures.send_queue_octets);
         assert!(stream.wants > 0 || stream.written == PACKETS * 1448);
     }
     lab.run(Span::from_secs(70));
