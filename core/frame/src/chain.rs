@@ -41,6 +41,14 @@ impl Chain {
         Chain { octets: 0, store: EMPTY }
     }
 
+    /// Two slices of different frames, neither of which is empty.
+    #[inline(always)] // as a few words of memory
+    pub(crate) fn of_two(first: FrameSlice, second: FrameSlice) -> Chain {
+        debug_assert!(!first.is_empty() && !second.is_empty() && !first.shares_frame(&second));
+        let octets = first.len() + second.len();
+        Chain { octets, store: Store::Inline([Some(first), Some(second)]) }
+    }
+
     /// Octets in all.
     #[inline]
     pub fn len(&self) -> usize {

@@ -74,6 +74,14 @@ impl Packet {
         self.offload = offload;
         self.octets.push_back(slice);
     }
+    /// The same of two slices.
+    #[inline(always)] // as above
+    pub fn begin_two(&mut self, offload: Offload, headers: FrameSlice, payload: FrameSlice) {
+        debug_assert!(self.is_empty());
+        self.offload = offload;
+        // What was there was taken: there is nothing to be dropped.
+        core::mem::forget(core::mem::replace(&mut self.octets, Chain::of_two(headers, payload)));
+    }
     /// Octets of the packet.
     pub fn len(&self) -> usize {
         self.octets.len()

@@ -51,6 +51,19 @@ impl Chain {
         }
     }
 
+    /// The same where they lie in one slice and are all there; `None`: perhaps they do not.
+    #[inline(always)] // for each packet
+    pub fn part(&self, offset: usize, len: usize) -> Option<FrameSlice> {
+        let part = match &self.store {
+            Store::Spilled(spill) => spill.part(offset, len)?,
+            Store::Inline(_) => {
+                let (first, from, to) = self.within_first(offset, len)?;
+                first.slice(from..to)
+            }
+        };
+        (part.len() == len).then_some(part)
+    }
+
     /// The slices from that which starts at `offset` on; none if none does. About so `many` of them are wanted.
     #[inline]
     pub fn starting_at(&mut self, offset: usize, many: usize) -> Whole<'_> {

@@ -210,21 +210,35 @@ impl<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>> Segment<OCTETS, F>
         pool: &FramePool,
     ) -> Option<()> {
         let mut frame = pool.take_control(HEADROOM)?;
-        let payload = tcb.sent(self.seq, octets);
-        let mut sum = Running::default();
-        if let Some(engine) = self.engine {
-            payload.slices().for_each(|slice| sum.add_by(engine, slice));
-        }
+        let headers = frame.widen(0, OCTETS)?.first_chunk_mut()?;
         if self.octets == octets {
             self.series = (self.headers_of)(octets, self.push);
         }
-        self.series.write(frame.widen(0, OCTETS)?.first_chunk_mut()?, self.seq, sum);
-        place.begin(self.offload, frame.into_slice());
-        place.octets.append(payload);
+        if let Some(payload) = tcb.sent_slice(self.seq, octets) {
+            let sum = sum_of([&*payload], self.engine);
+            self.series.write(headers, self.seq, sum);
+            place.begin_two(self.offload, frame.into_slice(), payload);
+        } else {
+            let payload = tcb.sent(self.seq, octets);
+            let sum = sum_of(payload.slices().map(|slice| &**slice), self.engine);
+            self.series.write(headers, self.seq, sum);
+            place.begin(self.offload, frame.into_slice());
+            place.octets.append(payload);
+        }
         self.seq += octets;
         self.octets -= octets;
         Some(())
     }
+}
+
+/// The sum of slices behind each other, as far as we are to sum.
+#[inline(always)] // for each packet
+fn sum_of<'a>(slices: impl IntoIterator<Item = &'a [u8]>, engine: Option<Engine>) -> Running {
+    let mut sum = Running::default();
+    if let Some(engine) = engine {
+        slices.into_iter().for_each(|slice| sum.add_by(engine, slice));
+    }
+    sum
 }
 
 /// Who sums.
@@ -254,11 +268,7 @@ fn put_in_place<const OCTETS: usize>(
         }
         let Some(mut packet) = slice.behind(OCTETS, octets as usize) else { return made };
         let Some((headers, payload)) = packet.parts_of() else { return made };
-        let mut sum = Running::default();
-        if let Some(engine) = engine {
-            sum.add_by(engine, payload);
-        }
-        series.write(headers, seq, sum);
+        series.write(headers, seq, sum_of([payload], engine));
         place.begin(offload, packet.into_slice());
         seq += octets;
         made += 1;

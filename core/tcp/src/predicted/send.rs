@@ -14,7 +14,7 @@ use crate::tcb::Tcb;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::{Chain, Whole};
+use usertcp_frame::{Chain, FrameSlice, Whole};
 use usertcp_wire::tcp::{Flags, Timestamps as Stamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -89,6 +89,12 @@ impl<C: CongestionController> Tcb<C> {
             0 => Chain::new(),
             octets => self.queue.slice(seq.since(self.snd.una) as usize, octets as usize),
         }
+    }
+
+    /// The same where they lie in one slice, as [`Chain::part`] gives it.
+    #[inline(always)] // for each packet
+    pub fn sent_slice(&self, seq: Seq, octets: u32) -> Option<FrameSlice> {
+        self.queue.part(seq.since(self.snd.una) as usize, octets as usize)
     }
 
     /// The slices that begin at `seq`, about so `many` of them, as [`Chain::starting_at`] gives them.
