@@ -13,6 +13,7 @@ pub mod observe;
 mod random;
 mod rate;
 mod seq;
+mod siphash;
 mod time;
 mod window;
 

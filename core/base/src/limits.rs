@@ -41,7 +41,8 @@ pub struct Limits {
     pub receive_buffer_octets: u32,
     /// Receive buffer a connection starts with.
     pub receive_buffer_start_octets: u32,
-    /// Largest send buffer of one connection; it follows the congestion window up to it.
+    /// Largest send buffer of one connection; it follows the congestion window up to it. A hundred octets or so it has in
+    /// any case.
     pub send_buffer_octets: u32,
     /// Send buffer a connection starts with.
     pub send_buffer_start_octets: u32,

@@ -1,6 +1,7 @@
 //! Randomness, public and secret kept apart.
 //! Owns: `Secrets` (keyed hashes), `SharedKey` (one that hosts may have in common) and `Prng` (jitter). Must not know: where entropy comes from.
 
+use crate::siphash;
 use siphasher::sip::{SipHasher13, SipHasher24};
 
 /// What a secret is for. Each purpose has a key of its own, so that what one reveals tells
@@ -52,6 +53,15 @@ impl Secrets {
     pub fn hash(&self, purpose: Purpose, message: &[u8]) -> u64 {
         let (a, b) = self.keys(purpose);
         SipHasher24::new_with_keys(a, b).hash(message)
+    }
+
+    /// [`Secrets::hash`] of a short message: eight octets, and up to seven more, both as numbers whose lowest octet
+    /// comes first. For what is hashed for each connection.
+    #[inline]
+    pub fn hash_short(&self, purpose: Purpose, eight: u64, (rest, octets): (u64, u8)) -> u64 {
+        let (a, b) = self.keys(purpose);
+        let last = u64::from(octets.wrapping_add(8)) << 56 | rest;
+        siphash::of_two((a, b), eight, last)
     }
 
     /// A faster keyed hash (SipHash-1-3) whose output never leaves the shard.

@@ -161,8 +161,7 @@ impl Stamp {
 impl Tick {
     /// Whether this tick is after `other`.
     pub const fn after(self, other: Tick) -> bool {
-        let distance = self.0.wrapping_sub(other.0);
-        distance != 0 && distance < 1 << 31
+        self.0.wrapping_sub(other.0) as i32 > 0
     }
     /// Ticks from `earlier` to this one, `None` when `earlier` is the later one.
     pub const fn distance_from(self, earlier: Tick) -> Option<u32> {

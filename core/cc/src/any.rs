@@ -168,14 +168,16 @@ impl CongestionController for AnyController {
             AnyController::Fixed(fixed) => fixed.on_ack(sample, prng),
         }
     }
-    const KNOWS_ANSWERS: bool = true;
+    fn expects_answers(&self) -> bool {
+        each!(self, controller => controller.expects_answers())
+    }
     #[inline(always)] // in one place
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
         // Nearly always it is CUBIC, and then that is one comparison.
         if let AnyController::Cubic(cubic) = self {
-            return cubic.on_answer(now, acked, rtt, srtt, min_rtt);
+            return cubic.on_answer(answer);
         }
-        each!(self, controller => controller.on_answer(now, acked, rtt, srtt, min_rtt))
+        each!(self, controller => controller.on_answer(&{ *answer }))
     }
     fn on_congestion(&mut self, event: &Congestion) {
         each!(self, controller => controller.on_congestion(event));
@@ -198,6 +200,13 @@ impl CongestionController for AnyController {
     #[inline]
     fn unpaced_window(&self) -> Option<u32> {
         each!(self, controller => controller.unpaced_window())
+    }
+    #[inline(always)] // as above
+    fn is_surely_unpaced(&self) -> bool {
+        match self {
+            AnyController::Cubic(cubic) => cubic.window().is_local(),
+            _ => false,
+        }
     }
     fn in_slow_start(&self) -> bool {
         each!(self, controller => controller.in_slow_start())

@@ -160,15 +160,36 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Residue(pub [u8; 6]);
 
-/// What [`CongestionController::on_answer`] is told as [`CongestionController::on_ack`] would be, but for totals.
-#[inline(always)] // and then nothing is asked of it that is known here
-pub(crate) fn answer(
-    now: Instant,
-    acked_octets: u32,
-    rtt_micros: u32,
-    srtt_micros: u32,
-    min_rtt_micros: u32,
-) -> AckSample {
+/// What an answer did to the window.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowAfter {
+    /// Nothing.
+    Same,
+    /// It is smaller.
+    Reduced,
+}
+
+/// An acknowledgement of `acked_octets`, which were all there was in flight: the round ended, nothing was lost or
+/// marked, and they were less than half of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The time.
+    pub now: Instant,
+    /// Octets it acknowledges.
+    pub acked_octets: u32,
+    /// Their round trip.
+    pub rtt_micros: u32,
+    /// The smoothed round trip; zero: none yet.
+    pub srtt_micros: u32,
+    /// The least round trip.
+    pub min_rtt_micros: u32,
+}
+
+/// The same as [`CongestionController::on_ack`] would be told of it, but for totals.
+#[cfg(test)]
+pub(crate) fn sample_of(answer: &Answer) -> AckSample {
+    let Answer { now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros } = *answer;
     AckSample {
         now,
         acked_octets,
@@ -203,21 +224,14 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn on_sent(&mut self, sent: &Sent);
     /// An acknowledgement delivered something.
     fn on_ack(&mut self, sample: &AckSample, prng: &mut Prng);
-    /// Whether [`CongestionController::on_answer`] may be called.
-    const KNOWS_ANSWERS: bool = false;
-    /// As [`CongestionController::on_ack`], of an acknowledgement of `acked_octets`, which were all there was in
-    /// flight: the round ended, nothing was lost or marked, and most of the window was not used. The round
-    /// trips in microseconds: this one, smoothed (zero: none yet), least. The window after it.
-    fn on_answer(
-        &mut self,
-        now: Instant,
-        acked_octets: u32,
-        rtt_micros: u32,
-        srtt_micros: u32,
-        min_rtt_micros: u32,
-    ) -> u32 {
-        let _ = (now, acked_octets, rtt_micros, srtt_micros, min_rtt_micros);
-        self.window_octets()
+    /// Whether [`CongestionController::on_answer`] may be called. It stays so while nothing else is told.
+    fn expects_answers(&self) -> bool {
+        false
+    }
+    /// As [`CongestionController::on_ack`], of an answer.
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        let _ = answer;
+        WindowAfter::Same
     }
     /// A congestion event. The controller saves what it needs to undo it.
     fn on_congestion(&mut self, event: &Congestion);
@@ -237,6 +251,10 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     fn unpaced_window(&self) -> Option<u32> {
         let budget = self.budget();
         budget.rate.is_unlimited().then_some(budget.window_octets)
+    }
+    /// Whether the budget has no rate, and that is known with a look or two.
+    fn is_surely_unpaced(&self) -> bool {
+        self.unpaced_window().is_some()
     }
     /// Whether the window doubles each round.
     fn in_slow_start(&self) -> bool {

@@ -223,6 +223,17 @@ impl Cubic {
     }
 }
 
+impl Cubic {
+    #[inline(never)]
+    fn take_late(&mut self, answer: &Answer) -> WindowAfter {
+        let after = self.window.on_late_answer(answer);
+        if after == WindowAfter::Reduced {
+            self.begin_again();
+        }
+        after
+    }
+}
+
 impl CongestionController for Cubic {
     const WANTS_RATE: bool = false;
 
@@ -244,12 +255,19 @@ impl CongestionController for Cubic {
         self.take(sample);
     }
 
-    const KNOWS_ANSWERS: bool = true;
+    fn expects_answers(&self) -> bool {
+        self.window.expects_answers()
+    }
 
     #[inline(always)]
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
-        self.take(&answer(now, acked, rtt, srtt, min_rtt));
-        self.window.octets()
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        // As of any time in which the window was not the limit.
+        self.last = answer.now.stamp();
+        if self.window.is_lately_looked_at(answer.now) {
+            self.window.on_answer(answer);
+            return WindowAfter::Same;
+        }
+        self.take_late(&{ *answer })
     }
 
     fn on_congestion(&mut self, event: &Congestion) {

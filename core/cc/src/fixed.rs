@@ -63,11 +63,13 @@ impl CongestionController for FixedWindow {
     fn on_ack(&mut self, sample: &AckSample, _prng: &mut Prng) {
         self.srtt = sample.srtt;
     }
-    const KNOWS_ANSWERS: bool = true;
+    fn expects_answers(&self) -> bool {
+        true
+    }
     #[inline]
-    fn on_answer(&mut self, _now: Instant, _acked: u32, _rtt: u32, srtt: u32, _min: u32) -> u32 {
-        self.srtt = Span::from_micros(u64::from(srtt));
-        self.window_octets()
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        self.srtt = Span::from_micros(u64::from(answer.srtt_micros));
+        WindowAfter::Same
     }
     fn on_congestion(&mut self, _event: &Congestion) {}
     fn on_undo(&mut self, _now: Instant) {}

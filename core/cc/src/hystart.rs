@@ -106,6 +106,17 @@ impl HyStart {
         Verdict::Stay
     }
 
+    /// An acknowledgement during slow start that ended a round with its one sample, while growth is not slowed.
+    #[inline(always)]
+    pub(crate) fn on_only_sample(&mut self, rtt_micros: u32) {
+        debug_assert!(self.phase != Phase::Conservative && rtt_micros < UNKNOWN);
+        if self.phase == Phase::SlowStart {
+            self.last_min_micros = self.current_min_micros;
+            self.current_min_micros = rtt_micros;
+            self.samples = 1;
+        }
+    }
+
     /// By how much the window grows for `octets` delivered.
     pub(crate) fn growth(&mut self, octets: u32) -> u32 {
         if self.phase != Phase::Conservative {

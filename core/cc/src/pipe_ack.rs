@@ -22,6 +22,16 @@ enum Stage {
     Reduced,
 }
 
+/// How long the period has lasted.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Period {
+    /// It goes on, or nobody asked.
+    GoesOn,
+    /// As long as one does at least.
+    Old,
+}
+
 /// The measure of one connection. The largest sample of two periods is kept: each is forgotten between
 /// one and two periods after it was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,24 +69,52 @@ impl PipeAck {
 
     /// An acknowledgement; `round_ended`: it covers what was sent since the last round began.
     #[inline(always)]
-    pub(crate) fn on_ack(&mut self, now: Instant, acked: u32, round_ended: bool, srtt_micros: u32) {
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        acked: u32,
+        round_ended: bool,
+        srtt_micros: u32,
+    ) -> Period {
         if self.stage != Stage::Sampling {
-            return;
+            return Period::GoesOn;
         }
         self.octets = self.octets.saturating_add(acked);
         if !round_ended {
-            return;
+            return Period::GoesOn;
         }
-        if unit(now).wrapping_sub(self.since) >= LEAST_UNITS {
+        let period = self.period(now);
+        if period == Period::Old {
             self.turn(now, srtt_micros);
         }
-        self.newest = self.newest.max(self.octets);
-        self.octets = 0;
+        let octets = core::mem::take(&mut self.octets);
+        self.on_round(octets);
+        period
+    }
+
+    /// Whether this period has lasted as long as one does at least.
+    #[inline(always)]
+    pub(crate) fn period(&self, now: Instant) -> Period {
+        match unit(now).wrapping_sub(self.since) >= LEAST_UNITS {
+            true => Period::Old,
+            false => Period::GoesOn,
+        }
+    }
+
+    /// Whether nothing was acknowledged of the round under way, and no loss is repaired.
+    pub(crate) fn is_between_rounds(&self) -> bool {
+        self.stage == Stage::Sampling && self.octets == 0
+    }
+
+    /// A round of this period, of which `octets` were acknowledged, ended.
+    #[inline(always)]
+    pub(crate) fn on_round(&mut self, octets: u32) {
+        self.newest = self.newest.max(octets);
     }
 
     /// Begins another period when this one is over.
-    #[inline(always)]
-    fn turn(&mut self, now: Instant, srtt_micros: u32) {
+    #[inline(never)] // seldom
+    pub(crate) fn turn(&mut self, now: Instant, srtt_micros: u32) {
         let period = Span::from_micros(u64::from(srtt_micros) * 3).max(LEAST_PERIOD);
         let period = period.as_micros().div_ceil(1 << UNIT_SHIFT);
         let age = u64::from(unit(now).wrapping_sub(self.since));
@@ -125,23 +163,23 @@ mod tests {
     #[test]
     fn the_largest_round_of_the_period_counts() {
         let mut pipe = PipeAck::undefined();
-        pipe.on_ack(at(0), 500, false, SRTT);
+        let _ = pipe.on_ack(at(0), 500, false, SRTT);
         assert_eq!(pipe.octets(), None, "no round has ended");
-        pipe.on_ack(at(50), 700, true, SRTT);
+        let _ = pipe.on_ack(at(50), 700, true, SRTT);
         assert_eq!(pipe.octets(), Some(1200));
         for round in 1..6 {
-            pipe.on_ack(at(50 + round * 100), 300, true, SRTT);
+            let _ = pipe.on_ack(at(50 + round * 100), 300, true, SRTT);
             assert_eq!(pipe.octets(), Some(1200), "a second has not passed");
         }
         let mut now = 650;
         while pipe.octets() == Some(1200) {
             now += 100;
-            pipe.on_ack(at(now), 300, true, SRTT);
+            let _ = pipe.on_ack(at(now), 300, true, SRTT);
         }
         assert!((1000..=2600).contains(&now), "{now}");
         assert_eq!(pipe.octets(), Some(300));
         // After a long silence nothing of before counts.
-        pipe.on_ack(at(now + 60_000), 10, true, SRTT);
+        let _ = pipe.on_ack(at(now + 60_000), 10, true, SRTT);
         assert_eq!(pipe.octets(), Some(10));
     }
 
@@ -149,10 +187,10 @@ mod tests {
     #[test]
     fn three_long_round_trips_are_the_period() {
         let (mut pipe, srtt) = (PipeAck::undefined(), 2_000_000);
-        pipe.on_ack(at(0), 1200, true, srtt);
-        pipe.on_ack(at(5_000), 300, true, srtt);
+        let _ = pipe.on_ack(at(0), 1200, true, srtt);
+        let _ = pipe.on_ack(at(5_000), 300, true, srtt);
         assert_eq!(pipe.octets(), Some(1200));
-        pipe.on_ack(at(13_000), 300, true, srtt);
+        let _ = pipe.on_ack(at(13_000), 300, true, srtt);
         assert_eq!(pipe.octets(), Some(300));
     }
 
@@ -161,11 +199,11 @@ mod tests {
     fn frozen_while_a_loss_is_repaired_and_undefined_after() {
         for reduced in [false, true] {
             let mut pipe = PipeAck::undefined();
-            pipe.on_ack(at(0), 1200, true, SRTT);
+            let _ = pipe.on_ack(at(0), 1200, true, SRTT);
             pipe.on_loss(reduced);
             pipe.on_resent(100);
             pipe.on_resent(50);
-            pipe.on_ack(at(100), 5000, true, SRTT);
+            let _ = pipe.on_ack(at(100), 5000, true, SRTT);
             assert_eq!(pipe.octets(), Some(1200));
             assert_eq!(pipe.on_recovered(), reduced.then_some(150));
             assert_eq!(pipe.octets(), None);

@@ -85,12 +85,21 @@ impl CongestionController for Reno {
         self.window.on_sent(sent);
     }
 
-    const KNOWS_ANSWERS: bool = true;
+    fn expects_answers(&self) -> bool {
+        self.window.expects_answers()
+    }
 
     #[inline(never)]
-    fn on_answer(&mut self, now: Instant, acked: u32, rtt: u32, srtt: u32, min_rtt: u32) -> u32 {
-        self.take(&answer(now, acked, rtt, srtt, min_rtt));
-        self.window.octets()
+    fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
+        if self.window.is_lately_looked_at(answer.now) {
+            self.window.on_answer(answer);
+            return WindowAfter::Same;
+        }
+        let after = self.window.on_late_answer(answer);
+        if after == WindowAfter::Reduced {
+            self.begin_again();
+        }
+        after
     }
 
     #[inline(never)]

@@ -11,11 +11,12 @@
 use usertcp_base::{Instant, Span, Stamp};
 
 use crate::api::{
-    AckSample, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot,
+    AckSample, Answer, Budget, Congestion, CongestionKind, PathStart, Residue, Sent, Snapshot,
+    WindowAfter,
 };
 use crate::hystart::{HyStart, Phase, Verdict};
 use crate::pacing::{self, Gain, LOCAL_RTT};
-use crate::pipe_ack::PipeAck;
+use crate::pipe_ack::{Period, PipeAck};
 use crate::residue::{Parked, Tag};
 
 /// No window is larger: nothing larger can be announced (RFC 7323 §2.3).
@@ -226,6 +227,50 @@ impl Window {
         }
     }
 
+    /// Whether answers (`CongestionController::on_answer`) bring about no more than [`Window::on_answer`] does.
+    pub(crate) fn expects_answers(&self) -> bool {
+        !self.opening
+            && !self.timed_out
+            && self.pipe_ack.is_between_rounds()
+            && self.hystart.phase() != Phase::Conservative
+    }
+
+    /// As [`Window::on_ack`] of an answer, of which the window was not the limit, nor half of it used, while
+    /// [`Window::is_lately_looked_at`].
+    #[inline(always)]
+    pub(crate) fn on_answer(&mut self, answer: &Answer) {
+        debug_assert!(self.expects_answers());
+        if answer.srtt_micros != 0 {
+            self.srtt_micros = answer.srtt_micros;
+            self.local = answer.min_rtt_micros < LOCAL_RTT.as_micros() as u32;
+        }
+        self.pipe_ack.on_round(answer.acked_octets);
+        if self.in_slow_start() {
+            self.hystart.on_only_sample(answer.rtt_micros);
+        }
+    }
+
+    /// Whether nothing has to be done now that is done once a second or so.
+    #[inline(always)]
+    pub(crate) fn is_lately_looked_at(&self, now: Instant) -> bool {
+        self.pipe_ack.period(now) == Period::GoesOn
+    }
+
+    /// The same where it has.
+    #[inline(never)]
+    pub(crate) fn on_late_answer(&mut self, answer: &Answer) -> WindowAfter {
+        if answer.srtt_micros != 0 {
+            self.srtt_micros = answer.srtt_micros;
+        }
+        self.pipe_ack.turn(answer.now, self.srtt_micros);
+        let after = self.halve_if_unused(answer.now);
+        self.on_answer(answer);
+        match after {
+            Restart::Kept => WindowAfter::Same,
+            Restart::Reduced => WindowAfter::Reduced,
+        }
+    }
+
     #[inline(always)]
     fn learn(&mut self, sample: &AckSample) {
         if !sample.srtt.is_zero() {
@@ -233,23 +278,33 @@ impl Window {
             self.local = sample.min_rtt < LOCAL_RTT;
         }
         self.opening = false;
-        self.pipe_ack.on_ack(sample.now, sample.acked_octets, sample.round_ended, self.srtt_micros);
+        let (acked, round_ended) = (sample.acked_octets, sample.round_ended);
+        let period = self.pipe_ack.on_ack(sample.now, acked, round_ended, self.srtt_micros);
         if !sample.in_recovery {
             self.timed_out = false;
         }
-        self.validate(sample);
+        self.validate(sample, period);
     }
 
-    /// Halves a window that half its size would have served for five minutes (RFC 7661 §4.4.3).
+    /// Halves a window that half its size would have served for five minutes (RFC 7661 §4.4.3), which is looked at
+    /// once a second or so.
     #[inline(always)]
-    fn validate(&mut self, sample: &AckSample) {
+    fn validate(&mut self, sample: &AckSample, period: Period) {
         let used = sample.window_limited || sample.in_flight_before >= self.octets / 2;
         if used || sample.in_recovery {
             self.validated = sample.now.stamp();
-        } else if sample.now.stamp().since(self.validated) >= NON_VALIDATED {
-            self.validated = sample.now.stamp();
-            let _ = self.reduce_unused(1);
+        } else if period == Period::Old {
+            let _ = self.halve_if_unused(sample.now);
         }
+    }
+
+    #[inline(never)]
+    fn halve_if_unused(&mut self, now: Instant) -> Restart {
+        if now.stamp().since(self.validated) < NON_VALIDATED {
+            return Restart::Kept;
+        }
+        self.validated = now.stamp();
+        self.reduce_unused(1)
     }
 
     /// Octets that justify growth: none unless the window was the limit (RFC 7661 §4.4, MUST NOT),
@@ -400,6 +455,11 @@ impl Window {
     #[inline]
     pub(crate) fn unpaced(&self) -> Option<u32> {
         (self.local || self.srtt_micros == 0).then_some(self.octets)
+    }
+    /// Whether the path is so short that it never has one.
+    #[inline(always)] // a look
+    pub(crate) fn is_local(&self) -> bool {
+        self.local
     }
     pub(crate) fn budget(&self) -> Budget {
         let gain = if self.in_slow_start() { Gain::SlowStart } else { Gain::Avoidance };

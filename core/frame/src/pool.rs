@@ -125,11 +125,10 @@ impl FramePool {
     #[inline(always)] // for each write
     pub fn copy_of_few(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {
         let start = start(Kind::Small, headroom);
-        if !self.raw.has_shelved(Kind::Small) {
-            // There will be one, if there is any.
-            drop(self.take_again(Kind::Small, start)?);
-        }
-        let handle = self.raw.take_copy(Kind::Small, start, octets)?;
+        let handle = match self.raw.take_copy(Kind::Small, start, octets) {
+            Some(handle) => handle,
+            None => self.take_other_copy(Kind::Small, start, octets)?,
+        };
         Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
     }
 
@@ -228,6 +227,14 @@ impl FramePool {
             self.raw.count_refused();
         }
         handle
+    }
+
+    /// A copy of `octets` that was not to be had at once.
+    #[cold]
+    fn take_other_copy(&self, kind: Kind, start: u32, octets: &[u8]) -> Option<Handle> {
+        // A frame that comes back lies on its shelf, if it may: else they were too many, or there is none.
+        drop(self.raw.take(kind, start).or_else(|| self.take_again(kind, start))?);
+        self.raw.take_copy(kind, start, octets)
     }
 
     #[cold]

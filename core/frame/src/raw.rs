@@ -132,31 +132,25 @@ impl Pool {
             Some(frame) => frame,
             None => core.off_block(self.0, kind)?,
         };
-        // Not safely: the header lies in raw memory.
-        // SAFETY: it was written when the frame's block gave it, and the frame has just left home:
-        // no one else refers to it (rule 1).
-        let header = unsafe { frame.as_ref() };
-        header.refs.set(1);
-        header.filled.set(start.min(kind.capacity()));
-        core.local.set(core.local.get() + 1);
-        Some(Handle(frame))
+        Some(core.let_out(frame, start.min(kind.capacity())))
     }
 
-    /// A frame of `kind` with `octets` from `start` on. `None`: the budget is used up, or they do not fit.
+    /// The frame of `kind` that came home last, with `octets` from `start` on. `None`: none did, or they do not fit.
     #[inline(always)] // for each short write
     pub(crate) fn take_copy(&self, kind: Kind, start: u32, octets: &[u8]) -> Option<Handle> {
-        let end = start.checked_add(u32::try_from(octets.len()).ok()?)?;
-        if end > kind.capacity() {
+        let room = kind.capacity().checked_sub(start)?;
+        if octets.len() > room as usize {
             return None;
         }
-        let handle = self.take(kind, end)?;
+        let core = self.core();
+        let handle = core.let_out(core.off_shelf(kind)?, start + octets.len() as u32);
         // Not safely: what is written would be looked up in the header again.
-        // SAFETY: `start` to `end` lies inside the frame, which has just left home: nobody else refers to it.
+        // SAFETY: so many octets from `start` on lie inside the frame, which has just left home: nobody else refers to
+        // it.
         unsafe {
             let target = handle.data().add(start as usize).as_ptr();
             ptr::copy_nonoverlapping(octets.as_ptr(), target, octets.len());
         }
-        let core = self.core();
         core.copied.set(core.copied.get().wrapping_add(octets.len() as u64));
         Some(handle)
     }
@@ -262,6 +256,19 @@ impl Core {
         shelf.set(unsafe { frame.as_ref() }.next.get());
         self.blocks.unshelve(kind);
         Some(frame)
+    }
+
+    /// A frame that has just left its shelf or its block, its filled mark at `filled`, which it reaches to.
+    #[inline(always)] // for each packet
+    fn let_out(&self, frame: NonNull<Header>, filled: u32) -> Handle {
+        // Not safely: the header lies in raw memory.
+        // SAFETY: it was written when the frame's block gave it, and the frame has just left home:
+        // no one else refers to it (rule 1).
+        let header = unsafe { frame.as_ref() };
+        header.refs.set(1);
+        header.filled.set(filled);
+        self.local.set(self.local.get() + 1);
+        Handle(frame)
     }
 
     /// A frame of a block, its header new. `home` is this core.

@@ -17,6 +17,7 @@ use crate::fast_open::Attempt;
 use crate::slab::Slab;
 use crate::usual::EndsV4;
 use crate::wheel::{Links, WheelLinks};
+use alloc::boxed::Box;
 use core::net::IpAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
@@ -136,8 +137,8 @@ impl From<Moment> for Instant {
 pub(crate) struct Opening<C> {
     pub handshake: Handshake,
     pub birth: Birth<C>,
-    /// What the SYN carried beside itself (RFC 7413).
-    pub attempt: Attempt,
+    /// What the SYN carried beside itself (RFC 7413), if it did.
+    pub attempt: Option<Box<Attempt>>,
     /// The application closed meanwhile: FIN follows the handshake (RFC 9293 §3.10.4).
     pub closed: bool,
     pub soft_errors: SoftErrors,
@@ -243,13 +244,25 @@ impl Anchor {
         self.standing.0 & Standing::HOLDER != Holder::Nobody as u8
     }
 
+    /// Whether nobody does, and it is in no queue, and there is nothing to be told of it.
+    #[inline]
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.standing == Standing::NONE && self.pending.is_empty()
+    }
+
     /// Another holds it.
     pub(crate) fn set_owner(&mut self, owner: Owner) {
-        let (holder, mark) = match owner {
-            Owner::Nobody => (Holder::Nobody, 0),
-            Owner::Listener(listener) => (Holder::Listener, listener.0),
-            Owner::Gate(listener) => (Holder::Gate, listener.0),
-            Owner::Application(token) => (Holder::Application, token),
+        let holder = match owner {
+            Owner::Nobody => Holder::Nobody,
+            Owner::Listener(_) => Holder::Listener,
+            Owner::Gate(_) => Holder::Gate,
+            Owner::Application(_) => Holder::Application,
+        };
+        let mark = match owner {
+            Owner::Nobody => 0,
+            Owner::Listener(ListenerId(mark))
+            | Owner::Gate(ListenerId(mark))
+            | Owner::Application(mark) => mark,
         };
         self.standing.0 = self.standing.0 & Standing::QUEUED | holder as u8;
         self.mark = mark;
@@ -298,10 +311,8 @@ impl Anchors {
     /// A new record; `None` when there are as many as there may be.
     pub(crate) fn add(&mut self, flow: &FlowKey, owner: Owner, body: Body) -> Option<ConnId> {
         let anchor = Anchor::new(flow, owner, body);
-        match far(&flow.remote) {
-            Far::MAPPED => self.insert(anchor),
-            far => self.insert_wide(anchor, far),
-        }
+        let far = far(&flow.remote);
+        self.insert_of_either(anchor, (far != Far::MAPPED).then_some(far))
     }
 
     /// The flow of a connection.

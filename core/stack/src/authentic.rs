@@ -61,10 +61,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Octets of the option on every segment of `flow`.
+    #[inline]
     pub(crate) fn auth_option_octets(&self, flow: &FlowKey) -> u16 {
-        if self.auth.is_idle() {
-            return 0;
-        }
+        if self.auth.is_idle() { 0 } else { self.signed_option_octets(flow) }
+    }
+
+    #[cold]
+    fn signed_option_octets(&self, flow: &FlowKey) -> u16 {
         self.auth.option_octets(ip_address(flow.remote), flow)
     }
 

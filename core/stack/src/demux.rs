@@ -21,9 +21,12 @@ use usertcp_base::{FlowKey, Secrets};
 /// Entries for which there is one part. As turns go round, a part has between half and twice as many.
 const ENTRIES: u32 = 320;
 
-/// With fewer parts than this all of them are small anyway: they get room for twice as many at once, and are
-/// built anew the less often.
+/// With fewer parts than this all of them are small anyway: they get room for many at once, and are built anew the
+/// less often.
 const FEW_PARTS: u32 = 32;
+
+/// So many parts there are from the first entry on: with some thousand connections nothing is split.
+const FIRST_PARTS: u32 = 8;
 
 /// The table. Fingerprints are compared first, then the key in the record.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ pub struct Demux {
     /// of parts, and below twice that number.
     mask: u32,
     entries: u32,
+    /// With more entries than the first there is one more part, with fewer than the second one less.
+    most: u32,
+    least: u32,
     hash: FlowHash,
     /// Entries the last call moved, beside its own.
     #[cfg(test)]
@@ -48,6 +54,8 @@ impl Demux {
             count: 0,
             mask: 0,
             entries: 0,
+            most: 0,
+            least: 0,
             hash: FlowHash::new(secrets),
             #[cfg(test)]
             moved: 0,
@@ -67,7 +75,12 @@ impl Demux {
     /// The record of `key`, as `look` has it: `None` when the record at an index is another's.
     #[inline]
     pub fn find<R>(&self, key: &FlowKey, look: impl FnMut(u32) -> Option<R>) -> Option<R> {
-        let hash = self.hash.of(key);
+        self.find_hashed(self.hash.of(key), look)
+    }
+
+    /// The same by the hash of the key.
+    #[inline]
+    pub fn find_hashed<R>(&self, hash: u64, look: impl FnMut(u32) -> Option<R>) -> Option<R> {
         self.parts.get(self.number(hash))?.find(place(hash), look)
     }
 
@@ -98,32 +111,52 @@ impl Demux {
     /// Enters `index` under `key`; false when another record has that key already.
     #[must_use]
     pub fn insert(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
-        let is_known = self.find(key, |other| (key_of(other) == *key).then_some(())).is_some();
+        let hash = self.hash.of(key);
+        let look = |other| (key_of(other) == *key).then_some(());
+        let is_known = self.find_hashed(hash, look).is_some();
         if !is_known {
-            self.insert_fresh(key, index, key_of);
+            self.insert_fresh(hash, key, index, key_of);
         }
         !is_known
     }
 
-    /// The same for a key that is known to be in no record.
-    pub fn insert_fresh(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) {
+    /// The same for a key, with its hash, that is known to be in no record.
+    #[inline]
+    pub fn insert_fresh(
+        &mut self,
+        hash: u64,
+        key: &FlowKey,
+        index: u32,
+        key_of: impl Fn(u32) -> FlowKey,
+    ) {
         self.count_no_moves();
-        if self.count == 0 {
-            self.add_part(Part::default());
-        }
-        let hash = self.hash.of(key);
-        let (number, roomy) = (self.number(hash), self.count < FEW_PARTS);
-        let more = self.parts.get(number).and_then(|part| part.wants_more(roomy));
-        if let Some(buckets) = more {
-            self.resize(number, buckets, &key_of);
+        let mut number = self.number(hash);
+        let resized = self.parts.get(number).is_none_or(Part::is_full);
+        if resized {
+            self.make_room(hash, &key_of);
+            number = self.number(hash);
         }
         let Some(part) = self.parts.get_mut(number) else { return };
         part.insert(place(hash), index);
         self.entries += 1;
         // One thing at a time: the next call comes soon.
-        if more.is_none() && u64::from(self.entries) > u64::from(self.count) * u64::from(ENTRIES) {
+        if self.entries > self.most && !resized {
             // The record itself may not be there yet to be asked for its key.
             self.split(|other| if other == index { *key } else { key_of(other) });
+        }
+    }
+
+    /// Room for one more in the part of a hash; the first parts, where there are none.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, hash: u64, key_of: &impl Fn(u32) -> FlowKey) {
+        if self.count == 0 {
+            (0..FIRST_PARTS).for_each(|_| self.add_part(Part::default()));
+        }
+        let number = self.number(hash);
+        let roomy = self.count < FEW_PARTS;
+        if let Some(buckets) = self.parts.get(number).and_then(|part| part.wants_more(roomy)) {
+            self.resize(number, buckets, key_of);
         }
     }
 
@@ -141,10 +174,7 @@ impl Demux {
             self.resize(number, buckets, &key_of);
             return true;
         }
-        // Well below what made the last part: where the number of connections only goes up and down a
-        // little nothing splits or joins.
-        let made = u64::from(self.count.saturating_sub(1)) * u64::from(ENTRIES);
-        if u64::from(self.entries) < made - made / 8 {
+        if self.entries < self.least {
             self.join(&key_of);
         }
         true
@@ -204,8 +234,7 @@ impl Demux {
         self.count_moves(turn);
         self.count_moves(number as usize);
         let Some(last) = self.parts.pop() else { return };
-        self.count = number;
-        self.mask = number.next_power_of_two() - 1;
+        self.note_parts(number);
         let hash = &self.hash;
         let Some(part) = self.parts.get_mut(turn) else { return };
         let together = part.len() + last.len();
@@ -217,8 +246,18 @@ impl Demux {
 
     fn add_part(&mut self, part: Part) {
         self.parts.push(part);
-        self.count += 1;
-        self.mask = self.count.next_power_of_two() - 1;
+        self.note_parts(self.count + 1);
+    }
+
+    /// There are so many parts.
+    fn note_parts(&mut self, count: u32) {
+        self.count = count;
+        self.mask = count.next_power_of_two() - 1;
+        self.most = count.saturating_mul(ENTRIES);
+        // Well below what made the last part: where the number of connections only goes up and down a
+        // little nothing splits or joins.
+        let made = (count - 1).saturating_mul(ENTRIES);
+        self.least = if count > FIRST_PARTS { made - made / 8 } else { 0 };
     }
 
     /// Octets of the parts.

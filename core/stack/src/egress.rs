@@ -19,10 +19,10 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
-    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_in_place,
+    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_bare,
+    put_in_place,
 };
-use crate::wheel::WheelLinks;
-use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, WireWindow};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
@@ -69,9 +69,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         // Nothing is signed, and nobody looks at what is complete.
         let bare = self.auth.is_idle() && self.link.is_none();
+        let alone = self.rates.is_empty();
+        let crowded = self.transmit.len() >= LONG_QUEUE;
         let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
-        while !self.transmit.is_empty() && !batch.is_full() && budget > 0 {
-            if budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
+        while budget > 0 && !batch.is_full() {
+            if crowded && budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
                 self.look_ahead_to_send();
             }
             budget -= 1;
@@ -80,9 +82,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.want_memory(now);
                 return false;
             }
-            match self.rates.is_empty() {
+            let served = match alone {
                 true => self.transmit_one(now, batch, bare),
                 false => self.transmit_sharing(now, batch),
+            };
+            if served.is_none() {
+                break;
             }
         }
         true
@@ -127,35 +132,53 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// One segment of the connection whose turn it is. Who has more after it goes on
-    /// or goes behind the others.
+    /// or goes behind the others. `None`: nobody has anything to send.
     ///
-    /// The commonest segment there is, a short one of a plain connection, is asked for and made a packet
-    /// here; all else is in `transmit_last` and `transmit_other`.
+    /// The commonest segment there is, a message of a connection by IPv4, is asked for and made a packet
+    /// here; all else is in `transmit_other` and on the way there.
     #[inline(always)] // once
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, bare: bool) {
-        let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors) else { return };
-        let Some(hot) = anchor.body.hot() else { return };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, bare: bool) -> Option<()> {
+        let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors)? else {
+            return Some(());
+        };
+        let Some(hot) = anchor.body.hot() else { return Some(()) };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return Some(()) };
+        let Some(window) = tcb.poll_message(now, id, &mut self.common.observer) else {
+            self.transmit_single(now, (id, hot), batch);
+            return Some(());
+        };
+        let message = tcb.message(window);
+        // Mostly an earlier deadline is waited for already.
+        let on_time = anchor.links.wakes_by(message.deadline);
+        let (common, ip) = (&mut self.common, &self.ip);
+        if !bare || put_in_place(common, batch, now, ip, anchor, tcb, message).is_none() {
+            self.put_message(now, (id, hot), window, batch);
+        }
+        if !on_time {
+            self.rearm(now, id);
+        }
+        Some(())
+    }
+
+    /// The same of what is no message.
+    #[inline(never)]
+    fn transmit_single(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
             return self.transmit_last(now, (id, hot), batch);
         };
-        // Mostly an earlier deadline is waited for already.
-        let wakes = |links: &WheelLinks| single.deadline().is_some_and(|tick| links.wakes_by(tick));
-        let on_time = if bare
-            && put_in_place(&mut self.common, batch, now, &self.ip, anchor, tcb, single).is_some()
-        {
-            wakes(&anchor.links)
-        } else {
-            let on_time = wakes(&anchor.links);
+        let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
+        let bare = self.auth.is_idle() && self.link.is_none();
+        let (common, ip) = (&mut self.common, &self.ip);
+        if !bare || put_in_place(common, batch, now, ip, anchor, tcb, single).is_none() {
             self.put_single(now, (id, hot), single, batch);
-            on_time
-        };
+        }
         if !on_time {
             self.rearm(now, id);
         }
     }
 
-    /// The same where it may be FIN that leaves, with the last data perhaps: copied, as nothing follows it.
+    /// The same where it may be FIN that leaves, with the last data perhaps.
     #[inline(never)]
     fn transmit_last(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
@@ -165,15 +188,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.transmit_other(now, &turn, batch);
         };
         let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
-        let here = is_short(single.octets) && self.auth.is_idle() && self.link.is_none();
-        if here
-            && let Some(ends) = anchor.ends_v4(&self.ip)
-            && let Some(frame) = self.common.pool.take_control(HEADROOM)
-            && let segment = tcb.single(now, single)
-            && let Some(packet) = pack_short(&mut self.common, &ends, &segment, tcb, frame)
-        {
-            self.put_plain(batch, packet);
-        } else {
+        let common = &mut self.common;
+        let bare = self.auth.is_idle() && self.link.is_none();
+        let put = bare
+            && match single.octets {
+                0 => put_bare(common, batch, now, &self.ip, anchor, tcb, single).is_some(),
+                _ => put_in_place(common, batch, now, &self.ip, anchor, tcb, single).is_some(),
+            };
+        if !put {
             self.put_single(now, (id, hot), single, batch);
         }
         if !on_time {
@@ -181,7 +203,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// Puts the only segment of a connection into the batch, when it is not a short one by IPv4 whose headers can be
+    /// Puts a message into the batch, when …
+    #[inline(never)]
+    fn put_message(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        window: WireWindow,
+        batch: &mut TxBatch,
+    ) {
+        let Some(message) = self.table.hot.at(hot).map(|tcb| tcb.message(window)) else { return };
+        self.put_single(now, (id, hot), message, batch);
+    }
+
+    /// … or any only segment of a connection, when it is not one by IPv4 whose headers can be
     /// written where its payload lies, or keys or a link are to be looked after.
     #[inline(never)]
     fn put_single(
@@ -370,14 +405,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.pack_given(hot, &flow, segment, frame)
     }
 
+    #[inline(always)] // as `Outbox::push`
     pub(crate) fn push_or_count(&mut self, now: Instant, packet: Option<Packet>) {
         match packet {
             Some(packet) => self.outbox.push(packet, now, &mut self.common),
-            None => {
-                self.common.drop_packet(None, now, DropReason::PoolEmpty);
-                self.want_memory(now);
-            }
+            None => self.lack_frame(now),
         }
+    }
+
+    /// There was no frame for a packet.
+    #[cold]
+    fn lack_frame(&mut self, now: Instant) {
+        self.common.drop_packet(None, now, DropReason::PoolEmpty);
+        self.want_memory(now);
     }
 
     /// Makes a packet of a segment. `frame` is for the headers.

@@ -107,11 +107,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((handshake, mut reply)) = begun else { return };
         // Not kept: the SYN-ACK is sent again without it (RFC 7413 §4.2.1).
         reply.options.fast_open = cookie;
-        let deadline = handshake.deadline(now);
-        match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+        let (vacancy, body) = (self.table.vacancy(flow), Body::Embryo(handshake, listener));
+        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
-                self.arm_handshake(now, id, deadline);
+                self.arm_handshake(now, id);
                 self.send_reply(now, flow, &reply);
             }
             Err(_) => {
@@ -240,7 +240,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             peer_window_octets: segment.header.window.0,
             own_window_octets: answer.offer.window_octets,
         };
-        let opening = Opening {
+        let mut opening = Opening {
             agreed,
             active: false,
             rtt: None,
@@ -248,8 +248,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             owes_ack: false,
             syn_octets_acked: 0,
         };
-        let mut start = Start { opening, birth: answer.birth, path: answer.path };
-        self.open_by_cookie(now, flow, listener, &mut start, segment);
+        let start = Start { opening: &mut opening, birth: answer.birth, path: answer.path };
+        self.open_by_cookie(now, flow, listener, start, segment);
         None
     }
 
@@ -258,7 +258,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         flow: &FlowKey,
         listener: ListenerId,
-        start: &mut Start<C>,
+        start: Start<'_, C>,
         segment: &mut Segment,
     ) {
         if let Err(reason) = self.room_behind(now, listener) {
@@ -333,50 +333,56 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             // AT-42: without a place behind it the last acknowledgement is dropped, the record
             // stays, and the peer sends again.
-            HandshakeOutcome::Established(opening) => match self.room_behind(now, listener) {
+            HandshakeOutcome::Established(mut opening) => match self.room_behind(now, listener) {
                 Err(reason) => self.common.drop_packet(Some(id), now, reason),
                 Ok(()) => {
                     self.listeners.remove_embryo(listener, &flow.remote);
-                    let mut start = Start { opening, birth, path };
-                    self.establish_passive(now, id, flow, listener, &mut start, segment);
+                    let start = Start { opening: &mut opening, birth, path };
+                    self.establish_passive(now, id, flow, listener, start, segment);
                 }
             },
         }
     }
 
-    /// A segment of the usual shape for a record without a TCB: it takes the last acknowledgement of a
-    /// handshake where nothing about it is out of the ordinary. False: nothing has changed.
+    /// A segment of the usual shape, its payload behind its headers, for a flow whose half-open record is found at
+    /// once: it takes the last acknowledgement of a handshake where nothing about it is out of the ordinary. False:
+    /// nothing has changed.
+    #[inline(never)] // of two places
     pub(crate) fn complete_passive(
         &mut self,
         now: Instant,
-        id: ConnId,
         read: &Read,
-        payload: &mut Chain,
+        octets: &mut Chain,
+        header_octets: usize,
     ) -> bool {
         let (flow, segment) = (&read.flow, &read.header);
-        let Some(anchor) = self.table.anchors.get_mut(id) else { return false };
+        let Some((id, anchor)) = self.table.find_noted(flow) else { return false };
         let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
         let listener = *listener;
         let Some(answers) = self.listeners.get(listener) else { return false };
+        let mut opening = handshake.handle_usual(now, segment);
+        let Some(opening) = &mut opening else { return false };
         let (full, birth) = (answers.is_full(), answers.settings().clone());
-        let Some(opening) = handshake.handle_usual(now, segment) else { return false };
+        self.common.count_in_octets(segment.wire_segments, octets.len() - header_octets);
         if full || !self.make_room_for_tcb(now) {
             let reason = if full { DropReason::BacklogFull } else { DropReason::ConnectionLimit };
             self.common.drop_packet(Some(id), now, reason);
             return true;
         }
-        self.listeners.remove_embryo(listener, &flow.remote);
-        self.queue_for_accept(id, listener);
-        let mut start = Start { opening, birth, path: self.path_facts(flow) };
+        self.count_passive_open();
+        let anchors = &self.table.anchors;
+        let lives = |id| waits_at(anchors, id, listener);
+        let queued = self.listeners.complete(listener, &flow.remote, id, lives);
+        debug_assert!(queued, "there was room");
+        let start = Start { opening, birth, path: self.path_facts(flow) };
         let owner = Owner::Listener(listener);
-        let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return true };
-        let mut env = self.common.env(now, id);
-        let effects = match tcb.handle_usual(&mut env, segment, payload, 0) {
-            Some(usual) => usual.into(),
-            None => tcb.handle_segment(&mut env, &mut as_segment(read, core::mem::take(payload))),
-        };
-        self.after_birth(now, id, &start, effects);
+        self.give_birth(now, id, flow, owner, start, |tcb, env| {
+            if let Some(usual) = tcb.handle_usual(env, segment, octets, header_octets) {
+                return usual.into();
+            }
+            octets.advance(header_octets);
+            tcb.handle_segment(env, &mut as_segment(flow, segment, core::mem::take(octets)))
+        });
         true
     }
 
@@ -387,7 +393,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         listener: ListenerId,
-        start: &mut Start<C>,
+        start: Start<'_, C>,
         segment: &mut Segment,
     ) {
         self.queue_for_accept(id, listener);
@@ -397,13 +403,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Puts `id` into the accept queue, where there is room.
     fn queue_for_accept(&mut self, id: ConnId, listener: ListenerId) {
-        let counters = &mut self.common.counters;
-        counters.passive_opens = counters.passive_opens.wrapping_add(1);
+        self.count_passive_open();
         let anchors = &self.table.anchors;
         let queued = self
             .listeners
             .get_mut(listener)
             .is_some_and(|queue| queue.push(id, |id| waits_at(anchors, id, listener)));
         debug_assert!(queued, "there was room");
+    }
+
+    fn count_passive_open(&mut self) {
+        let counters = &mut self.common.counters;
+        counters.passive_opens = counters.passive_opens.wrapping_add(1);
     }
 }

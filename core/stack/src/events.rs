@@ -83,6 +83,10 @@ impl Pending {
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
+    /// These notices but for `others`.
+    const fn without(self, others: Pending) -> Pending {
+        Pending(self.0 & !others.0)
+    }
     /// Takes the first one out.
     fn take_first(&mut self) -> Pending {
         let first = Pending(self.0 & self.0.wrapping_neg());
@@ -122,7 +126,10 @@ impl Events {
         let Some(anchor) = anchors.get_mut(id) else { return };
         if !anchor.pending.is_empty() {
             anchor.pending = Pending::NONE;
-            self.leave_dead(anchors);
+            match self.front() == Some(id) {
+                true => self.told(),
+                false => self.leave_dead(anchors),
+            }
         }
     }
 
@@ -152,14 +159,17 @@ impl Events {
         }
     }
 
-    /// The same where there is one. Most often there is something to read, and nothing else.
+    /// The same where there is one. Most often there is something to read, and nothing else. That it is the end of
+    /// what the peer sends is told next: it is nobody else's turn before, as there cannot be more of these.
     fn poll_some(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         if let Some(conn) = self.front()
             && let Some(anchor) = anchors.get_mut(conn)
-            && anchor.pending == Pending::READABLE
+            && anchor.pending.without(Pending::PEER_CLOSED) == Pending::READABLE
         {
-            anchor.pending = Pending::NONE;
-            self.told();
+            anchor.pending = anchor.pending.without(Pending::READABLE);
+            if anchor.pending.is_empty() {
+                self.told();
+            }
             return Some(ShardEvent::Readable(conn));
         }
         self.poll_any(anchors)

@@ -4,8 +4,8 @@
 //! told when one dies.
 //! Must not know: what an entry is.
 //!
-//! A short queue is one ring. A long one goes on in pieces that are never copied, and given back when
-//! they were read.
+//! A short queue is one array, read from somewhere on. A long one goes on in others that are never copied, and given
+//! back when they were read.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -15,20 +15,16 @@ const PIECE: usize = if cfg!(test) { 4 } else { 1024 };
 /// Entries looked at with each that is added, while too many are dead.
 const SIFTED: usize = 4;
 
-/// Entries of a ring at first.
+/// Entries there is room for at first.
 const LEAST: usize = if cfg!(test) { 2 } else { 16 };
 
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Fifo<T> {
-    /// The first of them, from `first` on and round. As many places as a power of two, or none. There is one in it
-    /// if there is one at all.
-    ring: Vec<T>,
-    first: u32,
-    len: u32,
-    /// Entries that may be in the ring: no other than are there, while more wait behind it.
-    room: u32,
-    /// What has come since the ring was full.
+    /// The first of them, from `next` on; nothing at all when there are none. It is full while more wait behind it.
+    first: Vec<T>,
+    next: usize,
+    /// What has come since it was full: all but the last are full too.
     more: VecDeque<Vec<T>>,
 }
 
@@ -41,20 +37,20 @@ impl<T> Default for Fifo<T> {
 impl<T> Fifo<T> {
     /// An empty queue.
     pub(crate) const fn new() -> Fifo<T> {
-        Fifo { ring: Vec::new(), first: 0, len: 0, room: 0, more: VecDeque::new() }
+        Fifo { first: Vec::new(), next: 0, more: VecDeque::new() }
     }
 
     /// Whether nothing waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.first.is_empty()
     }
 
     /// Entries.
     pub(crate) fn len(&self) -> usize {
-        // All pieces but the last are full.
-        let more = self.more.back().map_or(0, |last| (self.more.len() - 1) * PIECE + last.len());
-        self.len as usize + more
+        let full = self.more.front().map_or(0, Vec::len);
+        let more = self.more.back().map_or(0, |last| (self.more.len() - 1) * full + last.len());
+        self.first.len() - self.next + more
     }
 }
 
@@ -62,24 +58,20 @@ impl<T: Copy> Fifo<T> {
     /// Adds an entry behind all others.
     #[inline(always)] // a few instructions
     pub(crate) fn push(&mut self, entry: T) {
-        let place = self.place(self.len);
-        match self.ring.get_mut(place) {
-            Some(place) if self.len < self.room => {
-                *place = entry;
-                self.len += 1;
-            }
-            _ => self.push_more(entry),
+        if self.first.len() < self.first.capacity() {
+            self.first.push(entry);
+        } else {
+            self.push_more(entry);
         }
     }
 
     /// Takes the first entry out.
     #[inline(always)] // as above
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let entry = *self.front()?;
-        self.first = self.place(1) as u32;
-        self.len -= 1;
-        if self.len == 0 && self.room == 0 {
-            self.refill();
+        let entry = *self.first.get(self.next)?;
+        self.next += 1;
+        if self.next == self.first.len() {
+            self.begin_anew();
         }
         Some(entry)
     }
@@ -87,33 +79,44 @@ impl<T: Copy> Fifo<T> {
     /// The first entry, left where it is.
     #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        if self.len == 0 { None } else { self.ring.get(self.first as usize) }
+        self.first.get(self.next)
     }
 
     /// The first entries, as many as are at hand.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
-        (0..self.len).filter_map(|number| self.ring.get(self.place(number)))
+        self.first.get(self.next..).unwrap_or_default().iter()
     }
 
-    /// Where the entry of that number is, from the first one on.
-    #[inline]
-    fn place(&self, number: u32) -> usize {
-        self.first.wrapping_add(number) as usize & self.ring.len().wrapping_sub(1)
+    /// The first piece has been read: it is empty, or the next one is the first.
+    #[inline(always)] // as above
+    fn begin_anew(&mut self) {
+        self.first.clear();
+        self.next = 0;
+        if !self.more.is_empty() {
+            self.refill();
+        }
     }
 
     #[cold]
     fn push_more(&mut self, entry: T) {
-        if self.more.is_empty() && self.ring.len() < PIECE {
-            self.ring.rotate_left(self.first as usize);
-            self.first = 0;
-            let places = (2 * self.ring.len()).clamp(LEAST, PIECE);
-            self.ring.resize(places, entry);
-            self.room = places as u32;
-            return self.push(entry);
+        if !self.more.is_empty() || self.first.len() >= PIECE && self.next < PIECE / 2 {
+            return self.push_behind(entry);
         }
-        self.room = 0;
+        if self.next >= self.first.len().div_ceil(2) {
+            // Half of it was read: what is left moves there.
+            self.first.drain(..core::mem::take(&mut self.next));
+        }
+        let places = (2 * self.first.len()).clamp(LEAST, PIECE);
+        if places > self.first.capacity() {
+            self.first.reserve_exact(places - self.first.len());
+        }
+        self.first.push(entry);
+    }
+
+    /// Behind a first piece that is full.
+    fn push_behind(&mut self, entry: T) {
         match self.more.back_mut() {
-            Some(piece) if piece.len() < PIECE => piece.push(entry),
+            Some(piece) if piece.len() < piece.capacity() => piece.push(entry),
             _ => {
                 let mut piece = Vec::with_capacity(PIECE);
                 piece.push(entry);
@@ -122,19 +125,13 @@ impl<T: Copy> Fifo<T> {
         }
     }
 
-    /// The ring has been read: the next piece becomes the ring.
     #[cold]
     fn refill(&mut self) {
-        let Some(mut piece) = self.more.pop_front() else { return };
+        let Some(piece) = self.more.pop_front() else { return };
         if self.more.is_empty() {
             self.more = VecDeque::new();
-            self.room = PIECE as u32;
         }
-        (self.first, self.len) = (0, piece.len() as u32);
-        if let Some(last) = piece.last().copied() {
-            piece.resize(PIECE, last);
-        }
-        self.ring = piece;
+        self.first = piece;
     }
 }
 

@@ -67,6 +67,12 @@ impl HostCache {
         self.len
     }
 
+    /// Whether nothing was learnt of any yet.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     fn place(&self, host: &Host) -> usize {
         let mut octets = [0; 18];
         let (remote, local) = octets.split_at_mut(16);
@@ -78,7 +84,7 @@ impl HostCache {
 
     /// What a new connection of `flow` may begin with.
     pub(crate) fn find(&self, now: Instant, flow: &FlowKey) -> Option<HostFacts> {
-        if self.sets.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let host = Host { remote: flow.remote, local: flow.local };

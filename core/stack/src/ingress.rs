@@ -42,13 +42,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn handle_unusual(&mut self, now: Instant, packet: &mut Packet) {
         // What was gathered came before.
         self.handle_gathered(now);
-        if self.handle_usual_syn(now, packet) {
-            return;
+        if !self.handle_usual_syn(now, packet) {
+            self.handle_other(now, packet);
         }
+    }
+
+    #[inline(never)]
+    fn handle_other(&mut self, now: Instant, packet: &mut Packet) {
         let network = self.read_network(packet);
         let taken = network.is_some_and(|network| self.handle_plain(now, packet, &network));
         if !taken {

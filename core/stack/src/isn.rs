@@ -24,13 +24,20 @@ impl Numbers {
     /// The numbers of a connection of `flow` that begins now. Two halves of one 64-bit keyed hash are
     /// as independent as two hashes: whoever is told one learns nothing of the other.
     pub fn of(secrets: &Secrets, flow: &FlowKey, now: Instant) -> Numbers {
-        let octets = flow.octets();
-        // What all IPv4 addresses have in common tells nothing.
-        let told = match usertcp_ip::ip_address(flow.remote) {
-            IpAddr::V4(_) => octets.get(12..).unwrap_or_default(),
-            IpAddr::V6(_) => &octets,
+        let hash = match usertcp_ip::ip_address(flow.remote) {
+            // What all IPv4 addresses have in common tells nothing.
+            IpAddr::V4(remote) => {
+                // In the order in which `FlowKey::octets` has them.
+                let [local, remote_port, local_port] =
+                    [flow.local.0, flow.remote_port, flow.local_port]
+                        .map(|number| u64::from(u16::from_le_bytes(number.to_be_bytes())));
+                let address = u64::from(u32::from_le_bytes(remote.octets()));
+                let eight = address | local << 32 | remote_port << 48;
+                let rest = local_port;
+                secrets.hash_short(Purpose::InitialSequence, eight, (rest, 2))
+            }
+            IpAddr::V6(_) => secrets.hash(Purpose::InitialSequence, &flow.octets()),
         };
-        let hash = secrets.hash(Purpose::InitialSequence, told);
         let clock = (now.as_micros() / 4) as u32;
         Numbers {
             initial_sequence: Seq(clock.wrapping_add(hash as u32)),

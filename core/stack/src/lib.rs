@@ -24,6 +24,7 @@ mod events;
 mod fast_open;
 mod fifo;
 mod gate;
+mod greeting;
 mod host_cache;
 mod ingress;
 pub mod isn;
@@ -50,7 +51,7 @@ mod usual;
 mod watch;
 pub mod wheel;
 
-pub use app::{ConnError, ConnInfo, ListenerInfo, Read, Refused};
+pub use app::{ConnError, ConnInfo, ListenerInfo, Message, Read, Refused, Stream};
 pub use config::{Connect, ConnectError, Listen, ListenError, Profile, ShardConfig, StartError};
 pub use events::ShardEvent;
 pub use fast_open::{FastOpenListen, FirstData};

@@ -1,9 +1,11 @@
 //! How a connection begins, changes body, and ends.
 //!
-//! Owns: acting on what a call on a connection brought about, active opens in progress, and the
+//! Owns: acting on what a call on a connection brought about, active opens in progress, and (`end`) the
 //! ways a record goes away.
 //! Must not know: why a connection did what it did.
 //! Implements: RFC 9293 §3.5, §3.6 (what remains of a connection), §3.10.7.3 (SYN-SENT); AT-38.
+
+mod end;
 
 use crate::anchor::{Anchor, Body, Opening as ActiveOpen, Owner};
 use crate::config::Birth;
@@ -11,16 +13,14 @@ use crate::events::{Events, Pending};
 use crate::park::park_deadline;
 use crate::shard::Shard;
 use crate::turns::Turns;
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, DropReason, Event, FlowKey, Instant, Observer, Span};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, Span};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
-    Effects, Ended, Env, HandshakeOutcome, LastWord, Opening, PathFacts, Reply, Segment,
-    SignalKind, Tcb, TimeWait,
+    Effects, Env, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb,
 };
 
 /// The next tick, at the earliest.
@@ -35,9 +35,9 @@ const QUEUED_GAP: Span = Span::from_millis(1);
 const FIRST_LOOK: Span = Span::from_micros(200_000 - 128);
 
 /// What a connection begins from.
-pub(crate) struct Start<C> {
+pub(crate) struct Start<'a, C> {
     /// What its handshake agreed on.
-    pub opening: Opening,
+    pub opening: &'a mut Opening,
     pub birth: Birth<C>,
     /// Of its flow, from our interface alone.
     pub path: PathFacts,
@@ -52,11 +52,14 @@ pub(crate) struct LastStep<'a> {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    #[inline]
     pub(crate) fn path_facts(&self, flow: &FlowKey) -> PathFacts {
-        let mut path = crate::net::path_facts(&self.ip, flow);
-        if self.auth.is_idle() {
-            return path;
-        }
+        let path = crate::net::path_facts(&self.ip, flow);
+        if self.auth.is_idle() { path } else { self.signed_path_facts(flow, path) }
+    }
+
+    #[cold]
+    fn signed_path_facts(&self, flow: &FlowKey, mut path: PathFacts) -> PathFacts {
         // The option is part of every segment: to TCP the path carries that much less.
         let option_octets = self.auth_option_octets(flow);
         path.segment_octets = path.segment_octets.saturating_sub(option_octets);
@@ -72,65 +75,56 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: &mut Start<C>,
+        start: Start<'_, C>,
         last: LastStep<'_>,
     ) {
-        let Some(hot) = self.give_birth(now, id, flow, owner, start) else { return };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return };
-        let mut env = self.common.env(now, id);
-        if !last.written.is_empty() {
-            tcb.adopt_unsent(last.written);
-        }
-        let effects = match start.opening.owes_ack {
-            true => tcb.handle_rest_of_syn(&mut env, last.segment),
-            false => tcb.handle_segment(&mut env, last.segment),
-        };
-        self.after_birth(now, id, start, effects);
+        let (owes_ack, LastStep { segment, written }) = (start.opening.owes_ack, last);
+        self.give_birth(now, id, flow, owner, start, |tcb, env| {
+            if !written.is_empty() {
+                tcb.adopt_unsent(written);
+            }
+            match owes_ack {
+                true => tcb.handle_rest_of_syn(env, segment),
+                false => tcb.handle_segment(env, segment),
+            }
+        });
     }
 
-    /// Gives `id` a TCB: its index. `None`: there was no room, and the record is gone.
+    /// Gives `id` a TCB, and to this what completed its handshake: as `first` does. Without room the record is gone.
+    #[inline(always)] // each `first` is another
     pub(crate) fn give_birth(
         &mut self,
         now: Instant,
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: &mut Start<C>,
-    ) -> Option<u32> {
-        let Start { opening, birth, path } = start;
-        if birth.settings.share_path_facts {
+        start: Start<'_, C>,
+        first: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>) -> Effects,
+    ) {
+        let Start { opening, birth: Birth { settings, controller }, mut path } = start;
+        if settings.share_path_facts && !self.hosts.is_empty() {
             path.host = self.hosts.find(now, flow);
         }
         let peer_mss = &mut opening.agreed.peer_mss_octets;
         *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
-        let (settings, controller) = (Rc::clone(&birth.settings), birth.controller);
-        let Some(hot) = self.table.place_hot(id, || Tcb::vacant(Rc::clone(&settings))) else {
+        let is_watched = settings.least_progress.is_some();
+        let born = self.table.bear(id, || Tcb::vacant(Rc::clone(&settings)));
+        let Some((anchor, tcb)) = born else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
-            self.discard(id);
-            return None;
+            return self.discard(id);
         };
-        let anchor = self.table.set_body(id, Body::Hot(hot))?;
         anchor.set_owner(owner);
         let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
         self.events.add(id, anchor, notice);
-        let tcb = self.table.hot.at_mut(hot)?;
-        tcb.occupy(now, &self.common.limits, opening, settings, path, controller);
-        tcb.begin(&mut self.common.env(now, id), opening);
-        Some(hot)
-    }
-
-    /// Acts on what the segment that completed a handshake brought about.
-    pub(crate) fn after_birth(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        start: &Start<C>,
-        mut effects: Effects,
-    ) {
+        tcb.occupy(now, &self.common.limits, opening, settings, &path, controller);
+        let mut env = self.common.env(now, id);
+        tcb.begin(&mut env, opening);
+        let mut effects = first(tcb, &mut env);
         // The handshake may owe an acknowledgement that the segment alone would not.
         effects.transmit = true;
-        self.apply(now, id, effects);
-        if start.birth.settings.least_progress.is_some() {
+        let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
+        self.follow(now, id, rearms, effects);
+        if is_watched {
             self.watch(now, id);
         }
     }
@@ -222,9 +216,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
-    /// Files the deadline of a handshake that begins.
-    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId, deadline: Instant) {
-        self.table.arm(id, Some(deadline.min(now + FIRST_LOOK)));
+    /// Files when a handshake that begins is looked at first, in a record that was made for it.
+    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId) {
+        self.table.arm_fresh(id, now + FIRST_LOOK);
     }
 
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
@@ -233,147 +227,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)]
     fn put_off(&mut self, now: Instant, id: ConnId, deadline: Instant) {
         self.table.postpone(id, deadline.max(now + LEAST_GAP));
-    }
-
-    /// A connection is over.
-    #[inline(never)] // a call has to do with an end once in a connection's life
-    fn end(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
-        let Some(anchor) = self.table.anchors.get(id) else { return };
-        let (owner, hot) = (anchor.owner(), anchor.body.hot());
-        let reason = ended.reason();
-        if let Body::Early(..) = anchor.body {
-            self.leave_early(now, id, reason == CloseReason::Reset);
-        }
-        if !self.rates.is_empty() {
-            self.leave_rates(id);
-        }
-        self.transmit.remove(id, &mut self.table.anchors);
-        if !self.starved.is_empty() {
-            self.starved.remove(id.slot);
-        }
-        self.note_end(now, id, reason);
-        if let Some(reset) = reset
-            && let Some(flow) = self.table.flow(id)
-        {
-            self.send_reply(now, &flow, &reset);
-        }
-        let time_wait = match hot {
-            Some(hot) => self.last_words(now, id, hot, ended),
-            None => None,
-        };
-        if let Owner::Application(_) = owner {
-            return self.end_held(now, id, reason, time_wait);
-        }
-        self.leave_queue(owner);
-        self.events.forget(id, &mut self.table.anchors);
-        match time_wait {
-            Some(record) => self.enter_time_wait(now, id, record),
-            None => self.table.remove(id),
-        }
-    }
-
-    /// What others learn from a connection that ended, and the TIME-WAIT record that remains of it, if one does.
-    /// What that owes at birth is sent.
-    #[inline(always)] // of one end
-    fn last_words(&mut self, now: Instant, id: ConnId, hot: u32, ended: Ended) -> Option<TimeWait> {
-        let facts = self.table.hot.at(hot)?.host_facts();
-        if let Some(facts) = facts {
-            self.hosts.learn(now, &self.table.flow(id)?, &facts);
-        }
-        if !ended.waits() {
-            return None;
-        }
-        let tcb = self.table.hot.at_mut(hot)?;
-        let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
-        match word {
-            LastWord::Nothing => {}
-            LastWord::Usual(segment) => self.send_last(now, id, &segment),
-            LastWord::Any(reply) => self.send_reply(now, &self.table.flow(id)?, &reply),
-        }
-        Some(record)
-    }
-
-    /// The application still holds the handle: it may read what is left, and must be told. A
-    /// TIME-WAIT record is then one of its own.
-    fn end_held(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        reason: CloseReason,
-        time_wait: Option<TimeWait>,
-    ) {
-        let Some(flow) = self.table.flow(id) else { return };
-        self.table.retire(id);
-        let hot = match self.table.anchors.get(id) {
-            Some(Anchor { body: Body::Hot(hot), .. }) => Some(*hot),
-            _ => None,
-        };
-        self.table.set_body(id, Body::Ended(reason, hot));
-        self.events.close(id, reason);
-        let Some(record) = time_wait else { return };
-        // Until its own body is set, this one holds nothing.
-        match self.table.insert(&flow, Owner::Nobody, Body::Ended(reason, None)) {
-            Ok((remains, evicted)) => {
-                self.note_eviction(now, evicted);
-                self.enter_time_wait(now, remains, record);
-            }
-            Err(_) => self.common.drop_packet(None, now, DropReason::TimeWaitEvicted),
-        }
-    }
-
-    fn enter_time_wait(&mut self, now: Instant, id: ConnId, record: TimeWait) {
-        let until = now + self.common.limits.msl + self.common.limits.msl;
-        let evicted = self.table.enter_time_wait(id, record, until);
-        self.note_eviction(now, evicted);
-    }
-
-    pub(crate) fn note_eviction(&mut self, now: Instant, evicted: Option<ConnId>) {
-        if evicted.is_some() {
-            self.common.drop_packet(evicted, now, DropReason::TimeWaitEvicted);
-        }
-    }
-
-    pub(crate) fn note_end(&mut self, now: Instant, id: ConnId, reason: CloseReason) {
-        let counters = &mut self.common.counters;
-        counters.closes = counters.closes.wrapping_add(1);
-        self.common.observer.on_event(Some(id), now, &Event::Closed(reason));
-    }
-
-    pub(crate) fn leave_queue(&mut self, owner: Owner) {
-        if let Owner::Listener(listener) = owner
-            && let Some(listener) = self.listeners.get_mut(listener)
-        {
-            listener.forget();
-        }
-    }
-
-    /// Removes a record and whatever refers to it, silently.
-    pub(crate) fn discard(&mut self, id: ConnId) {
-        self.leave_rates(id);
-        self.transmit.remove(id, &mut self.table.anchors);
-        self.starved.remove(id.slot);
-        self.events.forget(id, &mut self.table.anchors);
-        let Some(flow) = self.table.anchors.flow(id) else { return };
-        let Some(anchor) = self.table.anchors.get(id) else { return };
-        let owner = anchor.owner();
-        match anchor.body {
-            Body::Embryo(_, listener) | Body::Asked(_, listener) => {
-                self.listeners.remove_embryo(listener, &flow.remote);
-            }
-            Body::Early(early, _) => {
-                if let Some(listener) = self.table.early.at(early).map(|early| early.listener) {
-                    self.listeners.remove_embryo(listener, &flow.remote);
-                    if let Some(pending) =
-                        self.listeners.get_mut(listener).and_then(|all| all.fast_open())
-                    {
-                        pending.remove();
-                    }
-                }
-            }
-            _ => {}
-        }
-        self.table.remove(id);
-        self.leave_queue(owner);
     }
 
     /// A segment for an active open.
@@ -411,8 +264,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters.resets_in = counters.resets_in.wrapping_add(1);
                 self.apply(now, id, Effects::ended(CloseReason::Refused));
             }
-            HandshakeOutcome::Established(opening) => {
-                let (birth, ordinary) = (birth.clone(), attempt.is_ordinary());
+            HandshakeOutcome::Established(mut opening) => {
+                let (birth, ordinary) = (birth.clone(), attempt.is_none());
                 if !self.make_room_for_tcb(now) {
                     return self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
                 }
@@ -421,8 +274,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     false => self.learn_from_answer(now, id, flow, segment, &opening),
                 };
                 let last = LastStep { segment, written };
-                let mut start = Start { opening, birth, path };
-                self.establish(now, id, flow, owner, &mut start, last);
+                let start = Start { opening: &mut opening, birth, path };
+                self.establish(now, id, flow, owner, start, last);
                 if owner == Owner::Nobody {
                     self.release(now, id);
                 } else if closed {

@@ -12,6 +12,7 @@ use crate::fast_open::pending::PendingFastOpens;
 use crate::fifo::Sifted;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use usertcp_base::{ConnId, Limits, ListenerId, LocalIndex, Purpose, RemoteAddr, Secrets};
 
 /// Counters of half-open records by source; sources that meet in one share it.
@@ -51,7 +52,8 @@ pub enum EmbryoRefused {
 #[derive(Debug)]
 pub struct Listeners<S> {
     bound: BTreeMap<Binding, ListenerId>,
-    listeners: BTreeMap<ListenerId, Listener<S>>,
+    /// In the order of their handles.
+    listeners: Vec<(ListenerId, Listener<S>)>,
     /// The one that was found last, and for what: mostly that of the next SYN too.
     found: Option<((LocalIndex, u16), ListenerId)>,
     next: u32,
@@ -84,7 +86,7 @@ impl<S> Listeners<S> {
             0 | 1 => u32::MAX,
             share => (embryo_limit / share).max(1),
         };
-        let (bound, listeners) = (BTreeMap::new(), BTreeMap::new());
+        let (bound, listeners) = (BTreeMap::new(), Vec::new());
         let found = None;
         Listeners { bound, listeners, found, next: 0, secrets, embryo_limit, source_limit }
     }
@@ -104,13 +106,14 @@ impl<S> Listeners<S> {
         self.next = self.next.wrapping_add(1);
         self.bound.insert(binding, id);
         self.found = None;
-        self.listeners.insert(id, Listener::new(binding, backlog.max(1), settings));
+        let place = self.listeners.partition_point(|(other, _)| *other < id);
+        self.listeners.insert(place, (id, Listener::new(binding, backlog.max(1), settings)));
         Some(id)
     }
 
     /// Takes a listener away. What waited to be accepted is returned: it is to be reset.
     pub fn unbind(&mut self, id: ListenerId) -> Option<impl Iterator<Item = ConnId> + use<S>> {
-        let listener = self.listeners.remove(&id)?;
+        let (_, listener) = self.listeners.remove(self.place(id)?);
         self.bound.remove(&listener.binding);
         self.found = None;
         let mut queue = listener.queue;
@@ -143,18 +146,35 @@ impl<S> Listeners<S> {
     /// Whether any listener is bound to this very port.
     pub fn uses_port(&self, local: LocalIndex, port: u16) -> bool {
         let port = Some(port);
-        self.bound.contains_key(&Binding { local: Some(local), port })
-            || self.bound.contains_key(&Binding { local: None, port })
+        let binds = |local| self.bound.contains_key(&Binding { local, port });
+        !self.bound.is_empty() && (binds(Some(local)) || binds(None))
     }
 
     /// The listener `id`.
+    #[inline]
     pub fn get(&self, id: ListenerId) -> Option<&Listener<S>> {
-        self.listeners.get(&id)
+        self.listeners.get(self.place(id)?).map(|(_, listener)| listener)
     }
 
     /// The same, to change.
+    #[inline]
     pub fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener<S>> {
-        self.listeners.get_mut(&id)
+        let place = self.place(id)?;
+        self.listeners.get_mut(place).map(|(_, listener)| listener)
+    }
+
+    /// Where a listener is: most often there is one.
+    #[inline]
+    fn place(&self, id: ListenerId) -> Option<usize> {
+        match self.listeners.first() {
+            Some((first, _)) if *first == id => Some(0),
+            _ => self.search(id),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, id: ListenerId) -> Option<usize> {
+        self.listeners.binary_search_by_key(&id, |(other, _)| *other).ok()
     }
 
     /// How many there are.
@@ -173,7 +193,7 @@ impl<S> Listeners<S> {
     pub fn add_embryo(&mut self, id: ListenerId, source: &RemoteAddr) -> Result<(), EmbryoRefused> {
         let bucket = self.source_bucket(source);
         let (embryo_limit, source_limit) = (self.embryo_limit, self.source_limit);
-        let Some(listener) = self.listeners.get_mut(&id) else {
+        let Some(listener) = self.get_mut(id) else {
             return Err(EmbryoRefused::Listener);
         };
         if listener.embryos >= embryo_limit {
@@ -195,13 +215,25 @@ impl<S> Listeners<S> {
     /// A half-open record of `id` from `source` is one no more.
     pub fn remove_embryo(&mut self, id: ListenerId, source: &RemoteAddr) {
         let bucket = self.source_bucket(source);
-        let Some(listener) = self.listeners.get_mut(&id) else { return };
-        listener.embryos = listener.embryos.saturating_sub(1);
-        if let Some(sources) = &mut listener.sources
-            && let Some(count) = bucket.and_then(|bucket| sources.get_mut(bucket))
-        {
-            *count = count.saturating_sub(1);
+        if let Some(listener) = self.get_mut(id) {
+            listener.leave_embryo(bucket);
         }
+    }
+
+    /// A half-open record of `id` from `source` is a connection that waits to be accepted; false when the queue is
+    /// full. `lives` as for [`Listener::push`].
+    #[must_use]
+    pub fn complete(
+        &mut self,
+        id: ListenerId,
+        source: &RemoteAddr,
+        connection: ConnId,
+        lives: impl Fn(ConnId) -> bool,
+    ) -> bool {
+        let bucket = self.source_bucket(source);
+        let Some(listener) = self.get_mut(id) else { return false };
+        listener.leave_embryo(bucket);
+        listener.push(connection, lives)
     }
 
     /// The counter of a source; `None` when a source may have as many as there are.
@@ -221,6 +253,16 @@ impl<S> Listener<S> {
         let (sources, fast_open) = (None, None);
         let (waiting, embryos) = (0, 0);
         Listener { binding, gate, settings, backlog, queue, waiting, embryos, sources, fast_open }
+    }
+
+    /// A half-open record that was counted in this bucket of sources is one no more.
+    fn leave_embryo(&mut self, bucket: Option<usize>) {
+        self.embryos = self.embryos.saturating_sub(1);
+        if let Some(sources) = &mut self.sources
+            && let Some(count) = bucket.and_then(|bucket| sources.get_mut(bucket))
+        {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Where it listens.

@@ -27,10 +27,26 @@ pub fn is_unicast(address: IpAddr) -> bool {
 
 /// What the path of `flow` is thought to carry, from our interface alone.
 pub(crate) fn path_facts(ip: &Ip, flow: &FlowKey) -> PathFacts {
-    // RFC 791: every host takes 576 octets; IPv6: every link carries 1280 (RFC 8200 §5).
-    let (header_octets, default_mss_octets, least_packet_octets) =
-        if ip_address(flow.remote).is_ipv4() { (20, 536, 576) } else { (40, 1220, 1280) };
-    debug_assert_eq!(u16::from(header_octets), ip.header_octets(flow));
+    let is_v4 = ip_address(flow.remote).is_ipv4();
+    let facts = if is_v4 { path_facts_v4(ip) } else { facts_of(ip, 40, 1220, 1280) };
+    debug_assert_eq!(u16::from(facts.header_octets), ip.header_octets(flow));
+    facts
+}
+
+/// The same of any flow by IPv4.
+#[inline]
+pub(crate) fn path_facts_v4(ip: &Ip) -> PathFacts {
+    facts_of(ip, 20, 536, 576)
+}
+
+// RFC 791: every host takes 576 octets; IPv6: every link carries 1280 (RFC 8200 §5).
+#[inline]
+fn facts_of(
+    ip: &Ip,
+    header_octets: u8,
+    default_mss_octets: u16,
+    least_packet_octets: u16,
+) -> PathFacts {
     let segment_octets = ip.mtu().saturating_sub(u16::from(header_octets));
     PathFacts {
         segment_octets,

@@ -14,6 +14,7 @@ use crate::egress::Outbox;
 use crate::events::{Events, ShardEvent};
 use crate::fast_open::cache::CookieCache;
 use crate::fast_open::keys::Keys;
+use crate::greeting::Greetings;
 use crate::host_cache::HostCache;
 use crate::link;
 use crate::listener::Listeners;
@@ -30,7 +31,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use usertcp_auth::Auth;
-use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets};
+use usertcp_base::{
+    CloseReason, ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng, Secrets,
+};
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::{Chain, FramePool};
@@ -49,6 +52,7 @@ use usertcp_wire::checksum;
 pub struct Shard<C, O> {
     pub(crate) table: Table<C>,
     pub(crate) listeners: Listeners<Birth<C>>,
+    pub(crate) greetings: Greetings,
     pub(crate) common: Common<O>,
     pub(crate) ip: Ip,
     /// What is below IP, on an Ethernet.
@@ -169,6 +173,13 @@ impl<O: Observer> Common<O> {
             counters.payload_octets_out.wrapping_add(payload_octets as u64);
     }
 
+    /// Counts and reports a connection that is over.
+    #[inline]
+    pub(crate) fn note_end(&mut self, now: Instant, id: ConnId, reason: CloseReason) {
+        self.counters.closes = self.counters.closes.wrapping_add(1);
+        self.observer.on_event(Some(id), now, &Event::Closed(reason));
+    }
+
     /// Counts and reports a packet that died.
     pub(crate) fn drop_packet(&mut self, who: Option<ConnId>, now: Instant, reason: DropReason) {
         self.counters.count_drop(reason);
@@ -193,6 +204,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Ok(Shard {
             table: Table::new(&secrets, &limits, now),
             listeners: Listeners::new(secrets.clone(), &limits),
+            greetings: Greetings::default(),
             ip,
             link,
             last_local: LastLocal::default(),

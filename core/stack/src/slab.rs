@@ -40,7 +40,6 @@ const INDICES: u64 = 1 << 31;
 pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
     /// Those that were given back are empty.
     chunks: Vec<Chunk<T, W>>,
-    states: Vec<ChunkState>,
     /// Chunks with a free slot, narrow and wide ones.
     open: [ChunkSet; 2],
     /// A chunk without records that is kept, of each width.
@@ -51,17 +50,12 @@ pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
     used: u32,
 }
 
-/// What a look at a record needs.
+/// Some records. As many octets as a cache line has: it is found by a shift.
 #[derive(Debug)]
 struct Chunk<T, W> {
     entries: Vec<Entry<T>>,
     /// One for each entry, or none at all.
     annexes: Vec<W>,
-}
-
-/// What coming and going needs.
-#[derive(Clone, Copy, Debug)]
-struct ChunkState {
     /// The first of the free slots that were used before.
     free: u32,
     used: u32,
@@ -69,6 +63,9 @@ struct ChunkState {
     newest: u32,
     width: Width,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Chunk<u64, u32>>() == 64);
 
 /// Whether the records of a chunk have an annex.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +88,15 @@ enum Slot<T> {
     Used(T),
 }
 
+impl<T, W> Chunk<T, W> {
+    /// One more slot, which is free.
+    #[inline(never)] // the others were used before
+    fn lengthen(&mut self, annex: Option<W>) {
+        self.entries.push(Entry { generation: self.newest, slot: Slot::Free { next: NONE } });
+        self.annexes.extend(annex);
+    }
+}
+
 impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Records of a chunk, as a power of two.
     const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
@@ -103,7 +109,6 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     pub fn new(capacity: u32) -> Self {
         Slab {
             chunks: Vec::new(),
-            states: Vec::new(),
             open: [ChunkSet::new(), ChunkSet::new()],
             spare: [None; 2],
             absent: ChunkSet::new(),
@@ -155,6 +160,15 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.insert_wide_with(annex, || record)
     }
 
+    /// Adds a record, which is wide if it has an annex.
+    #[inline]
+    pub fn insert_of_either(&mut self, record: T, annex: Option<W>) -> Option<ConnId> {
+        let width = if annex.is_some() { Width::Wide } else { Width::Narrow };
+        let (id, slot) = self.reserve(width, annex)?;
+        *slot = Slot::Used(record);
+        Some(id)
+    }
+
     /// Adds a wide record that `make` builds.
     #[inline]
     pub fn insert_wide_with(&mut self, annex: W, make: impl FnOnce() -> T) -> Option<ConnId> {
@@ -181,22 +195,21 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// The record of `id`, unless `id` is stale.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
-        match self.entry(id.slot)? {
-            Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
-                Some(record)
-            }
-            _ => None,
+        // A slot that was freed has another generation.
+        let entry = self.entry(id.slot).filter(|entry| entry.generation == id.generation)?;
+        match &entry.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
         }
     }
 
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
-        match self.entry_mut(id.slot)? {
-            Entry { generation, slot: Slot::Used(record) } if *generation == id.generation => {
-                Some(record)
-            }
-            _ => None,
+        let entry = self.entry_mut(id.slot).filter(|entry| entry.generation == id.generation)?;
+        match &mut entry.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
         }
     }
 
@@ -353,7 +366,8 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     }
 
     /// A free slot, which counts as used from now on, and the handle of what is put there.
-    fn reserve(&mut self, width: Width, annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
+    #[inline]
+    fn reserve(&mut self, width: Width, mut annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
         if self.used >= self.capacity {
             return None;
         }
@@ -361,33 +375,27 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             Some(chunk) => chunk,
             None => self.open_chunk(width)?,
         };
-        let (chunk, state) =
-            (self.chunks.get_mut(index as usize)?, self.states.get_mut(index as usize)?);
-        let slot = if state.free == NONE {
-            let slot = (index << Self::SHIFT) + chunk.entries.len() as u32;
-            let free = Slot::Free { next: NONE };
-            chunk.entries.push(Entry { generation: state.newest, slot: free });
-            chunk.annexes.extend(annex);
-            slot
-        } else {
-            let slot = state.free;
-            let place = slot as usize & (Self::PLACES - 1);
-            if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
-                *kept = annex;
-            }
-            slot
-        };
-        let entry = chunk.entries.get_mut(slot as usize & (Self::PLACES - 1))?;
+        let chunk = self.chunks.get_mut(index as usize)?;
+        if chunk.free == NONE {
+            chunk.free = (index << Self::SHIFT) + chunk.entries.len() as u32;
+            chunk.lengthen(annex.take());
+        }
+        let slot = chunk.free;
+        let place = slot as usize & (Self::PLACES - 1);
+        if let Some((annex, kept)) = annex.zip(chunk.annexes.get_mut(place)) {
+            *kept = annex;
+        }
+        let entry = chunk.entries.get_mut(place)?;
         let Slot::Free { next } = entry.slot else {
             debug_assert!(false, "the free list holds free slots");
             return None;
         };
-        state.free = next;
-        state.used += 1;
-        if state.used as usize == Self::CHUNK {
+        chunk.free = next;
+        chunk.used += 1;
+        if chunk.used as usize == Self::CHUNK {
             self.open[width as usize].remove(index);
         }
-        if self.spare[width as usize] == Some(index) {
+        if chunk.used == 1 && self.spare[width as usize] == Some(index) {
             self.spare[width as usize] = None;
         }
         self.used += 1;
@@ -397,18 +405,18 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.
     fn vacate<R>(&mut self, index: u32, end: impl FnOnce(&mut Slot<T>, Slot<T>) -> R) -> Option<R> {
         let (number, place) = Self::place(index);
-        let state = self.states.get_mut(number)?;
-        let entry = self.chunks.get_mut(number)?.entries.get_mut(place)?;
+        let chunk = self.chunks.get_mut(number)?;
+        let entry = chunk.entries.get_mut(place)?;
         if let Slot::Free { .. } = entry.slot {
             return None;
         }
         entry.generation = entry.generation.wrapping_add(1);
-        let ended = end(&mut entry.slot, Slot::Free { next: state.free });
-        state.free = index;
-        state.newest = state.newest.max(entry.generation);
-        state.used -= 1;
+        let ended = end(&mut entry.slot, Slot::Free { next: chunk.free });
+        chunk.free = index;
+        chunk.newest = chunk.newest.max(entry.generation);
+        chunk.used -= 1;
         self.used -= 1;
-        let (width, empty) = (state.width, state.used == 0);
+        let (width, empty) = (chunk.width, chunk.used == 0);
         self.open[width as usize].insert(number as u32);
         if empty {
             self.keep_or_give_back(number as u32, width);
@@ -425,17 +433,14 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         }
         let records = Self::CHUNK.min(self.capacity as usize);
         let annexes = if width == Width::Wide { records } else { 0 };
-        let chunk =
-            Chunk { entries: Vec::with_capacity(records), annexes: Vec::with_capacity(annexes) };
-        match (self.chunks.get_mut(index as usize), self.states.get_mut(index as usize)) {
-            (Some(place), Some(state)) => {
-                *place = chunk;
-                state.width = width;
+        let (entries, annexes) = (Vec::with_capacity(records), Vec::with_capacity(annexes));
+        match self.chunks.get_mut(index as usize) {
+            Some(chunk) => {
+                *chunk = Chunk { entries, annexes, width, ..*chunk };
                 self.absent.remove(index);
             }
-            _ => {
-                self.chunks.push(chunk);
-                self.states.push(ChunkState { free: NONE, used: 0, newest: 0, width });
+            None => {
+                self.chunks.push(Chunk { entries, annexes, free: NONE, used: 0, newest: 0, width });
             }
         }
         self.open[width as usize].insert(index);
@@ -452,10 +457,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.open[width as usize].remove(given);
         self.absent.insert(given);
         if let Some(chunk) = self.chunks.get_mut(given as usize) {
-            *chunk = Chunk { entries: Vec::new(), annexes: Vec::new() };
-        }
-        if let Some(state) = self.states.get_mut(given as usize) {
-            state.free = NONE;
+            *chunk = Chunk { entries: Vec::new(), annexes: Vec::new(), free: NONE, ..*chunk };
         }
     }
 }

@@ -26,6 +26,9 @@ const SLACK: usize = 64;
 /// are. It is fewer than the slab keeps in any case.
 const SPARES: u32 = 128;
 
+/// So many records of active opens stay for others when they have become connections.
+const OPENINGS: usize = 64;
+
 /// The connections.
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
@@ -38,6 +41,8 @@ pub(crate) struct Table<C> {
     hand: u32,
     /// What bodies have that is larger than a body.
     pub openings: Slab<Opening<C>, (), FEW>,
+    /// Those that became connections and are kept for the next.
+    old_openings: Vec<u32>,
     pub early: Slab<EarlyConnection, (), FEW>,
     pub asked: Slab<Segment, (), FEW>,
     /// What parked connections have in common.
@@ -61,6 +66,10 @@ struct Waiting {
     until: Instant,
 }
 
+/// Where a flow without a record would have one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vacancy(u64);
+
 /// Why there is no new record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Full {
@@ -79,6 +88,7 @@ impl<C: CongestionController> Table<C> {
             blanks: Blanks::new(),
             hand: 0,
             openings: Slab::new(limits.connections),
+            old_openings: Vec::new(),
             early: Slab::new(limits.connections),
             asked: Slab::new(limits.connections),
             moulds: Moulds::new(),
@@ -97,6 +107,25 @@ impl<C: CongestionController> Table<C> {
         let recent = self.recent.find(flow);
         let recent = recent.and_then(|index| self.anchors.listed_id_of(index, flow));
         recent.or_else(|| self.look_up(flow))
+    }
+
+    /// The record of a flow that probably has none, or where it would have one.
+    #[inline(never)]
+    pub(crate) fn seek(&self, flow: &FlowKey) -> Result<ConnId, Vacancy> {
+        let hash = self.demux.hash_of(flow);
+        let id = self.demux.find_hashed(hash, |index| self.anchors.id_of(index, flow));
+        id.ok_or(Vacancy(hash))
+    }
+
+    /// A record of a flow, if it is found at once. It is *the* record unless the connection is over.
+    #[inline(always)] // for both sides of a handshake
+    pub(crate) fn find_noted(&mut self, flow: &FlowKey) -> Option<(ConnId, &mut Anchor)> {
+        self.anchors.of_flow_mut(self.recent.find(flow)?, flow)
+    }
+
+    /// Where a flow that has no record, or will have none, would have one.
+    pub(crate) fn vacancy(&self, flow: &FlowKey) -> Vacancy {
+        Vacancy(self.demux.hash_of(flow))
     }
 
     /// The connection of a flow, if it has a TCB and is found at once.
@@ -236,16 +265,17 @@ impl<C: CongestionController> Table<C> {
         owner: Owner,
         body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
-        if self.find(flow).is_some() {
-            return Err(Full::Taken);
+        match self.seek(flow) {
+            Ok(_) => Err(Full::Taken),
+            Err(vacancy) => self.insert_fresh(flow, vacancy, owner, body),
         }
-        self.insert_fresh(flow, owner, body)
     }
 
     /// The same for a flow that is known to have no record.
     pub(crate) fn insert_fresh(
         &mut self,
         flow: &FlowKey,
+        Vacancy(hash): Vacancy,
         owner: Owner,
         body: Body,
     ) -> Result<(ConnId, Option<ConnId>), Full> {
@@ -255,7 +285,7 @@ impl<C: CongestionController> Table<C> {
             evicted = self.evict();
         }
         let id = self.anchors.add(flow, owner, body).ok_or(Full::Anchors)?;
-        self.demux.insert_fresh(flow, id.slot, |index| flow_of(&self.anchors, index));
+        self.demux.insert_fresh(hash, flow, id.slot, |index| flow_of(&self.anchors, index));
         // An answer comes soon.
         self.recent.note(flow, id.slot);
         Ok((id, evicted))
@@ -407,15 +437,48 @@ impl<C: CongestionController> Table<C> {
         self.hot.insert_wide(tcb, id.slot)
     }
 
-    /// The index of a TCB for connection `id`, to be filled: one that was another's, or one that `make` builds when
-    /// there is room.
+    /// A TCB in the place of a handshake, to be filled: the record, and the TCB, which was another's, or which `make`
+    /// builds when there is room.
     #[inline]
-    pub(crate) fn place_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
-        if let Some(spare) = self.spares.pop() {
-            let (_, owner) = self.hot.wide_mut(spare)?;
-            *owner = id.slot;
-            return Some(spare);
+    pub(crate) fn bear(
+        &mut self,
+        id: ConnId,
+        make: impl FnOnce() -> Tcb<C>,
+    ) -> Option<(&mut Anchor, &mut Tcb<C>)> {
+        let hot = match self.spares.pop() {
+            Some(spare) => spare,
+            None => self.add_hot(id, make)?,
+        };
+        let (tcb, owner) = self.hot.wide_mut(hot)?;
+        *owner = id.slot;
+        let anchor = self.anchors.get_mut(id)?;
+        debug_assert!(anchor.body.hot().is_none(), "it has one");
+        if let Body::Opening(opening) = anchor.body {
+            match self.openings.at(opening) {
+                Some(kept) if kept.attempt.is_none() && self.old_openings.len() < OPENINGS => {
+                    self.old_openings.push(opening);
+                }
+                _ => {
+                    self.openings.discard(opening);
+                }
+            }
         }
+        anchor.body = Body::Hot(hot);
+        Some((anchor, tcb))
+    }
+
+    /// An active open that begins: its index. `None`: there is no room.
+    #[inline]
+    pub(crate) fn add_opening(&mut self, opening: Opening<C>) -> Option<u32> {
+        let Some(old) = self.old_openings.pop() else {
+            return self.openings.insert(opening).map(|kept| kept.slot);
+        };
+        *self.openings.at_mut(old)? = opening;
+        Some(old)
+    }
+
+    #[cold]
+    fn add_hot(&mut self, id: ConnId, make: impl FnOnce() -> Tcb<C>) -> Option<u32> {
         self.make_hot_slot();
         self.hot.insert_wide_with(id.slot, make).map(|hot| hot.slot)
     }
@@ -454,11 +517,13 @@ impl<C: CongestionController> Table<C> {
                 self.hot.discard(hot);
             }
         }
-        self.fit_blanks(blanks::worth(self.tcbs()));
+        if self.blanks.len() > 0 {
+            self.fit_blanks(blanks::worth(self.tcbs()));
+        }
     }
 
     /// So many blanks at most; the others go, the oldest first.
-    #[inline]
+    #[inline(never)]
     fn fit_blanks(&mut self, most: u32) {
         while let Some(hot) = self.blanks.pop_excess(most) {
             self.hot.discard(hot);
@@ -581,6 +646,12 @@ impl<C: CongestionController> Table<C> {
         {
             self.wheel.schedule(id.slot, deadline, &mut self.anchors);
         }
+    }
+
+    /// The same of a record that has just been made.
+    #[inline]
+    pub(crate) fn arm_fresh(&mut self, id: ConnId, deadline: Instant) {
+        self.wheel.enter(id.slot, deadline, &mut self.anchors);
     }
 
     /// Wakes a record at `deadline`, and not before.

@@ -97,6 +97,12 @@ impl Turns {
         anchors.get(id).is_some_and(Anchor::is_queued) || self.has_left_fresh(id.slot)
     }
 
+    /// Whether there are others than those whose records say that they are in the queue.
+    #[inline]
+    pub(crate) fn has_others_than_fresh(&self) -> bool {
+        self.going_on | self.pressing.len() > 0
+    }
+
     /// How many turns a batch has, of `most`.
     #[inline]
     pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {
@@ -120,7 +126,7 @@ impl Turns {
     }
 
     /// A connection has something to send; nothing when that is known.
-    #[inline]
+    #[inline(always)] // for each message
     pub(crate) fn push(&mut self, id: ConnId, anchor: &mut Anchor) {
         if self.going_on | self.pressing.len() > 0 {
             self.push_among_others(id, anchor);
@@ -173,22 +179,25 @@ impl Turns {
         self.goes_on(index) || self.pressing.contains(index)
     }
 
-    /// Takes out whose turn it is, with its record. `None`: it has left.
+    /// Takes out whose turn it is, with its record, if it has not left. `None`: there is nobody.
     #[inline(always)] // for each packet
-    pub(crate) fn pop<'a>(&mut self, anchors: &'a mut Anchors) -> Option<(ConnId, &'a mut Anchor)> {
+    pub(crate) fn pop<'a>(
+        &mut self,
+        anchors: &'a mut Anchors,
+    ) -> Option<Option<(ConnId, &'a mut Anchor)>> {
         if self.going_on | self.pressing.len() > 0 {
             let index = self.pop_of_all(anchors)?;
-            return anchors.with_id_mut(index);
+            return Some(anchors.with_id_mut(index));
         }
         self.left = 0;
         let id = self.fresh.pop()?;
         let anchor = anchors.get_mut(id).filter(|anchor| anchor.is_queued());
         let Some(anchor) = anchor else {
             self.fresh.buried();
-            return None;
+            return Some(None);
         };
         anchor.leave_queue();
-        Some((id, anchor))
+        Some(Some((id, anchor)))
     }
 
     /// The same of those who came anew, and are still there.

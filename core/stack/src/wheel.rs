@@ -157,7 +157,7 @@ impl Wheel {
     /// than 19 hours away wakes early for the same reason.
     pub fn schedule(&mut self, index: u32, deadline: Instant, records: &mut impl Links) {
         debug_assert!(index < HEAD, "an index must leave the head bit free");
-        let wanted = tick_after(deadline).clamp(self.current, self.current + HORIZON_TICKS);
+        let wanted = self.within_horizon(deadline);
         let links = *records.links(index);
         if links.is_linked() {
             if self.widen(links.deadline) <= wanted {
@@ -165,8 +165,20 @@ impl Wheel {
             }
             self.unlink(index, records);
         }
-        records.links_mut(index).deadline = Tick(wanted as u32);
         self.link(index, wanted, records);
+    }
+
+    /// The same of a record that does not wait.
+    #[inline]
+    pub fn enter(&mut self, index: u32, deadline: Instant, records: &mut impl Links) {
+        debug_assert!(index < HEAD && !records.links(index).is_linked(), "it waits");
+        self.link(index, self.within_horizon(deadline), records);
+    }
+
+    /// The tick by which a record wakes that is to wake by `deadline`.
+    #[inline]
+    fn within_horizon(&self, deadline: Instant) -> u64 {
+        tick_after(deadline).min(self.current.saturating_add(HORIZON_TICKS)).max(self.current)
     }
 
     /// Wakes `index` at `deadline` (rounded up to a tick) and not before.
@@ -333,8 +345,8 @@ impl Wheel {
     }
 
     /// Where a deadline belongs, seen from the current tick.
+    #[inline]
     fn place(&self, deadline: u64) -> Place {
-        let deadline = deadline.max(self.current);
         let differing = deadline ^ self.current;
         if differing < near::SLOTS as u64 {
             return Place::Near(near::digit(deadline));
@@ -364,6 +376,18 @@ impl Wheel {
         }
     }
 
+    /// Makes `index` the first of a slot: the one that was.
+    #[inline]
+    fn push_head(&mut self, place: Place, index: u32) -> u32 {
+        match place {
+            Place::Near(slot) => self.near.push(slot, index),
+            Place::Far(level, slot) => {
+                self.occupied[level] |= 1 << slot;
+                core::mem::replace(&mut self.heads[level][slot], index)
+            }
+        }
+    }
+
     fn set_head(&mut self, place: Place, index: u32) {
         match place {
             Place::Near(slot) => self.near.set_head(slot, index),
@@ -378,18 +402,18 @@ impl Wheel {
         }
     }
 
+    #[inline(always)] // for each deadline that is filed
     fn link(&mut self, index: u32, deadline: u64, records: &mut impl Links) {
+        let deadline = deadline.max(self.current);
         let place = self.place(deadline);
-        let next = self.head(place);
+        let next = self.push_head(place, index);
+        let prev = HEAD | place.number();
+        *records.links_mut(index) = WheelLinks { next, prev, deadline: Tick(deadline as u32) };
         if next != NONE {
             records.links_mut(next).prev = index;
         }
-        let links = records.links_mut(index);
-        links.next = next;
-        links.prev = HEAD | place.number();
-        self.set_head(place, index);
         self.entries += 1;
-        self.soonest = self.soonest.min(deadline).max(self.current);
+        self.soonest = self.soonest.min(deadline);
     }
 
     fn unlink(&mut self, index: u32, records: &mut impl Links) {

@@ -164,6 +164,9 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The application lets go. With data unread the peer is reset (SHLD-3), else closed.
     pub fn close<O: Observer>(&mut self, env: &mut Env<'_, O>) -> Effects {
+        if self.close_in_order() {
+            return Effects { transmit: true, ..Effects::default() };
+        }
         let over = matches!(self.halves.state(), StateName::TimeWait | StateName::Closed);
         if self.receiver.queued() > 0 && !over {
             return self.end_by_reset(env);

@@ -68,29 +68,33 @@ pub enum Fell {
 
 impl PathMtu {
     /// At the birth of a connection with a peer that takes `peer_mss`.
+    #[cfg(test)]
     pub fn new(path: &PathFacts, settings: &Settings, peer_mss: u16) -> PathMtu {
+        let mut mtu = PathMtu::vacant();
+        mtu.begin(path, settings, peer_mss);
+        mtu
+    }
+    /// The same where it is, of no connection yet.
+    #[inline]
+    pub(crate) fn begin(&mut self, path: &PathFacts, settings: &Settings, peer_mss: u16) {
+        debug_assert!(self.search.is_none(), "it was not left");
         let ceiling = path.segment_octets.min(peer_mss.saturating_add(HEADER_OCTETS));
-        let mut mtu = PathMtu {
-            search: None,
-            segment_octets: ceiling,
-            ceiling_octets: ceiling,
-            announced_mss: path.announced_mss(settings),
-            header_octets: path.header_octets,
-            base_is_sure: path.least_packet_octets >= BASE_PACKET_OCTETS,
-        };
+        (self.segment_octets, self.ceiling_octets) = (ceiling, ceiling);
+        self.announced_mss = path.announced_mss(settings);
+        self.header_octets = path.header_octets;
+        self.base_is_sure = path.least_packet_octets >= BASE_PACKET_OCTETS;
         let learned = path.host.and_then(|host| host.path);
         let start = match learned {
-            Some(learned) => Some((learned.segment_octets.max(mtu.least()), learned.until)),
+            Some(learned) => Some((learned.segment_octets.max(self.least()), learned.until)),
             None if settings.mtu_probing == MtuProbing::Always => {
-                Some((mtu.base(settings), Instant::ZERO))
+                Some((self.base(settings), Instant::ZERO))
             }
             None => None,
         };
         if let Some((octets, not_before)) = start.filter(|start| start.0 < ceiling) {
-            mtu.segment_octets = octets;
-            mtu.search_mut().not_before = not_before;
+            self.segment_octets = octets;
+            self.search_mut().not_before = not_before;
         }
-        mtu
     }
     /// Of no connection.
     pub(crate) const fn vacant() -> PathMtu {

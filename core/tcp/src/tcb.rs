@@ -11,7 +11,7 @@ use crate::halves::Halves;
 use crate::info::Stopwatches;
 use crate::keepalive::KeepAliveState;
 use crate::mtu::PathMtu;
-use crate::open::{Opening, timestamp_clock};
+use crate::open::{EcnAgreed, Opening, timestamp_clock};
 use crate::pace::Pacer;
 use crate::predicted::Prediction;
 use crate::rare::Rare;
@@ -175,7 +175,8 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// Becomes that of the connection that `opening` established, where it is: nothing stays as it was.
+    /// Becomes that of the connection that `opening` established, where it is: nothing stays as it was. It is vacant, or
+    /// what was on the heap was given back by [`Tcb::leave`].
     #[inline(never)]
     pub fn occupy(
         &mut self,
@@ -224,18 +225,20 @@ impl<C: CongestionController> Tcb<C> {
             receiver,
             recovery,
         } = self;
+        debug_assert!(!ecn.is_agreed() && rare.is_empty() && queue.is_empty(), "it was not left");
         *settings = shared;
-        *mtu = PathMtu::new(path, settings, agreed.peer_mss_octets);
+        mtu.begin(path, settings, agreed.peer_mss_octets);
         let start = path_start(now, opening, path, mtu);
         *controller = start_controller(&start);
         *persist = Persist::default();
         *challenge = Challenge::default();
-        *ecn = EcnState::new(agreed, settings.ecn_option);
+        if agreed.ecn != EcnAgreed::Off {
+            *ecn = EcnState::new(agreed, settings.ecn_option);
+        }
         *established = now;
         *user_timeout = UserTimeout::new(settings);
         *soft_errors = SoftErrors::new(now);
         *stopwatches = Stopwatches::new(now);
-        *rare = Rare::default();
         *progress = now;
         *release = Instant::FAR;
         *pacer = Pacer::default();
@@ -259,22 +262,29 @@ impl<C: CongestionController> Tcb<C> {
         *prediction = Prediction::Unknown;
         *send_scale = agreed.send_scale;
         *keep_alive = KeepAliveState::default();
-        if !queue.is_empty() {
-            queue.clear();
-        }
         receiver.begin(rcv_nxt);
         begin_recovery(recovery, now, limits, opening, settings, start.mss_octets, path.host);
     }
 
     /// The connection is over: gives back what is on the heap, but for its settings. It is no connection's then.
     pub fn leave(&mut self) {
-        self.prediction = Prediction::Unknown;
-        self.ecn = EcnState::default();
-        self.rare = Rare::default();
-        self.mtu.leave();
         if !self.queue.is_empty() {
             self.queue.clear();
         }
+        self.receiver.leave_queue();
+        self.recovery.leave_records();
+        // Of one that was plain to its end there is no more.
+        if !self.prediction.is_known() {
+            self.leave_rest();
+        }
+        self.prediction = Prediction::Unknown;
+    }
+
+    #[inline(never)]
+    fn leave_rest(&mut self) {
+        self.ecn = EcnState::default();
+        self.rare = Rare::default();
+        self.mtu.leave();
         self.receiver.leave();
         self.recovery.leave();
     }
@@ -287,7 +297,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         self.answer_handshake_mark(env, &opening.agreed.ecn);
         env.observe(&Event::Opened { active: opening.active });
-        self.predict();
+        self.predict_newborn();
     }
 
     /// Payload of a full segment without SACK blocks: the effective send MSS (MUST-16).
@@ -359,6 +369,12 @@ impl<C: CongestionController> Tcb<C> {
     /// The same in our own manner.
     pub(crate) fn own_ack_settings(&self) -> AckSettings {
         AckSettings { longest: self.settings.ack_delay, ..AckSettings::default() }
+    }
+
+    /// Whether [`Tcb::host_facts`] would tell any.
+    #[inline]
+    pub fn has_host_facts(&self) -> bool {
+        self.teaches(self.octets_acknowledged)
     }
 
     /// What connections after this one may learn of the host, if anything: only what a connection

@@ -7,8 +7,10 @@
 //! module against them.
 //! Implements: RFC 791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 7323 appendix A.
 
+mod short;
 mod successor;
 
+pub use short::{Numbers, ShortV4};
 pub use successor::{Headers, Successor};
 
 use crate::checksum;
@@ -26,6 +28,8 @@ pub const TCP_OCTETS: usize = 32;
 const OFFSET_ACK: u16 = 0x8010;
 const PSH: u16 = 8;
 const FIN: u16 = 1;
+/// Data offset and flags without PSH and FIN, in front of the window, as they lie in memory.
+const ACKNOWLEDGES: u32 = ((OFFSET_ACK as u32) << 16).to_be();
 
 /// What an IP header of the usual shape says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +150,6 @@ impl<'a> HeadersV4<'a> {
         const USUAL: u64 = u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, 0, 0]);
         // Data offset and flags, in front of the window.
         const FLAGS: u32 = ((!(PSH | FIN) as u32) << 16).to_be();
-        const ACKNOWLEDGES: u32 = ((OFFSET_ACK as u32) << 16).to_be();
         let headers = HeadersV4(octets);
         let (first, second, last) = (headers.word(0), headers.word(8), headers.half(16));
         let usual = first & SHAPE == USUAL
@@ -159,6 +162,11 @@ impl<'a> HeadersV4<'a> {
         let mut sum = checksum::Running::default();
         sum.add_words([first, second, u64::from(last)]);
         sum.is_complete().then_some(headers)
+    }
+    /// The same of a packet for which [`HeadersV4::of`] has said that they are.
+    #[inline(always)]
+    pub fn known(octets: &'a [u8; BOTH_V4]) -> HeadersV4<'a> {
+        HeadersV4(octets)
     }
     #[inline(always)]
     fn word(&self, at: usize) -> u64 {

@@ -5,9 +5,12 @@
 //! the processor has.
 
 pub mod checksum;
+mod error;
 mod landing;
 mod offload;
 pub mod packet;
 mod steer;
 pub mod tun;
 pub mod xdp;
+
+pub use error::OpenError;

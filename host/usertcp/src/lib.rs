@@ -37,6 +37,7 @@ mod builder;
 mod engine;
 #[cfg(feature = "local")]
 mod local;
+mod lots;
 pub mod memory;
 mod metrics;
 mod native;
@@ -72,8 +73,9 @@ pub use usertcp_base::{
 };
 pub use usertcp_cc::{Algorithm, AnyController, CongestionController, PathStart};
 pub use usertcp_device::{Device, DeviceFacts, FlowEnd, Medium, Queue, QueueHandle, SteerRule};
+pub use usertcp_device_linux::OpenError;
 pub use usertcp_device_linux::packet::PacketConfig;
-pub use usertcp_device_linux::tun::{Cidr as KernelCidr, OpenError, Tun, TunConfig, TunHandle};
+pub use usertcp_device_linux::tun::{Cidr as KernelCidr, Tun, TunConfig, TunHandle};
 pub use usertcp_device_linux::xdp::{self, XdpConfig};
 pub use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice, PoolStats};
 pub use usertcp_ip::{Cidr, CidrError};

@@ -7,6 +7,7 @@
 use crate::engine::ShardEvent;
 use crate::engine::{ConnInfo, Decision, Engine, Gate, ListenerInfo, Read};
 use crate::engine::{FastOpenListen, FirstData};
+use crate::lots::{Lots, Swept};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use usertcp_base::{ConnId, Counters, Instant, ListenerId, Rate, RateGroupId, SharedKey, Span};
@@ -361,9 +362,11 @@ impl Context<'_> {
         next_held(&*self.engine, after)
     }
 
-    /// Whether an idle connection could be woken without another being put to sleep for it.
-    pub(crate) fn has_tcb_room(&self) -> bool {
-        self.engine.has_tcb_room()
+    /// Goes on closing the connections of lots that nobody holds any more.
+    pub(crate) fn sweep<T>(&mut self, lots: &mut Lots<T>) -> Swept {
+        let swept = lots.sweep(self.now, &mut *self.engine);
+        self.state.acted |= swept != Swept::Done;
+        swept
     }
 
     /// Sends FIN on every connection the handler holds, after what was written.

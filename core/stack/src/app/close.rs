@@ -56,30 +56,37 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// and not read makes it a reset (SHLD-3). An idle one for which there is no TCB is reset too: all
     /// that was written has been delivered.
     pub fn close(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
-        match &self.held(id)?.body {
-            Body::Hot(_) | Body::Early(..) => {
-                self.detach(id);
-                self.release(now, id);
-            }
-            _ => self.close_without(now, id),
+        let Some((anchor, tcb)) = self.table.held_hot(id) else {
+            return self.close_without(now, id);
+        };
+        let in_order = tcb.close_in_order();
+        if in_order {
+            self.transmit.push(id, anchor);
+        }
+        let owner = anchor.owner();
+        anchor.set_owner(Owner::Nobody);
+        if !anchor.pending.is_empty() {
+            self.events.forget(id, &mut self.table.anchors);
+        }
+        self.leave_queue(owner);
+        if !in_order {
+            self.release(now, id);
         }
         Ok(())
     }
 
     /// The same where there is no TCB at hand.
     #[inline(never)]
-    fn close_without(&mut self, now: Instant, id: ConnId) {
-        match self.table.anchors.get(id).map(|anchor| &anchor.body) {
-            Some(Body::Parked(_)) => match self.awake(now, id) {
-                Some(_) => {
-                    self.detach(id);
-                    self.release(now, id);
-                }
+    fn close_without(&mut self, now: Instant, id: ConnId) -> Result<(), ConnError> {
+        match &self.held(id)?.body {
+            Body::Parked(_) => match self.awake(now, id) {
+                Some(_) => return self.close(now, id),
                 None => self.abort(now, id),
             },
-            Some(Body::Opening(_)) => self.close_opening(now, id, true),
+            Body::Opening(_) => self.close_opening(now, id, true),
             _ => self.discard(id),
         }
+        Ok(())
     }
 
     /// Closes a connection that nobody holds.
@@ -110,7 +117,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
             }
             HandshakePhase::SynSent => {
-                self.note_end(now, id, CloseReason::Aborted);
+                self.common.note_end(now, id, CloseReason::Aborted);
                 if !let_go {
                     self.events.close(id, CloseReason::Aborted);
                 }
@@ -142,7 +149,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if let Some(reset) = effects.reset {
                 self.send_reply(now, &flow, &reset);
             }
-            self.note_end(now, id, CloseReason::Aborted);
+            self.common.note_end(now, id, CloseReason::Aborted);
         }
         self.discard(id);
     }

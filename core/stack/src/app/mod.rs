@@ -9,10 +9,13 @@
 //! when it can. After each of these calls the shard is to be polled, as after an arrival.
 
 mod close;
+mod message;
 mod open;
 mod rates;
 mod status;
 mod stream;
+
+pub use message::{Message, Stream};
 
 use crate::anchor::Anchor;
 use crate::shard::Shard;

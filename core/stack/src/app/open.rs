@@ -13,6 +13,8 @@ use crate::listener::Binding;
 use crate::net;
 use crate::ports::Destination;
 use crate::shard::Shard;
+use crate::table::Vacancy;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -103,44 +105,47 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Begins an active open; [`crate::ShardEvent::Connected`] or `Closed` follows.
     pub fn connect(&mut self, now: Instant, to: &Connect<C>) -> Result<ConnId, ConnectError> {
-        let flow = self.choose_flow(to)?;
-        self.open(now, flow, to, Attempt::default(), 0)
+        let chosen = self.choose_flow(to)?;
+        self.open(now, chosen, to, None, 0)
     }
 
     /// The same for a flow of [`Shard::choose_flow`], with what `attempt` says and `syn_octets` of its data on the SYN.
     pub(crate) fn open(
         &mut self,
         now: Instant,
-        flow: FlowKey,
+        (flow, vacancy): (FlowKey, Vacancy),
         to: &Connect<C>,
-        attempt: Attempt,
+        attempt: Option<Box<Attempt>>,
         syn_octets: u16,
     ) -> Result<ConnId, ConnectError> {
         if !self.table.has_room() {
             return Err(ConnectError::Limit);
         }
+        let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let settings = &to.profile.settings;
-        let path = self.path_facts(&flow);
-        let offer = self.offer(settings, &flow, &path);
         let numbers = Numbers::of(&self.secrets, &flow, now);
         let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
-        let handshake = Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets);
-        let usual = match self.ip.ends_v4(&flow) {
-            Some(ends) if attempt.is_ordinary() && self.auth.is_idle() => {
-                handshake.usual_syn(now, settings).map(|syn| (ends, syn))
+        let ends = self.ip.ends_v4(&flow);
+        let ends = ends.filter(|_| attempt.is_none() && self.auth.is_idle());
+        let handshake = match ends {
+            Some(_) => {
+                let greeting = self.greetings.of(&birth.settings, &self.ip, &self.common.limits);
+                greeting.begun(now, iss, offset)
             }
-            _ => None,
+            None => {
+                let offer = self.offer(settings, &flow, &self.path_facts(&flow));
+                Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets)
+            }
         };
+        let usual = ends.and_then(|ends| Some((ends, handshake.usual_syn(now, settings)?)));
         let soft_errors = SoftErrors::new(now);
-        let deadline = handshake.deadline(now);
-        let birth = Birth::of(&to.profile, &mut self.common.shelf);
         let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
-        let kept = self.table.openings.insert(opening).ok_or(ConnectError::Limit)?;
+        let kept = self.table.add_opening(opening).ok_or(ConnectError::Limit)?;
         let (id, evicted) = self
             .table
-            .insert_fresh(&flow, Owner::APPLICATION, Body::Opening(kept.slot))
+            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept))
             .map_err(|_| {
-                self.table.openings.discard(kept.slot);
+                self.table.openings.discard(kept);
                 ConnectError::InUse
             })?;
         self.note_eviction(now, evicted);
@@ -150,9 +155,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             Some((ends, syn)) => {
                 self.send_usual_syn(now, &flow, ends, &syn, (settings.dscp, settings.hop_limit));
             }
-            None => self.send_first_syn(now, &flow, kept.slot, syn_octets),
+            None => self.send_first_syn(now, &flow, kept, syn_octets),
         }
-        self.arm_handshake(now, id, deadline);
+        self.arm_handshake(now, id);
         Ok(id)
     }
 
@@ -161,15 +166,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn send_first_syn(&mut self, now: Instant, flow: &FlowKey, opening: u32, syn_octets: u16) {
         let Some(opening) = self.table.openings.at(opening) else { return };
         let mut syn = opening.handshake.synchronise(now, &opening.birth.settings);
-        syn.options.fast_open = opening.attempt.option;
-        let payload = match syn_octets {
-            0 => Chain::new(),
-            octets => opening.attempt.queue.slice(0, usize::from(octets)),
+        let attempt = opening.attempt.as_deref();
+        syn.options.fast_open = attempt.and_then(|attempt| attempt.option);
+        let payload = match attempt {
+            Some(attempt) => attempt.queue.slice(0, usize::from(syn_octets)),
+            None => Chain::new(),
         };
         self.send_at_once(now, flow, &syn, payload);
     }
 
-    pub(crate) fn choose_flow(&mut self, to: &Connect<C>) -> Result<FlowKey, ConnectError> {
+    /// The flow of an active open, which has no record.
+    pub(crate) fn choose_flow(
+        &mut self,
+        to: &Connect<C>,
+    ) -> Result<(FlowKey, Vacancy), ConnectError> {
         if to.remote_port == 0 || !net::is_unicast(to.remote) || self.is_broadcast(to.remote) {
             return Err(ConnectError::Remote);
         }
@@ -178,7 +188,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.ip.local_index(address)
             }
             Some(_) => None,
-            None => self.ip.source_for(to.remote),
+            None => self.last_local.source_for(to.remote, &self.ip),
         };
         let local = local.ok_or(ConnectError::Local)?;
         if self.link.as_ref().is_some_and(|link| !link.reaches(to.remote)) {
@@ -190,17 +200,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if let Some(owner) = self.owner_elsewhere(&flow(port)) {
                 return Err(ConnectError::Elsewhere(owner));
             }
-            let taken = port == 0 || self.table.find(&flow(port)).is_some();
-            return if taken { Err(ConnectError::InUse) } else { Ok(flow(port)) };
+            return match self.table.seek(&flow(port)) {
+                Err(vacancy) if port != 0 => Ok((flow(port), vacancy)),
+                _ => Err(ConnectError::InUse),
+            };
         }
-        self.choose_port(local, &flow(0)).map(flow).ok_or(ConnectError::InUse)
+        let (port, vacancy) = self.choose_port(local, &flow(0)).ok_or(ConnectError::InUse)?;
+        Ok((flow(port), vacancy))
     }
 
     fn is_broadcast(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if self.broadcasts.contains(&address))
     }
 
-    fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<u16> {
+    fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<(u16, Vacancy)> {
         let to = Destination { local, remote: flow.remote, remote_port: flow.remote_port };
         let (table, listeners) = (&self.table, &self.listeners);
         // Of several shards, the one whose flow it is must open it: its answers go there.
@@ -211,10 +224,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 seat.owner(remote, flow.remote_port, local, port) != seat.index
             })
         };
-        self.ports.choose(&to, &mut self.common.prng, |port| {
-            elsewhere(port)
-                || listeners.uses_port(local, port)
-                || table.find(&FlowKey { local_port: port, ..*flow }).is_some()
-        })
+        let mut vacancy = None;
+        let port = self.ports.choose(&to, &mut self.common.prng, |port| {
+            if elsewhere(port) || listeners.uses_port(local, port) {
+                return true;
+            }
+            vacancy = table.seek(&FlowKey { local_port: port, ..*flow }).err();
+            vacancy.is_none()
+        })?;
+        Some((port, vacancy?))
     }
 }

@@ -6,7 +6,6 @@
 
 use crate::anchor::Body;
 use crate::app::{ConnError, Read, Refused};
-use crate::events::Pending;
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
@@ -35,7 +34,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         };
         let waits = anchor.links.is_linked();
         let common = &mut self.common;
-        if !tcb.write_short(&common.limits, &common.pool, octets, end) {
+        if end != WriteEnd::Open || !tcb.write_short(&common.pool, octets) {
             let taken = tcb.write_with(&mut common.env(now, id), octets, end);
             let held_back = waits && tcb.awaits_release(now);
             return self.after_write(now, id, (taken, octets.len()), held_back);
@@ -196,48 +195,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         // Of what is readable nothing at all is the end.
         Ok(if count > 0 { Read::Data(count) } else { Read::End })
-    }
-
-    /// The next event and the read that follows it in one, where it is that there is something to read:
-    /// whose it is, and how many octets of it were copied into `out`, which are all there are, and the peer has
-    /// not closed. `None`: the next event is another, or this cannot be read whole; ask [`Shard::poll_event`].
-    ///
-    /// Most events of an application that exchanges messages are of this kind, and all it does is this
-    /// and a write.
-    #[inline]
-    pub fn read_next(&mut self, now: Instant, out: &mut [u8]) -> Option<(ConnId, usize)> {
-        let id = self.events.front()?;
-        self.read_whole(now, id, out)
-    }
-
-    #[inline(never)]
-    fn read_whole(&mut self, now: Instant, id: ConnId, out: &mut [u8]) -> Option<(ConnId, usize)> {
-        let anchor = self.table.anchors.get_mut(id)?;
-        let Body::Hot(hot) = anchor.body else { return None };
-        if anchor.pending != Pending::READABLE || !anchor.is_held() {
-            return None;
-        }
-        let tcb = self.table.hot.at_mut(hot)?;
-        let Some(count) = tcb.read_message(now, &self.common.pool, out) else {
-            let all = tcb.readable_octets() as usize;
-            // Behind the last octets there is the end to be read.
-            if all == 0 || all > out.len() || !tcb.expects_more() {
-                return None;
-            }
-            anchor.pending = Pending::NONE;
-            self.events.told();
-            // There are octets: that is what it finds.
-            let read = self.read_other(now, id, out);
-            return if let Ok(Read::Data(count)) = read { Some((id, count)) } else { None };
-        };
-        anchor.pending = Pending::NONE;
-        let quiet = tcb.is_quiet();
-        self.events.told();
-        if quiet {
-            // What was read may have been all that kept it from coming to rest.
-            self.rearm(now, id);
-        }
-        Some((id, count))
     }
 
     /// The same where more follows, or the connection is over or has no TCB.

@@ -33,6 +33,9 @@ const NONE: u32 = u32::MAX;
 const MOST: u32 = 10;
 const FEWEST: u32 = 8;
 const FEWER: u32 = 9;
+/// Buckets of a part where room does not matter: a few, then as many as it needs before it is split, at once.
+const FEW_BUCKETS: usize = 4;
+const ROOMY_BUCKETS: usize = 48;
 
 /// The table.
 #[derive(Debug, Default)]
@@ -83,21 +86,35 @@ impl Part {
         buckets.flat_map(|bucket| bucket.iter().take(used(bucket))).copied()
     }
 
-    /// How many buckets there must be before another entry comes: a little more than now, or twice as
-    /// many where room does not matter.
+    /// Whether there must be more buckets before another entry comes.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.entries >= self.buckets() as u32 * MOST
+    }
+
+    /// How many buckets there must be before another entry comes: a little more than now, or many more
+    /// where room does not matter.
     #[inline]
     pub(super) fn wants_more(&self, roomy: bool) -> Option<usize> {
         let buckets = self.buckets();
-        let full = self.entries >= buckets as u32 * MOST;
-        full.then(|| buckets + if roomy { buckets } else { buckets / 16 }.max(1))
+        self.is_full().then(|| match buckets {
+            0 => 1,
+            1 if roomy => FEW_BUCKETS,
+            2..ROOMY_BUCKETS if roomy => ROOMY_BUCKETS,
+            _ => buckets + (buckets / 16).max(1),
+        })
     }
 
     /// How many buckets are enough, if that is fewer; much fewer where room does not matter.
     #[inline]
     pub(super) fn wants_less(&self, roomy: bool) -> Option<usize> {
         let buckets = self.buckets();
-        let many = if roomy { FEWEST / 3 } else { FEWEST };
-        if self.entries >= buckets as u32 * many {
+        let many = if roomy {
+            self.entries * 2 >= buckets as u32
+        } else {
+            self.entries >= buckets as u32 * FEWEST
+        };
+        if many {
             return None;
         }
         let enough = (self.entries.div_ceil(FEWER) as usize).max(1);
@@ -172,26 +189,33 @@ impl Part {
     }
 
     /// Adds an entry. There is room.
+    #[inline]
     pub(super) fn insert(&mut self, place: u32, index: u32) {
-        let buckets = self.buckets();
         let Home { bucket: home, tag } = self.home(place);
+        self.entries += 1;
+        if !self.bucket_mut(home).is_some_and(|bucket| fill(bucket, index, tag)) {
+            self.displace(home, index, tag);
+        }
+    }
+
+    /// Adds an entry behind its home, which is full.
+    #[cold]
+    fn displace(&mut self, home: usize, index: u32, tag: u8) {
+        let buckets = self.buckets();
         let mut at = home;
-        for _ in 0..buckets {
+        for _ in 1..buckets {
             let Some(bucket) = self.bucket_mut(at) else { return };
-            let slot = used(bucket);
-            if slot < SLOTS {
-                bucket[slot] = index;
-                set_tag(bucket, slot, tag);
-                bucket[NOTE] += 1 << USED;
-                bucket[NOTE] |= u32::from(at != home) << (DISPLACED + slot as u32);
-                self.entries += 1;
-                return;
-            }
             // So many that the count ends are counted for ever; that costs searches time.
             if bucket[NOTE] & PASSED != PASSED {
                 bucket[NOTE] += 1;
             }
             at = after(at, buckets);
+            let Some(bucket) = self.bucket_mut(at) else { return };
+            let slot = used(bucket);
+            if fill(bucket, index, tag) {
+                bucket[NOTE] |= 1 << (DISPLACED + slot as u32);
+                return;
+            }
         }
         debug_assert!(false, "there was room");
     }
@@ -314,6 +338,19 @@ fn used(bucket: &Bucket) -> usize {
 
 fn is_displaced(bucket: &Bucket, slot: usize) -> bool {
     bucket[NOTE] >> (DISPLACED + slot as u32) & 1 == 1
+}
+
+/// Puts an entry behind the last one of a bucket; false: it is full.
+#[inline]
+fn fill(bucket: &mut Bucket, index: u32, tag: u8) -> bool {
+    let slot = used(bucket);
+    if slot >= SLOTS {
+        return false;
+    }
+    bucket[slot] = index;
+    set_tag(bucket, slot, tag);
+    bucket[NOTE] += 1 << USED;
+    true
 }
 
 /// The last entry of a bucket comes into the place of one that is gone.

@@ -73,6 +73,11 @@ fn colliding_keys_of_one_secret_do_not_collide_under_another() {
     assert!(chains.values().all(|length| *length <= 5));
 }
 
+/// Enters a record under the key of its index.
+fn enter(demux: &mut Demux, index: u32) {
+    demux.insert_fresh(demux.hash_of(&key(index)), &key(index), index, key);
+}
+
 proptest! {
     #[test]
     fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 0u32..200), 1..400)) {
@@ -106,7 +111,7 @@ fn it_grows_and_shrinks_without_a_pause_and_gives_its_memory_back() {
     let count = 200_000;
     let (mut worst, mut moved) = (0, 0_u64);
     for index in 0..count {
-        demux.insert_fresh(&key(index), index, key);
+        enter(&mut demux, index);
         worst = worst.max(demux.moved);
         moved += u64::from(demux.moved);
         if index >= 20_000 && index % 1000 == 0 {
@@ -129,17 +134,17 @@ fn it_grows_and_shrinks_without_a_pause_and_gives_its_memory_back() {
         }
     }
     assert!(demux.is_empty());
-    assert!(demux.octets() < 1000, "{} octets are left", demux.octets());
+    assert!(demux.octets() < 1200, "{} octets are left", demux.octets());
 }
 
 #[test]
 fn a_number_of_connections_that_goes_up_and_down_a_little_moves_little() {
     let mut demux = Demux::new(&secrets(1));
-    (0..5000).for_each(|index| demux.insert_fresh(&key(index), index, key));
+    (0..5000).for_each(|index| enter(&mut demux, index));
     let mut moved = 0;
     for _ in 0..1000 {
         for index in 5000..5010 {
-            demux.insert_fresh(&key(index), index, key);
+            enter(&mut demux, index);
             moved += demux.moved;
         }
         for index in 5000..5010 {
@@ -156,7 +161,7 @@ fn entries_of_one_hash_cost_time_and_nothing_else() {
     let one = |_: u32| key(7);
     let mut demux = Demux::new(&secrets(1));
     for index in 0..3000 {
-        demux.insert_fresh(&key(7), index, one);
+        demux.insert_fresh(demux.hash_of(&key(7)), &key(7), index, one);
     }
     assert_eq!(demux.len(), 3000);
     for index in (0..3000).step_by(7) {
@@ -166,13 +171,13 @@ fn entries_of_one_hash_cost_time_and_nothing_else() {
     for index in 0..3000 {
         assert!(demux.remove(&key(7), index, one));
     }
-    assert!(demux.is_empty() && demux.octets() < 1000);
+    assert!(demux.is_empty() && demux.octets() < 1200);
 }
 
 #[test]
 fn a_guess_is_right_nearly_always() {
     let mut demux = Demux::new(&secrets(1));
-    (0..20_000).for_each(|index| demux.insert_fresh(&key(index), index, key));
+    (0..20_000).for_each(|index| enter(&mut demux, index));
     let right = (0..20_000).filter(|i| demux.guess(demux.hash_of(&key(*i))) == Some(*i)).count();
     assert!(right > 19_000, "{right} of 20,000");
     // Of those at home it is known at once, and the same.

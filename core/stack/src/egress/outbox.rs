@@ -22,14 +22,16 @@ impl Outbox {
     }
 
     /// Adds a packet; a full outbox drops it: whatever caused it comes again.
+    #[inline(always)] // the packet is put together in its place
     pub(crate) fn push<O: Observer>(
         &mut self,
         packet: Packet,
         now: Instant,
         common: &mut Common<O>,
     ) {
-        if self.packets.push(packet).is_err() {
-            common.drop_packet(None, now, DropReason::PoolEmpty);
+        match self.packets.room_for_one() {
+            Some(room) => room.put(packet),
+            None => common.drop_packet(None, now, DropReason::PoolEmpty),
         }
     }
 

@@ -4,19 +4,33 @@
 
 use super::Whose;
 use crate::shard::Shard;
-use usertcp_base::{FlowKey, Instant, Limiter, Observer};
+use usertcp_base::{ConnId, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_tcp::{Shares, Tcb, UsualOutgoing};
 use usertcp_wire::usual::TCP_OCTETS;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// One segment of the connection whose turn it is, where there are rates that connections share.
+    /// One segment of the connection whose turn it is, where there are rates that connections share. `None`: nobody
+    /// has anything to send.
     #[inline(never)]
-    pub(super) fn transmit_sharing(&mut self, now: Instant, batch: &mut TxBatch) {
-        let Some((id, _)) = self.transmit.pop(&mut self.table.anchors) else { return };
-        let Some((id, flow, body)) = self.table.anchors.flow_and_body(id.slot) else { return };
-        let Some(hot) = body.hot() else { return };
+    pub(super) fn transmit_sharing(&mut self, now: Instant, batch: &mut TxBatch) -> Option<()> {
+        if let Some((id, _)) = self.transmit.pop(&mut self.table.anchors)?
+            && let Some((id, flow, body)) = self.table.anchors.flow_and_body(id.slot)
+            && let Some(hot) = body.hot()
+        {
+            self.transmit_of(now, (id, hot), flow, batch);
+        }
+        Some(())
+    }
+
+    fn transmit_of(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        flow: FlowKey,
+        batch: &mut TxBatch,
+    ) {
         let shares = self.shares_of(hot);
         let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
         self.transmit_other(now, &Whose { id, hot, flow, shares, ceiling }, batch);

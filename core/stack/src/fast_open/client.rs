@@ -12,6 +12,7 @@ use super::cache::Advice;
 use crate::anchor::Body;
 use crate::config::{Connect, ConnectError};
 use crate::shard::Shard;
+use alloc::boxed::Box;
 use usertcp_base::{ConnId, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Class, FramePool};
@@ -31,20 +32,13 @@ pub struct FirstData<'a> {
     pub without_cookie: bool,
 }
 
-/// How an active open tries.
+/// How an active open tries whose SYN is not like any other: its answer may teach something.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
     /// What was written and is not acknowledged; the SYN carried the first octets of it.
     pub queue: Chain,
     /// The SYN's option. `None`: it had none, and nothing is learnt from its answer.
     pub option: Option<Cookie>,
-}
-
-impl Attempt {
-    /// The SYN is like any other: its answer teaches nothing.
-    pub(crate) fn is_ordinary(&self) -> bool {
-        self.option.is_none() && self.queue.is_empty()
-    }
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -57,15 +51,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         to: &Connect<C>,
         first: FirstData<'_>,
     ) -> Result<(ConnId, usize), ConnectError> {
-        let flow = self.choose_flow(to)?;
+        let (flow, vacancy) = self.choose_flow(to)?;
         let most = self.common.limits.send_buffer_start_octets as usize;
         let wanted = first.octets.get(..first.octets.len().min(most)).unwrap_or(&[]);
         let queue = frames_of(&self.common.pool, wanted);
         let taken = queue.len();
         let (option, room) = self.plan_syn(now, &flow, to, first.without_cookie);
         let syn_octets = u16::try_from(taken).unwrap_or(u16::MAX).min(room);
-        let attempt = Attempt { queue, option };
-        let id = self.open(now, flow, to, attempt, syn_octets)?;
+        let ordinary = option.is_none() && queue.is_empty();
+        let attempt = (!ordinary).then(|| Box::new(Attempt { queue, option }));
+        let id = self.open(now, (flow, vacancy), to, attempt, syn_octets)?;
         Ok((id, taken))
     }
 
@@ -130,7 +125,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(Body::Opening(opening)) = body else { return Chain::new() };
         let Some(opening) = self.table.openings.at_mut(*opening) else { return Chain::new() };
         let (sent, retries) = (opening.handshake.syn_octets(), opening.handshake.retries());
-        let Attempt { mut queue, option } = core::mem::take(&mut opening.attempt);
+        let attempt = opening.attempt.take().unwrap_or_default();
+        let Attempt { mut queue, option } = *attempt;
         let acked = result.syn_octets_acked;
         queue.advance(usize::from(acked));
         if option.is_none() && sent == 0 {
@@ -170,7 +166,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let body = self.table.anchors.get(id).map(|anchor| &anchor.body);
         let Some(Body::Opening(opening)) = body else { return };
         let Some(opening) = self.table.openings.at(*opening) else { return };
-        if opening.attempt.option.is_some() || opening.handshake.syn_octets() > 0 {
+        let asked = opening.attempt.as_ref().is_some_and(|attempt| attempt.option.is_some());
+        if asked || opening.handshake.syn_octets() > 0 {
             self.fast_open_cache.on_failure(now, &flow, &self.common.limits);
         }
     }

@@ -29,7 +29,7 @@ impl Lab {
     /// Whose turn it is; those who left are passed over.
     fn pop(&mut self) -> Option<u32> {
         while !self.turns.is_empty() {
-            if let Some((id, _)) = self.turns.pop(&mut self.anchors) {
+            if let Some(Some((id, _))) = self.turns.pop(&mut self.anchors) {
                 return Some(id.slot);
             }
         }

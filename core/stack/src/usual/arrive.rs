@@ -4,7 +4,8 @@ use crate::anchor::{Anchor, Body};
 use crate::events::{Events, Pending};
 use crate::ingress::segments_in;
 use crate::lifecycle::note_all;
-use crate::shard::Shard;
+use crate::shard::{Common, Shard};
+use crate::table::Table;
 use crate::turns::Turns;
 use crate::usual::LONG_QUEUE;
 use crate::usual::gather::LEAST_OCTETS;
@@ -13,11 +14,12 @@ use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAd
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
 use usertcp_ip::remote_address;
-use usertcp_tcp::{Segment, UsualEffects, UsualSegment};
+use usertcp_tcp::{Answered, Segment, Tcb, UsualEffects, UsualSegment};
 use usertcp_wire::checksum::{Engine, Running};
 use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{
-    self, BOTH_V4, BOTH_V6, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, TcpHeader,
+    self, BOTH_V4, BOTH_V6, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, Numbers, ShortV4, TCP_OCTETS,
+    TcpHeader,
 };
 
 /// A packet read.
@@ -36,6 +38,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// question or an answer, goes from here to its end.
     #[inline(never)] // its registers are its own
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
+            return self.handle_other_usual(now, packet);
+        };
+        let Some(local) = self.local_v4(short.destination()) else { return false };
+        if !self.auth.is_idle() || is_unverified(packet) && !short.is_intact() {
+            return false;
+        }
+        let payload_octets = short.payload_octets();
+        if self.may_be_answer(packet)
+            && let Some((id, anchor, tcb)) =
+                self.table.find_recent_v4(short.source(), local, short.ports())
+            && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
+            && let Some(answered) =
+                tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
+        {
+            self.common.note_answer(now, id, payload_octets, answered);
+            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
+                self.rearm(now, id);
+            }
+            return true;
+        }
+        self.take_v4(now, packet, local)
+    }
+
+    /// The same of a packet that is not short, or by IPv6, or differs otherwise.
+    #[inline(never)]
+    fn handle_other_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
         let front: &[u8] = front;
         let Some(octets) = front.first_chunk::<BOTH_V4>() else { return false };
@@ -55,32 +84,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return false;
             }
         }
-        let (peer, ports) = (headers.source(), headers.ports());
-        let payload_octets = octets - BOTH_V4;
-        if is_short(payload_octets)
-            && !headers.fin()
-            && headers.ecn() != Ecn::CongestionExperienced
-            && self.may_be_answer(packet)
-            && let Some((id, anchor, tcb)) = self.table.find_recent_v4(peer, local, ports)
-            && let Some(answered) = tcb.take_answer::<BOTH_V4>(now, &mut packet.octets)
-        {
-            self.common.note_answer(now, id, payload_octets, answered);
-            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
-                self.rearm(now, id);
-            }
-            return true;
-        }
         self.take_v4(now, packet, local)
     }
 
-    /// Takes a packet by IPv4 of the usual shape that was looked at.
+    /// Takes a packet by IPv4 of the usual shape that was looked at. One that nothing is gathered with goes to its
+    /// connection from here.
     #[inline(never)]
     fn take_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
-        let Some(headers) = front.and_then(HeadersV4::of) else { return false };
-        let peer = mapped(headers.source());
-        let mut read = Read::of(peer, local, &headers.tcp(), headers.ecn(), IPV4_OCTETS);
-        self.take(now, packet, &mut read)
+        let Some(headers) = front.map(HeadersV4::known) else { return false };
+        let (peer, ports) = (headers.source(), headers.ports());
+        let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        let is_alone = packet.octets.len() < BOTH_V4 + LEAST_OCTETS
+            && packet.offload.gso.is_none()
+            && self.gathered.is_none();
+        if is_alone
+            && self.give(now, &segment, &mut packet.octets, BOTH_V4, |table| {
+                table.find_recent_v4(peer, local, ports)
+            })
+        {
+            return true;
+        }
+        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
+        let flow = FlowKey { remote: mapped(peer), local, remote_port, local_port };
+        let mut read = Read { flow, header: segment, header_octets: BOTH_V4 };
+        match is_alone {
+            true => self.give_to_any(now, &read, &mut packet.octets, BOTH_V4),
+            false => self.take(now, packet, &mut read),
+        }
     }
 
     /// The same for IPv6.
@@ -93,7 +124,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && read.header.ecn != Ecn::CongestionExperienced
             && self.may_be_answer(packet)
             && let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow)
-            && let Some(answered) = tcb.take_answer::<BOTH_V6>(now, &mut packet.octets)
+            && let Some(answered) = take_answer_v6(tcb, now, packet)
         {
             self.common.note_answer(now, id, payload_octets, answered);
             if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
@@ -137,7 +168,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 read.header.wire_segments = segments_in(payload_octets, segment_octets);
             }
         }
-        self.give(now, read, &mut packet.octets, read.header_octets)
+        self.give_apart(now, read, &mut packet.octets, read.header_octets)
             || self.give_to_any(now, read, &mut packet.octets, read.header_octets)
     }
 
@@ -147,27 +178,37 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             || self.give_to_any(now, read, &mut payload, 0);
     }
 
-    /// Gives a segment that was read to its connection, if that has a TCB: `octets` behind the
+    /// Gives a segment that was read to the connection that `find` finds, if that has a TCB: `octets` behind the
     /// `header_octets`. False: nothing has changed.
-    #[inline(always)] // as above
+    #[inline(always)] // one for each way to find it
     fn give(
         &mut self,
         now: Instant,
-        read: &Read,
+        segment: &UsualSegment,
         octets: &mut Chain,
         header_octets: usize,
+        find: impl FnOnce(&mut Table<C>) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)>,
     ) -> bool {
-        let Some((id, anchor, tcb)) = self.table.find_hot(&read.flow) else { return false };
+        let Some((id, anchor, tcb)) = find(&mut self.table) else { return false };
         let payload_octets = octets.len() - header_octets;
-        self.common.count_in_octets(read.header.wire_segments, payload_octets);
-        let (segment, env) = (&read.header, &mut self.common.env(now, id));
+        self.common.count_in_octets(segment.wire_segments, payload_octets);
         if tcb.is_closing_with(segment) {
-            if let Some(effects) = tcb.handle_closing(env, segment, octets, header_octets) {
+            let Common { observer, prng, .. } = &mut self.common;
+            if payload_octets == 0
+                && let Some(ended) = tcb.handle_last(now, id, observer, prng, segment)
+            {
+                self.end(now, id, ended, None);
+                return true;
+            }
+            let env = &mut self.common.env(now, id);
+            if let Some(effects) = tcb.handle_fin(env, segment, octets, header_octets) {
                 let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
                 self.follow(now, id, rearms, effects);
                 return true;
             }
-        } else if let Some(effects) = tcb.handle_usual(env, segment, octets, header_octets) {
+        } else if let Some(effects) =
+            tcb.handle_usual(&mut self.common.env(now, id), segment, octets, header_octets)
+        {
             if effects.readable && self.transmit.len() >= LONG_QUEUE && tcb.only_acknowledges() {
                 self.transmit.push_ahead(id, anchor);
             }
@@ -177,11 +218,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return true;
         }
         octets.advance(header_octets);
-        self.deliver_usual(now, id, read, octets);
+        self.deliver_usual(now, id, segment, octets);
         true
     }
 
-    /// The same for those who are not there all the time.
+    /// The same of whatever flow.
     #[inline(never)]
     fn give_apart(
         &mut self,
@@ -190,7 +231,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
-        self.give(now, read, octets, header_octets)
+        self.give(now, &read.header, octets, header_octets, |table| table.find_hot(&read.flow))
     }
 
     /// The same for a connection in whatever state. False: there is none.
@@ -202,6 +243,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
+        if self.complete_passive(now, read, octets, header_octets) {
+            return true;
+        }
         let Some(id) = self.table.find(&read.flow) else { return false };
         if self.table.note(&read.flow, id) {
             // Another flow was noted in its place.
@@ -219,19 +263,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return self.give_apart(now, read, octets, header_octets);
             }
         }
+        // It is found at once now.
+        if self.complete_passive(now, read, octets, header_octets) {
+            return true;
+        }
         octets.advance(header_octets);
         self.common.count_in(read.header.wire_segments, octets);
-        if !self.complete_passive(now, id, read, octets) {
-            self.deliver_usual(now, id, read, octets);
-        }
+        self.deliver_usual(now, id, &read.header, octets);
         true
     }
 
     /// The way of any segment.
     #[cold]
-    fn deliver_usual(&mut self, now: Instant, id: ConnId, read: &Read, octets: &mut Chain) {
-        let mut segment = as_segment(read, core::mem::take(octets));
-        self.deliver(now, id, &read.flow, &mut segment);
+    fn deliver_usual(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        segment: &UsualSegment,
+        octets: &mut Chain,
+    ) {
+        let Some(flow) = self.table.flow(id) else { return };
+        let mut segment = as_segment(&flow, segment, core::mem::take(octets));
+        self.deliver(now, id, &flow, &mut segment);
     }
 
     /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
@@ -272,10 +325,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
+/// Gives a short segment by IPv6 to its connection.
+#[inline(always)]
+fn take_answer_v6<C: CongestionController>(
+    tcb: &mut Tcb<C>,
+    now: Instant,
+    packet: &mut Packet,
+) -> Option<Answered> {
+    let header = usual::read_usual_tcp(packet.octets.only()?.get(IPV6_OCTETS..)?.first_chunk()?);
+    let numbers = Numbers::of(&header);
+    tcb.take_answer::<BOTH_V6>(now, &mut packet.octets, numbers, header.window, header.value)
+}
+
 /// Whether a payload can be a question or an answer.
 #[inline(always)]
 fn is_short(octets: usize) -> bool {
-    octets.wrapping_sub(1) < LEAST_OCTETS - 1
+    const { assert!(ShortV4::MOST_OCTETS < LEAST_OCTETS) };
+    octets.wrapping_sub(1) < ShortV4::MOST_OCTETS
 }
 
 /// What `apply` does where nothing ends. Whether the connection's deadline is to be looked at.
@@ -425,9 +491,9 @@ pub(super) fn mapped(address: [u8; 4]) -> RemoteAddr {
 }
 
 /// The same segment in the form that can be anything.
-pub(crate) fn as_segment(read: &Read, payload: Chain) -> Segment {
-    let UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments } = read.header;
-    let FlowKey { remote_port: source_port, local_port: destination_port, .. } = read.flow;
+pub(crate) fn as_segment(flow: &FlowKey, segment: &UsualSegment, payload: Chain) -> Segment {
+    let UsualSegment { seq, ack, window, push, fin, value, echo, ecn, wire_segments } = *segment;
+    let FlowKey { remote_port: source_port, local_port: destination_port, .. } = *flow;
     let mut flags = if push { Flags::ACK | Flags::PSH } else { Flags::ACK };
     if fin {
         flags = flags | Flags::FIN;

@@ -6,6 +6,7 @@ use crate::ingress::is_port_pair;
 use crate::isn::Numbers;
 use crate::lifecycle::Start;
 use crate::listener::Gate;
+use crate::net;
 use crate::shard::Shard;
 use crate::usual::arrive::{is_intact, is_unverified, mapped};
 use crate::usual::checksum_state;
@@ -13,7 +14,7 @@ use usertcp_base::{ConnId, DropReason, Ecn, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Offload, Packet};
 use usertcp_ip::DEFAULT_TTL;
-use usertcp_tcp::{Effects, Handshake, UsualSyn};
+use usertcp_tcp::{Effects, UsualSyn};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::syn::{self, SYN_OCTETS, SynHeader};
 use usertcp_wire::tcp;
@@ -65,14 +66,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.has_free_for_embryo() {
             return false;
         }
-        let old = self.table.find(flow);
-        let above = match old {
-            Some(old) => match self.reopens(old, syn) {
+        let sought = self.table.seek(flow);
+        let above = match sought {
+            Ok(old) => match self.reopens(old, syn) {
                 None => return false,
                 above => above,
             },
-            None if !is_port_pair(flow) || !self.ip.may_be_source(ends.1.into()) => return false,
-            None => None,
+            Err(_) if !is_port_pair(flow) || !self.ip.may_be_source(ends.1.into()) => return false,
+            Err(_) => None,
         };
         let Some(listener) = self.listeners.find(flow.local, flow.local_port) else { return false };
         let Some(answers) = self.listeners.get(listener) else { return false };
@@ -80,26 +81,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         let settings = &answers.settings().settings;
-        let path = self.path_facts(flow);
-        let offer = self.offer(settings, flow, &path);
         let numbers = Numbers::of(&self.secrets, flow, now);
         let (iss, offset) = (numbers.initial_above(above), numbers.timestamp_offset);
         let limits = &self.common.limits;
-        let handshake = Handshake::passive_usual(now, (syn, mark), iss, offset, &offer, limits);
+        let mut handshake = self.greetings.of(settings, &self.ip, limits).begun(now, iss, offset);
+        handshake.answer_usual(syn, mark, limits);
         let Some(answer) = handshake.usual_syn(now, settings) else { return false };
         let (dscp, hop_limit) = (settings.dscp, settings.hop_limit);
         if self.listeners.add_embryo(listener, &flow.remote).is_err() {
             return false;
         }
-        self.common.count_in(1, &Chain::new());
-        if let Some(old) = old {
-            self.table.remove(old);
-        }
-        let deadline = handshake.deadline(now);
-        match self.table.insert_fresh(flow, Owner::Nobody, Body::Embryo(handshake, listener)) {
+        self.common.count_in_octets(1, 0);
+        let vacancy = match sought {
+            Ok(old) => {
+                self.table.remove(old);
+                self.table.vacancy(flow)
+            }
+            Err(vacancy) => vacancy,
+        };
+        let body = Body::Embryo(handshake, listener);
+        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);
-                self.arm_handshake(now, id, deadline);
+                self.arm_handshake(now, id);
                 self.send_usual_syn(now, flow, ends, &answer, (dscp, hop_limit));
             }
             Err(_) => {
@@ -131,27 +135,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.has_tcb_room() {
             return false;
         }
-        let Some(id) = self.table.find(flow) else { return false };
-        let Some(anchor) = self.table.anchors.get(id) else { return false };
+        let Some((id, anchor)) = self.table.find_noted(flow) else { return false };
         let Body::Opening(opening) = anchor.body else { return false };
         let owner = anchor.owner();
         let Some(opening) = self.table.openings.at_mut(opening) else { return false };
-        let ordinary = owner != Owner::Nobody && !opening.closed && opening.attempt.is_ordinary();
+        let ordinary = owner != Owner::Nobody && !opening.closed && opening.attempt.is_none();
         if !ordinary {
             return false;
         }
         let limits = &self.common.limits;
-        let Some(agreed) = opening.handshake.handle_usual_syn_ack(now, syn, limits) else {
-            return false;
-        };
+        let mut agreed = opening.handshake.handle_usual_syn_ack(now, syn, limits);
+        let Some(agreed) = &mut agreed else { return false };
         let birth = opening.birth.clone();
-        self.common.count_in(1, &Chain::new());
-        let mut start = Start { opening: agreed, birth, path: self.path_facts(flow) };
-        let Some(hot) = self.give_birth(now, id, flow, owner, &mut start) else { return true };
-        if let Some(tcb) = self.table.hot.at_mut(hot) {
+        self.common.count_in_octets(1, 0);
+        let start = Start { opening: agreed, birth, path: net::path_facts_v4(&self.ip) };
+        self.give_birth(now, id, flow, owner, start, |tcb, _| {
             tcb.note_usual_syn_ack(syn.seq, ack);
-        }
-        self.after_birth(now, id, &start, Effects::default());
+            Effects::default()
+        });
         true
     }
 

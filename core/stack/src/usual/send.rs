@@ -1,10 +1,10 @@
 //! A segment of the usual shape leaves.
 
 use crate::anchor::Anchor;
-use crate::egress::{COPIED_OCTETS, gso_kind};
+use crate::egress::{COPIED_OCTETS, HEADROOM, gso_kind};
 use crate::shard::{Common, Shard};
 use core::net::IpAddr;
-use usertcp_base::{Ecn, FlowKey, Instant, Observer, seldom};
+use usertcp_base::{Ecn, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, Gso, Offload, Packet};
@@ -158,7 +158,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 /// Puts a packet by IPv4 of the only segment of a connection, which has no key, on no link, into `batch`: its headers
 /// are written in front of the payload where that lies in the send queue. `None`, and nothing has changed: it lies
 /// otherwise, or there is none, or no room.
-#[inline(always)] // once
+#[inline(always)] // twice
 pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     common: &mut Common<O>,
     batch: &mut TxBatch,
@@ -169,9 +169,6 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     single: Single,
 ) -> Option<()> {
     let offloaded = common.checksum_offload;
-    if single.octets as usize > COPIED_OCTETS {
-        return seldom();
-    }
     let (mut packet, facts) = tcb.single_in_place(single, usual::BOTH_V4)?;
     let (headers, payload) = packet.parts()?;
     // The payload first: what there is to be known of it is one number then.
@@ -186,6 +183,24 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     common.count_packet();
     let octets = Chain::from(packet.into_slice());
     room.put(Packet { offload: offload(offloaded, IPV4_OCTETS, None), octets });
+    Some(())
+}
+
+/// The same of one without payload, in a frame of its own.
+#[inline(always)] // once
+pub(crate) fn put_bare<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    batch: &mut TxBatch,
+    now: Instant,
+    ip: &Ip,
+    anchor: &Anchor,
+    tcb: &Tcb<C>,
+    single: Single,
+) -> Option<()> {
+    let (ends, room) = (anchor.ends_v4(ip)?, batch.room_for_one()?);
+    let packet = pack_acknowledgement(common, &ends, &tcb.single(now, single))?;
+    common.count_packet();
+    room.put(packet);
     Some(())
 }
 
@@ -211,6 +226,21 @@ pub(crate) fn pack_short<C: CongestionController, O: Observer>(
     // The payload first: what there is to be known of it is one number then.
     let sum = fill(place, tcb, segment, offloaded);
     let header = ip_header(segment, octets, ends.source, ends.destination);
+    usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, segment), sum);
+    Some(short_packet(common, IPV4_OCTETS, segment, frame))
+}
+
+/// The same of one that acknowledges and carries nothing. `None`: there is no frame for it.
+#[inline(always)]
+pub(crate) fn pack_acknowledgement<O: Observer>(
+    common: &mut Common<O>,
+    ends: &EndsV4,
+    segment: &UsualOutgoing,
+) -> Option<Packet> {
+    let mut frame = common.pool.take_control(HEADROOM)?;
+    let headers = frame.widen(IPV4_OCTETS, TCP_OCTETS)?.first_chunk_mut()?;
+    let sum = (!common.checksum_offload).then(Running::default);
+    let header = ip_header(segment, 0, ends.source, ends.destination);
     usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, segment), sum);
     Some(short_packet(common, IPV4_OCTETS, segment, frame))
 }

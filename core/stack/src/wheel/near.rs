@@ -4,8 +4,7 @@
 //! Must not know: records.
 
 use super::NONE;
-use alloc::vec;
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 /// Bits of the last digit.
 pub(super) const BITS: u32 = 12;
@@ -15,7 +14,7 @@ const WORD_BITS: usize = 64;
 /// The level.
 #[derive(Debug)]
 pub(super) struct Near {
-    heads: Vec<u32>,
+    heads: Box<[u32; SLOTS]>,
     occupied: [u64; SLOTS / WORD_BITS],
     /// Which words of `occupied` are not zero.
     words: u64,
@@ -23,17 +22,25 @@ pub(super) struct Near {
 
 impl Near {
     pub(super) fn new() -> Near {
-        Near { heads: vec![NONE; SLOTS], occupied: [0; SLOTS / WORD_BITS], words: 0 }
+        Near { heads: Box::new([NONE; SLOTS]), occupied: [0; SLOTS / WORD_BITS], words: 0 }
     }
 
     pub(super) fn head(&self, slot: usize) -> u32 {
-        self.heads.get(slot).copied().unwrap_or(NONE)
+        self.heads[slot % SLOTS]
+    }
+
+    /// Makes `index` the first of a slot: the one that was.
+    #[inline]
+    pub(super) fn push(&mut self, slot: usize, index: u32) -> u32 {
+        let word = slot / WORD_BITS % (SLOTS / WORD_BITS);
+        self.occupied[word] |= 1 << (slot % WORD_BITS);
+        self.words |= 1 << word;
+        core::mem::replace(&mut self.heads[slot % SLOTS], index)
     }
 
     /// Makes `index` the first of a slot; `NONE` empties it.
     pub(super) fn set_head(&mut self, slot: usize, index: u32) {
-        let Some(head) = self.heads.get_mut(slot) else { return };
-        *head = index;
+        self.heads[slot % SLOTS] = index;
         let (word, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
         let occupied = &mut self.occupied[word % (SLOTS / WORD_BITS)];
         *occupied &= !bit;

@@ -270,31 +270,76 @@ fn writable_comes_once_there_is_room_and_only_when_it_was_missed() {
     assert_eq!(writable(&pair), 1);
 }
 
-/// What reads event and data at once finds whole messages and nothing else, in turn, and leaves the rest to the
-/// other calls; each notice is told once.
+/// What arrived whole comes with its event and nothing else does, in turn; the rest is left to the other calls, and each
+/// notice is told once.
 #[test]
-fn the_next_message_is_read_with_its_event() {
+fn a_message_comes_with_its_event() {
     let mut pair = Pair::new();
     let listener = pair.listen(5);
     let (one, first) = pair.open(listener);
     let (other, second) = pair.open(listener);
-    let mut buffer = [0; 16];
     pair.settle();
     let now = pair.now;
-    assert_eq!(pair.server.shard.read_next(now, &mut buffer), None);
+    assert!(pair.server.shard.poll_message(now).is_none());
     pair.client.shard.write(now, one, b"question").unwrap();
     pair.client.shard.write(now, other, b"another").unwrap();
     let _ = pair.client.shard.flush(now, &mut pair.client.queue);
     let _ = pair.server.shard.receive(now, &mut pair.server.queue);
     let shard = &mut pair.server.shard;
-    assert_eq!(shard.read_next(now, &mut [0; 3]), None, "it does not fit");
-    assert_eq!(shard.read_next(now, &mut buffer), Some((first, 8)));
-    assert_eq!(&buffer[..8], b"question");
+    let message = shard.poll_message(now).unwrap();
+    assert_eq!((message.stream.id(), &message.octets[..]), (first, &b"question"[..]));
     assert_eq!(shard.poll_event(), Some(ShardEvent::Readable(second)), "as before");
-    assert_eq!(shard.read_next(now, &mut buffer), None, "it was told");
+    assert!(shard.poll_message(now).is_none(), "it was told");
     assert_eq!(shard.poll_event(), None);
     assert_eq!(shard.readable_octets(first), Ok((0, 0)));
     assert_eq!(shard.readable_octets(second), Ok((7, 0)));
+}
+
+/// A short answer is written where the message was found: it arrives as any other, and what is not short, or not the
+/// first that waits, is for the other call.
+#[test]
+fn a_message_is_answered_where_it_was_found() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    pair.settle();
+    let mut buffer = [0; 16];
+    for round in 0..20 {
+        pair.client.shard.write(pair.now, client, b"question").unwrap();
+        let _ = pair.client.shard.flush(pair.now, &mut pair.client.queue);
+        let _ = pair.server.shard.receive(pair.now, &mut pair.server.queue);
+        if round % 2 == 1 {
+            // Its acknowledgement was looked at already: it does not wait to transmit any more.
+            let _ = pair.server.shard.flush(pair.now, &mut pair.server.queue);
+        }
+        let mut message = pair.server.shard.poll_message(pair.now).unwrap();
+        assert_eq!((message.stream.id(), &message.octets[..]), (server, &b"question"[..]));
+        assert!(!message.stream.write_short(&[7; 2000]), "it is not short");
+        assert!(message.stream.write_short(&message.octets[..5]));
+        assert!(!message.stream.write_short(b"more"), "something waits");
+        drop(message);
+        assert_eq!(pair.server.shard.write(pair.now, server, b"more"), Ok(4));
+        pair.run(Span::from_millis(1));
+        let read = pair.client.shard.read(pair.now, client, &mut buffer);
+        assert_eq!(read, Ok(usertcp_stack::Read::Data(9)));
+        assert_eq!(&buffer[..9], b"questmore");
+    }
+}
+
+/// What is read last before all is quiet is not taken so: the read ends with a look at when the connection may rest.
+#[test]
+fn the_last_message_before_a_silence_is_told_by_its_event() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    pair.settle();
+    pair.client.shard.write(pair.now, client, b"question").unwrap();
+    let _ = pair.client.shard.flush(pair.now, &mut pair.client.queue);
+    let _ = pair.server.shard.receive(pair.now, &mut pair.server.queue);
+    pair.run(Span::from_secs(1));
+    let shard = &mut pair.server.shard;
+    assert!(shard.poll_message(pair.now).is_none());
+    assert_eq!(shard.readable_octets(server), Ok((8, 0)));
 }
 
 /// Octets with the end behind them are not taken so: an event says that there is more to be read.
@@ -310,7 +355,7 @@ fn the_last_message_is_told_by_its_event() {
     let _ = pair.client.shard.flush(now, &mut pair.client.queue);
     let _ = pair.server.shard.receive(now, &mut pair.server.queue);
     let shard = &mut pair.server.shard;
-    assert_eq!(shard.read_next(now, &mut buffer), None);
+    assert!(shard.poll_message(now).is_none());
     assert_eq!(shard.poll_event(), Some(ShardEvent::Readable(server)));
     assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::Data(7)));
     assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::End));

@@ -14,13 +14,13 @@ use crate::close::{TimeWait, TimeWaitTimestamps};
 use crate::effects::{Effects, Ended, LastWord};
 use crate::env::Env;
 use crate::halves::StateName;
-use crate::predicted::UsualSegment;
+use crate::predicted::{UsualOutgoing, UsualSegment};
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
 use alloc::boxed::Box;
 use core::ops::ControlFlow;
-use usertcp_base::{CloseReason, Instant, Observer, Seq};
+use usertcp_base::{CloseReason, Instant, Observer, Seq, WireWindow};
 use usertcp_cc::CongestionController;
 use usertcp_wire::tcp::Flags;
 
@@ -127,33 +127,45 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         ended: Ended,
     ) -> (TimeWait, LastWord) {
-        let owed = self.owed.challenge || self.acks.need(env.now) != AckNeed::None;
-        let owed = owed && ended == Ended::TimeWait;
-        let word = if owed { self.last_word(env) } else { LastWord::Nothing };
-        let window = match &word {
-            LastWord::Usual(segment) => segment.window,
-            LastWord::Any(reply) => reply.header.window,
-            LastWord::Nothing => self.announce_window(),
-        };
-        let record = TimeWait {
+        if let Some(segment) = self.last_usual_word(env.now, ended) {
+            return (self.time_wait_after(segment.window), LastWord::Usual(segment));
+        }
+        if self.owes_last_word(env.now, ended) {
+            let reply = self.header(env, Flags::ACK, self.snd.nxt, 0);
+            return (self.time_wait_after(reply.header.window), LastWord::Any(Box::new(reply)));
+        }
+        let window = self.announce_window();
+        (self.time_wait_after(window), LastWord::Nothing)
+    }
+
+    fn owes_last_word(&self, now: Instant, ended: Ended) -> bool {
+        let owed = self.owed.challenge || self.acks.need(now) != AckNeed::None;
+        owed && ended == Ended::TimeWait
+    }
+
+    /// That acknowledgement, if one is owed and it is of the usual shape: it is sent then, and the record follows from
+    /// it.
+    #[inline(always)] // it is put together in registers
+    pub fn last_usual_word(&mut self, now: Instant, ended: Ended) -> Option<UsualOutgoing> {
+        let usual = self.timestamps.is_on() && self.has_no_option_but_timestamps();
+        if !usual || !self.owes_last_word(now, ended) {
+            return None;
+        }
+        Some(self.usual(now, self.snd.nxt, 0))
+    }
+
+    /// The TIME-WAIT record of this connection, which has announced `window` last.
+    #[inline(always)] // as above
+    pub fn time_wait_after(&self, window: WireWindow) -> TimeWait {
+        let offset = self.timestamp_offset;
+        TimeWait {
             snd_nxt: self.snd.nxt,
             rcv_nxt: self.receiver.nxt(),
             window,
-            timestamps: self
-                .timestamps
-                .echo()
-                .map(|recent| TimeWaitTimestamps { offset: self.timestamp_offset, recent }),
+            timestamps: self.timestamps.echo().map(|recent| TimeWaitTimestamps { offset, recent }),
             last_reply: None,
             dscp: self.settings.dscp,
             hop_limit: self.settings.hop_limit,
-        };
-        (record, word)
-    }
-
-    fn last_word<O: Observer>(&mut self, env: &mut Env<'_, O>) -> LastWord {
-        if self.timestamps.is_on() && self.has_no_option_but_timestamps() {
-            return LastWord::Usual(self.usual(env.now, self.snd.nxt, 0));
         }
-        LastWord::Any(Box::new(self.header(env, Flags::ACK, self.snd.nxt, 0)))
     }
 }

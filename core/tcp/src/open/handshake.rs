@@ -171,6 +171,19 @@ impl Handshake {
         }
     }
 
+    /// What all active opens with this offer have in common: [`Handshake::begun`] makes it one's.
+    pub fn offering(offer: &Offer) -> Handshake {
+        Handshake::active(Instant::ZERO, Seq(0), 0, offer)
+    }
+
+    /// [`Handshake::active`] with the offer that this one is of.
+    #[inline]
+    #[must_use]
+    pub fn begun(&self, now: Instant, iss: Seq, timestamp_offset: u32) -> Handshake {
+        let (first_sent, last_sent) = (now.stamp(), now.stamp());
+        Handshake { iss, timestamp_offset, first_sent, last_sent, ..self.clone() }
+    }
+
     /// A passive open: `syn` arrived at a listener; our SYN-ACK is to be sent now. Data and FIN
     /// on the SYN are left for the peer to send again (E-5).
     pub fn passive(

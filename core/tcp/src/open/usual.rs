@@ -4,7 +4,6 @@
 //! Must not know: any other shape.
 
 use super::handshake::{Handshake, HandshakePhase, Opening, Scales};
-use super::negotiate::Offer;
 use super::{EcnAgreed, timestamp_clock};
 use crate::settings::{Settings, UserTimeoutOption};
 use usertcp_base::{Ecn, Instant, Limits, Scale, Seq, WireWindow};
@@ -29,20 +28,13 @@ pub struct UsualSyn {
 }
 
 impl Handshake {
-    /// [`Handshake::passive`] for a SYN of the usual shape with this mark, and without payload.
-    pub fn passive_usual(
-        now: Instant,
-        (syn, mark): (&UsualSyn, Ecn),
-        iss: Seq,
-        timestamp_offset: u32,
-        offer: &Offer,
-        limits: &Limits,
-    ) -> Handshake {
-        let mut handshake = Handshake::active(now, iss, timestamp_offset, offer);
-        handshake.set_passive();
-        handshake.learn_usual(syn, limits);
-        handshake.ecn.on_plain_syn(mark);
-        handshake
+    /// [`Handshake::passive`] by one that has [begun](Handshake::begun), for a SYN of the usual shape with this mark,
+    /// and without payload.
+    #[inline]
+    pub fn answer_usual(&mut self, syn: &UsualSyn, mark: Ecn, limits: &Limits) {
+        self.set_passive();
+        self.learn_usual(syn, limits);
+        self.ecn.on_plain_syn(mark);
     }
 
     /// The SYN or SYN-ACK this record stands for, if it is of the usual shape.

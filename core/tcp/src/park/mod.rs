@@ -60,7 +60,13 @@ impl<C: CongestionController> Tcb<C> {
     #[inline]
     pub fn is_quiet(&self) -> bool {
         // What is most often so on a busy connection first.
-        self.acks.owes_nothing() && self.snd.outstanding() == 0 && self.is_quiet_besides()
+        self.is_quiet_when_read() && self.is_quiet_besides()
+    }
+
+    /// Whether to have been read may be all that keeps it from being quiet.
+    #[inline]
+    pub fn is_quiet_when_read(&self) -> bool {
+        self.acks.owes_nothing() && self.snd.outstanding() == 0
     }
 
     #[inline(never)]

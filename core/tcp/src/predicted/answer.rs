@@ -4,17 +4,18 @@
 //! ask is asked first, all of it, and what follows is done without another question.
 //! Implements: what `crate::arrive` does with one, where the connection is plain.
 
+use super::arrive::Said;
 use super::{Prediction, UsualEffects, UsualSegment};
 use crate::env::Env;
 use crate::tcb::Tcb;
 use core::num::NonZeroU32;
-use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span};
-use usertcp_cc::CongestionController;
+use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span, Stamp, WireWindow, expect_all};
+use usertcp_cc::{CongestionController, WindowAfter};
 use usertcp_frame::Chain;
-use usertcp_wire::usual::read_usual_tcp;
+use usertcp_wire::usual::Numbers;
 
 /// The most octets that a question or an answer brings.
-const LONGEST_OCTETS: u32 = 511;
+pub(super) const LONGEST_OCTETS: u32 = 511;
 
 /// What one that was taken told.
 #[must_use]
@@ -43,17 +44,20 @@ impl Answered {
 
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment of the usual shape, without FIN and not marked, that brings 1 to 511 octets, while memory is
-    /// not tight: `packet` is its payload behind `HEADERS` octets, the last of which are its header. `None`: nothing
-    /// has changed, it is for [`Tcb::handle_usual`]. Else there is something to read, and to send.
+    /// not tight: `packet` is one slice, its payload behind `HEADERS` octets; its numbers, its window and its
+    /// timestamp. `None`: nothing has changed, it is for [`Tcb::handle_usual`]. Else there is something to read, and to
+    /// send.
     #[inline(never)] // its registers are its own
     pub fn take_answer<const HEADERS: usize>(
         &mut self,
         now: Instant,
         packet: &mut Chain,
+        numbers: Numbers,
+        window: WireWindow,
+        value: u32,
     ) -> Option<Answered> {
-        let headers = packet.only()?.first_chunk::<HEADERS>()?;
-        let segment = UsualSegment::new(&read_usual_tcp(headers.last_chunk()?), Ecn::NotCapable);
-        self.answer(now, &segment, packet, HEADERS)
+        let said = Said { seq: numbers.seq(), ack: numbers.ack(), window, value };
+        self.answer(now, said, packet, HEADERS)
     }
 
     /// The same of a segment that was read, whatever it is.
@@ -74,7 +78,7 @@ impl<C: CongestionController> Tcb<C> {
         {
             return None;
         }
-        let answered = self.answer(env.now, segment, payload, 0)?;
+        let answered = self.answer(env.now, segment.said(), payload, 0)?;
         answered.report(|event| env.observe(event));
         Some(UsualEffects::ANSWER)
     }
@@ -83,70 +87,75 @@ impl<C: CongestionController> Tcb<C> {
     fn answer(
         &mut self,
         now: Instant,
-        segment: &UsualSegment,
+        said: Said,
         packet: &mut Chain,
         header_octets: usize,
     ) -> Option<Answered> {
         let only = packet.only()?;
-        let (octets, charge) = ((only.len() - header_octets) as u32, only.charge());
-        debug_assert!((1..=LONGEST_OCTETS).contains(&octets) && !segment.fin);
-        let acked_octets = segment.ack.0.wrapping_sub(self.snd.una.0);
-        if !self.is_all_in_order(segment, acked_octets)
-            || !self.is_calm()
-            || !self.is_little(segment.seq + octets, charge)
-            || !self.acks.takes_short(now)
-        {
-            return None;
-        }
-        let asked_at = self.recovery.asked_at(now, acked_octets)?;
-        let acked = NonZeroU32::new(acked_octets)?;
+        let octets = only.len().checked_sub(header_octets)? as u32;
+        let charge = only.charge();
+        let (asked_at, acked) = self.expects_answer(now, &said, octets, charge)?;
         debug_assert!(self.is_predicted() && self.has_calmed_down(), "a change was not noted");
-        self.heard(now, segment);
-        self.snd.una = segment.ack;
-        self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked_octets));
-        self.progress = now;
-        self.snd.small = self.snd.small.latest(segment.ack);
-        self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
-        self.acks.note_short(now, octets);
-        let (recovery, controller) = (&mut self.recovery, &mut self.controller);
-        let answer = recovery.on_answer(now, segment.ack, asked_at, controller);
-        if self.recovery.is_small_window(answer.window_octets) {
-            self.stir();
-        }
-        self.advertise.on_arrival(octets, charge);
+        debug_assert!(octets <= LONGEST_OCTETS && acked.get() <= self.usual_mss() * 2);
+        let (ack, acked_octets) = (said.ack, acked.get());
+        self.heard(now, said);
         let mut slice = packet.take_only()?;
         slice.advance(header_octets);
         self.receiver.take_only(slice, octets, charge);
+        self.advertise.on_arrival(octets, charge);
+        self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
+        self.acks.note_short(now, octets);
+        self.snd.una = ack;
+        // Nothing that was sent lies behind it.
+        self.snd.small = ack;
+        self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked_octets));
+        self.progress = now;
         if self.queue.take_only().is_none() {
             self.queue.clear();
+        }
+        let (recovery, controller) = (&mut self.recovery, &mut self.controller);
+        let answer = recovery.on_answer(now, ack, acked_octets, asked_at, controller);
+        if answer.window == WindowAfter::Reduced {
+            self.stir();
         }
         Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
 
-    /// Whether it is next in order, acknowledges all that was sent and written, if anything, and closes no window.
-    #[inline(always)]
-    fn is_all_in_order(&self, segment: &UsualSegment, acked_octets: u32) -> bool {
-        segment.seq == self.receiver.nxt()
-            && segment.ack == self.snd.nxt
-            && self.queue.len() == acked_octets as usize
-            && !Seq(segment.value).before(Seq(self.timestamps.recent()))
-            && segment.window.0 > 0
-    }
-
-    /// Whether it brings so little, up to `nxt`, that neither buffer nor window is measured by it, and there is room.
-    #[inline(always)]
-    fn is_little(&self, nxt: Seq, charge: u32) -> bool {
-        self.receiver.has_read_all()
-            && charge <= self.autotune.buffer()
-            && self.advertise.edge().at_or_after(nxt)
-            && self.autotune.is_measuring(nxt)
+    /// When what it answers was asked, and how much that is, if it is next in order, acknowledges all that was sent and
+    /// written, if anything, and closes no window, and brings so little that neither buffer nor window is measured by
+    /// it, and there is room.
+    #[inline(always)] // as above
+    fn expects_answer(
+        &mut self,
+        now: Instant,
+        said: &Said,
+        octets: u32,
+        charge: u32,
+    ) -> Option<(Stamp, NonZeroU32)> {
+        let acked_octets = NonZeroU32::new(said.ack.0.wrapping_sub(self.snd.una.0))?;
+        let nxt = said.seq + octets;
+        expect_all! {
+            said.seq == self.receiver.nxt(),
+            said.ack == self.snd.nxt,
+            octets != 0,
+            self.queue.len() == acked_octets.get() as usize,
+            !Seq(said.value).before(Seq(self.timestamps.recent())),
+            said.window.0 > 0,
+            self.is_calm(),
+            self.receiver.has_read_all(),
+            charge <= self.autotune.buffer(),
+            self.advertise.edge().at_or_after(nxt),
+            self.autotune.is_measuring(nxt),
+            self.acks.takes_short(now),
+        };
+        Some((self.recovery.asked_at(now)?, acked_octets))
     }
 
     /// Whether the connection is plain, and whatever else a question or an answer asks of it that neither these nor
     /// what is sent between them change. True claims are checked where assertions are.
     #[inline(always)]
     fn is_calm(&mut self) -> bool {
-        self.prediction == Prediction::Calm || self.calms_down()
+        self.prediction >= Prediction::Calm || self.calms_down()
     }
 
     /// The same where it is not noted. It is now.
@@ -154,16 +163,17 @@ impl<C: CongestionController> Tcb<C> {
     fn calms_down(&mut self) -> bool {
         let calm = self.is_predicted() && self.has_calmed_down();
         if calm {
-            self.prediction = Prediction::Calm;
+            self.prediction = if self.is_free() { Prediction::Free } else { Prediction::Calm };
         }
         calm
     }
 
-    fn has_calmed_down(&self) -> bool {
+    pub(super) fn has_calmed_down(&self) -> bool {
         let rmss = self.receive_mss();
         self.acks.is_calm(rmss, self.settings.ack_delay)
             && u32::from(rmss / 2) > LONGEST_OCTETS
             && !self.wants.write
+            && self.fits_short()
             && self.snd.wl1.before(self.receiver.nxt())
             && self.snd.wnd > 0
             && self.recovery.is_calm(self.usual_mss(), &self.controller)

@@ -36,7 +36,22 @@ pub struct UsualSegment {
     pub wire_segments: u16,
 }
 
+/// What a segment says of the sender, whatever it brings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    pub(super) seq: Seq,
+    pub(super) ack: Seq,
+    pub(super) window: WireWindow,
+    pub(super) value: u32,
+}
+
 impl UsualSegment {
+    #[inline(always)] // as below
+    pub(super) fn said(&self) -> Said {
+        let UsualSegment { seq, ack, window, value, .. } = *self;
+        Said { seq, ack, window, value }
+    }
+
     /// One wire segment with this header, and this mark of its IP header.
     #[inline(always)] // for each packet
     pub fn new(header: &TcpHeader, ecn: Ecn) -> UsualSegment {
@@ -87,7 +102,7 @@ impl From<UsualEffects> for Effects {
 impl<C: CongestionController> Tcb<C> {
     /// Takes a segment of the usual shape if it is one of those expected; its payload lies behind
     /// `header_octets` others in `packet`. `None`: nothing has changed and nothing was taken; it is for
-    /// [`Tcb::handle_closing`], and then for [`Tcb::handle_segment`].
+    /// [`Tcb::handle_segment`].
     #[inline(never)]
     pub fn handle_usual<O: Observer>(
         &mut self,
@@ -119,7 +134,7 @@ impl<C: CongestionController> Tcb<C> {
         if readable {
             self.acks.end_silence(now, self.last_heard);
         }
-        self.heard(now, segment);
+        self.heard(now, segment.said());
         if readable {
             self.take_expected(now, segment, packet, header_octets, charge);
         }
@@ -173,12 +188,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The peer lives; its timestamp and its window.
     #[inline(always)]
-    pub(super) fn heard(&mut self, now: Instant, segment: &UsualSegment) {
+    pub(super) fn heard(&mut self, now: Instant, said: Said) {
+        let Said { seq, ack, window, value } = said;
         self.last_heard = now;
         self.keep_alive.on_heard();
-        self.timestamps.observe_newer(now, segment.seq, segment.value);
-        (self.snd.wl1, self.snd.wl2) = (segment.seq, segment.ack);
-        self.snd.wnd = self.send_scale.octets(segment.window);
+        self.timestamps.observe_newer(now, seq, value);
+        (self.snd.wl1, self.snd.wl2) = (seq, ack);
+        self.snd.wnd = self.send_scale.octets(window);
         self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
     }
 

@@ -8,12 +8,28 @@ use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::tcb::Tcb;
 use crate::transition::Move;
-use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Seq};
+use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Prng, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 
 impl<C: CongestionController> Tcb<C> {
-    /// Whether a segment is for [`Tcb::handle_closing`], not for [`Tcb::handle_usual`].
+    /// [`Tcb::close`] of a connection that is plain, or plain but for the peer's FIN, when all that arrived has been
+    /// read: nothing follows but that there is something to be sent. False: nothing has changed.
+    #[inline]
+    pub fn close_in_order(&mut self) -> bool {
+        let in_order = self.is_orderly()
+            && self.halves.send() == SendHalf::Open
+            && self.receiver.queued() == 0;
+        if in_order {
+            (self.wants.detached, self.wants.write) = (true, false);
+            // A declared arc from each state that still sends.
+            let _ = self.halves.apply(Move::Close);
+            self.note_closing();
+        }
+        in_order
+    }
+
+    /// Whether a segment is for [`Tcb::handle_last`] and [`Tcb::handle_fin`], not for [`Tcb::handle_usual`].
     #[inline(always)] // for each packet
     pub fn is_closing_with(&self, segment: &UsualSegment) -> bool {
         segment.fin || self.prediction == Prediction::Closing
@@ -21,8 +37,26 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
     /// already; its payload lies behind `header_octets` others in `packet`. `None`: nothing has changed, as there.
+    pub(crate) fn handle_closing<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &UsualSegment,
+        packet: &mut Chain,
+        header_octets: usize,
+    ) -> Option<Effects> {
+        if packet.len() == header_octets
+            && let Some(ended) = self.handle_last(env.now, env.id, env.observer, env.prng, segment)
+        {
+            let effects =
+                Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
+            return Some(effects.and_ended(ended));
+        }
+        self.handle_fin(env, segment, packet, header_octets)
+    }
+
+    /// The same where it is not for [`Tcb::handle_last`] either.
     #[inline(never)]
-    pub fn handle_closing<O: Observer>(
+    pub fn handle_fin<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
@@ -33,9 +67,6 @@ impl<C: CongestionController> Tcb<C> {
             return None;
         }
         let octets = u32::try_from(packet.len() - header_octets).ok()?;
-        if octets == 0 && self.is_last(segment) {
-            return self.handle_last(env, segment);
-        }
         let charge = if octets > 0 { packet.charge() } else { 0 };
         let brings = octets > 0 || segment.fin;
         let takes = self.halves.recv() == RecvHalf::Open && (octets == 0 || !self.wants.detached);
@@ -52,7 +83,7 @@ impl<C: CongestionController> Tcb<C> {
             let mss = self.send_mss();
             let (recovery, controller) = (&mut self.recovery, &mut self.controller);
             let rtt = recovery.on_plain_ack(now, segment.ack, mss, controller, env.prng)?;
-            self.heard(now, segment);
+            self.heard(now, segment.said());
             let advanced = segment.ack.since(self.snd.una);
             env.observe(&Event::Acknowledged(advanced));
             env.observe(&Event::RoundTrip(rtt));
@@ -63,7 +94,7 @@ impl<C: CongestionController> Tcb<C> {
                 self.queue = Chain::new();
             }
         } else {
-            self.heard(now, segment);
+            self.heard(now, segment.said());
         }
         if brings {
             self.take_expected(now, segment, packet, header_octets, charge);
@@ -115,30 +146,31 @@ impl<C: CongestionController> Tcb<C> {
             && !self.teaches(self.octets_acknowledged.saturating_add(u64::from(acked)))
     }
 
-    /// That segment. All that is of use yet is what a TIME-WAIT record repeats: nothing else is noted any
-    /// more, not even that our FIN has arrived.
-    fn handle_last<O: Observer>(
+    /// Takes a segment without payload if it ends the connection, and there is nobody to be told: how. All that is of use
+    /// yet is what a TIME-WAIT record repeats: nothing else is noted any more, not even that our FIN has arrived. `None`:
+    /// nothing has changed.
+    #[inline(never)]
+    pub fn handle_last<O: Observer>(
         &mut self,
-        env: &mut Env<'_, O>,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+        prng: &mut Prng,
         segment: &UsualSegment,
-    ) -> Option<Effects> {
-        let rtt = self.recovery.on_last_ack(env.now, env.prng)?;
-        env.observe(&Event::Acknowledged(segment.ack.since(self.snd.una)));
-        env.observe(&Event::RoundTrip(rtt));
+    ) -> Option<Ended> {
+        if !self.is_orderly() || !self.is_last(segment) {
+            return None;
+        }
+        let rtt = self.recovery.on_last_ack(now, prng)?;
+        observer.on_event(Some(id), now, &Event::Acknowledged(segment.ack.since(self.snd.una)));
+        observer.on_event(Some(id), now, &Event::RoundTrip(rtt));
         let waits = segment.fin || self.halves.state() == StateName::Closing;
-        self.timestamps.observe(env.now, segment.seq, Some(segment.value));
+        self.timestamps.observe(now, segment.seq, Some(segment.value));
         if segment.fin {
-            self.unpredict();
             self.receiver.take_fin();
             self.acks.demand();
         }
-        let mut effects =
-            Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
-        effects.end(match waits {
-            true => Ended::TimeWait,
-            false => Ended::Forget(CloseReason::Normal),
-        });
-        Some(effects)
+        Some(if waits { Ended::TimeWait } else { Ended::Forget(CloseReason::Normal) })
     }
 
     /// [`Tcb::poll_usual`] while one side is closed.

@@ -15,6 +15,7 @@
 mod answer;
 mod arrive;
 mod close;
+mod message;
 mod read;
 mod send;
 mod single;
@@ -46,6 +47,9 @@ pub(crate) enum Prediction {
     /// It is, and lately there was nothing but questions and answers: what hardly ever changes meanwhile is as these
     /// need it (`answer`).
     Calm,
+    /// It is calm, and what else a message needs in order to leave hardly ever changes either: nothing in its settings
+    /// limits or watches that (`message`).
+    Free,
 }
 
 impl Prediction {
@@ -68,7 +72,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Something changes that a plain connection may differ in, but no question and no answer brings about.
     #[inline]
     pub(crate) fn stir(&mut self) {
-        if self.prediction == Prediction::Calm {
+        if self.prediction >= Prediction::Calm {
             self.prediction = Prediction::Plain;
         }
     }
@@ -79,6 +83,18 @@ impl<C: CongestionController> Tcb<C> {
             self.prediction =
                 if self.is_all_open() { Prediction::Plain } else { Prediction::Closing };
         }
+    }
+
+    /// The same of a connection that has just begun: all that may be otherwise is what was agreed and set.
+    #[inline]
+    pub(crate) fn predict_newborn(&mut self) {
+        let settled = self.timestamps.is_on()
+            && self.recovery.sack()
+            && !self.ecn.is_agreed()
+            && !self.mtu.is_searching()
+            && self.has_plain_settings();
+        debug_assert_eq!(settled, self.is_settled(), "it has a past");
+        self.prediction = if settled { Prediction::Plain } else { Prediction::Unknown };
     }
 
     /// Whether the connection is plain. True claims are checked where assertions are.
@@ -147,7 +163,6 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Timestamps and SACK agreed; nothing lost, held, urgent, probed, owed or marked.
     fn is_settled(&self) -> bool {
-        let settings = &self.settings;
         self.timestamps.is_on()
             && self.recovery.is_plain()
             && self.receiver.is_in_order()
@@ -157,7 +172,13 @@ impl<C: CongestionController> Tcb<C> {
             && self.snd.up.is_none()
             && !self.owed.anything()
             && !self.mtu.is_searching()
-            && settings.manner == Manner::Own
+            && self.has_plain_settings()
+    }
+
+    /// Whether nothing is to be done otherwise, told in options or held back.
+    fn has_plain_settings(&self) -> bool {
+        let settings = &self.settings;
+        settings.manner == Manner::Own
             && settings.user_timeout_option == UserTimeoutOption::Off
             && !settings.cork
     }

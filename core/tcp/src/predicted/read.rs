@@ -5,7 +5,7 @@ use crate::halves::StateName;
 use crate::tcb::Tcb;
 use usertcp_base::Instant;
 use usertcp_cc::CongestionController;
-use usertcp_frame::FramePool;
+use usertcp_frame::{FramePool, FrameSlice};
 
 impl<C: CongestionController> Tcb<C> {
     /// Copies received octets out: all of them, if they lie in one piece and fit `into`, and neither the
@@ -19,24 +19,9 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The same where more may come from the peer: there is nothing to be read after it, not even the end.
     #[inline(always)] // as above
-    pub fn read_message(
-        &mut self,
-        now: Instant,
-        pool: &FramePool,
-        into: &mut [u8],
-    ) -> Option<usize> {
-        if self.is_predicted() { self.read_plain(now, pool, into) } else { None }
-    }
-
-    #[inline(always)] // the two above
     fn read_plain(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
-        let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
-        if self.autotune.is_round_over(now)
-            || !self.advertise.is_update_far(nxt, buffer, self.receive_mss())
-            || pool.is_tight()
-        {
+        if !self.leaves_buffer(now, pool) || !self.is_update_far() {
             return None;
         }
         let count = self.receiver.read_whole(into)?;
@@ -53,17 +38,47 @@ impl<C: CongestionController> Tcb<C> {
         pool: &FramePool,
         into: &mut [u8],
     ) -> Option<(usize, bool)> {
-        if !self.is_predicted() || self.autotune.is_round_over(now) || pool.is_tight() {
+        if !self.is_predicted() || !self.leaves_buffer(now, pool) {
             return None;
         }
         let count = self.receiver.read_whole(into)?;
         self.autotune.note_copied(count as u32);
+        Some((count, self.opens_window()))
+    }
+
+    /// The same without a copy, as it lies in its frame. More may come from the peer: there is nothing to be read after
+    /// it, not even the end.
+    #[inline(always)] // in one place
+    pub fn take_message(&mut self, now: Instant, pool: &FramePool) -> Option<(FrameSlice, bool)> {
+        if !self.is_predicted() || !self.leaves_buffer(now, pool) {
+            return None;
+        }
+        let message = self.receiver.take_whole()?;
+        self.autotune.note_copied(message.len() as u32);
+        Some((message, !self.is_update_far() && self.opens_window()))
+    }
+
+    /// Whether the buffer is not to be measured when something is read.
+    #[inline(always)] // for each message
+    fn leaves_buffer(&self, now: Instant, pool: &FramePool) -> bool {
+        !self.autotune.is_round_over(now) && !pool.is_tight()
+    }
+
+    /// Whether no window is to be announced when all is read, as is known with few looks.
+    #[inline(always)] // as above
+    fn is_update_far(&self) -> bool {
+        let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
+        self.advertise.is_update_far(nxt, buffer, self.receive_mss())
+    }
+
+    /// All was read: whether a window is to be announced, which is seen to.
+    fn opens_window(&mut self) -> bool {
         let (nxt, mss) = (self.receiver.nxt(), self.receive_mss());
         let opens = self.advertise.update_due(nxt, &self.holding(), mss);
         if opens {
             self.acks.demand();
         }
-        Some((count, opens))
+        opens
     }
 
     /// The same when the peer has closed its side and we have not: there is no window to be announced any more.

@@ -195,6 +195,7 @@ impl<C: CongestionController> Tcb<C> {
         };
         let mut octets = octets;
         if octets > mss {
+            self.stir();
             // What is paced leaves in pairs at most where the device does not cut: one decision, one deadline
             // and one acknowledgement serve for two, and the wire sees no longer burst.
             let room = room.largest_payload_octets;
@@ -324,6 +325,7 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(always)]
     fn switch<O: Observer>(&mut self, env: &mut Env<'_, O>, limiter: Limiter) {
         if self.stopwatches.switch(env.now, limiter) {
+            self.stir();
             env.observe(&Event::Limited(limiter));
         }
     }
@@ -335,7 +337,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// A segment of `octets` payload from `seq` on. It carries the acknowledgement that was owed.
-    #[inline]
+    #[inline(always)] // what it returns is large
     pub(crate) fn usual(&mut self, now: Instant, seq: Seq, octets: u32) -> UsualOutgoing {
         let window = self.acknowledge(now, octets);
         self.facts().outgoing(now, seq, octets, window)

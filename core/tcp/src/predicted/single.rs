@@ -1,8 +1,7 @@
 //! The only segment that a connection has to send.
 //!
 //! Of what `send` does, all that is left where one segment is to leave and nothing after it. The most frequent one, a
-//! *message*, a question or an answer while nothing else is in flight, is known by what is asked of it before anything
-//! is done; the steps are those of any other, of which most fall away then.
+//! question or an answer while nothing else is in flight, has a way that is shorter still (`message`).
 //! Implements: what `crate::send::poll` gives out, where the connection is plain.
 
 use super::{HeaderFacts, UsualOutgoing};
@@ -25,7 +24,8 @@ pub struct Single {
     pub fin: bool,
     /// The window field.
     pub window: WireWindow,
-    deadline: Tick,
+    /// With payload or FIN: the connection's deadline after it.
+    pub deadline: Tick,
 }
 
 impl Single {
@@ -56,42 +56,6 @@ impl<C: CongestionController> Tcb<C> {
         if !self.is_predicted() || !self.sends_freely() {
             return seldom();
         }
-        let Some((octets, mss)) = self.message(now) else {
-            return self.poll_other_single(now, id, observer);
-        };
-        let deadline = self.send_now::<false>(now, octets, 0, mss, true);
-        Some(self.given_as_single::<_, false>(now, id, observer, octets, deadline))
-    }
-
-    /// Whether no rate is set, and nobody to be told of room.
-    #[inline(always)]
-    fn sends_freely(&self) -> bool {
-        let settings = &*self.settings;
-        settings.unsent_low_water_octets == u32::MAX && settings.rate_limit.is_unlimited()
-    }
-
-    /// The octets of a message, and of a full segment, which are more: nothing is in flight, nothing holds it back, and
-    /// it is the application that was waited for.
-    #[inline(always)]
-    fn message(&self, now: Instant) -> Option<(u32, u32)> {
-        let (octets, mss) = (self.queue.len(), self.mtu.usual_payload_octets()?);
-        expect_all!(octets != 0, octets < mss as usize, self.snd.nxt == self.snd.una);
-        let octets = octets as u32;
-        self.recovery.at_rest(self.idle_ticks(now))?;
-        expect_all!(self.stopwatches.running() == Limiter::Application);
-        let window = self.controller.unpaced_window()?;
-        expect_all!(octets < window, octets <= self.snd.wnd);
-        Some((octets, mss))
-    }
-
-    /// [`Tcb::poll_single`] of what is no message.
-    #[inline(never)] // as above
-    fn poll_other_single<O: Observer>(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        observer: &mut O,
-    ) -> Option<Single> {
         let unsent = self.unsent_octets();
         let mut deadline = Instant::FAR;
         if unsent > 0 {
@@ -100,6 +64,13 @@ impl<C: CongestionController> Tcb<C> {
             return seldom();
         }
         Some(self.given_as_single::<_, false>(now, id, observer, unsent, deadline))
+    }
+
+    /// Whether no rate is set, and nobody to be told of room.
+    #[inline(always)]
+    pub(super) fn sends_freely(&self) -> bool {
+        let settings = &*self.settings;
+        settings.unsent_low_water_octets == u32::MAX && settings.rate_limit.is_unlimited()
     }
 
     /// The same of a connection that is plain but for being closed, where FIN leaves with all that is unsent.
@@ -116,7 +87,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// All that was unsent was sent, with FIN or without, or there is the acknowledgement alone.
-    #[inline(always)] // the end of the three above
+    #[inline(always)] // the end of both above
     fn given_as_single<O: Observer, const FIN: bool>(
         &mut self,
         now: Instant,
@@ -142,8 +113,12 @@ impl<C: CongestionController> Tcb<C> {
         if env.ceiling.is_some() {
             return None;
         }
-        let single = self.poll_single(env.now, env.id, env.observer)?;
-        Some(self.single(env.now, single))
+        let (now, id) = (env.now, env.id);
+        let single = match self.poll_message(now, id, env.observer) {
+            Some(window) => self.message(window),
+            None => self.poll_single(now, id, env.observer)?,
+        };
+        Some(self.single(now, single))
     }
 
     /// The payload of the segment that [`Tcb::poll_single`] has just given behind `headers` octets to be written, in
@@ -155,7 +130,7 @@ impl<C: CongestionController> Tcb<C> {
         single: Single,
         headers: usize,
     ) -> Option<(Behind<'_>, HeaderFacts<'_>)> {
-        expect_all!(single.octets > 0, self.snd.outstanding() == single.octets);
+        expect_all!(single.octets > 0, self.snd.outstanding() == single.length());
         let Tcb { queue, snd, receiver, timestamps, timestamp_offset, settings, .. } = self;
         let behind = queue.behind(headers, single.octets as usize)?;
         Some((behind, HeaderFacts { snd, receiver, timestamps, timestamp_offset, settings }))

@@ -91,6 +91,19 @@ impl Delivery {
             self.limited_until = self.low().wrapping_add(in_flight);
         }
     }
+    /// A message of `octets` leaves, and the application has nothing more; the last one was answered. What was delivered
+    /// before it.
+    #[inline(always)] // once
+    pub(super) fn begin_with_message(&mut self, now: Instant, octets: u32) -> u32 {
+        debug_assert!(
+            self.peak == 0 && !after(self.limited_until, self.low()),
+            "an answer ended a round"
+        );
+        self.on_flight_begun(now);
+        self.peak = octets;
+        self.limited_until = self.low().wrapping_add(octets);
+        self.low()
+    }
     /// Most octets in flight in this round and the one before.
     pub(super) fn peak(&self) -> u32 {
         self.peak.max(self.last_peak)
@@ -128,13 +141,11 @@ impl Delivery {
         }
         round_ended
     }
-    /// All there was in flight, `octets` in one transmission, was delivered, and the round ends with it.
+    /// All there was in flight, `octets` in one transmission, was delivered, and the round ends with it. The moments
+    /// are those of the next flight.
     #[inline(always)]
-    pub(super) fn on_answer(&mut self, now: Instant, octets: u32, sent_at: Stamp) {
+    pub(super) fn on_answer(&mut self, octets: u32) {
         self.total = self.total.wrapping_add(u64::from(octets));
-        self.at = now.stamp();
-        self.first_sent = sent_at;
-        // It lay no farther ahead than what was in flight.
         self.limited_until = self.low();
         self.round_end = self.low();
         self.last_peak = self.peak;

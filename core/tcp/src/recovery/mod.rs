@@ -124,7 +124,7 @@ impl Recovery {
             timestamps: false,
             timer: Timer::new(Instant::ZERO, false),
             delivery: Delivery::new(Instant::ZERO),
-            rack: Rack::new(Seq(0), None, false),
+            rack: Rack::new(Seq(0), 0, false),
             tail: TailProbe::new(Seq(0), false),
             undo: Undo::default(),
             board: Scoreboard::new(Seq(0)),
@@ -163,9 +163,10 @@ impl Recovery {
         if let Some((srtt, rttvar)) = start.earlier_rtt {
             rtt.resume(srtt, rttvar, bounds);
         }
-        if let Some(sample) = start.rtt {
-            rtt.on_sample(micros(sample), 1, bounds);
-            rtt.on_minimum(micros(sample), start.now);
+        let sample = start.rtt.map(micros);
+        if let Some(sample) = sample {
+            rtt.on_sample(sample, 1, bounds);
+            rtt.on_minimum(sample, start.now);
             if start.handshake_timed_out {
                 rtt.distrust_start();
             }
@@ -180,16 +181,22 @@ impl Recovery {
         *timestamps = start.timestamps;
         *timer = Timer::new(start.now, settings.rto_jitter);
         *delivery = Delivery::new(start.now);
-        *rack = Rack::new(start.una, start.rtt, start.reorders);
+        *rack = Rack::new(start.una, sample.unwrap_or(0), start.reorders);
         *tail = TailProbe::new(start.una, settings.tail_probe);
         *undo = Undo::default();
-        *board = Scoreboard::new(start.una);
+        board.begin(start.una);
         *prr = Prr::default();
         *reno = NewReno::default();
         *counters = RecoveryCounters::default();
     }
 
-    /// Of a connection that ended: gives back what is on the heap.
+    /// Of a connection that ended: gives back what is on the heap of what was sent.
+    #[inline]
+    pub(crate) fn leave_records(&mut self) {
+        self.board.leave_records();
+    }
+
+    /// The same of what was lost.
     pub(crate) fn leave(&mut self) {
         self.board.leave();
     }

@@ -7,17 +7,18 @@
 
 use super::records::Taken;
 use super::rtt::is_usual_sample;
+use super::tail_probe::TailProbe;
 use super::timeout::SendTimer;
 use super::{Grant, Record, Recovery, RecoveryState, short};
-use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT, expect_all};
-use usertcp_cc::{AckSample, CongestionController};
+use usertcp_base::{Instant, Prng, Seq, Span, Stamp, TICK_SHIFT};
+use usertcp_cc::{AckSample, Answer, CongestionController, WindowAfter};
 
 /// What an answer came to.
 pub(crate) struct AnswerTaken {
     /// The round-trip sample, µs.
     pub(crate) rtt_micros: u32,
-    /// The congestion window after it.
-    pub(crate) window_octets: u32,
+    /// What it did to the congestion window.
+    pub(crate) window: WindowAfter,
 }
 
 impl Recovery {
@@ -77,26 +78,51 @@ impl Recovery {
         }
     }
 
+    /// As [`Recovery::on_plain_sent`] of a message: nothing else is in flight, the connection [is
+    /// calm](Recovery::is_calm), and what leaves [waits for a probe](Recovery::awaits_probes).
+    #[inline(always)] // once
+    pub(crate) fn on_message_sent(&mut self, now: Instant, seq: Seq, octets: u32) {
+        debug_assert!(self.is_plain() && self.board.is_clear() && self.tail.may_probe());
+        debug_assert!(octets <= self.mss() && self.timer.is_exact() && self.rtt.is_sampled());
+        let sent_at = self.send_time(now, false);
+        let delivered = self.delivery.begin_with_message(now, octets);
+        let record = Record::new_alone(now.stamp(), (seq, octets), self.mss, sent_at, delivered);
+        self.board.push_first(record);
+        self.timer.restart(now);
+        let wait = TailProbe::wait_for_one(self.rtt.srtt_micros(), self.bounds.ack_delay);
+        let at = now + Span::from_micros(u64::from(wait.min(self.rtt.rto_micros())));
+        self.timer.wait_until(SendTimer::TailProbe, at);
+    }
+
+    /// When the probe is sent that follows a message, while it is in flight.
+    #[inline(always)] // a load
+    pub(crate) fn probe_at(&self) -> Instant {
+        self.timer.at()
+    }
+
+    /// Whether a probe follows what leaves when nothing is in flight, sooner than `limit` in any case.
+    pub(crate) fn awaits_probes(&self, limit: Span) -> bool {
+        self.tail.may_probe() && limit >= self.bounds.longest()
+    }
+
+    /// Whether what is in flight, if anything, is noted where the record of a message is.
+    #[inline(always)] // a comparison
+    pub(crate) fn has_short_record(&self) -> bool {
+        self.board.is_short()
+    }
+
+    /// Whether so many ticks are no longer than the retransmission timeout as it was estimated.
+    #[inline(always)] // a comparison
+    pub(crate) fn is_soon(&self, idle_ticks: u32) -> bool {
+        idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT
+    }
+
     /// Whether so many ticks are longer than the retransmission timeout.
     #[inline]
     pub(crate) fn is_beyond_timeout(&self, idle_ticks: u32) -> bool {
         // Back-off and jitter make it longer, never shorter.
         idle_ticks > self.rtt.rto_micros() >> TICK_SHIFT
             && Span::from_micros(u64::from(idle_ticks) << TICK_SHIFT) > self.rto()
-    }
-
-    /// Nothing is in flight, for not longer than the retransmission timeout, and what is sent next waits for a probe,
-    /// after a timeout as it was estimated. `None`: not all of that.
-    #[inline(always)]
-    pub(crate) fn at_rest(&self, idle_ticks: u32) -> Option<()> {
-        expect_all! {
-            self.board.is_clear(),
-            self.timer.is_exact(),
-            self.tail.may_probe(),
-            self.rtt.srtt_micros() != 0,
-            idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT,
-        };
-        Some(())
     }
 
     /// SND.UNA advances to `ack`, not beyond SND.NXT, while [`Recovery::is_plain`] holds. `None`, and
@@ -115,32 +141,31 @@ impl Recovery {
         }
         let acked_octets = ack.0.wrapping_sub(self.board.una().0);
         let asked_at = match ack == self.board.nxt() && self.is_calm(mss, cc) {
-            true => self.asked_at(now, acked_octets),
+            true => self.asked_at(now),
             false => None,
         };
         let rtt_micros = match asked_at {
-            Some(asked_at) => self.on_answer(now, ack, asked_at, cc).rtt_micros,
+            Some(asked_at) => self.on_answer(now, ack, acked_octets, asked_at, cc).rtt_micros,
             None => self.on_other_plain_ack(now, ack, mss, cc, prng)?,
         };
         Some(Span::from_micros(u64::from(rtt_micros)))
     }
 
-    /// When the question was sent that an acknowledgement of `octets`, which are all there is in flight, answers while
-    /// the connection [is calm](Recovery::is_calm): one or two segments of one transmission, not too long ago for a
-    /// round-trip sample. It ends the round then, of which the window was no limit.
+    /// When the question was sent that an acknowledgement of all that is in flight answers while the connection [is
+    /// calm](Recovery::is_calm): one or two segments of one transmission, not too long ago for a round-trip sample. It
+    /// ends the round then, of which the window was no limit.
     #[inline(always)]
-    pub(crate) fn asked_at(&self, now: Instant, octets: u32) -> Option<Stamp> {
+    pub(crate) fn asked_at(&self, now: Instant) -> Option<Stamp> {
         let asked_at = self.board.only_sent_at()?;
-        let usual = is_usual_sample(micros_from(asked_at, now)) && octets <= self.mss() * 2;
-        usual.then_some(asked_at)
+        is_usual_sample(micros_from(asked_at, now)).then_some(asked_at)
     }
 
-    /// Whether nothing is left of times that were less quiet, and what is in flight, two transmissions at most, is what
+    /// Whether nothing is left of times that were less quiet, and what is in flight, two segments at most, is what
     /// left since all was acknowledged, or will be when they are. It stays so while there is nothing but answers,
-    /// and the window is not [too small](Recovery::is_small_window).
+    /// no transmission is longer than a segment, and the window does not become smaller.
     pub(crate) fn is_calm<C: CongestionController>(&self, mss: u32, cc: &C) -> bool {
         let una = self.board.una();
-        C::KNOWS_ANSWERS
+        cc.expects_answers()
             && self.mss() == mss
             && !self.rack.fack().after(una)
             && self.board.is_of_one_round(&self.delivery)
@@ -154,36 +179,40 @@ impl Recovery {
             && !self.undo.by_mark
     }
 
-    /// Whether a window is so small that a flight of two segments is more than half of it.
-    #[inline(always)]
-    pub(crate) fn is_small_window(&self, window: u32) -> bool {
-        window < self.mss() * 4
+    /// Whether a window is so small that a flight of two segments is half of it or more.
+    fn is_small_window(&self, window: u32) -> bool {
+        window / 2 <= self.mss() * 2
     }
 
-    /// SND.UNA advances to `ack`, which answers what was [asked](Recovery::asked_at): what is left of `digest_plain` then.
-    /// Mostly that is when something happened last.
-    #[inline(never)] // its registers are its own
+    /// SND.UNA advances by `acked_octets` to `ack`, which answers what was [asked](Recovery::asked_at): what is left of `digest_plain` then.
+    /// When something happened last means nothing: the next flight begins anew.
+    #[inline(always)] // at the end of a longer way
     pub(crate) fn on_answer<C: CongestionController>(
         &mut self,
         now: Instant,
         ack: Seq,
+        acked_octets: u32,
         asked_at: Stamp,
         cc: &mut C,
     ) -> AnswerTaken {
-        let acked_octets = ack.0.wrapping_sub(self.board.una().0);
+        debug_assert!(acked_octets == ack.0.wrapping_sub(self.board.una().0));
         self.board.advance_over_only(ack);
         let newest = micros_from(asked_at, now);
         let rtt_micros = newest.max(1);
         self.rtt.on_usual_sample(rtt_micros, &self.bounds);
         self.rtt.on_usual_minimum(rtt_micros, now);
-        self.timer.restart(now);
         self.timer.stop();
         self.recover = ack - 1;
         self.rack.on_answer(rtt_micros, ack);
-        self.delivery.on_answer(now, acked_octets, asked_at);
-        let (srtt, least) = (self.rtt.srtt_micros(), self.rtt.min_rtt_micros());
-        let window_octets = cc.on_answer(now, acked_octets, newest, srtt, least);
-        AnswerTaken { rtt_micros, window_octets }
+        self.delivery.on_answer(acked_octets);
+        let window = cc.on_answer(&Answer {
+            now,
+            acked_octets,
+            rtt_micros: newest,
+            srtt_micros: self.rtt.srtt_micros(),
+            min_rtt_micros: self.rtt.min_rtt_micros(),
+        });
+        AnswerTaken { rtt_micros, window }
     }
 
     #[inline(never)]

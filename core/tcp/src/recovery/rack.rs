@@ -51,12 +51,13 @@ pub(super) struct Scan {
 }
 
 impl Rack {
-    pub(super) fn new(una: Seq, rtt: Option<Span>, reordering_seen: bool) -> Rack {
+    /// `rtt` in microseconds; zero: unknown.
+    pub(super) fn new(una: Seq, rtt: u32, reordering_seen: bool) -> Rack {
         Rack {
             sent_at: Stamp(0),
             end: una,
             known: false,
-            rtt: rtt.map_or(0, micros),
+            rtt,
             fack: una,
             scanned: una,
             dsack_round: una,
@@ -123,12 +124,11 @@ impl Rack {
     /// The same while [`Rack::is_quiet`].
     #[inline(always)]
     pub(super) fn on_answer(&mut self, rtt_micros: u32, una: Seq) {
-        self.on_flight_ended();
         (self.rtt, self.fack) = (rtt_micros, una);
     }
-    /// Whether no round with a reported duplicate goes on.
+    /// Whether no round with a reported duplicate goes on, and nothing was delivered of what is in flight.
     pub(super) fn is_quiet(&self) -> bool {
-        !self.in_dsack_round
+        !self.in_dsack_round && !self.known
     }
     fn on_plain_round(&mut self, rtt_micros: u32, una: Seq) {
         self.rtt = rtt_micros.max(1);

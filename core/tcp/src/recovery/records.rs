@@ -51,6 +51,28 @@ impl Record {
         let mss = u16::try_from(mss.max(1)).unwrap_or(u16::MAX);
         Record { seq, octets, sent_at, mss, phase: mss, ..Record::default() }
     }
+    /// Of one segment at `now`, when nothing was in flight and `delivered` had been delivered.
+    #[inline(always)] // once
+    pub(super) fn new_alone(
+        now: Stamp,
+        (seq, octets): (Seq, u32),
+        mss: u16,
+        sent_at: Stamp,
+        delivered: u32,
+    ) -> Record {
+        let (first_sent, delivered_at) = (now, now);
+        Record {
+            seq,
+            octets,
+            sent_at,
+            first_sent,
+            delivered_at,
+            delivered,
+            mss,
+            phase: mss,
+            marks: 0,
+        }
+    }
     pub(super) fn end(&self) -> Seq {
         self.seq + self.octets
     }
@@ -222,6 +244,18 @@ impl Records {
                     *place = record;
                 }
             }
+        }
+    }
+    /// Puts the first one, where there is none.
+    #[inline(always)] // as above
+    pub(super) fn begin_with(&mut self, record: Record) {
+        debug_assert_eq!(self.len(), 0);
+        match self {
+            Records::Few { len, records: [first, _] } => {
+                *first = record;
+                *len = 1;
+            }
+            Records::Many(_) => *self = Records::Few { len: 1, records: [record; INLINE] },
         }
     }
     /// There will be more than lie here.

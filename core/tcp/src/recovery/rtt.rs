@@ -45,7 +45,7 @@ impl RttEstimator {
     }
     fn estimated_rto(&self, bounds: &Bounds) -> u32 {
         // An estimate is below 2^28 µs and a bound at most an hour: nothing overflows.
-        let variance = ((self.rttvar >> FRACTION) * 4).max(bounds.ack_delay);
+        let variance = (self.rttvar >> (FRACTION - 2)).max(bounds.ack_delay);
         let timeout = (self.srtt >> FRACTION) + variance;
         timeout.min(bounds.rto_max).max(bounds.rto_min)
     }
@@ -128,7 +128,8 @@ impl RttEstimator {
         let (srtt, rttvar) = (i64::from(self.srtt), i64::from(self.rttvar));
         let (error, change) = ((srtt - value).abs() - rttvar, value - srtt);
         let (error, change) = match per_round {
-            0 | 1 => (nearest_quarter(error), nearest_eighth(change)),
+            // Rounded to nearest.
+            0 | 1 => ((error + 2) >> 2, (change + 4) >> 3),
             _ => part_of_each(error, change, per_round),
         };
         // Each goes towards its aim and not beyond: they stay positive, and as small as samples.
@@ -203,6 +204,10 @@ impl Bounds {
             ack_delay: micros(settings.max_ack_delay),
         }
     }
+    /// No timeout is longer, without back-off.
+    pub(super) fn longest(&self) -> Span {
+        Span::from_micros(u64::from(self.rto_max.max(LOST_SYN_RTO_MICROS)))
+    }
 }
 
 /// Whether a sample counts as what it is, but that there is none of less than a microsecond.
@@ -217,16 +222,6 @@ pub(super) fn micros(span: Span) -> u32 {
 }
 fn present(micros: u32) -> Option<Span> {
     (micros != 0).then(|| Span::from_micros(u64::from(micros)))
-}
-/// [`nearest`] of a quarter.
-#[inline]
-fn nearest_quarter(value: i64) -> i64 {
-    (value + 2 + (value >> 63)) >> 2
-}
-/// [`nearest`] of an eighth.
-#[inline]
-fn nearest_eighth(value: i64) -> i64 {
-    (value + 4 + (value >> 63)) >> 3
 }
 /// By how much one of several samples a round trip moves the estimates.
 #[inline(never)]

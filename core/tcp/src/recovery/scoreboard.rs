@@ -83,9 +83,22 @@ impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
     }
-    /// Gives back what is on the heap.
+    /// Becomes such a one where it is: of one that is new, or was left.
+    #[inline]
+    pub(super) fn begin(&mut self, beginning: Seq) {
+        let Scoreboard { una, nxt, records, sums, episode } = self;
+        debug_assert!(episode.is_none(), "it was not left");
+        (*una, *nxt) = (beginning, beginning);
+        *records = Records::new();
+        *sums = Sums::default();
+    }
+    /// Gives back what is on the heap of an episode of loss.
     pub(super) fn leave(&mut self) {
         self.episode = None;
+    }
+    /// The same of what is outstanding.
+    #[inline]
+    pub(super) fn leave_records(&mut self) {
         if let Records::Many(_) = self.records {
             self.records = Records::new();
         }
@@ -177,10 +190,14 @@ impl Scoreboard {
     pub(super) fn is_plain(&self) -> bool {
         self.episode.is_none() && self.sums == Sums::default()
     }
-    /// Whether nothing is outstanding, and there is room for it where the records lie.
-    #[inline(always)]
+    /// Whether the records of what is outstanding lie here.
+    #[inline(always)] // a comparison
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self.records, Records::Few { .. })
+    }
+    /// Whether nothing is outstanding.
     pub(super) fn is_clear(&self) -> bool {
-        matches!(self.records, Records::Few { len: 0, .. })
+        self.records.len() == 0
     }
     /// Whether all there is are unmarked transmissions, two at most, that left when nothing of their round was in
     /// flight.
@@ -223,6 +240,12 @@ impl Scoreboard {
     pub(super) fn push_unmarked(&mut self, record: Record) {
         self.nxt = record.end();
         self.records.push_back(record);
+    }
+    /// The same when [nothing is outstanding](Scoreboard::is_clear).
+    #[inline(always)]
+    pub(super) fn push_first(&mut self, record: Record) {
+        self.nxt = record.end();
+        self.records.begin_with(record);
     }
     fn edit(&mut self, index: usize, change: impl FnOnce(&mut Record)) {
         if let Some(record) = self.records.get_mut(index) {

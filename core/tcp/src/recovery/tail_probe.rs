@@ -104,6 +104,12 @@ impl TailProbe {
         let wait = srtt.saturating_mul(2).max(LEAST_WAIT);
         if single_segment { wait.saturating_add(max_ack_delay) } else { wait }
     }
+    /// The same of one segment, in microseconds, where a round trip is known.
+    #[inline(always)] // for each message
+    pub(super) fn wait_for_one(srtt_micros: u32, max_ack_delay_micros: u32) -> u32 {
+        const LEAST_MICROS: u32 = LEAST_WAIT.as_micros() as u32;
+        (srtt_micros * 2).max(LEAST_MICROS) + max_ack_delay_micros
+    }
     /// RFC 8985 §7.4.2.
     pub(super) fn on_ack(&mut self, seen: &Seen) -> Verdict {
         if self.is_quiet() || seen.ack.before(self.end) {

@@ -103,6 +103,11 @@ impl Timer {
             SendTimer::TailProbe | SendTimer::Reorder => self.at,
         }
     }
+    /// What it waits for happens then, while that comes before the timeout.
+    #[inline(always)] // a load
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
     /// Starts the retransmission timeout anew.
     pub(super) fn restart(&mut self, now: Instant) {
         self.started = now;

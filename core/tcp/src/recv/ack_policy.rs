@@ -349,6 +349,27 @@ impl AckPolicy {
         self.waiting = false;
     }
 
+    /// Whether no silence is remembered that data in our direction would end.
+    #[inline(always)] // as below
+    pub(crate) fn goes_on(&self) -> bool {
+        self.lull == Lull::Past
+    }
+
+    /// The same of a message, while the connection [goes on](AckPolicy::goes_on) and [is calm](AckPolicy::is_calm).
+    #[inline(always)] // for each message
+    pub(crate) fn on_message_sent(&mut self, now: Instant) {
+        debug_assert!(self.quick == 0);
+        if self.pending > 0 {
+            if self.since_arrival(now) <= u32::from(self.delay) {
+                self.interactive = true;
+            }
+            self.pending = 0;
+        }
+        self.full_segments = 0;
+        self.due = false;
+        self.waiting = false;
+    }
+
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
     #[inline]

@@ -153,7 +153,9 @@ impl Advertise {
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
-        let Some(fresh) = self.fresh(least, holding) else { return self.stay(nxt, offered) };
+        let Some(fresh) = self.fresh(least, holding) else {
+            return if offered == 0 { self.stay_at(nxt) } else { self.stay_beyond(nxt, offered) };
+        };
         self.edge = nxt + fresh;
         self.scale.field(fresh)
     }
@@ -168,16 +170,23 @@ impl Advertise {
         holding: impl FnOnce() -> Holding,
     ) -> WireWindow {
         match self.surely_full(nxt, buffer, mss) {
-            Some(offered) => self.stay(nxt, offered),
+            Some(offered) => self.stay_beyond(nxt, offered),
             None => self.announce(nxt, &holding(), mss),
         }
     }
 
-    /// The field that leaves the edge where it is, rounded up; or the largest, if that is beyond it.
+    /// The field that leaves the edge where it is, `nxt`.
+    fn stay_at(&mut self, nxt: Seq) -> WireWindow {
+        self.edge = nxt;
+        WireWindow(0)
+    }
+
+    /// The field that leaves the edge where it is, so many octets beyond `nxt`, one at least, rounded up; or the largest,
+    /// if that is beyond it.
     #[inline(always)]
-    fn stay(&mut self, nxt: Seq, offered: u32) -> WireWindow {
+    pub(crate) fn stay_beyond(&mut self, nxt: Seq, offered: u32) -> WireWindow {
         let shift = self.scale.shift();
-        let field = if offered == 0 { 0 } else { ((offered - 1) >> shift) + 1 };
+        let field = (offered.wrapping_sub(1) >> shift) + 1;
         if field > u32::from(u16::MAX) {
             return WireWindow(u16::MAX);
         }
@@ -186,12 +195,13 @@ impl Advertise {
     }
 
     /// What is offered, if the edge cannot move by [`smallest_step`] and that is known with few looks: what is offered
-    /// and a segment more are above half of the buffer, all there is for the dearest payload in order.
+    /// and that step are more than there is, which is the buffer, or half of it for the dearest payload in order.
     #[inline(always)]
-    fn surely_full(&self, nxt: Seq, buffer: u32, mss: u16) -> Option<u32> {
-        expect_all!(u32::from(self.cost) == WORST, self.edge.after(nxt));
+    pub(crate) fn surely_full(&self, nxt: Seq, buffer: u32, mss: u16) -> Option<u32> {
+        expect_all!(self.edge.after(nxt));
         let offered = self.edge.0.wrapping_sub(nxt.0);
-        expect_all!(offered + u32::from(mss) > buffer / 2);
+        let most = if u32::from(self.cost) == WORST { buffer / 2 } else { buffer };
+        expect_all!(offered.saturating_add(smallest_step(buffer, mss)) > most);
         Some(offered)
     }
 
@@ -210,12 +220,10 @@ impl Advertise {
     /// Whether the peer certainly need not hear of it yet that all was read.
     #[inline(always)] // for each message
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
-        // It is told of no less than a quarter of the buffer. Mostly it has all that is offered but less than
-        // that: of half the buffer, where what arrives takes four times its size.
-        let quarter = buffer / 4;
-        let much = if u32::from(self.cost) == WORST { quarter + 1 } else { buffer - quarter };
-        let offered = self.edge.since(nxt);
-        (offered > much && offered >= u32::from(mss) * 2)
+        // It is told of no less than two segments and a quarter of the buffer, and mostly has all that is offered but
+        // less than that: of half the buffer, where what arrives takes four times its size.
+        let offered = self.edge.0.wrapping_sub(nxt.0) as i32;
+        u32::from(self.cost) == WORST && offered > (buffer / 4 + u32::from(mss) * 2) as i32
             || self.is_any_update_far(nxt, buffer, mss)
     }
 

@@ -134,6 +134,13 @@ impl Timestamps {
         }
     }
 
+    /// The same where the option was agreed on.
+    #[inline(always)] // for each packet
+    pub(crate) fn on_usual_ack_sent(&mut self, rcv_nxt: Seq) {
+        debug_assert!(self.negotiated);
+        self.last_ack_sent = rcv_nxt;
+    }
+
     /// Last.ACK.sent.
     pub const fn last_ack_sent(&self) -> Seq {
         self.last_ack_sent

@@ -85,12 +85,14 @@ impl Reassembly {
         Reassembly { store: None, fin: None }
     }
 
-    /// Holds nothing any more, and knows of no FIN.
-    #[inline]
+    /// Holds nothing any more.
     pub(super) fn leave(&mut self) {
-        if self.store.is_some() {
-            self.store = None;
-        }
+        self.store = None;
+    }
+
+    /// Knows of no FIN.
+    #[inline]
+    pub(super) fn forget_fin(&mut self) {
         self.fin = None;
     }
 

@@ -86,27 +86,30 @@ impl Receiver {
         }
     }
 
-    /// Becomes that of a new connection, where it is: nothing stays as it was.
+    /// Becomes that of a new connection, where it is: of one that is new, or was left.
     #[inline]
     pub(crate) fn begin(&mut self, beginning: Seq) {
         let Receiver { queue, nxt, queue_charge, urgent, held, sack, finished } = self;
-        if !queue.is_empty() {
-            queue.clear();
-        }
+        let was_left =
+            queue.is_empty() && held.is_empty() && held.fin().is_none() && sack.is_none();
+        debug_assert!(was_left, "it was not left");
         *nxt = beginning;
         *queue_charge = 0;
         *urgent = Urgent::new();
-        held.leave();
-        *sack = None;
         *finished = false;
     }
 
-    /// Of a connection that ended: gives back what is on the heap.
+    /// Of a connection that ended: gives back what is on the heap of what came in order, its end too.
     #[inline]
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn leave_queue(&mut self) {
         if !self.queue.is_empty() {
             self.queue.clear();
         }
+        self.held.forget_fin();
+    }
+
+    /// The same of what was not in order.
+    pub(crate) fn leave(&mut self) {
         self.held.leave();
         self.sack = None;
     }
@@ -388,6 +391,14 @@ impl Receiver {
         let copied = self.queue.take_only_to(out)?;
         self.queue_charge = 0;
         Some(copied)
+    }
+
+    /// Takes all there is, if it lies in one piece, without a copy, where nothing is urgent.
+    #[inline(always)] // for each message
+    pub(crate) fn take_whole(&mut self) -> Option<FrameSlice> {
+        let whole = self.queue.take_only()?;
+        self.queue_charge = 0;
+        Some(whole)
     }
 
     /// Takes the next slice, without a copy.

@@ -4,6 +4,7 @@
 //! Implements: RFC 9293 §3.7.4, §3.8.6, §3.10.2; RFC 7323 §3.2.
 
 pub mod allow;
+mod header;
 mod mtu_probe;
 pub(crate) mod poll;
 pub mod probe;

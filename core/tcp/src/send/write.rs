@@ -4,6 +4,7 @@
 use crate::env::Env;
 use crate::halves::SendHalf;
 use crate::pace::release_octets;
+use crate::predicted::Prediction;
 use crate::send::poll::Held;
 use crate::tcb::Tcb;
 use usertcp_base::{Instant, Limiter, Limits, Observer};
@@ -36,14 +37,14 @@ pub enum WriteEnd {
 
 impl<C: CongestionController> Tcb<C> {
     /// Octets the send queue may hold now: twice the congestion window, between the limits, and
-    /// little when memory is short.
+    /// little when memory is short; a short message in any case.
     fn send_buffer_octets(&self, limits: &Limits, pool: &FramePool) -> u32 {
         if self.settings.send_buffer_octets > 0 && !pool.is_tight() {
             return self.settings.send_buffer_octets.min(limits.send_buffer_octets);
         }
         let window = self.controller.window_octets();
-        let most = limits.send_buffer_octets;
-        let least = limits.send_buffer_start_octets.min(most);
+        let most = limits.send_buffer_octets.max(SHORT_OCTETS as u32);
+        let least = limits.send_buffer_start_octets.clamp(SHORT_OCTETS as u32, most);
         let wanted = window.saturating_mul(2).clamp(least, most);
         if pool.is_tight() { wanted.min(2 * self.send_mss()).max(1) } else { wanted }
     }
@@ -124,23 +125,15 @@ impl<C: CongestionController> Tcb<C> {
         taken
     }
 
-    /// As [`Tcb::write_with`] of a short message while nothing is queued and there is room in any case: all of it
-    /// was taken. False, and nothing has changed: that has to be asked.
-    #[inline(always)] // in one place
-    pub fn write_short(
-        &mut self,
-        limits: &Limits,
-        pool: &FramePool,
-        octets: &[u8],
-        end: WriteEnd,
-    ) -> bool {
+    /// As [`Tcb::write`] of a short message while nothing is queued and there is room in any case: all of it was taken.
+    /// False, and nothing has changed: that has to be asked.
+    #[inline(always)] // in two places
+    pub fn write_short(&mut self, pool: &FramePool, octets: &[u8]) -> bool {
         // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
-        let is_short = self.is_predicted()
-            && self.queue.is_empty()
-            && end == WriteEnd::Open
-            && (1..=SHORT_OCTETS).contains(&octets.len())
-            && self.has_room(limits, pool);
-        if !is_short {
+        let fits = self.prediction == Prediction::Calm || self.is_predicted() && self.fits_short();
+        debug_assert!(!fits || self.fits_short(), "a change was not noted");
+        let is_short = (1..=SHORT_OCTETS).contains(&octets.len());
+        if !fits || !is_short || !self.queue.is_empty() {
             return self.has_no_short_way();
         }
         let Some(slice) = pool.copy_of_few(octets, HEADROOM_OCTETS) else { return false };
@@ -155,17 +148,15 @@ impl<C: CongestionController> Tcb<C> {
         false
     }
 
-    /// Whether a short message fits one segment, and the empty queue however small the congestion window is.
-    #[inline(always)]
-    fn has_room(&self, limits: &Limits, pool: &FramePool) -> bool {
+    /// Whether a short message fits one segment, and the empty queue however small the congestion window is, and however
+    /// tight memory: a segment is let in always.
+    #[inline]
+    pub(crate) fn fits_short(&self) -> bool {
         let settings = &*self.settings;
         usize::from(self.mtu.segment_octets()) >= SHORT_SEGMENT_OCTETS
             && settings.send_buffer_octets == 0
             && settings.unsent_low_water_octets == u32::MAX
             && !settings.write_when_due
-            && limits.send_buffer_start_octets >= SHORT_OCTETS as u32
-            && limits.send_buffer_octets >= SHORT_OCTETS as u32
-            && !pool.is_tight()
     }
 
     /// Octets at the end of the queue that the next ones share a segment with; less than `mss`.

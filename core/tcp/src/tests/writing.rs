@@ -7,8 +7,8 @@ use usertcp_base::{Limiter, Rate, Span};
 use usertcp_frame::{Class, FramePool};
 use usertcp_wire::tcp::Flags;
 
-/// A short message is written as any other is, or not at all: where there is a queue or a low-water mark,
-/// something is said of its end, the connection is not plain, or nobody reads it.
+/// A short message is written as any other is, or not at all: where there is a queue or a low-water mark, or
+/// the connection is not plain.
 #[test]
 fn a_short_write_is_a_write() {
     let least = FramePool::data_octets(Class::Small) - HEADROOM_OCTETS;
@@ -18,21 +18,18 @@ fn a_short_write_is_a_write() {
     };
     for octets in [0, 1, 64, least, least + 1, 1000] {
         let data: std::vec::Vec<u8> = (0..octets).map(|at| at as u8).collect();
-        for end in [WriteEnd::Open, WriteEnd::More, WriteEnd::Record] {
-            let mut bench = Start::modern().go();
-            let taken = bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &data, end));
-            let short = octets > 0 && octets <= least && end == WriteEnd::Open;
-            assert_eq!(taken, short, "{octets} {end:?}");
-            if !short {
-                assert_eq!(lying(&bench), (None, 0, false));
-                continue;
-            }
-            let again = bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &data, end));
-            assert!(!again, "not behind others");
-            let mut other = Start::modern().go();
-            assert_eq!(other.call(|tcb, env| tcb.write_with(env, &data, end)), octets);
-            assert_eq!(lying(&bench), lying(&other));
+        let mut bench = Start::modern().go();
+        let taken = bench.call(|tcb, env| tcb.write_short(env.pool, &data));
+        assert_eq!(taken, octets > 0 && octets <= least, "{octets}");
+        if !taken {
+            assert_eq!(lying(&bench), (None, 0, false));
+            continue;
         }
+        let again = bench.call(|tcb, env| tcb.write_short(env.pool, &data));
+        assert!(!again, "not behind others");
+        let mut other = Start::modern().go();
+        assert_eq!(other.call(|tcb, env| tcb.write_with(env, &data, WriteEnd::Open)), octets);
+        assert_eq!(lying(&bench), lying(&other));
     }
     type Set = fn(&mut Settings);
     let limits: [Set; 3] = [
@@ -43,10 +40,21 @@ fn a_short_write_is_a_write() {
     ];
     for limit in limits {
         let mut bench = Start::modern().with(limit).go();
-        let taken =
-            bench.call(|tcb, env| tcb.write_short(env.limits, env.pool, &[1; 60], WriteEnd::Open));
-        assert!(!taken);
+        assert!(!bench.call(|tcb, env| tcb.write_short(env.pool, &[1; 60])));
     }
+}
+
+/// However little the limits let a send queue hold, there is room for a short message in an empty one, and for no second.
+#[test]
+fn a_short_message_has_room_whatever_the_limits() {
+    let short = (FramePool::data_octets(Class::Small) - HEADROOM_OCTETS) as u32;
+    let mut start = Start::modern();
+    (start.limits.send_buffer_octets, start.limits.send_buffer_start_octets) = (50, 20);
+    let mut bench = start.go();
+    assert_eq!(bench.call(|tcb, env| tcb.send_room(env.limits, env.pool)), short);
+    assert!(bench.call(|tcb, env| tcb.write_short(env.pool, &[7; 100])));
+    let rest = bench.call(|tcb, env| tcb.write_with(env, &[7; 100], WriteEnd::Open));
+    assert_eq!(rest as u32, short - 100);
 }
 
 fn spans_and_pushes(out: &[Out]) -> std::vec::Vec<(i64, usize, bool)> {

@@ -21,31 +21,42 @@ const LONG: usize = 256;
 /// the high half of a word, as RFC 1071 pads it.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u32 {
+    from_native(native(bytes))
+}
+
+/// The sum of the 16-bit words of `bytes` as they lie in memory, with end-around carry: one's-complement sums do not
+/// care about the order of octets until the very end (RFC 1071 §2 B). Zeros behind it make an odd last octet a word.
+#[inline]
+pub fn native(bytes: &[u8]) -> u64 {
     // Headers of known length are summed where they are made.
-    let total = if bytes.len() < LONG { words::sum(bytes) } else { words::sum_long(bytes) };
-    from_native(total)
+    if bytes.len() < LONG { words::sum(bytes) } else { words::sum_long(bytes) }
 }
 
 /// How long stretches are summed: with what every machine has, or with what a host has found its
 /// machine to have. Both ways give the same sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine {
-    long: fn(&[u8]) -> u32,
+    long: fn(&[u8]) -> u64,
 }
 
 impl Engine {
     /// What every machine has.
-    pub const PORTABLE: Engine = Engine { long: sum };
+    pub const PORTABLE: Engine = Engine { long: native };
 
-    /// Long stretches by `long`, which must give what [`sum`] gives.
-    pub const fn new(long: fn(&[u8]) -> u32) -> Engine {
+    /// Long stretches by `long`, which must give what [`native`] gives, or what folds to the same.
+    pub const fn new(long: fn(&[u8]) -> u64) -> Engine {
         Engine { long }
     }
 
     /// As [`sum`].
     #[inline]
     pub fn sum(self, bytes: &[u8]) -> u32 {
-        if bytes.len() < LONG { sum(bytes) } else { (self.long)(bytes) }
+        from_native(self.native(bytes))
+    }
+
+    #[inline]
+    fn native(self, bytes: &[u8]) -> u64 {
+        if bytes.len() < LONG { words::sum(bytes) } else { (self.long)(bytes) }
     }
 
     /// Copies `source` into the front of `target` and returns the partial sum of what was copied.
@@ -148,6 +159,11 @@ impl Running {
         let addresses = u32::from_ne_bytes(source) as u64 + u32::from_ne_bytes(destination) as u64;
         Running { total: addresses + protocol_and_len(protocol, len), odd: false }
     }
+    /// Starts from what both pseudo-headers end with: the addresses are added like other words.
+    #[inline]
+    pub(crate) const fn end_of_pseudo(protocol: u8, len: u32) -> Running {
+        Running { total: protocol_and_len(protocol, len), odd: false }
+    }
     /// Starts from the pseudo-header of IPv6, as [`pseudo_v6`].
     #[inline]
     pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> Running {
@@ -171,14 +187,19 @@ impl Running {
     /// Adds the next piece.
     #[inline]
     pub fn add(&mut self, piece: &[u8]) {
-        let words = if piece.len() < LONG { words::sum(piece) } else { words::sum_long(piece) };
-        self.add_native(words, piece.len());
+        self.add_native(native(piece), piece.len());
     }
     /// The sum of a piece that is short most often.
     #[inline(always)] // it stays in registers
     #[must_use]
     pub fn of_short(piece: &[u8]) -> Running {
         Running { total: words::sum(piece), odd: piece.len() % 2 == 1 }
+    }
+    /// Adds a last piece that is short most often, before which there was an even number of octets.
+    #[inline(always)] // as above
+    pub fn add_short(&mut self, piece: &[u8]) {
+        self.total = words::sum_from(self.total, piece);
+        self.odd = piece.len() % 2 == 1;
     }
     /// Copies `piece` over `target`, which is as long, and is its sum: in one go when it is short.
     #[inline(always)]
@@ -201,11 +222,7 @@ impl Running {
     /// Adds the next piece, summed by `engine` when it is long.
     #[inline(always)] // the sum stays in registers
     pub fn add_by(&mut self, engine: Engine, piece: &[u8]) {
-        if piece.len() < LONG {
-            self.add_native(words::sum(piece), piece.len());
-        } else {
-            self.add_partial((engine.long)(piece), piece.len());
-        }
+        self.add_native(engine.native(piece), piece.len());
     }
     /// As [`Running::is_complete`] after a last `piece`, before which there was an even number of octets. `None`:
     /// it is not short.
@@ -218,12 +235,15 @@ impl Running {
         let total = words::sum_from(self.total, piece);
         Some(Running { total, odd: false }.is_complete())
     }
-    /// Whether nothing is missing: what was added holds its own checksum and is not all zeros. Then
-    /// [`Running::finish`] is zero.
+    /// Whether nothing is missing: what was added, which is not all zeros, as no header is, holds its own checksum.
+    /// Then [`Running::finish`] is zero.
     #[inline(always)]
     #[must_use]
     pub const fn is_complete(self) -> bool {
-        folded(self.total) == 0xFFFF
+        debug_assert!(self.total != 0);
+        // An end-around sum is what is left modulo 2^16 - 1: with a multiplication that is known of all 64 bits at
+        // once.
+        self.total.is_multiple_of(0xFFFF)
     }
     /// Adds a piece of `len` octets whose partial sum is known.
     #[inline]
@@ -297,9 +317,9 @@ const fn from_native(total: u64) -> u32 {
     u16::from_be_bytes(folded(total).to_ne_bytes()) as u32
 }
 
-/// The end-around sum of all 16-bit words of `total`.
+/// The end-around sum of the 16-bit words of `total`.
 #[inline]
-pub(crate) const fn folded(total: u64) -> u16 {
+pub const fn folded(total: u64) -> u16 {
     let half = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
     (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
 }

@@ -149,5 +149,4 @@ fn a_short_last_piece_is_summed_like_any() {
             assert_eq!(before.is_complete_with_short(&whole), expected, "{len}");
         }
     }
-    assert!(!Running::default().is_complete(), "nothing was added");
 }

@@ -290,3 +290,51 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    // A short packet is what the headers say and what both sums tell, and nothing else is one.
+    #[test]
+    fn short_packets_as_the_headers_of_any(
+        ip in ip_header::<[u8; 4]>(),
+        tcp in header(),
+        payload in prop::collection::vec(any::<u8>(), 0..600),
+        plain in any::<bool>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+        longer in 0..2usize,
+    ) {
+        let payload_octets = (TCP_OCTETS + payload.len() + longer) as u16;
+        let ecn = if plain { Ecn::NotCapable } else { ip.ecn };
+        let ip = IpHeader { payload_octets, ecn, ..ip };
+        let tcp = TcpHeader { fin: tcp.fin && !plain, ..tcp };
+        let mut packet = std::vec![0; BOTH_V4];
+        packet.extend(&payload);
+        let sum = checksum::Running::of_short(&payload);
+        write_both_v4(packet.first_chunk_mut().expect("both"), &ip, &tcp, Some(sum));
+        for (at, flip) in flips {
+            let at = at.index(packet.len());
+            packet[at] ^= flip;
+        }
+        let headers = HeadersV4::of(packet.first_chunk().expect("both")).filter(|headers| {
+            headers.packet_octets() == packet.len()
+                && headers.ecn() == Ecn::NotCapable
+                && !headers.fin()
+                && (1..=ShortV4::MOST_OCTETS).contains(&payload.len())
+        });
+        let short = ShortV4::of(&packet);
+        let found = short.map(|it| {
+            (it.source(), it.destination(), it.ports(), it.numbers(), it.window(), it.value())
+        });
+        let told = headers.map(|it| {
+            let tcp = it.tcp();
+            (it.source(), it.destination(), it.ports(), Numbers::of(&tcp), tcp.window, tcp.value)
+        });
+        prop_assert_eq!(found, told);
+        if let (Some(short), Some(headers)) = (short, headers) {
+            let mut sum = headers.pseudo((packet.len() - IPV4_OCTETS) as u32);
+            sum.add(&packet[IPV4_OCTETS..]);
+            prop_assert_eq!(short.is_intact(), sum.finish() == 0);
+            prop_assert_eq!(short.payload_octets(), payload.len());
+            prop_assert_eq!((short.numbers().seq(), short.numbers().ack()), (headers.tcp().seq, headers.tcp().ack));
+        }
+    }
+}

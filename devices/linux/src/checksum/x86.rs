@@ -15,48 +15,79 @@ use usertcp_wire::checksum;
 
 /// Octets of a register.
 const REGISTER: usize = 32;
-/// Octets the loop takes at a time, in registers that do not wait for each other.
-const BLOCK: usize = 4 * REGISTER;
+/// Sums that do not wait for each other.
+const SUMS: usize = 4;
+/// Octets the loop takes at a time.
+const BLOCK: usize = 8 * REGISTER;
 /// Most octets that are summed at a time: their words, signed, sum up to less than 2^31.
 pub(super) const STRETCH: usize = 64 << 10;
 
-/// As [`checksum::sum`], for machines with AVX2.
+/// As [`checksum::native`], for machines with AVX2.
 #[target_feature(enable = "avx2")]
-pub(super) fn sum_avx2(bytes: &[u8]) -> u32 {
-    if bytes.len() > STRETCH {
-        return in_stretches(bytes, |part| sum_avx2(part));
+pub(super) fn sum_avx2(bytes: &[u8]) -> u64 {
+    let Some((first, others)) = bytes.split_first_chunk::<BLOCK>() else {
+        return checksum::native(bytes);
+    };
+    if bytes.len() > STRETCH || bytes.len() % 2 == 1 {
+        return in_parts(bytes, |part| sum_avx2(part));
     }
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let mut sums = [_mm256_setzero_si256(); BLOCK / REGISTER];
+    let mut sums = [_mm256_setzero_si256(); SUMS];
+    add(&mut sums, first);
+    let (blocks, rest) = others.as_chunks::<BLOCK>();
     for block in blocks {
-        let (registers, _) = block.as_chunks::<REGISTER>();
-        for (sum, register) in sums.iter_mut().zip(registers) {
-            *sum = _mm256_add_epi32(*sum, pairs(load(register)));
-        }
+        add(&mut sums, block);
     }
-    let (registers, rest) = rest.as_chunks::<REGISTER>();
-    for (sum, register) in sums.iter_mut().zip(registers) {
-        *sum = _mm256_add_epi32(*sum, pairs(load(register)));
-    }
+    // What is less than a block, each part at most once.
+    let rest = add_first::<{ BLOCK / 2 }>(&mut sums, rest);
+    let rest = add_first::<{ BLOCK / 4 }>(&mut sums, rest);
+    let rest = add_first::<{ BLOCK / 8 }>(&mut sums, rest);
     let [a, b, c, d] = sums;
     let d = _mm256_add_epi32(d, pairs(end(bytes, rest)));
     let signed = total(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)));
     from_signed(signed, bytes.len() - rest.len() + REGISTER)
 }
 
-/// The sum of more than a stretch, by `sum` of no more than one.
+/// The sum of more than a stretch, or of an odd number of octets, by `sum` of no more than one and of an even number.
 #[cold]
-pub(super) fn in_stretches(bytes: &[u8], sum: impl Fn(&[u8]) -> u32) -> u32 {
-    bytes.chunks(STRETCH).fold(0, |total, part| checksum::combine(total, sum(part), false))
+pub(super) fn in_parts(bytes: &[u8], sum: impl Fn(&[u8]) -> u64) -> u64 {
+    let (words, odd) = bytes.split_at(bytes.len() & !1);
+    // There are fewer stretches than leave room for their carries.
+    words.chunks(STRETCH).chain([odd]).fold(0, |total, part| {
+        let part = if part.len() == 1 { checksum::native(part) } else { sum(part) };
+        total + u64::from(checksum::folded(part))
+    })
 }
 
-/// The partial sum of octets that were summed as signed words, zeros behind them included.
+/// The sum of octets that were summed as signed words, zeros behind them included.
 #[inline]
-pub(super) fn from_signed(signed: i32, octets: usize) -> u32 {
+pub(super) fn from_signed(signed: i32, octets: usize) -> u64 {
     // What was taken off each word comes back: not negative, and below 2^32 with at most 2^15 words and
     // a register more.
-    let total = (i64::from(signed) + (octets as i64 / 2) * 0x8000) as u32;
-    u32::from(u16::from_be(checksum::fold(total)))
+    u64::from((signed as u32).wrapping_add((octets as u32 / 2) << 15))
+}
+
+/// Adds all registers of a block.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add<const OCTETS: usize>(sums: &mut [__m256i; SUMS], block: &[u8; OCTETS]) {
+    for registers in block.as_chunks::<REGISTER>().0.chunks(SUMS) {
+        for (sum, register) in sums.iter_mut().zip(registers) {
+            *sum = _mm256_add_epi32(*sum, pairs(load(register)));
+        }
+    }
+}
+
+/// Adds the first octets of `rest`, so many, if they are there. The others.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_first<'a, const OCTETS: usize>(sums: &mut [__m256i; SUMS], rest: &'a [u8]) -> &'a [u8] {
+    match rest.split_first_chunk::<OCTETS>() {
+        Some((block, rest)) => {
+            add(sums, block);
+            rest
+        }
+        None => rest,
+    }
 }
 
 /// The octets as they are.
@@ -68,7 +99,8 @@ fn load(octets: &[u8; REGISTER]) -> __m256i {
     unsafe { _mm256_loadu_si256(octets.as_ptr().cast()) }
 }
 
-/// The words of `rest`, the less than a register that `bytes` ends with, and zeros.
+/// The words of `rest`, the less than a register that `bytes` end with, and zeros in front. There are an even number
+/// of both, and a register of `bytes` at least.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn end(bytes: &[u8], rest: &[u8]) -> __m256i {
@@ -79,19 +111,10 @@ fn end(bytes: &[u8], rest: &[u8]) -> __m256i {
         ones.copy_from_slice(&[0xFF; REGISTER]);
         masks
     };
-    let mask = MASKS.get(rest.len()..).and_then(|masks| masks.first_chunk());
-    // Where they lie in a register that ends with them words are words only if there is no odd octet.
-    match (bytes.last_chunk(), mask) {
-        (Some(last), Some(mask)) if rest.len().is_multiple_of(2) => {
-            _mm256_and_si256(load(last), load(mask))
-        }
-        _ => {
-            let mut octets = [0; REGISTER];
-            for (to, from) in octets.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            load(&octets)
-        }
+    let [last, mask] = [&bytes[bytes.len() - REGISTER..], &MASKS[rest.len() % REGISTER..]];
+    match (last.first_chunk(), mask.first_chunk()) {
+        (Some(last), Some(mask)) => _mm256_and_si256(load(last), load(mask)),
+        _ => _mm256_setzero_si256(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! As `x86` does it; one instruction multiplies, adds in pairs, and adds to what there was. The end of a
 //! stretch is read under a mask.
 
-use super::x86::{STRETCH, from_signed, in_stretches};
+use super::x86::{STRETCH, from_signed, in_parts};
 use core::arch::x86_64::{
     __m512i, __mmask64, _mm512_add_epi32, _mm512_dpwssd_epi32, _mm512_loadu_si512,
     _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi32, _mm512_set1_epi16, _mm512_setzero_si512,
@@ -16,11 +16,12 @@ use core::arch::x86_64::{
 const REGISTER: usize = 64;
 /// Octets the loop takes at a time, in registers that do not wait for each other.
 const BLOCK: usize = 4 * REGISTER;
-/// As `checksum::sum`, for machines with AVX-512 BW and VNNI.
+
+/// As `checksum::native`, for machines with AVX-512 BW and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) fn sum_avx512(bytes: &[u8]) -> u32 {
+pub(super) fn sum_avx512(bytes: &[u8]) -> u64 {
     if bytes.len() > STRETCH {
-        return in_stretches(bytes, |part| sum_avx512(part));
+        return in_parts(bytes, |part| sum_avx512(part));
     }
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut sums = [_mm512_setzero_si512(); BLOCK / REGISTER];

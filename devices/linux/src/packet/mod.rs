@@ -33,16 +33,25 @@
 //! given back, and TPACKET_V3 hands blocks over by a timer of a millisecond at least. A plain call
 //! copies once, straight into our frames, and one call moves up to sixteen.
 
-mod error;
 mod filter;
 mod open;
 mod queue;
 mod sys;
 
-pub use error::OpenError;
+use crate::error::OpenError;
+use std::io;
+
 pub(crate) use open::solicited_node;
 pub use open::{Packet, PacketConfig, PacketHandle};
 pub use queue::{PacketQueue, PacketStats};
+
+/// The capabilities a program needs, as `setcap` takes them.
+const CAPABILITIES: &str = "cap_net_raw";
+
+/// For an error of the kernel at `step`.
+fn refused(step: &'static str, error: io::Error) -> OpenError {
+    OpenError::system(step, CAPABILITIES, error)
+}
 
 #[cfg(test)]
 mod tests;

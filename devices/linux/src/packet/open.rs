@@ -2,10 +2,11 @@
 //! Owns: the configuration, the order of steps, what an error at each step means.
 //! Must not know: how packets are read.
 
-use super::error::OpenError;
 use super::filter::{self, Purpose};
 use super::queue::{PacketQueue, Sockets};
+use super::refused;
 use super::sys::{self, Membership};
+use crate::error::OpenError;
 use crate::steer;
 use crate::tun::address::Netlink;
 use crate::tun::sys::load_steering;
@@ -139,7 +140,7 @@ fn open(config: &PacketConfig, program: Option<&OwnedFd>) -> Result<Packet, Open
     for _ in 0..config.queues {
         let (packets, mac, mtu) = open_one(config, index, purpose)?;
         if several {
-            let spread = |error| OpenError::system("spread flows over sockets", error);
+            let spread = |error| refused("spread flows over sockets", error);
             match fanout {
                 None => fanout = Some(sys::begin_fanout(&packets, program).map_err(spread)?),
                 Some(fanout) => sys::join_fanout(&packets, fanout).map_err(spread)?,
@@ -183,13 +184,13 @@ fn open_for_neighbours(
 ) -> Result<(File, OwnedFd), OpenError> {
     let (socket, ..) = open_one(config, index, Purpose::Neighbours)?;
     let both = sys::wait_for_both(packets, &socket)
-        .map_err(|error| OpenError::system("wait for two sockets", error))?;
+        .map_err(|error| refused("wait for two sockets", error))?;
     Ok((socket, both))
 }
 
 /// To a segment for an address of its own the kernel answers itself.
 fn check_addresses(config: &PacketConfig) -> Result<(), OpenError> {
-    let failed = |error| OpenError::system("read the addresses of interfaces", error);
+    let failed = |error| refused("read the addresses of interfaces", error);
     let present = Netlink::open().and_then(|mut netlink| netlink.addresses()).map_err(failed)?;
     for (interface, cidr) in present {
         if config.addresses.contains(&cidr.address) {
@@ -206,7 +207,7 @@ fn open_one(
     purpose: Purpose,
 ) -> Result<(File, [u8; 6], u16), OpenError> {
     const READ: &str = "read the interface's settings";
-    let step = |step| move |error| OpenError::system(step, error);
+    let step = |step| move |error| refused(step, error);
     let name = &config.interface;
     let socket = sys::open_socket().map_err(step("open a packet socket"))?;
     if !sys::is_up(&socket, name).map_err(step(READ))? {

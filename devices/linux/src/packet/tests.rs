@@ -1,7 +1,6 @@
 //! Tests that need no device.
 use super::filter::{Instruction, Purpose, program};
 use super::*;
-use std::io;
 use std::net::IpAddr;
 
 const OURS: [&str; 4] = ["10.0.0.2", "fd00::2", "10.0.0.3", "fd00::1:2"];
@@ -133,25 +132,5 @@ fn impossible_configurations_are_refused() {
     for name in ["", "no-such-one", "a\0b", "a-name-that-is-much-too-long"] {
         let config = PacketConfig { interface: name.into(), ..PacketConfig::default() };
         assert!(matches!(Packet::open(&config), Err(OpenError::NoInterface { .. })), "{name:?}");
-    }
-}
-
-#[test]
-fn every_error_says_what_and_what_to_do() {
-    let name = || "eth0".to_string();
-    let io = || io::Error::from_raw_os_error(libc::EIO);
-    let errors = [
-        OpenError::BadConfig { what: "the number of queues" },
-        OpenError::NoInterface { name: name() },
-        OpenError::NotEthernet { name: name() },
-        OpenError::Down { name: name() },
-        OpenError::AddressInUse { address: [10, 9, 0, 1].into(), interface: 3 },
-        OpenError::NoPermission { step: "open a packet socket" },
-        OpenError::System { step: "use netlink", error: io() },
-    ];
-    for error in errors {
-        let text = error.to_string();
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.lines().all(|line| line.len() > 10), "{text}");
     }
 }

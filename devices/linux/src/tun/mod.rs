@@ -20,15 +20,24 @@
 
 pub(crate) mod address;
 mod cidr;
-mod error;
 mod open;
 mod queue;
 pub(crate) mod sys;
 
+use crate::error::OpenError;
+use std::io;
+
 pub use cidr::{Cidr, CidrError};
-pub use error::OpenError;
 pub use open::{Tun, TunConfig, TunHandle, check_permission};
 pub use queue::{TunQueue, TunStats};
+
+/// The capabilities a program needs, as `setcap` takes them.
+const CAPABILITIES: &str = "cap_net_admin";
+
+/// For an error of the kernel at `step`.
+fn refused(step: &'static str, error: io::Error) -> OpenError {
+    OpenError::system(step, CAPABILITIES, error)
+}
 
 #[cfg(test)]
 mod tests;

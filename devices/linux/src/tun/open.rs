@@ -4,9 +4,10 @@
 
 use super::address::{Link, Netlink};
 use super::cidr::Cidr;
-use super::error::OpenError;
 use super::queue::TunQueue;
 use super::sys::{self, Offloads};
+use super::{CAPABILITIES, refused};
+use crate::error::OpenError;
 use crate::offload::HEADER_OCTETS;
 use crate::steer;
 use std::fs::File;
@@ -151,9 +152,10 @@ pub fn check_permission() -> Result<(), OpenError> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     match effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) {
-        Some(mask) if mask >> CAP_NET_ADMIN & 1 == 0 => {
-            Err(OpenError::NoPermission { step: "make a network interface" })
-        }
+        Some(mask) if mask >> CAP_NET_ADMIN & 1 == 0 => Err(OpenError::NoPermission {
+            step: "make a network interface",
+            capabilities: CAPABILITIES,
+        }),
         _ => Ok(()),
     }
 }
@@ -184,9 +186,9 @@ fn attach_queues(config: &TunConfig) -> Result<(Vec<File>, Offloads), OpenError>
         sys::attach(&file, &config.name, config.queues > 1)
             .map_err(|error| attach_error(&config.name, error))?;
         sys::set_header_octets(&file, HEADER_OCTETS as libc::c_int)
-            .map_err(|error| OpenError::system("set the offload header's length", error))?;
-        offloads = sys::set_offloads(&file, wanted)
-            .map_err(|error| OpenError::system("set the offloads", error))?;
+            .map_err(|error| refused("set the offload header's length", error))?;
+        offloads =
+            sys::set_offloads(&file, wanted).map_err(|error| refused("set the offloads", error))?;
         files.push(file);
     }
     Ok((files, offloads))
@@ -194,7 +196,7 @@ fn attach_queues(config: &TunConfig) -> Result<(Vec<File>, Offloads), OpenError>
 
 fn driver_error(error: io::Error) -> OpenError {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => OpenError::NoPermission { step: "open /dev/net/tun" },
+        io::ErrorKind::PermissionDenied => refused("open /dev/net/tun", error),
         _ => OpenError::NoTunDevice { error },
     }
 }
@@ -203,16 +205,16 @@ fn attach_error(name: &str, error: io::Error) -> OpenError {
     match error.raw_os_error() {
         Some(libc::EBUSY) => OpenError::Busy { name: name.into() },
         Some(libc::EINVAL) => OpenError::NameTaken { name: name.into() },
-        _ => OpenError::system("make a network interface", error),
+        _ => refused("make a network interface", error),
     }
 }
 
 /// Sets the interface up, and reads back what it is now.
 fn set_up(config: &TunConfig) -> Result<Link, OpenError> {
     const READ: &str = "read the interface's settings";
-    let mut netlink = Netlink::open().map_err(|error| OpenError::system("use netlink", error))?;
+    let mut netlink = Netlink::open().map_err(|error| refused("use netlink", error))?;
     let read = |netlink: &mut Netlink| -> Result<Link, OpenError> {
-        let link = netlink.link(&config.name).map_err(|error| OpenError::system(READ, error))?;
+        let link = netlink.link(&config.name).map_err(|error| refused(READ, error))?;
         let gone = || OpenError::System { step: READ, error: io::ErrorKind::NotFound.into() };
         link.ok_or_else(gone)
     };
@@ -235,9 +237,8 @@ fn check_addresses(
     if config.addresses.is_empty() {
         return Ok(());
     }
-    let present = netlink
-        .addresses()
-        .map_err(|error| OpenError::system("read the addresses of interfaces", error))?;
+    let present =
+        netlink.addresses().map_err(|error| refused("read the addresses of interfaces", error))?;
     for wanted in &config.addresses {
         let holds =
             |(index, cidr): &&(u32, Cidr)| *index != link.index && cidr.address == wanted.address;
@@ -254,11 +255,11 @@ fn configure(netlink: &mut Netlink, link: &Link, config: &TunConfig) -> Result<(
     for cidr in &config.addresses {
         netlink
             .add_address(link.index, *cidr)
-            .map_err(|error| OpenError::system("give the interface its address", error))?;
+            .map_err(|error| refused("give the interface its address", error))?;
     }
     netlink
         .set_up(link.index, config.mtu.into(), config.queue_length_packets)
-        .map_err(|error| OpenError::system("bring the interface up", error))?;
+        .map_err(|error| refused("bring the interface up", error))?;
     for route in &config.routes {
         add_route(netlink, link, *route)?;
     }
@@ -271,11 +272,11 @@ fn add_route(netlink: &mut Netlink, link: &Link, route: Cidr) -> Result<(), Open
         Err(error) => error,
     };
     if error.raw_os_error() != Some(libc::EEXIST) {
-        return Err(OpenError::system("route a network to the interface", error));
+        return Err(refused("route a network to the interface", error));
     }
     match netlink.has_route(link.index, route) {
         Ok(true) => Ok(()),
         Ok(false) => Err(OpenError::RouteTaken { route: route.network() }),
-        Err(error) => Err(OpenError::system("read the routes", error)),
+        Err(error) => Err(refused("read the routes", error)),
     }
 }

@@ -1,7 +1,6 @@
 //! Tests that need no device.
 use super::*;
 use crate::offload;
-use std::io;
 use usertcp_device::{ChecksumState, Gso, GsoKind, Offload};
 
 /// A header in the machine's byte order.
@@ -81,27 +80,5 @@ fn impossible_configurations_are_refused_before_anything_is_opened() {
     ];
     for config in configs {
         assert!(matches!(Tun::open(&config), Err(OpenError::BadConfig { .. })));
-    }
-}
-
-#[test]
-fn every_error_says_what_and_what_to_do() {
-    let name = || "utcp0".to_string();
-    let io = || io::Error::from_raw_os_error(libc::EIO);
-    let errors = [
-        OpenError::BadName { name: name() },
-        OpenError::BadConfig { what: "the MTU" },
-        OpenError::NoPermission { step: "open /dev/net/tun" },
-        OpenError::NoTunDevice { error: io() },
-        OpenError::Busy { name: name() },
-        OpenError::NameTaken { name: name() },
-        OpenError::AddressInUse { address: [10, 9, 0, 1].into(), interface: 3 },
-        OpenError::RouteTaken { route: "10.9.0.0/24".parse().unwrap() },
-        OpenError::System { step: "use netlink", error: io() },
-    ];
-    for error in errors {
-        let text = error.to_string();
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.lines().all(|line| line.len() > 10), "{text}");
     }
 }

@@ -34,7 +34,6 @@
 //! `program`, moving packets in `queue`, which frames are in the kernel's hands in `umem`, the
 //! arithmetic of rings in `ring`, unfinished checksums in `offload`, the system calls in `sys`.
 
-mod error;
 mod offload;
 mod open;
 mod program;
@@ -43,12 +42,30 @@ mod ring;
 mod sys;
 mod umem;
 
-pub use error::OpenError;
+use crate::error::OpenError;
+use std::io;
+
 pub use offload::PartialChecksums;
 pub use open::{Xdp, XdpConfig, XdpHandle, check_permission};
 pub use program::{MOST_ADDRESSES, Take};
 pub use queue::{XdpMode, XdpQueue, XdpStats};
 pub use sys::KernelStats;
+
+/// The capabilities a program needs, as `setcap` takes them.
+const CAPABILITIES: &str = "cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock";
+
+/// For an error of the kernel at `step`.
+fn refused(step: &'static str, error: io::Error) -> OpenError {
+    OpenError::system(step, CAPABILITIES, error)
+}
+
+/// The same at one that locks `octets`.
+fn refused_memory(octets: usize, step: &'static str, error: io::Error) -> OpenError {
+    match error.raw_os_error() {
+        Some(libc::ENOBUFS | libc::ENOMEM) => OpenError::TooMuchMemory { octets },
+        _ => refused(step, error),
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 //! Owns: the configuration, the order of steps, what an error at each step means.
 //! Must not know: how packets are moved.
 
-use super::error::OpenError;
 use super::offload::PartialChecksums;
 use super::program::{self, MOST_ADDRESSES, Take, XDP_PASS};
 use super::queue::{XdpMode, XdpQueue};
+use super::refused;
 use super::sys::{self, Hook, Interface, RingSizes, Socket};
+use crate::error::OpenError;
 use crate::packet::solicited_node;
 use crate::tun::address::Netlink;
 use std::io;
@@ -165,8 +166,7 @@ impl Xdp {
         };
         let mut handles = Vec::with_capacity(usize::from(config.queues));
         for place in places(config) {
-            let socket = Socket::open()
-                .map_err(|error| OpenError::system("open an AF_XDP socket", error))?;
+            let socket = Socket::open().map_err(|error| refused("open an AF_XDP socket", error))?;
             let attachment = attachment.clone();
             handles.push(XdpHandle { socket, attachment, place, facts, settings });
         }
@@ -180,10 +180,10 @@ impl Xdp {
 /// # Errors
 /// [`OpenError::NoPermission`], [`OpenError::System`].
 pub fn check_permission() -> Result<(), OpenError> {
-    Socket::open().map_err(|error| OpenError::system("open an AF_XDP socket", error))?;
+    Socket::open().map_err(|error| refused("open an AF_XDP socket", error))?;
     sys::create_socket_map(1)
         .map(drop)
-        .map_err(|error| OpenError::system("make a map of AF_XDP sockets", error))
+        .map_err(|error| refused("make a map of AF_XDP sockets", error))
 }
 
 fn places(config: &XdpConfig) -> std::ops::Range<u32> {
@@ -220,7 +220,7 @@ fn has_v6(take: &Take) -> bool {
 /// What is for an address of its own the kernel would miss, and on other interfaces answer.
 fn check_addresses(config: &XdpConfig) -> Result<(), OpenError> {
     let Take::Addresses(ours) = &config.take else { return Ok(()) };
-    let failed = |error| OpenError::system("read the addresses of interfaces", error);
+    let failed = |error| refused("read the addresses of interfaces", error);
     let present = Netlink::open().and_then(|mut netlink| netlink.addresses()).map_err(failed)?;
     for (interface, cidr) in present {
         if ours.contains(&cidr.address) {
@@ -252,7 +252,7 @@ fn look_up(name: &str) -> Result<Interface, OpenError> {
     }
     let interface = sys::interface(name).map_err(|error| match error.raw_os_error() {
         Some(libc::ENODEV) => unknown(),
-        _ => OpenError::system("read the interface's settings", error),
+        _ => refused("read the interface's settings", error),
     })?;
     if !interface.ethernet {
         return Err(OpenError::NotEthernet { name: name.into() });
@@ -266,13 +266,13 @@ fn look_up(name: &str) -> Result<Interface, OpenError> {
 impl Attachment {
     fn new(config: &XdpConfig, interface: &Interface) -> Result<Attachment, OpenError> {
         let map = sys::create_socket_map(places(config).end)
-            .map_err(|error| OpenError::system("make a map of AF_XDP sockets", error))?;
+            .map_err(|error| refused("make a map of AF_XDP sockets", error))?;
         let program = program::assemble(&config.take, map.as_raw_fd(), XDP_PASS)
             .ok_or(OpenError::BadConfig { what: "the number of addresses" })?;
-        let program = sys::load_program(&program)
-            .map_err(|error| OpenError::system("load the XDP program", error))?;
+        let program =
+            sys::load_program(&program).map_err(|error| refused("load the XDP program", error))?;
         let groups = sys::join_groups(interface.index, &groups(&config.take))
-            .map_err(|error| OpenError::system("receive for our addresses", error))?;
+            .map_err(|error| refused("receive for our addresses", error))?;
         let name = || config.interface.clone();
         let hooks: &[Hook] =
             if config.native { &[Hook::Driver, Hook::Generic] } else { &[Hook::Generic] };
@@ -299,7 +299,7 @@ impl Attachment {
                 },
             }
         }
-        Err(OpenError::system("put the XDP program on the interface", refusal))
+        Err(refused("put the XDP program on the interface", refusal))
     }
 
     /// Binds a socket with the most the kernel and the device agree to. The queue of a socket just
@@ -313,7 +313,7 @@ impl Attachment {
         let mut tries = 0;
         loop {
             match self.try_to_bind(socket, queue, settings) {
-                Err(OpenError::Busy { .. }) if tries < BUSY_TRIES => tries += 1,
+                Err(OpenError::QueueTaken { .. }) if tries < BUSY_TRIES => tries += 1,
                 outcome => return outcome,
             }
             std::thread::sleep(BUSY_PAUSE);
@@ -351,17 +351,17 @@ impl Attachment {
         }
         let name = || self.name.clone();
         Err(match refusal.raw_os_error() {
-            Some(libc::EBUSY) => OpenError::Busy { name: name(), queue },
+            Some(libc::EBUSY) => OpenError::QueueTaken { name: name(), queue },
             Some(libc::EINVAL) => OpenError::NoQueue { name: name(), queue },
             Some(libc::ENODEV) => OpenError::NoInterface { name: name() },
-            _ => OpenError::system("bind the socket to the interface", refusal),
+            _ => refused("bind the socket to the interface", refusal),
         })
     }
 
     /// Lets the program find a bound socket.
     pub(super) fn set(&self, place: u32, socket: &Socket, mode: XdpMode) -> Result<(), OpenError> {
         sys::set_socket(self.map.as_fd(), place, socket.fd())
-            .map_err(|error| OpenError::system("put the socket into the program's map", error))?;
+            .map_err(|error| refused("put the socket into the program's map", error))?;
         // Queues of one interface work alike: the first one's word is enough.
         let _ = self.told.set(mode);
         Ok(())

@@ -8,12 +8,13 @@
 //! kernel slice by slice where it lies, and its frames come home when the kernel is done. Nothing
 //! is copied here but for want of frames, or of parts in one packet; both are counted.
 
-use super::error::OpenError;
 use super::offload::checksum_state;
 use super::open::{Attachment, Settings};
 use super::ring::{Consumer, Descriptor, Producer};
 use super::sys::{self, KernelStats, Kick, Mapping, RingSizes, Socket};
 use super::umem::{CHUNK_OCTETS, Layout, Line, Stock, split_address};
+use super::{refused, refused_memory};
+use crate::error::OpenError;
 use std::fmt;
 use std::sync::Arc;
 use usertcp_device::{
@@ -193,11 +194,11 @@ impl Bound {
         mtu: u16,
         pool: &FramePool,
     ) -> Result<Bound, OpenError> {
-        let system = |step| move |error| OpenError::system(step, error);
+        let system = |step| move |error| refused(step, error);
         let octets = pool.region().len();
         socket
             .register(pool, CHUNK_OCTETS)
-            .map_err(|error| OpenError::memory(octets, "register the frame pool", error))?;
+            .map_err(|error| refused_memory(octets, "register the frame pool", error))?;
         let rings = socket.rings(settings.rings).map_err(system("make the rings"))?;
         let mode = attachment.bind(&socket, place, settings)?;
         let longest = usize::from(mtu) + ETHERNET_OCTETS;

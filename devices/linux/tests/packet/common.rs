@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use usertcp_device::{Packet as Octets, Queue, RxBatch};
-use usertcp_device_linux::packet::{OpenError, Packet, PacketConfig, PacketQueue};
+use usertcp_device_linux::OpenError;
+use usertcp_device_linux::packet::{Packet, PacketConfig, PacketQueue};
 use usertcp_frame::FramePool;
 
 pub const KERNEL_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];

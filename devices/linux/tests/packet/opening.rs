@@ -1,7 +1,8 @@
 //! What is refused, and what an open device says of itself.
 use crate::common::*;
 use usertcp_device::{DeviceFacts, Medium, Queue};
-use usertcp_device_linux::packet::{OpenError, Packet, PacketConfig};
+use usertcp_device_linux::OpenError;
+use usertcp_device_linux::packet::{Packet, PacketConfig};
 
 #[test]
 fn an_ethernet_says_what_it_can() {

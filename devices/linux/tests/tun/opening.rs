@@ -1,7 +1,8 @@
 //! Opening: what is set up, and what each failure is called.
 use crate::common::*;
 use usertcp_device::{Medium, Queue};
-use usertcp_device_linux::tun::{OpenError, Tun, TunConfig, check_permission};
+use usertcp_device_linux::OpenError;
+use usertcp_device_linux::tun::{Tun, TunConfig, check_permission};
 
 #[test]
 fn the_interface_is_set_up_as_told_and_vanishes_with_its_queue() {

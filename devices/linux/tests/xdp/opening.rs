@@ -1,7 +1,8 @@
 //! Opening and binding: what is set up, what each failure is called, what is left behind.
 use crate::common::*;
 use usertcp_device::{Medium, Queue, QueueHandle as _};
-use usertcp_device_linux::xdp::{OpenError, Take, Xdp, XdpConfig, XdpMode, check_permission};
+use usertcp_device_linux::OpenError;
+use usertcp_device_linux::xdp::{Take, Xdp, XdpConfig, XdpMode, check_permission};
 
 #[test]
 fn the_program_is_on_the_interface_while_a_queue_lives() {

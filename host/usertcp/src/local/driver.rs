@@ -10,9 +10,10 @@
 //! The device is waited for by edges (Tokio's registrations are): so the driver sleeps only after a
 //! receipt that found nothing, which is where the next edge begins.
 
-use crate::local::state::{Shared, State, Swept};
+use crate::local::state::{Shared, State};
 use crate::local::timer::Timer;
 use crate::local::watch::Watch;
+use crate::lots::Swept;
 use crate::runtime::wait::borrow;
 use crate::sockets::wakers::Wakers;
 use std::future::Future;

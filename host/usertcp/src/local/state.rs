@@ -22,8 +22,6 @@ use usertcp_device::DeviceFacts;
 mod idle;
 mod pages;
 
-pub(crate) use idle::Swept;
-
 /// A local stack's one shared value.
 pub(crate) struct Shared {
     state: RefCell<State>,

@@ -8,6 +8,7 @@
 //! behind all that was written; so does nothing else, and the worker, which alone sees what arrives, decides
 //! whether there is something to read before it gives the cell up. Nothing can fall in between.
 
+use crate::lots;
 use crate::runtime::commands::lock;
 use crate::runtime::reply::question;
 use crate::sockets::cell::Unfit;
@@ -408,7 +409,7 @@ impl LotNumbers {
     /// One that nobody has.
     pub(crate) fn take(&self) -> Option<u8> {
         let mut taken = lock(&self.0);
-        let number = (1..=127).find(|number| *taken >> number & 1 == 0)?;
+        let number = (1..=lots::MOST).find(|number| *taken >> number & 1 == 0)?;
         *taken |= 1 << number;
         Some(number)
     }

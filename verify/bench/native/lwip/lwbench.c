@@ -64,14 +64,19 @@ static void fill(struct tcp_pcb *pcb) {
 
 static err_t on_room(void *arg, struct tcp_pcb *pcb, u16_t length) { fill(pcb); return ERR_OK; }
 
-// Reads: every octet is copied out.
-static int take(struct tcp_pcb *pcb, struct pbuf *buffer) {
+// A read: what arrived is done with.
+static int done(struct tcp_pcb *pcb, struct pbuf *buffer) {
     int length = buffer->tot_len;
-    pbuf_copy_partial(buffer, taken, length, 0);
     tcp_recved(pcb, length);
     pbuf_free(buffer);
     octets += length;
     return length;
+}
+
+// A read where every octet is copied out.
+static int take(struct tcp_pcb *pcb, struct pbuf *buffer) {
+    pbuf_copy_partial(buffer, taken, buffer->tot_len, 0);
+    return done(pcb, buffer);
 }
 
 // --- The server -------------------------------------------------------------------------------------
@@ -91,8 +96,11 @@ static err_t on_source(void *arg, struct tcp_pcb *pcb, struct pbuf *buffer, err_
 
 static err_t on_echo(void *arg, struct tcp_pcb *pcb, struct pbuf *buffer, err_t error) {
     if (!buffer) { tcp_close(pcb); return ERR_OK; }
-    int length = take(pcb, buffer), closing = (intptr_t)arg == ONCE;
-    tcp_write(pcb, taken, length, TCP_WRITE_FLAG_COPY);
+    int closing = (intptr_t)arg == ONCE;
+    // From where it lies.
+    for (struct pbuf *piece = buffer; piece; piece = piece->next)
+        tcp_write(pcb, piece->payload, piece->len, TCP_WRITE_FLAG_COPY);
+    done(pcb, buffer);
     if (closing) tcp_close(pcb);
     else tcp_output(pcb);
     return ERR_OK;
@@ -129,7 +137,7 @@ static void ask(struct tcp_pcb *pcb) {
 
 static err_t on_answer(void *arg, struct tcp_pcb *pcb, struct pbuf *buffer, err_t error) {
     if (buffer) {
-        octets -= take(pcb, buffer);  // it is the server's octets that are counted
+        octets -= done(pcb, buffer);  // it is the server's octets that are counted
         if (load == ECHO) { messages++; ask(pcb); }
         return ERR_OK;
     }

@@ -176,35 +176,53 @@ impl Load {
         self.server.shard.flush(self.now, &mut self.server.queue);
     }
 
-    /// What the client's application does with what arrived; messages are read as their events come.
+    /// What the client's application does with what arrived: an answer that came whole is looked at where it lies,
+    /// and the next request is written at once.
     fn drain_client(&mut self) {
-        let mut message = [0; 2 * MESSAGE];
         loop {
-            while let Some((conn, octets)) = self.client.shard.read_next(self.now, &mut message) {
-                self.on_message(conn, &message[..octets]);
+            while let Some(mut message) = self.client.shard.poll_message(self.now) {
+                let conn = message.stream.id();
+                if !is_answer(&self.pattern, conn, &message.octets) {
+                    return self.fail("a wrong answer".into());
+                }
+                self.messages += 1;
+                if self.kind != Kind::Echo {
+                    continue;
+                }
+                if self.in_turns {
+                    drop(message);
+                    self.ask_next();
+                } else if !message.stream.write_short(request(
+                    &mut self.pattern,
+                    &self.buffer,
+                    conn,
+                )) {
+                    return self.fail("a request was not taken".into());
+                }
             }
             let Some(event) = self.client.shard.poll_event() else { return };
             self.on_client(event);
         }
     }
 
-    /// The same of the server's.
+    /// The same of the server's, which sends back what came.
     fn drain_server(&mut self) {
+        // Octets of the other kinds are not messages.
+        let talks = !self.kind.is_bulk();
         loop {
-            while let Some((conn, octets)) = self.next_request() {
-                self.answer(conn, octets);
+            while talks && let Some(mut message) = self.server.shard.poll_message(self.now) {
+                self.octets += message.octets.len() as u64;
+                if !message.stream.write_short(&message.octets) {
+                    return self.fail("an answer was not taken".into());
+                }
+                if self.kind == Kind::Short {
+                    let conn = message.stream.id();
+                    drop(message);
+                    let _ = self.server.shard.close(self.now, conn);
+                }
             }
             let Some(event) = self.server.shard.poll_event() else { return };
             self.on_server(event);
-        }
-    }
-
-    /// The next message, in the buffer.
-    fn next_request(&mut self) -> Option<(ConnId, usize)> {
-        match self.kind {
-            Kind::Echo | Kind::Short => self.server.shard.read_next(self.now, &mut self.buffer),
-            // Their octets are not messages.
-            Kind::Bulk | Kind::Lent => None,
         }
     }
 
@@ -302,13 +320,7 @@ impl Load {
     }
 
     fn ask(&mut self, conn: ConnId) {
-        let octets = match &mut self.pattern {
-            Some(pattern) => {
-                pattern.sent(conn, MESSAGE);
-                pattern.last(conn, MESSAGE)
-            }
-            None => &self.buffer[..MESSAGE],
-        };
+        let octets = request(&mut self.pattern, &self.buffer, conn);
         match self.client.shard.write(self.now, conn, octets) {
             Ok(MESSAGE) => {}
             other => self.fail(format!("asking: {other:?}")),
@@ -316,22 +328,20 @@ impl Load {
     }
 
     /// The next request, by whoever's turn it is.
-    fn ask_again(&mut self, answered: ConnId) {
-        if !self.in_turns {
-            return self.ask(answered);
-        }
+    fn ask_next(&mut self) {
         self.next = (self.next + 1) % self.clients.len();
         self.ask(self.clients[self.next]);
     }
 
     fn on_message(&mut self, conn: ConnId, message: &[u8]) {
-        let right = |pattern: &Pattern| pattern.last(conn, MESSAGE) == message;
-        if message.len() != MESSAGE || !self.pattern.as_ref().is_none_or(right) {
+        if !is_answer(&self.pattern, conn, message) {
             return self.fail("a wrong answer".into());
         }
         self.messages += 1;
-        if self.kind == Kind::Echo {
-            self.ask_again(conn);
+        match self.kind {
+            Kind::Echo if self.in_turns => self.ask_next(),
+            Kind::Echo => self.ask(conn),
+            _ => {}
         }
     }
 
@@ -426,6 +436,23 @@ impl Load {
             let _ = self.server.shard.close(self.now, conn);
         }
     }
+}
+
+/// The next request of a connection, or whatever octets of its length.
+fn request<'a>(pattern: &'a mut Option<Pattern>, buffer: &'a [u8], conn: ConnId) -> &'a [u8] {
+    match pattern {
+        Some(pattern) => {
+            pattern.sent(conn, MESSAGE);
+            pattern.last(conn, MESSAGE)
+        }
+        None => &buffer[..MESSAGE],
+    }
+}
+
+/// Whether a message is the answer to the connection's last request.
+fn is_answer(pattern: &Option<Pattern>, conn: ConnId, message: &[u8]) -> bool {
+    let right = |pattern: &Pattern| pattern.last(conn, MESSAGE) == message;
+    message.len() == MESSAGE && pattern.as_ref().is_none_or(right)
 }
 
 impl End {

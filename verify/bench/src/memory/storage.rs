@@ -94,7 +94,7 @@ impl Tables {
         };
         let Tables { anchors, demux, .. } = self;
         let key = key_of(anchors, id.slot);
-        demux.insert_fresh(&key, id.slot, |index| key_of(anchors, index));
+        demux.insert_fresh(demux.hash_of(&key), &key, id.slot, |index| key_of(anchors, index));
         self.transmit.push(id.slot);
         self.events.push(id.slot);
         (self.transmit.pop() == Some(id.slot) && self.events.pop() == Some(id.slot)).then_some(())

@@ -206,7 +206,7 @@ impl Load {
         for (at, handle) in self.client.handles.iter().enumerate() {
             let socket = self.client.sockets.get_mut::<Socket>(*handle);
             if socket.can_recv() {
-                let _ = socket.recv_slice(&mut self.buffer);
+                let _ = socket.recv(look);
                 self.messages += 1;
             } else if self.asked[at] {
                 continue;
@@ -237,7 +237,7 @@ impl Load {
                     self.stages[at] = Stage::Answer;
                 }
                 Stage::Answer if socket.can_recv() => {
-                    let _ = socket.recv_slice(&mut self.buffer);
+                    let _ = socket.recv(look);
                     self.stages[at] = Stage::End;
                 }
                 Stage::End if !socket.is_open() => {
@@ -268,6 +268,11 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Reads an answer where it lies, as usertcp's client does: all of it is done with.
+fn look(octets: &mut [u8]) -> (usize, ()) {
+    (octets.len(), ())
 }
 
 #[cfg(test)]

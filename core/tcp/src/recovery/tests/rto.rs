@@ -317,9 +317,6 @@ fn shifts_move_the_estimate_as_divisions_do() {
     let settings = RecoverySettings::default();
     let bounds = super::super::rtt::Bounds::of(&settings);
     let mut estimator = super::super::rtt::RttEstimator::new(&bounds, false);
-    let nearest = |value: i64, divisor: i64| {
-        (2 * value.abs() + divisor).div_euclid(2 * divisor) * value.signum()
-    };
     let mut prng = Prng::from_seed(11);
     let (mut srtt, mut rttvar) = (0i64, 0i64);
     for index in 0..20_000 {
@@ -330,7 +327,8 @@ fn shifts_move_the_estimate_as_divisions_do() {
             0 => (value, value / 2),
             _ => {
                 let error = (srtt - value).abs() - rttvar;
-                (srtt + nearest(value - srtt, 8), rttvar + nearest(error, 4))
+                let change = value - srtt;
+                (srtt + (change + 4).div_euclid(8), rttvar + (error + 2).div_euclid(4))
             }
         };
         let found = (estimator.srtt().unwrap(), estimator.rttvar().unwrap());

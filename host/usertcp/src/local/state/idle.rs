@@ -1,51 +1,25 @@
 //! Streams of this thread that gave up their slots.
 //!
-//! Owns: which connection is in which lot, which of them have something to read, the closing of a lot that
-//! was dropped. Must not know: futures, the public face.
+//! Owns: who waits for those of a lot that have something to read. Must not know: futures, the public face.
 
 use crate::local::state::{Slot, State};
-use crate::native;
-use crate::places::Marks;
+use crate::lots::{self, Lots, Swept};
 use crate::sockets::ParkRefusal;
 use crate::sockets::error::Ended;
 use crate::sockets::wakers::Wakers;
-use std::collections::VecDeque;
-use usertcp_base::{ConnId, Instant, Span};
+use usertcp_base::{ConnId, Instant};
 use usertcp_tcp::{StateName, WriteEnd};
-
-/// In a mark: the connection is in its lot's `due`. The rest is the number of its lot; zero: it is in none.
-const DUE: u8 = 1 << 7;
-
-/// Connections visited in one round while a lot is closed.
-const SWEPT: usize = 1024;
-
-/// How long to wait for TCBs that closing connections have.
-const ROOM_WAIT: Span = Span::from_millis(5);
 
 /// The parked connections of a stack.
 #[derive(Default)]
-pub(crate) struct IdleConns {
-    /// By slot. The tag is the connection's token.
-    marks: Marks,
-    /// By number; zero is nobody's.
-    lots: Vec<Option<Lot>>,
-    sweeps: Vec<Sweep>,
-}
+pub(crate) struct IdleConns(Lots<Holder>);
 
+/// Who has a lot.
 #[derive(Default)]
-struct Lot {
-    streams: usize,
-    /// Those with something to read, in the order in which it came.
-    due: VecDeque<ConnId>,
+struct Holder {
     waiting: Wakers,
     /// Nobody holds it; it goes when its connections are closed.
     released: bool,
-}
-
-/// The closing of a lot's connections; of all lots', without a number.
-struct Sweep {
-    number: Option<u8>,
-    last: Option<ConnId>,
 }
 
 /// What a stream that is parked leaves, to be dropped and woken once nothing is borrowed.
@@ -54,90 +28,56 @@ pub(crate) struct Left {
     pub(crate) told: Option<Wakers>,
 }
 
-/// How far the closing of lots has come.
-pub(crate) enum Swept {
-    /// None is to be closed.
-    Done,
-    /// There are more, for the next round.
-    More,
-    /// There is no memory to close more, before this span has passed.
-    Later(Span),
-}
-
 impl IdleConns {
-    fn lot(&mut self, number: u8) -> Option<&mut Lot> {
-        self.lots.get_mut(usize::from(number))?.as_mut()
-    }
-
-    /// A new lot's number; 127 there are at once.
+    /// A new lot's number; there are so many at once only.
     pub(crate) fn open(&mut self) -> Option<u8> {
-        let number = (1..=127).find(|number| self.lot(*number).is_none())?;
-        let index = usize::from(number);
-        if self.lots.len() <= index {
-            self.lots.resize_with(index + 1, || None);
-        }
-        *self.lots.get_mut(index)? = Some(Lot::default());
+        let number = (1..=lots::MOST).find(|number| self.0.get(*number).is_none())?;
+        self.0.open_with(number, Holder::default);
         Some(number)
     }
 
     /// A lot is let go of: its connections are closed from the next round on.
     pub(crate) fn release(&mut self, number: u8) -> Wakers {
-        let Some(lot) = self.lot(number) else { return Wakers::default() };
-        lot.released = true;
-        lot.due = VecDeque::new();
-        let waiting = lot.waiting.take();
-        self.sweeps.push(Sweep { number: Some(number), last: None });
+        let Some(lot) = self.0.get_mut(number) else { return Wakers::default() };
+        lot.holder.released = true;
+        let waiting = lot.holder.waiting.take();
+        self.0.release(number);
         waiting
     }
 
     /// Streams in a lot.
     pub(crate) fn count(&self, number: u8) -> usize {
-        let lot = self.lots.get(usize::from(number)).and_then(Option::as_ref);
-        lot.map_or(0, |lot| lot.streams)
+        self.0.get(number).map_or(0, |lot| lot.streams)
     }
 
     /// A task waits for what is due. What is returned is to be woken once nothing is borrowed.
     pub(crate) fn wait(&mut self, number: u8, waker: &std::task::Waker) -> Wakers {
-        self.lot(number).map(|lot| lot.waiting.add(waker)).unwrap_or_default()
+        let lot = self.0.get_mut(number);
+        lot.map(|lot| lot.holder.waiting.add(waker)).unwrap_or_default()
     }
 
     /// The connection's slot is another's than it was.
     pub(crate) fn is_new(&mut self, conn: ConnId) {
-        // Somebody ended it by way of `LocalStack::run`, if there is a mark.
-        self.unmark(conn);
-    }
-
-    fn unmark(&mut self, conn: ConnId) {
-        let number = self.marks.get(conn.slot) & !DUE;
-        if number != 0 {
-            self.marks.set(conn.slot, 0);
-            if let Some(lot) = self.lot(number) {
-                lot.streams = lot.streams.saturating_sub(1);
-            }
-        }
+        // Somebody ended it by way of `LocalStack::run`, if it is in a lot.
+        self.0.leave(conn);
     }
 
     /// There is something to read for a connection without a slot; who is to be told.
     fn rouse(&mut self, conn: ConnId) -> Option<Wakers> {
-        let number = self.marks.get(conn.slot);
-        if number & DUE != 0 {
+        if self.0.is_due(conn) {
             return None;
         }
+        let lot = self.0.lot_of(conn).and_then(|number| self.0.get_mut(number));
         // What was let go of is closed when its turn comes.
-        let lot = self.lot(number).filter(|lot| !lot.released)?;
-        lot.due.push_back(conn);
-        let waiting = lot.waiting.take();
-        self.marks.set(conn.slot, number | DUE);
+        let waiting = lot.filter(|lot| !lot.holder.released)?.holder.waiting.take();
+        self.0.push_due(conn);
         Some(waiting)
     }
 
     /// The stack ends: all connections here are closed, and who waits is to be told.
     pub(crate) fn stop(&mut self, waiting: &mut Vec<Wakers>) {
-        self.sweeps = vec![Sweep { number: None, last: None }];
-        for lot in self.lots.iter_mut().flatten() {
-            lot.due = VecDeque::new();
-            waiting.push(lot.waiting.take());
-        }
+        waiting.extend(self.0.holders_mut().map(|holder| holder.waiting.take()));
+        self.0.release_all();
     }
 }
 
@@ -160,10 +100,7 @@ impl State {
         }
         let slot = self.release(conn);
         self.engine.set_token(conn, tag);
-        self.idle.marks.set(conn.slot, number);
-        if let Some(lot) = self.idle.lot(number) {
-            lot.streams += 1;
-        }
+        self.idle.0.put(conn, number);
         let told = if unread { self.idle.rouse(conn) } else { None };
         Ok(Left { slot, told })
     }
@@ -171,13 +108,8 @@ impl State {
     /// The next connection of a lot with something to read, and its tag. It is in no lot any more.
     pub(crate) fn next_due(&mut self, number: u8) -> Option<(ConnId, u32)> {
         loop {
-            let lot = self.idle.lot(number)?;
-            let Some(conn) = lot.due.pop_front() else {
-                // A burst's memory.
-                lot.due = VecDeque::new();
-                return None;
-            };
-            if let Some(tag) = self.leave(conn, number | DUE) {
+            let conn = self.idle.0.pop_due(number)?;
+            if let Some(tag) = self.leave(conn) {
                 return Some((conn, tag));
             }
         }
@@ -185,16 +117,16 @@ impl State {
 
     /// Takes a connection out of a lot, if it is there and not due.
     pub(crate) fn take_idle(&mut self, conn: ConnId, number: u8) -> Option<u32> {
-        self.leave(conn, number)
+        let lots = &self.idle.0;
+        let waits = lots.lot_of(conn) == Some(number) && !lots.is_due(conn);
+        if waits { self.leave(conn) } else { None }
     }
 
-    fn leave(&mut self, conn: ConnId, mark: u8) -> Option<u32> {
-        if self.idle.marks.get(conn.slot) != mark {
-            return None;
-        }
+    /// The tag of a connection that leaves its lot.
+    fn leave(&mut self, conn: ConnId) -> Option<u32> {
         // None: this one is gone, and the slot another's.
         let tag = self.engine.token(conn)?;
-        self.idle.unmark(conn);
+        self.idle.0.leave(conn);
         Some(tag)
     }
 
@@ -217,29 +149,8 @@ impl State {
 
     /// Goes on closing what nobody holds any more.
     pub(crate) fn sweep(&mut self, now: Instant) -> Swept {
-        let Some(mut sweep) = self.idle.sweeps.pop() else { return Swept::Done };
-        self.acted = true;
-        for _ in 0..SWEPT {
-            // A connection that closes needs a TCB until its peer has answered; without one it is reset.
-            if !self.engine.has_tcb_room() {
-                self.idle.sweeps.push(sweep);
-                return Swept::Later(ROOM_WAIT);
-            }
-            sweep.last = native::next_held(&*self.engine, sweep.last);
-            let Some(conn) = sweep.last else { break };
-            let number = self.idle.marks.get(conn.slot) & !DUE;
-            if number != 0 && sweep.number.is_none_or(|wanted| wanted == number) {
-                self.idle.unmark(conn);
-                self.engine.close(now, conn);
-            }
-        }
-        if sweep.last.is_some() {
-            self.idle.sweeps.push(sweep);
-        } else if let Some(number) = sweep.number
-            && let Some(lot) = self.idle.lots.get_mut(usize::from(number))
-        {
-            *lot = None;
-        }
-        if self.idle.sweeps.is_empty() { Swept::Done } else { Swept::More }
+        let swept = self.idle.0.sweep(now, &mut *self.engine);
+        self.acted |= swept != Swept::Done;
+        swept
     }
 }

@@ -1,87 +1,42 @@
 //! Streams that gave up their cells.
 //!
-//! Owns: which connection is in which lot, which of them have something to read and wait for room, the
-//! closing of a lot that was dropped. Must not know: futures, tasks.
+//! Owns: which of a lot's connections have something to read and wait for room there. Must not know: futures,
+//! tasks.
 
+use crate::lots::{Lots, Swept};
 use crate::native::Context;
-use crate::places::Marks;
 use crate::sockets::cell::Cell;
 use crate::sockets::driver::{Driver, Spot};
 use crate::sockets::idle::{Lot, ParkOrder};
 use crate::sockets::relay::Roundup;
 use crate::sockets::stream::Handle;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use usertcp_base::{ConnId, Span};
 
-/// In a mark: the connection has something to read, and is in its lot's `due`. The rest is the number of its
-/// lot; zero: it is in none.
-const DUE: u8 = 1 << 7;
-
-/// Connections visited in one turn while a lot is closed.
-const SWEPT: usize = 1024;
-
-/// How long to wait for TCBs that closing connections have.
-const ROOM_WAIT: Span = Span::from_millis(5);
-
-/// The parked connections of a shard.
+/// The parked connections of a shard. Due are those with something to read for whom there was no room.
 #[derive(Default)]
 pub(crate) struct IdleConns {
-    /// By slot. The tag is the connection's token.
-    marks: Marks,
-    /// By number.
-    lots: Vec<Option<Seat>>,
-    sweeps: Vec<Sweep>,
+    lots: Lots<Arc<Lot>>,
     /// All are to be closed.
     stopping: bool,
 }
 
-struct Seat {
-    lot: Arc<Lot>,
-    /// Those with something to read, for whom there was no room. A connection that left meanwhile has
-    /// another mark, or another generation.
-    due: VecDeque<ConnId>,
-}
-
-/// The closing of a lot's connections; of all lots', without a number.
-struct Sweep {
-    number: Option<u8>,
-    last: Option<ConnId>,
-}
-
 impl IdleConns {
-    fn seat(&mut self, number: u8) -> Option<&mut Seat> {
-        self.lots.get_mut(usize::from(number))?.as_mut()
-    }
-
     /// Whoever had the connection's slot before.
     pub(crate) fn is_new(&mut self, conn: ConnId) {
         // Somebody may have ended it by way of `Stack::run`.
-        if self.marks.get(conn.slot) != 0 {
-            self.marks.set(conn.slot, 0);
-        }
-    }
-
-    /// Makes the lot's place here.
-    fn seat_of(&mut self, lot: &Arc<Lot>) {
-        let index = usize::from(lot.number);
-        if self.lots.len() <= index {
-            self.lots.resize_with(index + 1, || None);
-        }
-        if let Some(seat) = self.lots.get_mut(index) {
-            seat.get_or_insert_with(|| Seat { lot: Arc::clone(lot), due: VecDeque::new() });
-        }
+        self.lots.leave(conn);
     }
 
     /// The worker ends.
     pub(crate) fn end(&mut self, woken: &mut Roundup) {
-        self.lots.iter().flatten().for_each(|seat| seat.lot.end(woken));
+        self.lots.holders_mut().for_each(|lot| lot.end(woken));
     }
 
     /// The stack ends: all connections here are closed, a part in each turn.
     pub(crate) fn stop(&mut self) {
         self.stopping = true;
-        self.sweeps = vec![Sweep { number: None, last: None }];
+        self.lots.release_all();
     }
 }
 
@@ -110,7 +65,7 @@ impl Driver {
         let Some(entry) = self.entries.take(spot.place) else { return };
         if let Some(ParkOrder { lot, tag }) = entry.park {
             context.mark(spot.conn, tag);
-            self.idle.marks.set(spot.conn.slot, lot.number);
+            self.idle.lots.put(spot.conn, lot.number);
         }
     }
 
@@ -123,31 +78,29 @@ impl Driver {
 
     /// Whether the connection, which has no cell, is parked.
     pub(crate) fn is_parked(&self, conn: ConnId) -> bool {
-        self.idle.marks.get(conn.slot) != 0
+        self.idle.lots.lot_of(conn).is_some()
     }
 
     /// There is something to read for a connection without a cell.
     pub(crate) fn rouse(&mut self, context: &mut Context<'_>, conn: ConnId) {
-        let mark = self.idle.marks.get(conn.slot);
-        if mark == 0 || mark & DUE != 0 {
+        let IdleConns { lots, stopping } = &mut self.idle;
+        if lots.is_due(conn) {
             return;
         }
-        let stopping = self.idle.stopping;
-        let Some(seat) = self.idle.seat(mark) else { return };
-        if stopping || seat.lot.is_released() {
-            self.idle.marks.set(conn.slot, 0);
+        let Some(lot) = lots.lot_of(conn).and_then(|number| lots.get(number)) else { return };
+        let lot = Arc::clone(&lot.holder);
+        if *stopping || lot.is_released() {
+            lots.leave(conn);
             return context.close(conn);
         }
         // In the order in which they woke.
-        if seat.due.is_empty() && seat.lot.has_room() {
-            return self.bring_back(context, conn, mark);
+        if lots.has_none_due(lot.number) && lot.has_room() {
+            return self.bring_back(context, conn, &lot);
         }
-        seat.due.push_back(conn);
-        self.idle.marks.set(conn.slot, mark | DUE);
+        lots.push_due(conn);
     }
 
-    fn bring_back(&mut self, context: &mut Context<'_>, conn: ConnId, number: u8) {
-        let Some(lot) = self.idle.seat(number).map(|seat| Arc::clone(&seat.lot)) else { return };
+    fn bring_back(&mut self, context: &mut Context<'_>, conn: ConnId, lot: &Lot) {
         match self.unpark(context, conn) {
             Some((handle, tag)) => lot.put(handle, tag, &mut self.woken),
             None => lot.lose(),
@@ -157,7 +110,7 @@ impl Driver {
     /// Makes a parked connection a stream again.
     fn unpark(&mut self, context: &mut Context<'_>, conn: ConnId) -> Option<(Handle, u32)> {
         let tag = context.token(conn)?;
-        self.idle.marks.set(conn.slot, 0);
+        self.idle.lots.leave(conn);
         let handle = self.adopt(context, conn);
         if handle.is_none() {
             context.abort(conn);
@@ -178,7 +131,7 @@ impl Driver {
             let order = entry.park.take_if(|order| Arc::ptr_eq(&order.lot, lot))?;
             return Some((Handle::new(Arc::clone(&entry.cell)), order.tag));
         }
-        let here = self.idle.marks.get(conn.slot) & !DUE == lot.number;
+        let here = self.idle.lots.lot_of(conn) == Some(lot.number);
         if here { self.unpark(context, conn) } else { None }
     }
 
@@ -187,55 +140,26 @@ impl Driver {
         if lot.is_released() {
             let held = self.held();
             held.into_iter().for_each(|spot| self.try_park(context, spot));
-            let number = Some(lot.number);
-            let begun = self.idle.sweeps.iter().any(|sweep| sweep.number == number);
-            if self.idle.seat(lot.number).is_some() && !begun && !self.idle.stopping {
-                self.idle.sweeps.push(Sweep { number, last: None });
+            if !self.idle.stopping {
+                self.idle.lots.release(lot.number);
             }
             return;
         }
-        self.idle.seat_of(lot);
+        self.idle.lots.open_with(lot.number, || Arc::clone(lot));
         while lot.has_room() {
-            let Some(seat) = self.idle.seat(lot.number) else { return };
-            let Some(conn) = seat.due.pop_front() else {
-                seat.due = VecDeque::new();
-                return;
-            };
-            let waits = self.idle.marks.get(conn.slot) == lot.number | DUE;
-            if waits && context.token(conn).is_some() {
-                self.bring_back(context, conn, lot.number);
+            let Some(conn) = self.idle.lots.pop_due(lot.number) else { return };
+            if context.token(conn).is_some() {
+                self.bring_back(context, conn, lot);
             }
         }
     }
 
     /// Goes on closing what nobody holds any more.
     pub(crate) fn sweep(&mut self, context: &mut Context<'_>) {
-        let Some(mut sweep) = self.idle.sweeps.pop() else { return };
-        for _ in 0..SWEPT {
-            // A connection that closes needs a TCB until its peer has answered; without one it is reset.
-            if !context.has_tcb_room() {
-                self.idle.sweeps.push(sweep);
-                return context.wake_after(ROOM_WAIT);
-            }
-            sweep.last = context.next_held(sweep.last);
-            let Some(conn) = sweep.last else {
-                let dropped = sweep.number.and_then(|n| self.idle.lots.get_mut(usize::from(n)));
-                if let Some(seat) = dropped {
-                    *seat = None;
-                }
-                break;
-            };
-            let number = self.idle.marks.get(conn.slot) & !DUE;
-            if number != 0 && sweep.number.is_none_or(|wanted| wanted == number) {
-                self.idle.marks.set(conn.slot, 0);
-                context.close(conn);
-            }
-        }
-        if sweep.last.is_some() {
-            self.idle.sweeps.push(sweep);
-        }
-        if !self.idle.sweeps.is_empty() {
-            context.wake_after(Span::ZERO);
+        match context.sweep(&mut self.idle.lots) {
+            Swept::Done => {}
+            Swept::More => context.wake_after(Span::ZERO),
+            Swept::Later(span) => context.wake_after(span),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What can go wrong when an AF_XDP device is opened or bound.
+//! What can go wrong when a device is opened.
 //! Owns: two lines for each case: what happened, what to do. Must not know: how it was noticed.
 
+use crate::tun::Cidr;
 use std::net::IpAddr;
 use std::{fmt, io};
 
@@ -13,12 +14,17 @@ pub enum OpenError {
         /// Which, and its range.
         what: &'static str,
     },
+    /// The name cannot be one of an interface.
+    BadName {
+        /// The name.
+        name: String,
+    },
     /// There is no such interface.
     NoInterface {
         /// The interface.
         name: String,
     },
-    /// The interface speaks no Ethernet.
+    /// The interface's frames are not those of an Ethernet.
     NotEthernet {
         /// The interface.
         name: String,
@@ -32,13 +38,35 @@ pub enum OpenError {
     NoPermission {
         /// What it tried.
         step: &'static str,
+        /// The capabilities it needs, as `setcap` takes them.
+        capabilities: &'static str,
     },
-    /// The kernel has one of our addresses.
+    /// The kernel, or another interface of it, has the address.
     AddressInUse {
         /// The address.
         address: IpAddr,
         /// The index of the interface that has it.
         interface: u32,
+    },
+    /// The kernel has no `/dev/net/tun`.
+    NoTunDevice {
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Another process has the device open.
+    Busy {
+        /// The interface.
+        name: String,
+    },
+    /// An interface of that name exists and is not a TUN device with as many queues.
+    NameTaken {
+        /// The interface.
+        name: String,
+    },
+    /// Another interface has a route to the same network.
+    RouteTaken {
+        /// The network.
+        route: Cidr,
     },
     /// Another XDP program is on the interface.
     ProgramTaken {
@@ -46,7 +74,7 @@ pub enum OpenError {
         name: String,
     },
     /// Another socket has the queue.
-    Busy {
+    QueueTaken {
         /// The interface.
         name: String,
         /// The queue.
@@ -79,19 +107,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// For an error of the kernel at `step`.
-    pub(super) fn system(step: &'static str, error: io::Error) -> OpenError {
-        match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => OpenError::NoPermission { step },
+    /// For an error of the kernel at `step`, of a device that needs `capabilities`.
+    pub(crate) fn system(
+        step: &'static str,
+        capabilities: &'static str,
+        error: io::Error,
+    ) -> OpenError {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => OpenError::NoPermission { step, capabilities },
             _ => OpenError::System { step, error },
-        }
-    }
-
-    /// For an error of the kernel at `step`, which locks `octets`.
-    pub(super) fn memory(octets: usize, step: &'static str, error: io::Error) -> OpenError {
-        match error.raw_os_error() {
-            Some(libc::ENOBUFS | libc::ENOMEM) => OpenError::TooMuchMemory { octets },
-            _ => OpenError::system(step, error),
         }
     }
 }
@@ -100,15 +124,24 @@ impl From<OpenError> for io::Error {
     fn from(error: OpenError) -> io::Error {
         let kind = match &error {
             OpenError::NoPermission { .. } => io::ErrorKind::PermissionDenied,
-            OpenError::NoInterface { .. } => io::ErrorKind::NotFound,
-            OpenError::ProgramTaken { .. } | OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
-            OpenError::BadConfig { .. } | OpenError::NotEthernet { .. } => {
-                io::ErrorKind::InvalidInput
+            OpenError::NoInterface { .. } | OpenError::NoTunDevice { .. } => {
+                io::ErrorKind::NotFound
             }
+            OpenError::ProgramTaken { .. }
+            | OpenError::QueueTaken { .. }
+            | OpenError::Busy { .. } => io::ErrorKind::ResourceBusy,
+            OpenError::BadConfig { .. }
+            | OpenError::BadName { .. }
+            | OpenError::NotEthernet { .. } => io::ErrorKind::InvalidInput,
             OpenError::Down { .. } => io::ErrorKind::NetworkDown,
             OpenError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
+            OpenError::NameTaken { .. } | OpenError::RouteTaken { .. } => {
+                io::ErrorKind::AlreadyExists
+            }
             OpenError::TooMuchMemory { .. } => io::ErrorKind::OutOfMemory,
-            _ => io::ErrorKind::Other,
+            OpenError::NoQueue { .. }
+            | OpenError::MtuTooLarge { .. }
+            | OpenError::System { .. } => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }
@@ -120,38 +153,64 @@ impl fmt::Display for OpenError {
             OpenError::BadConfig { what } => {
                 write!(f, "the device cannot be configured so\nchange {what}")
             }
+            OpenError::BadName { name } => write!(
+                f,
+                "{name:?} cannot name an interface\n\
+                 use 1 to 15 printable characters without '/', ':' and '%', such as utcp0"
+            ),
             OpenError::NoInterface { name } => write!(
                 f,
                 "there is no interface {name:?}\n\
-                 choose one that exists: ip link"
+                 choose one of those that `ip link` shows"
             ),
             OpenError::NotEthernet { name } => write!(
                 f,
-                "{name} is not an Ethernet interface\n\
-                 choose another one: ip link"
+                "{name} is no Ethernet: its frames have other headers\n\
+                 choose an Ethernet (also wireless, veth, bridge, VLAN), or a TUN device"
             ),
             OpenError::Down { name } => write!(
                 f,
                 "{name} is down\n\
                  bring it up: ip link set {name} up"
             ),
-            OpenError::NoPermission { step } => write!(
+            OpenError::NoPermission { step, capabilities } => write!(
                 f,
                 "no permission to {step}\n\
-                 run as root, or give the program its rights: \
-                 setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock+ep PROGRAM"
+                 run as root, or give the program its rights: setcap {capabilities}+ep PROGRAM"
             ),
             OpenError::AddressInUse { address, interface } => write!(
                 f,
-                "{address} belongs to interface number {interface} of this host\n\
-                 choose an address that nobody has; see: ip address"
+                "{address} is the kernel's own, on interface number {interface}: it would reset our \
+                 connections\n\
+                 choose an address of the network that no host has; see: ip address"
+            ),
+            OpenError::NoTunDevice { error } => write!(
+                f,
+                "the kernel offers no TUN devices: /dev/net/tun: {error}\n\
+                 load the module (modprobe tun), or pass the device to the container \
+                 (--device /dev/net/tun)"
+            ),
+            OpenError::Busy { name } => write!(
+                f,
+                "{name} is in use by another process\n\
+                 stop that process, or choose another name"
+            ),
+            OpenError::NameTaken { name } => write!(
+                f,
+                "{name} exists and is not a TUN device with that many queues\n\
+                 choose another name, or remove it: ip link delete {name}"
+            ),
+            OpenError::RouteTaken { route } => write!(
+                f,
+                "another interface has the route to {route}\n\
+                 choose another network, or remove the route: ip route delete {route}"
             ),
             OpenError::ProgramTaken { name } => write!(
                 f,
                 "another XDP program is on {name}\n\
                  stop what put it there, or remove it: ip link set {name} xdp off"
             ),
-            OpenError::Busy { name, queue } => write!(
+            OpenError::QueueTaken { name, queue } => write!(
                 f,
                 "another socket has queue {queue} of {name}\n\
                  stop that process, or choose another queue"
@@ -183,8 +242,11 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            OpenError::System { error, .. } => Some(error),
+            OpenError::NoTunDevice { error } | OpenError::System { error, .. } => Some(error),
             _ => None,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What arrives whole, and its answer.
+//!
+//! Owns: an event, the read that follows it and the write that answers it, with one look for the connection.
+//! Must not know: what a message is to the application, how much a connection may hold.
+//! Implements: RFC 9293 §3.9.1.2, §3.9.1.3.
+
+use crate::anchor::{Anchor, Body};
+use crate::events::Pending;
+use crate::shard::Shard;
+use crate::turns::Turns;
+use usertcp_base::{ConnId, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_frame::{FramePool, FrameSlice};
+use usertcp_tcp::Tcb;
+
+/// Octets that arrived, all that there are to be read, in one piece. They count as read.
+pub struct Message<'a, C> {
+    /// They, as they lie in their frame.
+    pub octets: FrameSlice,
+    /// Whose they are.
+    pub stream: Stream<'a, C>,
+}
+
+/// A connection at hand: it is written to without another look for it.
+pub struct Stream<'a, C> {
+    id: ConnId,
+    now: Instant,
+    anchor: &'a mut Anchor,
+    tcb: &'a mut Tcb<C>,
+    transmit: &'a mut Turns,
+    pool: &'a FramePool,
+}
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// The next event and the read that follows it in one, where it is that there is something to read, all of it lies
+    /// in one frame, and the peer has not closed. `None`: the next event is another, or this is not to be read so; ask
+    /// [`Shard::poll_event`].
+    ///
+    /// Most events of an application that exchanges messages are of this kind, and all it does is to look at this, and
+    /// to answer.
+    #[inline(always)] // what it finds stays in registers
+    pub fn poll_message(&mut self, now: Instant) -> Option<Message<'_, C>> {
+        let id = self.events.front()?;
+        let anchor = self.table.anchors.get_mut(id)?;
+        let Body::Hot(hot) = anchor.body else { return None };
+        if anchor.pending != Pending::READABLE || !anchor.is_held() {
+            return None;
+        }
+        let tcb = self.table.hot.at_mut(hot)?;
+        // To have been read may be all that keeps it from coming to rest: who waits to transmit is asked then.
+        if !anchor.is_queued() && tcb.is_quiet_when_read() {
+            return None;
+        }
+        let (octets, opens) = tcb.take_message(now, &self.common.pool)?;
+        anchor.pending = Pending::NONE;
+        self.events.told();
+        let (transmit, pool) = (&mut self.transmit, &self.common.pool);
+        if opens {
+            transmit.push(id, anchor);
+        }
+        Some(Message { octets, stream: Stream { id, now, anchor, tcb, transmit, pool } })
+    }
+}
+
+impl<C: CongestionController> Stream<'_, C> {
+    /// Its handle.
+    #[inline]
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Writes a short message; true: all of it was taken. False: none of it, it is for [`Shard::write`], which says
+    /// what there is room for.
+    #[must_use]
+    #[inline(always)] // as above
+    pub fn write_short(&mut self, octets: &[u8]) -> bool {
+        let taken = self.tcb.write_short(self.pool, octets);
+        // Most often it owes an acknowledgement of what was read, and waits to transmit.
+        if taken && !self.anchor.is_queued() {
+            wake(self.now, self.id, self.anchor, self.tcb, self.transmit);
+        }
+        taken
+    }
+}
+
+/// As in [`Shard::write`].
+#[inline(never)]
+fn wake<C: CongestionController>(
+    now: Instant,
+    id: ConnId,
+    anchor: &mut Anchor,
+    tcb: &Tcb<C>,
+    transmit: &mut Turns,
+) {
+    let waits = anchor.links.is_linked();
+    if !(waits && tcb.awaits_release(now)) {
+        transmit.push(id, anchor);
+    }
+}
+
+impl<C> core::fmt::Debug for Message<'_, C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Message { octets, stream } = self;
+        f.debug_struct("Message").field("octets", octets).field("stream", stream).finish()
+    }
+}
+
+impl<C> core::fmt::Debug for Stream<'_, C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
+    }
+}
