@@ -6,7 +6,9 @@ mod guard;
 mod range;
 
 pub use guard::SliceMut;
+pub use range::{Uncut, Whole};
 
+use crate::pool::{Class, FramePool};
 use crate::slice::FrameSlice;
 use crate::spill::Spill;
 use alloc::boxed::Box;
@@ -60,7 +62,7 @@ impl Chain {
         }
     }
     /// Octets of memory the frames take. A frame counts again when another lies between two
-    /// slices of it.
+    /// slices of it. All slices of a long chain are looked at.
     #[inline]
     pub fn charge(&self) -> u32 {
         match &self.store {
@@ -70,7 +72,7 @@ impl Chain {
                 first.charge()
             }
             Store::Inline([Some(first), Some(second)]) => first.charge() + second.charge(),
-            Store::Spilled(spill) => u32::try_from(spill.charge()).unwrap_or(u32::MAX),
+            Store::Spilled(spill) => spill.charge(),
         }
     }
 
@@ -177,6 +179,12 @@ impl Chain {
             Store::Spilled(spill) => spill.touch_frames(),
         }
     }
+    /// The first slice and the second, when there is a first and no third.
+    #[inline(always)] // as a few words of memory
+    pub fn one_or_two(&self) -> Option<(&FrameSlice, Option<&FrameSlice>)> {
+        let Store::Inline([Some(first), second]) = &self.store else { return None };
+        Some((first, second.as_ref()))
+    }
     /// The last slice.
     #[inline]
     pub fn back(&self) -> Option<&FrameSlice> {
@@ -209,6 +217,9 @@ impl Chain {
             Store::Spilled(spill) => spill.back_mut(),
         };
         let extended = back.map_or(0, |back| back.try_extend(octets));
+        if let Store::Spilled(spill) = &mut self.store {
+            spill.back_moved(extended as u64);
+        }
         self.octets += extended;
         extended
     }
@@ -336,13 +347,7 @@ impl Chain {
         if self.is_empty() {
             *self = other;
         } else if let Store::Inline([Some(only), None]) = other.store {
-            match &mut self.store {
-                Store::Spilled(spill) => {
-                    self.octets += only.len();
-                    spill.push_back(only);
-                }
-                Store::Inline(_) => self.push_behind(only),
-            }
+            self.push_behind(only);
         } else {
             self.append_to_some(other);
         }
@@ -355,25 +360,68 @@ impl Chain {
         }
     }
 
-    /// Takes all of `other` but its first `skipped` octets, and puts it behind.
+    /// Takes all of `others` but the first `skipped` octets of each, and puts it behind.
     #[inline]
-    pub fn append_behind(&mut self, skipped: usize, other: &mut Chain) {
-        if let Store::Inline([first, second]) = &mut other.store
-            && let Some(slice) = first
-            && slice.len() >= skipped
-        {
-            slice.advance(skipped);
-            other.octets = 0;
-            if let Some(slice) = first.take() {
-                self.push_back(slice);
+    pub fn append_behind<'a>(
+        &mut self,
+        skipped: usize,
+        others: impl ExactSizeIterator<Item = &'a mut Chain>,
+    ) {
+        self.reserve(others.len());
+        let mut octets = 0;
+        for other in others {
+            if let Store::Spilled(spill) = &mut self.store
+                && let Store::Inline([first, second]) = &mut other.store
+                && let Some(slice) = first.take_if(|slice| slice.len() >= skipped)
+            {
+                octets += other.octets - skipped;
+                other.octets = 0;
+                if let Some(slice) = slice.after(skipped) {
+                    spill.push_back(slice);
+                }
+                if let Some(slice) = second.take() {
+                    spill.push_back(slice);
+                }
+            } else {
+                let mut other = core::mem::take(other);
+                other.advance(skipped);
+                self.append(other);
             }
-            if let Some(slice) = second.take() {
-                self.push_back(slice);
+        }
+        self.octets += octets;
+    }
+
+    /// Copies whole pieces of `each` octets from the front of `octets` behind all others: each into a frame of `class`
+    /// with `headroom` octets in front, as long as there are frames. How many octets that are.
+    pub fn copy_back(
+        &mut self,
+        pool: &FramePool,
+        (class, headroom): (Class, usize),
+        octets: &[u8],
+        each: usize,
+    ) -> usize {
+        let before = self.octets;
+        let mut pieces = octets.chunks_exact(each.max(1));
+        let copy = |piece: &[u8]| pool.copy_in(class, headroom, piece);
+        let Some(slice) = pieces.next().and_then(copy) else { return 0 };
+        self.push_behind(slice);
+        self.reserve(pieces.len());
+        for piece in pieces {
+            let Some(slice) = copy(piece) else { break };
+            self.push_long(slice);
+        }
+        self.octets - before
+    }
+
+    /// As [`Chain::push_back`] of one of many, which is not empty.
+    #[inline(always)] // in loops
+    fn push_long(&mut self, slice: FrameSlice) {
+        match &mut self.store {
+            Store::Spilled(spill) => {
+                self.octets += slice.len();
+                spill.push_back(slice);
             }
-        } else {
-            let mut other = core::mem::take(other);
-            other.advance(skipped);
-            self.append(other);
+            Store::Inline(_) => self.push_behind(slice),
         }
     }
 

@@ -4,6 +4,7 @@
 //! devices speak.
 
 use crate::chain::Chain;
+use crate::slice::FrameSlice;
 
 /// Who answers for the transport checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -65,6 +66,13 @@ impl Packet {
     /// A packet without offloads.
     pub fn plain(octets: Chain) -> Packet {
         Packet { offload: Offload::default(), octets }
+    }
+    /// Becomes a packet of one slice, where it has no octets.
+    #[inline(always)] // for each packet
+    pub fn begin(&mut self, offload: Offload, slice: FrameSlice) {
+        debug_assert!(self.is_empty());
+        self.offload = offload;
+        self.octets.push_back(slice);
     }
     /// Octets of the packet.
     pub fn len(&self) -> usize {

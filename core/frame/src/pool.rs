@@ -132,6 +132,28 @@ impl FramePool {
         Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
     }
 
+    /// A copy of `octets` with `headroom` octets in front, in a frame of `class`. `None`: the budget is used up, or there are
+    /// more of them.
+    #[inline(always)] // for each piece of a long write
+    pub(crate) fn copy_in(
+        &self,
+        class: Class,
+        headroom: usize,
+        octets: &[u8],
+    ) -> Option<FrameSlice> {
+        let kind = class.kind();
+        let start = start(kind, headroom);
+        let handle = match self.raw.take_copy(kind, start, octets) {
+            Some(handle) => handle,
+            None => {
+                // If there is one after all, it is found then.
+                drop(self.take_again(kind, start)?);
+                self.raw.take_copy(kind, start, octets)?
+            }
+        };
+        Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
+    }
+
     /// A copy of `octets` with `headroom` octets in front, in the smallest frame that holds both.
     /// `None`: the budget is used up, or they are longer than a large frame.
     pub fn copy_of(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {

@@ -40,6 +40,14 @@ impl FrameSlice {
         self.offset += n;
         self.len -= n;
     }
+    /// What is behind the first `n` octets; `None`: nothing.
+    #[inline]
+    pub(crate) fn after(self, n: usize) -> Option<FrameSlice> {
+        (n < self.len()).then(|| {
+            let FrameSlice { handle, offset, len } = self;
+            FrameSlice { handle, offset: offset + n as u32, len: len - n as u32 }
+        })
+    }
     /// Keeps the first `n` octets; no effect when there are fewer.
     #[inline]
     pub fn truncate(&mut self, n: usize) {
@@ -170,7 +178,7 @@ impl FrameSlice {
     /// Grows over `next` when it is the octets right behind this slice.
     #[inline]
     pub(crate) fn join(&mut self, next: &FrameSlice) -> bool {
-        let adjacent = self.offset + self.len == next.offset && self.shares_frame(next);
+        let adjacent = self.shares_frame(next) && self.offset + self.len == next.offset;
         if adjacent {
             self.len += next.len;
         }
@@ -198,6 +206,13 @@ impl Behind<'_> {
     pub fn parts(&mut self) -> Option<(&mut [u8], &[u8])> {
         let octets = self.handle.filled_mut(self.start, self.end)?;
         let (front, rest) = octets.split_at_mut_checked(self.front)?;
+        Some((front, rest))
+    }
+    /// The same where it is as long as `FRONT`.
+    #[inline(always)] // as above
+    pub fn parts_of<const FRONT: usize>(&mut self) -> Option<(&mut [u8; FRONT], &[u8])> {
+        let octets = self.handle.filled_mut(self.start, self.end)?;
+        let (front, rest) = octets.split_first_chunk_mut()?;
         Some((front, rest))
     }
     /// All of it.

@@ -1,24 +1,30 @@
-//! The long form of a chain: slices in a ring on the heap, findable by offset.
-//! Owns: the position of each slice in the stream of octets, the cursor, the sum of charges.
+//! The long form of a chain: slices in one piece on the heap, findable by offset.
+//! Owns: the position of each slice in the stream of octets, the cursor.
 //! Must not know: the short form (`chain`).
+//!
+//! What is taken off the front leaves its place empty. Empty places are closed when the others need room.
 
 use crate::slice::FrameSlice;
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::cell::Cell;
+use core::slice;
 
 /// A slice and where it starts. Positions only ever count differences, so they may wrap.
 struct Entry {
     position: u64,
-    slice: FrameSlice,
+    /// `None` in front of all that are there.
+    slice: Option<FrameSlice>,
 }
 
 /// At least one slice.
 pub(crate) struct Spill {
-    entries: VecDeque<Entry>,
+    entries: Vec<Entry>,
+    /// Index of the first that is there.
+    head: usize,
+    /// The position behind the last one.
+    end: u64,
     /// Index last found: the next search mostly ends there or one further.
     cursor: Cell<usize>,
-    /// Octets of memory the frames take; slices of one frame behind each other count once.
-    charge: u64,
 }
 
 impl Drop for Spill {
@@ -31,39 +37,79 @@ impl Drop for Spill {
 impl Spill {
     /// None yet, with room for so many.
     pub(crate) fn with_room(slices: usize) -> Spill {
-        Spill { entries: VecDeque::with_capacity(slices), cursor: Cell::new(0), charge: 0 }
+        Spill { entries: Vec::with_capacity(slices), head: 0, end: 0, cursor: Cell::new(0) }
     }
     pub(crate) fn reserve(&mut self, slices: usize) {
+        if self.entries.capacity() - self.entries.len() < slices {
+            self.make_room(slices);
+        }
+    }
+    /// Closes empty places, when they are half of all, or asks for memory.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, slices: usize) {
+        if self.head > self.entries.len() / 2 {
+            self.entries.drain(..self.head);
+            self.cursor.set(self.cursor.get().saturating_sub(self.head));
+            self.head = 0;
+        }
         self.entries.reserve(slices);
     }
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.head
     }
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&FrameSlice> {
-        self.entries.get(index).map(|entry| &entry.slice)
+        self.entries.get(self.head + index)?.slice.as_ref()
+    }
+    /// Octets of memory the frames take; slices of one frame behind each other count once.
+    pub(crate) fn charge(&self) -> u32 {
+        charge_of(self.there())
+    }
+    /// The part of the charge that goes with the first `n` octets, which are fewer than all.
+    pub(crate) fn charge_of_first(&self, n: usize) -> u32 {
+        let Some((index, _)) = self.find(n) else { return 0 };
+        let (gone, kept) = self.there().split_at_checked(index).unwrap_or_default();
+        let shared = match (gone.last(), kept.first()) {
+            (Some(Entry { slice: Some(last), .. }), Some(Entry { slice: Some(next), .. }))
+                if last.shares_frame(next) =>
+            {
+                last.charge()
+            }
+            _ => 0,
+        };
+        charge_of(gone).saturating_sub(shared)
+    }
+    #[inline]
+    fn there(&self) -> &[Entry] {
+        self.entries.get(self.head..).unwrap_or_default()
+    }
+    #[inline]
+    fn there_mut(&mut self) -> &mut [Entry] {
+        self.entries.get_mut(self.head..).unwrap_or_default()
     }
     pub(crate) fn front_mut(&mut self) -> Option<&mut FrameSlice> {
-        self.entries.front_mut().map(|entry| &mut entry.slice)
+        self.there_mut().first_mut()?.slice.as_mut()
     }
     pub(crate) fn back_mut(&mut self) -> Option<&mut FrameSlice> {
-        self.entries.back_mut().map(|entry| &mut entry.slice)
+        self.entries.last_mut()?.slice.as_mut()
     }
 
     /// Puts a slice behind the others, or makes the last one longer when it goes on there.
-    #[inline]
+    #[inline(always)] // in loops over many
     pub(crate) fn push_back(&mut self, slice: FrameSlice) {
-        let (mut position, mut charge) = (0, slice.charge());
-        if let Some(last) = self.entries.back_mut() {
-            if last.slice.shares_frame(&slice) {
-                if last.slice.join(&slice) {
-                    return;
-                }
-                charge = 0;
-            }
-            position = last.position.wrapping_add(last.slice.len() as u64);
+        let position = self.end;
+        self.end = position.wrapping_add(slice.len() as u64);
+        if let Some(Entry { slice: Some(last), .. }) = self.entries.last_mut()
+            && last.join(&slice)
+        {
+            return;
         }
-        self.charge += u64::from(charge);
-        self.entries.push_back(Entry { position, slice });
+        if self.entries.len() == self.entries.capacity() {
+            self.make_room(1);
+        }
+        self.entries.push(Entry { position, slice: Some(slice) });
     }
     /// Drops the first `n` octets, which are fewer than all.
     pub(crate) fn advance(&mut self, n: usize) {
@@ -72,153 +118,134 @@ impl Spill {
     /// The same, and shows each slice before, and how many of its octets go.
     #[inline]
     pub(crate) fn take_to(&mut self, n: usize, mut each: impl FnMut(&FrameSlice, usize)) {
-        let (mut left, mut gone, mut freed) = (n, 0, 0);
-        let mut entries = self.entries.iter_mut().peekable();
-        while left > 0
-            && let Some(entry) = entries.next()
-        {
-            if left < entry.slice.len() {
-                each(&entry.slice, left);
-                entry.slice.advance(left);
-                entry.position = entry.position.wrapping_add(left as u64);
+        let (mut left, mut gone) = (n, 0);
+        for entry in self.there_mut() {
+            let Some(slice) = &mut entry.slice else { break };
+            let octets = slice.len();
+            if left < octets {
+                if left > 0 {
+                    each(slice, left);
+                    slice.advance(left);
+                    entry.position = entry.position.wrapping_add(left as u64);
+                }
                 break;
             }
-            each(&entry.slice, entry.slice.len());
-            left -= entry.slice.len();
-            freed += beside(&entry.slice, entries.peek().map(|next| &next.slice));
+            each(slice, octets);
+            left -= octets;
+            entry.slice = None;
             gone += 1;
         }
-        self.charge -= freed;
-        self.cursor.set(self.cursor.get().saturating_sub(gone));
-        self.entries.drain(..gone);
+        self.head += gone;
     }
     /// Puts all slices of `other` behind.
     pub(crate) fn append(&mut self, other: &mut Spill) {
         // The first may go on where the last one ends; the others are beside each other as they were.
-        let Some(first) = other.entries.pop_front() else { return };
-        other.charge -= beside(&first.slice, other.get(0));
-        self.push_back(first.slice);
-        if let (Some(last), Some(next)) = (self.entries.back(), other.entries.front()) {
-            let position = last.position.wrapping_add(last.slice.len() as u64);
-            let shift = position.wrapping_sub(next.position);
-            if last.slice.shares_frame(&next.slice) {
-                other.charge -= u64::from(next.slice.charge());
-            }
-            for entry in &mut other.entries {
-                entry.position = entry.position.wrapping_add(shift);
-            }
-        }
-        self.charge += other.charge;
-        self.entries.append(&mut other.entries);
+        let Some(first) = other.pop_front() else { return };
+        self.push_back(first);
+        let shift = self.end.wrapping_sub(other.front_position());
+        self.end = other.end.wrapping_add(shift);
+        let others = other.entries.drain(other.head..);
+        self.entries.extend(others.map(|Entry { position, slice }| {
+            let position = position.wrapping_add(shift);
+            Entry { position, slice }
+        }));
     }
     pub(crate) fn push_front(&mut self, slice: FrameSlice) {
         let position = self.front_position().wrapping_sub(slice.len() as u64);
-        self.charge += beside(&slice, self.get(0));
-        self.entries.push_front(Entry { position, slice });
+        let entry = Entry { position, slice: Some(slice) };
+        match self.head.checked_sub(1).and_then(|head| Some((head, self.entries.get_mut(head)?))) {
+            Some((head, place)) => {
+                *place = entry;
+                self.head = head;
+            }
+            None => {
+                self.entries.insert(0, entry);
+                self.cursor.set(self.cursor.get() + 1);
+            }
+        }
     }
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<FrameSlice> {
-        self.cursor.set(self.cursor.get().saturating_sub(1));
-        let slice = self.entries.pop_front()?.slice;
-        self.charge -= beside(&slice, self.get(0));
+        let slice = self.there_mut().first_mut()?.slice.take()?;
+        self.head += 1;
         Some(slice)
     }
     pub(crate) fn pop_back(&mut self) -> Option<FrameSlice> {
-        let slice = self.entries.pop_back()?.slice;
-        self.charge -= beside(&slice, self.entries.back().map(|entry| &entry.slice));
-        Some(slice)
-    }
-    /// Octets of memory the frames take.
-    pub(crate) fn charge(&self) -> u64 {
-        self.charge
-    }
-    /// What the first slice adds to the charge.
-    pub(crate) fn front_charge(&self) -> u64 {
-        self.get(0).map_or(0, |front| beside(front, self.get(1)))
-    }
-    /// What the last slice adds to the charge.
-    pub(crate) fn back_charge(&self) -> u64 {
-        let last = self.len().wrapping_sub(1);
-        self.get(last).map_or(0, |back| beside(back, self.get(last.wrapping_sub(1))))
-    }
-    /// A slice at an end became another frame's: what it added before, and what it adds now.
-    pub(crate) fn recharge(&mut self, before: u64, now: u64) {
-        self.charge = self.charge + now - before;
+        let Entry { position, slice } = self.entries.pop_if(|entry| entry.slice.is_some())?;
+        self.end = position;
+        slice
     }
     /// The front slice grew by this many octets in front (or, wrapping, shrank).
     pub(crate) fn front_moved(&mut self, octets: u64) {
-        if let Some(entry) = self.entries.front_mut() {
+        if let Some(entry) = self.there_mut().first_mut() {
             entry.position = entry.position.wrapping_sub(octets);
         }
+    }
+    /// The last slice grew by this many octets at its end (or, wrapping, shrank).
+    pub(crate) fn back_moved(&mut self, octets: u64) {
+        self.end = self.end.wrapping_add(octets);
     }
 
     /// The octets from `offset` on, `len` of them or as many as there are, when they lie in one slice
     /// that is at the cursor or one further.
     #[inline]
     pub(crate) fn part(&self, offset: usize, len: usize) -> Option<FrameSlice> {
-        let (wanted, front) = (offset as u64, self.front_position());
-        let mut index = self.cursor.get();
+        let wanted = self.front_position().wrapping_add(offset as u64);
+        let mut index = self.cursor.get().max(self.head);
         let mut entry = self.entries.get(index)?;
-        let mut inside = wanted.wrapping_sub(entry.position.wrapping_sub(front));
-        if inside >= entry.slice.len() as u64 {
+        let mut slice = entry.slice.as_ref()?;
+        let mut inside = wanted.wrapping_sub(entry.position);
+        if inside >= slice.len() as u64 {
             index += 1;
             entry = self.entries.get(index)?;
-            inside = wanted.wrapping_sub(entry.position.wrapping_sub(front));
+            slice = entry.slice.as_ref()?;
+            inside = wanted.wrapping_sub(entry.position);
         }
-        let there = (entry.slice.len() as u64).checked_sub(inside)?;
+        let there = (slice.len() as u64).checked_sub(inside)?;
         if there == 0 || there < len as u64 && index + 1 < self.entries.len() {
             return None;
         }
         self.cursor.set(index);
         let from = inside as usize;
-        Some(entry.slice.slice(from..from.saturating_add(len)))
+        Some(slice.slice(from..from.saturating_add(len)))
     }
 
-    /// Calls `visit` with the slices from that which starts at `offset` on, which must stay as long as they are,
-    /// until it says false.
+    /// The slices from that which starts at `offset` on; none if none does. About so `many` are looked at, and the next
+    /// search is probably for what is behind them.
     #[inline]
-    pub(crate) fn visit_from(
-        &mut self,
-        offset: usize,
-        mut visit: impl FnMut(&mut FrameSlice) -> bool,
-    ) {
+    pub(crate) fn starting_at(&mut self, offset: usize, many: usize) -> EntriesMut<'_> {
         let wanted = self.front_position().wrapping_add(offset as u64);
-        let next = self.cursor.get().wrapping_add(1);
+        let next = self.cursor.get().max(self.head).wrapping_add(1);
         let begin = match self.entries.get(next) {
             Some(entry) if entry.position == wanted => next,
             _ => match self.find(offset) {
-                Some((index, 0)) => index,
-                _ => return,
+                Some((index, 0)) => self.head + index,
+                _ => self.entries.len(),
             },
         };
-        let mut index = begin;
-        for entry in self.entries.range_mut(begin..) {
-            if !visit(&mut entry.slice) {
-                break;
-            }
-            index += 1;
-        }
-        self.cursor.set(index.saturating_sub(1).max(begin));
+        self.cursor.set((begin + many).saturating_sub(1));
+        EntriesMut(self.entries.get_mut(begin..).unwrap_or_default().iter_mut())
     }
 
     /// Index of the slice that holds octet `offset`, and the octet's place in it. `None`: beyond
     /// the end. Constant time when offsets follow each other, logarithmic else.
     pub(crate) fn find(&self, offset: usize) -> Option<(usize, usize)> {
-        let wanted = offset as u64;
         let front = self.front_position();
-        let mut index = self.cursor.get();
-        if !self.holds(index, front, wanted) {
+        let wanted = front.wrapping_add(offset as u64);
+        let mut index = self.cursor.get().max(self.head);
+        if !self.holds(index, wanted) {
             index = index.saturating_add(1);
         }
-        if !self.holds(index, front, wanted) {
-            let starts_before = |entry: &Entry| entry.position.wrapping_sub(front) <= wanted;
-            index = self.entries.partition_point(starts_before).checked_sub(1)?;
+        if !self.holds(index, wanted) {
+            let starts_before = |entry: &Entry| entry.position.wrapping_sub(front) <= offset as u64;
+            let before = self.there().partition_point(starts_before);
+            index = self.head + before.checked_sub(1)?;
         }
         let entry = self.entries.get(index)?;
-        let inside = wanted.wrapping_sub(entry.position.wrapping_sub(front)) as usize;
-        (inside < entry.slice.len()).then(|| {
+        let inside = wanted.wrapping_sub(entry.position);
+        (inside < entry.slice.as_ref()?.len() as u64).then(|| {
             self.cursor.set(index);
-            (index, inside)
+            (index - self.head, inside as usize)
         })
     }
     /// Reads a little of what is noted of the first slices, and of those behind what was found last.
@@ -234,29 +261,49 @@ impl Spill {
     #[inline]
     fn ahead(&self) -> impl Iterator<Item = &FrameSlice> {
         let next = self.cursor.get().saturating_add(1);
-        [0, 1, next, next.saturating_add(1)].into_iter().filter_map(|index| self.get(index))
+        let indices = [self.head, self.head + 1, next, next.saturating_add(1)];
+        indices.into_iter().filter_map(|index| self.entries.get(index)?.slice.as_ref())
     }
     /// Where the next search starts.
     pub(crate) fn set_cursor(&self, index: usize) {
-        self.cursor.set(index);
+        self.cursor.set(self.head + index);
     }
 
-    fn holds(&self, index: usize, front: u64, wanted: u64) -> bool {
-        self.entries.get(index).is_some_and(|entry| {
-            let start = entry.position.wrapping_sub(front);
-            wanted.wrapping_sub(start) < entry.slice.len() as u64
+    fn holds(&self, index: usize, wanted: u64) -> bool {
+        self.entries.get(index).is_some_and(|Entry { position, slice }| {
+            let octets = slice.as_ref().map_or(0, FrameSlice::len);
+            wanted.wrapping_sub(*position) < octets as u64
         })
     }
+    #[inline]
     fn front_position(&self) -> u64 {
-        self.entries.front().map_or(0, |entry| entry.position)
+        self.there().first().map_or(self.end, |entry| entry.position)
     }
 }
 
-/// What a slice adds to the charge of a chain where `neighbour` is the next one.
-#[inline]
-fn beside(slice: &FrameSlice, neighbour: Option<&FrameSlice>) -> u64 {
-    match neighbour {
-        Some(neighbour) if neighbour.shares_frame(slice) => 0,
-        _ => u64::from(slice.charge()),
+/// Octets of memory that the frames of slices behind each other take.
+#[inline(never)]
+fn charge_of(entries: &[Entry]) -> u32 {
+    let mut slices = entries.iter().map_while(|entry| entry.slice.as_ref());
+    let Some(mut last) = slices.next() else { return 0 };
+    let mut charge = u64::from(last.charge());
+    for slice in slices {
+        if !slice.shares_frame(last) {
+            charge += u64::from(slice.charge());
+        }
+        last = slice;
+    }
+    u32::try_from(charge).unwrap_or(u32::MAX)
+}
+
+/// Slices to be changed so that they are as long as they were.
+#[derive(Default)]
+pub(crate) struct EntriesMut<'a>(slice::IterMut<'a, Entry>);
+
+impl<'a> Iterator for EntriesMut<'a> {
+    type Item = &'a mut FrameSlice;
+    #[inline(always)] // a few steps
+    fn next(&mut self) -> Option<&'a mut FrameSlice> {
+        self.0.next()?.slice.as_mut()
     }
 }

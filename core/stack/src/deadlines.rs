@@ -14,6 +14,16 @@ use usertcp_cc::CongestionController;
 use usertcp_tcp::{Effects, HandshakeDeadline};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// Whether anything may be due: mostly nothing is, and a look at each is all.
+    #[inline(always)] // once a turn
+    pub(crate) fn may_be_due(&self, now: Instant) -> bool {
+        self.table.may_be_due(now)
+            || self.ip.next_deadline().is_some()
+            || self.link.is_some()
+            || self.memory_retry.is_some()
+            || !self.watch.is_empty()
+    }
+
     /// Handles what is due, at most `budget` records (moves inside the wheel count too). Whether
     /// everything due was handled; if not, [`Shard::next_deadline`] is not after `now`.
     pub fn handle_deadlines(&mut self, now: Instant, budget: u32) -> bool {

@@ -160,40 +160,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Some(())
     }
 
-    /// The same of what is no message.
+    /// The same of what is no message: the only segment there is, or one of several.
     #[inline(never)]
     fn transmit_single(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
-            return self.transmit_last(now, (id, hot), batch);
+            return self.transmit_alone(now, (id, hot), batch);
         };
         let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
-        let bare = self.auth.is_idle() && self.link.is_none();
         let (common, ip) = (&mut self.common, &self.ip);
-        if !bare || put_in_place(common, batch, now, ip, anchor, tcb, single).is_none() {
-            self.put_single(now, (id, hot), single, batch);
-        }
-        if !on_time {
-            self.rearm(now, id);
-        }
-    }
-
-    /// The same where it may be FIN that leaves, with the last data perhaps.
-    #[inline(never)]
-    fn transmit_last(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
-        let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
-        let Some(single) = tcb.poll_fin(now, id, &mut self.common.observer) else {
-            let Some(flow) = self.table.flow(id) else { return };
-            let turn = Whose { id, hot, flow, shares: None, ceiling: None };
-            return self.transmit_other(now, &turn, batch);
-        };
-        let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
-        let common = &mut self.common;
-        let bare = self.auth.is_idle() && self.link.is_none();
-        let put = bare
+        let put = self.auth.is_idle()
+            && self.link.is_none()
             && match single.octets {
-                0 => put_bare(common, batch, now, &self.ip, anchor, tcb, single).is_some(),
-                _ => put_in_place(common, batch, now, &self.ip, anchor, tcb, single).is_some(),
+                0 => put_bare(common, batch, now, ip, anchor, tcb, single).is_some(),
+                _ => put_in_place(common, batch, now, ip, anchor, tcb, single).is_some(),
             };
         if !put {
             self.put_single(now, (id, hot), single, batch);
@@ -201,6 +181,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !on_time {
             self.rearm(now, id);
         }
+    }
+
+    /// A connection's turn that shares no rate.
+    #[inline(never)]
+    fn transmit_alone(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
+        let Some(flow) = self.table.flow(id) else { return };
+        self.transmit_other(now, &Whose { id, hot, flow, shares: None, ceiling: None }, batch);
     }
 
     /// Puts a message into the batch, when …
@@ -255,7 +242,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 }
                 if segment.gso_octets.is_some() && !self.common.super_segments {
                     self.turn_over(now, (id, hot), segment.last);
-                    return self.put_cut(now, (id, hot), batch, flow, segment, frame);
+                    drop(frame);
+                    return self.put_cut(now, (id, hot), batch, flow, &segment);
                 }
                 let packet = self.pack_given(hot, flow, &segment, frame);
                 // It may be parked then.

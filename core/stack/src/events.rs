@@ -71,6 +71,8 @@ impl Pending {
     pub(crate) const PEER_CLOSED: Pending = Pending(1 << 5);
     pub(crate) const PATH_SUSPECT: Pending = Pending(1 << 6);
     pub(crate) const SOFT_ERROR: Pending = Pending(1 << 7);
+    /// There is something to read, behind which the peer has closed.
+    pub(crate) const LAST_READABLE: Pending = Pending::READABLE.and(Pending::PEER_CLOSED);
 
     /// The notices of both.
     pub(crate) const fn and(self, other: Pending) -> Pending {

@@ -26,7 +26,7 @@ struct Greeting {
 impl Greetings {
     /// What a SYN with these settings offers by IPv4 where nothing is signed: a handshake of no connection. The limits
     /// are always the same.
-    #[inline]
+    #[inline(always)] // in two places
     pub(crate) fn of(&mut self, settings: &Rc<Settings>, ip: &Ip, limits: &Limits) -> &Handshake {
         let is_known = |greeting: &Greeting| {
             Rc::ptr_eq(&greeting.settings, settings) && greeting.mtu == ip.mtu()
@@ -46,3 +46,6 @@ impl Greeting {
         Greeting { settings: Rc::clone(settings), mtu: ip.mtu(), handshake }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use usertcp_wire::tcp::{self, Flags};
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets arrived. All of `packets` are taken.
     pub fn handle_frames(&mut self, now: Instant, packets: &mut RxBatch) {
+        self.begin_burst(0);
         while let Some(mut packet) = packets.pop() {
             if self.link.is_none() || self.link_input(now, &mut packet) {
                 self.handle_packet(now, &mut packet);
@@ -30,13 +31,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One packet. It may be gathered with those before it: [`Shard::handle_gathered`] follows the last.
     #[inline(never)]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
+        self.common.count_packets_in(1);
+        self.handle_packet_here(now, packet);
+    }
+
+    /// A burst comes, `packets` of which are handled here.
+    #[inline(always)] // once
+    pub(crate) fn begin_burst(&mut self, packets: usize) {
+        self.common.count_packets_in(packets);
+        self.takes_answers = self.auth.is_idle() && !self.common.pool.is_tight();
+    }
+
+    /// One of those that were counted together.
+    #[inline(never)]
+    pub(crate) fn handle_packet_of_crowd(&mut self, now: Instant, packet: &mut Packet) {
         self.handle_packet_here(now, packet);
     }
 
     #[inline(always)]
     pub(crate) fn handle_packet_here(&mut self, now: Instant, packet: &mut Packet) {
-        let counters = &mut self.common.counters;
-        counters.packets_in = counters.packets_in.wrapping_add(1);
         if !self.handle_usual(now, packet) {
             self.handle_unusual(now, packet);
         }

@@ -60,6 +60,9 @@ pub struct Shard<C, O> {
     pub(crate) last_local: LastLocal,
     /// Data of one flow that arrived in several packets of this burst.
     pub(crate) gathered: Option<Gathered>,
+    /// Whether a short packet may be a question or an answer: nothing that came before is gathered, and when the burst
+    /// came, no packet had to be authentic and memory was not tight.
+    pub(crate) takes_answers: bool,
     pub(crate) device: DeviceFacts,
     pub(crate) secrets: Secrets,
     pub(crate) ports: Ports,
@@ -137,6 +140,13 @@ impl<O: Observer> Common<O> {
         counters.packets_out = counters.packets_out.wrapping_add(1);
     }
 
+    /// Counts packets of the device.
+    #[inline(always)]
+    pub(crate) fn count_packets_in(&mut self, packets: usize) {
+        let counters = &mut self.counters;
+        counters.packets_in = counters.packets_in.wrapping_add(packets as u64);
+    }
+
     /// Counts a segment that arrived.
     #[inline]
     pub(crate) fn count_in(&mut self, wire_segments: u16, payload: &Chain) {
@@ -180,6 +190,22 @@ impl<O: Observer> Common<O> {
         self.observer.on_event(Some(id), now, &Event::Closed(reason));
     }
 
+    /// Counts `segments` with `payload_octets` in all that leave.
+    #[inline]
+    pub(crate) fn count_cut(&mut self, segments: u64, payload_octets: u32) {
+        let counters = &mut self.counters;
+        counters.segments_out = counters.segments_out.wrapping_add(segments);
+        counters.payload_octets_out =
+            counters.payload_octets_out.wrapping_add(u64::from(payload_octets));
+    }
+
+    /// Counts packets for the device.
+    #[inline]
+    pub(crate) fn count_packets(&mut self, packets: usize) {
+        let counters = &mut self.counters;
+        counters.packets_out = counters.packets_out.wrapping_add(packets as u64);
+    }
+
     /// Counts and reports a packet that died.
     pub(crate) fn drop_packet(&mut self, who: Option<ConnId>, now: Instant, reason: DropReason) {
         self.counters.count_drop(reason);
@@ -207,8 +233,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             greetings: Greetings::default(),
             ip,
             link,
-            last_local: LastLocal::default(),
+            last_local: LastLocal::NONE,
             gathered: None,
+            takes_answers: false,
             ports: Ports::new(secrets.clone(), config.ports),
             cookies: Cookies::new(secrets.clone()),
             fast_open_keys: Keys::new(&secrets),

@@ -60,6 +60,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.seat.is_some() {
             self.steer(now, &mut burst);
         }
+        self.begin_burst(burst.len());
         if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
@@ -74,10 +75,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 packets = self.gather_run(rest);
             }
         }
-        burst.clear();
+        burst.forget_emptied();
         self.rx = Some(burst);
         self.handle_gathered(now);
-        more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
+        if self.may_be_due(now) {
+            more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
+        }
         if more {
             let counters = &mut self.common.counters;
             counters.turns_cut = counters.turns_cut.wrapping_add(1);
@@ -92,7 +95,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         for packets in burst.as_mut_slice().chunks_mut(AHEAD) {
             self.look_ahead(packets);
             for packet in packets {
-                self.handle_packet(now, packet);
+                self.handle_packet_of_crowd(now, packet);
                 packet.octets.clear();
             }
         }

@@ -229,6 +229,12 @@ impl Wheel {
         }
     }
 
+    /// Whether [`Wheel::pop_due`] has something to do.
+    #[inline(always)] // looked at in every turn
+    pub fn may_be_due(&self, now: Instant) -> bool {
+        tick_of(now) >= self.soonest || self.entries == 0
+    }
+
     /// The next record whose deadline is not after `now`, taken out of the wheel. Each record moved
     /// or returned costs one of `work`; `None` with no work left means that there may be more, and
     /// [`Wheel::next_deadline`] is then not after `now`.

@@ -7,9 +7,11 @@
 //! module against them.
 //! Implements: RFC 791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 7323 appendix A.
 
+mod series;
 mod short;
 mod successor;
 
+pub use series::Series;
 pub use short::{Numbers, ShortV4};
 pub use successor::{Headers, Successor};
 
@@ -414,38 +416,6 @@ pub fn write_both_v6(
 
 /// Octets of both headers by IPv6.
 pub const BOTH_V6: usize = IPV6_OCTETS + TCP_OCTETS;
-
-/// The TCP header of packets that differ in their sequence numbers and payloads alone.
-#[derive(Clone, Copy, Debug)]
-pub struct Series {
-    words: [u64; 4],
-    /// The sum, in two words, of pseudo-header and header without a sequence number; of the pseudo-header
-    /// alone if the device completes the checksum.
-    sum: u64,
-    complete: bool,
-}
-
-impl Series {
-    /// Headers like `header`, and a sum of the pseudo-header. `complete`: the checksum is completed here.
-    #[must_use]
-    pub fn new(header: &TcpHeader, pseudo: checksum::Running, complete: bool) -> Series {
-        let words = tcp_words(&TcpHeader { seq: Seq(0), ..*header });
-        let sum = pseudo.in_two_words() + if complete { in_halves(words) } else { 0 };
-        Series { words, sum, complete }
-    }
-
-    /// Writes the header of the packet that begins at `seq`, whose payload sums to `payload`; the sum of nothing
-    /// where a device completes the checksum.
-    #[inline(always)] // once
-    pub fn write(&self, out: &mut [u8], seq: Seq, payload: checksum::Running) {
-        let seq = u64::from(seq.0);
-        let sum = self.sum + payload.in_two_words() + if self.complete { seq } else { 0 };
-        let field = checksum::folded(sum);
-        let [first, second, third, fourth] = self.words;
-        let words = [first | seq, second, third, fourth];
-        put_words(out, words, if self.complete { !field } else { field });
-    }
-}
 
 /// The words of a TCP header, the checksum being zero.
 #[inline(always)]

@@ -55,6 +55,25 @@ impl Places {
         }
         true
     }
+    #[inline]
+    fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
+        let most = most.min(self.capacity.saturating_sub(self.len()));
+        if self.end + most > self.packets.len() {
+            self.make_more(most);
+        }
+        let end = self.end + most;
+        let filled = fill(self.packets.get_mut(self.end..end).unwrap_or_default()).min(most);
+        self.end += filled;
+        filled
+    }
+    /// Makes so many places at the end.
+    #[cold]
+    #[inline(never)]
+    fn make_more(&mut self, places: usize) {
+        self.close_up();
+        let wanted = (self.end + places).max(self.packets.len());
+        self.packets.resize_with(wanted, Packet::default);
+    }
     /// Places that were taken go behind the others.
     fn close_up(&mut self) {
         self.packets.rotate_left(self.next);
@@ -89,6 +108,11 @@ impl Places {
             // Most often what was in it was taken.
             mem::take(&mut packet.octets).end();
         }
+        (self.next, self.end) = (0, 0);
+    }
+    #[inline]
+    fn forget_emptied(&mut self) {
+        debug_assert!(self.as_slice().iter().all(Packet::is_empty));
         (self.next, self.end) = (0, 0);
     }
     #[inline]
@@ -152,6 +176,16 @@ macro_rules! queue {
             pub fn room_for_one(&mut self) -> Option<Room<'_>> {
                 self.0.room_for_one()
             }
+            /// Gives `fill` empty places behind the packets, `most` of them or as many as there is room for. It puts packets
+            /// into the first ones, and tells how many.
+            #[inline]
+            pub fn fill(
+                &mut self,
+                most: usize,
+                fill: impl FnOnce(&mut [Packet]) -> usize,
+            ) -> usize {
+                self.0.fill(most, fill)
+            }
             /// Takes the first packet.
             #[inline]
             pub fn pop(&mut self) -> Option<Packet> {
@@ -189,6 +223,11 @@ macro_rules! queue {
             #[inline]
             pub fn clear(&mut self) {
                 self.0.clear();
+            }
+            /// The same where all of them were emptied where they lay. What another has in it is lost.
+            #[inline]
+            pub fn forget_emptied(&mut self) {
+                self.0.forget_emptied();
             }
             /// Packets in it.
             #[inline]

@@ -1,6 +1,6 @@
 //! The first or last slice of a chain, changed in place.
 //!
-//! Owns: that the chain's count, positions and charge follow what a slice becomes.
+//! Owns: that the chain's count and positions follow what a slice becomes.
 //! Must not know: what is changed.
 
 use super::{Chain, Store};
@@ -19,19 +19,6 @@ pub struct SliceMut<'a> {
     chain: &'a mut Chain,
     end: End,
     len_before: usize,
-    /// What it added to the charge of a long chain.
-    charge_before: u64,
-}
-
-impl End {
-    /// What the slice there adds to the charge of a long chain.
-    fn charge(self, chain: &Chain) -> u64 {
-        match (&chain.store, self) {
-            (Store::Inline(_), _) => 0,
-            (Store::Spilled(spill), End::Front) => spill.front_charge(),
-            (Store::Spilled(spill), End::Back) => spill.back_charge(),
-        }
-    }
 }
 
 impl<'a> SliceMut<'a> {
@@ -49,8 +36,7 @@ impl<'a> SliceMut<'a> {
     fn new(chain: &'a mut Chain, end: End) -> Option<SliceMut<'a>> {
         let slice = if end == End::Front { chain.front() } else { chain.back() };
         let len_before = slice?.len();
-        let charge_before = end.charge(chain);
-        Some(SliceMut { chain, end, len_before, charge_before })
+        Some(SliceMut { chain, end, len_before })
     }
 }
 
@@ -81,11 +67,11 @@ impl Drop for SliceMut<'_> {
         let len = self.len();
         let (before, chain) = (self.len_before, &mut *self.chain);
         chain.octets = chain.octets.wrapping_add(len).wrapping_sub(before);
-        let charge = self.end.charge(chain);
         if let Store::Spilled(spill) = &mut chain.store {
-            spill.recharge(self.charge_before, charge);
-            if self.end == End::Front {
-                spill.front_moved((len as u64).wrapping_sub(before as u64));
+            let grown = (len as u64).wrapping_sub(before as u64);
+            match self.end {
+                End::Front => spill.front_moved(grown),
+                End::Back => spill.back_moved(grown),
             }
         }
         if len == 0 {

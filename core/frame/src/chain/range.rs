@@ -4,7 +4,41 @@
 
 use super::{Chain, Store};
 use crate::slice::{Behind, FrameSlice};
+use crate::spill::EntriesMut;
 use alloc::vec::Vec;
+use core::slice;
+
+/// Slices of a chain, to write in front of what they hold. They stay as they are.
+#[derive(Default)]
+pub struct Whole<'a> {
+    long: EntriesMut<'a>,
+    short: slice::IterMut<'a, Option<FrameSlice>>,
+}
+
+impl<'a> Iterator for Whole<'a> {
+    type Item = Uncut<'a>;
+    #[inline(always)] // for each packet
+    fn next(&mut self) -> Option<Uncut<'a>> {
+        let slice = self.long.next().or_else(|| self.short.next()?.as_mut());
+        slice.map(Uncut)
+    }
+}
+
+/// A slice that stays as it is.
+pub struct Uncut<'a>(&'a mut FrameSlice);
+
+impl<'a> Uncut<'a> {
+    /// Its octets.
+    #[inline]
+    pub fn octets(&self) -> usize {
+        self.0.len()
+    }
+    /// As [`FrameSlice::behind`].
+    #[inline(always)] // as above
+    pub fn behind(self, front: usize, len: usize) -> Option<Behind<'a>> {
+        self.0.behind(front, len)
+    }
+}
 
 impl Chain {
     /// The octets from `offset` on, `len` of them or as many as there are, sharing the frames.
@@ -17,41 +51,24 @@ impl Chain {
         }
     }
 
-    /// Calls `cut` for the `len` octets from `offset` on in pieces of `each` octets, the last of what is left, as long as
-    /// a slice begins where a piece does, has its octets, and no other piece's before its last one. `cut`
-    /// is given that slice, which must stay as it is, and the octets of the piece; it ends this by saying false, of
-    /// a piece it did not take. How many octets were taken.
+    /// The slices from that which starts at `offset` on; none if none does. About so `many` of them are wanted.
     #[inline]
-    pub fn cut_pieces(
-        &mut self,
-        offset: usize,
-        len: usize,
-        each: usize,
-        mut cut: impl FnMut(&mut FrameSlice, usize) -> bool,
-    ) -> usize {
-        let mut left = len;
-        let mut take = |slice: &mut FrameSlice| {
-            let piece = left.min(each);
-            if piece == 0 || slice.len() < piece || !cut(slice, piece) {
-                return false;
-            }
-            left -= piece;
-            slice.len() == piece
-        };
+    pub fn starting_at(&mut self, offset: usize, many: usize) -> Whole<'_> {
         match &mut self.store {
-            Store::Inline([Some(first), second]) => {
-                let first_octets = first.len();
-                if (offset != 0 || take(first))
-                    && (offset == 0 || offset == first_octets)
-                    && let Some(second) = second
-                {
-                    take(second);
-                }
+            Store::Spilled(spill) => {
+                Whole { long: spill.starting_at(offset, many), short: Default::default() }
             }
-            Store::Inline(_) => {}
-            Store::Spilled(spill) => spill.visit_from(offset, take),
+            Store::Inline(slots) => {
+                let first_octets = slots[0].as_ref().map_or(0, FrameSlice::len);
+                let begin = match offset {
+                    0 => 0,
+                    _ if offset == first_octets => 1,
+                    _ => slots.len(),
+                };
+                let short = slots.get_mut(begin..).unwrap_or_default();
+                Whole { long: Default::default(), short: short.iter_mut() }
+            }
         }
-        len - left
     }
 
     /// As [`FrameSlice::behind`] of the first `len` octets, where they lie in the first slice.
@@ -78,17 +95,37 @@ impl Chain {
     /// Copies the first octets into `out` and drops them, and tells how many there were.
     pub fn take_to(&mut self, out: &mut [u8]) -> usize {
         let taken = out.len().min(self.octets);
-        if let Store::Spilled(spill) = &mut self.store {
-            let mut done = 0;
-            spill.take_to(taken, |slice, octets| {
-                copy_part(slice, 0, octets, out, &mut done);
-            });
-            self.took(taken);
+        let Store::Spilled(spill) = &mut self.store else {
+            self.copy_to(0, out);
+            self.advance(taken);
             return taken;
-        }
-        self.copy_to(0, out);
-        self.advance(taken);
+        };
+        let mut rest = out;
+        spill.take_to(taken, |slice, octets| {
+            if let Some((target, behind)) = core::mem::take(&mut rest).split_at_mut_checked(octets)
+                && let Some(part) = slice.get(..octets)
+            {
+                target.copy_from_slice(part);
+                slice.count_copied(octets);
+                rest = behind;
+            }
+        });
+        self.took(taken);
         taken
+    }
+
+    /// How much smaller the [charge](Chain::charge) is without the first `n` octets.
+    pub fn charge_of_first(&self, n: usize) -> u32 {
+        match &self.store {
+            _ if n >= self.octets => self.charge(),
+            Store::Spilled(spill) => spill.charge_of_first(n),
+            Store::Inline([Some(first), Some(second)])
+                if n >= first.len() && !first.shares_frame(second) =>
+            {
+                first.charge()
+            }
+            Store::Inline(_) => 0,
+        }
     }
 
     /// The same, if all octets lie in one slice and `out` has room for them; else nothing happens.

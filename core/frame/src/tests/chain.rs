@@ -1,6 +1,6 @@
 //! Chains, against a `Vec<u8>` that does the same.
 use super::*;
-use crate::{Chain, Class};
+use crate::{Chain, Class, Uncut};
 use proptest::prelude::*;
 use std::vec;
 
@@ -72,6 +72,30 @@ fn an_emptied_chain_gives_its_heap_and_its_frames_back() {
     assert_all_home(&pool);
 }
 
+/// Calls `cut` for the `len` octets from `offset` on in pieces of `each` octets, the last of what is left, as long as
+/// a slice begins where a piece does, has its octets, and no other piece's before its last one; it ends this by
+/// saying false, of a piece it did not take. How many octets were taken.
+fn cut_pieces(
+    chain: &mut Chain,
+    offset: usize,
+    len: usize,
+    each: usize,
+    mut cut: impl FnMut(Uncut<'_>, usize) -> bool,
+) -> usize {
+    let mut left = len;
+    for slice in chain.starting_at(offset, len.div_ceil(each.max(1))) {
+        let (piece, octets) = (left.min(each), slice.octets());
+        if piece == 0 || octets < piece || !cut(slice, piece) {
+            break;
+        }
+        left -= piece;
+        if octets > piece {
+            break;
+        }
+    }
+    len - left
+}
+
 /// The `len` octets from `offset` on with `front` octets before them that `write` writes.
 fn slice_behind(
     chain: &mut Chain,
@@ -81,7 +105,7 @@ fn slice_behind(
     write: impl FnOnce(&mut [u8], &[u8]),
 ) -> Option<FrameSlice> {
     let (mut packet, mut write) = (None, Some(write));
-    let taken = chain.cut_pieces(offset, len, len, |slice, piece| {
+    let taken = cut_pieces(chain, offset, len, len, |slice, piece| {
         let Some(mut behind) = slice.behind(front, piece) else { return false };
         let (front, payload) = behind.parts().unwrap();
         if let Some(write) = write.take() {
@@ -149,8 +173,11 @@ fn pieces_are_cut_as_long_as_slices_are_pieces() {
         let all = count * 100;
         let mut pieces = |offset, len, each, most| {
             let mut pieces = Vec::new();
-            let taken = chain.cut_pieces(offset, len, each, |slice, piece| {
-                pieces.push((slice[0], slice.len(), piece));
+            let taken = cut_pieces(&mut chain, offset, len, each, |slice, piece| {
+                let octets = slice.octets();
+                let mut behind = slice.behind(0, octets).unwrap();
+                let (_, all) = behind.parts_of::<0>().unwrap();
+                pieces.push((all[0], octets, piece));
                 pieces.len() <= most
             });
             pieces.truncate(most);
@@ -175,7 +202,7 @@ fn pieces_are_cut_as_long_as_slices_are_pieces() {
         assert_eq!(pieces(0, 0, 100, 9), []);
     }
     let mut none = Chain::new();
-    assert_eq!(none.cut_pieces(0, 100, 100, |_, _| unreachable!()), 0);
+    assert_eq!(cut_pieces(&mut none, 0, 100, 100, |_, _| unreachable!()), 0);
     assert_all_home(&pool);
 }
 
@@ -207,7 +234,9 @@ fn octets_taken_are_copied_once_and_gone() {
             let copied = pool.stats().octets_copied;
             while !model.is_empty() {
                 let mut out = std::vec![0; step];
+                let left = chain.charge() - chain.charge_of_first(step);
                 let taken = chain.take_to(&mut out);
+                assert_eq!(chain.charge(), left);
                 assert_eq!((taken, &out[..taken]), (step.min(model.len()), &model[..taken]));
                 model.drain(..taken);
                 assert_eq!((chain.len(), chain.to_vec()), (model.len(), model.clone()));
@@ -369,7 +398,9 @@ fn apply(step: Step, seed: u8, pool: &FramePool, chain: &mut Chain, model: &mut 
         }
         Step::TakeTo(n) => {
             let mut out = vec![0; n];
+            let left = chain.charge() - chain.charge_of_first(n);
             let count = chain.take_to(&mut out);
+            assert_eq!(chain.charge(), left);
             assert_eq!(model.drain(..n.min(model.len())).collect::<Vec<_>>(), &out[..count]);
         }
         Step::Behind(which, len) => {

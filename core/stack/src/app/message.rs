@@ -17,6 +17,8 @@ use usertcp_tcp::Tcb;
 pub struct Message<'a, C> {
     /// They, as they lie in their frame.
     pub octets: FrameSlice,
+    /// The peer has closed behind them: nothing more comes.
+    pub last: bool,
     /// Whose they are.
     pub stream: Stream<'a, C>,
 }
@@ -32,9 +34,9 @@ pub struct Stream<'a, C> {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// The next event and the read that follows it in one, where it is that there is something to read, all of it lies
-    /// in one frame, and the peer has not closed. `None`: the next event is another, or this is not to be read so; ask
-    /// [`Shard::poll_event`].
+    /// The next event and the read that follows it in one, where it is that there is something to read, and all of it
+    /// lies in one frame; and the event after that, if it is that the peer has closed. `None`: the next event is
+    /// another, or this is not to be read so; ask [`Shard::poll_event`].
     ///
     /// Most events of an application that exchanges messages are of this kind, and all it does is to look at this, and
     /// to answer.
@@ -43,7 +45,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let id = self.events.front()?;
         let anchor = self.table.anchors.get_mut(id)?;
         let Body::Hot(hot) = anchor.body else { return None };
-        if anchor.pending != Pending::READABLE || !anchor.is_held() {
+        let last = anchor.pending != Pending::READABLE;
+        if last && anchor.pending != Pending::LAST_READABLE || !anchor.is_held() {
             return None;
         }
         let tcb = self.table.hot.at_mut(hot)?;
@@ -51,14 +54,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !anchor.is_queued() && tcb.is_quiet_when_read() {
             return None;
         }
-        let (octets, opens) = tcb.take_message(now, &self.common.pool)?;
+        let (octets, opens) = match last {
+            false => tcb.take_message(now, &self.common.pool)?,
+            true => (tcb.take_last_message(now, &self.common.pool)?, false),
+        };
+        if opens {
+            self.transmit.push(id, anchor);
+        }
         anchor.pending = Pending::NONE;
         self.events.told();
         let (transmit, pool) = (&mut self.transmit, &self.common.pool);
-        if opens {
-            transmit.push(id, anchor);
-        }
-        Some(Message { octets, stream: Stream { id, now, anchor, tcb, transmit, pool } })
+        Some(Message { octets, last, stream: Stream { id, now, anchor, tcb, transmit, pool } })
     }
 }
 
@@ -100,8 +106,9 @@ fn wake<C: CongestionController>(
 
 impl<C> core::fmt::Debug for Message<'_, C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Message { octets, stream } = self;
-        f.debug_struct("Message").field("octets", octets).field("stream", stream).finish()
+        let Message { octets, last, stream } = self;
+        let mut message = f.debug_struct("Message");
+        message.field("octets", octets).field("last", last).field("stream", stream).finish()
     }
 }
 

@@ -8,7 +8,7 @@
 //! counts it in its note: a search ends at the first bucket that nothing has passed. A place times the
 //! number of buckets is home bucket and fingerprint, so while that number stays between two powers of two
 //! an entry's place can be told from where it is, and a part gets more or fewer buckets without a look at
-//! its records. Growing by a sixteenth, it is nearly always full to between seventy-six and eighty-three
+//! its records. Growing by an eighth, it is nearly always full to between seventy-four and eighty-three
 //! hundredths: of fourteen entries one is displaced. (With an octet less for each entry it would be three.)
 
 use alloc::boxed::Box;
@@ -101,7 +101,7 @@ impl Part {
             0 => 1,
             1 if roomy => FEW_BUCKETS,
             2..ROOMY_BUCKETS if roomy => ROOMY_BUCKETS,
-            _ => buckets + (buckets / 16).max(1),
+            _ => buckets + (buckets / 8).max(1),
         })
     }
 

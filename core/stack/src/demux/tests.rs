@@ -138,6 +138,26 @@ fn it_grows_and_shrinks_without_a_pause_and_gives_its_memory_back() {
 }
 
 #[test]
+fn a_small_table_is_built_anew_seldom() {
+    let mut demux = Demux::new(&secrets(1));
+    let moved: u32 = (0..2500)
+        .map(|index| {
+            enter(&mut demux, index);
+            demux.moved
+        })
+        .sum();
+    // Each of its parts twice, the second time with forty entries.
+    assert_eq!(moved, FIRST_PARTS * (10 + 40));
+    let moved: u32 = (0..2400)
+        .map(|index| {
+            assert!(demux.remove(&key(index), index, key));
+            demux.moved
+        })
+        .sum();
+    assert!(moved <= FIRST_PARTS * 30, "{moved}");
+}
+
+#[test]
 fn a_number_of_connections_that_goes_up_and_down_a_little_moves_little() {
     let mut demux = Demux::new(&secrets(1));
     (0..5000).for_each(|index| enter(&mut demux, index));

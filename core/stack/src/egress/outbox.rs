@@ -35,6 +35,11 @@ impl Outbox {
         }
     }
 
+    /// As [`Line::fill`].
+    pub(crate) fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
+        self.packets.fill(most, fill)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }

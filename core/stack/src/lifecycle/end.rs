@@ -157,6 +157,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    #[inline(always)] // what it is given is large
     fn enter_time_wait(&mut self, now: Instant, id: ConnId, record: TimeWait) {
         let until = now + self.common.limits.msl + self.common.limits.msl;
         let evicted = self.table.enter_time_wait(id, record, until);

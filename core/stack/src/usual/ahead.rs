@@ -121,7 +121,7 @@ fn flow_ahead(packet: &Packet, last_local: &LastLocal) -> Option<FlowKey> {
     let front: &[u8] = packet.octets.front()?;
     let (remote, local, ports) = match usual::addresses(front)? {
         usual::Addresses::V4 { source, ports } => {
-            (remote_address(IpAddr::V4(source.into())), last_local.v4.1?, ports)
+            (remote_address(IpAddr::V4(source.into())), last_local.v4.1, ports)
         }
         usual::Addresses::V6 { source, ports } => (RemoteAddr(source), last_local.v6.1?, ports),
     };

@@ -38,17 +38,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// question or an answer, goes from here to its end.
     #[inline(never)] // its registers are its own
     pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        if !self.may_be_answer(packet) {
+            return self.handle_other_usual(now, packet);
+        }
         let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
             return self.handle_other_usual(now, packet);
         };
         let Some(local) = self.local_v4(short.destination()) else { return false };
-        if !self.auth.is_idle() || is_unverified(packet) && !short.is_intact() {
+        if is_unverified(packet) && !short.is_intact() {
             return false;
         }
         let payload_octets = short.payload_octets();
-        if self.may_be_answer(packet)
-            && let Some((id, anchor, tcb)) =
-                self.table.find_recent_v4(short.source(), local, short.ports())
+        if let Some((id, anchor, tcb)) =
+            self.table.find_recent_v4(short.source(), local, short.ports())
             && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
             && let Some(answered) =
                 tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
@@ -84,30 +86,38 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return false;
             }
         }
-        self.take_v4(now, packet, local)
+        let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
+        let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        self.take_read_v4(now, packet, flow, segment)
     }
 
-    /// Takes a packet by IPv4 of the usual shape that was looked at. One that nothing is gathered with goes to its
-    /// connection from here.
+    /// Takes a packet by IPv4 of the usual shape that was looked at.
     #[inline(never)]
     fn take_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
         let Some(headers) = front.map(HeadersV4::known) else { return false };
-        let (peer, ports) = (headers.source(), headers.ports());
+        let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
         let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        self.take_read_v4(now, packet, flow, segment)
+    }
+
+    /// The same where it was read, with both ends of its flow. One that nothing is gathered with goes to its connection
+    /// from here.
+    #[inline(always)] // twice, the shorter way first
+    fn take_read_v4(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet,
+        flow: FlowV4,
+        segment: UsualSegment,
+    ) -> bool {
         let is_alone = packet.octets.len() < BOTH_V4 + LEAST_OCTETS
             && packet.offload.gso.is_none()
             && self.gathered.is_none();
-        if is_alone
-            && self.give(now, &segment, &mut packet.octets, BOTH_V4, |table| {
-                table.find_recent_v4(peer, local, ports)
-            })
-        {
+        if is_alone && self.give(now, &flow, &segment, &mut packet.octets, BOTH_V4) {
             return true;
         }
-        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
-        let flow = FlowKey { remote: mapped(peer), local, remote_port, local_port };
-        let mut read = Read { flow, header: segment, header_octets: BOTH_V4 };
+        let mut read = Read { flow: flow.key(), header: segment, header_octets: BOTH_V4 };
         match is_alone {
             true => self.give_to_any(now, &read, &mut packet.octets, BOTH_V4),
             false => self.take(now, packet, &mut read),
@@ -136,10 +146,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Whether a packet with a short payload, without FIN and not marked, may be a question or an answer: it is one
-    /// segment, nothing that came before waits, and memory is not tight.
+    /// segment too.
     #[inline(always)] // once for each version of IP
     fn may_be_answer(&self, packet: &Packet) -> bool {
-        packet.offload.gso.is_none() && self.gathered.is_none() && !self.common.pool.is_tight()
+        self.takes_answers && packet.offload.gso.is_none()
     }
 
     #[inline]
@@ -178,18 +188,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             || self.give_to_any(now, read, &mut payload, 0);
     }
 
-    /// Gives a segment that was read to the connection that `find` finds, if that has a TCB: `octets` behind the
+    /// Gives a segment that was read to the connection of its flow, if that has a TCB and is found: `octets` behind the
     /// `header_octets`. False: nothing has changed.
-    #[inline(always)] // one for each way to find it
+    #[inline(always)] // one for each kind of flow
     fn give(
         &mut self,
         now: Instant,
+        flow: &impl Flow,
         segment: &UsualSegment,
         octets: &mut Chain,
         header_octets: usize,
-        find: impl FnOnce(&mut Table<C>) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)>,
     ) -> bool {
-        let Some((id, anchor, tcb)) = find(&mut self.table) else { return false };
+        let Some((id, anchor, tcb)) = flow.find(&mut self.table) else { return false };
         let payload_octets = octets.len() - header_octets;
         self.common.count_in_octets(segment.wire_segments, payload_octets);
         if tcb.is_closing_with(segment) {
@@ -231,7 +241,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
-        self.give(now, &read.header, octets, header_octets, |table| table.find_hot(&read.flow))
+        self.give(now, &read.flow, &read.header, octets, header_octets)
     }
 
     /// The same for a connection in whatever state. False: there is none.
@@ -313,16 +323,24 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline(always)] // as above
     pub(crate) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
-        if self.last_local.v4.0 != address {
-            self.look_up_local(address);
+        if self.last_local.v4.0 != number(address) {
+            return self.look_up_local(address);
         }
-        self.last_local.v4.1
+        Some(self.last_local.v4.1)
     }
 
     #[cold]
-    fn look_up_local(&mut self, address: [u8; 4]) {
-        self.last_local.v4 = (address, self.ip.local_index(IpAddr::V4(address.into())));
+    fn look_up_local(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
+        let local = self.ip.local_index(IpAddr::V4(address.into()))?;
+        self.last_local.v4 = (number(address), local);
+        Some(local)
     }
+}
+
+/// An address as a number, however it lies in memory.
+#[inline(always)]
+fn number(address: [u8; 4]) -> u64 {
+    u64::from(u32::from_ne_bytes(address))
 }
 
 /// Gives a short segment by IPv6 to its connection.
@@ -335,6 +353,53 @@ fn take_answer_v6<C: CongestionController>(
     let header = usual::read_usual_tcp(packet.octets.only()?.get(IPV6_OCTETS..)?.first_chunk()?);
     let numbers = Numbers::of(&header);
     tcb.take_answer::<BOTH_V6>(now, &mut packet.octets, numbers, header.window, header.value)
+}
+
+/// What a connection is found by.
+trait Flow {
+    /// One that has a TCB.
+    fn find<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)>;
+}
+
+impl Flow for FlowKey {
+    #[inline(always)] // in one place
+    fn find<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
+        table.find_hot(self)
+    }
+}
+
+/// A flow by IPv4, as a packet tells it.
+#[derive(Clone, Copy, Debug)]
+struct FlowV4 {
+    peer: [u8; 4],
+    local: LocalIndex,
+    /// As [`FlowKey::ports`].
+    ports: u32,
+}
+
+impl FlowV4 {
+    fn key(self) -> FlowKey {
+        let FlowV4 { peer, local, ports } = self;
+        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
+        FlowKey { remote: mapped(peer), local, remote_port, local_port }
+    }
+}
+
+impl Flow for FlowV4 {
+    /// If packets of it came lately.
+    #[inline(always)] // in two places
+    fn find<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
+        table.find_recent_v4(self.peer, self.local, self.ports)
+    }
 }
 
 /// Whether a payload can be a question or an answer.

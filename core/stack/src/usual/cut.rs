@@ -6,49 +6,36 @@
 //! Implements: what a device's segmentation offload does.
 
 use super::send::{ip_header, offload, tcp_header};
-use crate::egress::{HEADROOM, put_into};
-use crate::shard::{Common, Shard};
+use crate::egress::HEADROOM;
+use crate::shard::Shard;
 use core::net::IpAddr;
+use core::slice;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
-use usertcp_frame::{Chain, Frame, Packet};
+use usertcp_frame::{FramePool, Offload, Packet, Whole};
 use usertcp_ip::ip_address;
-use usertcp_tcp::UsualOutgoing;
-use usertcp_wire::checksum::Running;
-use usertcp_wire::tcp;
-use usertcp_wire::usual::{self, IPV4_OCTETS, IPV6_OCTETS, IpHeader, TCP_OCTETS, TcpHeader};
+use usertcp_tcp::{Tcb, UsualOutgoing};
+use usertcp_wire::checksum::{Engine, Running};
+use usertcp_wire::usual::{IPV4_OCTETS, IPV6_OCTETS, Series, TcpHeader};
 
-/// What the headers of a super-segment's packets have in common.
-struct Series {
-    ip: Network,
-    tcp: TcpHeader,
-    /// The device completes checksums.
-    offloaded: bool,
-    /// The headers as they are for `payload_octets`.
-    front: [u8; IPV6_OCTETS],
-    behind: usual::Series,
-    payload_octets: u32,
-    /// Octets of the header below.
-    ip_octets: usize,
-}
-
-/// The header below.
-enum Network {
-    V4(IpHeader<[u8; 4]>),
-    V6(IpHeader<[u8; 16]>, u32),
-}
-
-/// A super-segment being cut.
-struct Whole {
+/// A super-segment being cut into packets whose headers are `OCTETS` long.
+struct Segment<const OCTETS: usize, F> {
     id: ConnId,
     hot: u32,
     seq: Seq,
     /// Octets left.
     octets: u32,
-    /// Octets of a packet.
+    /// Octets of a packet, the last one's aside.
     each: u32,
     push: bool,
+    /// Makes the headers of packets with so many octets, with a push or without.
+    headers_of: F,
+    /// Those of the next packet, unless it is the last one.
+    series: Series<OCTETS>,
+    /// What sums payloads; `None`: the device completes checksums.
+    engine: Option<Engine>,
+    offload: Offload,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -56,197 +43,230 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn put_cut(
         &mut self,
         now: Instant,
-        (id, hot): (ConnId, u32),
+        who: (ConnId, u32),
         batch: &mut TxBatch,
         flow: &FlowKey,
-        whole: UsualOutgoing,
-        frame: Frame,
+        segment: &UsualOutgoing,
     ) {
-        let Some(mut series) = self.series(flow, &whole) else {
-            return self.common.drop_packet(Some(id), now, DropReason::DeviceRefused);
-        };
-        let UsualOutgoing { seq, octets, push, gso_octets, .. } = whole;
+        let complete = !self.device.checksum_offload;
+        // What is cut is data: a FIN goes with the last segment, by itself.
+        let tcp = TcpHeader { fin: false, ..tcp_header(flow, segment) };
+        match (self.ip.local(flow.local), ip_address(flow.remote)) {
+            (Some(IpAddr::V4(source)), IpAddr::V4(destination)) => {
+                let (source, destination) = (source.octets(), destination.octets());
+                self.cut(now, who, batch, segment, IPV4_OCTETS, |octets, push| {
+                    let ip = ip_header(segment, octets as usize, source, destination);
+                    Series::v4(&ip, &TcpHeader { push, ..tcp }, complete)
+                });
+            }
+            (Some(IpAddr::V6(source)), IpAddr::V6(destination)) => {
+                let (source, destination) = (source.octets(), destination.octets());
+                let label = self.ip.flow_label(flow, 0);
+                self.cut(now, who, batch, segment, IPV6_OCTETS, |octets, push| {
+                    let ip = ip_header(segment, octets as usize, source, destination);
+                    Series::v6(&ip, label, &TcpHeader { push, ..tcp }, complete)
+                });
+            }
+            _ => self.common.drop_packet(Some(who.0), now, DropReason::DeviceRefused),
+        }
+    }
+
+    #[inline(always)] // once for each version of IP
+    fn cut<const OCTETS: usize>(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        batch: &mut TxBatch,
+        segment: &UsualOutgoing,
+        ip_octets: usize,
+        headers_of: impl Fn(u32, bool) -> Series<OCTETS>,
+    ) {
+        let UsualOutgoing { seq, octets, push, gso_octets, .. } = *segment;
         let each = u32::from(gso_octets.unwrap_or(u16::MAX).max(1));
-        let mut whole = Whole { id, hot, seq, octets, each, push };
+        let series = headers_of(each, false);
+        let offloaded = self.device.checksum_offload;
+        let engine = (!offloaded).then_some(self.common.checksum);
+        let offload = offload(offloaded, ip_octets, None);
+        let mut whole =
+            Segment { id, hot, seq, octets, each, push, headers_of, series, engine, offload };
         // On a link the frame takes its header too, which must not be shared. Where one does not lie so
         // that it can be, the next ones hardly do.
         if self.link.is_none() {
-            self.cut_in_place(now, batch, &mut series, &mut whole);
+            self.cut_in_place(batch, &mut whole);
         }
         if whole.octets > 0 {
-            self.cut_beside(now, batch, &mut series, &mut whole, frame);
+            self.cut_beside(now, batch, &mut whole);
         }
-    }
-
-    /// The headers of a connection's packets.
-    fn series(&self, flow: &FlowKey, whole: &UsualOutgoing) -> Option<Series> {
-        let (ip, ip_octets) = match (self.ip.local(flow.local)?, ip_address(flow.remote)) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let ip = ip_header(whole, 0, source.octets(), destination.octets());
-                (Network::V4(ip), IPV4_OCTETS)
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let ip = ip_header(whole, 0, source.octets(), destination.octets());
-                (Network::V6(ip, self.ip.flow_label(flow, 0)), IPV6_OCTETS)
-            }
-            _ => return None,
-        };
-        // What is cut is data: a FIN goes with the last segment, by itself.
-        let tcp = TcpHeader { fin: false, push: false, ..tcp_header(flow, whole) };
-        let offloaded = self.device.checksum_offload;
-        let behind = usual::Series::new(&tcp, Running::default(), !offloaded);
-        let front = [0; IPV6_OCTETS];
-        Some(Series { ip, tcp, offloaded, front, behind, payload_octets: 0, ip_octets })
     }
 
     /// Packets whose header is written before their octets where they lie in the send queue, as many as can be.
-    fn cut_in_place(
+    #[inline(always)] // as above
+    fn cut_in_place<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>>(
         &mut self,
-        now: Instant,
         batch: &mut TxBatch,
-        series: &mut Series,
-        whole: &mut Whole,
+        whole: &mut Segment<OCTETS, F>,
     ) {
         let Some(tcb) = self.table.hot.at_mut(whole.hot) else { return };
-        let (common, outbox) = (&mut self.common, &mut self.outbox);
-        let engine = common.checksum;
-        let Whole { seq, octets, each, .. } = *whole;
-        tcb.cut_sent(seq, octets, each, |slice, piece| {
-            series.go_on(whole, piece as u32);
-            let Some(mut packet) = slice.behind(series.octets(), piece) else { return false };
-            let Some((header, payload)) = packet.parts() else { return false };
-            let mut sum = Running::default();
-            if !series.offloaded {
-                sum.add_by(engine, payload);
-            }
-            series.write(header, whole.seq, sum);
-            whole.went(piece as u32, common);
-            let packet = series.packet(Chain::from(packet.into_slice()));
-            match batch.is_full() {
-                true => outbox.push(packet, now, common),
-                false => put_into(common, batch, packet),
-            }
-            true
-        });
+        let begun = (whole.seq, whole.octets);
+        let many = begun.1.div_ceil(whole.each) as usize;
+        let mut slices = tcb.sent_slices(whole.seq, many);
+        let made = batch.fill(many, |places| whole.fill(places, &mut slices));
+        self.common.count_packets(made);
+        let others = match batch.is_full() {
+            true => self.outbox.fill(many - made, |places| whole.fill(places, &mut slices)),
+            false => 0,
+        };
+        self.common.count_cut((made + others) as u64, begun.1 - whole.octets);
     }
 
     /// The rest: their headers in frames of their own, and the octets behind as they lie in the send queue.
     #[inline(never)]
-    fn cut_beside(
+    fn cut_beside<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>>(
         &mut self,
         now: Instant,
         batch: &mut TxBatch,
-        series: &mut Series,
-        whole: &mut Whole,
-        frame: Frame,
+        whole: &mut Segment<OCTETS, F>,
     ) {
-        let mut frame = Some(frame);
+        let Some(tcb) = self.table.hot.at(whole.hot) else { return };
+        let (begun, many) = (whole.octets, whole.octets.div_ceil(whole.each) as usize);
+        let pool = &self.common.pool;
+        let mut made = 0;
+        if self.link.is_none() {
+            made = batch.fill(many, |places| whole.fill_beside(places, tcb, pool));
+            self.common.count_packets(made);
+        }
         while whole.octets > 0 {
-            series.go_on(whole, whole.octets.min(whole.each));
-            // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
-            let spare = frame.take().or_else(|| self.common.pool.take_control(HEADROOM));
-            let Some(packet) = spare.and_then(|frame| self.pack_beside(series, whole, frame))
-            else {
-                return self.common.drop_packet(Some(whole.id), now, DropReason::PoolEmpty);
-            };
-            whole.went(series.payload_octets, &mut self.common);
+            let mut packet = Packet::default();
+            let Some(tcb) = self.table.hot.at(whole.hot) else { return };
+            if whole.fill_beside(slice::from_mut(&mut packet), tcb, &self.common.pool) == 0 {
+                // A reserve exists for these. Without a frame after all, the rest is as lost on its way.
+                self.common.drop_packet(Some(whole.id), now, DropReason::PoolEmpty);
+                break;
+            }
+            made += 1;
             match batch.is_full() {
                 true => self.outbox.push(packet, now, &mut self.common),
                 false => self.put(now, batch, packet),
             }
         }
-    }
-
-    #[inline]
-    fn pack_beside(&mut self, series: &Series, whole: &Whole, mut frame: Frame) -> Option<Packet> {
-        let tcb = self.table.hot.at(whole.hot)?;
-        let mut octets = tcb.sent(whole.seq, series.payload_octets);
-        let mut sum = Running::default();
-        if !series.offloaded {
-            octets.slices().for_each(|slice| sum.add_by(self.common.checksum, slice));
-        }
-        series.write(frame.widen(0, series.octets())?, whole.seq, sum);
-        octets.push_front_slice(frame.into_slice());
-        Some(series.packet(octets))
+        self.common.count_cut(made as u64, begun - whole.octets);
     }
 }
 
-impl Whole {
-    /// Whether the packet with so many of its octets is the last one.
+impl<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>> Segment<OCTETS, F> {
+    /// Octets of the next packet.
     #[inline]
-    fn ends_with(&self, octets: u32) -> bool {
-        self.octets == octets
+    fn next_octets(&self) -> u32 {
+        self.octets.min(self.each)
     }
 
-    /// A packet with so many octets is made.
-    #[inline]
-    fn went<O: Observer>(&mut self, octets: u32, common: &mut Common<O>) {
+    /// Fills places with packets whose octets lie in `slices`, as long as they do. How many.
+    fn fill(&mut self, places: &mut [Packet], slices: &mut Whole<'_>) -> usize {
+        // All packets but the last are alike.
+        let alike = self.octets.saturating_sub(1) / self.each;
+        let (first, last) = places.split_at_mut(places.len().min(alike as usize));
+        let made = self.put_all(first, slices);
+        match last.first_mut() {
+            Some(last) if made == alike as usize && self.octets > 0 => {
+                self.series = (self.headers_of)(self.octets, self.push);
+                made + self.put_all(slice::from_mut(last), slices)
+            }
+            _ => made,
+        }
+    }
+
+    fn put_all(&mut self, places: &mut [Packet], slices: &mut Whole<'_>) -> usize {
+        let octets = self.next_octets();
+        let sums = Sums { engine: self.engine, offload: self.offload };
+        let made = put_in_place(places, slices, &self.series, (self.seq, octets), sums);
+        self.seq += made as u32 * octets;
+        self.octets -= made as u32 * octets;
+        made
+    }
+
+    /// Fills places with packets whose headers are in frames of their own. How many: as many as there are frames for.
+    #[inline(never)] // what it needs stays in registers
+    fn fill_beside<C: CongestionController>(
+        &mut self,
+        places: &mut [Packet],
+        tcb: &Tcb<C>,
+        pool: &FramePool,
+    ) -> usize {
+        for (made, place) in places.iter_mut().enumerate() {
+            let octets = self.next_octets();
+            if octets == 0 || self.put_beside(place, octets, tcb, pool).is_none() {
+                return made;
+            }
+        }
+        places.len()
+    }
+
+    #[inline(always)] // once
+    fn put_beside<C: CongestionController>(
+        &mut self,
+        place: &mut Packet,
+        octets: u32,
+        tcb: &Tcb<C>,
+        pool: &FramePool,
+    ) -> Option<()> {
+        let mut frame = pool.take_control(HEADROOM)?;
+        let payload = tcb.sent(self.seq, octets);
+        let mut sum = Running::default();
+        if let Some(engine) = self.engine {
+            payload.slices().for_each(|slice| sum.add_by(engine, slice));
+        }
+        if self.octets == octets {
+            self.series = (self.headers_of)(octets, self.push);
+        }
+        self.series.write(frame.widen(0, OCTETS)?.first_chunk_mut()?, self.seq, sum);
+        place.begin(self.offload, frame.into_slice());
+        place.octets.append(payload);
         self.seq += octets;
         self.octets -= octets;
-        common.count_out(octets as usize);
+        Some(())
     }
 }
 
-impl Series {
-    /// The next packet is one with these octets, at least one.
-    #[inline]
-    fn go_on(&mut self, whole: &Whole, octets: u32) {
-        let push = whole.push && whole.ends_with(octets);
-        if self.payload_octets != octets || self.tcp.push != push {
-            (self.payload_octets, self.tcp.push) = (octets, push);
-            self.write_headers();
-        }
-    }
-
-    #[inline(never)]
-    fn write_headers(&mut self) {
-        let length = self.payload_octets + TCP_OCTETS as u32;
-        let payload_octets = length.min(u32::from(u16::MAX)) as u16;
-        let pseudo = match &mut self.ip {
-            Network::V4(ip) => {
-                ip.payload_octets = payload_octets;
-                if let Some(front) = self.front.first_chunk_mut() {
-                    usual::write_ipv4(front, ip);
-                }
-                Running::pseudo_v4(ip.source, ip.destination, tcp::PROTOCOL, length)
-            }
-            Network::V6(ip, flow_label) => {
-                ip.payload_octets = payload_octets;
-                usual::write_ipv6(&mut self.front, ip, *flow_label);
-                Running::pseudo_v6(ip.source, ip.destination, tcp::PROTOCOL, length)
-            }
-        };
-        self.behind = usual::Series::new(&self.tcp, pseudo, !self.offloaded);
-    }
-
-    /// Octets of both headers.
-    #[inline]
-    fn octets(&self) -> usize {
-        self.ip_octets + TCP_OCTETS
-    }
-
-    #[inline]
-    fn packet(&self, octets: Chain) -> Packet {
-        Packet { offload: offload(self.offloaded, self.ip_octets, None), octets }
-    }
-
-    /// Writes both headers. `sum`: of the payload, as far as we are to sum.
-    #[inline]
-    fn write(&self, out: &mut [u8], seq: Seq, sum: Running) {
-        let tcp = match self.ip {
-            Network::V4(_) => fill::<IPV4_OCTETS>(out, &self.front),
-            Network::V6(..) => fill::<IPV6_OCTETS>(out, &self.front),
-        };
-        if let Some(tcp) = tcp {
-            self.behind.write(tcp, seq, sum);
-        }
-    }
+/// Who sums.
+#[derive(Clone, Copy)]
+struct Sums {
+    engine: Option<Engine>,
+    offload: Offload,
 }
 
-/// Puts the first octets of `front` in front, and gives what is behind them.
-#[inline]
-fn fill<'a, const OCTETS: usize>(out: &'a mut [u8], front: &[u8]) -> Option<&'a mut [u8]> {
-    let (place, behind) = out.split_first_chunk_mut::<OCTETS>()?;
-    *place = *front.first_chunk()?;
-    Some(behind)
+/// Fills places with packets of so many `octets`, the first of which begins at `seq`: their headers are written in front of
+/// them where they lie, each in a slice of its own. How many; `slices` is at its end after the last that could be.
+#[inline(never)] // what it needs stays in registers
+fn put_in_place<const OCTETS: usize>(
+    places: &mut [Packet],
+    slices: &mut Whole<'_>,
+    series: &Series<OCTETS>,
+    (mut seq, octets): (Seq, u32),
+    Sums { engine, offload }: Sums,
+) -> usize {
+    let mut made = 0;
+    let mut left = core::mem::take(slices);
+    for place in places {
+        let Some(slice) = left.next() else { return made };
+        let there = slice.octets();
+        if there < octets as usize {
+            return made;
+        }
+        let Some(mut packet) = slice.behind(OCTETS, octets as usize) else { return made };
+        let Some((headers, payload)) = packet.parts_of() else { return made };
+        let mut sum = Running::default();
+        if let Some(engine) = engine {
+            sum.add_by(engine, payload);
+        }
+        series.write(headers, seq, sum);
+        place.begin(offload, packet.into_slice());
+        seq += octets;
+        made += 1;
+        // What is behind it begins in the middle of the slice.
+        if there > octets as usize {
+            return made;
+        }
+    }
+    *slices = left;
+    made
 }

@@ -31,38 +31,15 @@ impl Gathered {
     /// Takes the first of `packets` that are as long as the first one was and say nothing new but their
     /// octets, before anything else of them is looked at. How many they are; they are empty then.
     #[inline]
-    fn take_run<'a>(
-        &mut self,
-        engine: Engine,
-        packets: impl ExactSizeIterator<Item = &'a mut Packet>,
-    ) -> usize {
+    fn take_run(&mut self, engine: Engine, packets: &mut [Packet]) -> usize {
         let Some(next) = &mut self.next else { return 0 };
         let octets = next.payload_octets() as usize;
         let room = (MOST_OCTETS - self.payload.len()) / octets.max(1);
         let room = room.min(packets.len());
-        let mut taken = 0;
-        for packet in packets.take(room) {
-            if packet.octets.len() != BOTH_V4 + octets || packet.offload.gso.is_some() {
-                break;
-            }
-            let Some((headers, first)) =
-                packet.octets.front().and_then(|it| it.split_first_chunk())
-            else {
-                break;
-            };
-            let Some(headers) = next.has(headers) else { break };
-            if is_unverified(packet) && !headers.are_intact(sum(engine, first, &packet.octets)) {
-                break;
-            }
-            next.go_on();
-            if taken == 0 {
-                self.payload.reserve(room);
-            }
-            self.payload.append_behind(BOTH_V4, &mut packet.octets);
-            taken += 1;
-        }
-        self.packets += taken as u16;
-        taken
+        let known = known(engine, next, packets.get(..room).unwrap_or_default());
+        take_all(&mut self.payload, packets.get_mut(..known).unwrap_or_default());
+        self.packets += known as u16;
+        known
     }
 
     /// Whether a segment of `octets` payload continues this one and says nothing new but data.
@@ -79,15 +56,46 @@ impl Gathered {
     }
 }
 
-/// The sum of a payload: `first`, and all slices of `packet` but its first.
-#[inline(always)] // in one place
-fn sum(engine: Engine, first: &[u8], packet: &Chain) -> Running {
-    let mut sum = Running::default();
-    sum.add_by(engine, first);
-    if packet.slice_count() > 1 {
-        packet.slices().skip(1).for_each(|slice| sum.add_by(engine, slice));
+/// How many of `packets` are `next`, one after another, and intact.
+#[inline(never)] // what it needs stays in registers
+fn known(engine: Engine, next: &mut Successor, packets: &[Packet]) -> usize {
+    let octets = next.payload_octets() as usize;
+    let mut known = 0;
+    for packet in packets {
+        if !is_next(engine, next, packet, octets) {
+            break;
+        }
+        next.go_on();
+        known += 1;
     }
-    sum
+    known
+}
+
+/// Puts the payloads of packets by IPv4 behind another.
+#[inline(never)] // as above
+fn take_all(payload: &mut Chain, packets: &mut [Packet]) {
+    payload.append_behind(BOTH_V4, packets.iter_mut().map(|packet| &mut packet.octets));
+}
+
+/// Whether `packet` is `next`, with so many octets of payload, and intact.
+#[inline(always)] // in one place
+fn is_next(engine: Engine, next: &Successor, packet: &Packet, octets: usize) -> bool {
+    if packet.octets.len() != BOTH_V4 + octets || packet.offload.gso.is_some() {
+        return false;
+    }
+    let Some((first, second)) = packet.octets.one_or_two() else { return false };
+    let Some((headers, payload)) = first.split_first_chunk() else { return false };
+    let Some(headers) = next.has(headers) else { return false };
+    !is_unverified(packet) || {
+        let mut sum = Running::default();
+        if !payload.is_empty() {
+            sum.add_by(engine, payload);
+        }
+        if let Some(second) = second {
+            sum.add_by(engine, second);
+        }
+        headers.are_intact(sum)
+    }
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -101,9 +109,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)] // once for several packets, so that others need not go around it
     fn gather_some<'a>(&mut self, packets: &'a mut [Packet]) -> &'a mut [Packet] {
         let Some(gathered) = &mut self.gathered else { return packets };
-        let taken = gathered.take_run(self.common.checksum, packets.iter_mut());
-        let counters = &mut self.common.counters;
-        counters.packets_in = counters.packets_in.wrapping_add(taken as u64);
+        let taken = gathered.take_run(self.common.checksum, packets);
         packets.get_mut(taken..).unwrap_or_default()
     }
 
@@ -141,12 +147,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let octets = (packet.octets.len() - read.header_octets) as u32;
         let next = match packet.octets.front().and_then(|front| front.first_chunk()) {
-            Some(headers) if read.header_octets == BOTH_V4 => Successor::of(headers, octets),
+            Some(headers) if read.header_octets == BOTH_V4 => Some(Successor::of(headers, octets)),
             _ => None,
         };
         let mut payload = core::mem::take(&mut packet.octets);
         payload.advance(read.header_octets);
         self.gathered = Some(Gathered { read: *read, payload, packets: 1, next });
+        self.takes_answers = false;
         true
     }
 
@@ -164,6 +171,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if let Some(Gathered { mut read, payload, packets, .. }) = self.gathered.take() {
             read.header.wire_segments = packets;
             self.handle_read(now, &read, payload);
+            self.begin_burst(0);
         }
     }
 }

@@ -25,16 +25,22 @@ use core::net::IpAddr;
 use usertcp_base::{LocalIndex, RemoteAddr};
 use usertcp_ip::Ip;
 
-/// The local address of the last packet of each version, if it is one: nearly always that of the next one.
-#[derive(Clone, Copy, Debug, Default)]
+/// The last local address of each version that packets came to, by IPv6 perhaps one that is none: nearly always that
+/// of the next one.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LastLocal {
-    v4: ([u8; 4], Option<LocalIndex>),
+    /// The address as a number, or one that is none's.
+    v4: (u64, LocalIndex),
     v6: (RemoteAddr, Option<LocalIndex>),
     /// That of the last active open, and where it went.
     towards: Option<(IpAddr, LocalIndex)>,
 }
 
 impl LastLocal {
+    /// Before the first packet.
+    pub(crate) const NONE: LastLocal =
+        LastLocal { v4: (u64::MAX, LocalIndex(0)), v6: (RemoteAddr([0; 16]), None), towards: None };
+
     /// Our address for an active open to `remote` (MUST-44). Addresses stay what they are.
     #[inline]
     pub(crate) fn source_for(&mut self, remote: IpAddr, ip: &Ip) -> Option<LocalIndex> {

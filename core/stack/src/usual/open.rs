@@ -55,6 +55,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A SYN: `Shard::handle_syn` where a half-open record is kept, and there is nothing to decide.
     /// `ends`: both addresses, ours first.
+    #[inline(always)] // in one place, as the next
     fn open_by_usual(
         &mut self,
         now: Instant,
@@ -125,6 +126,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A SYN-ACK: `Shard::deliver_opening` where it establishes the connection, and the application waits for that
     /// and nothing else.
+    #[inline(always)]
     fn establish_by_usual(
         &mut self,
         now: Instant,

@@ -287,6 +287,7 @@ fn a_message_comes_with_its_event() {
     let _ = pair.server.shard.receive(now, &mut pair.server.queue);
     let shard = &mut pair.server.shard;
     let message = shard.poll_message(now).unwrap();
+    assert!(!message.last);
     assert_eq!((message.stream.id(), &message.octets[..]), (first, &b"question"[..]));
     assert_eq!(shard.poll_event(), Some(ShardEvent::Readable(second)), "as before");
     assert!(shard.poll_message(now).is_none(), "it was told");
@@ -342,9 +343,10 @@ fn the_last_message_before_a_silence_is_told_by_its_event() {
     assert_eq!(shard.readable_octets(server), Ok((8, 0)));
 }
 
-/// Octets with the end behind them are not taken so: an event says that there is more to be read.
+/// Octets with the end behind them come so too, and say that they are the last: the end is told by no event then, but a
+/// read finds it.
 #[test]
-fn the_last_message_is_told_by_its_event() {
+fn the_last_message_says_so() {
     let mut pair = Pair::new();
     let listener = pair.listen(5);
     let (client, server) = pair.open(listener);
@@ -355,10 +357,17 @@ fn the_last_message_is_told_by_its_event() {
     let _ = pair.client.shard.flush(now, &mut pair.client.queue);
     let _ = pair.server.shard.receive(now, &mut pair.server.queue);
     let shard = &mut pair.server.shard;
-    assert!(shard.poll_message(now).is_none());
-    assert_eq!(shard.poll_event(), Some(ShardEvent::Readable(server)));
-    assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::Data(7)));
-    assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::End));
-    assert_eq!(shard.poll_event(), Some(ShardEvent::PeerClosed(server)));
+    let mut message = shard.poll_message(now).unwrap();
+    assert_eq!((&message.octets[..], message.last), (&b"goodbye"[..], true));
+    assert!(!message.stream.write_short(b"goodbye"), "it is for the other call");
+    drop(message);
     assert_eq!(shard.poll_event(), None);
+    assert_eq!(shard.read(now, server, &mut buffer), Ok(usertcp_stack::Read::End));
+    assert_eq!(shard.write(now, server, b"goodbye"), Ok(7));
+    assert_eq!(shard.close(now, server), Ok(()));
+    pair.run(Span::from_millis(1));
+    let read = pair.client.shard.read(pair.now, client, &mut buffer);
+    assert_eq!(read, Ok(usertcp_stack::Read::Data(7)));
+    let read = pair.client.shard.read(pair.now, client, &mut buffer);
+    assert_eq!(read, Ok(usertcp_stack::Read::End));
 }

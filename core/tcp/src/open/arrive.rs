@@ -30,6 +30,7 @@ impl Handshake {
 
     /// The acknowledgement that completes a passive open, if it is the next segment and all about it is as
     /// expected. `None`: nothing has changed; it is for [`Handshake::handle_segment`].
+    #[inline(always)] // in one place
     pub fn handle_usual(&mut self, now: Instant, segment: &UsualSegment) -> Option<Opening> {
         let expected = !self.is_active()
             && self.syn_octets == 0

@@ -38,7 +38,7 @@ impl Handshake {
     }
 
     /// The SYN or SYN-ACK this record stands for, if it is of the usual shape.
-    #[inline]
+    #[inline(always)] // in two places
     pub fn usual_syn(&self, now: Instant, settings: &Settings) -> Option<UsualSyn> {
         let scales = self.scales?;
         let received = self.phase() == HandshakePhase::SynReceived;
@@ -60,6 +60,7 @@ impl Handshake {
 
     /// The SYN-ACK that answers our SYN, if it is of the usual shape and without payload, and acknowledges the
     /// SYN and nothing else. `None`: nothing has changed; it is for [`Handshake::handle_segment`].
+    #[inline(always)] // in one place
     pub fn handle_usual_syn_ack(
         &mut self,
         now: Instant,

@@ -7,6 +7,7 @@
 use super::arrive::Said;
 use super::{Prediction, UsualEffects, UsualSegment};
 use crate::env::Env;
+use crate::recv::ack_policy::AckContext;
 use crate::tcb::Tcb;
 use core::num::NonZeroU32;
 use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span, Stamp, WireWindow, expect_all};
@@ -96,27 +97,32 @@ impl<C: CongestionController> Tcb<C> {
         let charge = only.charge();
         let (asked_at, acked) = self.expects_answer(now, &said, octets, charge)?;
         debug_assert!(self.is_predicted() && self.has_calmed_down(), "a change was not noted");
-        debug_assert!(octets <= LONGEST_OCTETS && acked.get() <= self.usual_mss() * 2);
+        debug_assert!((1..=LONGEST_OCTETS).contains(&octets));
+        debug_assert!(acked.get() <= self.usual_mss() * 2);
         let (ack, acked_octets) = (said.ack, acked.get());
         self.heard(now, said);
-        let mut slice = packet.take_only()?;
+        // It is as it was when it was looked at.
+        let mut slice = packet.take_only().filter(|slice| slice.len() > header_octets)?;
         slice.advance(header_octets);
         self.receiver.take_only(slice, octets, charge);
         self.advertise.on_arrival(octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
-        self.acks.note_short(now, octets);
+        let settings = self.own_ack_settings();
+        let (rmss, recovery) = (self.receive_mss(), &self.recovery);
+        let context = AckContext { settings: &settings, rmss, idle_after: || recovery.rto() };
+        self.acks.note_short(now, octets, &context);
         self.snd.una = ack;
         // Nothing that was sent lies behind it.
         self.snd.small = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked_octets));
         self.progress = now;
-        if self.queue.take_only().is_none() {
-            self.queue.clear();
-        }
         let (recovery, controller) = (&mut self.recovery, &mut self.controller);
         let answer = recovery.on_answer(now, ack, acked_octets, asked_at, controller);
         if answer.window == WindowAfter::Reduced {
             self.stir();
+        }
+        if self.queue.take_only().is_none() {
+            self.queue.clear();
         }
         Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
@@ -137,7 +143,6 @@ impl<C: CongestionController> Tcb<C> {
         expect_all! {
             said.seq == self.receiver.nxt(),
             said.ack == self.snd.nxt,
-            octets != 0,
             self.queue.len() == acked_octets.get() as usize,
             !Seq(said.value).before(Seq(self.timestamps.recent())),
             said.window.0 > 0,
@@ -145,10 +150,10 @@ impl<C: CongestionController> Tcb<C> {
             self.receiver.has_read_all(),
             charge <= self.autotune.buffer(),
             self.advertise.edge().at_or_after(nxt),
-            self.autotune.is_measuring(nxt),
-            self.acks.takes_short(now),
+            self.autotune.is_within_window(nxt),
+            self.acks.takes_short(now, self.recovery.timeout_ticks()),
         };
-        Some((self.recovery.asked_at(now)?, acked_octets))
+        Some((self.recovery.take_asked(now)?, acked_octets))
     }
 
     /// Whether the connection is plain, and whatever else a question or an answer asks of it that neither these nor
@@ -176,6 +181,7 @@ impl<C: CongestionController> Tcb<C> {
             && self.fits_short()
             && self.snd.wl1.before(self.receiver.nxt())
             && self.snd.wnd > 0
+            && self.autotune.measures_window()
             && self.recovery.is_calm(self.usual_mss(), &self.controller)
     }
 }

@@ -195,7 +195,9 @@ impl<C: CongestionController> Tcb<C> {
         self.timestamps.observe_newer(now, seq, value);
         (self.snd.wl1, self.snd.wl2) = (seq, ack);
         self.snd.wnd = self.send_scale.octets(window);
-        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+        if self.snd.wnd > self.snd.max_wnd {
+            self.snd.raise_max_wnd();
+        }
     }
 
     /// Octets of ours arrived.

@@ -195,9 +195,9 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave. `None`: nothing has
-    /// changed, ask [`Tcb::poll_usual`].
+    /// changed.
     #[inline]
-    pub fn poll_fin<O: Observer>(
+    pub(super) fn poll_fin<O: Observer>(
         &mut self,
         now: Instant,
         id: ConnId,

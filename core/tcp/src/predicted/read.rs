@@ -46,8 +46,7 @@ impl<C: CongestionController> Tcb<C> {
         Some((count, self.opens_window()))
     }
 
-    /// The same without a copy, as it lies in its frame. More may come from the peer: there is nothing to be read after
-    /// it, not even the end.
+    /// The same without a copy, as it lies in its frame.
     #[inline(always)] // in one place
     pub fn take_message(&mut self, now: Instant, pool: &FramePool) -> Option<(FrameSlice, bool)> {
         if !self.is_predicted() || !self.leaves_buffer(now, pool) {
@@ -81,11 +80,11 @@ impl<C: CongestionController> Tcb<C> {
         opens
     }
 
-    /// The same when the peer has closed its side and we have not: there is no window to be announced any more.
+    /// As [`Tcb::read_short`] when the peer has closed its side and we have not: there is no window to be announced any
+    /// more.
     #[inline(never)]
     fn read_after_fin(&mut self, now: Instant, pool: &FramePool, into: &mut [u8]) -> Option<usize> {
-        let waits = self.is_orderly() && self.halves.state() == StateName::CloseWait;
-        if !waits || self.autotune.is_round_over(now) || pool.is_tight() || into.is_empty() {
+        if !self.leaves_buffer_after_fin(now, pool) || into.is_empty() {
             return None;
         }
         if self.receiver.queued() == 0 {
@@ -94,5 +93,23 @@ impl<C: CongestionController> Tcb<C> {
         let count = self.receiver.read_whole(into)?;
         self.autotune.note_copied(count as u32);
         Some(count)
+    }
+
+    /// The same without a copy: what is received before the end.
+    #[inline(never)]
+    pub fn take_last_message(&mut self, now: Instant, pool: &FramePool) -> Option<FrameSlice> {
+        if !self.leaves_buffer_after_fin(now, pool) {
+            return None;
+        }
+        let message = self.receiver.take_whole()?;
+        self.autotune.note_copied(message.len() as u32);
+        Some(message)
+    }
+
+    /// Whether the peer has closed its side and we have not, and the buffer is not to be measured.
+    #[inline]
+    fn leaves_buffer_after_fin(&self, now: Instant, pool: &FramePool) -> bool {
+        let waits = self.is_orderly() && self.halves.state() == StateName::CloseWait;
+        waits && self.leaves_buffer(now, pool)
     }
 }

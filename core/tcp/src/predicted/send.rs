@@ -14,7 +14,7 @@ use crate::tcb::Tcb;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::{Chain, FrameSlice};
+use usertcp_frame::{Chain, Whole};
 use usertcp_wire::tcp::{Flags, Timestamps as Stamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -91,18 +91,10 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The same in pieces of `each` octets, as long as they lie in slices of their own, as
-    /// [`Chain::cut_pieces`] gives them. How many octets were taken.
+    /// The slices that begin at `seq`, about so `many` of them, as [`Chain::starting_at`] gives them.
     #[inline]
-    pub fn cut_sent(
-        &mut self,
-        seq: Seq,
-        octets: u32,
-        each: u32,
-        cut: impl FnMut(&mut FrameSlice, usize) -> bool,
-    ) -> u32 {
-        let offset = seq.since(self.snd.una) as usize;
-        self.queue.cut_pieces(offset, octets as usize, each as usize, cut) as u32
+    pub fn sent_slices(&mut self, seq: Seq, many: usize) -> Whole<'_> {
+        self.queue.starting_at(seq.since(self.snd.una) as usize, many)
     }
 
     /// The octets from `seq` on for a caller that copies them, where they lie in one piece at the front of

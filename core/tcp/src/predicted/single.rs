@@ -43,8 +43,8 @@ impl Single {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// The one segment that carries all that is unsent, or the acknowledgement that is owed: nothing holds it
-    /// back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
+    /// The one segment that carries all that is unsent, and FIN perhaps, or the acknowledgement that is owed: nothing
+    /// holds it back, and nothing is left to be asked for after it. `None`: nothing has changed, ask
     /// [`Tcb::poll_usual`], which also has to be asked instead when there are rates that are shared.
     #[inline(never)] // its registers are its own
     pub fn poll_single<O: Observer>(
@@ -53,7 +53,10 @@ impl<C: CongestionController> Tcb<C> {
         id: ConnId,
         observer: &mut O,
     ) -> Option<Single> {
-        if !self.is_predicted() || !self.sends_freely() {
+        if !self.is_predicted() {
+            return self.poll_fin(now, id, observer);
+        }
+        if !self.sends_freely() {
             return seldom();
         }
         let unsent = self.unsent_octets();

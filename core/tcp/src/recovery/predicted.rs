@@ -114,7 +114,13 @@ impl Recovery {
     /// Whether so many ticks are no longer than the retransmission timeout as it was estimated.
     #[inline(always)] // a comparison
     pub(crate) fn is_soon(&self, idle_ticks: u32) -> bool {
-        idle_ticks <= self.rtt.rto_micros() >> TICK_SHIFT
+        idle_ticks <= self.timeout_ticks()
+    }
+
+    /// The retransmission timeout as it was estimated: whole ticks.
+    #[inline(always)] // a load
+    pub(crate) fn timeout_ticks(&self) -> u32 {
+        self.rtt.rto_micros() >> TICK_SHIFT
     }
 
     /// Whether so many ticks are longer than the retransmission timeout.
@@ -141,7 +147,7 @@ impl Recovery {
         }
         let acked_octets = ack.0.wrapping_sub(self.board.una().0);
         let asked_at = match ack == self.board.nxt() && self.is_calm(mss, cc) {
-            true => self.asked_at(now),
+            true => self.take_asked(now),
             false => None,
         };
         let rtt_micros = match asked_at {
@@ -153,11 +159,10 @@ impl Recovery {
 
     /// When the question was sent that an acknowledgement of all that is in flight answers while the connection [is
     /// calm](Recovery::is_calm): one or two segments of one transmission, not too long ago for a round-trip sample. It
-    /// ends the round then, of which the window was no limit.
+    /// ends the round then, of which the window was no limit; [`Recovery::on_answer`] is to follow.
     #[inline(always)]
-    pub(crate) fn asked_at(&self, now: Instant) -> Option<Stamp> {
-        let asked_at = self.board.only_sent_at()?;
-        is_usual_sample(micros_from(asked_at, now)).then_some(asked_at)
+    pub(crate) fn take_asked(&mut self, now: Instant) -> Option<Stamp> {
+        self.board.take_only(|sent_at| is_usual_sample(micros_from(sent_at, now)))
     }
 
     /// Whether nothing is left of times that were less quiet, and what is in flight, two segments at most, is what
@@ -184,7 +189,7 @@ impl Recovery {
         window / 2 <= self.mss() * 2
     }
 
-    /// SND.UNA advances by `acked_octets` to `ack`, which answers what was [asked](Recovery::asked_at): what is left of `digest_plain` then.
+    /// SND.UNA advances by `acked_octets` to `ack`, which answers what was [asked](Recovery::take_asked): what is left of `digest_plain` then.
     /// When something happened last means nothing: the next flight begins anew.
     #[inline(always)] // at the end of a longer way
     pub(crate) fn on_answer<C: CongestionController>(
@@ -196,7 +201,7 @@ impl Recovery {
         cc: &mut C,
     ) -> AnswerTaken {
         debug_assert!(acked_octets == ack.0.wrapping_sub(self.board.una().0));
-        self.board.advance_over_only(ack);
+        self.board.advance_over_taken(ack);
         let newest = micros_from(asked_at, now);
         let rtt_micros = newest.max(1);
         self.rtt.on_usual_sample(rtt_micros, &self.bounds);

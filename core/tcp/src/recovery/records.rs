@@ -295,20 +295,16 @@ impl Records {
             Records::Many(_) => false,
         }
     }
-    /// The only record.
+    /// Takes out the only record, if it is `wanted`: when it was sent. `None`, and nothing changes: there are more, or
+    /// none, or it is not.
     #[inline(always)]
-    pub(super) fn only(&self) -> Option<&Record> {
+    pub(super) fn take_only(&mut self, wanted: impl FnOnce(Stamp) -> bool) -> Option<Stamp> {
         match self {
-            Records::Few { len: 1, records: [only, _] } => Some(only),
+            Records::Few { len: len @ 1, records: [only, _] } if wanted(only.sent_at) => {
+                *len = 0;
+                Some(only.sent_at)
+            }
             _ => None,
-        }
-    }
-    /// There is only one, and no more.
-    #[inline(always)]
-    pub(super) fn forget_only(&mut self) {
-        debug_assert!(self.only().is_some());
-        if let Records::Few { len, .. } = self {
-            *len = 0;
         }
     }
     /// When the first of the records had been sent, and the last, or the front of it that was

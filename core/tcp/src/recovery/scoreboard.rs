@@ -204,15 +204,16 @@ impl Scoreboard {
     pub(super) fn is_of_one_round(&self, delivery: &Delivery) -> bool {
         self.records.are_few(|record| record.is_unmarked() && delivery.ends_round(record.delivered))
     }
-    /// When the only transmission left; `None`: there are more, or none.
+    /// Takes out the only transmission, if it is `wanted`: when it left. `None`, and nothing changes: there are more, or
+    /// none, or it is not.
     #[inline(always)]
-    pub(super) fn only_sent_at(&self) -> Option<Stamp> {
-        self.records.only().map(|only| only.sent_at)
+    pub(super) fn take_only(&mut self, wanted: impl FnOnce(Stamp) -> bool) -> Option<Stamp> {
+        self.records.take_only(wanted)
     }
-    /// SND.UNA moves to `ack`, the end of the only transmission.
+    /// SND.UNA moves to `ack`, the end of the only transmission, which was taken out.
     #[inline(always)]
-    pub(super) fn advance_over_only(&mut self, ack: Seq) {
-        self.records.forget_only();
+    pub(super) fn advance_over_taken(&mut self, ack: Seq) {
+        debug_assert!(self.is_clear());
         self.una = ack;
     }
     /// SND.UNA moves to `ack`, in a plain state: what arrived; or nothing happened and the steps of

@@ -210,7 +210,7 @@ impl AckPolicy {
             Lull::Asked if self.delay == 0 => Lull::Answered,
             _ => Lull::Past,
         };
-        self.learn(now, context);
+        self.learn(now, context.settings.shortest_ticks(), context);
         self.count(arrival, context.rmss);
         let at_once = arrival.kind != ArrivalKind::InOrder;
         if !matches!(arrival.kind, ArrivalKind::InOrder | ArrivalKind::Fin) {
@@ -234,8 +234,8 @@ impl AckPolicy {
         }
     }
 
-    /// Whether short segments in order, close together or from a peer whose questions the application answers, change
-    /// nothing but what is owed, as long as [`AckPolicy::takes_short`] says so of each. The longest delay is `longest`.
+    /// Whether short segments in order change nothing but what is owed and the delay, as long as
+    /// [`AckPolicy::takes_short`] says so of each. The longest delay is `longest`.
     pub(crate) fn is_calm(&self, rmss: u16, longest: Span) -> bool {
         (SHORTEST_TICKS..=ticks(longest)).contains(&self.delay)
             && rmss >= SMALLEST_FULL
@@ -244,30 +244,31 @@ impl AckPolicy {
             && self.quick == 0
     }
 
-    /// Whether a segment in order that is shorter than any full one is such a one, while [`AckPolicy::is_calm`].
+    /// Whether a segment in order that is shorter than any full one is such a one, while [`AckPolicy::is_calm`]: with
+    /// what it brings that is less than two full ones, and it does not come after a silence of more than
+    /// `idle_ticks`, or from a peer whose questions the application answers.
     #[inline(always)]
-    pub(crate) fn takes_short(&self, now: Instant) -> bool {
-        // With what it brings that is less than two full ones.
-        if self.pending >= u32::from(SMALLEST_FULL) {
-            return false;
-        }
-        // The delay stays as it is ([`AckPolicy::follow`]) where they are close together, as before, or farther apart
-        // than the delay of a connection whose application answers.
-        let gap = self.since_arrival(now);
-        if gap <= u32::from(SHORTEST_TICKS) / 2 {
-            return self.delay == SHORTEST_TICKS;
-        }
-        self.interactive && gap >= u32::from(self.delay)
+    pub(crate) fn takes_short(&self, now: Instant, idle_ticks: u32) -> bool {
+        self.pending < u32::from(SMALLEST_FULL)
+            && (self.interactive || self.since_arrival(now) <= idle_ticks)
     }
 
     /// Takes note of it, as [`AckPolicy::note`] would.
     #[inline(always)]
-    pub(crate) fn note_short(&mut self, now: Instant, octets: u32) {
+    pub(crate) fn note_short(
+        &mut self,
+        now: Instant,
+        octets: u32,
+        context: &AckContext<'_, impl Fn() -> Span>,
+    ) {
+        debug_assert_eq!(context.settings.shortest_ticks(), SHORTEST_TICKS, "it is calm");
         self.lull = if self.is_rested() { Lull::Asked } else { Lull::Past };
-        self.last_arrival = now.tick();
+        self.learn(now, SHORTEST_TICKS, context);
         self.pending += octets;
         if !self.waiting {
-            self.deadline = Tick(now.tick_after().0.wrapping_add(u32::from(self.delay)));
+            // As `tick_after`, of a moment that is not the end of time.
+            let begun = Instant::from_micros(now.as_micros().wrapping_add((1 << TICK_SHIFT) - 1));
+            self.deadline = Tick(begun.tick().0.wrapping_add(u32::from(self.delay)));
             self.waiting = true;
         }
     }
@@ -373,8 +374,7 @@ impl AckPolicy {
     /// Follows the spacing of arrivals: half the old delay plus half of what was seen, within the
     /// settings.
     #[inline]
-    fn learn(&mut self, now: Instant, context: &AckContext<'_, impl Fn() -> Span>) {
-        let shortest = context.settings.shortest_ticks();
+    fn learn(&mut self, now: Instant, shortest: u16, context: &AckContext<'_, impl Fn() -> Span>) {
         let gap = self.since_arrival(now);
         self.last_arrival = now.tick();
         // Close together, as before: that is known.

@@ -122,7 +122,18 @@ impl Autotune {
     /// Whether data in order up to `nxt` is still of the window that is measured.
     #[inline]
     pub(crate) fn is_measuring(&self, nxt: Seq) -> bool {
-        self.measuring && nxt.before(self.window_end)
+        self.measures_window() && self.is_within_window(nxt)
+    }
+
+    /// Whether a window is measured. It stays so while data arrives.
+    pub(crate) fn measures_window(&self) -> bool {
+        self.measuring
+    }
+
+    /// Whether it does not end before `nxt`, while one is measured.
+    #[inline(always)]
+    pub(crate) fn is_within_window(&self, nxt: Seq) -> bool {
+        nxt.before(self.window_end)
     }
 
     /// New data in order up to `nxt` with `window` octets offered beyond: without timestamps, the

@@ -376,9 +376,11 @@ impl Receiver {
         let copied = match self.read_whole(out) {
             Some(copied) => copied,
             None => {
-                let copied = self.queue.take_to(out);
-                self.queue_charge = self.queue.charge();
-                copied
+                self.queue_charge = match out.len() < self.queue.len() {
+                    true => self.queue_charge.saturating_sub(self.queue.charge_of_first(out.len())),
+                    false => 0,
+                };
+                self.queue.take_to(out)
             }
         };
         self.urgent.on_read(self.read_at());

@@ -24,10 +24,10 @@ pub struct Snd {
     pub nxt: Seq,
     /// Window as last accepted, in octets.
     pub wnd: u32,
-    /// Segment sequence number of the last window update.
-    pub wl1: Seq,
     /// Segment acknowledgement number of the last window update.
     pub wl2: Seq,
+    /// Segment sequence number of the last window update.
+    pub wl1: Seq,
     /// Largest window the peer ever offered.
     pub max_wnd: u32,
     /// End of the last segment sent that was smaller than it could have been (Minshall's variant
@@ -42,6 +42,11 @@ impl Snd {
     pub(crate) fn beginning(una: Seq, window: WireWindow, irs: Seq) -> Snd {
         let wnd = u32::from(window.0);
         Snd { una, nxt: una, wnd, wl1: irs, wl2: una, max_wnd: wnd, small: una, up: None }
+    }
+    /// The window is the largest so far.
+    #[cold]
+    pub(crate) fn raise_max_wnd(&mut self) {
+        self.max_wnd = self.wnd;
     }
     /// The right edge of the peer's window.
     pub fn right_edge(&self) -> Seq {

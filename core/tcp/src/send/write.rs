@@ -104,16 +104,13 @@ impl<C: CongestionController> Tcb<C> {
         let mut limit = if env.super_segments { wanted } else { mss - self.begun_octets(mss) };
         while taken < wanted {
             let rest = octets.get(taken..wanted).unwrap_or(&[]);
-            let part = rest.get(..limit.min(rest.len())).unwrap_or(rest);
-            let class = self.class_for(env, part.len());
-            let headroom =
-                if class == Class::Small { HEADROOM_OCTETS } else { LONG_HEADROOM_OCTETS };
-            let Some(mut frame) = env.pool.take(class, headroom) else { break };
-            let copied = frame.extend(part);
+            let copied = match rest.len() > mss && limit == mss {
+                true => self.write_segments(env, rest, mss),
+                false => self.write_part(env, rest.get(..limit.min(rest.len())).unwrap_or(rest)),
+            };
             if copied == 0 {
                 break;
             }
-            self.queue.push_back(frame.into_slice());
             taken += copied;
             if !env.super_segments {
                 limit = mss;
@@ -125,12 +122,40 @@ impl<C: CongestionController> Tcb<C> {
         taken
     }
 
+    /// Copies octets into one frame, as many as it has room for; how many.
+    #[inline]
+    fn write_part<O: Observer>(&mut self, env: &Env<'_, O>, part: &[u8]) -> usize {
+        let class = self.class_for(env, part.len());
+        let headroom = if class == Class::Small { HEADROOM_OCTETS } else { LONG_HEADROOM_OCTETS };
+        let Some(mut frame) = env.pool.take(class, headroom) else { return 0 };
+        let copied = frame.extend(part);
+        if copied > 0 {
+            self.queue.push_back(frame.into_slice());
+        }
+        copied
+    }
+
+    /// Copies whole segments into a frame each; how many octets.
+    #[inline(never)] // once for many
+    fn write_segments<O: Observer>(
+        &mut self,
+        env: &Env<'_, O>,
+        octets: &[u8],
+        mss: usize,
+    ) -> usize {
+        let class = self.class_for(env, mss);
+        if class == Class::Small || mss + LONG_HEADROOM_OCTETS > FramePool::data_octets(class) {
+            return self.write_part(env, octets.get(..mss).unwrap_or(octets));
+        }
+        self.queue.copy_back(env.pool, (class, LONG_HEADROOM_OCTETS), octets, mss)
+    }
+
     /// As [`Tcb::write`] of a short message while nothing is queued and there is room in any case: all of it was taken.
     /// False, and nothing has changed: that has to be asked.
     #[inline(always)] // in two places
     pub fn write_short(&mut self, pool: &FramePool, octets: &[u8]) -> bool {
         // Of a plain connection both halves are open, nothing rare is going on, and timestamps are on.
-        let fits = self.prediction == Prediction::Calm || self.is_predicted() && self.fits_short();
+        let fits = self.prediction >= Prediction::Calm || self.is_predicted() && self.fits_short();
         debug_assert!(!fits || self.fits_short(), "a change was not noted");
         let is_short = (1..=SHORT_OCTETS).contains(&octets.len());
         if !fits || !is_short || !self.queue.is_empty() {

@@ -72,6 +72,14 @@ enum Act {
     Urgent(bool),
     TooBig(bool, u16),
     Pass(u64),
+    /// One side asks in so many octets, and the other answers in as many, so many times.
+    Talk(bool, usize, u64),
+}
+
+/// The same, and questions and answers.
+fn act_or_talk() -> impl Strategy<Value = Act> {
+    let talk = (any::<bool>(), 1..600usize, 1..6u64);
+    prop_oneof![8 => act(), 1 => talk.prop_map(|(who, octets, times)| Act::Talk(who, octets, times))]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -523,8 +531,10 @@ impl Pair {
 
     fn act(&mut self, act: &Act) {
         let who = |who: bool| usize::from(who);
-        if let Act::Pass(millis) = act {
-            return self.pass(*millis);
+        match *act {
+            Act::Pass(millis) => return self.pass(millis),
+            Act::Talk(who, octets, times) => return self.talk(who, octets, times),
+            _ => {}
         }
         let (Act::Write(end, _)
         | Act::Read(end, _)
@@ -569,7 +579,17 @@ impl Pair {
                 });
                 self.settle(end, effects, true);
             }
-            Act::Pass(_) => {}
+            Act::Pass(_) | Act::Talk(..) => {}
+        }
+    }
+
+    fn talk(&mut self, who: bool, octets: usize, times: u64) {
+        for each in 0..times {
+            for side in [who, !who] {
+                self.act(&Act::Write(side, octets));
+                self.pass(self.weather.delay + each % 2);
+                self.act(&Act::Read(!side, 2 * octets));
+            }
         }
     }
 
@@ -660,9 +680,9 @@ proptest! {
         options in (0..16u8).prop_map(|rest| rest << 2 | 3),
         bad in prop_oneof![3 => Just(0u32), 1 => Just(1)],
         weather in (0..100_000u32, 0..50_000u32, 0..100_000u32),
-        delay in 1..80u64,
+        delay in prop_oneof![2 => 1..80u64, 1 => Just(0)],
         let_go in any::<[bool; 2]>(),
-        acts in prop::collection::vec(act(), 1..60),
+        acts in prop::collection::vec(act_or_talk(), 1..60),
     ) {
         let (loss, doubling, reordering) = weather;
         let weather = Weather {

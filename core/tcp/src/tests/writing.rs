@@ -185,7 +185,7 @@ fn who_writes_when_due_leaves_nothing_to_wait() {
     let packets: usize = out.iter().map(|out| out.len().div_ceil(mss)).sum();
     let octets = packets * packet;
     let last = out.last().expect("segments").at;
-    let asked = limit.octets_in(Span::from_millis(last as u64)) as usize;
+    let asked = limit.octets_in(Span::from_millis(last)) as usize;
     assert!(octets.abs_diff(asked) <= 2 * release + 2 * packet, "{octets} of {asked} in {last} ms");
     // Who stops comes to rest.
     let _ = bench.send(bench.peer());

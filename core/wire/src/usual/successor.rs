@@ -7,46 +7,50 @@
 //! The packet before was read and its header checksum verified; so a few comparisons of whole words are
 //! all that reading this one takes.
 
-use super::{BOTH_V4, IPV4_OCTETS, LOW, STAMPS};
+use super::{BOTH_V4, IPV4_OCTETS, STAMPS, halved};
 use crate::checksum::{self, Running};
 
 /// What both headers of the next packet must be: everything the same but the sequence number and the
 /// TCP checksum. The urgent pointer means nothing in this shape (RFC 9293 §3.1).
+///
+/// Words are as they lie in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Successor {
-    ip: [u8; IPV4_OCTETS],
-    /// Ports and the next sequence number.
-    first: u64,
+    /// The IP header, and the ports.
+    front: [u64; 3],
+    /// The next sequence number.
+    seq: u32,
     /// Acknowledgement, flags, window.
-    second: u64,
+    middle: u64,
     /// Both timestamps.
-    fourth: u64,
+    stamps: u64,
     /// Octets of payload.
     octets: u32,
-    /// The sum, in two words, of the pseudo-header and all but sequence number, checksum and urgent pointer.
+    /// The sum of the pseudo-header and all but sequence number, checksum and urgent pointer.
     sum: u64,
 }
 
 impl Successor {
     /// The successor of a packet of the usual shape with these headers and `octets` of payload.
     #[must_use]
-    pub fn of(headers: &[u8; BOTH_V4], octets: u32) -> Option<Successor> {
-        let (ip, tcp) = headers.split_first_chunk::<IPV4_OCTETS>()?;
-        let [first, second, _, fourth] = words(tcp)?;
-        let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *ip;
-        let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
-        let length = octets + tcp.len() as u32;
+    pub fn of(headers: &[u8; BOTH_V4], octets: u32) -> Successor {
+        let length = octets + (BOTH_V4 - IPV4_OCTETS) as u32;
+        let [source, destination] =
+            [half::<12>(headers), half::<16>(headers)].map(u32::to_ne_bytes);
         let pseudo = Running::pseudo_v4(source, destination, crate::tcp::PROTOCOL, length);
-        let sum = pseudo.in_two_words()
-            + (first >> 32)
-            + (second >> 32)
-            + (second & LOW)
-            + u64::from(STAMPS)
-            + (fourth >> 32)
-            + (fourth & LOW);
-        let mut successor = Successor { ip: *ip, first, second, fourth, octets, sum };
-        successor.go_on();
-        Some(successor)
+        let (middle, stamps) = (word::<28>(headers), word::<44>(headers));
+        let ports_and_options = [half::<20>(headers), STAMPS.to_be()].map(u64::from);
+        Successor {
+            front: [word::<0>(headers), word::<8>(headers), word::<16>(headers)],
+            seq: u32::from_be(half::<24>(headers)).wrapping_add(octets),
+            middle,
+            stamps,
+            octets,
+            sum: pseudo.words()
+                + halved(middle)
+                + halved(stamps)
+                + ports_and_options.iter().sum::<u64>(),
+        }
     }
 
     /// Octets of payload that it has.
@@ -59,29 +63,31 @@ impl Successor {
     /// It came: the next one is that after it.
     #[inline]
     pub fn go_on(&mut self) {
-        let seq = (self.first as u32).wrapping_add(self.octets);
-        self.first = (self.first & !LOW) | u64::from(seq);
+        self.seq = self.seq.wrapping_add(self.octets);
     }
 
     /// Whether these are its headers. They have [`BOTH_V4`] octets.
     #[inline(always)] // a few comparisons
     #[must_use]
     pub fn has(&self, headers: &[u8; BOTH_V4]) -> Option<Headers> {
-        let (ip, tcp) = headers.split_first_chunk::<IPV4_OCTETS>()?;
-        let [first, second, third, fourth] = words(tcp)?;
-        let same = first == self.first
-            && second == self.second
-            && fourth == self.fourth
-            && third as u32 == STAMPS
-            && *ip == self.ip;
-        same.then_some(Headers { sum: self.sum + (first & LOW) + (third >> 32) })
+        let [first, second, third] = self.front;
+        let seq = self.seq.to_be();
+        let same = word::<0>(headers) == first
+            && word::<8>(headers) == second
+            && word::<16>(headers) == third
+            && half::<24>(headers) == seq
+            && word::<28>(headers) == self.middle
+            && half::<40>(headers) == STAMPS.to_be()
+            && word::<44>(headers) == self.stamps;
+        let changed = u64::from(seq) + u64::from(half::<36>(headers));
+        same.then_some(Headers { sum: self.sum + changed })
     }
 }
 
 /// The headers of a successor that came.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers {
-    /// The sum, in two words, of them and the pseudo-header.
+    /// The sum of the halves of their words and those of the pseudo-header.
     sum: u64,
 }
 
@@ -90,15 +96,26 @@ impl Headers {
     #[inline]
     #[must_use]
     pub fn are_intact(self, payload: Running) -> bool {
-        checksum::folded(self.sum + payload.in_two_words()) == 0xFFFF
+        checksum::folded(self.sum + halved(payload.words())) == 0xFFFF
     }
 }
 
-/// The words of a TCP header.
+/// The word that begins with octet `AT`.
 #[inline(always)]
-fn words(tcp: &[u8]) -> Option<[u64; 4]> {
-    let ([a, b, c, d], []) = tcp.as_chunks::<8>() else { return None };
-    Some([a, b, c, d].map(|word| u64::from_be_bytes(*word)))
+fn word<const AT: usize>(headers: &[u8; BOTH_V4]) -> u64 {
+    headers
+        .get(AT..)
+        .and_then(|octets| octets.first_chunk())
+        .map_or(0, |octets| u64::from_ne_bytes(*octets))
+}
+
+/// Half a word that begins there.
+#[inline(always)]
+fn half<const AT: usize>(headers: &[u8; BOTH_V4]) -> u32 {
+    headers
+        .get(AT..)
+        .and_then(|octets| octets.first_chunk())
+        .map_or(0, |octets| u32::from_ne_bytes(*octets))
 }
 
 #[cfg(test)]

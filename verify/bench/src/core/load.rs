@@ -187,9 +187,11 @@ impl Load {
                 }
                 self.messages += 1;
                 if self.kind != Kind::Echo {
-                    continue;
-                }
-                if self.in_turns {
+                    if message.last {
+                        drop(message);
+                        self.on_end(conn);
+                    }
+                } else if self.in_turns {
                     drop(message);
                     self.ask_next();
                 } else if !message.stream.write_short(request(
@@ -351,18 +353,20 @@ impl Load {
             match self.client.shard.read(self.now, conn, &mut message) {
                 Ok(Read::Data(octets)) => self.on_message(conn, &message[..octets]),
                 Ok(Read::Nothing) => return,
-                Ok(Read::End) if self.kind == Kind::Short => {
-                    if let Some(pattern) = &mut self.pattern {
-                        pattern.forget(conn);
-                    }
-                    // The error case is a record that is gone already: nothing is left to close.
-                    let _ = self.client.shard.close(self.now, conn);
-                    self.connect(0);
-                    return;
-                }
+                Ok(Read::End) if self.kind == Kind::Short => return self.on_end(conn),
                 other => return self.fail(format!("an answer: {other:?}")),
             }
         }
+    }
+
+    /// A short connection was closed by the server: the next one.
+    fn on_end(&mut self, conn: ConnId) {
+        if let Some(pattern) = &mut self.pattern {
+            pattern.forget(conn);
+        }
+        // The error case is a record that is gone already: nothing is left to close.
+        let _ = self.client.shard.close(self.now, conn);
+        self.connect(0);
     }
 
     fn on_server(&mut self, event: ShardEvent) {
