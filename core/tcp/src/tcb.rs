@@ -50,17 +50,17 @@ pub struct Tcb<C> {
     pub(crate) established: Instant,
     pub(crate) user_timeout: UserTimeout,
     pub(crate) soft_errors: SoftErrors,
+    pub(crate) rare: Rare,
+    pub(crate) pacer: Pacer,
+    pub(crate) stopwatches: Stopwatches,
     // What a segment looks at: a little of everything.
     pub(crate) controller: C,
-    pub(crate) stopwatches: Stopwatches,
     pub(crate) settings: Rc<Settings>,
-    pub(crate) rare: Rare,
-    /// When data last advanced, or outstanding data began: what R2 counts from.
-    pub(crate) progress: Instant,
     /// When the pacer lets the next octet go, while it is what holds data back; else
     /// [`Instant::FAR`].
     pub(crate) release: Instant,
-    pub(crate) pacer: Pacer,
+    /// When data last advanced, or outstanding data began: what R2 counts from.
+    pub(crate) progress: Instant,
     pub(crate) last_heard: Instant,
     pub(crate) octets_acknowledged: u64,
     pub(crate) octets_received: u64,

@@ -63,9 +63,9 @@ impl<C: CongestionController> Tcb<C> {
     /// come. A controller may think better of its rate before.
     #[inline]
     pub fn awaits_release(&self, now: Instant) -> bool {
-        self.stopwatches.running() == Limiter::Rate
-            && self.release != Instant::FAR
+        self.release != Instant::FAR
             && now < self.release
+            && self.stopwatches.running() == Limiter::Rate
     }
 
     /// Whether the next release of data, which a rate holds back, is at `deadline`.

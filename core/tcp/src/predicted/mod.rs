@@ -110,7 +110,7 @@ impl<C: CongestionController> Tcb<C> {
     /// nothing.
     #[inline]
     pub fn touch(&self) -> u32 {
-        let first = self.controller.window_octets() ^ self.stopwatches.running() as u32;
+        let first = self.controller.threshold() ^ self.release.stamp().0;
         let times = self.last_heard.stamp().0 ^ self.timestamps.recent();
         let both = self.snd.una.0 ^ self.autotune.buffer() ^ self.prediction as u32;
         let queues = self.queue.len() as u32 ^ self.receiver.nxt().0;

@@ -2,9 +2,9 @@
 //! calls; and the invariants that hold after every call of any connection.
 
 mod parking;
+mod predicted;
 
 use super::bench::PATH;
-use crate::predicted::Prediction;
 use crate::*;
 use proptest::prelude::*;
 use std::format;
@@ -74,12 +74,6 @@ enum Act {
     Pass(u64),
     /// One side asks in so many octets, and the other answers in as many, so many times.
     Talk(bool, usize, u64),
-}
-
-/// The same, and questions and answers.
-fn act_or_talk() -> impl Strategy<Value = Act> {
-    let talk = (any::<bool>(), 1..600usize, 1..6u64);
-    prop_oneof![8 => act(), 1 => talk.prop_map(|(who, octets, times)| Act::Talk(who, octets, times))]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -671,53 +665,5 @@ proptest! {
             pair.act(act);
         }
         pair.finish();
-    }
-
-    // The predicted path comes to what the steps come to: segments, events, figures, all of them.
-    #[test]
-    fn the_predicted_path_is_the_spine(
-        seed in any::<u64>(),
-        options in (0..16u8).prop_map(|rest| rest << 2 | 3),
-        bad in prop_oneof![3 => Just(0u32), 1 => Just(1)],
-        weather in (0..100_000u32, 0..50_000u32, 0..100_000u32),
-        delay in prop_oneof![2 => 1..80u64, 1 => Just(0)],
-        let_go in any::<[bool; 2]>(),
-        acts in prop::collection::vec(act_or_talk(), 1..60),
-    ) {
-        let (loss, doubling, reordering) = weather;
-        let weather = Weather {
-            loss: loss * bad, doubling: doubling * bad, reordering: reordering * bad, delay
-        };
-        let run = |forbid: bool| {
-            let mut pair = Pair::opened(seed, weather, options, forbid);
-            pair.log.lines = Some(Vec::new());
-            pair.log.closely = true;
-            for who in [0, 1] {
-                pair.ends[who].lets_go = let_go[who];
-            }
-            if forbid {
-                for who in [0, 1] {
-                    pair.call(who, |tcb, _| tcb.prediction = Prediction::Forbidden);
-                }
-            }
-            for act in &acts {
-                pair.act(act);
-                for who in [0, 1] {
-                    let Pair { ends, log, now, .. } = &mut pair;
-                    if let Some(tcb) = &ends[who].tcb {
-                        log.note(|| format!("{who} {:?} {:?}", tcb.info(*now), tcb.next_deadline(*now)));
-                    }
-                }
-            }
-            pair.finish();
-            let mut lines = pair.log.lines.take().unwrap_or_default();
-            lines.append(&mut pair.log.limiters);
-            lines
-        };
-        let (with, without) = (run(false), run(true));
-        for (line, other) in with.iter().zip(&without) {
-            prop_assert_eq!(line, other);
-        }
-        prop_assert_eq!(with.len(), without.len());
     }
 }
