@@ -245,12 +245,14 @@ impl AckPolicy {
     }
 
     /// Whether a segment in order that is shorter than any full one is such a one, while [`AckPolicy::is_calm`]: with
-    /// what it brings that is less than two full ones, and it does not come after a silence of more than
-    /// `idle_ticks`, or from a peer whose questions the application answers.
+    /// what it brings that is less than two full ones, and it comes from a peer whose questions the application answers,
+    /// or so soon that the delay stays the shortest. Else a push, which is not looked at here, would make a difference.
     #[inline(always)]
-    pub(crate) fn takes_short(&self, now: Instant, idle_ticks: u32) -> bool {
-        self.pending < u32::from(SMALLEST_FULL)
-            && (self.interactive || self.since_arrival(now) <= idle_ticks)
+    pub(crate) fn takes_short(&self, now: Instant) -> bool {
+        let is_shortest = || {
+            self.delay == SHORTEST_TICKS && self.since_arrival(now) <= u32::from(SHORTEST_TICKS) / 2
+        };
+        self.pending < u32::from(SMALLEST_FULL) && (self.interactive || is_shortest())
     }
 
     /// Takes note of it, as [`AckPolicy::note`] would.
