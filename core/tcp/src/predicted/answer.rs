@@ -151,7 +151,7 @@ impl<C: CongestionController> Tcb<C> {
             charge <= self.autotune.buffer(),
             self.advertise.edge().at_or_after(nxt),
             self.autotune.is_within_window(nxt),
-            self.acks.takes_short(now, self.recovery.timeout_ticks()),
+            self.acks.takes_short(now),
         };
         Some((self.recovery.take_asked(now)?, acked_octets))
     }

@@ -245,21 +245,14 @@ impl AckPolicy {
     }
 
     /// Whether a segment in order that is shorter than any full one is such a one, while [`AckPolicy::is_calm`]: with
-    /// what it brings that is less than two full ones. From a peer whose questions the application does not answer, it
-    /// leaves the delay the shortest, so that PSH changes nothing, and does not come after a silence of more than
-    /// `idle_ticks`.
+    /// what it brings that is less than two full ones, and it comes from a peer whose questions the application answers,
+    /// or so soon that the delay stays the shortest. Else a push, which is not looked at here, would make a difference.
     #[inline(always)]
-    pub(crate) fn takes_short(&self, now: Instant, idle_ticks: u32) -> bool {
-        self.pending < u32::from(SMALLEST_FULL)
-            && (self.interactive || self.stays_shortest(self.since_arrival(now), idle_ticks))
-    }
-
-    /// Whether the delay is the shortest and stays it ([`AckPolicy::follow`]) when something arrives after `gap`.
-    #[inline]
-    fn stays_shortest(&self, gap: u32, idle_ticks: u32) -> bool {
-        let shortest = u32::from(SHORTEST_TICKS);
-        self.delay == SHORTEST_TICKS
-            && (gap <= shortest / 2 || (shortest..=idle_ticks).contains(&gap))
+    pub(crate) fn takes_short(&self, now: Instant) -> bool {
+        let is_shortest = || {
+            self.delay == SHORTEST_TICKS && self.since_arrival(now) <= u32::from(SHORTEST_TICKS) / 2
+        };
+        self.pending < u32::from(SMALLEST_FULL) && (self.interactive || is_shortest())
     }
 
     /// Takes note of it, as [`AckPolicy::note`] would.
