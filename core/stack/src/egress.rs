@@ -41,7 +41,8 @@ pub(crate) const HEADROOM: usize = 40 + 16;
 pub(crate) const COPIED_OCTETS: usize = 128;
 /// Largest payload of a super-segment: an IP packet has at most 65,535 octets, headers included.
 const SUPER_SEGMENT_OCTETS: u32 = 65_535 - 120;
-/// Full packets that one decision makes where the device does not cut: 64 KiB of small ones at most.
+/// Full packets that one decision makes at least where the device does not cut; of smaller ones, as much as a
+/// super-segment has.
 const CUT_PACKETS: u32 = 16;
 /// The connection whose turn it is.
 struct Whose {
@@ -349,7 +350,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn largest_to_cut(&self, room: &SendRoom) -> u32 {
         let cut =
             !self.common.super_segments && self.auth.is_idle() && !self.common.pool.is_tight();
-        if cut { u32::from(self.device.mtu) * CUT_PACKETS } else { room.largest_payload_octets }
+        match cut {
+            true => (u32::from(self.device.mtu) * CUT_PACKETS).max(SUPER_SEGMENT_OCTETS),
+            false => room.largest_payload_octets,
+        }
     }
 
     /// Sends a segment without payload.

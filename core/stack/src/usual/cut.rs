@@ -215,12 +215,14 @@ impl<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>> Segment<OCTETS, F>
             self.series = (self.headers_of)(octets, self.push);
         }
         if let Some(payload) = tcb.sent_slice(self.seq, octets) {
-            let sum = sum_of([&*payload], self.engine);
+            let sum = plus(Running::default(), &payload, self.engine);
             self.series.write(headers, self.seq, sum);
             place.begin_two(self.offload, frame.into_slice(), payload);
         } else {
             let payload = tcb.sent(self.seq, octets);
-            let sum = sum_of(payload.slices().map(|slice| &**slice), self.engine);
+            let sum = payload
+                .slices()
+                .fold(Running::default(), |sum, slice| plus(sum, slice, self.engine));
             self.series.write(headers, self.seq, sum);
             place.begin(self.offload, frame.into_slice());
             place.octets.append(payload);
@@ -231,12 +233,11 @@ impl<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>> Segment<OCTETS, F>
     }
 }
 
-/// The sum of slices behind each other, as far as we are to sum.
+/// With a slice more, as far as we are to sum.
 #[inline(always)] // for each packet
-fn sum_of<'a>(slices: impl IntoIterator<Item = &'a [u8]>, engine: Option<Engine>) -> Running {
-    let mut sum = Running::default();
+fn plus(mut sum: Running, slice: &[u8], engine: Option<Engine>) -> Running {
     if let Some(engine) = engine {
-        slices.into_iter().for_each(|slice| sum.add_by(engine, slice));
+        sum.add_by(engine, slice);
     }
     sum
 }
@@ -268,7 +269,7 @@ fn put_in_place<const OCTETS: usize>(
         }
         let Some(mut packet) = slice.behind(OCTETS, octets as usize) else { return made };
         let Some((headers, payload)) = packet.parts_of() else { return made };
-        series.write(headers, seq, sum_of([payload], engine));
+        series.write(headers, seq, plus(Running::default(), payload, engine));
         place.begin(offload, packet.into_slice());
         seq += octets;
         made += 1;
