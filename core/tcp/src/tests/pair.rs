@@ -428,7 +428,7 @@ impl Pair {
 
     fn pass(&mut self, millis: u64) {
         let end = self.now + Span::from_millis(millis);
-        let mut same = 0;
+        let (mut same, mut last) = (0, Instant::ZERO);
         loop {
             let flight = self.flying.iter().map(|flight| (flight.due, flight.order)).min();
             let timer = |who: usize| self.deadline_of(who).map(|at| (at, who));
@@ -466,7 +466,8 @@ impl Pair {
                 }
                 (_, Some((at, who))) if at <= end => {
                     // One timer may hand over to another at the same moment, not for ever.
-                    same = if at > self.now { 0 } else { same + 1 };
+                    same = if at > last { 0 } else { same + 1 };
+                    last = at;
                     assert!(same < 6, "a deadline that stays");
                     self.now = self.now.max(at);
                     if self.probes(who) {
