@@ -70,8 +70,8 @@ check_xdp_refused() {
     [ -z "$referee" ] || skip "the kernel is no device of its own"
     beside_a_kernel
     refused_with 'no interface' --device xdp:nosuch --addr 10.82.0.3/24
-    refused_with 'belongs to interface' --device xdp:vx0 --addr 10.82.0.1/24
-    refused_with 'not an Ethernet' --device xdp:lo --addr 10.82.0.3/24
+    refused_with "kernel's own" --device xdp:vx0 --addr 10.82.0.1/24
+    refused_with 'no Ethernet' --device xdp:lo --addr 10.82.0.3/24
     refused_with 'no queue 7' --device xdp:vx0:7 --addr 10.82.0.3/24
     refused_with 'one queue only' --device xdp:vx0 --addr 10.82.0.3/24 --shards 2
     ip link set vx0 down
