@@ -79,8 +79,7 @@ impl Packet {
     pub fn begin_two(&mut self, offload: Offload, headers: FrameSlice, payload: FrameSlice) {
         debug_assert!(self.is_empty());
         self.offload = offload;
-        // What was there was taken: there is nothing to be dropped.
-        core::mem::forget(core::mem::replace(&mut self.octets, Chain::of_two(headers, payload)));
+        core::mem::replace(&mut self.octets, Chain::of_two(headers, payload)).end();
     }
     /// Octets of the packet.
     pub fn len(&self) -> usize {

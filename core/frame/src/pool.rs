@@ -124,17 +124,12 @@ impl FramePool {
     /// front. `None`: the budget is used up, or there are more of them.
     #[inline(always)] // for each write
     pub fn copy_of_few(&self, octets: &[u8], headroom: usize) -> Option<FrameSlice> {
-        let start = start(Kind::Small, headroom);
-        let handle = match self.raw.take_copy(Kind::Small, start, octets) {
-            Some(handle) => handle,
-            None => self.take_other_copy(Kind::Small, start, octets)?,
-        };
-        Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
+        self.copy_in(Class::Small, headroom, octets)
     }
 
     /// A copy of `octets` with `headroom` octets in front, in a frame of `class`. `None`: the budget is used up, or there are
     /// more of them.
-    #[inline(always)] // for each piece of a long write
+    #[inline(always)] // for each short write and each piece of a long one
     pub(crate) fn copy_in(
         &self,
         class: Class,
@@ -145,11 +140,7 @@ impl FramePool {
         let start = start(kind, headroom);
         let handle = match self.raw.take_copy(kind, start, octets) {
             Some(handle) => handle,
-            None => {
-                // If there is one after all, it is found then.
-                drop(self.take_again(kind, start)?);
-                self.raw.take_copy(kind, start, octets)?
-            }
+            None => self.take_other_copy(kind, start, octets)?,
         };
         Some(FrameSlice::from_parts(handle, start, octets.len() as u32))
     }
