@@ -223,17 +223,6 @@ impl Cubic {
     }
 }
 
-impl Cubic {
-    #[inline(never)]
-    fn take_late(&mut self, answer: &Answer) -> WindowAfter {
-        let after = self.window.on_late_answer(answer);
-        if after == WindowAfter::Reduced {
-            self.begin_again();
-        }
-        after
-    }
-}
-
 impl CongestionController for Cubic {
     const WANTS_RATE: bool = false;
 
@@ -263,11 +252,11 @@ impl CongestionController for Cubic {
     fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
         // As of any time in which the window was not the limit.
         self.last = answer.now.stamp();
-        if self.window.is_lately_looked_at(answer.now) {
-            self.window.on_answer(answer);
-            return WindowAfter::Same;
+        let after = self.window.on_answer(answer);
+        if after == WindowAfter::Reduced {
+            self.begin_again();
         }
-        self.take_late(&{ *answer })
+        after
     }
 
     fn on_congestion(&mut self, event: &Congestion) {

@@ -91,11 +91,7 @@ impl CongestionController for Reno {
 
     #[inline(never)]
     fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
-        if self.window.is_lately_looked_at(answer.now) {
-            self.window.on_answer(answer);
-            return WindowAfter::Same;
-        }
-        let after = self.window.on_late_answer(answer);
+        let after = self.window.on_answer(answer);
         if after == WindowAfter::Reduced {
             self.begin_again();
         }

@@ -235,37 +235,30 @@ impl Window {
             && self.hystart.phase() != Phase::Conservative
     }
 
-    /// As [`Window::on_ack`] of an answer, of which the window was not the limit, nor half of it used, while
-    /// [`Window::is_lately_looked_at`].
+    /// As [`Window::on_ack`] of an answer, of which the window was not the limit, nor half of it used.
     #[inline(always)]
-    pub(crate) fn on_answer(&mut self, answer: &Answer) {
+    pub(crate) fn on_answer(&mut self, answer: &Answer) -> WindowAfter {
         debug_assert!(self.expects_answers());
         if answer.srtt_micros != 0 {
             self.srtt_micros = answer.srtt_micros;
             self.local = answer.min_rtt_micros < LOCAL_RTT.as_micros() as u32;
         }
+        let after = match self.pipe_ack.period(answer.now) {
+            Period::GoesOn => WindowAfter::Same,
+            Period::Old => self.look_again(answer.now),
+        };
         self.pipe_ack.on_round(answer.acked_octets);
         if self.in_slow_start() {
             self.hystart.on_only_sample(answer.rtt_micros);
         }
+        after
     }
 
-    /// Whether nothing has to be done now that is done once a second or so.
-    #[inline(always)]
-    pub(crate) fn is_lately_looked_at(&self, now: Instant) -> bool {
-        self.pipe_ack.period(now) == Period::GoesOn
-    }
-
-    /// The same where it has.
+    /// What is done once a second or so, at an answer.
     #[inline(never)]
-    pub(crate) fn on_late_answer(&mut self, answer: &Answer) -> WindowAfter {
-        if answer.srtt_micros != 0 {
-            self.srtt_micros = answer.srtt_micros;
-        }
-        self.pipe_ack.turn(answer.now, self.srtt_micros);
-        let after = self.halve_if_unused(answer.now);
-        self.on_answer(answer);
-        match after {
+    fn look_again(&mut self, now: Instant) -> WindowAfter {
+        self.pipe_ack.turn(now, self.srtt_micros);
+        match self.halve_if_unused(now) {
             Restart::Kept => WindowAfter::Same,
             Restart::Reduced => WindowAfter::Reduced,
         }
