@@ -288,12 +288,6 @@ impl<C: CongestionController> Tcb<C> {
         self.halves.state()
     }
 
-    /// Whether the peer may send more: its FIN has not come.
-    pub fn expects_more(&self) -> bool {
-        use StateName::{Established, FinWait1, FinWait2};
-        matches!(self.state(), Established | FinWait1 | FinWait2)
-    }
-
     /// The connection's figures.
     pub fn info(&self, now: Instant) -> Info {
         let snapshot = self.controller.describe();

@@ -153,11 +153,12 @@ impl<'a> HeadersV4<'a> {
         // Data offset and flags, in front of the window.
         const FLAGS: u32 = ((!(PSH | FIN) as u32) << 16).to_be();
         let headers = HeadersV4(octets);
-        let (first, second, last) = (headers.word(0), headers.word(8), headers.half(16));
+        let (first, second, last) =
+            (headers.word::<0>(), headers.word::<8>(), headers.half::<16>());
         let usual = first & SHAPE == USUAL
             && octets[9] == crate::tcp::PROTOCOL
-            && headers.half(32) & FLAGS == ACKNOWLEDGES
-            && headers.half(40) == STAMPS.to_be();
+            && headers.half::<32>() & FLAGS == ACKNOWLEDGES
+            && headers.half::<40>() == STAMPS.to_be();
         if !usual {
             return None;
         }
@@ -171,14 +172,12 @@ impl<'a> HeadersV4<'a> {
         HeadersV4(octets)
     }
     #[inline(always)]
-    fn word(&self, at: usize) -> u64 {
-        let octets = self.0.get(at..).and_then(|octets| octets.first_chunk());
-        octets.map_or(0, |octets| u64::from_ne_bytes(*octets))
+    fn word<const AT: usize>(&self) -> u64 {
+        word::<AT>(self.0)
     }
     #[inline(always)]
-    fn half(&self, at: usize) -> u32 {
-        let octets = self.0.get(at..).and_then(|octets| octets.first_chunk());
-        octets.map_or(0, |octets| u32::from_ne_bytes(*octets))
+    fn half<const AT: usize>(&self) -> u32 {
+        half::<AT>(self.0)
     }
     /// Octets of the packet.
     #[inline(always)]
@@ -198,12 +197,12 @@ impl<'a> HeadersV4<'a> {
     /// Source address.
     #[inline(always)]
     pub fn source(&self) -> [u8; 4] {
-        self.half(12).to_ne_bytes()
+        self.half::<12>().to_ne_bytes()
     }
     /// Destination address.
     #[inline(always)]
     pub fn destination(&self) -> [u8; 4] {
-        self.half(16).to_ne_bytes()
+        self.half::<16>().to_ne_bytes()
     }
     /// The TCP header.
     #[inline(always)]
@@ -219,7 +218,7 @@ impl<'a> HeadersV4<'a> {
     /// Both ports, the source's in the upper half.
     #[inline(always)]
     pub fn ports(&self) -> u32 {
-        u32::from_be(self.half(20))
+        u32::from_be(self.half::<20>())
     }
     /// The sum of the pseudo-header of a segment of `octets`.
     #[inline(always)]
@@ -231,6 +230,24 @@ impl<'a> HeadersV4<'a> {
             octets,
         )
     }
+}
+
+/// The word of both headers that begins with octet `AT`, as it lies in memory.
+#[inline(always)]
+fn word<const AT: usize>(headers: &[u8; BOTH_V4]) -> u64 {
+    headers
+        .get(AT..)
+        .and_then(|octets| octets.first_chunk())
+        .map_or(0, |octets| u64::from_ne_bytes(*octets))
+}
+
+/// Half a word that begins there.
+#[inline(always)]
+fn half<const AT: usize>(headers: &[u8; BOTH_V4]) -> u32 {
+    headers
+        .get(AT..)
+        .and_then(|octets| octets.first_chunk())
+        .map_or(0, |octets| u32::from_ne_bytes(*octets))
 }
 
 /// Reads an IPv6 header in front of TCP. `None`: it is of another shape.

@@ -44,13 +44,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
             return self.handle_other_usual(now, packet);
         };
-        let Some(local) = self.local_v4(short.destination()) else { return false };
+        let headers = short.headers();
+        let Some(local) = self.local_v4(headers.destination()) else { return false };
         if is_unverified(packet) && !short.is_intact() {
             return false;
         }
         let payload_octets = short.payload_octets();
         if let Some((id, anchor, tcb)) =
-            self.table.find_recent_v4(short.source(), local, short.ports())
+            self.table.find_recent_v4(headers.source(), local, headers.ports())
             && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
             && let Some(answered) =
                 tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
@@ -64,6 +65,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.take_short_v4(now, packet, local)
     }
 
+    /// As seldom as the shorter way is the usual one; `take_v4` itself is not made small for that.
     #[cold]
     #[inline(never)]
     fn take_short_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {

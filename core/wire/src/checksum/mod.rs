@@ -245,11 +245,6 @@ impl Running {
         // once.
         self.total.is_multiple_of(0xFFFF)
     }
-    /// Adds a piece of `len` octets whose partial sum is known.
-    #[inline]
-    pub const fn add_partial(&mut self, partial: u32, len: usize) {
-        self.add_native(to_native(fold(partial)), len);
-    }
     /// The partial sum so far.
     #[inline]
     pub const fn partial(self) -> u32 {

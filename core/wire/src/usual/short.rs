@@ -2,10 +2,10 @@
 //!
 //! Owns: what nearly every short packet says in its headers but for the numbers of TCP, compared as whole words; both
 //! of its sums.
-//! Must not know: any other shape; a test holds it against [`HeadersV4`](super::HeadersV4).
+//! Must not know: any other shape; a test holds it against [`HeadersV4`].
 //! Implements: what the module above does.
 
-use super::{ACKNOWLEDGES, BOTH_V4, PSH, TCP_OCTETS, TcpHeader};
+use super::{ACKNOWLEDGES, BOTH_V4, HeadersV4, PSH, TCP_OCTETS, TcpHeader, word};
 use crate::checksum::Running;
 use crate::plain::STAMPS;
 use crate::tcp::PROTOCOL;
@@ -14,7 +14,7 @@ use usertcp_base::{Seq, WireWindow};
 /// A packet by IPv4 of the usual shape in one piece, not marked, without FIN, with a few octets of payload.
 #[derive(Clone, Copy, Debug)]
 pub struct ShortV4<'a> {
-    headers: &'a [u8; BOTH_V4],
+    headers: HeadersV4<'a>,
     payload: &'a [u8],
 }
 
@@ -36,33 +36,22 @@ impl<'a> ShortV4<'a> {
         if packet.len().wrapping_sub(BOTH_V4 + 1) >= ShortV4::MOST_OCTETS {
             return None;
         }
-        let (headers, payload) = packet.split_first_chunk()?;
-        let short = ShortV4 { headers, payload };
-        let (first, second, last) = (short.word(0), short.word(8), short.half(16));
+        let (octets, payload) = packet.split_first_chunk()?;
+        let headers = HeadersV4(octets);
+        let (first, second, last) =
+            (headers.word::<0>(), headers.word::<8>(), headers.half::<16>());
         // Shorter than 2^16: it is in the octets of its field alone.
         let expected = u64::from(USUAL | (packet.len() as u32).to_be());
         let usual = (first ^ expected) & SHAPE == 0
-            && headers[9] == PROTOCOL
-            && short.half(32) & FLAGS == ACKNOWLEDGES
-            && short.half(40) == STAMPS.to_be();
+            && octets[9] == PROTOCOL
+            && headers.half::<32>() & FLAGS == ACKNOWLEDGES
+            && headers.half::<40>() == STAMPS.to_be();
         if !usual {
             return None;
         }
         let mut sum = Running::default();
         sum.add_words([first, second, u64::from(last)]);
-        sum.is_complete().then_some(short)
-    }
-
-    #[inline(always)]
-    fn word(&self, at: usize) -> u64 {
-        let octets = self.headers.get(at..).and_then(|octets| octets.first_chunk());
-        octets.map_or(0, |octets| u64::from_ne_bytes(*octets))
-    }
-
-    #[inline(always)]
-    fn half(&self, at: usize) -> u32 {
-        let octets = self.headers.get(at..).and_then(|octets| octets.first_chunk());
-        octets.map_or(0, |octets| u32::from_ne_bytes(*octets))
+        sum.is_complete().then_some(ShortV4 { headers, payload })
     }
 
     /// Whether the checksum of TCP is right.
@@ -70,7 +59,14 @@ impl<'a> ShortV4<'a> {
     pub fn is_intact(&self) -> bool {
         // The addresses lie in one word, behind them the TCP header.
         let mut sum = Running::end_of_pseudo(PROTOCOL, (TCP_OCTETS + self.payload.len()) as u32);
-        sum.add_words([self.word(12), self.word(20), self.word(28), self.word(36), self.word(44)]);
+        let HeadersV4(headers) = self.headers;
+        sum.add_words([
+            word::<12>(headers),
+            word::<20>(headers),
+            word::<28>(headers),
+            word::<36>(headers),
+            word::<44>(headers),
+        ]);
         sum.add_short(self.payload);
         sum.is_complete()
     }
@@ -80,36 +76,26 @@ impl<'a> ShortV4<'a> {
     pub fn payload_octets(&self) -> usize {
         self.payload.len()
     }
-    /// Source address.
+    /// Its headers.
     #[inline(always)]
-    pub fn source(&self) -> [u8; 4] {
-        self.half(12).to_ne_bytes()
-    }
-    /// Destination address.
-    #[inline(always)]
-    pub fn destination(&self) -> [u8; 4] {
-        self.half(16).to_ne_bytes()
-    }
-    /// Both ports, the source's in the upper half.
-    #[inline(always)]
-    pub fn ports(&self) -> u32 {
-        u32::from_be(self.half(20))
+    pub fn headers(&self) -> HeadersV4<'a> {
+        self.headers
     }
     /// SEG.SEQ and SEG.ACK.
     #[inline(always)]
     pub fn numbers(&self) -> Numbers {
-        Numbers(u64::from_be(self.word(24)))
+        Numbers(u64::from_be(self.headers.word::<24>()))
     }
     /// The window field.
     #[inline(always)]
     pub fn window(&self) -> WireWindow {
-        let [.., a, b] = self.half(32).to_ne_bytes();
+        let [.., a, b] = self.headers.half::<32>().to_ne_bytes();
         WireWindow(u16::from_be_bytes([a, b]))
     }
     /// TSval.
     #[inline(always)]
     pub fn value(&self) -> u32 {
-        u32::from_be(self.half(44))
+        u32::from_be(self.headers.half::<44>())
     }
 }
 

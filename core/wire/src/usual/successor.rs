@@ -7,7 +7,7 @@
 //! The packet before was read and its header checksum verified; so a few comparisons of whole words are
 //! all that reading this one takes.
 
-use super::{BOTH_V4, IPV4_OCTETS, STAMPS, halved};
+use super::{BOTH_V4, IPV4_OCTETS, STAMPS, half, halved, word};
 use crate::checksum::{self, Running};
 
 /// What both headers of the next packet must be: everything the same but the sequence number and the
@@ -98,24 +98,6 @@ impl Headers {
     pub fn are_intact(self, payload: Running) -> bool {
         checksum::folded(self.sum + halved(payload.words())) == 0xFFFF
     }
-}
-
-/// The word that begins with octet `AT`.
-#[inline(always)]
-fn word<const AT: usize>(headers: &[u8; BOTH_V4]) -> u64 {
-    headers
-        .get(AT..)
-        .and_then(|octets| octets.first_chunk())
-        .map_or(0, |octets| u64::from_ne_bytes(*octets))
-}
-
-/// Half a word that begins there.
-#[inline(always)]
-fn half<const AT: usize>(headers: &[u8; BOTH_V4]) -> u32 {
-    headers
-        .get(AT..)
-        .and_then(|octets| octets.first_chunk())
-        .map_or(0, |octets| u32::from_ne_bytes(*octets))
 }
 
 #[cfg(test)]

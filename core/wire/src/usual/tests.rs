@@ -332,7 +332,7 @@ proptest! {
         });
         let short = ShortV4::of(&packet);
         let found = short.map(|it| {
-            (it.source(), it.destination(), it.ports(), it.numbers(), it.window(), it.value())
+            (it.headers().source(), it.headers().destination(), it.headers().ports(), it.numbers(), it.window(), it.value())
         });
         let told = headers.map(|it| {
             let tcp = it.tcp();
