@@ -22,7 +22,7 @@ use crate::usual::{
     AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_bare,
     put_in_place,
 };
-use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, WireWindow};
+use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::{Chain, ChecksumState, Frame, FrameSlice, Gso, GsoKind, Offload, Packet};
@@ -153,7 +153,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let on_time = anchor.links.wakes_by(message.deadline);
         let (common, ip) = (&mut self.common, &self.ip);
         if !bare || put_in_place(common, batch, now, ip, anchor, tcb, message).is_none() {
-            self.put_message(now, (id, hot), window, batch);
+            self.put_single(now, (id, hot), message, batch);
         }
         if !on_time {
             self.rearm(now, id);
@@ -191,20 +191,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.transmit_other(now, &Whose { id, hot, flow, shares: None, ceiling: None }, batch);
     }
 
-    /// Puts a message into the batch, when …
-    #[inline(never)]
-    fn put_message(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        window: WireWindow,
-        batch: &mut TxBatch,
-    ) {
-        let Some(message) = self.table.hot.at(hot).map(|tcb| tcb.message(window)) else { return };
-        self.put_single(now, (id, hot), message, batch);
-    }
-
-    /// … or any only segment of a connection, when it is not one by IPv4 whose headers can be
+    /// Puts the only segment of a connection into the batch, when it is not one by IPv4 whose headers can be
     /// written where its payload lies, or keys or a link are to be looked after.
     #[inline(never)]
     fn put_single(
