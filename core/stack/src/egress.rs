@@ -98,10 +98,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)]
     fn put_waiting(&mut self, now: Instant, batch: &mut TxBatch) {
         if self.link.is_none() {
-            let count = batch.take_from(&mut self.outbox.packets) as u64;
-            let counters = &mut self.common.counters;
-            counters.packets_out = counters.packets_out.wrapping_add(count);
-            return;
+            let count = batch.take_from(&mut self.outbox.packets);
+            return self.common.count_packets(count);
         }
         self.link_frames(batch);
         while !batch.is_full() {
@@ -530,7 +528,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
 #[inline(always)]
 pub(crate) fn put_into<O: Observer>(common: &mut Common<O>, batch: &mut TxBatch, packet: Packet) {
-    common.count_packet();
+    common.count_packets(1);
     let pushed = batch.push(packet);
     debug_assert!(pushed.is_ok(), "asked only while there is room");
 }

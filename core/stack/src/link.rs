@@ -38,8 +38,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             LinkInput::Drop(reason) => Some(reason),
         };
         // The others are counted where they are handled.
-        let counters = &mut self.common.counters;
-        counters.packets_in = counters.packets_in.wrapping_add(1);
+        self.common.count_packets_in(1);
         if let Some(reason) = dropped {
             self.common.drop_packet(None, now, reason);
         }
@@ -79,8 +78,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         while !batch.is_full()
             && let Some(frame) = link.poll_frame()
         {
-            let counters = &mut self.common.counters;
-            counters.packets_out = counters.packets_out.wrapping_add(1);
+            self.common.count_packets(1);
             let pushed = batch.push(frame);
             debug_assert!(pushed.is_ok(), "asked only while there is room");
         }

@@ -133,13 +133,6 @@ impl<O: Observer> Common<O> {
         }
     }
 
-    /// Counts a packet for the device.
-    #[inline(always)]
-    pub(crate) fn count_packet(&mut self) {
-        let counters = &mut self.counters;
-        counters.packets_out = counters.packets_out.wrapping_add(1);
-    }
-
     /// Counts packets of the device.
     #[inline(always)]
     pub(crate) fn count_packets_in(&mut self, packets: usize) {
@@ -200,7 +193,7 @@ impl<O: Observer> Common<O> {
     }
 
     /// Counts packets for the device.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count_packets(&mut self, packets: usize) {
         let counters = &mut self.counters;
         counters.packets_out = counters.packets_out.wrapping_add(packets as u64);

@@ -223,8 +223,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A fragment that is kept here. The datagram it completes may belong elsewhere.
     fn handle_fragment(&mut self, now: Instant, mut packet: Packet) {
         let Some(seat) = self.seat else { return self.handle_packet(now, &mut packet) };
-        let counters = &mut self.common.counters;
-        counters.packets_in = counters.packets_in.wrapping_add(1);
+        self.common.count_packets_in(1);
         let input = self.ip.input(now, packet, &self.common.pool);
         let Input::Tcp(segment) = input else { return self.handle_input(now, input) };
         let whole = rebuild(&segment, self.ip.local(segment.local), &self.common.pool);

@@ -5,6 +5,7 @@
 //! Implements: RFC 9293 §3.9.1.2, §3.9.1.3.
 
 use crate::anchor::{Anchor, Body};
+use crate::app::is_held_back;
 use crate::events::Pending;
 use crate::shard::Shard;
 use crate::turns::Turns;
@@ -100,8 +101,7 @@ fn wake<C: CongestionController>(
     tcb: &Tcb<C>,
     transmit: &mut Turns,
 ) {
-    let waits = anchor.links.is_linked();
-    if !(waits && tcb.awaits_release(now)) {
+    if !is_held_back(now, anchor, tcb) {
         transmit.push(id, anchor);
     }
 }

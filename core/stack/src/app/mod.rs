@@ -21,10 +21,10 @@ use crate::anchor::Anchor;
 use crate::shard::Shard;
 use core::net::{IpAddr, SocketAddr};
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, Observer};
+use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
-use usertcp_tcp::{Info, StateName};
+use usertcp_tcp::{Info, StateName, Tcb};
 
 /// Why a call on a connection fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,4 +100,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn wake(&mut self, id: ConnId) {
         self.transmit.push_at(id, &mut self.table.anchors);
     }
+}
+
+/// Whether nothing that was written leaves before the release that the connection's deadline is for.
+#[inline(always)] // in each write
+fn is_held_back<C: CongestionController>(now: Instant, anchor: &Anchor, tcb: &Tcb<C>) -> bool {
+    anchor.links.is_linked() && tcb.awaits_release(now)
 }

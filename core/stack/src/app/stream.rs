@@ -5,7 +5,7 @@
 //! Implements: RFC 9293 §3.9.1.2, §3.9.1.3, §3.8.5; §3.10.2, §3.10.3.
 
 use crate::anchor::Body;
-use crate::app::{ConnError, Read, Refused};
+use crate::app::{ConnError, Read, Refused, is_held_back};
 use crate::shard::Shard;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant, Observer};
@@ -32,15 +32,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((anchor, tcb)) = self.table.held_hot(id) else {
             return self.write_without(now, id, octets, end);
         };
-        let waits = anchor.links.is_linked();
         let common = &mut self.common;
         if end != WriteEnd::Open || !tcb.write_short(&common.pool, octets) {
             let taken = tcb.write_with(&mut common.env(now, id), octets, end);
-            let held_back = waits && tcb.awaits_release(now);
+            let held_back = is_held_back(now, anchor, tcb);
             return self.after_write(now, id, (taken, octets.len()), held_back);
         }
-        // As in `wake`; but nothing leaves before the release that its deadline is for.
-        if !(waits && tcb.awaits_release(now)) {
+        // As in `wake`.
+        if !is_held_back(now, anchor, tcb) {
             self.transmit.push(id, anchor);
         }
         Ok(octets.len())

@@ -180,7 +180,7 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     let headers = headers.first_chunk_mut()?;
     usual::write_both_v4(headers, &header, &tcp_header_of(ends.ports, &segment), sum);
     common.count_out(octets);
-    common.count_packet();
+    common.count_packets(1);
     let octets = Chain::from(packet.into_slice());
     room.put(Packet { offload: offload(offloaded, IPV4_OCTETS, None), octets });
     Some(())
@@ -199,7 +199,7 @@ pub(crate) fn put_bare<C: CongestionController, O: Observer>(
 ) -> Option<()> {
     let (ends, room) = (anchor.ends_v4(ip)?, batch.room_for_one()?);
     let packet = pack_acknowledgement(common, &ends, &tcb.single(now, single))?;
-    common.count_packet();
+    common.count_packets(1);
     room.put(packet);
     Some(())
 }
