@@ -274,6 +274,12 @@ impl Anchor {
         self.standing.0 & Standing::QUEUED != 0
     }
 
+    /// Whether the application holds the handle.
+    #[inline]
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.standing.0 & Standing::HOLDER == Holder::Application as u8
+    }
+
     /// Whether the application holds the handle, and it is in that queue.
     #[inline]
     pub(crate) fn is_accepted_and_queued(&self) -> bool {

@@ -37,7 +37,7 @@ pub struct Stream<'a, C> {
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The next event and the read that follows it in one, where it is that there is something to read, and all of it
     /// lies in one frame; and the event after that, if it is that the peer has closed. `None`: the next event is
-    /// another, or this is not to be read so; ask [`Shard::poll_event`].
+    /// another, or this is not to be read so, or its connection is not accepted yet; ask [`Shard::poll_event`].
     ///
     /// Most events of an application that exchanges messages are of this kind, and all it does is to look at this, and
     /// to answer.
@@ -53,7 +53,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcb = self.table.hot.at_mut(hot)?;
         // To have been read may be all that keeps it from coming to rest: who waits to transmit is asked then.
         let stays = anchor.is_accepted_and_queued()
-            || anchor.is_held() && (anchor.is_queued() || !tcb.is_quiet_when_read());
+            || anchor.is_accepted() && (anchor.is_queued() || !tcb.is_quiet_when_read());
         if !stays {
             return None;
         }

@@ -343,6 +343,23 @@ fn the_last_message_before_a_silence_is_told_by_its_event() {
     assert_eq!(shard.readable_octets(server), Ok((8, 0)));
 }
 
+/// What a connection brings that nobody has accepted yet is not read for somebody who may not know of it.
+#[test]
+fn a_message_waits_until_its_connection_is_accepted() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let client = pair.connect();
+    pair.settle();
+    pair.client.shard.write(pair.now, client, b"question").unwrap();
+    let _ = pair.client.shard.flush(pair.now, &mut pair.client.queue);
+    let _ = pair.server.shard.receive(pair.now, &mut pair.server.queue);
+    let shard = &mut pair.server.shard;
+    assert!(shard.poll_message(pair.now).is_none());
+    let server = shard.accept(listener).unwrap();
+    let message = shard.poll_message(pair.now).unwrap();
+    assert_eq!((message.stream.id(), &message.octets[..]), (server, &b"question"[..]));
+}
+
 /// Octets with the end behind them come so too, and say that they are the last: the end is told by no event then, but a
 /// read finds it.
 #[test]
