@@ -74,6 +74,18 @@ impl Default for Setup {
     }
 }
 
+/// What an application does about messages that arrive whole ([`Shard::poll_message`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Messages {
+    /// It waits for events, and reads when it likes.
+    #[default]
+    Leaves,
+    /// It takes them, and reads what does not come so.
+    Takes,
+    /// It also accepts at once, answers each with up to 199 octets, and closes its side behind the last.
+    Answers,
+}
+
 /// A connection as its application sees it.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -105,6 +117,8 @@ pub struct Arena {
     pub listeners: Vec<ListenerId>,
     /// Slices an application holds on to.
     pub held: Vec<FrameSlice>,
+    /// What the applications do about messages.
+    pub messages: Messages,
     /// Look at every segment. Off for floods: a look costs a walk over all connections.
     pub judging: bool,
     /// Packets and octets that went in and came out.
@@ -116,7 +130,7 @@ pub struct Arena {
     limits: Limits,
 }
 
-/// Sums at the IP level.
+/// Sums at the IP level, and of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Packets in.
@@ -129,6 +143,10 @@ pub struct Traffic {
     pub octets_out: u64,
     /// Resets out.
     pub resets_out: u64,
+    /// Messages taken whole.
+    pub messages_taken: u64,
+    /// Of those, answered with one look.
+    pub messages_answered: u64,
 }
 
 /// The shard's address.
@@ -217,6 +235,7 @@ impl Arena {
             handles: Vec::new(),
             listeners: Vec::new(),
             held: Vec::new(),
+            messages: Messages::default(),
             judging: true,
             traffic: Traffic::default(),
             profile: Profile { settings: setup.settings, controller },
@@ -306,16 +325,39 @@ impl Arena {
 
     /// A packet arrives with the device's word for its checksum, in pieces of sizes chosen.
     pub fn give_as(&mut self, octets: &[u8], checksum: ChecksumState, sizes: &mut Choice<'_>) {
+        let mut batch = RxBatch::new(1);
+        if self.put(&mut batch, octets, checksum, sizes) {
+            self.shard.handle_frames(self.now, &mut batch);
+            self.settle();
+        }
+    }
+
+    /// Segments arrive in one burst, as a device hands them over.
+    pub fn give_burst(&mut self, burst: &[Forged], checksum: ChecksumState) {
+        let mut batch = RxBatch::new(burst.len());
+        for forged in burst {
+            self.put(&mut batch, &forged.packet(), checksum, &mut Choice::new(&[]));
+        }
+        self.shard.handle_frames(self.now, &mut batch);
+        self.settle();
+    }
+
+    /// Puts a packet into a burst; whether there was a frame for it.
+    fn put(
+        &mut self,
+        batch: &mut RxBatch,
+        octets: &[u8],
+        checksum: ChecksumState,
+        sizes: &mut Choice<'_>,
+    ) -> bool {
         self.note_given(octets);
         self.traffic.packets_in += 1;
         self.traffic.octets_in += octets.len() as u64;
-        let Some(chain) = self.in_frames(octets, sizes) else { return };
+        let Some(chain) = self.in_frames(octets, sizes) else { return false };
         let mut packet = Packet::plain(chain);
         packet.offload.checksum = checksum;
-        let mut batch = RxBatch::new(1);
         assert!(batch.push(packet).is_ok());
-        self.shard.handle_frames(self.now, &mut batch);
-        self.settle();
+        true
     }
 
     /// The judge is to know of a packet that goes in by another way, in fragments for example.
@@ -393,7 +435,22 @@ impl Arena {
         self.check();
     }
 
+    /// Events are told and packets leave, until there are none of either.
     fn drain(&mut self) {
+        let mut packets = 0;
+        loop {
+            self.tell();
+            let sent = self.transmit();
+            packets += sent;
+            assert!(packets < MOST_PACKETS, "a storm at {:?}", self.now);
+            if sent == 0 {
+                return;
+            }
+        }
+    }
+
+    /// How many packets left.
+    fn transmit(&mut self) -> usize {
         let mut packets = 0;
         let mut batch = TxBatch::new(64);
         loop {
@@ -403,7 +460,7 @@ impl Arena {
                 if self.judging {
                     self.judge.retain(&holders);
                 }
-                break;
+                return packets;
             }
             packets += batch.len();
             assert!(packets < MOST_PACKETS, "a storm at {:?}", self.now);
@@ -413,13 +470,68 @@ impl Arena {
                 }
             }
         }
-        while let Some(event) = self.shard.poll_event() {
-            if let ShardEvent::Closed { conn, .. } = event {
-                for handle in self.handles.iter_mut().filter(|handle| handle.conn == conn) {
-                    handle.over = true;
+    }
+
+    /// Tells the applications what happened.
+    fn tell(&mut self) {
+        loop {
+            while self.messages != Messages::Leaves && self.take_message() {}
+            match self.shard.poll_event() {
+                Some(ShardEvent::Closed { conn, .. }) => {
+                    for handle in self.handles.iter_mut().filter(|handle| handle.conn == conn) {
+                        handle.over = true;
+                    }
                 }
+                Some(ShardEvent::Accepted { .. }) if self.messages == Messages::Answers => {
+                    self.accept();
+                }
+                Some(ShardEvent::Readable(conn)) if self.messages != Messages::Leaves => {
+                    self.read_all(conn);
+                }
+                Some(_) => {}
+                None => return,
             }
         }
+    }
+
+    /// The application reads what is there, which is judged.
+    fn read_all(&mut self, conn: ConnId) {
+        let Some(handle) = self.handles.iter_mut().find(|handle| handle.conn == conn) else {
+            return;
+        };
+        let mut buffer = [0; 4096];
+        while let Ok(Read::Data(count)) = self.shard.read(self.now, conn, &mut buffer) {
+            let starts = self.judge.starts(&handle.ends).filter(|_| self.judging);
+            handle.judge(&buffer[..count], starts);
+        }
+    }
+
+    /// An application takes the next message, which is judged, and perhaps answers; whether there was one.
+    fn take_message(&mut self) -> bool {
+        let Some(mut message) = self.shard.poll_message(self.now) else { return false };
+        self.traffic.messages_taken += 1;
+        let conn = message.stream.id();
+        let Some(handle) = self.handles.iter_mut().find(|handle| handle.conn == conn) else {
+            panic!("a message of {conn:?}, which nobody accepted");
+        };
+        let starts = self.judge.starts(&handle.ends).filter(|_| self.judging);
+        handle.judge(&message.octets, starts);
+        if self.messages != Messages::Answers {
+            return true;
+        }
+        let (octets, last) = (message.octets.len() % 200, message.last);
+        let answer: Vec<u8> = (0..octets as u32).map(|at| written(handle.written + at)).collect();
+        let taken = if message.stream.write_short(&answer) {
+            self.traffic.messages_answered += 1;
+            octets
+        } else {
+            self.shard.write(self.now, conn, &answer).unwrap_or(0)
+        };
+        handle.written += taken as u32;
+        if last {
+            let _ = self.shard.shutdown_write(self.now, conn);
+        }
+        true
     }
 
     /// Connections with a TCB by flow.

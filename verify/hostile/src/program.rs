@@ -6,7 +6,7 @@
 //! Segments are made relative to the books of a peer of a live connection, so that most of them
 //! pass the first checks and reach what lies behind.
 
-use crate::arena::{Arena, PEER_PORT, PORT, Setup, ours, theirs};
+use crate::arena::{Arena, Messages, PEER_PORT, PORT, Setup, Traffic, ours, theirs};
 use crate::choice::Choice;
 use crate::forge::{self, Forged, Part};
 use usertcp_base::{Counters, Ecn, Limits, Rate, Seq, Span};
@@ -21,9 +21,9 @@ use usertcp_wire::tcp::{
 /// Operations of one program at most.
 const MOST_STEPS: usize = 400;
 
-/// Runs the program that `bytes` spell, to its end and until nothing may be left. What the shard
+/// Runs the program that `bytes` spell, to its end and until nothing may be left. What was
 /// counted tells how deep it went.
-pub fn run(bytes: &[u8]) -> Counters {
+pub fn run(bytes: &[u8]) -> (Counters, Traffic) {
     let mut choice = Choice::new(bytes);
     let mut arena = begin(&mut choice);
     for _ in 0..MOST_STEPS {
@@ -33,7 +33,7 @@ pub fn run(bytes: &[u8]) -> Counters {
         step(&mut arena, &mut choice);
     }
     arena.end();
-    arena.shard.counters().clone()
+    (arena.shard.counters().clone(), arena.traffic)
 }
 
 fn begin(choice: &mut Choice<'_>) -> Arena {
@@ -73,14 +73,17 @@ fn begin(choice: &mut Choice<'_>) -> Arena {
         wrapping: bit(6),
     };
     let mut arena = Arena::new(&setup);
-    if choice.octet() & 3 == 0 {
+    let bits = choice.octet();
+    if bits & 3 == 0 {
         protect(&mut arena);
     }
+    arena.messages = manner(bits >> 2);
     let isn = first_number(choice);
     let offered = offer(choice);
     let peer = arena.add_peer(bit(0), 1, PEER_PORT, isn, offered);
     arena.open(peer);
     arena.accept();
+    talk(&mut arena, peer, choice);
     if bit(7) {
         arena.connect((theirs(bit(0), 2), 7000), None);
         if let Some(peer) = arena.peers.get_mut(1) {
@@ -90,6 +93,10 @@ fn begin(choice: &mut Choice<'_>) -> Arena {
         }
     }
     arena
+}
+
+fn manner(bits: u8) -> Messages {
+    [Messages::Leaves, Messages::Leaves, Messages::Takes, Messages::Answers][usize::from(bits & 3)]
 }
 
 /// Two of the hosts that open connections have keys, which nobody here knows.
@@ -135,7 +142,7 @@ fn offer(choice: &mut Choice<'_>) -> Options {
 }
 
 fn step(arena: &mut Arena, choice: &mut Choice<'_>) {
-    match choice.octet() % 40 {
+    match choice.octet() % 44 {
         0 => raw(arena, choice),
         1..=10 => {
             let forged = segment(arena, choice);
@@ -175,6 +182,8 @@ fn step(arena: &mut Arena, choice: &mut Choice<'_>) {
         36 => listeners(arena, choice),
         37 => set(arena, choice),
         38 => tiny(arena, choice),
+        39 => arena.messages = manner(choice.octet()),
+        40..=42 => burst(arena, choice),
         _ => arena.held.truncate(choice.below(8) as usize),
     }
 }
@@ -322,6 +331,47 @@ fn polite(arena: &mut Arena, choice: &mut Choice<'_>) {
     }
 }
 
+/// A young connection's peer asks, again and again, before anything else happens to it.
+fn talk(arena: &mut Arena, index: usize, choice: &mut Choice<'_>) {
+    for _ in 0..choice.below(4) * choice.below(4) {
+        let octets = 1 + choice.octet() as usize % 150;
+        let question = arena.peers[index].polite(Flags::NONE, octets);
+        arena.give(&question);
+    }
+}
+
+/// The same from both of the oldest connections in one burst: some of it goes on where the one before ended, and one
+/// of it may not.
+fn burst(arena: &mut Arena, choice: &mut Choice<'_>) {
+    let checksum =
+        choice.of([ChecksumState::Unverified, ChecksumState::Verified, ChecksumState::Unverified]);
+    let mut burst = Vec::new();
+    for _ in 0..1 + choice.below(3) {
+        let index = peer(arena, choice);
+        let bits = choice.octet();
+        let octets = match bits & 3 {
+            0 => 0,
+            1 => usize::from(choice.octet()),
+            _ => 1448,
+        };
+        for _ in 0..1 + (bits >> 2 & 7) {
+            burst.push(arena.peers[index].polite(Flags::NONE, octets));
+        }
+        if bits & 0xE0 == 0xE0 {
+            burst.push(arena.peers[index].polite(Flags::FIN, octets));
+        }
+    }
+    if choice.one_in(4) {
+        let at = choice.below(burst.len() as u32) as usize;
+        burst[at] = segment(arena, choice);
+    }
+    if choice.one_in(8) {
+        let at = choice.below(burst.len() as u32) as usize;
+        burst[at].spoil = 1;
+    }
+    arena.give_burst(&burst, checksum);
+}
+
 /// Data ahead of a gap, near what was acknowledged.
 fn ahead(arena: &mut Arena, choice: &mut Choice<'_>) {
     let peer = &arena.peers[peer(arena, choice)];
@@ -418,6 +468,7 @@ fn open(arena: &mut Arena, choice: &mut Choice<'_>) {
     };
     if bits & 4 == 0 {
         arena.open(index);
+        talk(arena, index, choice);
     } else {
         let octets = choice.octet() as usize;
         let syn = arena.peers[index].synchronise().carrying(octets);
@@ -555,6 +606,7 @@ fn settings(before: Settings, choice: &mut Choice<'_>) -> Settings {
             EcnMode::AskAccurate,
         ][usize::from(more) % 6];
         settings.rto_min = Span::from_millis(1 + u64::from(more) * 4);
+        settings.write_when_due = more & 16 != 0;
         settings.mss_limit_octets = if more & 4 != 0 { u16::from(more) * 8 } else { 0 };
         if more & 8 != 0 {
             let rate = 1000 + u64::from(choice.pair()) * 1000;

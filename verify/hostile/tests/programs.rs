@@ -44,9 +44,9 @@ fn random_programs_break_nothing_second_half() {
 #[test]
 fn programs_reach_what_lies_behind_the_first_checks() {
     let mut reasons = [0; DropReason::COUNT];
-    let mut sums = [0; 11];
-    for seed in 5000..6000 {
-        let counters = program::run(&bytes(seed, 1200));
+    let mut sums = [0; 13];
+    for seed in 5000..7000 {
+        let (counters, traffic) = program::run(&bytes(seed, 1200));
         for (sum, drops) in reasons.iter_mut().zip(counters.drops) {
             *sum += drops;
         }
@@ -62,6 +62,8 @@ fn programs_reach_what_lies_behind_the_first_checks() {
             counters.resets_in,
             counters.octets_copied,
             counters.payload_octets_out,
+            traffic.messages_taken,
+            traffic.messages_answered,
         ];
         for (sum, counted) in sums.iter_mut().zip(counted) {
             *sum += counted;
