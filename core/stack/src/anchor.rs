@@ -36,9 +36,9 @@ pub(crate) struct Anchor {
     standing: Standing,
     pub pending: Pending,
     pub links: WheelLinks,
+    pub body: Body,
     /// Of the holder: the listener, or the application's token.
     mark: u32,
-    pub body: Body,
 }
 
 /// The first octets of an address that is not IPv4.
@@ -316,7 +316,6 @@ impl Anchors {
     /// Reads a little of each line of the record at `index`, so that all of them come from memory at once.
     #[inline]
     pub(crate) fn touch(&self, index: u32) -> u32 {
-        // A record ends with the slab's generation.
         self.touch_at(index, |anchor| anchor.ports ^ anchor.mark, |Far([far, ..])| *far)
     }
 

@@ -34,12 +34,12 @@ const NONE: u32 = u32::MAX;
 /// The top bit of an index belongs to the wheel.
 const INDICES: u64 = 1 << 31;
 
-/// A slab of records with generations, in chunks of at most `OCTETS`. `W` is what a wide record has more
-/// than a narrow one.
+/// A slab of records, in chunks of at most `OCTETS`. `W` is what a wide record has more than a narrow one; `G` is the
+/// generation of a slot.
 #[derive(Debug)]
-pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
+pub struct Slab<T, W = (), G = u32, const OCTETS: usize = CHUNK_OCTETS> {
     /// Those that were given back are empty.
-    chunks: Vec<Chunk<T, W>>,
+    chunks: Vec<Chunk<T, W, G>>,
     /// Chunks with a free slot, narrow and wide ones.
     open: [ChunkSet; 2],
     /// A chunk without records that is kept, of each width.
@@ -52,8 +52,8 @@ pub struct Slab<T, W = (), const OCTETS: usize = CHUNK_OCTETS> {
 
 /// Some records. As many octets as a cache line has: it is found by a shift.
 #[derive(Debug)]
-struct Chunk<T, W> {
-    entries: Vec<Entry<T>>,
+struct Chunk<T, W, G> {
+    entries: Vec<Entry<T, G>>,
     /// One for each entry, or none at all.
     annexes: Vec<W>,
     /// The first of the free slots that were used before.
@@ -65,7 +65,7 @@ struct Chunk<T, W> {
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Chunk<u64, u32>>() == 64);
+const _: () = assert!(size_of::<Chunk<u64, u32, u32>>() == 64);
 
 /// Whether the records of a chunk have an annex.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,12 +74,41 @@ enum Width {
     Wide,
 }
 
-/// In this order: a look at both ends of it is a look at both ends of the record.
+/// In this order: the generation lies beside what a record has first.
 #[derive(Debug)]
 #[repr(C)]
-struct Entry<T> {
+struct Entry<T, G> {
+    generation: G,
     slot: Slot<T>,
-    generation: u32,
+}
+
+/// What tells a stale handle from a live one: a number, or nothing where nobody keeps handles, only indices.
+pub trait Generation {
+    /// Of that number.
+    fn of(number: u32) -> Self;
+    /// The number.
+    fn number(&self) -> u32;
+}
+
+impl Generation for u32 {
+    #[inline(always)]
+    fn of(number: u32) -> u32 {
+        number
+    }
+    #[inline(always)]
+    fn number(&self) -> u32 {
+        *self
+    }
+}
+
+/// All handles are alike.
+impl Generation for () {
+    #[inline(always)]
+    fn of(_number: u32) {}
+    #[inline(always)]
+    fn number(&self) -> u32 {
+        0
+    }
 }
 
 #[derive(Debug)]
@@ -88,18 +117,19 @@ enum Slot<T> {
     Used(T),
 }
 
-impl<T, W> Chunk<T, W> {
+impl<T, W, G: Generation> Chunk<T, W, G> {
     /// One more slot, which is free.
     #[inline(never)] // the others were used before
     fn lengthen(&mut self, annex: Option<W>) {
-        self.entries.push(Entry { generation: self.newest, slot: Slot::Free { next: NONE } });
+        let generation = G::of(self.newest);
+        self.entries.push(Entry { generation, slot: Slot::Free { next: NONE } });
         self.annexes.extend(annex);
     }
 }
 
-impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
+impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     /// Records of a chunk, as a power of two.
-    const SHIFT: u32 = chunk_shift(size_of::<Entry<T>>(), OCTETS);
+    const SHIFT: u32 = chunk_shift(size_of::<Entry<T, G>>(), OCTETS);
     const PLACES: usize = 1 << Self::SHIFT;
     /// One fewer, where there are many: with the allocator's own note a chunk of a power of two would
     /// begin another page.
@@ -196,7 +226,8 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
         // A slot that was freed has another generation.
-        let entry = self.entry(id.slot).filter(|entry| entry.generation == id.generation)?;
+        let entry =
+            self.entry(id.slot).filter(|entry| entry.generation.number() == id.generation)?;
         match &entry.slot {
             Slot::Used(record) => Some(record),
             Slot::Free { .. } => None,
@@ -206,7 +237,8 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
-        let entry = self.entry_mut(id.slot).filter(|entry| entry.generation == id.generation)?;
+        let entry =
+            self.entry_mut(id.slot).filter(|entry| entry.generation.number() == id.generation)?;
         match &mut entry.slot {
             Slot::Used(record) => Some(record),
             Slot::Free { .. } => None,
@@ -236,7 +268,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
         match self.entry(index)? {
             Entry { generation, slot: Slot::Used(_) } => {
-                Some(ConnId { slot: index, generation: *generation })
+                Some(ConnId { slot: index, generation: generation.number() })
             }
             _ => None,
         }
@@ -253,7 +285,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     pub fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
         match self.entry_mut(index)? {
             Entry { generation, slot: Slot::Used(record) } => {
-                Some((ConnId { slot: index, generation: *generation }, record))
+                Some((ConnId { slot: index, generation: generation.number() }, record))
             }
             _ => None,
         }
@@ -266,7 +298,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         let chunk = self.chunks.get(chunk)?;
         match chunk.entries.get(place)? {
             Entry { generation, slot: Slot::Used(record) } => {
-                let id = ConnId { slot: index, generation: *generation };
+                let id = ConnId { slot: index, generation: generation.number() };
                 Some((id, record, chunk.annexes.get(place)))
             }
             _ => None,
@@ -280,7 +312,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         let chunk = self.chunks.get_mut(chunk)?;
         match chunk.entries.get_mut(place)? {
             Entry { generation, slot: Slot::Used(record) } => {
-                let id = ConnId { slot: index, generation: *generation };
+                let id = ConnId { slot: index, generation: generation.number() };
                 Some((id, record, chunk.annexes.get(place)))
             }
             _ => None,
@@ -294,7 +326,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         let chunk = self.chunks.get_mut(chunk)?;
         match chunk.entries.get_mut(place)? {
             Entry { generation, slot: Slot::Used(record) } if chunk.annexes.is_empty() => {
-                Some((ConnId { slot: index, generation: *generation }, record))
+                Some((ConnId { slot: index, generation: generation.number() }, record))
             }
             _ => None,
         }
@@ -334,7 +366,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         let Some(Entry { generation, slot: Slot::Used(record) }) = chunk.entries.get(place) else {
             return 0;
         };
-        generation ^ of(record) ^ chunk.annexes.get(place).map_or(0, beside)
+        generation.number() ^ of(record) ^ chunk.annexes.get(place).map_or(0, beside)
     }
 
     /// All records in use, in the order of their slots.
@@ -342,7 +374,9 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         self.chunks.iter().enumerate().flat_map(|(chunk, Chunk { entries, .. })| {
             let first = (chunk << Self::SHIFT) as u32;
             entries.iter().zip(first..).filter_map(|(entry, slot)| match &entry.slot {
-                Slot::Used(record) => Some((ConnId { slot, generation: entry.generation }, record)),
+                Slot::Used(record) => {
+                    Some((ConnId { slot, generation: entry.generation.number() }, record))
+                }
                 Slot::Free { .. } => None,
             })
         })
@@ -354,13 +388,13 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
     }
 
     #[inline]
-    fn entry(&self, index: u32) -> Option<&Entry<T>> {
+    fn entry(&self, index: u32) -> Option<&Entry<T, G>> {
         let (chunk, place) = Self::place(index);
         self.chunks.get(chunk)?.entries.get(place)
     }
 
     #[inline]
-    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T>> {
+    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T, G>> {
         let (chunk, place) = Self::place(index);
         self.chunks.get_mut(chunk)?.entries.get_mut(place)
     }
@@ -399,7 +433,7 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
             self.spare[width as usize] = None;
         }
         self.used += 1;
-        Some((ConnId { slot, generation: entry.generation }, &mut entry.slot))
+        Some((ConnId { slot, generation: entry.generation.number() }, &mut entry.slot))
     }
 
     /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.
@@ -410,10 +444,11 @@ impl<T, W, const OCTETS: usize> Slab<T, W, OCTETS> {
         if let Slot::Free { .. } = entry.slot {
             return None;
         }
-        entry.generation = entry.generation.wrapping_add(1);
+        let generation = entry.generation.number().wrapping_add(1);
+        entry.generation = G::of(generation);
         let ended = end(&mut entry.slot, Slot::Free { next: chunk.free });
         chunk.free = index;
-        chunk.newest = chunk.newest.max(entry.generation);
+        chunk.newest = chunk.newest.max(generation);
         chunk.used -= 1;
         self.used -= 1;
         let (width, empty) = (chunk.width, chunk.used == 0);

@@ -28,18 +28,18 @@ const SLACK: usize = 64;
 pub(crate) struct Table<C> {
     pub anchors: Anchors,
     /// TCBs, each with the index of its record, and blanks.
-    pub hot: Slab<Tcb<C>, u32>,
+    pub hot: Slab<Tcb<C>, u32, ()>,
     /// Those of no connection.
     spares: Vec<u32>,
     blanks: Blanks,
     /// Where the search for a quiet TCB goes on.
     hand: u32,
     /// What bodies have that is larger than a body.
-    pub openings: Slab<Opening<C>, (), FEW>,
+    pub openings: Slab<Opening<C>, (), (), FEW>,
     /// Those that became connections and are kept for the next.
     old_openings: Vec<u32>,
-    pub early: Slab<EarlyConnection, (), FEW>,
-    pub asked: Slab<Segment, (), FEW>,
+    pub early: Slab<EarlyConnection, (), (), FEW>,
+    pub asked: Slab<Segment, (), (), FEW>,
     /// What parked connections have in common.
     pub moulds: Moulds<C>,
     parked: u32,

@@ -45,6 +45,20 @@ fn a_stale_handle_is_recognised() {
 }
 
 #[test]
+fn records_without_handles_lie_as_they_are_aligned_and_nothing_beside_them() {
+    #[derive(Debug, PartialEq)]
+    #[repr(align(64))]
+    struct Line(bool);
+    assert_eq!(size_of::<Entry<Line, ()>>(), 64);
+    let mut slab: Slab<Line, (), ()> = Slab::new(4);
+    let old = slab.insert(Line(true)).unwrap();
+    assert!(slab.discard(old.slot));
+    let new = slab.insert(Line(false)).unwrap();
+    assert_eq!((new, slab.at(new.slot)), (old, Some(&Line(false))));
+    assert!(core::ptr::from_ref(slab.at(0).unwrap()).addr().is_multiple_of(64));
+}
+
+#[test]
 fn the_slot_freed_last_is_used_first() {
     let mut slab: Slab<_> = Slab::new(8);
     let ids = (0..4).map(|n| slab.insert(n).unwrap()).collect::<Vec<_>>();
