@@ -200,7 +200,7 @@ impl<C: CongestionController> Tcb<C> {
     pub fn mark_urgent_written(&mut self) {
         self.unpredict();
         if self.halves.send() == SendHalf::Open {
-            self.snd.up = Some(self.fin_seq());
+            self.snd_up = Some(self.fin_seq());
         }
     }
 

@@ -28,19 +28,21 @@ const BASE_DOUBTED: (u8, u8) = (3, 5);
 /// Timeouts that a new size is given before the next fall.
 const PATIENCE: u8 = 2;
 
-/// The sizes of segments both ways, and the search for a larger one while it goes on.
+/// The sizes of segments both ways, and the search for a larger one while it goes on. In the order in which it lies in
+/// memory: what every segment looks at comes last, beside what else it does.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct PathMtu {
     /// Exists while the size is below what interface and peer allow, or a claim waits.
     search: Option<Box<Search>>,
-    segment_octets: u16,
     /// What our interface sends and the peer takes: probes never go beyond (MUST-16).
     ceiling_octets: u16,
-    announced_mss: u16,
-    /// Of a packet, beside the segment.
-    header_octets: u8,
     /// Every path carries the base size (IPv6): less is never needed.
     base_is_sure: bool,
+    /// Of a packet, beside the segment.
+    header_octets: u8,
+    segment_octets: u16,
+    announced_mss: u16,
 }
 
 /// What a retransmission timeout found in flight.

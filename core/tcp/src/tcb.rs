@@ -38,27 +38,31 @@ const LEAST_EXCHANGED_OCTETS: u64 = 4096;
 
 /// The hot part of a connection.
 ///
-/// In the order in which it lies in memory: what a segment of a plain connection looks at lies together, from the
-/// end of the controller to the scoreboard at the beginning of what only loss needs. With many connections each
-/// line of sixty-four octets more is waited for. What there is of it is read by [`Tcb::touch`].
-#[repr(C)]
+/// In the order in which it lies in memory, from the beginning of a cache line on: with many connections each line
+/// of sixty-four octets is waited for. What a question and its answer look at are the second line, where the controller
+/// ends, and seven from the receiver's queue to the scoreboard's first record; the line of the pacer and what lies behind
+/// that record belong to more, or paced, data. What there is of them is read by [`Tcb::touch`].
+#[repr(C, align(64))]
 pub struct Tcb<C> {
-    // Rare.
-    pub(crate) persist: Persist,
-    pub(crate) challenge: Challenge,
-    pub(crate) ecn: EcnState,
-    pub(crate) established: Instant,
-    pub(crate) user_timeout: UserTimeout,
-    pub(crate) soft_errors: SoftErrors,
+    // Its end is what every segment looks at.
+    pub(crate) controller: C,
+    // What a paced segment looks at beside what all do.
+    pub(crate) stopwatches: Stopwatches,
     pub(crate) rare: Rare,
     pub(crate) pacer: Pacer,
-    pub(crate) stopwatches: Stopwatches,
-    // What a segment looks at: a little of everything.
-    pub(crate) controller: C,
-    pub(crate) settings: Rc<Settings>,
     /// When the pacer lets the next octet go, while it is what holds data back; else
     /// [`Instant::FAR`].
     pub(crate) release: Instant,
+    // Rare.
+    pub(crate) established: Instant,
+    pub(crate) user_timeout: UserTimeout,
+    pub(crate) soft_errors: SoftErrors,
+    /// SND.UP: urgent pointer, while urgent data is unacknowledged.
+    pub(crate) snd_up: Option<Seq>,
+    // What every segment looks at: a little of everything. It begins in the midst of the receiver, …
+    pub(crate) receiver: Receiver,
+    pub(crate) queue: Chain,
+    pub(crate) settings: Rc<Settings>,
     /// When data last advanced, or outstanding data began: what R2 counts from.
     pub(crate) progress: Instant,
     pub(crate) last_heard: Instant,
@@ -72,18 +76,20 @@ pub struct Tcb<C> {
     pub(crate) acks: AckPolicy,
     pub(crate) autotune: Autotune,
     pub(crate) advertise: Advertise,
-    pub(crate) halves: Halves,
-    pub(crate) owed: Owed,
-    pub(crate) wants: Wants,
     /// Whether the predicted path may be taken.
     pub(crate) prediction: Prediction,
     /// Scale of the peer's window field.
     pub(crate) send_scale: Scale,
     pub(crate) keep_alive: KeepAliveState,
-    // Data, and what is known of what was sent; its end is rare again.
-    pub(crate) queue: Chain,
-    pub(crate) receiver: Receiver,
+    pub(crate) halves: Halves,
+    pub(crate) wants: Wants,
+    pub(crate) owed: Owed,
+    // … and ends in the midst of what is known of what was sent.
     pub(crate) recovery: Recovery,
+    // Rare.
+    pub(crate) persist: Persist,
+    pub(crate) challenge: Challenge,
+    pub(crate) ecn: EcnState,
 }
 
 /// Segments that must be sent although there may be no data to carry them.
@@ -145,6 +151,7 @@ impl<C: CongestionController> Tcb<C> {
             established: now,
             user_timeout: UserTimeout::default(),
             soft_errors: SoftErrors::new(now),
+            snd_up: None,
             controller: C::start(&start),
             stopwatches: Stopwatches::new(now),
             settings,
@@ -197,6 +204,7 @@ impl<C: CongestionController> Tcb<C> {
             established,
             user_timeout,
             soft_errors,
+            snd_up,
             controller,
             stopwatches,
             settings,
@@ -238,6 +246,7 @@ impl<C: CongestionController> Tcb<C> {
         *established = now;
         *user_timeout = UserTimeout::new(settings);
         *soft_errors = SoftErrors::new(now);
+        *snd_up = None;
         *stopwatches = Stopwatches::new(now);
         *progress = now;
         *release = Instant::FAR;

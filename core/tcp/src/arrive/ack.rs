@@ -208,8 +208,8 @@ impl<C: CongestionController> Tcb<C> {
         if let Some(segment_octets) = self.mtu.on_progress(env.now, ack) {
             self.segment_changed(env, segment_octets);
         }
-        if self.snd.up.is_some_and(|up| ack.at_or_after(up)) {
-            self.snd.up = None;
+        if self.snd_up.is_some_and(|up| ack.at_or_after(up)) {
+            self.snd_up = None;
         }
         // Follow SND.UNA, or 2^31 octets later the mark would lie ahead of it.
         self.snd.small = self.snd.small.latest(ack);

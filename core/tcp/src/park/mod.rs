@@ -98,7 +98,7 @@ impl<C: CongestionController> Tcb<C> {
         self.queue.is_empty()
             && self.receiver.is_quiet()
             && self.halves == Halves::OPEN
-            && self.snd.up.is_none()
+            && self.snd_up.is_none()
             && !self.owed.anything()
             && !self.wants.write
             && !self.wants.detached
@@ -258,6 +258,7 @@ impl<C: CongestionController> Tcb<C> {
             keep_alive: self.keep_alive,
             user_timeout: self.user_timeout,
             soft_errors: self.soft_errors,
+            snd_up: self.snd_up,
             settings: Rc::clone(&self.settings),
             stopwatches: self.stopwatches,
             established: self.established,
@@ -305,6 +306,7 @@ impl<C: CongestionController> Tcb<C> {
             keep_alive,
             user_timeout,
             soft_errors,
+            snd_up,
             settings,
             stopwatches: _, // begin anew
             established,
@@ -314,6 +316,7 @@ impl<C: CongestionController> Tcb<C> {
         } = self;
         // What differs most often first.
         same(*snd == other.snd && *send_scale == other.send_scale, "snd")?;
+        same(*snd_up == other.snd_up, "snd_up")?;
         same(*advertise == other.advertise, "advertise")?;
         same(*autotune == other.autotune, "autotune")?;
         same(resumed || *controller == other.controller, "controller")?;

@@ -28,6 +28,7 @@ pub use single::Single;
 use crate::send::probe::Persisting;
 use crate::settings::{Manner, UserTimeoutOption};
 use crate::tcb::Tcb;
+use alloc::rc::Rc;
 use usertcp_base::Instant;
 use usertcp_cc::CongestionController;
 
@@ -106,15 +107,18 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// Reads a little of every line of what an expected segment needs, so that all of them are on their way
-    /// from memory. In the order of the fields, none more than 64 octets from the next. The sum means
-    /// nothing.
+    /// from memory: one field of each line, in their order. The sum means nothing.
     #[inline]
     pub fn touch(&self) -> u32 {
-        let first = self.controller.threshold() ^ self.release.stamp().0;
-        let times = self.last_heard.stamp().0 ^ self.timestamps.recent();
-        let both = self.snd.una.0 ^ self.autotune.buffer() ^ self.prediction as u32;
-        let queues = self.queue.len() as u32 ^ self.receiver.nxt().0;
-        first ^ times ^ both ^ queues ^ self.recovery.touch()
+        let queues = self.receiver.nxt().0 ^ self.settings_place();
+        let numbers = self.timestamps.recent() ^ self.last_sent.0 ^ self.prediction as u32;
+        self.controller.threshold() ^ queues ^ numbers ^ self.recovery.touch()
+    }
+
+    /// Where the settings are, which says that the line of it is at hand.
+    #[inline]
+    fn settings_place(&self) -> u32 {
+        Rc::as_ptr(&self.settings).addr() as u32
     }
 
     /// The same of what is rare, when the rest is at hand: if the connection is about to rest, or to be parked,
@@ -129,15 +133,21 @@ impl<C: CongestionController> Tcb<C> {
 
     #[inline]
     fn touch_rare(&self) -> u32 {
-        self.persist.why() as u32 ^ self.user_timeout.is_owed() as u32 ^ self.recovery.touch_rest()
+        let times = self.release.stamp().0 ^ self.user_timeout.is_owed() as u32;
+        times ^ self.recovery.touch_more() ^ self.persist.why() as u32
     }
 
-    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand; and
-    /// of what is rare, if the connection may rest again soon.
+    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand; of
+    /// what messages do not need, if it is no message that is expected; and of what is rare, if the connection may rest
+    /// again soon.
     #[inline]
     pub fn touch_more(&self) -> u32 {
+        let paced = match self.prediction {
+            Prediction::Free => 0,
+            _ => self.release.stamp().0 ^ self.recovery.touch_more(),
+        };
         let rare = if self.acks.has_had_one_exchange() { self.touch_rare() } else { 0 };
-        self.queue.touch() ^ rare
+        self.queue.touch() ^ paced ^ rare
     }
 
     /// The same of the frames in which they lie, when that is at hand.
@@ -169,7 +179,7 @@ impl<C: CongestionController> Tcb<C> {
             && !self.ecn.is_agreed()
             && self.persist.why() == Persisting::Off
             && self.rare.is_empty()
-            && self.snd.up.is_none()
+            && self.snd_up.is_none()
             && !self.owed.anything()
             && !self.mtu.is_searching()
             && self.has_plain_settings()

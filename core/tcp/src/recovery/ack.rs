@@ -70,7 +70,7 @@ impl Recovery {
         self.mss = super::short(input.mss);
         let before = self.before(cc);
         let echo_age = self.echo_age(now, input);
-        let fack = self.rack.fack();
+        let fack = self.latest.fack;
         let mut tally = Tally::new(now.stamp(), echo_age, self.rtt.min_rtt(), fack);
         let dsack = self.digest(input, &mut tally);
         let acked = self.board.una().since(before.una);
@@ -320,7 +320,7 @@ impl Recovery {
         cc: &mut C,
     ) -> Scan {
         let scan = if self.sack {
-            self.rack.on_delivered(tally, self.board.una());
+            self.rack.on_delivered(&mut self.latest, tally, self.board.una());
             self.rack.end_dsack_round(self.board.una());
             if self.board.outstanding() == 0 {
                 self.rack.on_flight_ended();
@@ -351,8 +351,8 @@ impl Recovery {
     pub(super) fn scan(&mut self, now: Instant) -> Scan {
         let recovering = self.state != RecoveryState::Open;
         let units = self.board.sums().sacked_units;
-        let window = self.rack.window(&self.rtt, recovering, units);
-        self.rack.scan(now, &mut self.board, window)
+        let window = self.rack.window(self.latest, &self.rtt, recovering, units);
+        self.rack.scan(now, &mut self.board, self.latest.patience(window))
     }
     /// RFC 5681 §3.2 and 6582 §3.2: the third duplicate, and each partial acknowledgement, show
     /// that the first segment is lost.

@@ -161,11 +161,11 @@ impl Recovery {
             self.board.forget_sacked();
             self.rack.rescan(self.board.una());
         }
-        let window = self.rack.window(&self.rtt, true, 0);
+        let window = self.rack.window(self.latest, &self.rtt, true, 0);
         let mut lost = self.board.mark_front_lost();
         for index in 1..self.board.record_count() {
             let Some(record) = self.board.record(index) else { break };
-            if !self.sack || reneged || self.rack.expired(now, record, window) {
+            if !self.sack || reneged || self.latest.expired(now, record, window) {
                 lost = lost.saturating_add(self.board.mark_lost(index));
             }
         }

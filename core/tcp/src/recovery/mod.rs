@@ -46,7 +46,7 @@ pub use api::{
 use delivery::Delivery;
 use newreno::NewReno;
 use prr::Prr;
-use rack::Rack;
+use rack::{Latest, Rack};
 use records::{Marks, Record};
 pub(crate) use rtt::RttTimes;
 use rtt::{Bounds, RttEstimator, micros};
@@ -69,10 +69,13 @@ enum Grant {
     NewData,
 }
 
-/// The send side's loss recovery. In the order in which it lies in memory: what only loss needs comes last.
+/// The send side's loss recovery. In the order in which it lies in memory: what a segment alone in flight looks at comes
+/// first, what only loss needs last.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Recovery {
+    delivery: Delivery,
+    timer: Timer,
     rtt: RttEstimator,
     bounds: Bounds,
     /// SND.NXT when the recovery going on began, or the window was reduced for a mark. Afterwards it keeps late duplicates from beginning
@@ -86,15 +89,26 @@ pub struct Recovery {
     grant: Grant,
     sack: bool,
     timestamps: bool,
-    timer: Timer,
-    delivery: Delivery,
+    latest: Latest,
+    board: Scoreboard,
     rack: Rack,
     tail: TailProbe,
-    board: Scoreboard,
     undo: Undo,
     prr: Prr,
     reno: NewReno,
     counters: RecoveryCounters,
+}
+
+#[cfg(test)]
+impl Recovery {
+    /// Octets that a segment alone in flight looks at.
+    pub(crate) const ALONE_IN_FLIGHT: usize =
+        core::mem::offset_of!(Recovery, board) + Scoreboard::ONE_RECORD;
+    /// Where what `Tcb::touch` reads lies, and what it reads more.
+    pub(crate) const RTO: usize = core::mem::offset_of!(Recovery, rtt) + 8;
+    pub(crate) const UNA: usize = core::mem::offset_of!(Recovery, board);
+    pub(crate) const SACKED: usize = core::mem::offset_of!(Recovery, board) + Scoreboard::SUMS;
+    pub(crate) const CREDIT: usize = core::mem::offset_of!(Recovery, reno);
 }
 
 /// It lives in every TCB.
@@ -124,7 +138,8 @@ impl Recovery {
             timestamps: false,
             timer: Timer::new(Instant::ZERO, false),
             delivery: Delivery::new(Instant::ZERO),
-            rack: Rack::new(Seq(0), 0, false),
+            latest: Latest { rtt_micros: 0, fack: Seq(0) },
+            rack: Rack::new(Seq(0), false),
             tail: TailProbe::new(Seq(0), false),
             undo: Undo::default(),
             board: Scoreboard::new(Seq(0)),
@@ -150,6 +165,7 @@ impl Recovery {
             timestamps,
             timer,
             delivery,
+            latest,
             rack,
             tail,
             undo,
@@ -181,7 +197,8 @@ impl Recovery {
         *timestamps = start.timestamps;
         *timer = Timer::new(start.now, settings.rto_jitter);
         *delivery = Delivery::new(start.now);
-        *rack = Rack::new(start.una, sample.unwrap_or(0), start.reorders);
+        *latest = Latest { rtt_micros: sample.unwrap_or(0), fack: start.una };
+        *rack = Rack::new(start.una, start.reorders);
         *tail = TailProbe::new(start.una, settings.tail_probe);
         *undo = Undo::default();
         board.begin(start.una);

@@ -40,7 +40,7 @@ impl Recovery {
         self.board = self.board.of_quiet();
         self.timer.forget_times();
         self.delivery.forget_times();
-        self.rack.forget_flight(una);
+        self.rack.forget_flight(&mut self.latest, una);
         self.tail.forget_end(una);
         self.prr = Prr::default();
         if self.recover.before(una) {
@@ -58,13 +58,14 @@ impl Recovery {
         }
         self.reno.reset();
         if let Some(srtt) = self.rtt.srtt() {
-            self.rack.set_rtt_micros(micros(srtt));
+            self.latest.rtt_micros = micros(srtt);
         }
     }
 
     /// The numbers of a connection whose SND.UNA is `by` larger and that had `octets` more delivered.
     pub(crate) fn shift(&mut self, by: u32, octets: u64) {
         self.board.shift(by);
+        self.latest.fack += by;
         self.rack.shift(by);
         self.undo.shift(by);
         self.tail.shift(by);
@@ -75,29 +76,29 @@ impl Recovery {
     /// Takes out what the connection measured, and what follows from it.
     pub(crate) fn take_times(&mut self) -> RttTimes {
         let srtt = self.rtt.srtt().map_or(0, micros);
-        let told = match self.rack.rtt_micros() {
+        let told = match self.latest.rtt_micros {
             same if same == srtt => 0,
             0 => UNTOLD,
             other => other,
         };
-        self.rack.set_rtt_micros(told);
+        self.latest.rtt_micros = told;
         self.rtt.take_times(&self.bounds)
     }
 
     /// Puts it in.
     pub(crate) fn set_times(&mut self, times: &RttTimes) {
         self.rtt.set_times(times, &self.bounds);
-        match self.rack.rtt_micros() {
-            0 => self.rack.set_rtt_micros(self.rtt.srtt().map_or(0, micros)),
-            UNTOLD => self.rack.set_rtt_micros(0),
+        match self.latest.rtt_micros {
+            0 => self.latest.rtt_micros = self.rtt.srtt().map_or(0, micros),
+            UNTOLD => self.latest.rtt_micros = 0,
             _ => {}
         }
     }
 
     /// Takes over from `other` what a record rounds.
     pub(crate) fn round_like(&mut self, other: &Recovery) {
-        if self.rack.rtt_micros() == self.rtt.srtt().map_or(0, micros) {
-            self.rack.set_rtt_micros(other.rack.rtt_micros());
+        if self.latest.rtt_micros == self.rtt.srtt().map_or(0, micros) {
+            self.latest.rtt_micros = other.latest.rtt_micros;
         }
         self.rtt = other.rtt;
         self.last_sent = other.last_sent;
@@ -119,6 +120,7 @@ impl Recovery {
             board,
             timer,
             delivery,
+            latest,
             rack,
             rtt,
             bounds,
@@ -137,8 +139,8 @@ impl Recovery {
             timestamps,
         } = self;
         board.is_same_quiet(&other.board)
-            && (timer, delivery, rack, rtt)
-                == (&other.timer, &other.delivery, &other.rack, &other.rtt)
+            && (timer, delivery, latest, rack, rtt)
+                == (&other.timer, &other.delivery, &other.latest, &other.rack, &other.rtt)
             && (bounds, counters, prr, undo)
                 == (&other.bounds, &other.counters, &other.prr, &other.undo)
             && (tail, reno, recover) == (&other.tail, &other.reno, &other.recover)
@@ -151,7 +153,7 @@ impl Recovery {
     pub(crate) fn fold(&self) -> u64 {
         let counters = &self.counters;
         let lost = u64::from(counters.resent_octets) << 32 | u64::from(counters.lost_octets);
-        let told = u64::from(self.rack.rtt_micros()) << 16 | u64::from(self.mss);
+        let told = u64::from(self.latest.rtt_micros) << 16 | u64::from(self.mss);
         lost ^ told.rotate_left(17) ^ u64::from(self.delivery.peak()).rotate_left(40)
     }
 }

@@ -5,6 +5,7 @@
 //! Must not know: headers.
 //! Implements: the same as `ack`, where nothing is SACKed, lost, sent again or doubted.
 
+use super::rack::Latest;
 use super::records::Taken;
 use super::rtt::is_usual_sample;
 use super::tail_probe::TailProbe;
@@ -24,13 +25,12 @@ pub(crate) struct AnswerTaken {
 impl Recovery {
     /// For `Tcb::touch`.
     pub(crate) fn touch(&self) -> u32 {
-        let times = self.rtt.rto_micros() ^ self.timer.expiries() as u32 ^ self.delivery.peak();
-        times ^ self.board.touch()
+        self.rtt.rto_micros() ^ self.board.una().0
     }
 
-    /// For `Tcb::touch_rest`.
-    pub(crate) fn touch_rest(&self) -> u32 {
-        self.board.sums().sacked ^ self.counters.timeouts
+    /// For `Tcb::touch_more`.
+    pub(crate) fn touch_more(&self) -> u32 {
+        self.board.sums().sacked ^ self.reno.credit()
     }
 
     /// Whether the next acknowledgement can be a plain one.
@@ -142,7 +142,7 @@ impl Recovery {
         cc: &mut C,
         prng: &mut Prng,
     ) -> Option<Span> {
-        if self.rack.fack().after(self.board.una()) {
+        if self.latest.fack.after(self.board.una()) {
             return None;
         }
         let acked_octets = ack.0.wrapping_sub(self.board.una().0);
@@ -172,7 +172,7 @@ impl Recovery {
         let una = self.board.una();
         cc.expects_answers()
             && self.mss() == mss
-            && !self.rack.fack().after(una)
+            && !self.latest.fack.after(una)
             && self.board.is_of_one_round(&self.delivery)
             && self.delivery.peak() <= mss.saturating_mul(2)
             && !self.is_small_window(cc.window_octets())
@@ -209,7 +209,7 @@ impl Recovery {
         self.rtt.on_usual_minimum(rtt_micros, now);
         self.timer.stop();
         self.recover = ack - 1;
-        self.rack.on_answer(rtt_micros, ack);
+        self.latest = Latest { rtt_micros, fack: ack };
         self.delivery.on_answer(acked_octets);
         let window = cc.on_answer(&Answer {
             now,
@@ -265,9 +265,9 @@ impl Recovery {
             self.undo.by_mark = false;
         }
         if in_flight_after == 0 {
-            self.rack.on_all_delivered(newest, ack);
+            self.rack.on_all_delivered(&mut self.latest, newest, ack);
         } else {
-            self.rack.on_plain_delivered(taken.sent_at, newest, ack);
+            self.rack.on_plain_delivered(&mut self.latest, taken.sent_at, newest, ack);
         }
         let min_rtt = self.rtt.min_rtt();
         self.delivery.on_delivered(now, acked_octets);
@@ -305,7 +305,7 @@ impl Recovery {
     /// The round trip that an acknowledgement of everything tells while [`Recovery::is_plain`] holds, when
     /// nothing else that it would teach is of use any more.
     pub(crate) fn on_last_ack(&mut self, now: Instant, prng: &mut Prng) -> Option<Span> {
-        if self.rack.fack().after(self.board.una()) {
+        if self.latest.fack.after(self.board.una()) {
             return None;
         }
         let sent_at = self.board.front()?.sent_at;

@@ -19,17 +19,22 @@ const PERSISTENCE: u8 = 16;
 /// acknowledgement never costs more than this (BG-2).
 const SCAN_LIMIT: u32 = 512;
 
-/// RACK's variables.
+/// Those of RACK's variables that every acknowledgement sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Latest {
+    /// Round trip of the transmission delivered last, in microseconds; zero before any (RACK.rtt).
+    pub(super) rtt_micros: u32,
+    /// Highest sequence number delivered (RACK.fack).
+    pub(super) fack: Seq,
+}
+
+/// The others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Rack {
     /// Send time and end of the newest transmission delivered, in this flight when `known`.
     sent_at: Stamp,
     end: Seq,
     known: bool,
-    /// Round trip of the transmission delivered last, in microseconds; zero before any.
-    rtt: u32,
-    /// Highest sequence number delivered.
-    fack: Seq,
     /// Originals below it are judged.
     scanned: Seq,
     /// A round in which a duplicate was reported ends here.
@@ -51,14 +56,11 @@ pub(super) struct Scan {
 }
 
 impl Rack {
-    /// `rtt` in microseconds; zero: unknown.
-    pub(super) fn new(una: Seq, rtt: u32, reordering_seen: bool) -> Rack {
+    pub(super) fn new(una: Seq, reordering_seen: bool) -> Rack {
         Rack {
             sent_at: Stamp(0),
             end: una,
             known: false,
-            rtt,
-            fack: una,
             scanned: una,
             dsack_round: una,
             in_dsack_round: false,
@@ -66,13 +68,6 @@ impl Rack {
             multiplier: 1,
             persist: 0,
         }
-    }
-    pub(super) fn fack(&self) -> Seq {
-        self.fack
-    }
-    #[cfg(test)]
-    pub(super) fn rtt(&self) -> Span {
-        Span::from_micros(u64::from(self.rtt))
     }
     pub(super) fn reordering_seen(&self) -> bool {
         self.reordering_seen
@@ -89,50 +84,50 @@ impl Rack {
         self.widen(una, nxt);
     }
     /// Steps 2 and 3: the newest delivered transmission, and reordering.
-    pub(super) fn on_delivered(&mut self, tally: &Tally, una: Seq) {
+    pub(super) fn on_delivered(&mut self, latest: &mut Latest, tally: &Tally, una: Seq) {
         if let Some(newest) = tally.newest {
             if !self.known || later(newest.at, newest.end, self.sent_at, self.end) {
                 self.sent_at = newest.at;
                 self.end = newest.end;
                 self.known = true;
             }
-            self.rtt = micros(newest.rtt);
+            latest.rtt_micros = micros(newest.rtt);
         }
-        self.fack = self.fack.latest(una);
+        latest.fack = latest.fack.latest(una);
         if let Some(highest) = tally.highest {
-            self.fack = self.fack.latest(highest);
+            latest.fack = latest.fack.latest(highest);
         }
         self.reordering_seen |= tally.reordered;
     }
     /// The same of an acknowledgement of originals in order, the last of which left at `sent_at` and
     /// ends where SND.UNA is now.
     #[inline]
-    pub(super) fn on_plain_delivered(&mut self, sent_at: Stamp, rtt_micros: u32, una: Seq) {
+    pub(super) fn on_plain_delivered(
+        &mut self,
+        latest: &mut Latest,
+        sent_at: Stamp,
+        rtt_micros: u32,
+        una: Seq,
+    ) {
         if !self.known || later(sent_at, una, self.sent_at, self.end) {
             self.sent_at = sent_at;
             self.end = una;
             self.known = true;
         }
-        self.on_plain_round(rtt_micros, una);
+        self.on_plain_round(latest, rtt_micros, una);
     }
     /// The same where nothing is left in flight.
     #[inline]
-    pub(super) fn on_all_delivered(&mut self, rtt_micros: u32, una: Seq) {
+    pub(super) fn on_all_delivered(&mut self, latest: &mut Latest, rtt_micros: u32, una: Seq) {
         self.on_flight_ended();
-        self.on_plain_round(rtt_micros, una);
-    }
-    /// The same while [`Rack::is_quiet`].
-    #[inline(always)]
-    pub(super) fn on_answer(&mut self, rtt_micros: u32, una: Seq) {
-        (self.rtt, self.fack) = (rtt_micros, una);
+        self.on_plain_round(latest, rtt_micros, una);
     }
     /// Whether no round with a reported duplicate goes on, and nothing was delivered of what is in flight.
     pub(super) fn is_quiet(&self) -> bool {
         !self.in_dsack_round && !self.known
     }
-    fn on_plain_round(&mut self, rtt_micros: u32, una: Seq) {
-        self.rtt = rtt_micros.max(1);
-        self.fack = una;
+    fn on_plain_round(&mut self, latest: &mut Latest, rtt_micros: u32, una: Seq) {
+        *latest = Latest { rtt_micros: rtt_micros.max(1), fack: una };
         self.end_dsack_round(una);
     }
     /// Step 4, first half: a reported duplicate widens the window, once per round.
@@ -152,30 +147,22 @@ impl Rack {
         }
     }
     /// Nothing is in flight: what is known of the last flight, in one form.
-    pub(super) fn forget_flight(&mut self, una: Seq) {
+    pub(super) fn forget_flight(&mut self, latest: &mut Latest, una: Seq) {
         self.known = false;
         self.sent_at = Stamp(0);
         self.end = una;
         self.scanned = una;
-        if !self.fack.after(una) {
-            self.fack = una;
+        if !latest.fack.after(una) {
+            latest.fack = una;
         }
         self.end_dsack_round(una);
         if !self.in_dsack_round {
             self.dsack_round = una;
         }
     }
-    /// The round trip of the transmission delivered last, in microseconds; zero before any.
-    pub(super) fn rtt_micros(&self) -> u32 {
-        self.rtt
-    }
-    /// Sets it.
-    pub(super) fn set_rtt_micros(&mut self, micros: u32) {
-        self.rtt = micros;
-    }
     /// The numbers of a connection whose SND.UNA is `by` larger.
     pub(super) fn shift(&mut self, by: u32) {
-        for seq in [&mut self.end, &mut self.fack, &mut self.scanned, &mut self.dsack_round] {
+        for seq in [&mut self.end, &mut self.scanned, &mut self.dsack_round] {
             *seq += by;
         }
     }
@@ -192,11 +179,17 @@ impl Rack {
         }
     }
     /// Step 4: the reordering window.
-    pub(super) fn window(&self, rtt: &RttEstimator, recovering: bool, sacked_units: u32) -> Span {
+    pub(super) fn window(
+        &self,
+        latest: Latest,
+        rtt: &RttEstimator,
+        recovering: bool,
+        sacked_units: u32,
+    ) -> Span {
         if !self.reordering_seen && (recovering || sacked_units >= DUP_THRESHOLD) {
             return Span::ZERO;
         }
-        let least = rtt.min_rtt().unwrap_or(Span::from_micros(u64::from(self.rtt)));
+        let least = rtt.min_rtt().unwrap_or(latest.rtt());
         let window = least.saturating_mul(u64::from(self.multiplier)).divided_by(4);
         window.min(rtt.srtt().unwrap_or(least))
     }
@@ -207,32 +200,21 @@ impl Rack {
     fn sent_after(&self, record: &Record) -> bool {
         record.sent_after(self.sent_at, self.end)
     }
-    /// Time until a transmission of `at` is overdue; `None` when it is.
-    fn remaining(&self, now: Instant, at: Stamp, window: Span) -> Option<Span> {
-        let patience = Span::from_micros(u64::from(self.rtt)).saturating_add(window);
-        let left = patience.saturating_sub(now.stamp().since(at));
-        (!left.is_zero()).then_some(left)
-    }
-    /// Whether a timeout should call `record` lost: sent longer ago than a round trip and the
-    /// reordering window (RFC 8985 §6.3). Without a round trip, everything is.
-    pub(super) fn expired(&self, now: Instant, record: &Record, window: Span) -> bool {
-        self.rtt == 0 || self.remaining(now, record.sent_at, window).is_none()
-    }
-    /// Step 5: what is lost now, and when to look again.
-    pub(super) fn scan(&mut self, now: Instant, board: &mut Scoreboard, window: Span) -> Scan {
+    /// Step 5: what is lost now, and when to look again: what was sent so long ago that `patience` is over.
+    pub(super) fn scan(&mut self, now: Instant, board: &mut Scoreboard, patience: Span) -> Scan {
         let mut scan = Scan::default();
         if !self.known {
             return scan;
         }
-        let budget = self.scan_originals(now, board, window, &mut scan);
-        self.scan_resent(now, board, window, budget, &mut scan);
+        let budget = self.scan_originals(now, board, patience, &mut scan);
+        self.scan_resent(now, board, patience, budget, &mut scan);
         scan
     }
     fn scan_originals(
         &mut self,
         now: Instant,
         board: &mut Scoreboard,
-        window: Span,
+        patience: Span,
         scan: &mut Scan,
     ) -> u32 {
         let mut index = board.find(self.scanned.latest(board.una()));
@@ -244,7 +226,7 @@ impl Rack {
                 if self.sent_after(&record) {
                     return left;
                 }
-                if let Some(time) = self.remaining(now, record.sent_at, window) {
+                if let Some(time) = remaining(now, record.sent_at, patience) {
                     scan.look_at(now + time);
                     return left;
                 }
@@ -260,7 +242,7 @@ impl Rack {
         &mut self,
         now: Instant,
         board: &mut Scoreboard,
-        window: Span,
+        patience: Span,
         mut budget: u32,
         scan: &mut Scan,
     ) {
@@ -278,7 +260,7 @@ impl Rack {
                 if self.sent_after(&record) {
                     return;
                 }
-                if let Some(time) = self.remaining(now, record.sent_at, window) {
+                if let Some(time) = remaining(now, record.sent_at, patience) {
                     return scan.look_at(now + time);
                 }
                 scan.lost_retransmission = true;
@@ -287,6 +269,28 @@ impl Rack {
             board.judged_resent(record.end());
         }
     }
+}
+
+impl Latest {
+    /// The round trip of the transmission delivered last; nought before any.
+    pub(super) fn rtt(self) -> Span {
+        Span::from_micros(u64::from(self.rtt_micros))
+    }
+    /// How long a transmission may take before it is lost, the reordering window being so long.
+    pub(super) fn patience(self, window: Span) -> Span {
+        self.rtt().saturating_add(window)
+    }
+    /// Whether a timeout should call `record` lost: sent longer ago than a round trip and the
+    /// reordering window (RFC 8985 §6.3). Without a round trip, everything is.
+    pub(super) fn expired(self, now: Instant, record: &Record, window: Span) -> bool {
+        self.rtt_micros == 0 || remaining(now, record.sent_at, self.patience(window)).is_none()
+    }
+}
+
+/// Time until a transmission of `at` is overdue; `None` when it is.
+fn remaining(now: Instant, at: Stamp, patience: Span) -> Option<Span> {
+    let left = patience.saturating_sub(now.stamp().since(at));
+    (!left.is_zero()).then_some(left)
 }
 
 impl Scan {

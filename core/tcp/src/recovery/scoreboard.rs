@@ -79,6 +79,14 @@ pub(super) struct Scoreboard {
     episode: Option<Box<Episode>>,
 }
 
+#[cfg(test)]
+impl Scoreboard {
+    /// Octets to the end of the first record.
+    pub(super) const ONE_RECORD: usize =
+        core::mem::offset_of!(Scoreboard, records) + 4 + size_of::<Record>();
+    pub(super) const SUMS: usize = core::mem::offset_of!(Scoreboard, sums);
+}
+
 impl Scoreboard {
     pub(super) fn new(una: Seq) -> Scoreboard {
         Scoreboard { una, nxt: una, sums: Sums::default(), records: Records::new(), episode: None }
@@ -115,15 +123,6 @@ impl Scoreboard {
     /// Whether two boards with nothing outstanding are equal.
     pub(super) fn is_same_quiet(&self, other: &Scoreboard) -> bool {
         self.una == other.una && self.nxt == other.nxt
-    }
-    /// For `Tcb::touch`: both ends of what a plain connection needs.
-    #[inline]
-    pub(super) fn touch(&self) -> u32 {
-        let first = match &self.records {
-            Records::Few { records: [first, ..], .. } => u32::from(first.marks),
-            Records::Many(_) => 0,
-        };
-        self.una.0 ^ first
     }
     pub(super) fn una(&self) -> Seq {
         self.una

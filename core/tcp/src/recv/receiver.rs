@@ -56,20 +56,26 @@ pub enum DataOutcome {
     Refused(DropReason),
 }
 
-/// The receive half of a connection while it is open. In the order in which it lies in memory: what data out of
-/// order needs comes last.
+/// The receive half of a connection while it is open. In the order in which it lies in memory: what data in order
+/// needs comes last, beside what else of the TCB a segment looks at.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Receiver {
-    queue: Chain,
-    nxt: Seq,
-    /// Real octets of `queue`.
-    queue_charge: u32,
-    urgent: Urgent,
-    held: Reassembly,
+    finished: bool,
     /// What to report, while there is something.
     sack: Option<Box<SackReport>>,
-    finished: bool,
+    held: Reassembly,
+    urgent: Urgent,
+    queue: Chain,
+    /// Real octets of `queue`.
+    queue_charge: u32,
+    nxt: Seq,
+}
+
+impl Receiver {
+    /// Where what data in order needs begins.
+    #[cfg(test)]
+    pub(crate) const LOOKED_AT: usize = core::mem::offset_of!(Receiver, queue);
 }
 
 impl Receiver {

@@ -95,7 +95,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Urgent mode: the pointer is the number after the last urgent octet (MUST-62).
     fn mark_urgent(&self, reply: &mut Reply, seq: Seq) {
-        let Some(up) = self.snd.up else { return };
+        let Some(up) = self.snd_up else { return };
         let distance = up.since(seq);
         if distance > 0 {
             reply.header.flags = reply.header.flags | Flags::URG;

@@ -33,15 +33,13 @@ pub struct Snd {
     /// End of the last segment sent that was smaller than it could have been (Minshall's variant
     /// of Nagle, RFC 9293 App. A.3).
     pub small: Seq,
-    /// Urgent pointer, while urgent data is unacknowledged.
-    pub up: Option<Seq>,
 }
 
 impl Snd {
     /// Of a connection that just became synchronised: SND.UNA, the window of the peer's SYN, and its initial number.
     pub(crate) fn beginning(una: Seq, window: WireWindow, irs: Seq) -> Snd {
         let wnd = u32::from(window.0);
-        Snd { una, nxt: una, wnd, wl1: irs, wl2: una, max_wnd: wnd, small: una, up: None }
+        Snd { una, nxt: una, wnd, wl1: irs, wl2: una, max_wnd: wnd, small: una }
     }
     /// The window is the largest so far.
     #[cold]

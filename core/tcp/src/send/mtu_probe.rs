@@ -65,7 +65,7 @@ impl<C: CongestionController> Tcb<C> {
             // A tail loss probe, or what was flushed, does not wait for room.
             && !self.owed.partial
             && self.receiver.held().is_empty()
-            && self.snd.up.is_none()
+            && self.snd_up.is_none()
             // Its size is counted without an option that only now and then goes along.
             && self.ecn_option(true).is_none()
             && !self.ecn.owes_cwr()

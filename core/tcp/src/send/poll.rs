@@ -417,7 +417,7 @@ impl<C: CongestionController> Tcb<C> {
     /// Payload of one call at most. Urgent data, and what a device that cuts would not put on each
     /// piece as it is (see `ecn`), leaves a segment at a time.
     fn largest_payload(&self, room: &SendRoom, mss: u32) -> u32 {
-        if self.snd.up.is_some() || self.ecn.forbids_super_segments() {
+        if self.snd_up.is_some() || self.ecn.forbids_super_segments() {
             return mss;
         }
         let largest = room.largest_payload_octets.max(mss);

@@ -36,7 +36,7 @@ pub fn invariants<C: CongestionController>(tcb: &Tcb<C>, now: Instant) {
     }
     assert!(tcb.advertise.edge().at_or_after(tcb.receiver.nxt() - 1), "right edge");
     assert!(tcb.snd.small.at_or_before(nxt), "the mark of Nagle fell behind");
-    if let Some(up) = tcb.snd.up {
+    if let Some(up) = tcb.snd_up {
         assert!(up.at_or_before(tcb.fin_seq()));
     }
     if tcb.queue.is_empty() && tcb.receiver.is_empty() {

@@ -1,8 +1,9 @@
 //! What a connection costs.
 
+use crate::recovery::Recovery;
+use crate::recv::receiver::Receiver;
 use crate::*;
 use core::mem::offset_of;
-use usertcp_base::Instant;
 use usertcp_cc::AnyController;
 
 // proves BG-5 (its share), DESIGN §5.3
@@ -37,41 +38,55 @@ fn a_connection_is_not_large() {
 /// Octets of a cache line.
 const LINE: usize = 64;
 
-/// Where fields of a TCB begin.
-macro_rules! places {
-    ($($field:ident)*) => { [$(offset_of!(Tcb<AnyController>, $field)),*] };
+/// Which lines of a TCB fields lie in, the first to the last.
+macro_rules! lines {
+    ($from:ident + $skipped:expr => $to:ident + $octets:expr) => {{
+        let [from, to] = [
+            offset_of!(Tcb<AnyController>, $from) + $skipped,
+            offset_of!(Tcb<AnyController>, $to) + $octets,
+        ];
+        from / LINE..=(to - 1) / LINE
+    }};
 }
 
 // Where there are many connections, each line that a segment of a plain one looks at is waited for.
 #[test]
-fn what_a_segment_looks_at_lies_together_in_six_lines_behind_the_controller() {
-    let rare = places!(
-        persist challenge ecn established user_timeout soft_errors rare pacer stopwatches
-    );
-    let looked_at = places!(
-        controller settings release progress last_heard octets_acknowledged octets_received timestamps mtu snd timestamp_offset last_sent acks autotune advertise
-        halves owed wants prediction send_scale keep_alive queue receiver recovery
-    );
-    assert!(rare.is_sorted() && looked_at.is_sorted(), "{rare:?} {looked_at:?}");
-    assert!(rare.iter().all(|rare| *rare < looked_at[0]), "{looked_at:?}");
-    let [from, to] = places!(settings recovery);
-    assert!((to - from).div_ceil(LINE) <= 6, "{from}..{to}");
-    // When it may leave, and when it left or came; what an answer changes.
-    let [times, numbers] = [places!(settings octets_acknowledged), places!(snd keep_alive)];
-    assert!(times[1] - times[0] <= LINE && numbers[1] - numbers[0] <= 2 * LINE, "{looked_at:?}");
-    // None of what `Tcb::touch` reads is further than a line from what it reads next.
-    let touched =
-        places!(release last_heard timestamps snd autotune prediction queue receiver recovery);
-    let ends = [
-        touched[0] + size_of::<Instant>(),
-        touched[1] + size_of::<Instant>(),
-        touched[2] + size_of::<recv::paws::Timestamps>(),
-        touched[3] + size_of::<send::Snd>(),
-        touched[4] + size_of::<recv::autotune::Autotune>(),
-        touched[5] + size_of::<predicted::Prediction>(),
-        touched[6] + size_of::<usertcp_frame::Chain>(),
-        touched[7] + size_of::<recv::receiver::Receiver>(),
+fn what_a_question_and_its_answer_look_at_are_seven_lines_and_one_of_the_controller() {
+    assert_eq!(align_of::<Tcb<AnyController>>(), LINE);
+    let controller = size_of::<AnyController>();
+    assert_eq!(lines!(controller + 68 => controller + controller), 1..=1);
+    // What is paced has a line of its own.
+    assert_eq!(lines!(stopwatches + 0 => release + 8), 2..=2);
+    let (received, recorded) = (Receiver::LOOKED_AT, Recovery::ALONE_IN_FLIGHT);
+    assert_eq!(lines!(receiver + received => recovery + recorded), 4..=10);
+    let looked_at = lines!(queue + 0 => owed + 3);
+    assert!(*looked_at.start() >= 4 && *looked_at.end() <= 10, "{looked_at:?}");
+}
+
+// `Tcb::touch` reads a field of each of these lines, `Tcb::touch_more` and `Tcb::touch_rest` of all but the first of
+// the others.
+#[test]
+fn each_line_is_touched() {
+    let nxt = size_of::<Receiver>() - 4;
+    let touched = [
+        lines!(controller + 100 => controller + 128),
+        lines!(receiver + nxt => receiver + nxt + 4),
+        lines!(settings + 0 => settings + 8),
+        lines!(timestamps + 0 => timestamps + 4),
+        lines!(last_sent + 0 => last_sent + 4),
+        lines!(prediction + 0 => prediction + 1),
+        lines!(recovery + Recovery::RTO => recovery + Recovery::RTO + 4),
+        lines!(recovery + Recovery::UNA => recovery + Recovery::UNA + 4),
     ];
-    let gaps = touched.iter().skip(1).zip(ends).map(|(next, end)| next - end);
-    assert!(gaps.clone().all(|gap| gap < LINE), "{:?}", gaps.collect::<std::vec::Vec<_>>());
+    let [first, rest @ ..] = touched;
+    assert_eq!(first, 1..=1);
+    assert!(rest.into_iter().eq((4..=10).map(|line| line..=line)));
+    let more = [
+        lines!(release + 0 => release + 8),
+        lines!(user_timeout + 0 => user_timeout + 4),
+        lines!(recovery + Recovery::SACKED => recovery + Recovery::SACKED + 4),
+        lines!(recovery + Recovery::CREDIT => recovery + Recovery::CREDIT + 4),
+        lines!(persist + 0 => persist + 16),
+    ];
+    assert!(more.into_iter().eq([2, 3, 11, 12, 13].map(|line| line..=line)));
 }

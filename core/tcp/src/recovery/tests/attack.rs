@@ -107,5 +107,8 @@ fn made_up_duplicate_reports_neither_undo_nor_overflow() {
         let far = (START - (1 << 29), START - (1 << 28));
         assert!(!sender.give(&sender.input(seq(1), &[far])).spurious);
     }
-    assert_eq!(sender.recovery.rack.window(&sender.recovery.rtt, false, 0), ms(50));
+    assert_eq!(
+        sender.recovery.rack.window(sender.recovery.latest, &sender.recovery.rtt, false, 0),
+        ms(50)
+    );
 }

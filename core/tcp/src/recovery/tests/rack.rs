@@ -117,9 +117,9 @@ fn an_early_answer_to_a_retransmission_does_not_lower_the_round_trip() {
     sender.send(10).pass(100);
     let _ = sender.sack(1, &[(2, 4)]);
     let _ = sender.resend();
-    let before = sender.recovery.rack.rtt();
+    let before = sender.recovery.latest.rtt();
     let _ = sender.pass(5).ack(5);
-    assert_eq!(sender.recovery.rack.rtt(), before, "the original was only late");
+    assert_eq!(sender.recovery.latest.rtt(), before, "the original was only late");
 }
 
 // proves 8985-5
@@ -130,8 +130,13 @@ fn reported_duplicates_widen_the_reordering_window_up_to_a_round_trip() {
     let _ = sender.sack(1, &[(2, 4)]);
     assert_eq!(sender.resend(), [1]);
     let _ = sender.pass(1).ack(5);
-    let window =
-        |sender: &Sender| sender.recovery.rack.window(&sender.recovery.rtt, false, 0).as_millis();
+    let window = |sender: &Sender| {
+        sender
+            .recovery
+            .rack
+            .window(sender.recovery.latest, &sender.recovery.rtt, false, 0)
+            .as_millis()
+    };
     assert_eq!(window(&sender), 25);
     for (round, expected) in [(1, 50), (2, 75), (3, 100), (4, 100), (5, 100)] {
         let next = sender.recovery.nxt().since(START) / MSS + 1;
@@ -161,8 +166,13 @@ fn an_undone_recovery_widens_the_reordering_window_and_keeps_it_wide() {
     sender.echoed_at = Some(sent);
     let outcome = sender.pass(5).ack(5);
     assert!(outcome.spurious && outcome.left_recovery);
-    let window =
-        |sender: &Sender| sender.recovery.rack.window(&sender.recovery.rtt, true, 9).as_millis();
+    let window = |sender: &Sender| {
+        sender
+            .recovery
+            .rack
+            .window(sender.recovery.latest, &sender.recovery.rtt, true, 9)
+            .as_millis()
+    };
     assert_eq!(window(&sender), 50);
     // The retransmission's duplicate is of the same round.
     let _ = sender.sack(5, &[(1, 1)]);
