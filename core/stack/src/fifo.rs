@@ -24,7 +24,9 @@ pub(crate) struct Fifo<T> {
     /// The first of them, from `next` on; nothing at all when there are none. It is full while more wait behind it.
     first: Vec<T>,
     next: usize,
-    /// What has come since it was full: all but the last are full too.
+    /// How many wait behind it.
+    behind: usize,
+    /// They: what has come since it was full.
     more: VecDeque<Vec<T>>,
 }
 
@@ -37,7 +39,7 @@ impl<T> Default for Fifo<T> {
 impl<T> Fifo<T> {
     /// An empty queue.
     pub(crate) const fn new() -> Fifo<T> {
-        Fifo { first: Vec::new(), next: 0, more: VecDeque::new() }
+        Fifo { first: Vec::new(), next: 0, behind: 0, more: VecDeque::new() }
     }
 
     /// Whether nothing waits.
@@ -47,10 +49,9 @@ impl<T> Fifo<T> {
     }
 
     /// Entries.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        let full = self.more.front().map_or(0, Vec::len);
-        let more = self.more.back().map_or(0, |last| (self.more.len() - 1) * full + last.len());
-        self.first.len() - self.next + more
+        self.first.len() - self.next + self.behind
     }
 }
 
@@ -92,14 +93,14 @@ impl<T: Copy> Fifo<T> {
     fn begin_anew(&mut self) {
         self.first.clear();
         self.next = 0;
-        if !self.more.is_empty() {
+        if self.behind > 0 {
             self.refill();
         }
     }
 
     #[cold]
     fn push_more(&mut self, entry: T) {
-        if !self.more.is_empty() || self.first.len() >= PIECE && self.next < PIECE / 2 {
+        if self.behind > 0 || self.first.len() >= PIECE && self.next < PIECE / 2 {
             return self.push_behind(entry);
         }
         if self.next >= self.first.len().div_ceil(2) {
@@ -115,6 +116,7 @@ impl<T: Copy> Fifo<T> {
 
     /// Behind a first piece that is full.
     fn push_behind(&mut self, entry: T) {
+        self.behind += 1;
         match self.more.back_mut() {
             Some(piece) if piece.len() < piece.capacity() => piece.push(entry),
             _ => {
@@ -131,6 +133,7 @@ impl<T: Copy> Fifo<T> {
         if self.more.is_empty() {
             self.more = VecDeque::new();
         }
+        self.behind -= piece.len();
         self.first = piece;
     }
 }
@@ -231,17 +234,29 @@ impl<T: Copy> Mortal<T> {
         self.parts.sifted.ahead().chain(self.parts.rest.ahead())
     }
 
+    /// Entries, dead or alive.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.parts.sifted.len() + self.parts.rest.len()
+    }
+
+    /// Whether there are about as many as a piece has, or more.
+    #[inline]
+    pub(crate) fn has_full_piece(&self) -> bool {
+        self.parts.rest.first.len() >= PIECE
+    }
+
     /// Entries that live.
     #[inline]
     pub(crate) fn alive(&self) -> usize {
-        (self.parts.sifted.len() + self.parts.rest.len()).saturating_sub(self.dead)
+        self.len().saturating_sub(self.dead)
     }
 
     /// An entry has died. When more than half of them are dead some are looked at, and those go that `lives` tells
     /// so.
     pub(crate) fn die(&mut self, lives: impl Fn(&T) -> bool) {
         self.dead += 1;
-        if self.dead * 2 > self.parts.sifted.len() + self.parts.rest.len() + SLACK {
+        if self.dead * 2 > self.len() + SLACK {
             self.dead = self.dead.saturating_sub(self.parts.sift(&lives));
         }
     }
@@ -374,7 +389,7 @@ mod tests {
                         alive.retain(|entry| Some(*entry) != first);
                     }
                 }
-                let entries = queue.parts.sifted.len() + queue.parts.rest.len();
+                let entries = queue.len();
                 prop_assert_eq!(queue.dead, entries - alive.len());
                 prop_assert!(entries <= 2 * alive.len() + 2 * SLACK, "{} of {}", entries, alive.len());
             }
@@ -402,6 +417,6 @@ mod tests {
             queue.die(|entry| *entry < 100);
         }
         assert!(queue.dead <= 100 + SLACK, "{} dead", queue.dead);
-        assert_eq!(queue.parts.sifted.len() + queue.parts.rest.len(), 100 + queue.dead);
+        assert_eq!(queue.len(), 100 + queue.dead);
     }
 }
