@@ -130,9 +130,21 @@ impl Places {
         mem::swap(&mut self.packets, &mut other.packets);
         (other.next, other.end) = (self.next, self.end);
         (self.next, self.end) = (0, 0);
-        self.packets.truncate(self.capacity);
-        other.packets.truncate(other.capacity);
+        self.give_up_surplus();
+        other.give_up_surplus();
         other.len()
+    }
+    /// Gives up places that another queue may have, and this one may not.
+    #[inline(always)] // nearly always there are none
+    fn give_up_surplus(&mut self) {
+        #[cold]
+        #[inline(never)]
+        fn give_up(packets: &mut Vec<Packet>, capacity: usize) {
+            packets.truncate(capacity);
+        }
+        if self.packets.len() > self.capacity {
+            give_up(&mut self.packets, self.capacity);
+        }
     }
     #[inline(never)]
     fn move_some(&mut self, other: &mut Places) -> usize {
