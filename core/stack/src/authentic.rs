@@ -33,6 +33,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// # Errors
     /// [`KeyError::Prefix`], [`KeyError::Taken`], [`KeyError::Mixed`].
     pub fn add_auth_key(&mut self, key: AuthKey) -> Result<KeyHandle, KeyError> {
+        self.common.unusual = true;
         self.auth.add(key)
     }
 

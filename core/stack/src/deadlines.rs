@@ -14,14 +14,10 @@ use usertcp_cc::CongestionController;
 use usertcp_tcp::{Effects, HandshakeDeadline};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Whether anything may be due: mostly nothing is, and a look at each is all.
+    /// Whether anything may be due: mostly nothing is.
     #[inline(always)] // once a turn
     pub(crate) fn may_be_due(&self, now: Instant) -> bool {
-        self.table.may_be_due(now)
-            || self.ip.next_deadline().is_some()
-            || self.link.is_some()
-            || self.memory_retry.is_some()
-            || !self.watch.is_empty()
+        self.table.wheel.may_be_due(now) || self.common.unusual
     }
 
     /// Handles what is due, at most `budget` records (moves inside the wheel count too). Whether

@@ -19,8 +19,7 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
-    AHEAD, EndsV4, Envelope, LONG_QUEUE, checksum_state, pack_short, pack_short_v6, put_bare,
-    put_in_place,
+    AHEAD, EndsV4, Envelope, checksum_state, pack_short, pack_short_v6, put_bare, put_in_place,
 };
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -44,6 +43,27 @@ const SUPER_SEGMENT_OCTETS: u32 = 65_535 - 120;
 /// Full packets that one decision makes at least where the device does not cut; of smaller ones, as much as a
 /// super-segment has.
 const CUT_PACKETS: u32 = 16;
+
+/// What [`Shard::fill`] leaves.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// No connection has anything to send now.
+    Nothing,
+    /// Some may: the batch is full, or the budget used up.
+    Some,
+    /// Some have, but there was no frame for a header: another try at once would find none either.
+    NoFrame,
+}
+
+/// What a connection's turn came to.
+enum Taken {
+    /// One packet at most.
+    One,
+    /// Perhaps several.
+    Any,
+}
+
 /// The connection whose turn it is.
 struct Whose {
     id: ConnId,
@@ -62,42 +82,59 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let _ = self.fill(now, batch);
     }
 
-    /// The same; false when no frame was left for a header.
+    /// The same, and what is left.
     #[inline(never)] // its registers are its own
-    pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
-        if self.link.is_some() || !self.outbox.is_empty() {
+    pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> Left {
+        let unusual = self.common.unusual;
+        if unusual {
             self.put_waiting(now, batch);
         }
         // Nothing is signed, and nobody looks at what is complete.
-        let bare = self.auth.is_idle() && self.link.is_none();
-        let alone = self.rates.is_empty();
-        let crowded = self.transmit.len() >= LONG_QUEUE;
-        let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn);
-        while budget > 0 && !batch.is_full() {
-            if crowded && budget.is_multiple_of(AHEAD as u32) && self.transmit.len() >= LONG_QUEUE {
+        let bare = !unusual || self.auth.is_idle() && self.link.is_none();
+        let alone = !unusual || self.rates.is_empty();
+        let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn) as usize;
+        loop {
+            // Nearly every turn is one packet: that there is room is asked once for all of them.
+            let mut turns = budget.min(batch.room());
+            if turns == 0 {
+                return Left::Some;
+            }
+            if self.transmit.is_long() {
+                turns = turns.min(AHEAD);
                 self.look_ahead_to_send();
             }
-            budget -= 1;
-            // Before a segment is asked for: once given out, it counts as sent.
-            if !self.common.pool.has_control() {
-                self.want_memory(now);
-                return false;
-            }
-            let served = match alone {
-                true => self.transmit_one(now, batch, bare),
-                false => self.transmit_sharing(now, batch),
-            };
-            if served.is_none() {
-                break;
+            budget -= turns;
+            while turns > 0 {
+                turns -= 1;
+                // Before a segment is asked for: once given out, it counts as sent.
+                if !self.common.pool.has_control() {
+                    self.want_memory(now);
+                    return Left::NoFrame;
+                }
+                let taken = match alone {
+                    true => self.transmit_one(now, batch, bare),
+                    false => self.transmit_sharing(now, batch),
+                };
+                match taken {
+                    Some(Taken::One) => {}
+                    Some(Taken::Any) if batch.room() >= turns => {}
+                    Some(Taken::Any) => {
+                        budget += turns;
+                        break;
+                    }
+                    None => return Left::Nothing,
+                }
             }
         }
-        true
     }
 
     /// Packets that are complete: those that waited for a neighbour's address, and replies.
     #[inline(never)]
     fn put_waiting(&mut self, now: Instant, batch: &mut TxBatch) {
         if self.link.is_none() {
+            if self.outbox.is_empty() {
+                return;
+            }
             let count = batch.take_from(&mut self.outbox.packets);
             return self.common.count_packets(count);
         }
@@ -136,15 +173,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The commonest segment there is, a message of a connection by IPv4, is asked for and made a packet
     /// here; all else is in `transmit_other` and on the way there.
     #[inline(always)] // once
-    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, bare: bool) -> Option<()> {
+    fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, bare: bool) -> Option<Taken> {
         let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors)? else {
-            return Some(());
+            return Some(Taken::One);
         };
-        let Some(hot) = anchor.body.hot() else { return Some(()) };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return Some(()) };
+        let Some(hot) = anchor.body.hot() else { return Some(Taken::One) };
+        let Some(tcb) = self.table.hot.at_mut(hot) else { return Some(Taken::One) };
         let Some(window) = tcb.poll_message(now, id, &mut self.common.observer) else {
             self.transmit_single(now, (id, hot), batch);
-            return Some(());
+            return Some(Taken::Any);
         };
         let message = tcb.message(window);
         // Mostly an earlier deadline is waited for already.
@@ -156,7 +193,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !on_time {
             self.rearm(now, id);
         }
-        Some(())
+        Some(Taken::One)
     }
 
     /// The same of what is no message: the only segment there is, or one of several.

@@ -39,7 +39,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(always)] // once
     pub(crate) fn begin_burst(&mut self, packets: usize) {
         self.common.count_packets_in(packets);
-        self.takes_answers = self.auth.is_idle() && !self.common.pool.is_tight();
+        let keyless = !self.common.unusual || self.auth.is_idle();
+        self.takes_answers = keyless && !self.common.pool.is_tight();
     }
 
     /// One of those that were counted together.
@@ -75,6 +76,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A packet of whatever shape.
     fn handle_any(&mut self, now: Instant, packet: Packet) {
+        // It may be a fragment, and waits then.
+        self.common.unusual = true;
         let input = self.ip.input(now, packet, &self.common.pool);
         self.handle_input(now, input);
     }

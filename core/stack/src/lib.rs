@@ -60,7 +60,7 @@ pub use listener::Gate;
 pub use rates::{RateError, RateGroupInfo, lend};
 pub use shard::{Shard, Usage};
 pub use steer::Seat;
-pub use turn::{Arrival, Turn};
+pub use turn::{Arrival, Departure, Turn};
 pub use usertcp_auth::{
     Algorithm as AuthAlgorithm, AuthInfo, AuthKey, KeyError, KeyHandle, KeyKind, MasterKey, Scope,
 };

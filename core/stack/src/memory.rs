@@ -33,6 +33,11 @@ pub(crate) struct Shedding {
 }
 
 impl Shedding {
+    /// Whether a sweep has seen closed windows.
+    pub(crate) fn has_seen_any(&self) -> bool {
+        !self.shut.is_empty()
+    }
+
     fn note(&mut self, since: Instant, id: ConnId) {
         let place = self.shut.partition_point(|shut| shut.0 <= since);
         self.shut.insert(place, (since, id));
@@ -57,6 +62,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[cold]
     fn shed_some(&mut self, now: Instant) {
+        self.common.unusual = true;
         let end = self.table.hot.end();
         for _ in 0..SHED_PER_TURN.min(end) {
             self.shed_from(now, self.shedding.next);
@@ -108,6 +114,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn want_memory(&mut self, now: Instant) {
         if self.memory_retry.is_none() {
             self.memory_retry = Some(now + RETRY);
+            self.common.unusual = true;
         }
     }
 

@@ -107,6 +107,9 @@ pub(crate) struct Common<O> {
     pub counters: Counters,
     pub observer: O,
     pub pool: FramePool,
+    /// Something that is seldom there may be there: what [`Shard::is_anything_unusual`] looks for. Nobody does while this
+    /// is false; whoever brings such a thing about makes it true.
+    pub unusual: bool,
     /// Settings of connections, shared by equals.
     pub shelf: SettingsShelf,
     pub super_segments: bool,
@@ -252,6 +255,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 counters: Counters::default(),
                 observer,
                 pool: FramePool::new(&config.pool),
+                unusual: true,
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
                 checksum_offload: device.checksum_offload,
@@ -278,6 +282,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let own = or_far(self.table.next_deadline()).min(or_far(self.watch.next_deadline()));
         let earliest = network.min(own).min(or_far(self.memory_retry));
         (earliest != Instant::FAR).then_some(earliest)
+    }
+
+    /// Whether a turn has more to look at than packets of the usual shape, and the wheel.
+    #[inline(never)] // never, where there is nothing of the kind
+    pub(crate) fn is_anything_unusual(&self) -> bool {
+        self.link.is_some()
+            || self.seat.is_some()
+            || self.table.has_time_waits()
+            || !self.auth.is_idle()
+            || !self.rates.is_empty()
+            || !self.outbox.is_empty()
+            || self.ip.next_deadline().is_some()
+            || !self.watch.is_empty()
+            || self.memory_retry.is_some()
+            || self.shedding.has_seen_any()
     }
 
     /// What was counted since the start.

@@ -224,6 +224,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_fragment(&mut self, now: Instant, mut packet: Packet) {
         let Some(seat) = self.seat else { return self.handle_packet(now, &mut packet) };
         self.common.count_packets_in(1);
+        self.common.unusual = true;
         let input = self.ip.input(now, packet, &self.common.pool);
         let Input::Tcp(segment) = input else { return self.handle_input(now, input) };
         let whole = rebuild(&segment, self.ip.local(segment.local), &self.common.pool);

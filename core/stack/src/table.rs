@@ -478,10 +478,9 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
-    /// Whether a record may be due.
-    #[inline(always)] // once a turn
-    pub(crate) fn may_be_due(&self, now: Instant) -> bool {
-        self.wheel.may_be_due(now) || self.waiting.front().is_some()
+    /// Whether any record is in TIME-WAIT.
+    pub(crate) fn has_time_waits(&self) -> bool {
+        self.waiting.front().is_some()
     }
 
     /// The next record that is due.

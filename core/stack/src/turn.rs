@@ -3,6 +3,7 @@
 //! Owns: the order receive, handle, expire, transmit, and that each step is bounded.
 //! Must not know: who calls, how it sleeps.
 
+use crate::egress::Left;
 use crate::shard::Shard;
 use crate::usual::{AHEAD, CROWD};
 use alloc::boxed::Box;
@@ -25,6 +26,17 @@ pub struct Turn {
     pub sent: usize,
 }
 
+/// What the last part of a turn leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Departure {
+    /// A budget was used up: come back at once.
+    pub more: bool,
+    /// Packets wait for the device, which takes no more at present.
+    pub device_full: bool,
+    /// Packets sent.
+    pub sent: usize,
+}
+
 /// What the first part of a turn leaves.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,26 +51,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One turn: [`Shard::receive`] and [`Shard::flush`] in one. Drain [`Shard::poll_event`]
     /// afterwards; what the application does then is sent by the next turn, or by another flush.
     pub fn turn(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
-        let arrival = self.receive(now, queue);
-        let flushed = self.flush(now, queue);
-        Turn { more: arrival.more | flushed.more, received: arrival.received, ..flushed }
+        let Arrival { more, received } = self.receive(now, queue);
+        let Departure { more: more_to_send, device_full, sent } = self.flush(now, queue);
+        let next = self.next_deadline();
+        Turn { next, more: more | more_to_send, device_full, received, sent }
     }
 
     /// The first part of a turn: takes a burst from the device, handles it and what is due. Drain
     /// [`Shard::poll_event`] and let the application act before [`Shard::flush`]: what it answers
     /// carries the acknowledgements then, and what it reads keeps the window open.
+    #[inline(always)] // in one place of a program
     pub fn receive(&mut self, now: Instant, queue: &mut impl Queue) -> Arrival {
+        debug_assert!(self.common.unusual || !self.is_anything_unusual());
         self.common.pool.reclaim();
-        self.shed(now);
+        let unusual = self.common.unusual;
+        if unusual || self.common.pool.is_tight() {
+            self.shed(now);
+        }
         // It is there: it is taken nowhere else.
         let mut burst = self.rx.take().unwrap_or_else(|| Box::new(RxBatch::new(1)));
         let received = queue.receive(&self.common.pool, &mut burst);
         let mut more = burst.is_full();
-        if self.link.is_some() {
-            self.link_burst(now, &mut burst);
-        }
-        if self.seat.is_some() {
-            self.steer(now, &mut burst);
+        if unusual {
+            self.sort(now, &mut burst);
         }
         self.begin_burst(burst.len());
         if received > 1 && self.table.busy() >= CROWD {
@@ -76,7 +91,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
         }
         burst.forget_emptied();
-        self.rx = Some(burst);
+        put_back(&mut self.rx, burst);
         self.handle_gathered(now);
         if self.may_be_due(now) {
             more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
@@ -86,6 +101,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             counters.turns_cut = counters.turns_cut.wrapping_add(1);
         }
         Arrival { more, received }
+    }
+
+    /// Takes out of a burst what is for the link, or for another shard.
+    #[inline(never)]
+    fn sort(&mut self, now: Instant, burst: &mut RxBatch) {
+        if self.link.is_some() {
+            self.link_burst(now, burst);
+        }
+        if self.seat.is_some() {
+            self.steer(now, burst);
+        }
     }
 
     /// A burst while there are more connections than the caches hold: memory is waited for once for
@@ -101,18 +127,36 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// The last part of a turn: gives the device what there is to send.
-    pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Turn {
+    /// The last part of a turn: gives the device what there is to send. Who is going to sleep asks for
+    /// [`Shard::next_deadline`] then.
+    #[inline(always)] // as above: what of its result nobody asks is not computed
+    pub fn flush(&mut self, now: Instant, queue: &mut impl Queue) -> Departure {
         // It is there: it is taken nowhere else.
         let mut batch = self.tx.take().unwrap_or_else(|| Box::new(TxBatch::new(1)));
-        let served = self.fill(now, &mut batch);
+        let left = self.fill(now, &mut batch);
         let sent = queue.transmit(&mut batch);
         let device_full = !batch.is_empty();
-        self.tx = Some(batch);
-        let waiting =
-            !self.transmit.is_empty() || !self.outbox.is_empty() || self.link_has_frames();
-        // Without a frame for a header another try at once would find none either.
-        let more = waiting && !device_full && served;
-        Turn { next: self.next_deadline(), more, device_full, received: 0, sent }
+        put_back(&mut self.tx, batch);
+        let mut more = left == Left::Some && !self.transmit.is_empty();
+        if self.common.unusual {
+            more |= left != Left::NoFrame && self.look_for_the_unusual();
+        }
+        debug_assert!(self.common.unusual || !self.is_anything_unusual());
+        Departure { more: more && !device_full, device_full, sent }
     }
+
+    /// Whether what is unusual is still there; and whether packets wait that are complete.
+    #[inline(never)]
+    fn look_for_the_unusual(&mut self) -> bool {
+        self.common.unusual = self.is_anything_unusual();
+        !self.outbox.is_empty() || self.link_has_frames()
+    }
+}
+
+/// Puts a batch where it was taken from.
+#[inline(always)] // one store
+fn put_back<T>(place: &mut Option<Box<T>>, batch: Box<T>) {
+    debug_assert!(place.is_none(), "it was taken");
+    // So there is nothing to be dropped.
+    core::mem::forget(place.replace(batch));
 }

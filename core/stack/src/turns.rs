@@ -16,6 +16,7 @@ mod pressing;
 use crate::anchor::{Anchor, Anchors};
 use crate::fifo::Mortal;
 use crate::ready::ReadyList;
+use crate::usual::LONG_QUEUE;
 use pressing::Pressing;
 pub(crate) use pressing::{Press, press_of};
 use usertcp_base::ConnId;
@@ -118,6 +119,12 @@ impl Turns {
     #[inline]
     pub(crate) fn len(&self) -> u32 {
         self.fresh.alive() as u32 + self.going_on
+    }
+
+    /// Whether so many came anew that what they need is not in the caches any more.
+    #[inline]
+    pub(crate) fn is_long(&self) -> bool {
+        self.fresh.has_full_piece() && self.len() >= LONG_QUEUE
     }
 
     /// Whose turn probably comes next.

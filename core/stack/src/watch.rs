@@ -115,6 +115,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn watch(&mut self, now: Instant, id: ConnId) {
         if self.least_progress(id).is_some() {
             self.watch.add(now, id);
+            self.common.unusual = true;
         }
     }
 

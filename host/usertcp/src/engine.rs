@@ -21,8 +21,8 @@ pub(crate) mod fake;
 pub(crate) mod shard;
 
 pub use usertcp_stack::{
-    Arrival, ConnInfo, Decision, FastOpenListen, FirstData, Gate, ListenerInfo, Read, ShardEvent,
-    Turn,
+    Arrival, ConnInfo, Decision, Departure, FastOpenListen, FirstData, Gate, ListenerInfo, Read,
+    ShardEvent, Turn,
 };
 
 /// A shard with its device queue.
@@ -32,7 +32,9 @@ pub(crate) trait Engine {
     /// The first part of a turn alone: takes what came.
     fn receive(&mut self, now: Instant) -> Arrival;
     /// The last part of a turn alone: sends what there is to send.
-    fn flush(&mut self, now: Instant) -> Turn;
+    fn flush(&mut self, now: Instant) -> Departure;
+    /// When the next turn is at the latest, if nothing arrives before.
+    fn next_deadline(&self) -> Option<Instant>;
     /// What happened.
     fn poll_event(&mut self) -> Option<ShardEvent>;
     /// What becomes readable when packets wait.

@@ -31,6 +31,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         rate: Rate,
     ) -> Result<RateGroupId, RateError> {
+        self.common.unusual = true;
         self.rates.create(now, rate, Limiter::GroupRate)
     }
 
@@ -86,6 +87,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         listener: ListenerId,
         rate: Rate,
     ) -> Result<(), RateError> {
+        self.common.unusual = true;
         let birth = self.listeners.get_mut(listener).ok_or(RateError::Stale)?.settings_mut();
         let mut settings = *birth.settings;
         let name = settings.shares.listener;
@@ -108,6 +110,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// What all connections of the shard may send together, from now on.
     pub fn set_shard_rate(&mut self, now: Instant, rate: Rate) {
         if self.rates.shard_rate() != rate {
+            self.common.unusual = true;
             self.rates.set_shard_rate(now, rate);
             self.ask_who_waits();
         }

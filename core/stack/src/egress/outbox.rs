@@ -29,6 +29,7 @@ impl Outbox {
         now: Instant,
         common: &mut Common<O>,
     ) {
+        common.unusual = true;
         match self.packets.room_for_one() {
             Some(room) => room.put(packet),
             None => common.drop_packet(None, now, DropReason::PoolEmpty),

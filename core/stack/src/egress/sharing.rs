@@ -2,7 +2,7 @@
 //!
 //! Owns: when the rates are asked, and told what left. Must not know: how they are divided (`rates`).
 
-use super::Whose;
+use super::{Taken, Whose};
 use crate::shard::Shard;
 use usertcp_base::{ConnId, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
@@ -14,14 +14,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// One segment of the connection whose turn it is, where there are rates that connections share. `None`: nobody
     /// has anything to send.
     #[inline(never)]
-    pub(super) fn transmit_sharing(&mut self, now: Instant, batch: &mut TxBatch) -> Option<()> {
+    pub(super) fn transmit_sharing(&mut self, now: Instant, batch: &mut TxBatch) -> Option<Taken> {
         if let Some((id, _)) = self.transmit.pop(&mut self.table.anchors)?
             && let Some((id, flow, body)) = self.table.anchors.flow_and_body(id.slot)
             && let Some(hot) = body.hot()
         {
             self.transmit_of(now, (id, hot), flow, batch);
         }
-        Some(())
+        Some(Taken::Any)
     }
 
     fn transmit_of(

@@ -161,6 +161,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn enter_time_wait(&mut self, now: Instant, id: ConnId, record: TimeWait) {
         let until = now + self.common.limits.msl + self.common.limits.msl;
         let evicted = self.table.enter_time_wait(id, record, until);
+        self.common.unusual = true;
         self.note_eviction(now, evicted);
     }
 

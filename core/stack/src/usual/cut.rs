@@ -116,6 +116,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             true => self.outbox.fill(many - made, |places| whole.fill(places, &mut slices)),
             false => 0,
         };
+        self.common.unusual |= others > 0;
         self.common.count_cut((made + others) as u64, begun.1 - whole.octets);
     }
 

@@ -28,3 +28,4 @@ mod slow_peers;
 mod steering;
 mod strays;
 mod time_wait;
+mod turn;

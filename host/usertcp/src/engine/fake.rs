@@ -4,7 +4,7 @@
 //! their limits: little room, events as seldom as they may come.
 
 use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
-use crate::engine::{ShardEvent, Turn};
+use crate::engine::{Departure, ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use crate::rates::loans::SharedRate;
 use crate::rates::purse::Purse;
@@ -169,9 +169,13 @@ impl Engine for Fake {
         self.waits = waits;
         Arrival { more, received }
     }
-    fn flush(&mut self, now: Instant) -> Turn {
+    fn flush(&mut self, now: Instant) -> Departure {
         self.asked.borrow_mut().push(Asked::Flush);
-        self.turn(now)
+        let Turn { more, device_full, sent, .. } = self.turn(now);
+        Departure { more, device_full, sent }
+    }
+    fn next_deadline(&self) -> Option<Instant> {
+        None
     }
     fn poll_event(&mut self) -> Option<ShardEvent> {
         self.events.pop_front()

@@ -3,7 +3,7 @@
 //! Owns: the shard's answers and refusals in the terms of `std::io`. Must not know: threads.
 
 use crate::engine::{Arrival, ConnInfo, Decision, Engine, FirstData, Gate, ListenerInfo, Read};
-use crate::engine::{ShardEvent, Turn};
+use crate::engine::{Departure, ShardEvent, Turn};
 use crate::native::{ConnectOptions, ListenAt, ListenOptions};
 use crate::rates::loans::{Loans, SharedRate};
 use crate::rates::purse::Purse;
@@ -99,9 +99,10 @@ fn not_connected(refusal: ConnectError) -> io::Error {
 
 impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q> {
     fn turn(&mut self, now: Instant) -> Turn {
-        let arrival = self.receive(now);
-        let flushed = self.flush(now);
-        Turn { more: arrival.more | flushed.more, received: arrival.received, ..flushed }
+        let Arrival { more, received } = self.receive(now);
+        let Departure { more: more_to_send, device_full, sent } = self.flush(now);
+        let next = self.next_deadline();
+        Turn { next, more: more | more_to_send, device_full, received, sent }
     }
     fn receive(&mut self, now: Instant) -> Arrival {
         let Some(port) = &mut self.port else { return self.shard.receive(now, &mut self.queue) };
@@ -110,14 +111,17 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         port.give(now, &mut self.shard);
         Arrival { more: arrival.more | taken.more, received: arrival.received + taken.packets }
     }
-    fn flush(&mut self, now: Instant) -> Turn {
-        let Some(loans) = &mut self.loans else { return self.shard.flush(now, &mut self.queue) };
-        if loans.is_due(now) {
+    fn flush(&mut self, now: Instant) -> Departure {
+        if let Some(loans) = &mut self.loans
+            && loans.is_due(now)
+        {
             loans.look(now, &mut self.shard);
         }
-        let mut turn = self.shard.flush(now, &mut self.queue);
-        turn.next = turn.next.into_iter().chain(loans.next()).min();
-        turn
+        self.shard.flush(now, &mut self.queue)
+    }
+    fn next_deadline(&self) -> Option<Instant> {
+        let loans = self.loans.as_ref().and_then(|loans| loans.next());
+        self.shard.next_deadline().into_iter().chain(loans).min()
     }
     fn poll_event(&mut self) -> Option<ShardEvent> {
         self.shard.poll_event()

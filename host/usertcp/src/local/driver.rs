@@ -114,7 +114,7 @@ impl LocalDriver {
             }
             let soon = (turn.device_full || lacks_frames(state)).then(|| now + RETRY);
             let later = if let Swept::Later(span) = swept { Some(now + span) } else { None };
-            let deadlines = [turn.next, soon, later, state.stopping];
+            let deadlines = [state.engine.next_deadline(), soon, later, state.stopping];
             Next::Sleep(now, deadlines.into_iter().flatten().min())
         })
     }

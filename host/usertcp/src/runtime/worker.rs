@@ -89,7 +89,8 @@ struct Round {
     happened: bool,
     /// Work is left: another round at once.
     again: bool,
-    next: Option<Instant>,
+    /// Packets wait for the device.
+    device_full: bool,
 }
 
 impl<H: Handler> Worker<H> {
@@ -160,16 +161,10 @@ impl<H: Handler> Worker<H> {
         // without a system call: if it has more, the sleep ends as it begins.
         // What leaves is paced by when it leaves, and a burst took its time.
         let now = if happened { self.control.clock.now() } else { now };
-        let turn = self.engine.flush(now);
-        let again = more | turn.more | self.events(now) | self.engine.has_waiting();
+        let flushed = self.engine.flush(now);
+        let again = more | flushed.more | self.events(now) | self.engine.has_waiting();
         self.control.published.offer(now, &*self.engine);
-        let next = if turn.device_full || self.lacks_frames() {
-            let soon = now + RETRY;
-            Some(turn.next.map_or(soon, |next| next.min(soon)))
-        } else {
-            turn.next
-        };
-        Round { now, happened, again, next }
+        Round { now, happened, again, device_full: flushed.device_full }
     }
 
     /// Receives what is there, also if that is more than a burst, and what came meanwhile if that costs nothing to
@@ -243,7 +238,9 @@ impl<H: Handler> Worker<H> {
 
     fn sleep(&mut self, waiter: &mut Waiter, round: &Round) {
         let publish = self.control.published.due();
-        let deadlines = [round.next, self.context.wake_at, publish, self.stopping];
+        let soon = (round.device_full || self.lacks_frames()).then(|| round.now + RETRY);
+        let next = self.engine.next_deadline();
+        let deadlines = [next, soon, self.context.wake_at, publish, self.stopping];
         let deadline = deadlines.into_iter().flatten().min();
         let now = self.control.clock.now();
         let left = match deadline {
