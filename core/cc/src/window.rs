@@ -229,8 +229,7 @@ impl Window {
 
     /// Whether answers (`CongestionController::on_answer`) bring about no more than [`Window::on_answer`] does.
     pub(crate) fn expects_answers(&self) -> bool {
-        !self.opening
-            && !self.timed_out
+        !self.timed_out
             && self.pipe_ack.is_between_rounds()
             && self.hystart.phase() != Phase::Conservative
     }
@@ -243,6 +242,7 @@ impl Window {
             self.srtt_micros = answer.srtt_micros;
             self.local = answer.min_rtt_micros < LOCAL_RTT.as_micros() as u32;
         }
+        self.opening = false;
         let after = match self.pipe_ack.period(answer.now) {
             Period::GoesOn => WindowAfter::Same,
             Period::Old => self.look_again(answer.now),
