@@ -10,6 +10,7 @@
 //! more than the copy. A slice that nobody else holds and that has room in front takes the headers
 //! itself.
 
+mod last;
 mod outbox;
 mod sharing;
 
@@ -180,7 +181,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = anchor.body.hot() else { return Some(Taken::One) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Some(Taken::One) };
         let Some(window) = tcb.poll_message(now, id, &mut self.common.observer) else {
-            self.transmit_single(now, (id, hot), batch);
+            match tcb.is_closing() {
+                true => self.transmit_last(now, (id, hot), batch, bare),
+                false => self.transmit_single(now, (id, hot), batch),
+            }
             return Some(Taken::Any);
         };
         let message = tcb.message(window);

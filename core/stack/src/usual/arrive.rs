@@ -1,14 +1,10 @@
 //! A packet of the usual shape arrives.
 
-use crate::anchor::{Anchor, Body};
-use crate::events::{Events, Pending};
+use crate::anchor::Body;
 use crate::ingress::segments_in;
-use crate::lifecycle::note_all;
-use crate::shard::{Common, Shard};
-use crate::table::Table;
-use crate::turns::Turns;
-use crate::usual::LONG_QUEUE;
+use crate::shard::Shard;
 use crate::usual::gather::LEAST_OCTETS;
+use crate::usual::give::{Brought, Flow, FlowV4, is_short, note, take};
 use core::net::IpAddr;
 use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
@@ -42,7 +38,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.handle_other_usual(now, packet);
         }
         let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
-            return self.handle_other_usual(now, packet);
+            return self.handle_other_short(now, packet);
         };
         let headers = short.headers();
         let Some(local) = self.local_v4(headers.destination()) else { return false };
@@ -68,18 +64,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// As seldom as the shorter way is the usual one; `take_v4` itself is not made small for that.
     #[cold]
     #[inline(never)]
-    fn take_short_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
+    pub(super) fn take_short_v4(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet,
+        local: LocalIndex,
+    ) -> bool {
         self.take_v4(now, packet, local)
     }
 
     /// The same of a packet that is not short, or by IPv6, or differs otherwise.
     #[inline(never)]
-    fn handle_other_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
+    pub(super) fn handle_other_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
         let front: &[u8] = front;
         let Some(octets) = front.first_chunk::<BOTH_V4>() else { return false };
         let Some(headers) = HeadersV4::of(octets) else {
-            return octets[0] >> 4 == 6 && self.handle_usual_v6(now, packet);
+            return is_v6(front) && self.handle_usual_v6(now, packet);
         };
         let Some(local) = self.local_v4(headers.destination()) else { return false };
         let octets = packet.octets.len();
@@ -134,7 +135,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same for IPv6.
     #[inline(never)]
-    fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
+    pub(super) fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(mut read) = self.read_v6(packet) else { return false };
         let payload_octets = packet.octets.len() - read.header_octets;
         if is_short(payload_octets)
@@ -208,36 +209,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         header_octets: usize,
     ) -> bool {
         let Some((id, anchor, tcb)) = flow.find(&mut self.table) else { return false };
-        let payload_octets = octets.len() - header_octets;
-        self.common.count_in_octets(segment.wire_segments, payload_octets);
-        if tcb.is_closing_with(segment) {
-            let Common { observer, prng, .. } = &mut self.common;
-            if payload_octets == 0
-                && let Some(ended) = tcb.handle_last(now, id, observer, prng, segment)
-            {
-                self.end(now, id, ended, None);
-                return true;
-            }
-            let env = &mut self.common.env(now, id);
-            if let Some(effects) = tcb.handle_fin(env, segment, octets, header_octets) {
-                let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
-                self.follow(now, id, rearms, effects);
-                return true;
-            }
-        } else if let Some(effects) =
-            tcb.handle_usual(&mut self.common.env(now, id), segment, octets, header_octets)
-        {
-            if effects.readable && self.transmit.len() >= LONG_QUEUE && tcb.only_acknowledges() {
-                self.transmit.push_ahead(id, anchor);
-            }
-            if note(&mut self.events, &mut self.transmit, id, anchor, effects) {
-                self.rearm(now, id);
-            }
-            return true;
-        }
-        octets.advance(header_octets);
-        self.deliver_usual(now, id, segment, octets);
+        let parts = (&mut self.common, &mut self.events, &mut self.transmit);
+        let brought = take(parts, now, id, anchor, tcb, segment, octets, header_octets);
+        self.follow_up(now, id, brought, segment, octets, header_octets);
         true
+    }
+
+    /// What follows from a segment that was given to its connection.
+    #[inline(always)] // one for each caller of `take`
+    pub(super) fn follow_up(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        brought: Brought,
+        segment: &UsualSegment,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) {
+        match brought {
+            Brought::Work => {}
+            Brought::Wait => self.rearm(now, id),
+            Brought::End(ended) => self.end(now, id, ended, None),
+            Brought::Effects(rearms, effects) => self.follow(now, id, rearms, effects),
+            Brought::Nothing => {
+                octets.advance(header_octets);
+                self.deliver_usual(now, id, segment, octets);
+            }
+        }
     }
 
     /// The same of whatever flow.
@@ -351,6 +349,12 @@ fn number(address: [u8; 4]) -> u64 {
     u64::from(u32::from_ne_bytes(address))
 }
 
+/// Whether a packet seems to be one of IPv6.
+#[inline]
+pub(super) fn is_v6(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first >> 4 == 6)
+}
+
 /// Gives a short segment by IPv6 to its connection.
 #[inline(always)]
 fn take_answer_v6<C: CongestionController>(
@@ -361,79 +365,6 @@ fn take_answer_v6<C: CongestionController>(
     let header = usual::read_usual_tcp(packet.octets.only()?.get(IPV6_OCTETS..)?.first_chunk()?);
     let numbers = Numbers::of(&header);
     tcb.take_answer::<BOTH_V6>(now, &mut packet.octets, numbers, header.window, header.value)
-}
-
-/// What a connection is found by.
-trait Flow {
-    /// One that has a TCB.
-    fn find<'a, C: CongestionController>(
-        &self,
-        table: &'a mut Table<C>,
-    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)>;
-}
-
-impl Flow for FlowKey {
-    #[inline(always)] // in one place
-    fn find<'a, C: CongestionController>(
-        &self,
-        table: &'a mut Table<C>,
-    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
-        table.find_hot(self)
-    }
-}
-
-/// A flow by IPv4, as a packet tells it.
-#[derive(Clone, Copy, Debug)]
-struct FlowV4 {
-    peer: [u8; 4],
-    local: LocalIndex,
-    /// As [`FlowKey::ports`].
-    ports: u32,
-}
-
-impl FlowV4 {
-    fn key(self) -> FlowKey {
-        let FlowV4 { peer, local, ports } = self;
-        let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
-        FlowKey { remote: mapped(peer), local, remote_port, local_port }
-    }
-}
-
-impl Flow for FlowV4 {
-    /// If packets of it came lately.
-    #[inline(always)] // in two places
-    fn find<'a, C: CongestionController>(
-        &self,
-        table: &'a mut Table<C>,
-    ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
-        table.find_recent_v4(self.peer, self.local, self.ports)
-    }
-}
-
-/// Whether a payload can be a question or an answer.
-#[inline(always)]
-fn is_short(octets: usize) -> bool {
-    const { assert!(ShortV4::MOST_OCTETS < LEAST_OCTETS) };
-    octets.wrapping_sub(1) < ShortV4::MOST_OCTETS
-}
-
-/// What `apply` does where nothing ends. Whether the connection's deadline is to be looked at.
-#[inline(always)]
-fn note(
-    events: &mut Events,
-    transmit: &mut Turns,
-    id: ConnId,
-    anchor: &mut Anchor,
-    effects: UsualEffects,
-) -> bool {
-    let notices =
-        Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
-    events.add(id, anchor, notices);
-    if effects.transmit {
-        transmit.push(id, anchor);
-    }
-    // Who waits to transmit is asked for a deadline when nothing is left to send.
-    !effects.transmit
 }
 
 impl Read {

@@ -10,6 +10,8 @@ mod ahead;
 mod arrive;
 mod cut;
 mod gather;
+mod give;
+mod last;
 mod open;
 mod send;
 

@@ -2,15 +2,37 @@
 //! Implements: what `crate::arrive` and `crate::send::poll` do with these, where the connection is
 //! plain but for being closed (RFC 9293 §3.6, §3.10.7.4 fifth and eighth).
 
-use super::{Given, Prediction, Single, UsualSegment};
+use super::answer::LONGEST_OCTETS;
+use super::{Answered, Given, Prediction, Single, UsualSegment};
 use crate::effects::{Effects, Ended};
 use crate::env::Env;
 use crate::halves::{Halves, RecvHalf, SendHalf, StateName};
 use crate::tcb::Tcb;
 use crate::transition::Move;
-use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Prng, Seq};
+use core::num::NonZeroU32;
+use usertcp_base::{CloseReason, ConnId, Event, Instant, Observer, Prng, Seq, Span, expect_all};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
+use usertcp_wire::usual::Numbers;
+
+/// What the last segment of a connection told.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub struct Last {
+    /// How the connection ended.
+    pub ended: Ended,
+    acked_octets: NonZeroU32,
+    rtt: Span,
+}
+
+impl Last {
+    /// Tells of what it acknowledged.
+    #[inline(always)] // nothing, mostly
+    pub fn report(self, mut observe: impl FnMut(&Event)) {
+        observe(&Event::Acknowledged(self.acked_octets.get()));
+        observe(&Event::RoundTrip(self.rtt));
+    }
+}
 
 impl<C: CongestionController> Tcb<C> {
     /// [`Tcb::close`] of a connection that is plain, or plain but for the peer's FIN, when all that arrived has been
@@ -29,10 +51,11 @@ impl<C: CongestionController> Tcb<C> {
         in_order
     }
 
-    /// Whether a segment is for [`Tcb::handle_last`] and [`Tcb::handle_fin`], not for [`Tcb::handle_usual`].
+    /// Whether a segment, with FIN or without, is for [`Tcb::handle_last`] and [`Tcb::handle_fin`], not for
+    /// [`Tcb::handle_usual`].
     #[inline(always)] // for each packet
-    pub fn is_closing_with(&self, segment: &UsualSegment) -> bool {
-        segment.fin || self.prediction == Prediction::Closing
+    pub fn is_closing_with(&self, fin: bool) -> bool {
+        fin || self.is_closing()
     }
 
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
@@ -45,13 +68,85 @@ impl<C: CongestionController> Tcb<C> {
         header_octets: usize,
     ) -> Option<Effects> {
         if packet.len() == header_octets
-            && let Some(ended) = self.handle_last(env.now, env.id, env.observer, env.prng, segment)
+            && let Some(last) = self.handle_last(env.now, env.prng, segment)
         {
+            last.report(|event| env.observe(event));
             let effects =
                 Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
-            return Some(effects.and_ended(ended));
+            return Some(effects.and_ended(last.ended));
+        }
+        let short = (1..=LONGEST_OCTETS as usize).contains(&(packet.len() - header_octets));
+        if short
+            && segment.fin
+            && !env.pool.is_tight()
+            && let Some(answered) = self.take_last_answer(env.now, segment, packet, header_octets)
+        {
+            answered.report(|event| env.observe(event));
+            return Some(Effects {
+                transmit: true,
+                readable: true,
+                peer_closed: true,
+                ..Effects::default()
+            });
         }
         self.handle_fin(env, segment, packet, header_octets)
+    }
+
+    /// Takes an answer behind which the peer has closed: a segment with FIN that brings 1 to 511 octets, acknowledges all
+    /// there was in flight, and comes to a plain connection of which all was read, while memory is not tight. As
+    /// [`Tcb::take_answer`] otherwise. `None`: nothing has changed, it is for [`Tcb::handle_fin`]. Else there is something
+    /// to read, and the end behind it, and something to send.
+    #[inline(never)]
+    pub fn take_last_answer(
+        &mut self,
+        now: Instant,
+        segment: &UsualSegment,
+        packet: &mut Chain,
+        header_octets: usize,
+    ) -> Option<Answered> {
+        let only = packet.only()?;
+        let (octets, charge) = ((only.len() - header_octets) as u32, only.charge());
+        let (ack, mss) = (segment.ack, self.usual_mss());
+        let acked = NonZeroU32::new(ack.0.wrapping_sub(self.snd.una.0))?;
+        expect_all! {
+            self.is_predicted(),
+            ack == self.snd.nxt,
+            self.queue.len() == acked.get() as usize,
+            self.is_next(segment),
+            self.receiver.has_read_all(),
+            self.receiver.has_room(charge, self.autotune.buffer()),
+            self.advertise.window(segment.seq).octets() > octets,
+            !self.wants.write,
+            u32::from(self.receive_mss() / 2) > LONGEST_OCTETS,
+            self.recovery.is_calm(mss, &self.controller),
+        };
+        let asked_at = self.recovery.take_asked(now)?;
+        let (recovery, controller) = (&mut self.recovery, &mut self.controller);
+        let answer = recovery.on_answer(now, ack, acked.get(), asked_at, controller);
+        self.heard(now, segment.said());
+        self.snd.una = ack;
+        // Nothing that was sent lies behind it.
+        self.snd.small = ack;
+        self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked.get()));
+        self.progress = now;
+        if self.queue.take_only().is_none() {
+            self.queue.clear();
+        }
+        // It is as it was when it was looked at.
+        let mut slice = packet.take_only().filter(|slice| slice.len() > header_octets)?;
+        slice.advance(header_octets);
+        self.advertise.on_arrival(octets, charge);
+        self.receiver.take_only(slice, octets, charge);
+        self.receiver.take_fin();
+        self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
+        let nxt = self.receiver.nxt();
+        self.autotune.on_data(now, nxt, self.advertise.window(nxt).octets());
+        // At once; what is learnt of how data arrives is of no use any more.
+        self.acks.demand();
+        // The peer's FIN: a declared arc from each state that still receives.
+        let _ = self.halves.apply(Move::FinReceived);
+        self.note_closing();
+        Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
 
     /// The same where it is not for [`Tcb::handle_last`] either.
@@ -129,48 +224,66 @@ impl<C: CongestionController> Tcb<C> {
             && self.receiver.has_room(charge, self.autotune.buffer())
     }
 
-    /// Whether a segment without payload acknowledges our FIN and ends the connection, with the peer's FIN
-    /// or after it, when nobody will ask for figures and no other connection learns from this one.
-    fn is_last(&self, segment: &UsualSegment) -> bool {
-        let (rcv_nxt, acked) = (self.receiver.nxt(), segment.ack.since(self.snd.una));
+    /// Whether a segment without payload acknowledges our FIN, and nothing else, and ends the connection, with the peer's
+    /// FIN or after it, when nobody will ask for figures and no other connection learns from this one: how many octets it
+    /// acknowledges.
+    #[inline(always)] // a part of `take_last`
+    fn acked_at_last(&self, numbers: Numbers, value: u32, fin: bool) -> Option<NonZeroU32> {
+        let (seq, ack, nxt) = (numbers.seq(), numbers.ack(), self.receiver.nxt());
+        let acked = NonZeroU32::new(ack.0.wrapping_sub(self.snd.una.0))?;
         let ends = match self.halves.recv() {
-            RecvHalf::Open => segment.fin && self.advertise.window(rcv_nxt).octets() > 0,
-            RecvHalf::Closed => !segment.fin,
+            RecvHalf::Open => fin && self.advertise.edge().after(nxt),
+            RecvHalf::Closed => !fin,
         };
-        ends && self.wants.detached
-            && segment.seq == rcv_nxt
-            && segment.ack == self.snd.nxt
-            && acked > 0
-            && self.fin_sent()
-            && !Seq(segment.value).before(Seq(self.timestamps.recent()))
-            && !self.teaches(self.octets_acknowledged.saturating_add(u64::from(acked)))
+        expect_all! {
+            ends,
+            self.wants.detached,
+            seq == nxt,
+            ack == self.snd.nxt,
+            self.fin_sent(),
+            !Seq(value).before(Seq(self.timestamps.recent())),
+            !self.teaches(self.octets_acknowledged.saturating_add(u64::from(acked.get()))),
+        };
+        Some(acked)
     }
 
-    /// Takes a segment without payload if it ends the connection, and there is nobody to be told: how. All that is of use
-    /// yet is what a TIME-WAIT record repeats: nothing else is noted any more, not even that our FIN has arrived. `None`:
-    /// nothing has changed.
-    #[inline(never)]
-    pub fn handle_last<O: Observer>(
+    /// Takes a segment without payload, its numbers and its timestamp, if it ends the connection, and there is nobody to
+    /// be told: how. All that is of use yet is what a TIME-WAIT record repeats: nothing else is noted any more, not even
+    /// that our FIN has arrived. `None`: nothing has changed.
+    #[inline(always)] // in two places, one for packets that are looked at only as far as that goes
+    pub fn take_last(
         &mut self,
         now: Instant,
-        id: ConnId,
-        observer: &mut O,
         prng: &mut Prng,
-        segment: &UsualSegment,
-    ) -> Option<Ended> {
-        if !self.is_orderly() || !self.is_last(segment) {
+        numbers: Numbers,
+        value: u32,
+        fin: bool,
+    ) -> Option<Last> {
+        if !self.is_orderly() {
             return None;
         }
+        let acked_octets = self.acked_at_last(numbers, value, fin)?;
         let rtt = self.recovery.on_last_ack(now, prng)?;
-        observer.on_event(Some(id), now, &Event::Acknowledged(segment.ack.since(self.snd.una)));
-        observer.on_event(Some(id), now, &Event::RoundTrip(rtt));
-        let waits = segment.fin || self.halves.state() == StateName::Closing;
-        self.timestamps.observe(now, segment.seq, Some(segment.value));
-        if segment.fin {
+        let waits = fin || self.halves.state() == StateName::Closing;
+        self.timestamps.observe(now, numbers.seq(), Some(value));
+        if fin {
             self.receiver.take_fin();
             self.acks.demand();
         }
-        Some(if waits { Ended::TimeWait } else { Ended::Forget(CloseReason::Normal) })
+        let ended = if waits { Ended::TimeWait } else { Ended::Forget(CloseReason::Normal) };
+        Some(Last { ended, acked_octets, rtt })
+    }
+
+    /// The same of a segment that was read.
+    #[inline(never)]
+    pub fn handle_last(
+        &mut self,
+        now: Instant,
+        prng: &mut Prng,
+        segment: &UsualSegment,
+    ) -> Option<Last> {
+        let UsualSegment { seq, ack, value, fin, .. } = *segment;
+        self.take_last(now, prng, Numbers::from((seq, ack)), value, fin)
     }
 
     /// [`Tcb::poll_usual`] while one side is closed.
@@ -194,22 +307,98 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
+    /// Whether one side is closed, or the application has let go, and it is plain otherwise: then
+    /// [`Tcb::poll_end`] may have a segment, and [`Tcb::poll_single`] has none.
+    #[inline(always)] // a comparison
+    pub fn is_closing(&self) -> bool {
+        self.prediction == Prediction::Closing
+    }
+
     /// [`Tcb::poll_single`] while one side is closed, where it is FIN that is to leave. `None`: nothing has
     /// changed.
-    #[inline]
+    #[inline(always)] // in two places
     pub(super) fn poll_fin<O: Observer>(
         &mut self,
         now: Instant,
         id: ConnId,
         observer: &mut O,
     ) -> Option<Single> {
-        let leaves = self.prediction == Prediction::Closing
-            && self.owes_fin()
-            && self.snd.wnd > 0
-            && !self.wants.write
-            && self.settings.rate_limit.is_unlimited();
-        debug_assert!(!leaves || self.is_settled(), "a change was not noted");
-        if leaves { self.poll_last(now, id, observer) } else { None }
+        expect_all! {
+            self.is_closing(),
+            self.owes_fin(),
+            self.snd.wnd > 0,
+            !self.wants.write,
+            self.settings.rate_limit.is_unlimited(),
+        };
+        debug_assert!(self.is_settled(), "a change was not noted");
+        self.poll_last(now, id, observer)
+    }
+
+    /// [`Tcb::poll_fin`] for whoever asks again and again: what leaves while nothing else is in flight, in less than a
+    /// segment, is the commonest, and asks less.
+    #[inline(always)] // in two places
+    pub fn poll_end<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+    ) -> Option<Single> {
+        match self.unsent_alone(now) {
+            Some(octets) => Some(self.send_end(now, id, observer, octets)),
+            None => self.poll_fin_apart(now, id, observer),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_fin_apart<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+    ) -> Option<Single> {
+        self.poll_fin(now, id, observer)
+    }
+
+    /// The octets that are to be sent with FIN: nothing is in flight, and nothing holds them back.
+    #[inline(always)] // once
+    fn unsent_alone(&self, now: Instant) -> Option<u32> {
+        let octets = self.queue.len();
+        expect_all! {
+            self.is_closing(),
+            // FIN is not acknowledged then, nor has it left if nothing is in flight.
+            self.halves.send() == SendHalf::Closing,
+            self.snd.nxt == self.snd.una,
+            octets < self.usual_mss().min(self.snd.wnd) as usize,
+            !self.wants.write,
+            self.settings.rate_limit.is_unlimited(),
+            self.controller.is_surely_unpaced(),
+            self.recovery.begins_alone(self.settings.give_up.unwrap_or(Span::MAX)),
+            self.recovery.is_soon(self.idle_ticks(now)),
+        };
+        let room = self.controller.window_octets();
+        debug_assert!(room >= self.usual_mss(), "windows have room for segments");
+        Some(octets as u32)
+    }
+
+    /// `octets` leave, and FIN.
+    #[inline(always)] // once
+    fn send_end<O: Observer>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        observer: &mut O,
+        octets: u32,
+    ) -> Single {
+        let (seq, length) = (self.snd.nxt, octets + 1);
+        self.snd.nxt = seq + length;
+        if octets > 0 {
+            self.snd.small = self.snd.nxt;
+        }
+        self.progress = now;
+        self.recovery.on_end_sent(now, (seq, length), self.usual_mss());
+        self.note_sent(now, length, 0);
+        let deadline = self.recovery.probe_at();
+        self.given_as_single::<_, true>(now, id, observer, octets, deadline)
     }
 
     /// The application has closed its side, and FIN has not left.

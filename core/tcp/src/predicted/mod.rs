@@ -22,6 +22,7 @@ mod single;
 
 pub use answer::Answered;
 pub use arrive::{UsualEffects, UsualSegment};
+pub use close::Last;
 pub use send::{Given, HeaderFacts, UsualOutgoing};
 pub use single::Single;
 

@@ -53,10 +53,7 @@ impl<C: CongestionController> Tcb<C> {
         id: ConnId,
         observer: &mut O,
     ) -> Option<Single> {
-        if !self.is_predicted() {
-            return self.poll_fin(now, id, observer);
-        }
-        if !self.sends_freely() {
+        if !self.is_predicted() || !self.sends_freely() {
             return seldom();
         }
         let unsent = self.unsent_octets();
@@ -77,7 +74,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The same of a connection that is plain but for being closed, where FIN leaves with all that is unsent.
-    #[inline(never)]
+    #[inline(always)] // of `poll_fin`
     pub(super) fn poll_last<O: Observer>(
         &mut self,
         now: Instant,
@@ -91,7 +88,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// All that was unsent was sent, with FIN or without, or there is the acknowledgement alone.
     #[inline(always)] // the end of both above
-    fn given_as_single<O: Observer, const FIN: bool>(
+    pub(super) fn given_as_single<O: Observer, const FIN: bool>(
         &mut self,
         now: Instant,
         id: ConnId,
@@ -119,6 +116,7 @@ impl<C: CongestionController> Tcb<C> {
         let (now, id) = (env.now, env.id);
         let single = match self.poll_message(now, id, env.observer) {
             Some(window) => self.message(window),
+            None if self.is_closing() => self.poll_end(now, id, env.observer)?,
             None => self.poll_single(now, id, env.observer)?,
         };
         Some(self.single(now, single))

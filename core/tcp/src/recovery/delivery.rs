@@ -95,14 +95,22 @@ impl Delivery {
     /// before it.
     #[inline(always)] // once
     pub(super) fn begin_with_message(&mut self, now: Instant, octets: u32) -> u32 {
-        debug_assert!(
-            self.peak == 0 && !after(self.limited_until, self.low()),
-            "an answer ended a round"
-        );
+        debug_assert!(self.is_between_flights(), "an answer ended a round");
+        self.limited_until = self.low().wrapping_add(octets);
+        self.begin_alone(now, octets)
+    }
+    /// The same where the application is no limit.
+    #[inline(always)] // a part of the above, and once
+    pub(super) fn begin_alone(&mut self, now: Instant, octets: u32) -> u32 {
+        debug_assert_eq!(self.peak, 0, "an answer ended a round");
         self.on_flight_begun(now);
         self.peak = octets;
-        self.limited_until = self.low().wrapping_add(octets);
         self.low()
+    }
+    /// Whether nothing has been in flight in this round, and the application is no limit of what was.
+    #[inline(always)] // two comparisons
+    pub(super) fn is_between_flights(&self) -> bool {
+        self.peak == 0 && !after(self.limited_until, self.low())
     }
     /// Most octets in flight in this round and the one before.
     pub(super) fn peak(&self) -> u32 {

@@ -82,16 +82,42 @@ impl Recovery {
     /// calm](Recovery::is_calm), and what leaves [waits for a probe](Recovery::awaits_probes).
     #[inline(always)] // once
     pub(crate) fn on_message_sent(&mut self, now: Instant, seq: Seq, octets: u32) {
+        let delivered = self.delivery.begin_with_message(now, octets);
+        self.on_alone_sent(now, (seq, octets), delivered);
+    }
+
+    /// As [`Recovery::on_plain_sent`] of a segment with FIN, less than a full one otherwise, while nothing else is in
+    /// flight and the recovery [begins with it](Recovery::begins_alone).
+    #[inline(always)] // once
+    pub(crate) fn on_end_sent(&mut self, now: Instant, (seq, length): (Seq, u32), mss: u32) {
+        self.mss = short(mss);
+        let delivered = self.delivery.begin_alone(now, length);
+        self.on_alone_sent(now, (seq, length), delivered);
+    }
+
+    /// What leaves is all there is in flight, and a probe follows it; so much was `delivered` before.
+    #[inline(always)] // a part of both above
+    fn on_alone_sent(&mut self, now: Instant, (seq, octets): (Seq, u32), delivered: u32) {
         debug_assert!(self.is_plain() && self.board.is_clear() && self.tail.may_probe());
         debug_assert!(octets <= self.mss() && self.timer.is_exact() && self.rtt.is_sampled());
         let sent_at = self.send_time(now, false);
-        let delivered = self.delivery.begin_with_message(now, octets);
         let record = Record::new_alone(now.stamp(), (seq, octets), self.mss, sent_at, delivered);
         self.board.push_first(record);
         self.timer.restart(now);
         let wait = TailProbe::wait_for_one(self.rtt.srtt_micros(), self.bounds.ack_delay);
         let at = now + Span::from_micros(u64::from(wait.min(self.rtt.rto_micros())));
         self.timer.wait_until(SendTimer::TailProbe, at);
+    }
+
+    /// Whether what leaves when nothing is in flight begins a round, is noted where the record of a message is, and is
+    /// followed by a probe, sooner than `limit` in any case.
+    #[inline(always)] // once
+    pub(crate) fn begins_alone(&self, limit: Span) -> bool {
+        self.board.is_short()
+            && self.awaits_probes(limit)
+            && self.timer.is_exact()
+            && self.rtt.is_sampled()
+            && self.delivery.is_between_flights()
     }
 
     /// When the probe is sent that follows a message, while it is in flight.

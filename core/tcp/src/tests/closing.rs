@@ -260,3 +260,35 @@ fn acknowledged_fin_then_reset() {
     assert!(bench.send(reset).is_empty());
     assert_eq!(bench.ended, Some(CloseReason::Reset));
 }
+
+/// A short answer with FIN behind it is taken in one step where it acknowledges all there was in flight and all was read
+/// before: to be read, and then the end, and owed an acknowledgement. Any other is left as it was.
+#[test]
+fn the_last_answer_is_one_step() {
+    let start = || {
+        let mut bench = Start { fixed_window: None, ..Start::modern() }.go();
+        assert_eq!(spans(&bench.write(64)), [(0, 64)]);
+        bench
+    };
+    let take = |bench: &mut Bench, last: Peer| {
+        let mut segment = bench.segment(&last);
+        let usual = UsualSegment::of(&segment).unwrap();
+        bench.tcb.take_last_answer(bench.now, &usual, &mut segment.payload, 0)
+    };
+    let mut bench = start();
+    let last = bench.peer().data(64).and(Flags::FIN);
+    let answered = take(&mut bench, last).unwrap();
+    assert_eq!(answered.acked_octets.get(), 64);
+    assert_eq!((bench.state(), bench.una()), (CloseWait, 64));
+    assert_eq!(bench.tcb.receiver.queued(), 64);
+    assert!(bench.tcb.only_acknowledges() && bench.tcb.is_closing());
+    // It acknowledges less, or there is something to be read before.
+    let mut bench = start();
+    let last = bench.peer_acks(63).data(64).and(Flags::FIN);
+    assert!(take(&mut bench, last).is_none());
+    let first = bench.peer_acks(0).data(10);
+    let _ = bench.send(first);
+    let last = bench.peer().data(64).and(Flags::FIN);
+    assert!(take(&mut bench, last).is_none());
+    assert_eq!((bench.state(), bench.una()), (Established, 0));
+}

@@ -74,6 +74,8 @@ enum Act {
     Pass(u64),
     /// One side asks in so many octets, and the other answers in as many, so many times.
     Talk(bool, usize, u64),
+    /// So many octets, and FIN with them, if there is room.
+    Last(bool, usize),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -82,6 +84,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (any::<bool>(), 1..20_000usize).prop_map(|(who, octets)| Write(who, octets)),
         6 => (any::<bool>(), 1..30_000usize).prop_map(|(who, octets)| Read(who, octets)),
         1 => any::<bool>().prop_map(Shutdown),
+        1 => (any::<bool>(), 1..2000usize).prop_map(|(who, octets)| Last(who, octets)),
         1 => any::<(bool, bool)>().prop_map(|(who, on)| Cork(who, on)),
         1 => any::<(bool, bool)>().prop_map(|(who, on)| NoDelay(who, on)),
         1 => (any::<bool>(), 20_000..5_000_000u64, any::<bool>())
@@ -491,11 +494,22 @@ impl Pair {
     }
 
     fn write(&mut self, who: usize, octets: usize) {
+        self.put(who, octets);
+        self.settle(who, Effects::default(), true);
+    }
+
+    fn shutdown(&mut self, who: usize) {
+        self.ends[who].closed = true;
+        let effects = self.call(who, |tcb, env| tcb.shutdown_write(env));
+        self.settle(who, effects, true);
+    }
+
+    /// Writes, and nothing leaves yet.
+    fn put(&mut self, who: usize, octets: usize) {
         let from = self.ends[who].written;
         let data: Vec<u8> = (0..octets as u64).map(|i| octet(from + i)).collect();
         let taken = self.call(who, |tcb, env| tcb.write(env, &data));
         self.ends[who].written += taken as u64;
-        self.settle(who, Effects::default(), true);
     }
 
     fn read(&mut self, who: usize, most: usize) {
@@ -534,6 +548,7 @@ impl Pair {
         let (Act::Write(end, _)
         | Act::Read(end, _)
         | Act::Shutdown(end)
+        | Act::Last(end, _)
         | Act::Cork(end, _)
         | Act::NoDelay(end, _)
         | Act::Limit(end, ..)
@@ -550,10 +565,10 @@ impl Pair {
         match *act {
             Act::Write(_, octets) => self.write(end, octets),
             Act::Read(_, octets) => self.read(end, octets),
-            Act::Shutdown(_) => {
-                self.ends[end].closed = true;
-                let effects = self.call(end, |tcb, env| tcb.shutdown_write(env));
-                self.settle(end, effects, true);
+            Act::Shutdown(_) => self.shutdown(end),
+            Act::Last(_, octets) => {
+                self.put(end, octets);
+                self.shutdown(end);
             }
             Act::Cork(_, on) => self.set(end, |settings| settings.cork = on),
             Act::NoDelay(_, on) => self.set(end, |settings| settings.no_delay = on),

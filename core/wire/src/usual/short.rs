@@ -5,13 +5,14 @@
 //! Must not know: any other shape; a test holds it against [`HeadersV4`].
 //! Implements: what the module above does.
 
-use super::{ACKNOWLEDGES, BOTH_V4, HeadersV4, PSH, TCP_OCTETS, TcpHeader, word};
+use super::{ACKNOWLEDGES, BOTH_V4, FIN, HeadersV4, PSH, TCP_OCTETS, TcpHeader, word};
 use crate::checksum::Running;
 use crate::plain::STAMPS;
 use crate::tcp::PROTOCOL;
 use usertcp_base::{Seq, WireWindow};
 
-/// A packet by IPv4 of the usual shape in one piece, not marked, without FIN, with a few octets of payload.
+/// A packet by IPv4 of the usual shape in one piece, with a few octets of payload; not marked and without FIN, unless it
+/// was read by [`ShortV4::of_any`].
 #[derive(Clone, Copy, Debug)]
 pub struct ShortV4<'a> {
     headers: HeadersV4<'a>,
@@ -26,14 +27,30 @@ impl<'a> ShortV4<'a> {
     /// is wrong. That of TCP is not looked at.
     #[inline(always)] // a few comparisons of whole words
     pub fn of(packet: &'a [u8]) -> Option<ShortV4<'a>> {
+        ShortV4::read::<1, PSH, 3>(packet)
+    }
+
+    /// The same of one that may be marked, have FIN, or no payload: `None` also tells that no other way of reading it
+    /// would find the usual shape by IPv4 in it, if it is not longer.
+    #[inline(always)] // as above
+    pub fn of_any(packet: &'a [u8]) -> Option<ShortV4<'a>> {
+        ShortV4::read::<0, { PSH | FIN }, 0>(packet)
+    }
+
+    /// One of at least so many octets of payload, with no flag but ACK and perhaps those in `FREE`; of the mark's bits
+    /// those in `MARK` are not set.
+    #[inline(always)] // twice
+    fn read<const LEAST: usize, const FREE: u16, const MARK: u8>(
+        packet: &'a [u8],
+    ) -> Option<ShortV4<'a>> {
         // Version and header length, the mark, the length; of the fragment field all but "don't fragment" and the
         // bit that means nothing.
-        const SHAPE: u64 = u64::from_ne_bytes([0xFF, 3, 0xFF, 0xFF, 0, 0, 0x3F, 0xFF]);
+        let shape = const { u64::from_ne_bytes([0xFF, MARK, 0xFF, 0xFF, 0, 0, 0x3F, 0xFF]) };
         const USUAL: u32 = u32::from_ne_bytes([0x45, 0, 0, 0]);
         // Data offset and flags, in front of the window.
-        const FLAGS: u32 = ((!PSH as u32) << 16).to_be();
+        let flags = const { ((!FREE as u32) << 16).to_be() };
 
-        if packet.len().wrapping_sub(BOTH_V4 + 1) >= ShortV4::MOST_OCTETS {
+        if packet.len().wrapping_sub(BOTH_V4 + LEAST) > ShortV4::MOST_OCTETS - LEAST {
             return None;
         }
         let (octets, payload) = packet.split_first_chunk()?;
@@ -42,9 +59,9 @@ impl<'a> ShortV4<'a> {
             (headers.word::<0>(), headers.word::<8>(), headers.half::<16>());
         // Shorter than 2^16: it is in the octets of its field alone.
         let expected = u64::from(USUAL | (packet.len() as u32).to_be());
-        let usual = (first ^ expected) & SHAPE == 0
+        let usual = (first ^ expected) & shape == 0
             && octets[9] == PROTOCOL
-            && headers.half::<32>() & FLAGS == ACKNOWLEDGES
+            && headers.half::<32>() & flags == ACKNOWLEDGES
             && headers.half::<40>() == STAMPS.to_be();
         if !usual {
             return None;
@@ -71,7 +88,7 @@ impl<'a> ShortV4<'a> {
         sum.is_complete()
     }
 
-    /// Octets of payload, one at least.
+    /// Octets of payload; one at least, if it was read by [`ShortV4::of`].
     #[inline(always)]
     pub fn payload_octets(&self) -> usize {
         self.payload.len()
@@ -107,7 +124,7 @@ impl Numbers {
     /// Of a header that was read.
     #[inline(always)]
     pub fn of(header: &TcpHeader) -> Numbers {
-        Numbers(u64::from(header.seq.0) << 32 | u64::from(header.ack.0))
+        Numbers::from((header.seq, header.ack))
     }
     /// SEG.SEQ.
     #[inline(always)]
@@ -118,5 +135,12 @@ impl Numbers {
     #[inline(always)]
     pub fn ack(self) -> Seq {
         Seq(self.0 as u32)
+    }
+}
+
+impl From<(Seq, Seq)> for Numbers {
+    #[inline(always)]
+    fn from((seq, ack): (Seq, Seq)) -> Numbers {
+        Numbers(u64::from(seq.0) << 32 | u64::from(ack.0))
     }
 }

@@ -14,6 +14,7 @@ fn talk() -> impl Strategy<Value = Act> {
     prop_oneof![
         12 => talk.prop_map(|(who, octets, times)| Act::Talk(who, octets, times)),
         2 => (1..3000u64).prop_map(Act::Pass),
+        1 => (any::<bool>(), 1..600usize).prop_map(|(who, octets)| Act::Last(who, octets)),
         1 => act(),
     ]
 }

@@ -1,0 +1,40 @@
+//! What a connection has to send while it is closing: its last octets and FIN, mostly.
+//!
+//! Owns: the shortest way of a segment with FIN.
+//! Must not know: when FIN may leave.
+
+use crate::shard::Shard;
+use crate::usual::{put_bare, put_in_place};
+use usertcp_base::{ConnId, Instant, Observer};
+use usertcp_cc::CongestionController;
+use usertcp_device::TxBatch;
+
+impl<C: CongestionController, O: Observer> Shard<C, O> {
+    /// As [`Shard::transmit_single`] while one side is closed. `bare`: nothing is signed, and there is no link.
+    #[inline(never)] // once in a connection's life
+    pub(super) fn transmit_last(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        batch: &mut TxBatch,
+        bare: bool,
+    ) {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
+        let (common, ip) = (&mut self.common, &self.ip);
+        let Some(last) = tcb.poll_end(now, id, &mut common.observer) else {
+            return self.transmit_alone(now, (id, hot), batch);
+        };
+        let on_time = anchor.links.wakes_by(last.deadline);
+        let put = bare
+            && match last.octets {
+                0 => put_bare(common, batch, now, ip, anchor, tcb, last).is_some(),
+                _ => put_in_place(common, batch, now, ip, anchor, tcb, last).is_some(),
+            };
+        if !put {
+            self.put_single(now, (id, hot), last, batch);
+        }
+        if !on_time {
+            self.rearm(now, id);
+        }
+    }
+}
