@@ -294,7 +294,7 @@ impl<C: CongestionController> Table<C> {
             Body::Embryo(..) | Body::Ended(_, None) => {}
             _ => self.release_body(id),
         }
-        self.retire(id);
+        self.retire_at(id.slot);
         self.anchors.discard(id.slot);
     }
 
@@ -347,9 +347,17 @@ impl<C: CongestionController> Table<C> {
 
     /// Segments and time do not reach a record any more; the application still may.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        let Some(flow) = self.anchors.flow(id) else { return };
-        self.demux.remove(&flow, id.slot, |index| flow_of(&self.anchors, index));
-        self.wheel.cancel(id.slot, &mut self.anchors);
+        if self.anchors.get(id).is_some() {
+            self.retire_at(id.slot);
+        }
+    }
+
+    /// The same of the record at `index`, if there is one.
+    #[inline]
+    fn retire_at(&mut self, index: u32) {
+        let Some(flow) = self.anchors.flow_at(index) else { return };
+        self.demux.remove(&flow, index, |index| flow_of(&self.anchors, index));
+        self.wheel.cancel(index, &mut self.anchors);
     }
 
     /// Turns a record into TIME-WAIT, without its TCB. The handle that was evicted for it, if any.
@@ -362,9 +370,21 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<ConnId> {
         let anchor = self.anchors.get_mut(id)?;
         debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
-        let before = core::mem::replace(&mut anchor.body, Body::TimeWait(record, until.into()));
+        let hot = anchor.body.hot();
+        anchor.body = Body::TimeWait(record, until.into());
         anchor.set_owner(Owner::Nobody);
-        if let Body::Hot(hot) = before {
+        self.begin_time_wait(id, hot, until)
+    }
+
+    /// The same of one that nobody holds, and whose body is a TIME-WAIT record now; the TCB that it had, if it had one.
+    #[inline(never)] // its registers are its own
+    pub(crate) fn begin_time_wait(
+        &mut self,
+        id: ConnId,
+        hot: Option<u32>,
+        until: Instant,
+    ) -> Option<ConnId> {
+        if let Some(hot) = hot {
             self.discard_hot(hot);
         }
         self.time_waits += 1;

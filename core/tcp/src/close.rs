@@ -5,6 +5,7 @@
 //! RFC 1337 fix F1, AT-20.
 
 use crate::open::{UsualSyn, timestamp_clock};
+use crate::predicted::UsualOutgoing;
 use crate::segment::{Reply, Segment};
 use usertcp_base::{DropReason, Instant, Seq, Span, Stamp, WireWindow};
 use usertcp_wire::tcp::{Flags, Timestamps};
@@ -112,6 +113,28 @@ impl TimeWait {
             (None, Some(_)) => true,
             (_, None) => later_seq,
         }
+    }
+
+    /// The same of the usual shape, if timestamps are used.
+    #[inline(always)] // it is put together in registers
+    #[must_use]
+    pub fn usual_acknowledgement(&self, now: Instant) -> Option<UsualOutgoing> {
+        let TimeWait { snd_nxt, rcv_nxt, window, dscp, hop_limit, .. } = *self;
+        let TimeWaitTimestamps { offset, recent } = self.timestamps?;
+        Some(UsualOutgoing {
+            seq: snd_nxt,
+            ack: rcv_nxt,
+            window,
+            push: false,
+            fin: false,
+            value: timestamp_clock(now, offset),
+            echo: recent,
+            dscp,
+            hop_limit,
+            octets: 0,
+            gso_octets: None,
+            last: true,
+        })
     }
 
     fn acknowledgement(&self, now: Instant) -> Reply {

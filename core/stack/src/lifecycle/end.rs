@@ -9,7 +9,7 @@ use crate::shard::Shard;
 use crate::usual::pack_acknowledgement;
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
-use usertcp_base::{ConnId, DropReason, Instant, Observer};
+use usertcp_base::{ConnId, DropReason, Instant, Limits, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Ended, LastWord, Reply, TimeWait};
 
@@ -46,21 +46,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.table.remove(id);
             return true;
         }
-        let record = if self.auth.is_idle()
-            && let Some(ends) = anchor.ends_v4(&self.ip)
-            && let Some(segment) = tcb.last_usual_word(now, ended)
+        let until = end_of_time_wait(now, &self.common.limits);
+        if self.auth.is_idle()
+            && anchor.ends_v4(&self.ip).is_some()
+            && let Some(record) = tcb.usual_time_wait(now, ended)
         {
-            let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
-            let record = tcb.time_wait_after(segment.window);
-            self.push_or_count(now, packet);
-            record
+            anchor.body = Body::TimeWait(record, until.into());
+            let evicted = self.table.begin_time_wait(id, Some(hot), until);
+            self.acknowledge_last(now, id);
+            self.note_eviction(now, evicted);
         } else {
             let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
             self.send_last_word(now, id, word);
-            record
-        };
-        self.enter_time_wait(now, id, record);
+            self.enter_time_wait(now, id, record);
+        }
         true
+    }
+
+    /// Sends the acknowledgement that a record by IPv4 owes, which is in TIME-WAIT now.
+    #[inline(never)] // its registers are its own
+    fn acknowledge_last(&mut self, now: Instant, id: ConnId) {
+        let Some(anchor) = self.table.anchors.at(id.slot) else { return };
+        let (Body::TimeWait(record, _), Some(ends)) = (&anchor.body, anchor.ends_v4(&self.ip))
+        else {
+            return;
+        };
+        let Some(segment) = record.usual_acknowledgement(now) else { return };
+        let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
+        self.push_or_count(now, packet);
     }
 
     /// The same of any.
@@ -159,7 +172,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline(always)] // what it is given is large
     fn enter_time_wait(&mut self, now: Instant, id: ConnId, record: TimeWait) {
-        let until = now + self.common.limits.msl + self.common.limits.msl;
+        let until = end_of_time_wait(now, &self.common.limits);
         let evicted = self.table.enter_time_wait(id, record, until);
         self.common.unusual = true;
         self.note_eviction(now, evicted);
@@ -207,4 +220,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.remove(id);
         self.leave_queue(owner);
     }
+}
+
+/// When a TIME-WAIT record goes that begins now.
+fn end_of_time_wait(now: Instant, limits: &Limits) -> Instant {
+    now + limits.msl + limits.msl
 }

@@ -14,7 +14,7 @@ use crate::close::{TimeWait, TimeWaitTimestamps};
 use crate::effects::{Effects, Ended, LastWord};
 use crate::env::Env;
 use crate::halves::StateName;
-use crate::predicted::{UsualOutgoing, UsualSegment};
+use crate::predicted::UsualSegment;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
@@ -127,8 +127,10 @@ impl<C: CongestionController> Tcb<C> {
         env: &mut Env<'_, O>,
         ended: Ended,
     ) -> (TimeWait, LastWord) {
-        if let Some(segment) = self.last_usual_word(env.now, ended) {
-            return (self.time_wait_after(segment.window), LastWord::Usual(segment));
+        if let Some(record) = self.usual_time_wait(env.now, ended)
+            && let Some(segment) = record.usual_acknowledgement(env.now)
+        {
+            return (record, LastWord::Usual(segment));
         }
         if self.owes_last_word(env.now, ended) {
             let reply = self.header(env, Flags::ACK, self.snd.nxt, 0);
@@ -143,20 +145,21 @@ impl<C: CongestionController> Tcb<C> {
         owed && ended == Ended::TimeWait
     }
 
-    /// That acknowledgement, if one is owed and it is of the usual shape: it is sent then, and the record follows from
-    /// it.
-    #[inline(always)] // it is put together in registers
-    pub fn last_usual_word(&mut self, now: Instant, ended: Ended) -> Option<UsualOutgoing> {
+    /// The record, if it owes an acknowledgement at birth, and that is of the usual shape: it is
+    /// [`TimeWait::usual_acknowledgement`], and to be sent.
+    #[inline(always)] // it is put together in its place
+    pub fn usual_time_wait(&mut self, now: Instant, ended: Ended) -> Option<TimeWait> {
         let usual = self.timestamps.is_on() && self.has_no_option_but_timestamps();
         if !usual || !self.owes_last_word(now, ended) {
             return None;
         }
-        Some(self.usual(now, self.snd.nxt, 0))
+        let window = self.announce_in_order();
+        Some(self.time_wait_after(window))
     }
 
     /// The TIME-WAIT record of this connection, which has announced `window` last.
     #[inline(always)] // as above
-    pub fn time_wait_after(&self, window: WireWindow) -> TimeWait {
+    fn time_wait_after(&self, window: WireWindow) -> TimeWait {
         let offset = self.timestamp_offset;
         TimeWait {
             snd_nxt: self.snd.nxt,

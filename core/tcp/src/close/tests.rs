@@ -83,3 +83,16 @@ fn an_acknowledgement_in_its_place_is_not_answered() {
     ack.header.seq = Seq(499);
     assert!(matches!(record.handle_segment(now, &ack), TimeWaitOutcome::Reply(_)));
 }
+
+/// The acknowledgement of the usual shape is the one that any record sends, and there is none without timestamps.
+#[test]
+fn the_usual_acknowledgement_is_any_records() {
+    let now = Instant::from_millis(5000);
+    let record = record(true);
+    let usual = record.usual_acknowledgement(now).unwrap().with_payload(Chain::new()).reply;
+    let any = record.acknowledgement(now);
+    assert_eq!(usual.header, any.header);
+    assert_eq!(usual.options.timestamps, any.options.timestamps);
+    assert_eq!((usual.dscp, usual.hop_limit), (any.dscp, any.hop_limit));
+    assert!(super::tests::record(false).usual_acknowledgement(now).is_none());
+}

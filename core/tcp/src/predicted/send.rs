@@ -344,14 +344,19 @@ impl<C: CongestionController> Tcb<C> {
     /// The acknowledgement that was owed leaves with `octets` of payload: the window field that goes with it.
     #[inline(always)]
     pub(super) fn acknowledge(&mut self, now: Instant, octets: u32) -> WireWindow {
-        let Tcb { receiver, autotune, advertise, .. } = self;
-        let (nxt, buffer) = (receiver.nxt(), autotune.buffer());
-        self.timestamps.on_ack_sent(nxt);
+        self.timestamps.on_ack_sent(self.receiver.nxt());
         if octets > 0 {
             self.acks.end_silence(now, self.last_heard);
         }
         self.acks.on_ack_sent(now, octets > 0);
-        let mss = self.mtu.announced_mss();
+        self.announce_in_order()
+    }
+
+    /// The window field of a segment that acknowledges all that has arrived, where nothing is held out of order.
+    #[inline(always)]
+    pub(crate) fn announce_in_order(&mut self) -> WireWindow {
+        let Tcb { receiver, autotune, advertise, .. } = self;
+        let (nxt, buffer, mss) = (receiver.nxt(), autotune.buffer(), self.mtu.announced_mss());
         advertise.announce_in_order(nxt, buffer, mss, || receiver.holding(buffer))
     }
 
