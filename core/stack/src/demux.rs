@@ -161,6 +161,7 @@ impl Demux {
     }
 
     /// Removes `index`, which was entered under `key`; false when it was not there.
+    #[inline]
     pub fn remove(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
         self.count_no_moves();
         let hash = self.hash.of(key);

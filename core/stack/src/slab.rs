@@ -449,10 +449,13 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         let ended = end(&mut entry.slot, Slot::Free { next: chunk.free });
         chunk.free = index;
         chunk.newest = chunk.newest.max(generation);
+        let was_full = chunk.used as usize == Self::CHUNK;
         chunk.used -= 1;
         self.used -= 1;
         let (width, empty) = (chunk.width, chunk.used == 0);
-        self.open[width as usize].insert(number as u32);
+        if was_full {
+            self.open[width as usize].insert(number as u32);
+        }
         if empty {
             self.keep_or_give_back(number as u32, width);
         }

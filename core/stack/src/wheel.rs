@@ -56,6 +56,14 @@ impl WheelLinks {
         self.prev != NONE
     }
 
+    /// They lead nowhere any more: where they led.
+    #[inline]
+    fn leave(&mut self) -> WheelLinks {
+        let left = *self;
+        (self.next, self.prev) = (NONE, NONE);
+        left
+    }
+
     /// Whether the record wakes by `tick`, which lies within the circle of [`Tick`] around that.
     #[inline]
     pub const fn wakes_by(&self, tick: Tick) -> bool {
@@ -224,8 +232,10 @@ impl Wheel {
 
     /// Forgets `index`; nothing when it does not wait.
     pub fn cancel(&mut self, index: u32, records: &mut impl Links) {
-        if records.links(index).is_linked() {
-            self.unlink(index, records);
+        let links = records.links_mut(index);
+        if links.is_linked() {
+            let left = links.leave();
+            self.forget(&left, records);
         }
     }
 
@@ -423,16 +433,19 @@ impl Wheel {
     }
 
     fn unlink(&mut self, index: u32, records: &mut impl Links) {
-        let links = *records.links(index);
-        if links.prev == LINED_UP {
+        let left = records.links_mut(index).leave();
+        self.forget(&left, records);
+    }
+
+    /// The record that had these links has left.
+    #[inline]
+    fn forget(&mut self, left: &WheelLinks, records: &mut impl Links) {
+        if left.prev == LINED_UP {
             // Its entry stays, and will be nobody's.
             self.line.leave();
         } else {
-            self.unchain(&links, records);
+            self.unchain(left, records);
         }
-        let links = records.links_mut(index);
-        links.next = NONE;
-        links.prev = NONE;
         self.entries -= 1;
     }
 

@@ -12,16 +12,28 @@ use usertcp_base::{FlowKey, Purpose, Secrets};
 /// Words of 32 bits in a key.
 const WORDS: usize = 6;
 
+/// The third word of an IPv4 address, behind two that are zero (RFC 4291 §2.5.5.2).
+const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xFF, 0xFF]);
+
 /// The secret of one table.
 #[derive(Clone)]
 pub(super) struct FlowHash {
-    halves: [[u64; WORDS + 1]; 2],
+    halves: [Half; 2],
+}
+
+/// Of one half of the hash.
+#[derive(Clone)]
+struct Half {
+    secret: [u64; WORDS + 1],
+    /// What the first words of an IPv4 address, which are the same of all, come to: a sum, and a factor.
+    mapped: (u64, u64),
 }
 
 impl FlowHash {
     pub(super) fn new(secrets: &Secrets) -> FlowHash {
         let word = |index: usize| secrets.hash(Purpose::Demux, &[index as u8]);
-        let half = |half: usize| core::array::from_fn(|index| word(half * (WORDS + 1) + index));
+        let half =
+            |half: usize| Half::new(core::array::from_fn(|index| word(half * (WORDS + 1) + index)));
         FlowHash { halves: [half(0), half(1)] }
     }
 
@@ -29,7 +41,11 @@ impl FlowHash {
     pub(super) fn of(&self, key: &FlowKey) -> u64 {
         let words = words(key);
         let [high, low] = &self.halves;
-        (half(high, &words) & !0xFFFF_FFFF) | (half(low, &words) >> 32)
+        let (high, low) = match words {
+            [0, 0, MAPPED, rest @ ..] => (high.of_mapped(rest), low.of_mapped(rest)),
+            _ => (high.of(words), low.of(words)),
+        };
+        (high & !0xFFFF_FFFF) | (low >> 32)
     }
 }
 
@@ -52,17 +68,34 @@ fn words(key: &FlowKey) -> [u32; WORDS] {
     ]
 }
 
-/// The upper 32 bits are the hash.
-#[inline]
-fn half(secret: &[u64; WORDS + 1], words: &[u32; WORDS]) -> u64 {
-    let [s0, s1, s2, s3, s4, s5, s6] = *secret;
-    let [w0, w1, w2, w3, w4, w5] = *words;
-    let pair = |s: u64, v: u32, t: u64, w: u32| {
-        s.wrapping_add(u64::from(v)).wrapping_mul(t.wrapping_add(u64::from(w)))
-    };
-    s0.wrapping_add(pair(s1, w0, s2, w1))
-        .wrapping_add(pair(s3, w2, s4, w3))
-        .wrapping_add(pair(s5, w4, s6, w5))
+impl Half {
+    fn new(secret: [u64; WORDS + 1]) -> Half {
+        let [s0, s1, s2, s3, ..] = secret;
+        let sum = s0.wrapping_add(s1.wrapping_mul(s2));
+        Half { secret, mapped: (sum, s3.wrapping_add(u64::from(MAPPED))) }
+    }
+
+    /// The upper 32 bits are the hash.
+    #[inline(always)] // one of the two
+    fn of(&self, words: [u32; WORDS]) -> u64 {
+        let [s0, s1, s2, s3, s4, s5, s6] = self.secret;
+        let [w0, w1, w2, w3, w4, w5] = words;
+        s0.wrapping_add(product((s1, w0), (s2, w1)))
+            .wrapping_add(product((s3, w2), (s4, w3)))
+            .wrapping_add(product((s5, w4), (s6, w5)))
+    }
+
+    /// The same behind the first words of an IPv4 address.
+    #[inline(always)] // as above
+    fn of_mapped(&self, [w3, w4, w5]: [u32; 3]) -> u64 {
+        let ([.., s4, s5, s6], (sum, factor)) = (self.secret, self.mapped);
+        sum.wrapping_add(product((factor, 0), (s4, w3))).wrapping_add(product((s5, w4), (s6, w5)))
+    }
+}
+
+#[inline(always)]
+fn product((s, v): (u64, u32), (t, w): (u64, u32)) -> u64 {
+    s.wrapping_add(u64::from(v)).wrapping_mul(t.wrapping_add(u64::from(w)))
 }
 
 #[cfg(test)]
@@ -92,6 +125,18 @@ mod tests {
             keys.iter().map(|key| one.of(key)).collect();
         assert_eq!(hashes.len(), keys.len());
         assert_ne!(one.of(&base), other.of(&base));
+    }
+
+    #[test]
+    fn what_is_known_of_ipv4_is_what_any_address_comes_to() {
+        let FlowHash { halves } = FlowHash::new(&Secrets::from_seed([4; 32]).unwrap());
+        for (near, ports) in
+            [(0, (1, 2)), (u32::MAX, (u16::MAX, u16::MAX)), (0x0A00_0001, (80, 443))]
+        {
+            let words = words(&key(0xFFFF_0000_0000 | u128::from(near), 7, ports));
+            let [0, 0, MAPPED, rest @ ..] = words else { panic!("not mapped: {words:?}") };
+            assert!(halves.iter().all(|half| half.of_mapped(rest) == half.of(words)));
+        }
     }
 
     // proves AT-23: keys an attacker chooses fall as random ones do, in both halves.

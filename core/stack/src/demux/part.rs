@@ -229,25 +229,33 @@ impl Part {
     }
 
     /// Takes an entry out; false when there is none.
+    #[inline]
     pub(super) fn remove(&mut self, place: u32, index: u32) -> bool {
+        let home = self.home(place);
+        let Some(bucket) = self.bucket_mut(home.bucket) else { return false };
+        if take_out(bucket, home.tag, index) {
+            self.entries -= 1;
+            return true;
+        }
+        bucket[NOTE] & PASSED != 0 && self.remove_displaced(&home, index)
+    }
+
+    /// The same of one that is not at home.
+    #[cold]
+    fn remove_displaced(&mut self, home: &Home, index: u32) -> bool {
         let buckets = self.buckets();
-        let Home { bucket: home, tag } = self.home(place);
-        let mut at = home;
-        for _ in 0..buckets {
+        let mut at = home.bucket;
+        for _ in 1..buckets {
+            at = after(at, buckets);
             let Some(bucket) = self.bucket_mut(at) else { return false };
-            let mut matches = matches(bucket, tag);
-            while let Some(slot) = next_match(&mut matches) {
-                if bucket[slot % WORDS] == index {
-                    fill_gap(bucket, slot);
-                    self.entries -= 1;
-                    self.forget_passing(home, at);
-                    return true;
-                }
+            if take_out(bucket, home.tag, index) {
+                self.entries -= 1;
+                self.forget_passing(home.bucket, at);
+                return true;
             }
             if bucket[NOTE] & PASSED == 0 {
                 return false;
             }
-            at = after(at, buckets);
         }
         false
     }
@@ -353,18 +361,33 @@ fn fill(bucket: &mut Bucket, index: u32, tag: u8) -> bool {
     true
 }
 
-/// The last entry of a bucket comes into the place of one that is gone.
+/// Takes an entry out of a bucket; false when it is not there.
+#[inline]
+fn take_out(bucket: &mut Bucket, tag: u8, index: u32) -> bool {
+    let mut matches = matches(bucket, tag);
+    while let Some(slot) = next_match(&mut matches) {
+        if bucket[slot % WORDS] == index {
+            fill_gap(bucket, slot);
+            return true;
+        }
+    }
+    false
+}
+
+/// The last entry of a bucket comes into the place of one that is gone, unless it is that itself.
+#[inline]
 fn fill_gap(bucket: &mut Bucket, gap: usize) {
-    let last = used(bucket).saturating_sub(1);
-    let (moved, displaced) = (tag(bucket, last), is_displaced(bucket, last));
-    bucket[gap] = bucket[last];
-    set_tag(bucket, gap, moved);
-    bucket[NOTE] &= !(1 << (DISPLACED + gap as u32));
-    bucket[NOTE] |= u32::from(displaced) << (DISPLACED + gap as u32);
+    let (last, gap) = (used(bucket).saturating_sub(1), gap % WORDS);
+    if gap != last {
+        let displaced = u32::from(is_displaced(bucket, last));
+        bucket[gap] = bucket[last];
+        set_tag(bucket, gap, tag(bucket, last));
+        bucket[NOTE] &= !(1 << (DISPLACED + gap as u32));
+        bucket[NOTE] |= displaced << (DISPLACED + gap as u32);
+    }
     bucket[last] = NONE;
     set_tag(bucket, last, 0);
-    bucket[NOTE] &= !(1 << (DISPLACED + last as u32));
-    bucket[NOTE] -= 1 << USED;
+    bucket[NOTE] = (bucket[NOTE] & !(1 << (DISPLACED + last as u32))) - (1 << USED);
 }
 
 fn scale(buckets: usize) -> u32 {
