@@ -220,11 +220,16 @@ impl Advertise {
     /// Whether the peer certainly need not hear of it yet that all was read.
     #[inline(always)] // for each message
     pub(crate) fn is_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
+        self.is_update_very_far(nxt, buffer, mss) || self.is_any_update_far(nxt, buffer, mss)
+    }
+
+    /// The same, and that is known with few looks.
+    #[inline(always)] // as above
+    pub(crate) fn is_update_very_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         // It is told of no less than two segments and a quarter of the buffer, and mostly has all that is offered but
         // less than that: of half the buffer, where what arrives takes four times its size.
         let offered = self.edge.0.wrapping_sub(nxt.0) as i32;
         u32::from(self.cost) == WORST && offered > (buffer / 4 + u32::from(mss) * 2) as i32
-            || self.is_any_update_far(nxt, buffer, mss)
     }
 
     #[cold]
