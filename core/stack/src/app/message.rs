@@ -4,7 +4,7 @@
 //! Must not know: what a message is to the application, how much a connection may hold.
 //! Implements: RFC 9293 §3.9.1.2, §3.9.1.3.
 
-use crate::anchor::{Anchor, Body};
+use crate::anchor::{Anchor, Body, Owner};
 use crate::app::is_held_back;
 use crate::events::Pending;
 use crate::shard::Shard;
@@ -89,6 +89,22 @@ impl<C: CongestionController> Stream<'_, C> {
             wake(self.now, self.id, self.anchor, self.tcb, self.transmit);
         }
         taken
+    }
+
+    /// Lets go of the connection, as [`crate::Shard::close`] does; true: that is done. False: nothing has changed, it is
+    /// for that.
+    #[must_use]
+    #[inline(always)] // as above
+    pub fn close(self) -> bool {
+        let Stream { id, anchor, tcb, transmit, .. } = self;
+        // It was accepted, and all there was to be told of it was told with the message.
+        debug_assert!(anchor.is_accepted() && anchor.pending.is_empty());
+        let closes = tcb.close_in_order();
+        if closes {
+            transmit.push(id, anchor);
+            anchor.set_owner(Owner::Nobody);
+        }
+        closes
     }
 }
 

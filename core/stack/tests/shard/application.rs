@@ -388,3 +388,29 @@ fn the_last_message_says_so() {
     let read = pair.client.shard.read(pair.now, client, &mut buffer);
     assert_eq!(read, Ok(usertcp_stack::Read::End));
 }
+
+/// Whoever has a message at hand lets go of its connection there: what was answered is still delivered, and the end behind
+/// it.
+#[test]
+fn a_connection_is_closed_where_its_message_was_found() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(5);
+    let (client, server) = pair.open(listener);
+    pair.settle();
+    let mut buffer = [0; 16];
+    pair.client.shard.write(pair.now, client, b"question").unwrap();
+    let _ = pair.client.shard.flush(pair.now, &mut pair.client.queue);
+    let _ = pair.server.shard.receive(pair.now, &mut pair.server.queue);
+    let mut message = pair.server.shard.poll_message(pair.now).unwrap();
+    assert!(message.stream.write_short(b"goodbye") && message.stream.close());
+    assert_eq!(pair.server.shard.close(pair.now, server), Err(usertcp_stack::ConnError::Stale));
+    let _ = pair.server.shard.flush(pair.now, &mut pair.server.queue);
+    let _ = pair.client.shard.receive(pair.now, &mut pair.client.queue);
+    let message = pair.client.shard.poll_message(pair.now).unwrap();
+    assert_eq!((&message.octets[..], message.last), (&b"goodbye"[..], true));
+    assert!(message.stream.close());
+    pair.run(Span::from_millis(1));
+    assert_eq!(pair.client.shard.connections().count(), 0);
+    assert_eq!(pair.server.shard.connections().count(), 1, "TIME-WAIT");
+    let _ = pair.client.shard.read(pair.now, client, &mut buffer).unwrap_err();
+}

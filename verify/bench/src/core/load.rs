@@ -188,8 +188,9 @@ impl Load {
                 self.messages += 1;
                 if self.kind != Kind::Echo {
                     if message.last {
-                        drop(message);
-                        self.on_end(conn);
+                        let closed = message.stream.close();
+                        drop(message.octets);
+                        self.on_last(conn, closed);
                     }
                 } else if self.in_turns {
                     drop(message);
@@ -217,9 +218,8 @@ impl Load {
                 if !message.stream.write_short(&message.octets) {
                     return self.fail("an answer was not taken".into());
                 }
-                if self.kind == Kind::Short {
-                    let conn = message.stream.id();
-                    drop(message);
+                let conn = message.stream.id();
+                if self.kind == Kind::Short && !message.stream.close() {
                     let _ = self.server.shard.close(self.now, conn);
                 }
             }
@@ -361,11 +361,18 @@ impl Load {
 
     /// A short connection was closed by the server: the next one.
     fn on_end(&mut self, conn: ConnId) {
+        self.on_last(conn, false);
+    }
+
+    /// The same, and the connection is `closed` on our side too, or that is still to be done.
+    fn on_last(&mut self, conn: ConnId, closed: bool) {
         if let Some(pattern) = &mut self.pattern {
             pattern.forget(conn);
         }
-        // The error case is a record that is gone already: nothing is left to close.
-        let _ = self.client.shard.close(self.now, conn);
+        if !closed {
+            // The error case is a record that is gone already: nothing is left to close.
+            let _ = self.client.shard.close(self.now, conn);
+        }
         self.connect(0);
     }
 
