@@ -12,6 +12,9 @@ use alloc::collections::VecDeque;
 /// As many as come to rest and wake between two looks at the time; with more, the oldest would not be in the caches
 /// any more when it is used, or goes.
 const MOST: u32 = 512;
+/// As many as a burst of packets wakes, although nobody has a TCB when it comes: all of the burst before it may have come
+/// to rest again. They are no more than the chunk of TCBs that stays in any case (`slab`).
+const LEAST: u32 = 256;
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +65,7 @@ impl Blanks {
 /// As many as so many TCBs of connections are worth.
 #[inline]
 pub(crate) fn worth(tcbs: u32) -> u32 {
-    tcbs.div_ceil(2).min(MOST)
+    tcbs.div_ceil(2).clamp(LEAST, MOST)
 }
 
 #[cfg(test)]
@@ -77,9 +80,9 @@ mod tests {
         }
         let last = blanks.pop().map(|blank| (blank.hot, blank.mould));
         assert_eq!((last, blanks.len()), (Some((3, 13)), 3));
-        // One is worth a TCB or two; nobody wakes where there is none.
-        assert_eq!([0, 1, 2, 3, 10_000].map(worth), [0, 1, 1, 2, MOST]);
-        let gone = core::iter::from_fn(|| blanks.pop_excess(worth(1)));
+        // One is worth a TCB or two, where those are many.
+        assert_eq!([0, 1, 2 * LEAST + 3, 10_000].map(worth), [LEAST, LEAST, LEAST + 2, MOST]);
+        let gone = core::iter::from_fn(|| blanks.pop_excess(1));
         assert_eq!(gone.collect::<alloc::vec::Vec<_>>(), [0, 1]);
         assert_eq!(blanks.pop().map(|blank| blank.hot), Some(2));
         assert!(blanks.pop().is_none());

@@ -221,7 +221,7 @@ impl<C: CongestionController> Tcb<C> {
             *seq += send;
         }
         self.snd.wl1 += receive;
-        self.receiver = Receiver::new(self.receiver.nxt() + receive);
+        self.receiver.shift(receive);
         self.advertise.shift(receive);
         self.autotune.shift(receive);
         self.timestamps.shift(receive);
@@ -230,42 +230,84 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A copy of a quiet TCB.
     fn of_quiet(&self) -> Tcb<C> {
-        Tcb {
-            snd: self.snd,
-            send_scale: self.send_scale,
-            queue: Chain::new(),
-            recovery: self.recovery.of_quiet(),
-            controller: self.controller.clone(),
-            pacer: self.pacer,
-            receiver: Receiver::new(self.receiver.nxt()),
-            advertise: self.advertise,
-            autotune: self.autotune,
-            acks: self.acks,
-            timestamps: self.timestamps,
-            timestamp_offset: self.timestamp_offset,
-            halves: self.halves,
-            prediction: self.prediction,
-            owed: self.owed,
-            wants: self.wants,
-            challenge: self.challenge,
-            ecn: self.ecn.clone(),
-            last_heard: self.last_heard,
-            last_sent: self.last_sent,
-            progress: self.progress,
-            release: self.release,
-            persist: self.persist,
-            mtu: self.mtu.clone(),
-            keep_alive: self.keep_alive,
-            user_timeout: self.user_timeout,
-            soft_errors: self.soft_errors,
-            snd_up: self.snd_up,
-            settings: Rc::clone(&self.settings),
-            stopwatches: self.stopwatches,
-            established: self.established,
-            rare: self.rare.clone(),
-            octets_acknowledged: self.octets_acknowledged,
-            octets_received: self.octets_received,
+        let mut tcb = Tcb::vacant(Rc::clone(&self.settings));
+        tcb.become_quiet(self);
+        tcb
+    }
+
+    /// Becomes a copy of a quiet TCB where it is: it is quiet, as [`Tcb::forget_flight`] leaves it.
+    fn become_quiet(&mut self, other: &Tcb<C>) {
+        let Tcb {
+            controller,
+            stopwatches,
+            rare,
+            pacer,
+            release,
+            established,
+            user_timeout,
+            soft_errors,
+            snd_up,
+            receiver,
+            queue: _,
+            settings,
+            progress,
+            last_heard,
+            octets_acknowledged,
+            octets_received,
+            timestamps,
+            mtu,
+            snd,
+            timestamp_offset,
+            last_sent,
+            acks,
+            autotune,
+            advertise,
+            prediction,
+            send_scale,
+            keep_alive,
+            halves,
+            wants,
+            owed,
+            recovery,
+            persist,
+            challenge,
+            ecn,
+        } = self;
+        controller.clone_from(&other.controller);
+        *stopwatches = other.stopwatches;
+        rare.clone_from(&other.rare);
+        *pacer = other.pacer;
+        *release = other.release;
+        *established = other.established;
+        *user_timeout = other.user_timeout;
+        *soft_errors = other.soft_errors;
+        *snd_up = other.snd_up;
+        receiver.begin(other.receiver.nxt());
+        if !Rc::ptr_eq(settings, &other.settings) {
+            *settings = Rc::clone(&other.settings);
         }
+        *progress = other.progress;
+        *last_heard = other.last_heard;
+        *octets_acknowledged = other.octets_acknowledged;
+        *octets_received = other.octets_received;
+        *timestamps = other.timestamps;
+        mtu.clone_from(&other.mtu);
+        *snd = other.snd;
+        *timestamp_offset = other.timestamp_offset;
+        *last_sent = other.last_sent;
+        *acks = other.acks;
+        *autotune = other.autotune;
+        *advertise = other.advertise;
+        *prediction = other.prediction;
+        *send_scale = other.send_scale;
+        *keep_alive = other.keep_alive;
+        *halves = other.halves;
+        *wants = other.wants;
+        *owed = other.owed;
+        recovery.become_quiet(&other.recovery);
+        *persist = other.persist;
+        *challenge = other.challenge;
+        ecn.clone_from(&other.ecn);
     }
 
     /// Where two quiet TCBs differ first, stopwatches apart.

@@ -161,7 +161,7 @@ impl<C: CongestionController> Moulds<C> {
     ) {
         let mould = self.of(parked);
         if mould.serial != serial {
-            *tcb = mould.tcb.of_quiet();
+            tcb.become_quiet(&mould.tcb);
         }
         self.restore(now, parked, timestamp_offset, tcb);
     }

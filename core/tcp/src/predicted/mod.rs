@@ -134,8 +134,13 @@ impl<C: CongestionController> Tcb<C> {
 
     #[inline]
     fn touch_rare(&self) -> u32 {
-        let times = self.release.stamp().0 ^ self.user_timeout.is_owed() as u32;
-        times ^ self.recovery.touch_more() ^ self.persist.why() as u32
+        self.touch_paced() ^ self.user_timeout.is_owed() as u32 ^ self.persist.why() as u32
+    }
+
+    /// The same of what messages do not need: of who has a deadline, or is paced.
+    #[inline]
+    pub fn touch_paced(&self) -> u32 {
+        self.release.stamp().0 ^ self.recovery.touch_more()
     }
 
     /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand; of
@@ -145,7 +150,7 @@ impl<C: CongestionController> Tcb<C> {
     pub fn touch_more(&self) -> u32 {
         let paced = match self.prediction {
             Prediction::Free => 0,
-            _ => self.release.stamp().0 ^ self.recovery.touch_more(),
+            _ => self.touch_paced(),
         };
         let rare = if self.acks.has_had_one_exchange() { self.touch_rare() } else { 0 };
         self.queue.touch() ^ paced ^ rare

@@ -109,9 +109,39 @@ impl Recovery {
         self.last_sent = before;
     }
 
-    /// A copy of a quiet one.
-    pub(crate) fn of_quiet(&self) -> Recovery {
-        Recovery { board: self.board.of_quiet(), ..*self }
+    /// Becomes a copy of a quiet one where it is, and is quiet as [`Recovery::forget_flight`] leaves it.
+    #[inline(always)] // a part of a copy
+    pub(crate) fn become_quiet(&mut self, other: &Recovery) {
+        let Recovery {
+            delivery,
+            timer,
+            rtt,
+            bounds,
+            recover,
+            last_sent,
+            mss,
+            sack_limit,
+            state,
+            grant,
+            sack,
+            timestamps,
+            latest,
+            board,
+            rack,
+            tail,
+            undo,
+            prr,
+            reno,
+            counters,
+        } = self;
+        board.begin(other.board.una());
+        (*delivery, *timer, *rtt, *bounds) = (other.delivery, other.timer, other.rtt, other.bounds);
+        (*recover, *last_sent) = (other.recover, other.last_sent);
+        (*mss, *sack_limit, *state) = (other.mss, other.sack_limit, other.state);
+        (*grant, *sack, *timestamps) = (other.grant, other.sack, other.timestamps);
+        (*latest, *rack, *tail) = (other.latest, other.rack, other.tail);
+        (*undo, *prr, *reno) = (other.undo, other.prr, other.reno);
+        *counters = other.counters;
     }
 
     /// Whether two quiet ones are equal.

@@ -105,6 +105,12 @@ impl Receiver {
         *finished = false;
     }
 
+    /// The numbers of a connection whose RCV.NXT is `by` larger; nothing is held.
+    pub(crate) fn shift(&mut self, by: u32) {
+        debug_assert!(self.is_quiet(), "what is held has numbers too");
+        self.nxt += by;
+    }
+
     /// Of a connection that ended: gives back what is on the heap of what came in order, its end too.
     #[inline]
     pub(crate) fn leave_queue(&mut self) {
