@@ -63,7 +63,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         touch_records(table, slots);
         let hots = hots(table, slots);
         let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
-        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
+        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest()));
         touch_queues(table, &hots);
     }
