@@ -9,6 +9,7 @@ use crate::*;
 use proptest::prelude::*;
 use std::format;
 use std::string::String;
+use std::vec;
 use std::vec::Vec;
 use usertcp_base::observe::{CloseReason, Counters};
 use usertcp_base::{ConnId, Ecn, Event, Instant, Limits, Observer, Prng, Rate, Seq, Span};
