@@ -360,6 +360,8 @@ fn cut(chain: &mut Chain, offset: u32, len: u32) -> Chain {
 
 /// `left` followed by `right`; whichever has fewer slices moves.
 fn join(mut left: Chain, mut right: Chain) -> Chain {
+    #[cfg(test)]
+    super::tests::reassembly::count_moves(left.slice_count().min(right.slice_count()));
     if right.slice_count() <= left.slice_count() {
         left.append(right);
         return left;

@@ -7,7 +7,7 @@ mod autotune;
 mod challenge;
 mod compact;
 mod paws;
-mod reassembly;
+pub(super) mod reassembly;
 mod receiver;
 mod sack;
 mod stream;
