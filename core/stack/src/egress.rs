@@ -181,11 +181,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(hot) = anchor.body.hot() else { return Some(Taken::One) };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return Some(Taken::One) };
         let Some(window) = tcb.poll_message(now, id, &mut self.common.observer) else {
-            match tcb.is_closing() {
+            return Some(match tcb.is_closing() {
                 true => self.transmit_last(now, (id, hot), batch, bare),
                 false => self.transmit_single(now, (id, hot), batch),
-            }
-            return Some(Taken::Any);
+            });
         };
         let message = tcb.message(window);
         // Mostly an earlier deadline is waited for already.
@@ -202,8 +201,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The same of what is no message: the only segment there is, or one of several.
     #[inline(never)]
-    fn transmit_single(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
-        let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
+    fn transmit_single(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        batch: &mut TxBatch,
+    ) -> Taken {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
             return self.transmit_alone(now, (id, hot), batch);
         };
@@ -221,13 +225,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !on_time {
             self.rearm(now, id);
         }
+        Taken::One
     }
 
     /// A connection's turn that shares no rate.
     #[inline(never)]
-    fn transmit_alone(&mut self, now: Instant, (id, hot): (ConnId, u32), batch: &mut TxBatch) {
-        let Some(flow) = self.table.flow(id) else { return };
-        self.transmit_other(now, &Whose { id, hot, flow, shares: None, ceiling: None }, batch);
+    fn transmit_alone(
+        &mut self,
+        now: Instant,
+        (id, hot): (ConnId, u32),
+        batch: &mut TxBatch,
+    ) -> Taken {
+        if let Some(flow) = self.table.flow(id) {
+            self.transmit_other(now, &Whose { id, hot, flow, shares: None, ceiling: None }, batch);
+        }
+        Taken::Any
     }
 
     /// Puts the only segment of a connection into the batch, when it is not one by IPv4 whose headers can be

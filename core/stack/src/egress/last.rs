@@ -3,6 +3,7 @@
 //! Owns: the shortest way of a segment with FIN.
 //! Must not know: when FIN may leave.
 
+use super::Taken;
 use crate::shard::Shard;
 use crate::usual::{put_bare, put_in_place};
 use usertcp_base::{ConnId, Instant, Observer};
@@ -18,8 +19,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         (id, hot): (ConnId, u32),
         batch: &mut TxBatch,
         bare: bool,
-    ) {
-        let Some((anchor, tcb)) = self.table.hot_of(id) else { return };
+    ) -> Taken {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
         let (common, ip) = (&mut self.common, &self.ip);
         let Some(last) = tcb.poll_end(now, id, &mut common.observer) else {
             return self.transmit_alone(now, (id, hot), batch);
@@ -36,5 +37,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !on_time {
             self.rearm(now, id);
         }
+        Taken::One
     }
 }

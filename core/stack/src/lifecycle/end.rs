@@ -53,6 +53,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             anchor.body = Body::TimeWait(record, until.into());
             let evicted = self.table.begin_time_wait(id, Some(hot), until);
+            self.common.unusual = true;
             self.acknowledge_last(now, id);
             self.note_eviction(now, evicted);
         } else {
