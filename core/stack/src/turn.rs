@@ -71,11 +71,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // It is there: it is taken nowhere else.
         let mut burst = self.rx.take().unwrap_or_else(|| Box::new(RxBatch::new(1)));
         let received = queue.receive(&self.common.pool, &mut burst);
-        let mut more = burst.is_full();
+        debug_assert_eq!(received, burst.len());
+        let (mut more, mut packets_here) = (received >= burst.capacity(), received);
         if unusual {
             self.sort(now, &mut burst);
+            packets_here = burst.len();
         }
-        self.begin_burst(burst.len());
+        self.begin_burst(packets_here);
         if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
