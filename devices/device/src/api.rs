@@ -120,6 +120,15 @@ pub trait Queue {
     fn has_waiting(&self) -> bool {
         false
     }
+
+    /// The caller's promise, from here on: after each [`Queue::transmit`] and before anything that
+    /// takes time, it sleeps on the wait handle in `poll`, or calls [`Queue::send_off`]. A device
+    /// that sends only when it is called, and that such a sleep calls anyway, then leaves the
+    /// sending to it, and spares the call of its own.
+    fn defer_sends(&mut self) {}
+
+    /// Sends what [`Queue::transmit`] took and left to a sleep that did not come.
+    fn send_off(&mut self) {}
 }
 
 /// A device that opens several queues, one for each shard of a stack.
@@ -165,5 +174,11 @@ impl<Q: Queue + ?Sized> Queue for Box<Q> {
     }
     fn has_waiting(&self) -> bool {
         (**self).has_waiting()
+    }
+    fn defer_sends(&mut self) {
+        (**self).defer_sends();
+    }
+    fn send_off(&mut self) {
+        (**self).send_off();
     }
 }

@@ -96,6 +96,14 @@ impl<Q: Queue, S: FnMut(&[u8])> Queue for Pcap<Q, S> {
     fn has_waiting(&self) -> bool {
         self.inner.has_waiting()
     }
+
+    fn defer_sends(&mut self) {
+        self.inner.defer_sends();
+    }
+
+    fn send_off(&mut self) {
+        self.inner.send_off();
+    }
 }
 
 /// One enhanced packet block.

@@ -41,6 +41,11 @@ pub(crate) trait Engine {
     fn wait_handle(&self) -> Option<i32>;
     /// Whether packets wait, where that costs nothing to know.
     fn has_waiting(&self) -> bool;
+    /// From here on what is flushed leaves at the latest when the caller sleeps on the wait handle
+    /// in `poll`, or asks to [`Engine::send_off`]: it does either at once.
+    fn defer_sends(&mut self);
+    /// What was flushed leaves now.
+    fn send_off(&mut self);
 
     fn listen(
         &mut self,

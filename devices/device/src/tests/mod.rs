@@ -263,6 +263,43 @@ fn wrappers_pass_the_memory_on() {
     assert!(pipe(FACTS, 1).0.bind(&pool).is_ok());
 }
 
+/// Writes down what it is promised and asked.
+struct Deferring<'a>(&'a RefCell<Vec<&'static str>>);
+
+impl Queue for Deferring<'_> {
+    fn facts(&self) -> DeviceFacts {
+        FACTS
+    }
+    fn receive(&mut self, _pool: &FramePool, _into: &mut RxBatch) -> usize {
+        0
+    }
+    fn transmit(&mut self, _from: &mut TxBatch) -> usize {
+        0
+    }
+    fn wait_handle(&self) -> Option<WaitHandle> {
+        None
+    }
+    fn defer_sends(&mut self) {
+        self.0.borrow_mut().push("defer");
+    }
+    fn send_off(&mut self) {
+        self.0.borrow_mut().push("send off");
+    }
+}
+
+#[test]
+fn a_capture_does_not_change_when_packets_leave() {
+    let told = RefCell::default();
+    let mut queue = std::boxed::Box::new(Pcap::new(Deferring(&told), 64, |_: &[u8]| {}));
+    Queue::defer_sends(&mut queue);
+    Queue::send_off(&mut queue);
+    assert_eq!(told.take(), ["defer", "send off"]);
+    // Others send what they take at once, and have nothing to do.
+    let (mut near, _far) = pipe(FACTS, 1);
+    near.defer_sends();
+    near.send_off();
+}
+
 #[test]
 fn a_batch_that_is_taken_from_takes_more_and_a_line_keeps_what_finds_no_room() {
     let pool = pool();

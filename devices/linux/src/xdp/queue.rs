@@ -24,6 +24,8 @@ use usertcp_frame::{Chain, Class, Frame, FramePool, FrameSlice};
 
 /// System calls in one transmission before the rest is left to the next.
 const MOST_KICKS: u32 = 64;
+/// Descriptors a call sends where the kernel cannot be told how many.
+const LEAST_BUDGET: u32 = 16;
 /// Frames added to a stock that ran short, at a time.
 const TOP_UP_FRAMES: u32 = 64;
 /// Room in the socket for each descriptor under way: what the kernel charges for one.
@@ -40,7 +42,8 @@ pub struct XdpStats {
     pub received: u64,
     /// Packets handed to the kernel.
     pub sent: u64,
-    /// Calls of the kernel to send.
+    /// Calls of the kernel to send, and for nothing else: a sleep sends as well, where that was
+    /// promised.
     pub kicks: u64,
     /// Of those, calls that failed: the interface was down.
     pub kicks_failed: u64,
@@ -162,6 +165,10 @@ struct Bound {
     stock_target: u32,
     vouch: bool,
     busy_poll: bool,
+    /// Descriptors one call of the kernel sends.
+    budget: u32,
+    /// The caller sleeps or sends off after each transmission.
+    deferring: bool,
     /// The buffers received of a packet whose last one is still to come.
     partial: Chain,
     /// The rest of the packet under way is to be dropped.
@@ -206,7 +213,9 @@ impl Bound {
             return Err(OpenError::MtuTooLarge { most: Layout::RECEIVE_OCTETS - ETHERNET_OCTETS });
         }
         // Both only help: neither is in every kernel, or allowed to everyone.
-        let _ = socket.set_transmit_budget(settings.rings.transmit);
+        let budget = socket
+            .set_transmit_budget(settings.rings.transmit)
+            .map_or(LEAST_BUDGET, |()| settings.rings.transmit);
         let room = settings.rings.transmit.saturating_mul(SEND_ROOM_OCTETS);
         let _ = socket.set_send_room(i32::try_from(room).unwrap_or(i32::MAX));
         if settings.busy_poll_us > 0 {
@@ -233,6 +242,8 @@ impl Bound {
             stock_target: settings.rings.receive.min(u32::try_from(quarter).unwrap_or(u32::MAX)),
             vouch: settings.vouch,
             busy_poll: settings.busy_poll_us > 0,
+            budget,
+            deferring: false,
             partial: Chain::new(),
             skipping: false,
         };
@@ -408,10 +419,19 @@ impl Bound {
                 None => self.hand_over_copy(&packet, stats),
             }
         }
-        // Also with nothing new: the kernel may have stopped before the end the last time.
+        self.transmit.publish();
+        // What `poll` sends, which it does before it looks for packets, needs no call of its own.
+        if !self.deferring || self.transmit.waiting() > self.budget {
+            self.send_off(stats);
+        }
+        count
+    }
+
+    /// Sends what is in the ring. Also with nothing new: the kernel may have stopped before the end
+    /// the last time.
+    fn send_off(&mut self, stats: &mut XdpStats) {
         self.kick(stats);
         self.complete(stats);
-        count
     }
 
     /// Whether so many parts fit the ring and the line of those under way: the completion ring has
@@ -577,5 +597,17 @@ impl Queue for XdpQueue {
 
     fn has_waiting(&self) -> bool {
         matches!(&self.state, State::Bound(bound) if bound.receive.has_entries())
+    }
+
+    fn defer_sends(&mut self) {
+        if let State::Bound(bound) = &mut self.state {
+            bound.deferring = true;
+        }
+    }
+
+    fn send_off(&mut self) {
+        if let State::Bound(bound) = &mut self.state {
+            bound.send_off(&mut self.stats);
+        }
     }
 }

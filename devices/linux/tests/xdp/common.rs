@@ -84,6 +84,15 @@ pub fn send_raw(segment: &[u8]) {
     assert_eq!(sent, segment.len() as isize);
 }
 
+/// Waits until a packet does, half a second at most, by the call that sends as well.
+pub fn sleep(queue: &XdpQueue) {
+    let handle = queue.wait_handle().unwrap();
+    let mut waited = libc::pollfd { fd: handle.0, events: libc::POLLIN, revents: 0 };
+    // Not safely: std does not poll.
+    // SAFETY: one structure, as said.
+    unsafe { libc::poll(&raw mut waited, 1, 500) };
+}
+
 /// The first packet that `wanted` accepts, or a panic after two seconds.
 pub fn wait_for(
     queue: &mut XdpQueue,

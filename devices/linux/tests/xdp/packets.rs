@@ -89,6 +89,34 @@ fn an_echo_request_by_hand_is_answered_by_the_kernel() {
 }
 
 #[test]
+fn a_sleep_sends_what_was_left_to_it() {
+    on_veth(|| {
+        let pool = pool();
+        let mut queue = open(&config(), &pool);
+        let mut echo = [8, 0, 0, 0, 1, 2, 3, 4];
+        let checksum = !sum(&echo);
+        echo[2..4].copy_from_slice(&checksum.to_be_bytes());
+        let request = || Packet::plain(pool.copy_of(&frame(ICMP, &echo), 0).unwrap().into());
+        let is_reply = |octets: &[u8]| is(octets, ICMP) && octets[34] == 0;
+        queue.defer_sends();
+        assert_eq!(send(&mut queue, request()), 1);
+        // On veth the kernel answers within the call that sends.
+        let mut batch = RxBatch::new(64);
+        queue.receive(&pool, &mut batch);
+        assert!(!batch.iter().any(|packet| is_reply(&packet.octets.to_vec())), "not sent yet");
+        sleep(&queue);
+        wait_for(&mut queue, &pool, is_reply);
+        assert_eq!((queue.stats().sent, queue.stats().kicks), (1, 0), "no call of its own");
+        // Who does not sleep sends it off, once.
+        assert_eq!(send(&mut queue, request()), 1);
+        queue.send_off();
+        wait_for(&mut queue, &pool, is_reply);
+        queue.send_off();
+        assert_eq!((queue.stats().sent, queue.stats().kicks), (2, 1));
+    });
+}
+
+#[test]
 fn only_what_is_ours_arrives() {
     on_veth(|| {
         let pool = pool();

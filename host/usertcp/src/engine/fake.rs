@@ -55,6 +55,10 @@ pub(crate) enum Asked {
     Receive(usize),
     /// To send.
     Flush,
+    /// To leave sending to its caller's sleep.
+    DeferSends,
+    /// Not to wait for that sleep.
+    SendOff,
     /// By the handler: this event it was told of.
     Told(ShardEvent),
 }
@@ -185,6 +189,12 @@ impl Engine for Fake {
     }
     fn has_waiting(&self) -> bool {
         self.waits
+    }
+    fn defer_sends(&mut self) {
+        self.asked.borrow_mut().push(Asked::DeferSends);
+    }
+    fn send_off(&mut self) {
+        self.asked.borrow_mut().push(Asked::SendOff);
     }
     fn listen(&mut self, _: Instant, at: ListenAt, _: &ListenOptions) -> io::Result<ListenerId> {
         let port = at.port.unwrap_or(0);

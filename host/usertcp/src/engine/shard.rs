@@ -132,6 +132,12 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn has_waiting(&self) -> bool {
         self.queue.has_waiting()
     }
+    fn defer_sends(&mut self) {
+        self.queue.defer_sends();
+    }
+    fn send_off(&mut self) {
+        self.queue.send_off();
+    }
 
     fn listen(
         &mut self,

@@ -120,6 +120,7 @@ impl<H: Handler> Worker<H> {
     pub(crate) fn run(&mut self) {
         Waiter::sharpen();
         let mut waiter = Waiter::new(self.engine.wait_handle());
+        self.engine.defer_sends();
         let now = self.control.clock.now();
         self.with_handler(now, |handler, context| handler.on_start(context));
         loop {
@@ -132,15 +133,21 @@ impl<H: Handler> Worker<H> {
                 self.active = round.now;
                 self.idle_rounds = 0;
             }
-            if round.again {
-                continue;
-            }
-            if round.now.since(self.active) < self.manners.busy_poll {
-                // Where threads are more than cores, what we wait for may need this one.
-                std::thread::yield_now();
-                continue;
-            }
-            self.sleep(&mut waiter, &round);
+            self.pause(&mut waiter, &round);
+        }
+    }
+
+    /// Between two rounds. What the last one flushed leaves: a sleep sends it, by the one system
+    /// call that both take.
+    fn pause(&mut self, waiter: &mut Waiter, round: &Round) {
+        let spins = !round.again && round.now.since(self.active) < self.manners.busy_poll;
+        if !round.again && !spins && self.sleep(waiter, round) {
+            return;
+        }
+        self.engine.send_off();
+        if spins {
+            // Where threads are more than cores, what we wait for may need this one.
+            std::thread::yield_now();
         }
     }
 
@@ -236,7 +243,8 @@ impl<H: Handler> Worker<H> {
         act(&mut self.handler, &mut context);
     }
 
-    fn sleep(&mut self, waiter: &mut Waiter, round: &Round) {
+    /// Whether it slept, if only for a look: there may be a reason not to.
+    fn sleep(&mut self, waiter: &mut Waiter, round: &Round) -> bool {
         let publish = self.control.published.due();
         let soon = (round.device_full || self.lacks_frames()).then(|| round.now + RETRY);
         let next = self.engine.next_deadline();
@@ -246,7 +254,7 @@ impl<H: Handler> Worker<H> {
         let left = match deadline {
             Some(at) if at <= now && self.idle_rounds < IDLE_ROUNDS => {
                 self.idle_rounds += 1;
-                return;
+                return false;
             }
             Some(at) if at <= now => Some(REST),
             Some(at) => Some(at.since(now)),
@@ -255,11 +263,13 @@ impl<H: Handler> Worker<H> {
         // The clock rounds down to the microsecond, so the wait ends at the deadline or after it,
         // and the next round finds it due.
         let nanos = left.map(|span| span.as_micros().saturating_mul(1000));
-        if self.control.doorbell.lie_down() {
+        let sleeps = self.control.doorbell.lie_down();
+        if sleeps {
             let woken = waiter.sleep(&self.control.doorbell, nanos);
             self.control.doorbell.get_up(woken.doorbell);
             self.idle_rounds = 0;
         }
+        sleeps
     }
 
     fn begin_stop(&mut self, now: Instant) {
@@ -301,6 +311,7 @@ impl<H: Handler> Worker<H> {
                 break;
             }
         }
+        self.engine.send_off();
         self.control.published.offer_last(&*self.engine);
     }
 }

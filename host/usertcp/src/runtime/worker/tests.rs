@@ -25,14 +25,22 @@ fn burst(received: usize, more: bool, waits: bool) -> Burst {
     Burst { received, events: vec![readable(received as u32)], more, waits }
 }
 
-/// What one round asks while the device has those bursts, and whether it wants another round at once.
-fn round(bursts: impl IntoIterator<Item = Burst>) -> (Vec<Asked>, bool) {
+/// A worker whose device has those bursts, and what it will ask.
+fn worker(
+    bursts: impl IntoIterator<Item = Burst>,
+    busy_poll: Span,
+) -> (Worker<Told>, Rc<RefCell<Vec<Asked>>>) {
     let mut engine = Fake::new(1 << 20);
     engine.bursts.extend(bursts);
     let asked = Rc::clone(&engine.asked);
     let control = controls(1).unwrap().remove(0);
-    let manners = Manners { busy_poll: Span::ZERO, linger: Span::ZERO };
-    let mut worker = Worker::new(Box::new(engine), Told(Rc::clone(&asked)), control, manners);
+    let manners = Manners { busy_poll, linger: Span::ZERO };
+    (Worker::new(Box::new(engine), Told(Rc::clone(&asked)), control, manners), asked)
+}
+
+/// What one round asks while the device has those bursts, and whether it wants another round at once.
+fn round(bursts: impl IntoIterator<Item = Burst>) -> (Vec<Asked>, bool) {
+    let (mut worker, asked) = worker(bursts, Span::ZERO);
     let Round { happened, again, .. } = worker.round(false);
     assert!(happened);
     (asked.take(), again)
@@ -67,4 +75,36 @@ fn a_round_takes_in_so_many_packets_and_so_many_bursts() {
     // As many bursts as are enough, of a packet each.
     let bursts = (0..2 * ROUND_BURSTS).map(|_| burst(1, false, true));
     assert_eq!(round(bursts), (in_order(&vec![1; ROUND_BURSTS as usize]), true));
+}
+
+/// What is asked between two rounds.
+#[test]
+fn a_sleep_sends_what_was_flushed_and_without_one_it_is_sent_off() {
+    let pause = |busy_poll: Span, rung: bool, again: bool, due: bool| {
+        let (mut worker, asked) = worker([], busy_poll);
+        let mut waiter = Waiter::new(None);
+        let now = worker.control.clock.now();
+        if rung {
+            worker.control.doorbell.ring();
+        }
+        let next = Some(if due { now } else { now + Span::from_millis(1) });
+        worker.pause(&mut waiter, &Round { now, happened: false, again, next });
+        asked.take()
+    };
+    let spins = Span::from_secs(1);
+    assert_eq!(pause(Span::ZERO, false, false, false), [], "it slept");
+    assert_eq!(pause(Span::ZERO, false, true, false), [Asked::SendOff], "another round at once");
+    assert_eq!(pause(Span::ZERO, false, false, true), [Asked::SendOff], "a deadline is due");
+    assert_eq!(pause(Span::ZERO, true, false, false), [Asked::SendOff], "the bell rang");
+    assert_eq!(pause(spins, false, false, false), [Asked::SendOff], "it looks on");
+}
+
+#[test]
+fn what_was_flushed_at_the_end_is_sent_off() {
+    let (mut worker, asked) = worker([], Span::ZERO);
+    worker.control.stop.store(true, Ordering::Release);
+    worker.control.doorbell.ring();
+    worker.run();
+    let asked = asked.take();
+    assert_eq!((asked.first(), asked.last()), (Some(&Asked::DeferSends), Some(&Asked::SendOff)));
 }
