@@ -59,6 +59,13 @@ impl Engine {
         if bytes.len() < LONG { words::sum(bytes) } else { (self.long)(bytes) }
     }
 
+    /// What sums pieces of so many octets: to be asked once for many of them.
+    #[inline]
+    #[must_use]
+    pub fn for_octets(self, octets: usize) -> Summer {
+        Summer { native: if octets < LONG { native } else { self.long } }
+    }
+
     /// Copies `source` into the front of `target` and returns the partial sum of what was copied.
     /// Copies as much as the shorter of both holds.
     ///
@@ -76,6 +83,24 @@ impl Engine {
             total = u32::from(fold(total + self.sum(from)));
         }
         total
+    }
+}
+
+/// What sums pieces that are about as long as each other, each by a call. See [`Engine::for_octets`].
+#[derive(Clone, Copy, Debug)]
+pub struct Summer {
+    native: fn(&[u8]) -> u64,
+}
+
+impl Summer {
+    /// Of what nobody is to sum.
+    pub const NOTHING: Summer = Summer { native: |_| 0 };
+
+    /// The sum of a piece.
+    #[inline(always)] // for each packet
+    #[must_use]
+    pub fn sum(self, piece: &[u8]) -> Running {
+        Running { total: (self.native)(piece), odd: piece.len() % 2 == 1 }
     }
 }
 
@@ -281,6 +306,19 @@ impl Running {
     const fn add_native(&mut self, words: u64, len: usize) {
         self.add_even(if self.odd { words.rotate_left(8) } else { words });
         self.odd ^= len % 2 == 1;
+    }
+
+    /// The end-around sum of what was added, in the machine's order.
+    #[inline]
+    pub(crate) const fn folded(self) -> u16 {
+        folded(self.total)
+    }
+
+    /// The same with words added that begin at an even offset.
+    #[inline]
+    pub(crate) const fn plus_even(mut self, words: u64) -> Running {
+        self.add_even(words);
+        self
     }
 
     /// Adds words that begin at an even offset.

@@ -150,3 +150,22 @@ fn a_short_last_piece_is_summed_like_any() {
         }
     }
 }
+
+/// What is chosen once for a length is what each piece of it is summed by.
+#[test]
+fn a_summer_sums_as_its_engine_does() {
+    fn marked(bytes: &[u8]) -> u64 {
+        assert!(bytes.len() >= LONG, "it does not pay for the call");
+        native(bytes) + 7
+    }
+    let octets: Vec<u8> = (0..1000u32).map(|at| (at * 31 / 7) as u8).collect();
+    for len in (0..LONG + 70).chain([999, 1000]) {
+        let piece = &octets[..len];
+        let mut by_engine = Running::default();
+        by_engine.add_by(Engine::new(marked), piece);
+        let by_summer = Engine::new(marked).for_octets(len).sum(piece);
+        assert_eq!(by_summer.partial(), by_engine.partial(), "{len}");
+        assert_eq!(Engine::PORTABLE.for_octets(len).sum(piece).partial(), sum(piece), "{len}");
+        assert_eq!(Summer::NOTHING.sum(piece).partial(), 0);
+    }
+}

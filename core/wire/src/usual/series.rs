@@ -7,9 +7,9 @@
 //! Everything but the sequence number and the checksum is written once, and copied in whole registers.
 
 use super::{
-    BOTH_V4, BOTH_V6, IpHeader, TCP_OCTETS, TcpHeader, halved, write_both_v4, write_both_v6,
+    BOTH_V4, BOTH_V6, IpHeader, TCP_OCTETS, TcpHeader, write_both_v4, write_both_v6,
 };
-use crate::checksum::{self, Running};
+use crate::checksum::Running;
 use usertcp_base::Seq;
 
 /// Both headers, of `OCTETS`, of packets that differ in their sequence numbers and payloads alone; those are as long as
@@ -61,7 +61,7 @@ impl<const OCTETS: usize> Series<OCTETS> {
         *place_of_seq = seq.to_ne_bytes();
         if let Some(sum) = self.sum {
             let [first, second] =
-                (!checksum::folded(sum + u64::from(seq) + halved(payload.words()))).to_ne_bytes();
+                (!payload.plus_even(sum + u64::from(seq)).folded()).to_ne_bytes();
             *place_of_checksum = [first, second, 0, 0];
         }
     }
