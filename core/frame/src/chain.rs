@@ -6,7 +6,7 @@ mod guard;
 mod range;
 
 pub use guard::SliceMut;
-pub use range::{Uncut, Whole};
+pub use range::{Entries, Pieces, Slots, Uncut, Whole};
 
 use crate::pool::{Class, FramePool};
 use crate::slice::FrameSlice;
@@ -39,6 +39,13 @@ impl Chain {
     /// An empty chain.
     pub const fn new() -> Chain {
         Chain { octets: 0, store: EMPTY }
+    }
+
+    /// A slice that is not empty.
+    #[inline(always)] // as a few words of memory
+    pub(crate) fn of_one(slice: FrameSlice) -> Chain {
+        debug_assert!(!slice.is_empty());
+        Chain { octets: slice.len(), store: Store::Inline([Some(slice), None]) }
     }
 
     /// Two slices of different frames, neither of which is empty.
@@ -349,6 +356,21 @@ impl Chain {
         }
     }
 
+    /// Becomes what `of` makes, where it has no octets.
+    #[inline(always)] // as above
+    pub(crate) fn begin(&mut self, of: impl FnOnce() -> Chain) {
+        if !self.is_empty() {
+            self.leave();
+        }
+        core::mem::replace(self, of()).end();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave(&mut self) {
+        self.clear();
+    }
+
     /// Puts all of `other` behind.
     #[inline]
     pub fn append(&mut self, other: Chain) {
@@ -373,30 +395,48 @@ impl Chain {
     pub fn append_behind<'a>(
         &mut self,
         skipped: usize,
-        others: impl ExactSizeIterator<Item = &'a mut Chain>,
+        mut others: impl ExactSizeIterator<Item = &'a mut Chain>,
     ) {
         self.reserve(others.len());
-        let mut octets = 0;
-        for other in others {
-            if let Store::Spilled(spill) = &mut self.store
-                && let Store::Inline([first, second]) = &mut other.store
-                && let Some(slice) = first.take_if(|slice| slice.len() >= skipped)
-            {
-                octets += other.octets - skipped;
-                other.octets = 0;
-                if let Some(slice) = slice.after(skipped) {
-                    spill.push_back(slice);
+        loop {
+            let other = match &mut self.store {
+                Store::Spilled(spill) => {
+                    let before = spill.end();
+                    let other = others.find_map(|other| match other.take_behind(skipped) {
+                        Some(slice) => {
+                            spill.push_back(slice);
+                            None
+                        }
+                        None => Some(other),
+                    });
+                    self.octets += spill.end().wrapping_sub(before) as usize;
+                    other
                 }
-                if let Some(slice) = second.take() {
-                    spill.push_back(slice);
-                }
-            } else {
-                let mut other = core::mem::take(other);
-                other.advance(skipped);
-                self.append(other);
-            }
+                Store::Inline(_) => others.next(),
+            };
+            let Some(other) = other else { return };
+            let mut other = core::mem::take(other);
+            other.advance(skipped);
+            self.append(other);
         }
-        self.octets += octets;
+    }
+
+    /// Takes the only slice without its first `skipped` octets, or the second behind a first one of so many. `None`, and
+    /// nothing changed: it is not like that.
+    #[inline(always)] // for each packet
+    fn take_behind(&mut self, skipped: usize) -> Option<FrameSlice> {
+        let Store::Inline([first, second]) = &mut self.store else { return None };
+        let octets = first.as_ref()?.len();
+        let slice = match second {
+            None => first.take_if(|_| octets > skipped)?.after(skipped),
+            Some(_) if octets == skipped => {
+                *first = None;
+                second.take()
+            }
+            _ => return None,
+        };
+        self.octets = 0;
+        slice
     }
 
     /// Copies whole pieces of `each` octets from the front of `octets` behind all others: each into a frame of `class`
@@ -414,23 +454,15 @@ impl Chain {
         let Some(slice) = pieces.next().and_then(copy) else { return 0 };
         self.push_behind(slice);
         self.reserve(pieces.len());
-        for piece in pieces {
-            let Some(slice) = copy(piece) else { break };
-            self.push_long(slice);
+        let slices = pieces.map_while(copy);
+        if let Store::Spilled(spill) = &mut self.store {
+            let behind = spill.end();
+            slices.for_each(|slice| spill.push_back(slice));
+            self.octets += spill.end().wrapping_sub(behind) as usize;
+        } else {
+            slices.for_each(|slice| self.push_behind(slice));
         }
         self.octets - before
-    }
-
-    /// As [`Chain::push_back`] of one of many, which is not empty.
-    #[inline(always)] // in loops
-    fn push_long(&mut self, slice: FrameSlice) {
-        match &mut self.store {
-            Store::Spilled(spill) => {
-                self.octets += slice.len();
-                spill.push_back(slice);
-            }
-            Store::Inline(_) => self.push_behind(slice),
-        }
     }
 
     #[inline(never)]
@@ -519,10 +551,7 @@ impl Clone for Chain {
 impl From<FrameSlice> for Chain {
     #[inline]
     fn from(slice: FrameSlice) -> Chain {
-        if slice.is_empty() {
-            return Chain::new();
-        }
-        Chain { octets: slice.len(), store: Store::Inline([Some(slice), None]) }
+        if slice.is_empty() { Chain::new() } else { Chain::of_one(slice) }
     }
 }
 

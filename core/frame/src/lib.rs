@@ -26,7 +26,7 @@ mod raw;
 mod slice;
 mod spill;
 
-pub use chain::{Chain, SliceMut, Slices, Uncut, Whole};
+pub use chain::{Chain, Entries, Pieces, SliceMut, Slices, Slots, Uncut, Whole};
 pub use frame::Frame;
 pub use lent::{Lent, LentFrame};
 pub use packet::{ChecksumState, Gso, GsoKind, Offload, Packet};

@@ -72,14 +72,14 @@ impl Packet {
     pub fn begin(&mut self, offload: Offload, slice: FrameSlice) {
         debug_assert!(self.is_empty());
         self.offload = offload;
-        self.octets.push_back(slice);
+        self.octets.begin(|| Chain::of_one(slice));
     }
     /// The same of two slices.
     #[inline(always)] // as above
     pub fn begin_two(&mut self, offload: Offload, headers: FrameSlice, payload: FrameSlice) {
         debug_assert!(self.is_empty());
         self.offload = offload;
-        core::mem::replace(&mut self.octets, Chain::of_two(headers, payload)).end();
+        self.octets.begin(|| Chain::of_two(headers, payload));
     }
     /// Octets of the packet.
     pub fn len(&self) -> usize {

@@ -71,6 +71,16 @@ impl FrameSlice {
         part.advance(from);
         part
     }
+    /// The `len` octets from `from` on; `None`: there are not so many.
+    #[inline(always)] // for each packet
+    pub(crate) fn piece(&self, from: usize, len: usize) -> Option<FrameSlice> {
+        let is_there = from <= self.len() && len <= self.len() - from;
+        is_there.then(|| FrameSlice {
+            handle: self.handle.clone(),
+            offset: self.offset + from as u32,
+            len: len as u32,
+        })
+    }
     /// Takes the first `n` octets off into a slice of their own; at most all.
     #[inline]
     pub fn split_to(&mut self, n: usize) -> FrameSlice {

@@ -96,6 +96,12 @@ impl Spill {
         self.entries.last_mut()?.slice.as_mut()
     }
 
+    /// The position behind the last octet.
+    #[inline]
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Puts a slice behind the others, or makes the last one longer when it goes on there.
     #[inline(always)] // in loops over many
     pub(crate) fn push_back(&mut self, slice: FrameSlice) {

@@ -2,25 +2,41 @@
 //!
 //! Owns: how a range is shared, cut where it lies, or copied. Must not know: what the octets mean.
 
-use super::{Chain, Store};
+use super::{Chain, Slices, Store};
 use crate::slice::{Behind, FrameSlice};
 use crate::spill::EntriesMut;
 use alloc::vec::Vec;
 use core::slice;
 
 /// Slices of a chain, to write in front of what they hold. They stay as they are.
-#[derive(Default)]
-pub struct Whole<'a> {
-    long: EntriesMut<'a>,
-    short: slice::IterMut<'a, Option<FrameSlice>>,
+pub enum Whole<'a> {
+    /// Those of a long chain.
+    Long(Entries<'a>),
+    /// Those of any other.
+    Short(Slots<'a>),
 }
 
-impl<'a> Iterator for Whole<'a> {
+/// Slices of a long chain that stay as they are.
+#[derive(Default)]
+pub struct Entries<'a>(EntriesMut<'a>);
+
+impl<'a> Iterator for Entries<'a> {
     type Item = Uncut<'a>;
     #[inline(always)] // for each packet
     fn next(&mut self) -> Option<Uncut<'a>> {
-        let slice = self.long.next().or_else(|| self.short.next()?.as_mut());
-        slice.map(Uncut)
+        self.0.next().map(Uncut)
+    }
+}
+
+/// Slices of a short chain that stay as they are.
+#[derive(Default)]
+pub struct Slots<'a>(slice::IterMut<'a, Option<FrameSlice>>);
+
+impl<'a> Iterator for Slots<'a> {
+    type Item = Uncut<'a>;
+    #[inline(always)] // as above
+    fn next(&mut self) -> Option<Uncut<'a>> {
+        self.0.next()?.as_mut().map(Uncut)
     }
 }
 
@@ -40,6 +56,30 @@ impl<'a> Uncut<'a> {
     }
 }
 
+/// See [`Chain::pieces`].
+pub struct Pieces<'a> {
+    slice: Option<&'a FrameSlice>,
+    /// Where the next one begins in it.
+    inside: usize,
+    each: usize,
+    /// Those behind it.
+    slices: Slices<'a>,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = FrameSlice;
+    #[inline(always)] // for each packet
+    fn next(&mut self) -> Option<FrameSlice> {
+        let slice = self.slice?;
+        let piece = slice.piece(self.inside, self.each)?;
+        self.inside += self.each;
+        if self.inside == slice.len() {
+            (self.slice, self.inside) = (self.slices.next(), 0);
+        }
+        Some(piece)
+    }
+}
+
 impl Chain {
     /// The octets from `offset` on, `len` of them or as many as there are, sharing the frames.
     /// Constant time per slice when offsets follow each other, logarithmic to begin elsewhere.
@@ -51,17 +91,12 @@ impl Chain {
         }
     }
 
-    /// The same where they lie in one slice and are all there; `None`: perhaps they do not.
-    #[inline(always)] // for each packet
-    pub fn part(&self, offset: usize, len: usize) -> Option<FrameSlice> {
-        let part = match &self.store {
-            Store::Spilled(spill) => spill.part(offset, len)?,
-            Store::Inline(_) => {
-                let (first, from, to) = self.within_first(offset, len)?;
-                first.slice(from..to)
-            }
-        };
-        (part.len() == len).then_some(part)
+    /// The octets from `offset` on in pieces of `each`, sharing the frames, as long as each lies in one slice.
+    #[inline]
+    pub fn pieces(&self, offset: usize, each: usize) -> Pieces<'_> {
+        let (next, inside) = self.find(offset).unwrap_or((usize::MAX, 0));
+        let mut slices = Slices { chain: self, next };
+        Pieces { slice: slices.next(), slices, inside, each }
     }
 
     /// The slices from that which starts at `offset` on; none if none does. About so `many` of them are wanted.
@@ -69,7 +104,7 @@ impl Chain {
     pub fn starting_at(&mut self, offset: usize, many: usize) -> Whole<'_> {
         match &mut self.store {
             Store::Spilled(spill) => {
-                Whole { long: spill.starting_at(offset, many), short: Default::default() }
+                Whole::Long(Entries(spill.starting_at(offset, many)))
             }
             Store::Inline(slots) => {
                 let first_octets = slots[0].as_ref().map_or(0, FrameSlice::len);
@@ -79,7 +114,7 @@ impl Chain {
                     _ => slots.len(),
                 };
                 let short = slots.get_mut(begin..).unwrap_or_default();
-                Whole { long: Default::default(), short: short.iter_mut() }
+                Whole::Short(Slots(short.iter_mut()))
             }
         }
     }

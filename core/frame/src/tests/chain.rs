@@ -206,6 +206,78 @@ fn pieces_are_cut_as_long_as_slices_are_pieces() {
     assert_all_home(&pool);
 }
 
+/// Pieces are what the octets are, as long as each lies in one slice, whatever the slices are.
+#[test]
+fn pieces_share_the_frames_they_lie_in() {
+    let pool = pool(9);
+    for sizes in [&[100][..], &[30, 100], &[100, 50, 20, 130, 40, 60]] {
+        let octets = pattern(3, sizes.iter().sum());
+        let mut at = 0;
+        let mut chain = Chain::new();
+        for size in sizes {
+            chain.push_back(slice_of(&pool, &octets[at..at + size]));
+            at += size;
+        }
+        let ends: Vec<usize> = sizes.iter().scan(0, |end, size| Some(add(end, *size))).collect();
+        for offset in 0..octets.len() + 2 {
+            for each in [1, 10, 30, 50, 100, 131] {
+                let pieces: Vec<_> = chain.pieces(offset, each).map(|piece| piece.to_vec()).collect();
+                let fits = |from: &usize| {
+                    let end = ends.iter().find(|end| **end > *from);
+                    end.is_some_and(|end| from + each <= *end)
+                };
+                let froms = (offset..).step_by(each).take_while(fits);
+                let expected: Vec<_> = froms.map(|at| octets[at..at + each].to_vec()).collect();
+                assert_eq!(pieces, expected, "{offset} {each}");
+            }
+        }
+    }
+    assert_eq!(Chain::new().pieces(0, 1).count(), 0);
+    assert_all_home(&pool);
+}
+
+fn add(end: &mut usize, size: usize) -> usize {
+    *end += size;
+    *end
+}
+
+/// Packets of every shape go behind chains of every length, without what is in front of each.
+#[test]
+fn what_is_behind_headers_is_put_behind_whatever_slices_it_lies_in() {
+    let pool = pool(9);
+    let shapes = [&[60][..], &[20, 50], &[20], &[7], &[30, 40], &[5, 50], &[5, 9], &[9, 11, 30, 2]];
+    for count in [0, 1, 2, 5] {
+        for first in 0..shapes.len() {
+            let (mut chain, mut model) = chain_of(&pool, count, 10);
+            let shapes = shapes.iter().cycle().skip(first).take(shapes.len());
+            let mut packets: Vec<_> = shapes
+                .map(|sizes| {
+                    let slices = sizes.iter().map(|size| slice_of(&pool, &pattern(*size as u8, *size)));
+                    let packet: Chain = slices.collect();
+                    model.extend_from_slice(packet.to_vec().get(20..).unwrap_or_default());
+                    packet
+                })
+                .collect();
+            chain.append_behind(20, packets.iter_mut());
+            assert_eq!((chain.len(), chain.to_vec()), (model.len(), model));
+            assert_eq!(chain.charge(), charge_of(&chain));
+            assert!(packets.iter().all(|packet| packet.is_empty() && packet.slice_count() == 0));
+        }
+    }
+    // Slices of one frame that lie behind each other become one.
+    let whole = slice_of(&pool, &pattern(1, 200));
+    let (mut chain, mut model) = chain_of(&pool, 3, 10);
+    let packet = |range: core::ops::Range<usize>| {
+        [slice_of(&pool, &[9; 20]), whole.slice(range)].into_iter().collect::<Chain>()
+    };
+    let mut packets = [packet(0..80), packet(80..150), packet(160..200)];
+    chain.append_behind(20, packets.iter_mut());
+    model.extend([&whole[..150], &whole[160..]].concat());
+    assert_eq!((chain.slice_count(), chain.to_vec()), (5, model));
+    drop((chain, whole));
+    assert_all_home(&pool);
+}
+
 #[test]
 fn headers_are_not_written_where_they_cannot_be() {
     let pool = pool(2);

@@ -13,10 +13,10 @@ use core::slice;
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
-use usertcp_frame::{FramePool, Offload, Packet, Whole};
+use usertcp_frame::{FramePool, Offload, Packet, Pieces, Uncut, Whole};
 use usertcp_ip::ip_address;
 use usertcp_tcp::{Tcb, UsualOutgoing};
-use usertcp_wire::checksum::{Engine, Running};
+use usertcp_wire::checksum::{Engine, Running, Summer};
 use usertcp_wire::usual::{IPV4_OCTETS, IPV6_OCTETS, Series, TcpHeader};
 
 /// A super-segment being cut into packets whose headers are `OCTETS` long.
@@ -176,109 +176,151 @@ impl<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>> Segment<OCTETS, F>
         }
     }
 
+    /// How packets of so many octets are completed.
+    fn way(&self, octets: u32) -> Way {
+        let summer = self.engine.map_or(Summer::NOTHING, |engine| engine.for_octets(octets as usize));
+        Way { summer, offload: self.offload }
+    }
+
     fn put_all(&mut self, places: &mut [Packet], slices: &mut Whole<'_>) -> usize {
         let octets = self.next_octets();
-        let sums = Sums { engine: self.engine, offload: self.offload };
-        let made = put_in_place(places, slices, &self.series, (self.seq, octets), sums);
+        let how = self.way(octets);
+        let (series, what) = (&self.series, (self.seq, octets));
+        let made = match slices {
+            Whole::Long(slices) => put_in_place(places, slices, series, what, how),
+            Whole::Short(slices) => put_in_place(places, slices, series, what, how),
+        };
         self.seq += made as u32 * octets;
         self.octets -= made as u32 * octets;
         made
     }
 
     /// Fills places with packets whose headers are in frames of their own. How many: as many as there are frames for.
-    #[inline(never)] // what it needs stays in registers
     fn fill_beside<C: CongestionController>(
         &mut self,
         places: &mut [Packet],
         tcb: &Tcb<C>,
         pool: &FramePool,
     ) -> usize {
-        for (made, place) in places.iter_mut().enumerate() {
-            let octets = self.next_octets();
-            if octets == 0 || self.put_beside(place, octets, tcb, pool).is_none() {
-                return made;
+        let mut made = 0;
+        while self.octets > 0 {
+            made += self.put_pieces(places.get_mut(made..).unwrap_or_default(), tcb, pool);
+            // One that lies in more slices, or the last one.
+            let Some(place) = places.get_mut(made).filter(|_| self.octets > 0) else { break };
+            if self.put_beside(place, tcb, pool).is_none() {
+                break;
             }
+            made += 1;
         }
-        places.len()
+        made
     }
 
-    #[inline(always)] // once
+    /// The same of packets that are alike, all but the last one, as long as each lies in one slice.
+    fn put_pieces<C: CongestionController>(
+        &mut self,
+        places: &mut [Packet],
+        tcb: &Tcb<C>,
+        pool: &FramePool,
+    ) -> usize {
+        let alike = (self.octets.saturating_sub(1) / self.each) as usize;
+        let (places, _) = places.split_at_mut(places.len().min(alike));
+        let pieces = tcb.sent_pieces(self.seq, self.each);
+        let made = put_beside(places, pieces, pool, &self.series, self.seq, self.way(self.each));
+        self.seq += made as u32 * self.each;
+        self.octets -= made as u32 * self.each;
+        made
+    }
+
+    /// Fills a place with the next packet, wherever its octets lie.
+    #[inline(never)]
     fn put_beside<C: CongestionController>(
         &mut self,
         place: &mut Packet,
-        octets: u32,
         tcb: &Tcb<C>,
         pool: &FramePool,
     ) -> Option<()> {
+        let octets = self.next_octets();
         let mut frame = pool.take_control(HEADROOM)?;
         let headers = frame.widen(0, OCTETS)?.first_chunk_mut()?;
         if self.octets == octets {
             self.series = (self.headers_of)(octets, self.push);
         }
-        if let Some(payload) = tcb.sent_slice(self.seq, octets) {
-            let sum = plus(Running::default(), &payload, self.engine);
-            self.series.write(headers, self.seq, sum);
-            place.begin_two(self.offload, frame.into_slice(), payload);
-        } else {
-            let payload = tcb.sent(self.seq, octets);
-            let sum = payload
-                .slices()
-                .fold(Running::default(), |sum, slice| plus(sum, slice, self.engine));
-            self.series.write(headers, self.seq, sum);
-            place.begin(self.offload, frame.into_slice());
-            place.octets.append(payload);
+        let payload = tcb.sent(self.seq, octets);
+        let mut sum = Running::default();
+        if let Some(engine) = self.engine {
+            payload.slices().for_each(|slice| sum.add_by(engine, slice));
         }
+        self.series.write(headers, self.seq, sum);
+        place.begin(self.offload, frame.into_slice());
+        place.octets.append(payload);
         self.seq += octets;
         self.octets -= octets;
         Some(())
     }
 }
 
-/// With a slice more, as far as we are to sum.
-#[inline(always)] // for each packet
-fn plus(mut sum: Running, slice: &[u8], engine: Option<Engine>) -> Running {
-    if let Some(engine) = engine {
-        sum.add_by(engine, slice);
-    }
-    sum
-}
-
-/// Who sums.
+/// How packets are completed: by whom they are summed, and what of it is left to the device.
 #[derive(Clone, Copy)]
-struct Sums {
-    engine: Option<Engine>,
+struct Way {
+    summer: Summer,
     offload: Offload,
 }
 
 /// Fills places with packets of so many `octets`, the first of which begins at `seq`: their headers are written in front of
 /// them where they lie, each in a slice of its own. How many; `slices` is at its end after the last that could be.
 #[inline(never)] // what it needs stays in registers
-fn put_in_place<const OCTETS: usize>(
+fn put_in_place<'a, const OCTETS: usize, S: Iterator<Item = Uncut<'a>> + Default>(
     places: &mut [Packet],
-    slices: &mut Whole<'_>,
+    slices: &mut S,
     series: &Series<OCTETS>,
     (mut seq, octets): (Seq, u32),
-    Sums { engine, offload }: Sums,
+    Way { summer, offload }: Way,
 ) -> usize {
-    let mut made = 0;
+    let many = places.len();
+    let mut places = places.iter_mut();
     let mut left = core::mem::take(slices);
-    for place in places {
+    while let Some(place) = places.next() {
+        // This place is left as it is when one of these is not so.
+        let made = many - places.len() - 1;
         let Some(slice) = left.next() else { return made };
-        let there = slice.octets();
-        if there < octets as usize {
+        if slice.octets() < octets as usize {
             return made;
+        }
+        if slice.octets() > octets as usize {
+            // What is behind it begins in the middle of the slice.
+            left = S::default();
         }
         let Some(mut packet) = slice.behind(OCTETS, octets as usize) else { return made };
         let Some((headers, payload)) = packet.parts_of() else { return made };
-        series.write(headers, seq, plus(Running::default(), payload, engine));
+        series.write(headers, seq, summer.sum(payload));
         place.begin(offload, packet.into_slice());
         seq += octets;
-        made += 1;
-        // What is behind it begins in the middle of the slice.
-        if there > octets as usize {
-            return made;
-        }
     }
     *slices = left;
+    many
+}
+
+/// Fills places with packets whose octets are `pieces`, the first of which begins at `seq`: their headers are in frames of
+/// their own. How many: until there are no more pieces, or no frames.
+#[inline(never)] // as above
+fn put_beside<const OCTETS: usize>(
+    places: &mut [Packet],
+    pieces: Pieces<'_>,
+    pool: &FramePool,
+    series: &Series<OCTETS>,
+    mut seq: Seq,
+    Way { summer, offload }: Way,
+) -> usize {
+    let mut made = 0;
+    for (place, payload) in places.iter_mut().zip(pieces) {
+        let Some(mut frame) = pool.take_control(HEADROOM) else { break };
+        let Some(headers) = frame.widen(0, OCTETS).and_then(|all| all.first_chunk_mut()) else {
+            break;
+        };
+        series.write(headers, seq, summer.sum(&payload));
+        seq += payload.len() as u32;
+        place.begin_two(offload, frame.into_slice(), payload);
+        made += 1;
+    }
     made
 }

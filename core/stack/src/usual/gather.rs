@@ -9,7 +9,7 @@ use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Packet};
-use usertcp_wire::checksum::{Engine, Running};
+use usertcp_wire::checksum::{Engine, Summer};
 use usertcp_wire::usual::{BOTH_V4, Successor};
 
 /// Shorter payloads are not waited for: they are questions and answers, and the last of a stream.
@@ -60,14 +60,17 @@ impl Gathered {
 #[inline(never)] // what it needs stays in registers
 fn known(engine: Engine, next: &mut Successor, packets: &[Packet]) -> usize {
     let octets = next.payload_octets() as usize;
+    let summer = engine.for_octets(octets);
+    let mut expected = *next;
     let mut known = 0;
     for packet in packets {
-        if !is_next(engine, next, packet, octets) {
+        if !is_next(summer, &expected, packet, octets) {
             break;
         }
-        next.go_on();
+        expected.go_on();
         known += 1;
     }
+    *next = expected;
     known
 }
 
@@ -77,25 +80,24 @@ fn take_all(payload: &mut Chain, packets: &mut [Packet]) {
     payload.append_behind(BOTH_V4, packets.iter_mut().map(|packet| &mut packet.octets));
 }
 
-/// Whether `packet` is `next`, with so many octets of payload, and intact.
+/// Whether `packet` is `next`, with so many octets of payload, and intact. Whatever lies in other pieces than a payload
+/// does, behind its headers or apart, is read like any other packet.
 #[inline(always)] // in one place
-fn is_next(engine: Engine, next: &Successor, packet: &Packet, octets: usize) -> bool {
-    if packet.octets.len() != BOTH_V4 + octets || packet.offload.gso.is_some() {
+fn is_next(summer: Summer, next: &Successor, packet: &Packet, octets: usize) -> bool {
+    if packet.offload.gso.is_some() {
         return false;
     }
-    let Some((first, second)) = packet.octets.one_or_two() else { return false };
-    let Some((headers, payload)) = first.split_first_chunk() else { return false };
+    let (first, payload) = match packet.octets.one_or_two() {
+        Some((first, None)) if first.len() == BOTH_V4 + octets => (first, None),
+        Some((first, Some(second))) if first.len() == BOTH_V4 && second.len() == octets => {
+            (first, Some(second))
+        }
+        _ => return false,
+    };
+    let Some((headers, behind)) = first.split_first_chunk() else { return false };
     let Some(headers) = next.has(headers) else { return false };
-    !is_unverified(packet) || {
-        let mut sum = Running::default();
-        if !payload.is_empty() {
-            sum.add_by(engine, payload);
-        }
-        if let Some(second) = second {
-            sum.add_by(engine, second);
-        }
-        headers.are_intact(sum)
-    }
+    !is_unverified(packet)
+        || headers.are_intact(summer.sum(payload.map_or(behind, |payload| payload)))
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {

@@ -136,3 +136,25 @@ fn what_is_lent_is_followed_by_nothing_and_preceded_by_nothing() {
     check(&packets, start, start, &written);
     assert_eq!(lent[..], written[..]);
 }
+
+/// Slices that are shorter and longer than segments, none of which may be written: segments that lie in one of them and such
+/// that lie in several come out in order.
+#[test]
+fn segments_lie_in_what_is_lent_wherever_its_slices_end() {
+    let mut hand = Hand::new(Limits::default());
+    let (conn, start, _) = open(&mut hand);
+    let written: Vec<u8> = (0..9 * MSS).map(|at| (at * 5 / 3) as u8).collect();
+    let mut rest = &written[..];
+    let mut lent = Vec::new();
+    for octets in [2 * MSS + 10, 100, 60, 2 * MSS, MSS - 170, MSS, written.len()] {
+        let (slice, behind) = rest.split_at(octets.min(rest.len()));
+        lent.push(hand.shard.pool().copy_of(slice, 0).unwrap());
+        rest = behind;
+    }
+    hand.shard.write_chain(hand.now, conn, lent.iter().cloned().collect()).unwrap();
+    let packets = hand.packets();
+    assert_eq!(packets.len(), 9);
+    check(&packets, start, start, &written);
+    let slices: Vec<_> = packets.iter().map(|packet| packet.octets.slice_count()).collect();
+    assert_eq!(slices, [2, 2, 5, 2, 3, 2, 2, 2, 2]);
+}

@@ -86,3 +86,34 @@ fn a_packet_that_is_not_as_sent_is_found_in_a_burst_as_alone() {
         }
     }
 }
+
+/// A burst whose packets lie in slices that end behind so many octets each.
+fn outcome_of_slices(ends: &[usize]) -> Outcome {
+    let (mut pair, _, server, packets) = burst(false);
+    let pool = pair.client.shard.pool().clone();
+    let mut batch = TxBatch::new(PACKETS);
+    for packet in packets {
+        let mut rest = packet.octets.clone();
+        let mut octets = Chain::new();
+        for end in ends {
+            let front = rest.split_to(*end);
+            octets.push_back(pool.copy_of(&front.to_vec(), 0).unwrap());
+        }
+        octets.push_back(pool.copy_of(&rest.to_vec(), 0).unwrap());
+        assert_eq!(octets.slice_count(), ends.len() + 1);
+        batch.push(Packet { octets, ..packet }).unwrap();
+    }
+    pair.client.queue.transmit(&mut batch);
+    let _ = pair.server.shard.receive(pair.now, &mut pair.server.queue);
+    let read = read_all(&mut pair.server.shard, pair.now, server).unwrap();
+    Outcome { read, counters: pair.server.shard.counters().clone() }
+}
+
+#[test]
+fn however_packets_lie_in_memory_they_continue_each_other() {
+    let whole = outcome_of_slices(&[]);
+    assert_eq!(whole, outcome(false, PACKETS, 0, |_| {}));
+    for ends in [&[52][..], &[53], &[700], &[52, 1000], &[80, 1, 1]] {
+        assert_eq!(outcome_of_slices(ends), whole, "{ends:?}");
+    }
+}

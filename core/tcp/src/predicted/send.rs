@@ -14,7 +14,7 @@ use crate::tcb::Tcb;
 use alloc::rc::Rc;
 use usertcp_base::{Event, Instant, Limiter, Observer, Seq, WireWindow};
 use usertcp_cc::{CongestionController, Sent};
-use usertcp_frame::{Chain, FrameSlice, Whole};
+use usertcp_frame::{Chain, Pieces, Whole};
 use usertcp_wire::tcp::{Flags, Timestamps as Stamps};
 use usertcp_wire::usual::TCP_OCTETS;
 
@@ -91,10 +91,10 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// The same where they lie in one slice, as [`Chain::part`] gives it.
-    #[inline(always)] // for each packet
-    pub fn sent_slice(&self, seq: Seq, octets: u32) -> Option<FrameSlice> {
-        self.queue.part(seq.since(self.snd.una) as usize, octets as usize)
+    /// The same in pieces of `each` octets, as [`Chain::pieces`] gives them.
+    #[inline]
+    pub fn sent_pieces(&self, seq: Seq, each: u32) -> Pieces<'_> {
+        self.queue.pieces(seq.since(self.snd.una) as usize, each as usize)
     }
 
     /// The slices that begin at `seq`, about so `many` of them, as [`Chain::starting_at`] gives them.
