@@ -166,15 +166,32 @@ impl Events {
     fn poll_some(&mut self, anchors: &mut Anchors) -> Option<ShardEvent> {
         if let Some(conn) = self.front()
             && let Some(anchor) = anchors.get_mut(conn)
-            && anchor.pending.without(Pending::PEER_CLOSED) == Pending::READABLE
         {
-            anchor.pending = anchor.pending.without(Pending::READABLE);
-            if anchor.pending.is_empty() {
-                self.told();
+            if anchor.pending.without(Pending::PEER_CLOSED) == Pending::READABLE {
+                anchor.pending = anchor.pending.without(Pending::READABLE);
+                if anchor.pending.is_empty() {
+                    self.told();
+                }
+                return Some(ShardEvent::Readable(conn));
             }
-            return Some(ShardEvent::Readable(conn));
+            if !anchor.pending.is_empty() {
+                self.told();
+                if let Some(event) = self.tell_first(conn, anchor) {
+                    return Some(event);
+                }
+            }
         }
         self.poll_any(anchors)
+    }
+
+    /// Tells the first of the notices of a connection whose turn it was.
+    #[inline(always)] // twice
+    fn tell_first(&mut self, conn: ConnId, anchor: &mut Anchor) -> Option<ShardEvent> {
+        let notice = anchor.pending.take_first();
+        if !anchor.pending.is_empty() {
+            self.turns.push(conn);
+        }
+        event(notice, conn, anchor)
     }
 
     #[inline(never)]
@@ -185,11 +202,7 @@ impl Events {
                 self.turns.buried();
                 continue;
             };
-            let notice = anchor.pending.take_first();
-            if !anchor.pending.is_empty() {
-                self.turns.push(conn);
-            }
-            if let Some(event) = event(notice, conn, anchor) {
+            if let Some(event) = self.tell_first(conn, anchor) {
                 return Some(event);
             }
         }
