@@ -121,7 +121,7 @@ impl Demux {
     }
 
     /// The same for a key, with its hash, that is known to be in no record.
-    #[inline]
+    #[inline(always)] // twice, for handshakes and for all others
     pub fn insert_fresh(
         &mut self,
         hash: u64,
@@ -130,25 +130,33 @@ impl Demux {
         key_of: impl Fn(u32) -> FlowKey,
     ) {
         self.count_no_moves();
-        let mut number = self.number(hash);
-        let resized = self.parts.get(number).is_none_or(Part::is_full);
-        if resized {
-            self.make_room(hash, &key_of);
-            number = self.number(hash);
+        let number = self.number(hash);
+        match self.parts.get_mut(number) {
+            Some(part) if !part.is_full() => {
+                part.insert(place(hash), index);
+                self.entries += 1;
+                if self.entries > self.most {
+                    // The record itself may not be there yet to be asked for its key.
+                    self.split(|other| if other == index { *key } else { key_of(other) });
+                }
+            }
+            // One thing at a time: the next call comes soon.
+            _ => self.insert_into_full(hash, index, &key_of),
         }
-        let Some(part) = self.parts.get_mut(number) else { return };
-        part.insert(place(hash), index);
-        self.entries += 1;
-        // One thing at a time: the next call comes soon.
-        if self.entries > self.most && !resized {
-            // The record itself may not be there yet to be asked for its key.
-            self.split(|other| if other == index { *key } else { key_of(other) });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_into_full(&mut self, hash: u64, index: u32, key_of: &impl Fn(u32) -> FlowKey) {
+        self.make_room(hash, key_of);
+        let number = self.number(hash);
+        if let Some(part) = self.parts.get_mut(number) {
+            part.insert(place(hash), index);
+            self.entries += 1;
         }
     }
 
     /// Room for one more in the part of a hash; the first parts, where there are none.
-    #[cold]
-    #[inline(never)]
     fn make_room(&mut self, hash: u64, key_of: &impl Fn(u32) -> FlowKey) {
         if self.count == 0 {
             (0..FIRST_PARTS).for_each(|_| self.add_part(Part::default()));
