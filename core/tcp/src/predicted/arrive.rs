@@ -92,6 +92,12 @@ pub struct UsualEffects {
     pub writable: bool,
 }
 
+impl UsualEffects {
+    /// Nothing.
+    pub const NONE: UsualEffects =
+        UsualEffects { transmit: false, readable: false, writable: false };
+}
+
 impl From<UsualEffects> for Effects {
     fn from(usual: UsualEffects) -> Effects {
         let UsualEffects { transmit, readable, writable } = usual;

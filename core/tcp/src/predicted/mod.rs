@@ -15,6 +15,7 @@
 mod answer;
 mod arrive;
 mod close;
+mod first;
 mod message;
 mod read;
 mod send;

@@ -275,6 +275,19 @@ impl AckPolicy {
         }
     }
 
+    /// Takes note of the first arrival of a connection, as [`AckPolicy::note`] would: it is in order, and shorter than
+    /// any full segment, of which the smallest is not smaller than [`SMALLEST_FULL`].
+    #[inline(always)] // in one place
+    pub(crate) fn note_first(&mut self, now: Instant, octets: u32, settings: &AckSettings) {
+        debug_assert!(*self == AckPolicy::new() && settings.quick > 0, "it is the first");
+        self.last_arrival = now.tick();
+        self.delay = settings.shortest_ticks();
+        self.quick = settings.quick;
+        self.pending = octets;
+        self.full = SMALLEST_FULL;
+        self.due = true;
+    }
+
     /// What is owed at `now`.
     pub fn need(&self, now: Instant) -> AckNeed {
         if self.due {

@@ -148,6 +148,12 @@ impl Autotune {
                 self.rtt = sample;
             }
         }
+        self.measure(now, nxt, window);
+    }
+
+    /// A window measurement begins, of `window` octets beyond `nxt`.
+    #[inline(always)] // twice
+    pub(crate) fn measure(&mut self, now: Instant, nxt: Seq, window: u32) {
         self.measuring = window > 0;
         self.window_end = nxt + window;
         self.window_since = now.stamp();

@@ -162,6 +162,14 @@ fn at(first: Seq, offset: i64) -> Seq {
 
 impl Bench {
     fn new(start: Start) -> Bench {
+        let (mut bench, segment) = Bench::newborn(start);
+        bench.arrive(segment);
+        bench.first = bench.drain();
+        bench
+    }
+
+    /// One that has just begun, and the segment that completed its handshake, which it has not seen.
+    pub fn newborn(start: Start) -> (Bench, Segment) {
         let pool = FramePool::new(&PoolConfig { octets: 256 << 20, reserve_small: 64 });
         let syn_options = Options {
             mss: Some(start.mss),
@@ -193,7 +201,7 @@ impl Bench {
         };
         let tcb =
             Tcb::new(&mut env, &opening, &std::rc::Rc::new(start.settings), &PATH, controller);
-        let mut bench = Bench {
+        let bench = Bench {
             now: BIRTH,
             tcb,
             ended: None,
@@ -213,9 +221,7 @@ impl Bench {
             window: start.window,
             first: Vec::new(),
         };
-        bench.arrive(segment);
-        bench.first = bench.drain();
-        bench
+        (bench, segment)
     }
 
     /// A call with the surroundings.
