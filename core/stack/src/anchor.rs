@@ -250,6 +250,12 @@ impl Anchor {
         self.standing == Standing::NONE && self.pending.is_empty()
     }
 
+    /// Whether it waits to be accepted at `listener`.
+    #[inline]
+    pub(crate) fn waits_at(&self, listener: ListenerId) -> bool {
+        self.standing.holder() == Holder::Listener && self.mark == listener.0
+    }
+
     /// Another holds it.
     pub(crate) fn set_owner(&mut self, owner: Owner) {
         let holder = match owner {
@@ -320,6 +326,7 @@ impl Anchors {
     }
 
     /// A new record; `None` when there are as many as there may be.
+    #[inline(always)] // twice, for handshakes and for all others
     pub(crate) fn add(&mut self, flow: &FlowKey, owner: Owner, body: Body) -> Option<ConnId> {
         let anchor = Anchor::new(flow, owner, body);
         let far = far(&flow.remote);
@@ -434,7 +441,7 @@ impl Links for Anchors {
 
 /// Whether the connection of a handle waits to be accepted at `listener`.
 pub(crate) fn waits_at(anchors: &Anchors, id: ConnId, listener: ListenerId) -> bool {
-    anchors.get(id).is_some_and(|anchor| anchor.owner() == Owner::Listener(listener))
+    anchors.get(id).is_some_and(|anchor| anchor.waits_at(listener))
 }
 
 /// A record leaves the wheel before it leaves the slab, so this is our mistake.

@@ -10,16 +10,17 @@ use crate::config::Birth;
 use crate::cookies;
 use crate::fast_open::SynAnswer;
 use crate::isn::Numbers;
-use crate::lifecycle::{LastStep, Start};
+use crate::lifecycle::{FIRST_LOOK, First, LastStep, Newborn, Start};
 use crate::listener::Gate;
+use crate::net;
 use crate::shard::Shard;
 use crate::usual::{Read, as_segment};
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_tcp::{
-    AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, EcnLevel, Handshake, HandshakeOutcome,
-    Offer, Opening, PathFacts, Reply, Segment, asked_ecn, timestamp_clock,
+    AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, EcnLevel, Env, Handshake, HandshakeOutcome,
+    Offer, Opening, PathFacts, Reply, Segment, Tcb, asked_ecn, timestamp_clock,
 };
 use usertcp_wire::tcp::{Cookie, Flags};
 
@@ -107,18 +108,22 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some((handshake, mut reply)) = begun else { return };
         // Not kept: the SYN-ACK is sent again without it (RFC 7413 §4.2.1).
         reply.options.fast_open = cookie;
-        let (vacancy, body) = (self.table.vacancy(flow), Body::Embryo(handshake, listener));
-        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
-            Ok((id, evicted)) => {
-                self.note_eviction(now, evicted);
-                self.arm_handshake(now, id);
+        let vacancy = self.table.vacancy(flow);
+        self.make_room_for_record(now);
+        match self.table.insert_handshake(flow, vacancy, now + FIRST_LOOK) {
+            Some((_, anchor)) => {
+                anchor.body = Body::Embryo(handshake, listener);
                 self.send_reply(now, flow, &reply);
             }
-            Err(_) => {
-                self.listeners.remove_embryo(listener, &flow.remote);
-                self.common.drop_packet(None, now, DropReason::ConnectionLimit);
-            }
+            None => self.forget_embryo(now, listener, flow),
         }
+    }
+
+    /// There was no room for a half-open record after all.
+    #[cold]
+    pub(crate) fn forget_embryo(&mut self, now: Instant, listener: ListenerId, flow: &FlowKey) {
+        self.listeners.remove_embryo(listener, &flow.remote);
+        self.common.drop_packet(None, now, DropReason::ConnectionLimit);
     }
 
     /// The handshake that a SYN begins, and its SYN-ACK.
@@ -360,8 +365,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
         let listener = *listener;
         let Some(answers) = self.listeners.get(listener) else { return false };
-        let mut opening = handshake.handle_usual(now, segment);
-        let Some(opening) = &mut opening else { return false };
+        let Some(shaken) = handshake.handle_usual(segment) else { return false };
         let (full, birth) = (answers.is_full(), answers.settings().clone());
         self.common.count_in_octets(segment.wire_segments, octets.len() - header_octets);
         if full || !self.make_room_for_tcb(now) {
@@ -374,15 +378,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let lives = |id| waits_at(anchors, id, listener);
         let queued = self.listeners.complete(listener, &flow.remote, id, lives);
         debug_assert!(queued, "there was room");
-        let start = Start { opening, birth, path: self.path_facts(flow) };
+        debug_assert!(self.auth.is_idle(), "it is of the usual shape");
+        let newborn = Newborn { active: false, birth, path: net::path_facts(&self.ip, flow) };
         let owner = Owner::Listener(listener);
-        self.give_birth(now, id, flow, owner, start, |tcb, env| {
-            if let Some(usual) = tcb.handle_usual(env, segment, octets, header_octets) {
-                return usual.into();
-            }
-            octets.advance(header_octets);
-            tcb.handle_segment(env, &mut as_segment(flow, segment, core::mem::take(octets)))
-        });
+        self.give_birth(
+            now,
+            id,
+            flow,
+            owner,
+            newborn,
+            |tcb, env, Birth { settings, controller }, path| {
+                tcb.begin_usual(env, &shaken, settings, path, controller);
+                match tcb.take_first(env, segment, octets, header_octets) {
+                    Some(usual) => First::Usual(usual),
+                    None => take_last_step(tcb, env, read, octets, header_octets),
+                }
+            },
+        );
         true
     }
 
@@ -416,4 +428,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.passive_opens = counters.passive_opens.wrapping_add(1);
     }
+}
+
+/// Gives a new connection the segment that completed its handshake, where that is not one of the shortest kind.
+#[inline(never)]
+fn take_last_step<C: CongestionController, O: Observer>(
+    tcb: &mut Tcb<C>,
+    env: &mut Env<'_, O>,
+    read: &Read,
+    octets: &mut Chain,
+    header_octets: usize,
+) -> First {
+    if let Some(usual) = tcb.handle_usual(env, &read.header, octets, header_octets) {
+        return First::Usual(usual);
+    }
+    octets.advance(header_octets);
+    let mut segment = as_segment(&read.flow, &read.header, core::mem::take(octets));
+    First::Any(tcb.handle_segment(env, &mut segment))
 }

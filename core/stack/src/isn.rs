@@ -24,20 +24,33 @@ impl Numbers {
     /// The numbers of a connection of `flow` that begins now. Two halves of one 64-bit keyed hash are
     /// as independent as two hashes: whoever is told one learns nothing of the other.
     pub fn of(secrets: &Secrets, flow: &FlowKey, now: Instant) -> Numbers {
-        let hash = match usertcp_ip::ip_address(flow.remote) {
-            // What all IPv4 addresses have in common tells nothing.
-            IpAddr::V4(remote) => {
-                // In the order in which `FlowKey::octets` has them.
-                let [local, remote_port, local_port] =
-                    [flow.local.0, flow.remote_port, flow.local_port]
-                        .map(|number| u64::from(u16::from_le_bytes(number.to_be_bytes())));
-                let address = u64::from(u32::from_le_bytes(remote.octets()));
-                let eight = address | local << 32 | remote_port << 48;
-                let rest = local_port;
-                secrets.hash_short(Purpose::InitialSequence, eight, (rest, 2))
+        match usertcp_ip::ip_address(flow.remote) {
+            IpAddr::V4(remote) => Numbers::of_v4(secrets, remote.octets(), flow, now),
+            IpAddr::V6(_) => {
+                Numbers::by(secrets.hash(Purpose::InitialSequence, &flow.octets()), now)
             }
-            IpAddr::V6(_) => secrets.hash(Purpose::InitialSequence, &flow.octets()),
-        };
+        }
+    }
+
+    /// The same of a flow whose peer has this address of IPv4. What all such addresses have in common tells nothing.
+    #[inline]
+    pub(crate) fn of_v4(
+        secrets: &Secrets,
+        remote: [u8; 4],
+        flow: &FlowKey,
+        now: Instant,
+    ) -> Numbers {
+        // In the order in which `FlowKey::octets` has them.
+        let [local, remote_port, local_port] = [flow.local.0, flow.remote_port, flow.local_port]
+            .map(|number| u64::from(number.swap_bytes()));
+        let address = u64::from(u32::from_le_bytes(remote));
+        let eight = address | local << 32 | remote_port << 48;
+        let hash = secrets.hash_short(Purpose::InitialSequence, eight, (local_port, 2));
+        Numbers::by(hash, now)
+    }
+
+    #[inline]
+    fn by(hash: u64, now: Instant) -> Numbers {
         let clock = (now.as_micros() / 4) as u32;
         Numbers {
             initial_sequence: Seq(clock.wrapping_add(hash as u32)),

@@ -21,6 +21,7 @@ use usertcp_frame::Chain;
 use usertcp_ip::PathSignal;
 use usertcp_tcp::{
     Effects, Env, HandshakeOutcome, Opening, PathFacts, Reply, Segment, SignalKind, Tcb,
+    UsualEffects,
 };
 
 /// The next tick, at the earliest.
@@ -32,7 +33,16 @@ const QUEUED_GAP: Span = Span::from_millis(1);
 /// the data that follow it, by two ticks of the wheel as one of the two is rounded up and the other down. So most
 /// connections, whose handshake is over by then, stay where they are in the wheel, and the others are looked at
 /// once more.
-const FIRST_LOOK: Span = Span::from_micros(200_000 - 128);
+pub(crate) const FIRST_LOOK: Span = Span::from_micros(200_000 - 128);
+
+/// What is known of a connection before it has a TCB.
+pub(crate) struct Newborn<C> {
+    /// We sent the first SYN.
+    pub active: bool,
+    pub birth: Birth<C>,
+    /// Of its flow, from our interface alone.
+    pub path: PathFacts,
+}
 
 /// What a connection begins from.
 pub(crate) struct Start<'a, C> {
@@ -49,6 +59,14 @@ pub(crate) struct LastStep<'a> {
     pub segment: &'a mut Segment,
     /// What was written before, and is not acknowledged.
     pub written: Chain,
+}
+
+/// What the segment that completed its handshake did to a connection.
+pub(crate) enum First {
+    /// What an expected one does.
+    Usual(UsualEffects),
+    /// Whatever it is.
+    Any(Effects),
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -78,19 +96,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         start: Start<'_, C>,
         last: LastStep<'_>,
     ) {
-        let (owes_ack, LastStep { segment, written }) = (start.opening.owes_ack, last);
-        self.give_birth(now, id, flow, owner, start, |tcb, env| {
-            if !written.is_empty() {
-                tcb.adopt_unsent(written);
-            }
-            match owes_ack {
-                true => tcb.handle_rest_of_syn(env, segment),
-                false => tcb.handle_segment(env, segment),
-            }
-        });
+        let Start { opening, birth, path } = start;
+        let peer_mss = &mut opening.agreed.peer_mss_octets;
+        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
+        let (opening, LastStep { segment, written }) = (&*opening, last);
+        let newborn = Newborn { active: opening.active, birth, path };
+        self.give_birth(
+            now,
+            id,
+            flow,
+            owner,
+            newborn,
+            |tcb, env, Birth { settings, controller }, path| {
+                tcb.occupy(env.now, env.limits, opening, settings, path, controller);
+                tcb.begin(env, opening);
+                if !written.is_empty() {
+                    tcb.adopt_unsent(written);
+                }
+                First::Any(match opening.owes_ack {
+                    true => tcb.handle_rest_of_syn(env, segment),
+                    false => tcb.handle_segment(env, segment),
+                })
+            },
+        );
     }
 
-    /// Gives `id` a TCB, and to this what completed its handshake: as `first` does. Without room the record is gone.
+    /// Gives `id` a TCB, which begins and is given what completed its handshake as `first` does. Without room the record
+    /// is gone.
     #[inline(always)] // each `first` is another
     pub(crate) fn give_birth(
         &mut self,
@@ -98,32 +130,36 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         flow: &FlowKey,
         owner: Owner,
-        start: Start<'_, C>,
-        first: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>) -> Effects,
+        newborn: Newborn<C>,
+        first: impl FnOnce(&mut Tcb<C>, &mut Env<'_, O>, Birth<C>, &PathFacts) -> First,
     ) {
-        let Start { opening, birth: Birth { settings, controller }, mut path } = start;
+        let Newborn { active, birth, mut path } = newborn;
+        let settings = &birth.settings;
         if settings.share_path_facts && !self.hosts.is_empty() {
             path.host = self.hosts.find(now, flow);
         }
-        let peer_mss = &mut opening.agreed.peer_mss_octets;
-        *peer_mss = peer_mss.saturating_sub(self.auth_option_octets(flow));
         let is_watched = settings.least_progress.is_some();
-        let born = self.table.bear(id, || Tcb::vacant(Rc::clone(&settings)));
+        let born = self.table.bear(id, || Tcb::vacant(Rc::clone(settings)));
         let Some((anchor, tcb)) = born else {
             self.common.drop_packet(Some(id), now, DropReason::ConnectionLimit);
             return self.discard(id);
         };
         anchor.set_owner(owner);
-        let notice = if opening.active { Pending::CONNECTED } else { Pending::ACCEPTED };
-        self.events.add(id, anchor, notice);
-        tcb.occupy(now, &self.common.limits, opening, settings, &path, controller);
+        let notice = if active { Pending::CONNECTED } else { Pending::ACCEPTED };
         let mut env = self.common.env(now, id);
-        tcb.begin(&mut env, opening);
-        let mut effects = first(tcb, &mut env);
         // The handshake may owe an acknowledgement that the segment alone would not.
-        effects.transmit = true;
-        let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
-        self.follow(now, id, rearms, effects);
+        match first(tcb, &mut env, birth, &path) {
+            First::Usual(effects) => {
+                self.events.add(id, anchor, notice.and(usual_notices(effects)));
+                self.transmit.push(id, anchor);
+            }
+            First::Any(mut effects) => {
+                effects.transmit = true;
+                self.events.add(id, anchor, notice);
+                let rearms = note_all(&mut self.events, &mut self.transmit, id, anchor, &effects);
+                self.follow(now, id, rearms, effects);
+            }
+        }
         if is_watched {
             self.watch(now, id);
         }
@@ -216,9 +252,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
     }
 
-    /// Files when a handshake that begins is looked at first, in a record that was made for it.
-    pub(crate) fn arm_handshake(&mut self, now: Instant, id: ConnId) {
-        self.table.arm_fresh(id, now + FIRST_LOOK);
+    /// A TIME-WAIT record makes way for a new one, if need be.
+    #[inline]
+    pub(crate) fn make_room_for_record(&mut self, now: Instant) {
+        if !self.table.has_free() {
+            let evicted = self.table.evict();
+            self.note_eviction(now, evicted);
+        }
     }
 
     /// A connection wakes before its deadline. Usually that is left so: a busy one would move all the
@@ -369,6 +409,12 @@ pub(crate) fn note_all(
     }
     // Who waits to transmit is asked for a deadline when nothing is left to send.
     !transmits
+}
+
+/// What the application is told of an expected segment.
+#[inline(always)] // for each packet
+pub(crate) fn usual_notices(effects: UsualEffects) -> Pending {
+    Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable))
 }
 
 /// What the application is told of a call.

@@ -121,7 +121,7 @@ impl<S> Listeners<S> {
     }
 
     /// The listener for a SYN to this address and port: the most specific one.
-    #[inline]
+    #[inline(always)] // for each SYN
     pub fn find(&mut self, local: LocalIndex, port: u16) -> Option<ListenerId> {
         match self.found {
             Some((at, listener)) if at == (local, port) => Some(listener),
@@ -164,7 +164,7 @@ impl<S> Listeners<S> {
     }
 
     /// Where a listener is: most often there is one.
-    #[inline]
+    #[inline(always)] // a comparison
     fn place(&self, id: ListenerId) -> Option<usize> {
         match self.listeners.first() {
             Some((first, _)) if *first == id => Some(0),
@@ -336,10 +336,10 @@ impl<S> Listener<S> {
         true
     }
 
-    /// The connection that has waited longest.
-    pub fn accept(&mut self, lives: impl Fn(ConnId) -> bool) -> Option<ConnId> {
+    /// The connection that has waited longest of those that `take` still finds.
+    pub fn accept(&mut self, mut take: impl FnMut(ConnId) -> bool) -> Option<ConnId> {
         while let Some(id) = self.queue.pop() {
-            if lives(id) {
+            if take(id) {
                 self.waiting = self.waiting.saturating_sub(1);
                 return Some(id);
             }

@@ -59,6 +59,7 @@ impl Ports {
     }
 
     /// The port for a connection to `to`; `None` when all are in use.
+    #[inline(always)] // each look is another
     pub fn choose(
         &mut self,
         to: &Destination,

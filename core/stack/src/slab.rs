@@ -191,7 +191,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     }
 
     /// Adds a record, which is wide if it has an annex.
-    #[inline]
+    #[inline(always)] // in one place
     pub fn insert_of_either(&mut self, record: T, annex: Option<W>) -> Option<ConnId> {
         let width = if annex.is_some() { Width::Wide } else { Width::Narrow };
         let (id, slot) = self.reserve(width, annex)?;
@@ -400,7 +400,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     }
 
     /// A free slot, which counts as used from now on, and the handle of what is put there.
-    #[inline]
+    #[inline(always)] // for the records of all connections
     fn reserve(&mut self, width: Width, mut annex: Option<W>) -> Option<(ConnId, &mut Slot<T>)> {
         if self.used >= self.capacity {
             return None;

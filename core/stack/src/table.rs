@@ -17,7 +17,7 @@ use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::vec::Vec;
 use core::hint::black_box;
-use usertcp_base::{ConnId, FlowKey, Instant, Limits, LocalIndex, Secrets};
+use usertcp_base::{CloseReason, ConnId, FlowKey, Instant, Limits, LocalIndex, Secrets};
 use usertcp_cc::CongestionController;
 use usertcp_tcp::{Moulds, Segment, Tcb, TimeWait};
 
@@ -262,28 +262,43 @@ impl<C: CongestionController> Table<C> {
     ) -> Result<(ConnId, Option<ConnId>), Full> {
         match self.seek(flow) {
             Ok(_) => Err(Full::Taken),
-            Err(vacancy) => self.insert_fresh(flow, vacancy, owner, body),
+            Err(vacancy) => {
+                let evicted = if self.has_free() { None } else { self.evict() };
+                let id = self.insert_fresh(flow, vacancy, owner, body).ok_or(Full::Anchors)?;
+                Ok((id, evicted))
+            }
         }
     }
 
-    /// The same for a flow that is known to have no record.
-    pub(crate) fn insert_fresh(
+    /// A new record of a flow that is known to have none, and which wakes by `deadline`: that of a handshake, which is
+    /// put into it at once. `None`: there is no room.
+    #[inline(never)] // of both sides of a handshake
+    pub(crate) fn insert_handshake(
+        &mut self,
+        flow: &FlowKey,
+        vacancy: Vacancy,
+        deadline: Instant,
+    ) -> Option<(ConnId, &mut Anchor)> {
+        let body = Body::Ended(CloseReason::Limit, None);
+        let id = self.insert_fresh(flow, vacancy, Owner::Nobody, body)?;
+        self.wheel.enter(id.slot, deadline, &mut self.anchors);
+        Some((id, self.anchors.at_mut(id.slot)?))
+    }
+
+    #[inline(always)] // twice
+    fn insert_fresh(
         &mut self,
         flow: &FlowKey,
         Vacancy(hash): Vacancy,
         owner: Owner,
         body: Body,
-    ) -> Result<(ConnId, Option<ConnId>), Full> {
+    ) -> Option<ConnId> {
         debug_assert!(self.find(flow).is_none(), "not looked up");
-        let mut evicted = None;
-        if self.anchors.len() == self.anchors.capacity() {
-            evicted = self.evict();
-        }
-        let id = self.anchors.add(flow, owner, body).ok_or(Full::Anchors)?;
+        let id = self.anchors.add(flow, owner, body)?;
         self.demux.insert_fresh(hash, flow, id.slot, |index| flow_of(&self.anchors, index));
         // An answer comes soon.
         self.recent.note(flow, id.slot);
-        Ok((id, evicted))
+        Some(id)
     }
 
     /// Takes a record out of everything, its TCB too.
@@ -476,12 +491,6 @@ impl<C: CongestionController> Table<C> {
         {
             self.wheel.schedule(id.slot, deadline, &mut self.anchors);
         }
-    }
-
-    /// The same of a record that has just been made.
-    #[inline]
-    pub(crate) fn arm_fresh(&mut self, id: ConnId, deadline: Instant) {
-        self.wheel.enter(id.slot, deadline, &mut self.anchors);
     }
 
     /// Wakes a record at `deadline`, and not before.

@@ -54,8 +54,8 @@ pub use halves::{Halves, RecvHalf, SendHalf, StateName};
 pub use info::{AccurateInfo, Info, Stopwatches};
 pub use mtu::PathMtu;
 pub use open::{
-    AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Handshake, HandshakeDeadline,
-    HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, UsualSyn, asked_ecn,
+    AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, Greeting, Handshake, HandshakeDeadline,
+    HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, Shaken, UsualSyn, asked_ecn,
     timestamp_clock,
 };
 pub use pace::{Ceiling, LEAST_RELEASE_OCTETS, made_up_octets, release_octets};

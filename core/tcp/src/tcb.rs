@@ -11,7 +11,7 @@ use crate::halves::Halves;
 use crate::info::Stopwatches;
 use crate::keepalive::KeepAliveState;
 use crate::mtu::PathMtu;
-use crate::open::{EcnAgreed, Opening, timestamp_clock};
+use crate::open::{EcnAgreed, Opening, Shaken, timestamp_clock};
 use crate::pace::Pacer;
 use crate::predicted::Prediction;
 use crate::rare::Rare;
@@ -190,6 +190,34 @@ impl<C: CongestionController> Tcb<C> {
         now: Instant,
         limits: &Limits,
         opening: &Opening,
+        settings: Rc<Settings>,
+        path: &PathFacts,
+        start_controller: impl FnOnce(&PathStart) -> C,
+    ) {
+        self.fill(now, limits, opening, settings, path, start_controller);
+    }
+
+    /// [`Tcb::occupy`] and [`Tcb::begin`] for the connection that a handshake of usual segments established.
+    #[inline(never)]
+    pub fn begin_usual<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        shaken: &Shaken,
+        settings: Rc<Settings>,
+        path: &PathFacts,
+        start_controller: impl FnOnce(&PathStart) -> C,
+    ) {
+        let opening = shaken.opening(env.now);
+        self.fill(env.now, env.limits, &opening, settings, path, start_controller);
+        self.begin(env, &opening);
+    }
+
+    #[inline(always)] // twice: what is usual is known in one of the two
+    fn fill(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        opening: &Opening,
         shared: Rc<Settings>,
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
@@ -299,7 +327,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The connection is where it stays.
-    #[inline]
+    #[inline(always)] // as `Tcb::fill`
     pub fn begin<O: Observer>(&mut self, env: &mut Env<'_, O>, opening: &Opening) {
         if opening.owes_ack {
             self.acks.demand();
@@ -409,6 +437,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 }
 
+#[inline(always)] // as `Tcb::fill`
 fn path_start(now: Instant, opening: &Opening, path: &PathFacts, mtu: &PathMtu) -> PathStart {
     let options = if opening.agreed.timestamps.is_some() { TIMESTAMP_OCTETS } else { 0 };
     let mss = mtu.segment_octets().saturating_sub(HEADER_OCTETS + options).max(1);

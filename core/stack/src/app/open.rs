@@ -4,16 +4,18 @@
 //! Must not know: how a handshake proceeds.
 //! Implements: RFC 9293 §3.9.1.1, §3.10.1; MUST-41 to MUST-46.
 
-use crate::anchor::{Body, Opening, Owner, waits_at};
+use crate::anchor::{Body, Owner, waits_at};
 use crate::app::ListenerInfo;
 use crate::config::{Birth, Connect, ConnectError, Listen, ListenError, Profile};
 use crate::fast_open::Attempt;
 use crate::isn::Numbers;
+use crate::lifecycle::FIRST_LOOK;
 use crate::listener::Binding;
 use crate::net;
 use crate::ports::Destination;
 use crate::shard::Shard;
 use crate::table::Vacancy;
+use crate::usual::Ends;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -21,7 +23,7 @@ use core::net::IpAddr;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer, RateGroupId};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
-use usertcp_tcp::{Handshake, SoftErrors};
+use usertcp_tcp::{Handshake, Settings};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Listens.
@@ -96,20 +98,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// The connection that has waited longest at `listener`.
     pub fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
-        let anchors = &self.table.anchors;
-        let queue = self.listeners.get_mut(listener)?;
-        let id = queue.accept(|id| waits_at(anchors, id, listener))?;
-        self.table.anchors.get_mut(id)?.set_owner(Owner::APPLICATION);
-        Some(id)
+        let anchors = &mut self.table.anchors;
+        self.listeners.get_mut(listener)?.accept(|id| {
+            let anchor = anchors.get_mut(id).filter(|anchor| anchor.waits_at(listener));
+            anchor.map(|anchor| anchor.set_owner(Owner::APPLICATION)).is_some()
+        })
     }
 
     /// Begins an active open; [`crate::ShardEvent::Connected`] or `Closed` follows.
     pub fn connect(&mut self, now: Instant, to: &Connect<C>) -> Result<ConnId, ConnectError> {
-        let chosen = self.choose_flow(to)?;
-        self.open(now, chosen, to, None, 0)
+        let to_free = self.choose_flow(to)?;
+        self.open(now, to_free, to, None, 0)
     }
 
     /// The same for a flow of [`Shard::choose_flow`], with what `attempt` says and `syn_octets` of its data on the SYN.
+    #[inline(always)] // twice, with and without data on the SYN
     pub(crate) fn open(
         &mut self,
         now: Instant,
@@ -122,43 +125,91 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return Err(ConnectError::Limit);
         }
         let birth = Birth::of(&to.profile, &mut self.common.shelf);
-        let settings = &to.profile.settings;
-        let numbers = Numbers::of(&self.secrets, &flow, now);
-        let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
         let ends = self.ip.ends_v4(&flow);
-        let ends = ends.filter(|_| attempt.is_none() && self.auth.is_idle());
-        let handshake = match ends {
-            Some(_) => {
-                let greeting = self.greetings.of(&birth.settings, &self.ip, &self.common.limits);
-                greeting.begun(now, iss, offset)
-            }
-            None => {
-                let offer = self.offer(settings, &flow, &self.path_facts(&flow));
-                Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets)
-            }
+        match ends.filter(|_| attempt.is_none() && self.auth.is_idle()) {
+            Some(ends) => self.open_plainly(now, (flow, vacancy), birth, ends),
+            None => self.open_any(now, (flow, vacancy), birth, attempt, syn_octets),
+        }
+    }
+
+    /// The same by IPv4 between two `ends`, ours first, where nothing is signed and nothing comes with the SYN.
+    #[inline(always)] // in one place
+    fn open_plainly(
+        &mut self,
+        now: Instant,
+        (flow, vacancy): (FlowKey, Vacancy),
+        birth: Birth<C>,
+        ends: ([u8; 4], [u8; 4]),
+    ) -> Result<ConnId, ConnectError> {
+        let numbers = Numbers::of_v4(&self.secrets, ends.1, &flow, now);
+        let numbers = (numbers.initial_sequence, numbers.timestamp_offset);
+        let greeting = self.greetings.of(&birth.settings, &self.ip, &self.common.limits);
+        let syn = greeting.syn(now, numbers);
+        let head = (birth.settings.dscp, birth.settings.hop_limit);
+        let (kept, opening) =
+            self.table.add_opening(now, greeting.handshake(), birth).ok_or(ConnectError::Limit)?;
+        opening.handshake.begin(now, numbers);
+        let id = self.record_opening(now, &flow, vacancy, kept)?;
+        match syn {
+            Some(syn) => self.send_usual_syn(now, &flow, ends, &syn, head),
+            None => self.send_first_syn(now, &flow, kept, 0),
+        }
+        Ok(id)
+    }
+
+    #[inline(never)]
+    fn open_any(
+        &mut self,
+        now: Instant,
+        (flow, vacancy): (FlowKey, Vacancy),
+        birth: Birth<C>,
+        attempt: Option<Box<Attempt>>,
+        syn_octets: u16,
+    ) -> Result<ConnId, ConnectError> {
+        let handshake = self.offered(now, &flow, &birth.settings, syn_octets);
+        let (kept, opening) =
+            self.table.add_opening(now, &handshake, birth).ok_or(ConnectError::Limit)?;
+        opening.attempt = attempt;
+        let id = self.record_opening(now, &flow, vacancy, kept)?;
+        self.send_first_syn(now, &flow, kept, syn_octets);
+        Ok(id)
+    }
+
+    /// Makes a record for an active open that begins.
+    #[inline(always)] // twice
+    fn record_opening(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        vacancy: Vacancy,
+        kept: u32,
+    ) -> Result<ConnId, ConnectError> {
+        self.make_room_for_record(now);
+        let Some((id, anchor)) = self.table.insert_handshake(flow, vacancy, now + FIRST_LOOK)
+        else {
+            self.table.openings.discard(kept);
+            return Err(ConnectError::InUse);
         };
-        let usual = ends.and_then(|ends| Some((ends, handshake.usual_syn(now, settings)?)));
-        let soft_errors = SoftErrors::new(now);
-        let opening = Opening { handshake, birth, attempt, closed: false, soft_errors };
-        let kept = self.table.add_opening(opening).ok_or(ConnectError::Limit)?;
-        let (id, evicted) = self
-            .table
-            .insert_fresh(&flow, vacancy, Owner::APPLICATION, Body::Opening(kept))
-            .map_err(|_| {
-                self.table.openings.discard(kept);
-                ConnectError::InUse
-            })?;
-        self.note_eviction(now, evicted);
+        anchor.body = Body::Opening(kept);
+        anchor.set_owner(Owner::APPLICATION);
         let counters = &mut self.common.counters;
         counters.active_opens = counters.active_opens.wrapping_add(1);
-        match usual {
-            Some((ends, syn)) => {
-                self.send_usual_syn(now, &flow, ends, &syn, (settings.dscp, settings.hop_limit));
-            }
-            None => self.send_first_syn(now, &flow, kept, syn_octets),
-        }
-        self.arm_handshake(now, id);
         Ok(id)
+    }
+
+    /// A handshake that begins, with `syn_octets` of data on its SYN.
+    #[inline(never)]
+    fn offered(
+        &self,
+        now: Instant,
+        flow: &FlowKey,
+        settings: &Settings,
+        syn_octets: u16,
+    ) -> Handshake {
+        let numbers = Numbers::of(&self.secrets, flow, now);
+        let (iss, offset) = (numbers.initial_sequence, numbers.timestamp_offset);
+        let offer = self.offer(settings, flow, &self.path_facts(flow));
+        Handshake::active(now, iss, offset, &offer).with_syn_octets(syn_octets)
     }
 
     /// Sends the SYN of an active open, whatever it says and carries.
@@ -176,11 +227,40 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The flow of an active open, which has no record.
+    #[inline(always)] // twice, with and without data on the SYN
     pub(crate) fn choose_flow(
         &mut self,
         to: &Connect<C>,
     ) -> Result<(FlowKey, Vacancy), ConnectError> {
-        if to.remote_port == 0 || !net::is_unicast(to.remote) || self.is_broadcast(to.remote) {
+        if to.remote_port == 0 {
+            return Err(ConnectError::Remote);
+        }
+        let Ends { remote, local } = match self.last_local.towards {
+            // Addresses stay what they are.
+            Some((last, ends)) if last == (to.remote, to.local) => ends,
+            _ => self.find_ends(to)?,
+        };
+        if self.link.as_ref().is_some_and(|link| !link.reaches(to.remote)) {
+            return Err(ConnectError::Local);
+        }
+        let local_port = to.local_port.unwrap_or(0);
+        let flow = FlowKey { remote, local, remote_port: to.remote_port, local_port };
+        if to.local_port.is_none() {
+            return self.choose_port(&flow).ok_or(ConnectError::InUse);
+        }
+        if let Some(owner) = self.owner_elsewhere(&flow) {
+            return Err(ConnectError::Elsewhere(owner));
+        }
+        match self.table.seek(&flow) {
+            Err(vacancy) if local_port != 0 => Ok((flow, vacancy)),
+            _ => Err(ConnectError::InUse),
+        }
+    }
+
+    /// The addresses of both ends of an active open.
+    #[inline(never)]
+    fn find_ends(&mut self, to: &Connect<C>) -> Result<Ends, ConnectError> {
+        if !net::is_unicast(to.remote) || self.is_broadcast(to.remote) {
             return Err(ConnectError::Remote);
         }
         let local = match to.local {
@@ -188,50 +268,41 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.ip.local_index(address)
             }
             Some(_) => None,
-            None => self.last_local.source_for(to.remote, &self.ip),
+            // MUST-44.
+            None => self.ip.source_for(to.remote),
         };
         let local = local.ok_or(ConnectError::Local)?;
-        if self.link.as_ref().is_some_and(|link| !link.reaches(to.remote)) {
-            return Err(ConnectError::Local);
-        }
-        let remote = usertcp_ip::remote_address(to.remote);
-        let flow = |local_port| FlowKey { remote, local, remote_port: to.remote_port, local_port };
-        if let Some(port) = to.local_port {
-            if let Some(owner) = self.owner_elsewhere(&flow(port)) {
-                return Err(ConnectError::Elsewhere(owner));
-            }
-            return match self.table.seek(&flow(port)) {
-                Err(vacancy) if port != 0 => Ok((flow(port), vacancy)),
-                _ => Err(ConnectError::InUse),
-            };
-        }
-        let (port, vacancy) = self.choose_port(local, &flow(0)).ok_or(ConnectError::InUse)?;
-        Ok((flow(port), vacancy))
+        let ends = Ends { remote: usertcp_ip::remote_address(to.remote), local };
+        self.last_local.towards = Some(((to.remote, to.local), ends));
+        Ok(ends)
     }
 
     fn is_broadcast(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if self.broadcasts.contains(&address))
     }
 
-    fn choose_port(&mut self, local: LocalIndex, flow: &FlowKey) -> Option<(u16, Vacancy)> {
-        let to = Destination { local, remote: flow.remote, remote_port: flow.remote_port };
+    /// The flow with a port of ours that it is free with.
+    #[inline(always)] // in one place
+    fn choose_port(&mut self, flow: &FlowKey) -> Option<(FlowKey, Vacancy)> {
+        let FlowKey { remote, local, remote_port, .. } = *flow;
         let (table, listeners) = (&self.table, &self.listeners);
         // Of several shards, the one whose flow it is must open it: its answers go there.
-        let seat = self.seat.zip(self.ip.local(local));
-        let remote = usertcp_ip::ip_address(flow.remote);
+        let seat = self.seat.and_then(|seat| Some((seat, self.ip.local(local)?)));
         let elsewhere = |port| {
             seat.is_some_and(|(seat, local)| {
-                seat.owner(remote, flow.remote_port, local, port) != seat.index
+                let remote = usertcp_ip::ip_address(remote);
+                seat.owner(remote, remote_port, local, port) != seat.index
             })
         };
         let mut vacancy = None;
-        let port = self.ports.choose(&to, &mut self.common.prng, |port| {
+        let to = Destination { local, remote, remote_port };
+        let local_port = self.ports.choose(&to, &mut self.common.prng, |port| {
             if elsewhere(port) || listeners.uses_port(local, port) {
                 return true;
             }
             vacancy = table.seek(&FlowKey { local_port: port, ..*flow }).err();
             vacancy.is_none()
         })?;
-        Some((port, vacancy?))
+        Some((FlowKey { local_port, ..*flow }, vacancy?))
     }
 }

@@ -134,7 +134,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let handshake = handshake.with_syn_octets(octets);
         let mut reply = handshake.synchronise(now, &birth.settings);
         reply.options.fast_open = cookie;
-        let body = Body::Embryo(handshake.clone(), listener);
+        let body = Body::Embryo(handshake, listener);
         match self.table.insert(flow, Owner::Nobody, body) {
             Ok((id, evicted)) => {
                 self.note_eviction(now, evicted);

@@ -8,9 +8,10 @@
 use super::Table;
 use crate::anchor::{Anchor, Body, Opening};
 use crate::blanks;
+use crate::config::Birth;
 use usertcp_base::{ConnId, Instant};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Moulds, Parked, ParkedDue, Tcb};
+use usertcp_tcp::{Handshake, Moulds, Parked, ParkedDue, SoftErrors, Tcb};
 
 /// TCBs with indices below this stay when their connections end, for those that come: they are filled where they
 /// are. It is fewer than the slab keeps in any case.
@@ -56,14 +57,37 @@ impl<C: CongestionController> Table<C> {
         Some((anchor, tcb))
     }
 
-    /// An active open that begins: its index. `None`: there is no room.
+    /// An active open that begins with this handshake: its index, and what is kept of it. `None`: there is no room.
     #[inline]
-    pub(crate) fn add_opening(&mut self, opening: Opening<C>) -> Option<u32> {
+    pub(crate) fn add_opening(
+        &mut self,
+        now: Instant,
+        handshake: &Handshake,
+        birth: Birth<C>,
+    ) -> Option<(u32, &mut Opening<C>)> {
         let Some(old) = self.old_openings.pop() else {
-            return self.openings.insert(opening).map(|kept| kept.slot);
+            return self.add_fresh_opening(now, handshake, birth);
         };
-        *self.openings.at_mut(old)? = opening;
-        Some(old)
+        let opening = self.openings.at_mut(old)?;
+        debug_assert!(opening.attempt.is_none(), "it was as all are");
+        opening.handshake = *handshake;
+        opening.birth = birth;
+        opening.closed = false;
+        opening.soft_errors = SoftErrors::new(now);
+        Some((old, opening))
+    }
+
+    #[inline(never)]
+    fn add_fresh_opening(
+        &mut self,
+        now: Instant,
+        handshake: &Handshake,
+        birth: Birth<C>,
+    ) -> Option<(u32, &mut Opening<C>)> {
+        let (handshake, soft_errors) = (*handshake, SoftErrors::new(now));
+        let opening = Opening { handshake, birth, attempt: None, closed: false, soft_errors };
+        let kept = self.openings.insert(opening)?.slot;
+        Some((kept, self.openings.at_mut(kept)?))
     }
 
     #[cold]

@@ -8,7 +8,7 @@ use super::arrive::mapped;
 use super::gather::LEAST_OCTETS;
 use crate::anchor::Anchor;
 use crate::events::{Events, Pending};
-use crate::lifecycle::note_all;
+use crate::lifecycle::{note_all, usual_notices};
 use crate::shard::Common;
 use crate::table::Table;
 use crate::turns::Turns;
@@ -148,9 +148,7 @@ pub(super) fn note(
     anchor: &mut Anchor,
     effects: UsualEffects,
 ) -> bool {
-    let notices =
-        Pending::READABLE.when(effects.readable).and(Pending::WRITABLE.when(effects.writable));
-    events.add(id, anchor, notices);
+    events.add(id, anchor, usual_notices(effects));
     if effects.transmit {
         transmit.push(id, anchor);
     }

@@ -25,7 +25,6 @@ pub(crate) use send::{
 
 use core::net::IpAddr;
 use usertcp_base::{LocalIndex, RemoteAddr};
-use usertcp_ip::Ip;
 
 /// The last local address of each version that packets came to, by IPv6 perhaps one that is none: nearly always that
 /// of the next one.
@@ -34,25 +33,19 @@ pub(crate) struct LastLocal {
     /// The address as a number, or one that is none's.
     v4: (u64, LocalIndex),
     v6: (RemoteAddr, Option<LocalIndex>),
-    /// That of the last active open, and where it went.
-    towards: Option<(IpAddr, LocalIndex)>,
+    /// Both ends of the last active open, and what was asked for: the peer's address, and ours if that was chosen.
+    pub(crate) towards: Option<((IpAddr, Option<IpAddr>), Ends)>,
+}
+
+/// The addresses of both ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) remote: RemoteAddr,
+    pub(crate) local: LocalIndex,
 }
 
 impl LastLocal {
     /// Before the first packet.
     pub(crate) const NONE: LastLocal =
         LastLocal { v4: (u64::MAX, LocalIndex(0)), v6: (RemoteAddr([0; 16]), None), towards: None };
-
-    /// Our address for an active open to `remote` (MUST-44). Addresses stay what they are.
-    #[inline]
-    pub(crate) fn source_for(&mut self, remote: IpAddr, ip: &Ip) -> Option<LocalIndex> {
-        match self.towards {
-            Some((last, local)) if last == remote => Some(local),
-            _ => {
-                let local = ip.source_for(remote)?;
-                self.towards = Some((remote, local));
-                Some(local)
-            }
-        }
-    }
 }

@@ -1,20 +1,21 @@
 //! A SYN or SYN-ACK of the usual shape, by IPv4: in, and out.
 
 use crate::anchor::{Body, Owner};
+use crate::config::Birth;
 use crate::egress::HEADROOM;
 use crate::ingress::is_port_pair;
 use crate::isn::Numbers;
-use crate::lifecycle::Start;
+use crate::lifecycle::{FIRST_LOOK, First, Newborn};
 use crate::listener::Gate;
 use crate::net;
 use crate::shard::Shard;
 use crate::usual::arrive::{is_intact, is_unverified, mapped};
 use crate::usual::checksum_state;
-use usertcp_base::{ConnId, DropReason, Ecn, FlowKey, Instant, Observer, Seq};
+use usertcp_base::{ConnId, Ecn, FlowKey, Instant, Observer, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Offload, Packet};
 use usertcp_ip::DEFAULT_TTL;
-use usertcp_tcp::{Effects, UsualSyn};
+use usertcp_tcp::{UsualEffects, UsualSyn};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::syn::{self, SYN_OCTETS, SynHeader};
 use usertcp_wire::tcp;
@@ -82,12 +83,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         let settings = &answers.settings().settings;
-        let numbers = Numbers::of(&self.secrets, flow, now);
-        let (iss, offset) = (numbers.initial_above(above), numbers.timestamp_offset);
-        let limits = &self.common.limits;
-        let mut handshake = self.greetings.of(settings, &self.ip, limits).begun(now, iss, offset);
-        handshake.answer_usual(syn, mark, limits);
-        let Some(answer) = handshake.usual_syn(now, settings) else { return false };
+        let numbers = Numbers::of_v4(&self.secrets, ends.1, flow, now);
+        let numbers = (numbers.initial_above(above), numbers.timestamp_offset);
+        let greeting = self.greetings.of(settings, &self.ip, &self.common.limits);
+        let Some(answer) = greeting.answer(now, numbers, syn) else { return false };
         let (dscp, hop_limit) = (settings.dscp, settings.hop_limit);
         if self.listeners.add_embryo(listener, &flow.remote).is_err() {
             return false;
@@ -100,18 +99,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             Err(vacancy) => vacancy,
         };
-        let body = Body::Embryo(handshake, listener);
-        match self.table.insert_fresh(flow, vacancy, Owner::Nobody, body) {
-            Ok((id, evicted)) => {
-                self.note_eviction(now, evicted);
-                self.arm_handshake(now, id);
-                self.send_usual_syn(now, flow, ends, &answer, (dscp, hop_limit));
-            }
-            Err(_) => {
-                self.listeners.remove_embryo(listener, &flow.remote);
-                self.common.drop_packet(None, now, DropReason::ConnectionLimit);
-            }
+        let deadline = now + FIRST_LOOK;
+        let Some((_, anchor)) = self.table.insert_handshake(flow, vacancy, deadline) else {
+            self.forget_embryo(now, listener, flow);
+            return true;
+        };
+        anchor.body = Body::Embryo(*greeting.handshake(), listener);
+        if let Body::Embryo(handshake, _) = &mut anchor.body {
+            handshake.begin(now, numbers);
+            handshake.answer_usual(syn, mark, &self.common.limits);
         }
+        self.send_usual_syn(now, flow, ends, &answer, (dscp, hop_limit));
         true
     }
 
@@ -146,15 +144,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         let limits = &self.common.limits;
-        let mut agreed = opening.handshake.handle_usual_syn_ack(now, syn, limits);
-        let Some(agreed) = &mut agreed else { return false };
+        let shaken = opening.handshake.handle_usual_syn_ack(syn, limits);
+        let Some(shaken) = shaken else { return false };
         let birth = opening.birth.clone();
         self.common.count_in_octets(1, 0);
-        let start = Start { opening: agreed, birth, path: net::path_facts_v4(&self.ip) };
-        self.give_birth(now, id, flow, owner, start, |tcb, _| {
-            tcb.note_usual_syn_ack(syn.seq, ack);
-            Effects::default()
-        });
+        let newborn = Newborn { active: true, birth, path: net::path_facts_v4(&self.ip) };
+        self.give_birth(
+            now,
+            id,
+            flow,
+            owner,
+            newborn,
+            |tcb, env, Birth { settings, controller }, path| {
+                tcb.begin_usual(env, &shaken, settings, path, controller);
+                tcb.note_usual_syn_ack(syn.seq, ack);
+                First::Usual(UsualEffects::NONE)
+            },
+        );
         true
     }
 

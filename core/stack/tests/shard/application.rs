@@ -153,6 +153,23 @@ fn the_local_address_is_the_one_asked_for_or_the_networks_choice() {
     assert_eq!(shard.connect(Instant::ZERO, &foreign), Err(ConnectError::Local));
     let v6 = to(IpAddr::V6("2001:db8::1".parse().unwrap()), 80);
     assert_eq!(shard.connect(Instant::ZERO, &v6), Err(ConnectError::Local));
+    // Whatever was asked for last.
+    let (near, broadcast) = (Ipv4Addr::new(10, 1, 3, 4), Ipv4Addr::new(10, 1, 255, 255));
+    let ours = |host| Ok(IpAddr::V4(Ipv4Addr::new(10, host, 0, 1)));
+    for (to, expected) in [
+        (to(remote, 80), ours(2)),
+        (Connect { local: Some(asked), ..to(remote, 80) }, ours(1)),
+        (to(remote, 80), ours(2)),
+        (to(remote, 80), ours(2)),
+        (to(near.into(), 80), ours(1)),
+        (to(broadcast.into(), 80), Err(ConnectError::Remote)),
+        (to(near.into(), 0), Err(ConnectError::Remote)),
+        (Connect { local: Some(remote), ..to(near.into(), 80) }, Err(ConnectError::Local)),
+        (to(near.into(), 80), ours(1)),
+    ] {
+        let conn = shard.connect(Instant::ZERO, &to);
+        assert_eq!(conn.map(|conn| shard.info(Instant::ZERO, conn).unwrap().local.ip()), expected);
+    }
 }
 
 /// MUST-46.

@@ -3,8 +3,7 @@
 //! RFC 5961 §3–4 for half-open records; RFC 7413 §4.2 (SYNs with payload).
 
 use super::ecn::Learned;
-use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase, Opening};
-use crate::predicted::UsualSegment;
+use super::handshake::{Handshake, HandshakeOutcome, HandshakePhase};
 use crate::segment::{Reply, Segment};
 use crate::settings::{PathFacts, Settings};
 use usertcp_base::{DropReason, Instant, Limits, Seq, WireWindow};
@@ -26,22 +25,6 @@ impl Handshake {
                 self.in_syn_received(now, segment, settings, self.iss + 1)
             }
         }
-    }
-
-    /// The acknowledgement that completes a passive open, if it is the next segment and all about it is as
-    /// expected. `None`: nothing has changed; it is for [`Handshake::handle_segment`].
-    #[inline(always)] // in one place
-    pub fn handle_usual(&mut self, now: Instant, segment: &UsualSegment) -> Option<Opening> {
-        let expected = !self.is_active()
-            && self.syn_octets == 0
-            && self.timestamps
-            && segment.seq == self.irs + 1
-            && self.own_window > 0
-            && segment.ack == self.iss + 1
-            && segment.value.wrapping_sub(self.timestamp_recent) as i32 >= 0;
-        let ecn = if expected { self.ecn.agreed_without_marks()? } else { return None };
-        self.timestamp_recent = segment.value;
-        Some(self.opening_by(now, Some(segment.echo), ecn, false))
     }
 
     /// A segment for a connection that data was accepted for, and may have been sent on, before its

@@ -197,7 +197,7 @@ impl EcnSetup {
     #[inline]
     pub(super) fn is_silent(&self, received: bool) -> bool {
         match received {
-            true => matches!(self.feedback, Feedback::Unknown | Feedback::None),
+            true => self.is_none(),
             false => self.on_syn() == Flags::NONE,
         }
     }
@@ -210,9 +210,9 @@ impl EcnSetup {
         }
     }
 
-    /// The result where there is no ECN; `None`: the segment that completes the handshake counts.
-    pub(super) fn agreed_without_marks(&self) -> Option<EcnAgreed> {
-        matches!(self.feedback, Feedback::Unknown | Feedback::None).then_some(EcnAgreed::Off)
+    /// Whether there is no ECN, whatever the segment says that completes the handshake.
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self.feedback, Feedback::Unknown | Feedback::None)
     }
 
     /// What a fast open goes by before its handshake is complete.

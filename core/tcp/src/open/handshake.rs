@@ -45,7 +45,7 @@ impl Scales {
 }
 
 /// A connection being opened. In SYN-RECEIVED from a listener this is the embryo.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Handshake {
     pub(super) iss: Seq,
     pub(super) irs: Seq,
@@ -171,17 +171,11 @@ impl Handshake {
         }
     }
 
-    /// What all active opens with this offer have in common: [`Handshake::begun`] makes it one's.
-    pub fn offering(offer: &Offer) -> Handshake {
-        Handshake::active(Instant::ZERO, Seq(0), 0, offer)
-    }
-
-    /// [`Handshake::active`] with the offer that this one is of.
-    #[inline]
-    #[must_use]
-    pub fn begun(&self, now: Instant, iss: Seq, timestamp_offset: u32) -> Handshake {
-        let (first_sent, last_sent) = (now.stamp(), now.stamp());
-        Handshake { iss, timestamp_offset, first_sent, last_sent, ..self.clone() }
+    /// Becomes [`Handshake::active`] of the connection with these numbers: it is one of its offer.
+    #[inline(always)] // twice
+    pub fn begin(&mut self, now: Instant, (iss, timestamp_offset): (Seq, u32)) {
+        (self.iss, self.timestamp_offset) = (iss, timestamp_offset);
+        (self.first_sent, self.last_sent) = (now.stamp(), now.stamp());
     }
 
     /// A passive open: `syn` arrived at a listener; our SYN-ACK is to be sent now. Data and FIN
@@ -380,6 +374,7 @@ impl Handshake {
         self.opening_by(now, echo, ecn, last.has(Flags::SYN))
     }
 
+    #[inline(always)] // once for usual segments, and for all others
     pub(super) fn opening_by(
         &self,
         now: Instant,
@@ -404,10 +399,16 @@ impl Handshake {
         }
     }
 
+    #[inline(always)] // as above, and nothing was sent again, mostly
     fn round_trip(&self, now: Instant, echo: Option<u32>) -> (Option<Span>, bool) {
-        if self.retries == 0 {
-            return (Some(now.stamp().since(self.first_sent)), false);
+        match self.retries {
+            0 => (Some(now.stamp().since(self.first_sent)), false),
+            _ => self.doubtful_round_trip(now, echo),
         }
+    }
+
+    #[inline(never)]
+    fn doubtful_round_trip(&self, now: Instant, echo: Option<u32>) -> (Option<Span>, bool) {
         // With timestamps the echo tells which transmission got through (Karn does not apply).
         let first_value = timestamp_clock(self.first_sent.before_now(now), self.timestamp_offset);
         match echo {
@@ -420,6 +421,7 @@ impl Handshake {
         }
     }
 
+    #[inline(always)] // as `opening_by`
     fn agreed(&self, ecn: EcnAgreed) -> Agreed {
         let (send_scale, receive_scale) =
             self.scales.map_or((Scale::NONE, Scale::NONE), |both| (both.peer(), both.own()));

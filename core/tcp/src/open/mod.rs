@@ -19,7 +19,7 @@ pub use handshake::{
     Handshake, HandshakeDeadline, HandshakeOutcome, HandshakePhase, Opening, timestamp_clock,
 };
 pub use negotiate::{Agreed, AgreedTimestamps, Offer};
-pub use usual::UsualSyn;
+pub use usual::{Greeting, Shaken, UsualSyn};
 
 /// The counter of marked packets begins here (RFC 9768 §3.2.1).
 pub(crate) const INITIAL_CEP: u8 = 5;

@@ -211,14 +211,15 @@ fn the_usual_last_acknowledgement_is_taken_as_any_segment_is() {
             let (now, limits) = (short.now, &short.limits);
             short.handshake = Handshake::passive(now, &syn, ISS, 9, &offer, &PATH, limits);
         }
-        let mut long = Bench { handshake: short.handshake.clone(), ..Bench::new(active) };
+        let mut long = Bench { handshake: short.handshake, ..Bench::new(active) };
         let before = format!("{:?}", short.handshake);
         let mut segment = segment(flags, PEER + seq, ISS + ack);
         segment.options.timestamps = Some(Timestamps { value, echo: 1009 });
         let usual = UsualSegment::of(&segment).expect("of the usual shape");
-        match short.handshake.handle_usual(short.now, &usual) {
-            Some(opening) => {
+        match short.handshake.handle_usual(&usual) {
+            Some(shaken) => {
                 taken += 1;
+                let opening = shaken.opening(short.now);
                 let HandshakeOutcome::Established(other) = long.arrive(segment) else { panic!() };
                 assert_eq!(format!("{opening:?}"), format!("{other:?}"));
                 assert_eq!(format!("{:?}", short.handshake), format!("{:?}", long.handshake));

@@ -4,7 +4,8 @@
 //! Must not know: any other shape.
 
 use super::handshake::{Handshake, HandshakePhase, Opening, Scales};
-use super::{EcnAgreed, timestamp_clock};
+use super::{EcnAgreed, Offer, timestamp_clock};
+use crate::predicted::UsualSegment;
 use crate::settings::{Settings, UserTimeoutOption};
 use usertcp_base::{Ecn, Instant, Limits, Scale, Seq, WireWindow};
 
@@ -27,10 +28,82 @@ pub struct UsualSyn {
     pub echo: u32,
 }
 
+/// What the handshakes of all connections with one offer have in common, and their SYNs.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting {
+    handshake: Handshake,
+    /// Our SYN, if it is of the usual shape, of a connection without numbers.
+    syn: Option<UsualSyn>,
+    /// The same of our SYN-ACK, where the SYN was of that shape.
+    answer: Option<UsualSyn>,
+}
+
+impl Greeting {
+    /// What these settings offer.
+    pub fn new(offer: &Offer, settings: &Settings) -> Greeting {
+        let (now, nothing) = (Instant::ZERO, Seq(0));
+        let handshake = Handshake::active(now, nothing, 0, offer);
+        let syn = handshake.usual_syn(now, settings);
+        let mut passive = handshake;
+        passive.set_passive();
+        passive.ecn.on_plain_syn(Ecn::NotCapable);
+        Greeting { handshake, syn, answer: passive.usual_syn(now, settings) }
+    }
+
+    /// The handshake of all, of a connection without numbers: [`Handshake::begin`] makes it one's.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    /// The SYN of the connection with these numbers, if it is of the usual shape.
+    #[inline(always)] // in one place
+    pub fn syn(&self, now: Instant, numbers: (Seq, u32)) -> Option<UsualSyn> {
+        Some(self.syn?.with(now, numbers))
+    }
+
+    /// The SYN-ACK that answers a SYN of the usual shape, if it is one too.
+    #[inline(always)] // as above
+    pub fn answer(&self, now: Instant, numbers: (Seq, u32), syn: &UsualSyn) -> Option<UsualSyn> {
+        let answer = self.answer?.with(now, numbers);
+        Some(UsualSyn { ack: Some(syn.seq + 1), echo: syn.value, ..answer })
+    }
+}
+
+/// What a handshake of usual segments came to: what [`Tcb::begin_usual`](crate::Tcb::begin_usual) begins from.
+#[derive(Clone, Copy, Debug)]
+pub struct Shaken {
+    handshake: Handshake,
+    /// The timestamp that the last segment echoed.
+    echo: u32,
+    /// The peer is still waiting for our acknowledgement.
+    owes_ack: bool,
+}
+
+impl Shaken {
+    /// Whether we sent the first SYN.
+    pub fn is_active(&self) -> bool {
+        self.handshake.is_active()
+    }
+
+    /// The established connection, now.
+    #[inline(always)] // once, but for tests
+    pub(crate) fn opening(&self, now: Instant) -> Opening {
+        self.handshake.opening_by(now, Some(self.echo), EcnAgreed::Off, self.owes_ack)
+    }
+}
+
+impl UsualSyn {
+    /// The same of the connection with these numbers.
+    #[inline(always)] // twice
+    fn with(self, now: Instant, (iss, offset): (Seq, u32)) -> UsualSyn {
+        UsualSyn { seq: iss, value: timestamp_clock(now, offset), ..self }
+    }
+}
+
 impl Handshake {
-    /// [`Handshake::passive`] by one that has [begun](Handshake::begun), for a SYN of the usual shape with this mark,
+    /// [`Handshake::passive`] by one that has [begun](Handshake::begin), for a SYN of the usual shape with this mark,
     /// and without payload.
-    #[inline]
+    #[inline(always)] // in one place
     pub fn answer_usual(&mut self, syn: &UsualSyn, mark: Ecn, limits: &Limits) {
         self.set_passive();
         self.learn_usual(syn, limits);
@@ -38,7 +111,6 @@ impl Handshake {
     }
 
     /// The SYN or SYN-ACK this record stands for, if it is of the usual shape.
-    #[inline(always)] // in two places
     pub fn usual_syn(&self, now: Instant, settings: &Settings) -> Option<UsualSyn> {
         let scales = self.scales?;
         let received = self.phase() == HandshakePhase::SynReceived;
@@ -61,12 +133,7 @@ impl Handshake {
     /// The SYN-ACK that answers our SYN, if it is of the usual shape and without payload, and acknowledges the
     /// SYN and nothing else. `None`: nothing has changed; it is for [`Handshake::handle_segment`].
     #[inline(always)] // in one place
-    pub fn handle_usual_syn_ack(
-        &mut self,
-        now: Instant,
-        syn: &UsualSyn,
-        limits: &Limits,
-    ) -> Option<Opening> {
+    pub fn handle_usual_syn_ack(&mut self, syn: &UsualSyn, limits: &Limits) -> Option<Shaken> {
         let expected = self.phase() == HandshakePhase::SynSent
             && self.syn_octets == 0
             && syn.ack == Some(self.iss + 1);
@@ -75,7 +142,26 @@ impl Handshake {
         }
         self.learn_usual(syn, limits);
         self.ecn.on_plain_syn_ack();
-        Some(self.opening_by(now, Some(syn.echo), EcnAgreed::Off, true))
+        Some(Shaken { handshake: *self, echo: syn.echo, owes_ack: true })
+    }
+
+    /// The acknowledgement that completes a passive open, if it is the next segment and all about it is as
+    /// expected. `None`: nothing has changed; it is for [`Handshake::handle_segment`].
+    #[inline(always)] // in one place
+    pub fn handle_usual(&mut self, segment: &UsualSegment) -> Option<Shaken> {
+        let expected = !self.is_active()
+            && self.syn_octets == 0
+            && self.timestamps
+            && segment.seq == self.irs + 1
+            && self.own_window > 0
+            && segment.ack == self.iss + 1
+            && segment.value.wrapping_sub(self.timestamp_recent) as i32 >= 0
+            && self.ecn.is_none();
+        if !expected {
+            return None;
+        }
+        self.timestamp_recent = segment.value;
+        Some(Shaken { handshake: *self, echo: segment.echo, owes_ack: false })
     }
 
     /// [`Handshake::learn`].

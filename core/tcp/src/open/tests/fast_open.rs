@@ -7,7 +7,7 @@ use super::*;
 fn a_syn_ack_may_acknowledge_any_part_of_the_syns_payload() {
     for acked in 0..=100 {
         let mut bench = asking(EcnMode::Ask);
-        bench.handshake = bench.handshake.clone().with_syn_octets(100);
+        bench.handshake = bench.handshake.with_syn_octets(100);
         let out = bench.handshake.synchronise(bench.now, &bench.settings);
         assert_eq!((out.header.seq, out.header.ack), (ISS, Seq(0)));
         let answer = Flags::SYN | Flags::ACK | Flags::ECE;
@@ -23,7 +23,7 @@ fn a_syn_ack_may_acknowledge_any_part_of_the_syns_payload() {
     }
     for wrong in [ISS - 1, ISS, ISS + 102, ISS + 66_000] {
         let mut bench = Bench::new(true);
-        bench.handshake = bench.handshake.clone().with_syn_octets(100);
+        bench.handshake = bench.handshake.with_syn_octets(100);
         match bench.arrive(segment(Flags::SYN | Flags::ACK, PEER, wrong)) {
             HandshakeOutcome::Reply(reply) => {
                 assert_eq!((reply.header.flags, reply.header.seq), (Flags::RST, wrong));
@@ -33,7 +33,7 @@ fn a_syn_ack_may_acknowledge_any_part_of_the_syns_payload() {
     }
     // Likewise after both sent a SYN.
     let mut bench = Bench::new(true);
-    bench.handshake = bench.handshake.clone().with_syn_octets(100);
+    bench.handshake = bench.handshake.with_syn_octets(100);
     assert!(matches!(bench.arrive(syn()), HandshakeOutcome::Reply(_)));
     match bench.with_timestamp(segment(Flags::ACK, PEER + 1, ISS + 51)) {
         HandshakeOutcome::Established(opening) => assert_eq!(opening.syn_octets_acked, 50),
@@ -44,7 +44,7 @@ fn a_syn_ack_may_acknowledge_any_part_of_the_syns_payload() {
 /// A handshake of a fast open that took 100 octets, and has sent 500 since.
 fn early() -> Bench {
     let mut bench = Bench::new(false);
-    bench.handshake = bench.handshake.clone().with_syn_octets(100);
+    bench.handshake = bench.handshake.with_syn_octets(100);
     bench
 }
 
@@ -114,7 +114,7 @@ fn a_fast_open_has_no_accurate_ecn() {
     let asks = Flags::AE | Flags::CWR | Flags::ECE;
     for (flags, classic) in [(asks, false), (Flags::CWR | Flags::ECE, true)] {
         let mut bench = answering(EcnMode::AcceptAccurate, flags);
-        bench.handshake = bench.handshake.clone().with_syn_octets(10);
+        bench.handshake = bench.handshake.with_syn_octets(10);
         let reply = bench.handshake.synchronise(bench.now, &bench.settings);
         let (ece, agreed) =
             if classic { (Flags::ECE, EcnAgreed::Both) } else { (Flags::NONE, EcnAgreed::Off) };
@@ -131,7 +131,7 @@ fn a_fast_open_has_no_accurate_ecn() {
 fn what_a_syn_ack_left_of_a_syns_payload_is_not_ecn_capable() {
     for (acked, capable) in [(100, true), (99, false)] {
         let mut bench = asking(EcnMode::AskAccurate);
-        bench.handshake = bench.handshake.clone().with_syn_octets(100);
+        bench.handshake = bench.handshake.with_syn_octets(100);
         // "Not-ECT seen on the SYN".
         let answer = segment(Flags::SYN | Flags::ACK | Flags::CWR, PEER, ISS + 1 + acked);
         match bench.with_timestamp(answer) {
