@@ -87,8 +87,8 @@ fn a_sleep_sends_what_was_flushed_and_without_one_it_is_sent_off() {
         if rung {
             worker.control.doorbell.ring();
         }
-        let next = Some(if due { now } else { now + Span::from_millis(1) });
-        worker.pause(&mut waiter, &Round { now, happened: false, again, next });
+        worker.context.wake_at = Some(if due { now } else { now + Span::from_millis(1) });
+        worker.pause(&mut waiter, &Round { now, happened: false, again, device_full: false });
         asked.take()
     };
     let spins = Span::from_secs(1);
