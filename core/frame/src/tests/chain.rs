@@ -31,6 +31,18 @@ fn neighbours_in_a_frame_become_one_slice() {
 }
 
 #[test]
+fn the_first_slice_of_an_empty_chain_is_one_like_any_other() {
+    let pool = pool(1);
+    let mut chain = Chain::new();
+    chain.begin_with(slice_of(&pool, b"01"));
+    chain.push_back(slice_of(&pool, b"23"));
+    assert_eq!((chain.slice_count(), &chain.to_vec()[..]), (2, &b"0123"[..]));
+    chain.clear();
+    chain.begin_with(slice_of(&pool, b"4"));
+    assert_eq!((chain.len(), &chain.to_vec()[..]), (1, &b"4"[..]));
+}
+
+#[test]
 fn charges_count_a_frame_once() {
     let pool = pool(2);
     let mut chain = Chain::from(slice_of(&pool, &[1; 1000]));
@@ -221,7 +233,8 @@ fn pieces_share_the_frames_they_lie_in() {
         let ends: Vec<usize> = sizes.iter().scan(0, |end, size| Some(add(end, *size))).collect();
         for offset in 0..octets.len() + 2 {
             for each in [1, 10, 30, 50, 100, 131] {
-                let pieces: Vec<_> = chain.pieces(offset, each).map(|piece| piece.to_vec()).collect();
+                let pieces: Vec<_> =
+                    chain.pieces(offset, each).map(|piece| piece.to_vec()).collect();
                 let fits = |from: &usize| {
                     let end = ends.iter().find(|end| **end > *from);
                     end.is_some_and(|end| from + each <= *end)
@@ -252,7 +265,8 @@ fn what_is_behind_headers_is_put_behind_whatever_slices_it_lies_in() {
             let shapes = shapes.iter().cycle().skip(first).take(shapes.len());
             let mut packets: Vec<_> = shapes
                 .map(|sizes| {
-                    let slices = sizes.iter().map(|size| slice_of(&pool, &pattern(*size as u8, *size)));
+                    let slices =
+                        sizes.iter().map(|size| slice_of(&pool, &pattern(*size as u8, *size)));
                     let packet: Chain = slices.collect();
                     model.extend_from_slice(packet.to_vec().get(20..).unwrap_or_default());
                     packet

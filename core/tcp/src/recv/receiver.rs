@@ -221,7 +221,7 @@ impl Receiver {
     pub(crate) fn take_only(&mut self, slice: FrameSlice, octets: u32, charge: u32) {
         self.nxt += octets;
         self.queue_charge = charge;
-        self.queue.push_back(slice);
+        self.queue.begin_with(slice);
     }
     #[inline(never)]
     fn take_behind(&mut self, chain: &mut Chain, charge: u32) {

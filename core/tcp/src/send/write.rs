@@ -162,7 +162,7 @@ impl<C: CongestionController> Tcb<C> {
             return self.has_no_short_way();
         }
         let Some(slice) = pool.copy_of_few(octets, HEADROOM_OCTETS) else { return false };
-        self.queue.push_back(slice);
+        self.queue.begin_with(slice);
         true
     }
 
