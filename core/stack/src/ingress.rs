@@ -32,7 +32,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)]
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &mut Packet) {
         self.common.count_packets_in(1);
-        self.handle_packet_here(now, packet);
+        let _ = self.handle_first(now, core::slice::from_mut(packet));
     }
 
     /// A burst comes, `packets` of which are handled here.
@@ -43,17 +43,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.takes_answers = keyless && !self.common.pool.is_tight();
     }
 
-    /// One of those that were counted together.
+    /// Some of those that were counted together.
     #[inline(never)]
-    pub(crate) fn handle_packet_of_crowd(&mut self, now: Instant, packet: &mut Packet) {
-        self.handle_packet_here(now, packet);
+    pub(crate) fn handle_some_of_crowd(&mut self, now: Instant, packets: &mut [Packet]) {
+        let mut packets = packets;
+        while !packets.is_empty() {
+            packets = self.handle_first(now, packets);
+        }
     }
 
-    #[inline(always)]
-    pub(crate) fn handle_packet_here(&mut self, now: Instant, packet: &mut Packet) {
-        if !self.handle_usual(now, packet) {
+    /// The first packets of a burst: one, or several that are questions or answers. The others.
+    #[inline(always)] // in a loop
+    pub(crate) fn handle_first<'a>(
+        &mut self,
+        now: Instant,
+        packets: &'a mut [Packet],
+    ) -> &'a mut [Packet] {
+        let taken = self.handle_usual(now, packets);
+        if taken == 0
+            && let Some(packet) = packets.first_mut()
+        {
             self.handle_unusual(now, packet);
         }
+        let (taken, rest) = packets.split_at_mut_checked(taken.max(1)).unwrap_or_default();
+        // Nearly always it was taken, and those before it were.
+        if let Some(last) = taken.last_mut().filter(|last| !last.octets.is_empty()) {
+            last.octets.clear();
+        }
+        rest
     }
 
     #[inline]
@@ -149,7 +166,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         match &mut anchor.body {
-            Body::Hot(hot) => {
+            Body::Hot(hot, _) => {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_segment(&mut self.common.env(now, id), segment);
                 self.apply(now, id, effects);

@@ -83,12 +83,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         } else {
             // Where they lie: each is looked at, and what it carries is taken out.
             let mut packets = burst.as_mut_slice();
-            while let Some((packet, rest)) = packets.split_first_mut() {
-                self.handle_packet_here(now, packet);
-                // Nearly always they were taken.
-                if !packet.octets.is_empty() {
-                    packet.octets.clear();
-                }
+            while !packets.is_empty() {
+                let rest = self.handle_first(now, packets);
                 packets = self.gather_run(rest);
             }
         }
@@ -122,10 +118,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_crowd(&mut self, now: Instant, burst: &mut RxBatch) {
         for packets in burst.as_mut_slice().chunks_mut(AHEAD) {
             self.look_ahead(packets);
-            for packet in packets {
-                self.handle_packet_of_crowd(now, packet);
-                packet.octets.clear();
-            }
+            self.handle_some_of_crowd(now, packets);
         }
     }
 

@@ -27,38 +27,48 @@ pub(crate) struct Read {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Takes `packet` if it is of the usual shape and for a connection. False: nothing has changed but that
-    /// what was gathered before may be handled.
+    /// Takes the first of `packets` if it is of the usual shape and for a connection, and those behind it that are
+    /// questions and answers, if it is one. How many; 0: nothing has changed but that what was gathered before may be
+    /// handled.
     ///
     /// By IPv4 what a connection expects that is known from its last packets, and carries no more than a
     /// question or an answer, goes from here to its end.
     #[inline(never)] // its registers are its own
-    pub(crate) fn handle_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
-        if !self.may_be_answer(packet) {
-            return self.handle_other_usual(now, packet);
-        }
-        let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
-            return self.handle_other_short(now, packet);
-        };
-        let headers = short.headers();
-        let Some(local) = self.local_v4(headers.destination()) else { return false };
-        if is_unverified(packet) && !short.is_intact() {
-            return false;
-        }
-        let payload_octets = short.payload_octets();
-        if let Some((id, anchor, tcb)) =
-            self.table.find_recent_v4(headers.source(), local, headers.ports())
-            && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
-            && let Some(answered) =
-                tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
-        {
-            self.common.note_answer(now, id, payload_octets, answered);
-            if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
-                self.rearm(now, id);
+    pub(crate) fn handle_usual(&mut self, now: Instant, packets: &mut [Packet]) -> usize {
+        let mut taken = 0;
+        while let Some(packet) = packets.get_mut(taken) {
+            if !self.may_be_answer(packet) {
+                // Behind others it is the first of the next call.
+                let usual = taken == 0 && self.handle_other_usual(now, packet);
+                return taken + usize::from(usual);
             }
-            return true;
+            let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
+                let usual = taken == 0 && self.handle_other_short(now, packet);
+                return taken + usize::from(usual);
+            };
+            let headers = short.headers();
+            let Some(local) = self.local_v4(headers.destination()) else { return taken };
+            if is_unverified(packet) && !short.is_intact() {
+                return taken;
+            }
+            let payload_octets = short.payload_octets();
+            if let Some((id, anchor, tcb)) =
+                self.table.find_recent_v4(headers.source(), local, headers.ports())
+                && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
+                && let Some(answered) =
+                    tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
+            {
+                self.common.note_answer(now, id, payload_octets, answered);
+                if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
+                    self.rearm(now, id);
+                }
+                taken += 1;
+                continue;
+            }
+            let usual = taken == 0 && self.take_short_v4(now, packet, local);
+            return taken + usize::from(usual);
         }
-        self.take_short_v4(now, packet, local)
+        taken
     }
 
     /// As seldom as the shorter way is the usual one; `take_v4` itself is not made small for that.
