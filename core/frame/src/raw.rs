@@ -373,6 +373,17 @@ impl Handle {
     pub(crate) fn is_unique(&self) -> bool {
         self.header().refs.get() == 1
     }
+    /// As [`Clone`], of what most often is the only reference.
+    #[inline(always)] // for each packet
+    pub(crate) fn share(&mut self) -> Handle {
+        if !self.is_unique() {
+            return self.clone();
+        }
+        self.header().refs.set(2);
+        let local = &self.home().local;
+        local.set(local.get() + 1);
+        Handle(self.0)
+    }
     /// Whether both refer to one frame.
     #[inline]
     pub(crate) fn is(&self, other: &Handle) -> bool {

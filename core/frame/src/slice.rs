@@ -228,7 +228,7 @@ impl Behind<'_> {
     /// All of it.
     #[inline(always)] // as above
     pub fn into_slice(self) -> FrameSlice {
-        FrameSlice { handle: self.handle.clone(), offset: self.start, len: self.end - self.start }
+        FrameSlice { handle: self.handle.share(), offset: self.start, len: self.end - self.start }
     }
 }
 

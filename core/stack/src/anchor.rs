@@ -21,8 +21,9 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
-use usertcp_ip::Ip;
-use usertcp_tcp::{Effects, Handshake, Parked, Signal, SignalKind, SoftErrors, TimeWait};
+use usertcp_ip::{DEFAULT_TTL, Ip};
+use usertcp_tcp::{Effects, Handshake, Parked, Settings, Signal, SignalKind, SoftErrors, TimeWait};
+use usertcp_wire::usual::PreparedV4;
 
 /// The record. What every segment looks at comes first, and lies together.
 #[derive(Debug)]
@@ -102,9 +103,9 @@ pub(crate) enum Body {
     Asked(u32, ListenerId),
     /// SYN-SENT, or SYN-RECEIVED after a simultaneous open: an [`Opening`], by its index.
     Opening(u32),
-    /// A TCB, by its index among the hot.
-    Hot(u32),
-    /// The same, second, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413), by
+    /// A TCB, by its index among the hot, and the headers of messages, when one by IPv4 has left.
+    Hot(u32, PreparedV4),
+    /// A TCB, second, while its SYN-ACK is not acknowledged: a fast open by the peer (RFC 7413), by
     /// its index.
     Early(u32, u32),
     /// A connection that holds, owes and awaits nothing.
@@ -149,11 +150,17 @@ const _: () = assert!(size_of::<Anchor>() <= 84 && align_of::<Anchor>() <= 4);
 const _: () = assert!(size_of::<Body>() <= 56);
 
 impl Body {
+    /// That of a connection whose TCB is at this index among the hot.
+    #[inline]
+    pub(crate) fn with_tcb(hot: u32) -> Body {
+        Body::Hot(hot, PreparedV4::NONE)
+    }
+
     /// The TCB of a connection that has one and is not over.
     #[inline]
     pub(crate) fn hot(&self) -> Option<u32> {
         match self {
-            Body::Hot(hot) | Body::Early(_, hot) => Some(*hot),
+            Body::Hot(hot, _) | Body::Early(_, hot) => Some(*hot),
             _ => None,
         }
     }
@@ -206,6 +213,25 @@ impl Anchor {
         let IpAddr::V4(local) = ip.local(self.local)? else { return None };
         let ports = (self.local_port(), self.remote_port());
         Some(EndsV4 { source: local.octets(), destination: self.near, ports })
+    }
+
+    /// Makes headers of messages ready, if the connection has a TCB and is one by IPv4. Addresses stay what they are;
+    /// settings may change: [`Anchor::forget_prepared`].
+    #[inline(never)] // once for each connection
+    pub(crate) fn prepare_v4(&mut self, ip: &Ip, settings: &Settings) {
+        let Some(EndsV4 { source, destination, ports }) = self.ends_v4(ip) else { return };
+        if let Body::Hot(_, prepared) = &mut self.body {
+            let hop_limit = if settings.hop_limit == 0 { DEFAULT_TTL } else { settings.hop_limit };
+            let service = (settings.dscp, hop_limit);
+            *prepared = PreparedV4::new(service, (source, destination), ports);
+        }
+    }
+
+    /// The settings change: headers are made ready anew.
+    pub(crate) fn forget_prepared(&mut self) {
+        if let Body::Hot(_, prepared) = &mut self.body {
+            *prepared = PreparedV4::NONE;
+        }
     }
 
     /// The flow, with the annex of the record.

@@ -75,7 +75,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn handle_deadline(&mut self, now: Instant, id: ConnId) {
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         match &mut anchor.body {
-            Body::Hot(hot) => {
+            Body::Hot(hot, _) => {
                 let Some(tcb) = self.table.hot.at_mut(*hot) else { return };
                 let effects = tcb.handle_deadline(&mut self.common.env(now, id));
                 if effects.transmit

@@ -11,6 +11,7 @@
 //! itself.
 
 mod last;
+mod messages;
 mod outbox;
 mod sharing;
 
@@ -106,15 +107,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             budget -= turns;
             while turns > 0 {
-                turns -= 1;
                 // Before a segment is asked for: once given out, it counts as sent.
                 if !self.common.pool.has_control() {
                     self.want_memory(now);
                     return Left::NoFrame;
                 }
-                let taken = match alone {
-                    true => self.transmit_one(now, batch, bare),
-                    false => self.transmit_sharing(now, batch),
+                let taken = if bare && alone && self.transmit.are_newcomers() {
+                    self.transmit_messages(now, batch, &mut turns)
+                } else {
+                    turns -= 1;
+                    match alone {
+                        true => self.transmit_one(now, batch, bare),
+                        false => self.transmit_sharing(now, batch),
+                    }
                 };
                 match taken {
                     Some(Taken::One) => {}
@@ -170,46 +175,45 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// One segment of the connection whose turn it is. Who has more after it goes on
     /// or goes behind the others. `None`: nobody has anything to send.
-    ///
-    /// The commonest segment there is, a message of a connection by IPv4, is asked for and made a packet
-    /// here; all else is in `transmit_other` and on the way there.
-    #[inline(always)] // once
+    #[inline(never)]
     fn transmit_one(&mut self, now: Instant, batch: &mut TxBatch, bare: bool) -> Option<Taken> {
-        let Some((id, anchor)) = self.transmit.pop(&mut self.table.anchors)? else {
+        let Some((id, _)) = self.transmit.pop(&mut self.table.anchors)? else {
             return Some(Taken::One);
         };
-        let Some(hot) = anchor.body.hot() else { return Some(Taken::One) };
-        let Some(tcb) = self.table.hot.at_mut(hot) else { return Some(Taken::One) };
-        let Some(window) = tcb.poll_message(now, id, &mut self.common.observer) else {
-            return Some(match tcb.is_closing() {
-                true => self.transmit_last(now, (id, hot), batch, bare),
-                false => self.transmit_single(now, (id, hot), batch),
-            });
+        Some(self.transmit_any(now, id, batch, bare))
+    }
+
+    /// The same of a connection whose headers are not ready; by IPv4 they will be, if this is not the first message.
+    #[inline(never)]
+    fn transmit_any(&mut self, now: Instant, id: ConnId, batch: &mut TxBatch, bare: bool) -> Taken {
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
+        let Some(message) = tcb.poll_message(now, id, &mut self.common.observer) else {
+            return match tcb.is_closing() {
+                true => self.transmit_last(now, id, batch, bare),
+                false => self.transmit_single(now, id, batch),
+            };
         };
-        let message = tcb.message(window);
+        if bare && tcb.was_acknowledged() {
+            anchor.prepare_v4(&self.ip, tcb.settings());
+        }
         // Mostly an earlier deadline is waited for already.
         let on_time = anchor.links.wakes_by(message.deadline);
         let (common, ip) = (&mut self.common, &self.ip);
         if !bare || put_in_place(common, batch, now, ip, anchor, tcb, message).is_none() {
-            self.put_single(now, (id, hot), message, batch);
+            self.put_single(now, id, message, batch);
         }
         if !on_time {
             self.rearm(now, id);
         }
-        Some(Taken::One)
+        Taken::One
     }
 
-    /// The same of what is no message: the only segment there is, or one of several.
+    /// The same of who has something else to send than a message: the only segment there is, or one of several.
     #[inline(never)]
-    fn transmit_single(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        batch: &mut TxBatch,
-    ) -> Taken {
+    fn transmit_single(&mut self, now: Instant, id: ConnId, batch: &mut TxBatch) -> Taken {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
-            return self.transmit_alone(now, (id, hot), batch);
+            return self.transmit_alone(now, id, batch);
         };
         let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
         let (common, ip) = (&mut self.common, &self.ip);
@@ -220,7 +224,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 _ => put_in_place(common, batch, now, ip, anchor, tcb, single).is_some(),
             };
         if !put {
-            self.put_single(now, (id, hot), single, batch);
+            self.put_single(now, id, single, batch);
         }
         if !on_time {
             self.rearm(now, id);
@@ -230,13 +234,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A connection's turn that shares no rate.
     #[inline(never)]
-    fn transmit_alone(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        batch: &mut TxBatch,
-    ) -> Taken {
-        if let Some(flow) = self.table.flow(id) {
+    fn transmit_alone(&mut self, now: Instant, id: ConnId, batch: &mut TxBatch) -> Taken {
+        if let Some((id, flow, body)) = self.table.anchors.flow_and_body(id.slot)
+            && let Some(hot) = body.hot()
+        {
             self.transmit_other(now, &Whose { id, hot, flow, shares: None, ceiling: None }, batch);
         }
         Taken::Any
@@ -245,14 +246,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Puts the only segment of a connection into the batch, when it is not one by IPv4 whose headers can be
     /// written where its payload lies, or keys or a link are to be looked after.
     #[inline(never)]
-    fn put_single(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        single: Single,
-        batch: &mut TxBatch,
-    ) {
-        let Some(flow) = self.table.flow(id) else { return };
+    fn put_single(&mut self, now: Instant, id: ConnId, single: Single, batch: &mut TxBatch) {
+        let Some((id, flow, body)) = self.table.anchors.flow_and_body(id.slot) else { return };
+        let Some(hot) = body.hot() else { return };
         let Some(tcb) = self.table.hot.at(hot) else { return };
         let segment = tcb.single(now, single);
         let frame = self.common.pool.take_control(HEADROOM);

@@ -146,8 +146,14 @@ impl Events {
         self.turns.front().copied()
     }
 
-    /// It was told all there was to tell: the first one's turn is over.
+    /// The queue in front of which is whose turn it is.
     #[inline(always)] // for each message
+    pub(crate) fn queue(&mut self) -> &mut Fifo<ConnId> {
+        self.turns.queue()
+    }
+
+    /// It was told all there was to tell: the first one's turn is over.
+    #[inline]
     pub(crate) fn told(&mut self) {
         self.turns.pop();
     }

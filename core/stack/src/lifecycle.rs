@@ -201,7 +201,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(never)]
     pub(crate) fn rearm(&mut self, now: Instant, id: ConnId) {
         let deadline = match self.table.anchors.get(id) {
-            Some(Anchor { body: Body::Hot(hot), links, .. }) => {
+            Some(Anchor { body: Body::Hot(hot, _), links, .. }) => {
                 let hot = *hot;
                 let Some(tcb) = self.table.hot.at(hot) else { return };
                 if tcb.may_rest_again() {
@@ -226,7 +226,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The deadline of a connection without a TCB of its own.
     fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
         match &self.table.anchors.get(id)?.body {
-            Body::Hot(_) | Body::Ended(..) | Body::Asked(..) => None,
+            Body::Hot(..) | Body::Ended(..) | Body::Asked(..) => None,
             Body::Early(early, hot) => {
                 let paced = self.table.hot.at(*hot).and_then(|tcb| tcb.early_deadline());
                 let early = self.table.early.at(*early);
@@ -362,7 +362,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let Some(anchor) = self.table.anchors.get_mut(id) else { return };
         let effects = match &mut anchor.body {
-            Body::Hot(hot) => match self.table.hot.at_mut(*hot) {
+            Body::Hot(hot, _) => match self.table.hot.at_mut(*hot) {
                 Some(tcb) => tcb.handle_signal(&mut self.common.env(now, id), &signal),
                 None => return,
             },

@@ -77,7 +77,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn shed_from(&mut self, now: Instant, hot: u32) {
         let Some(index) = self.table.hot.annex(hot).copied() else { return };
         match self.table.anchors.at(index) {
-            Some(Anchor { body: Body::Hot(at), .. }) if *at == hot => {}
+            Some(Anchor { body: Body::Hot(at, _), .. }) if *at == hot => {}
             _ => return,
         }
         let Some(tcb) = self.table.hot.at_mut(hot) else { return };
@@ -97,7 +97,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if !self.common.pool.is_tight() {
                 return;
             }
-            let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+            let Some(Body::Hot(hot, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body)
+            else {
                 continue;
             };
             let Some(tcb) = self.table.hot.at_mut(*hot) else { continue };

@@ -24,7 +24,7 @@ const LOOKED_AT: u32 = 64;
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A deadline of the connection passed and was handled: parks it, if it may be. Whether it is.
     pub(crate) fn park_if_quiet(&mut self, now: Instant, id: ConnId) -> bool {
-        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+        let Some(Body::Hot(hot, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
             return false;
         };
         let hot = *hot;
@@ -80,7 +80,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline]
     pub(crate) fn awake(&mut self, now: Instant, id: ConnId) -> Option<u32> {
         match &self.table.anchors.get(id)?.body {
-            Body::Hot(hot) | Body::Early(_, hot) => Some(*hot),
+            Body::Hot(hot, _) | Body::Early(_, hot) => Some(*hot),
             Body::Parked(_) => self.activate(now, id),
             _ => None,
         }

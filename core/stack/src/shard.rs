@@ -25,7 +25,7 @@ use crate::ready::ReadyList;
 use crate::steer::{Elsewhere, Seat};
 use crate::table::Table;
 use crate::turns::Turns;
-use crate::usual::{Gathered, LastLocal};
+use crate::usual::{Gathered, LastLocal, offload};
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -36,10 +36,11 @@ use usertcp_base::{
 };
 use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
-use usertcp_frame::{Chain, FramePool};
+use usertcp_frame::{Chain, FramePool, Offload};
 use usertcp_ip::{Cidr, Ip, IpConfig, Link};
 use usertcp_tcp::{Answered, Env, SettingsShelf};
 use usertcp_wire::checksum;
+use usertcp_wire::usual::IPV4_OCTETS;
 
 /// One core's connections, over one device queue.
 ///
@@ -115,6 +116,8 @@ pub(crate) struct Common<O> {
     pub super_segments: bool,
     /// The device completes checksums.
     pub checksum_offload: bool,
+    /// What the device is told of a segment by IPv4 of the usual shape.
+    pub offload_v4: Offload,
     /// Sums payload.
     pub checksum: checksum::Engine,
 }
@@ -177,6 +180,14 @@ impl<O: Observer> Common<O> {
         counters.segments_out = counters.segments_out.wrapping_add(1);
         counters.payload_octets_out =
             counters.payload_octets_out.wrapping_add(payload_octets as u64);
+    }
+
+    /// Counts messages that leave, but for their octets.
+    #[inline(always)]
+    pub(crate) fn count_messages(&mut self, messages: usize) {
+        let counters = &mut self.counters;
+        counters.segments_out = counters.segments_out.wrapping_add(messages as u64);
+        self.count_packets(messages);
     }
 
     /// Counts and reports a connection that is over.
@@ -259,6 +270,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
                 checksum_offload: device.checksum_offload,
+                offload_v4: offload(device.checksum_offload, IPV4_OCTETS, None),
                 checksum: config.checksum,
                 limits,
             },

@@ -135,7 +135,7 @@ impl<C: CongestionController> Table<C> {
         };
         // A record with a TCB is in the demultiplexer: if it has this flow, it is the one.
         let (id, anchor) = self.anchors.of_flow_mut(index, flow)?;
-        let Body::Hot(hot) = anchor.body else { return None };
+        let Body::Hot(hot, _) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))
     }
 
@@ -149,7 +149,7 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<(ConnId, &mut Anchor, &mut Tcb<C>)> {
         let index = self.recent.find_near(peer, ports)?;
         let (id, anchor) = self.anchors.of_v4_mut(index, peer, local, ports)?;
-        let Body::Hot(hot) = anchor.body else { return None };
+        let Body::Hot(hot, _) = anchor.body else { return None };
         Some((id, anchor, self.hot.at_mut(hot)?))
     }
 
@@ -163,7 +163,7 @@ impl<C: CongestionController> Table<C> {
     /// Notes the record of a flow: it is found at once from now on. Whether it has a TCB.
     pub(crate) fn note(&mut self, flow: &FlowKey, id: ConnId) -> bool {
         self.recent.note(flow, id.slot);
-        matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(_), .. }))
+        matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(..), .. }))
     }
 
     /// The same of the record at an index.
@@ -305,7 +305,7 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn remove(&mut self, id: ConnId) {
         let Some(anchor) = self.anchors.get(id) else { return };
         match anchor.body {
-            Body::Hot(hot) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
+            Body::Hot(hot, _) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
             Body::Embryo(..) | Body::Ended(_, None) => {}
             _ => self.release_body(id),
         }
@@ -338,7 +338,7 @@ impl<C: CongestionController> Table<C> {
             Body::Asked(syn, _) => {
                 self.asked.discard(syn);
             }
-            Body::Embryo(..) | Body::Hot(_) | Body::Ended(..) => {}
+            Body::Embryo(..) | Body::Hot(..) | Body::Ended(..) => {}
         }
     }
 
@@ -384,7 +384,7 @@ impl<C: CongestionController> Table<C> {
         until: Instant,
     ) -> Option<ConnId> {
         let anchor = self.anchors.get_mut(id)?;
-        debug_assert!(matches!(anchor.body, Body::Hot(_) | Body::Ended(_, None)), "it was open");
+        debug_assert!(matches!(anchor.body, Body::Hot(..) | Body::Ended(_, None)), "it was open");
         let hot = anchor.body.hot();
         anchor.body = Body::TimeWait(record, until.into());
         anchor.set_owner(Owner::Nobody);

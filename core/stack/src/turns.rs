@@ -192,11 +192,31 @@ impl Turns {
         &mut self,
         anchors: &'a mut Anchors,
     ) -> Option<Option<(ConnId, &'a mut Anchor)>> {
-        if self.going_on | self.pressing.len() > 0 {
+        if !self.are_newcomers() {
             let index = self.pop_of_all(anchors)?;
             return Some(anchors.with_id_mut(index));
         }
-        self.left = 0;
+        self.pop_newcomer(anchors)
+    }
+
+    /// Whether nobody but who came anew has anything to send: each has one turn then.
+    #[inline(always)] // as above
+    pub(crate) fn are_newcomers(&mut self) -> bool {
+        let alone = !self.has_others_than_fresh();
+        if alone {
+            self.left = 0;
+        }
+        alone
+    }
+
+    /// As [`Turns::pop`] where it was [asked](Turns::are_newcomers) whether they are all, and nobody has come to go on
+    /// since.
+    #[inline(always)] // as above
+    pub(crate) fn pop_newcomer<'a>(
+        &mut self,
+        anchors: &'a mut Anchors,
+    ) -> Option<Option<(ConnId, &'a mut Anchor)>> {
+        debug_assert!(!self.has_others_than_fresh() && self.left == 0);
         let id = self.fresh.pop()?;
         let anchor = anchors.get_mut(id).filter(|anchor| anchor.is_queued());
         let Some(anchor) = anchor else {

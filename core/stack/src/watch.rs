@@ -120,7 +120,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn least_progress(&self, id: ConnId) -> Option<LeastProgress> {
-        let Body::Hot(hot) = self.table.anchors.get(id)?.body else { return None };
+        let Body::Hot(hot, _) = self.table.anchors.get(id)?.body else { return None };
         self.table.hot.at(hot)?.settings().least_progress
     }
 
@@ -137,7 +137,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let id = watched.id;
         // It is over, or its settings changed: not watched any more.
         let Some(least) = self.least_progress(id) else { return };
-        let Some(Body::Hot(hot)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
+        let Some(Body::Hot(hot, _)) = self.table.anchors.get(id).map(|anchor| &anchor.body) else {
             return;
         };
         let Some(tcb) = self.table.hot.at_mut(*hot) else { return };

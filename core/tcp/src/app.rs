@@ -117,6 +117,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         if tight {
             self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
+            self.stir();
         }
     }
 

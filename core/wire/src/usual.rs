@@ -7,10 +7,12 @@
 //! module against them.
 //! Implements: RFC 791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 7323 appendix A.
 
+mod prepared;
 mod series;
 mod short;
 mod successor;
 
+pub use prepared::{MessageHeader, PreparedV4};
 pub use series::Series;
 pub use short::{Numbers, ShortV4};
 pub use successor::{Headers, Successor};

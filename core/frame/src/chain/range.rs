@@ -103,9 +103,7 @@ impl Chain {
     #[inline]
     pub fn starting_at(&mut self, offset: usize, many: usize) -> Whole<'_> {
         match &mut self.store {
-            Store::Spilled(spill) => {
-                Whole::Long(Entries(spill.starting_at(offset, many)))
-            }
+            Store::Spilled(spill) => Whole::Long(Entries(spill.starting_at(offset, many))),
             Store::Inline(slots) => {
                 let first_octets = slots[0].as_ref().map_or(0, FrameSlice::len);
                 let begin = match offset {

@@ -20,7 +20,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.held(id)?;
         match &anchor.body {
             Body::Parked(_) => Err(ConnError::Limit),
-            Body::Hot(_) | Body::Early(..) => {
+            Body::Hot(..) | Body::Early(..) => {
                 self.close_sending(now, id);
                 Ok(())
             }
@@ -132,7 +132,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return;
         }
         if let Some(anchor) = self.table.anchors.get(id)
-            && matches!(anchor.body, Body::Hot(_) | Body::Early(..) | Body::Parked(_))
+            && matches!(anchor.body, Body::Hot(..) | Body::Early(..) | Body::Parked(_))
             && let Some(flow) = self.table.flow(id)
         {
             let effects = match &anchor.body {

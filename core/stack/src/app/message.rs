@@ -43,11 +43,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// to answer.
     #[inline(always)] // what it finds stays in registers
     pub fn poll_message(&mut self, now: Instant) -> Option<Message<'_, C>> {
-        let id = self.events.front()?;
+        let turns = self.events.queue();
+        let id = *turns.front()?;
         let anchor = self.table.anchors.get_mut(id)?;
-        let Body::Hot(hot) = anchor.body else { return None };
+        let Body::Hot(hot, _) = anchor.body else { return None };
         let last = anchor.pending != Pending::READABLE;
-        if last && anchor.pending != Pending::LAST_READABLE {
+        if last && !is_last(anchor.pending) {
             return None;
         }
         let tcb = self.table.hot.at_mut(hot)?;
@@ -65,7 +66,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             self.transmit.push(id, anchor);
         }
         anchor.pending = Pending::NONE;
-        self.events.told();
+        turns.skip_first();
         let (transmit, pool) = (&mut self.transmit, &self.common.pool);
         Some(Message { octets, last, stream: Stream { id, now, anchor, tcb, transmit, pool } })
     }
@@ -106,6 +107,13 @@ impl<C: CongestionController> Stream<'_, C> {
         }
         closes
     }
+}
+
+/// Whether it is the end too that is to be told; apart, as seldom as it is.
+#[cold]
+#[inline(never)]
+fn is_last(pending: Pending) -> bool {
+    pending == Pending::LAST_READABLE
 }
 
 /// As in [`Shard::write`].

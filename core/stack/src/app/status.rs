@@ -16,7 +16,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The settings of a connection.
     pub fn settings(&self, id: ConnId) -> Result<Settings, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
+            Body::Hot(hot, _) | Body::Early(_, hot) | Body::Ended(_, Some(hot)) => {
                 self.table.hot.at(*hot).map(|tcb| *tcb.settings()).ok_or(ConnError::Stale)
             }
             Body::Parked(parked) => Ok(*self.table.moulds.settings(parked)),
@@ -48,8 +48,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let _ = self.awake(now, id);
         self.is_awake(id)?;
         let Some(anchor) = self.table.anchors.get_mut(id) else { return Err(ConnError::Stale) };
+        anchor.forget_prepared();
         match &mut anchor.body {
-            Body::Hot(hot) | Body::Early(_, hot) => {
+            Body::Hot(hot, _) | Body::Early(_, hot) => {
                 let hot = *hot;
                 if let Some(tcb) = self.table.hot.at_mut(hot) {
                     let effects = tcb.set_settings(&mut self.common.env(now, id), shared);
@@ -72,7 +73,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn info(&self, now: Instant, id: ConnId) -> Result<ConnInfo, ConnError> {
         let anchor = self.table.anchors.get(id).ok_or(ConnError::Stale)?;
         let (state, figures) = match &anchor.body {
-            Body::Hot(hot) => match self.table.hot.at(*hot) {
+            Body::Hot(hot, _) => match self.table.hot.at(*hot) {
                 Some(tcb) => {
                     let figures = tcb.info(now);
                     (figures.state, Some(figures))

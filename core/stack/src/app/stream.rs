@@ -159,7 +159,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The TCB to write to; `None` while the connection is being opened.
     fn writable(&self, id: ConnId) -> Result<Option<u32>, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) | Body::Early(_, hot) => Ok(Some(*hot)),
+            Body::Hot(hot, _) | Body::Early(_, hot) => Ok(Some(*hot)),
             Body::Opening(opening)
                 if self.table.openings.at(*opening).is_some_and(|opening| opening.closed) =>
             {
@@ -246,7 +246,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline]
     fn readable(&self, id: ConnId) -> Result<Option<(u32, Option<CloseReason>)>, ConnError> {
         match &self.held(id)?.body {
-            Body::Hot(hot) | Body::Early(_, hot) => Ok(Some((*hot, None))),
+            Body::Hot(hot, _) | Body::Early(_, hot) => Ok(Some((*hot, None))),
             Body::Ended(reason, Some(hot)) => Ok(Some((*hot, Some(*reason)))),
             Body::Ended(reason, None) => Err(ConnError::Ended(*reason)),
             _ => Ok(None),

@@ -16,14 +16,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(super) fn transmit_last(
         &mut self,
         now: Instant,
-        (id, hot): (ConnId, u32),
+        id: ConnId,
         batch: &mut TxBatch,
         bare: bool,
     ) -> Taken {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
         let (common, ip) = (&mut self.common, &self.ip);
         let Some(last) = tcb.poll_end(now, id, &mut common.observer) else {
-            return self.transmit_alone(now, (id, hot), batch);
+            return self.transmit_alone(now, id, batch);
         };
         let on_time = anchor.links.wakes_by(last.deadline);
         let put = bare
@@ -32,7 +32,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 _ => put_in_place(common, batch, now, ip, anchor, tcb, last).is_some(),
             };
         if !put {
-            self.put_single(now, (id, hot), last, batch);
+            self.put_single(now, id, last, batch);
         }
         if !on_time {
             self.rearm(now, id);

@@ -253,7 +253,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn leave_early(&mut self, now: Instant, id: ConnId, reset: bool) -> Option<u32> {
         let (early, hot) = self.early(id)?;
         let listener = self.table.early.at(early)?.listener;
-        self.table.set_body(id, Body::Hot(hot))?;
+        self.table.set_body(id, Body::with_tcb(hot))?;
         self.listeners.remove_embryo(listener, &self.table.anchors.flow(id)?.remote);
         let counts = self.common.limits.fast_open_reset_counts;
         if let Some(pending) = self.listeners.get_mut(listener).and_then(|all| all.fast_open()) {

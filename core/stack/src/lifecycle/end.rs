@@ -36,7 +36,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             || !self.starved.is_empty()
             || self.transmit.has_others_than_fresh();
         let Some(anchor) = self.table.anchors.get_mut(id) else { return true };
-        let Body::Hot(hot) = anchor.body else { return false };
+        let Body::Hot(hot, _) = anchor.body else { return false };
         let Some(tcb) = self.table.hot.at_mut(hot) else { return false };
         if listed || !anchor.is_forgotten() || tcb.has_host_facts() {
             return false;
@@ -155,7 +155,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(flow) = self.table.flow(id) else { return };
         self.table.retire(id);
         let hot = match self.table.anchors.get(id) {
-            Some(Anchor { body: Body::Hot(hot), .. }) => Some(*hot),
+            Some(Anchor { body: Body::Hot(hot, _), .. }) => Some(*hot),
             _ => None,
         };
         self.table.set_body(id, Body::Ended(reason, hot));

@@ -53,7 +53,7 @@ impl<C: CongestionController> Table<C> {
                 }
             }
         }
-        anchor.body = Body::Hot(hot);
+        anchor.body = Body::with_tcb(hot);
         Some((anchor, tcb))
     }
 
@@ -191,7 +191,7 @@ impl<C: CongestionController> Table<C> {
             }
         };
         self.moulds.release(parked);
-        anchor.body = Body::Hot(hot);
+        anchor.body = Body::with_tcb(hot);
         self.parked -= 1;
         Some(hot)
     }
@@ -213,7 +213,7 @@ impl<C: CongestionController> Table<C> {
             let Some(tcb) = self.hot.at(hot).filter(|tcb| tcb.is_parkable()) else { continue };
             let Some(owner) = self.hot.annex(hot).copied() else { continue };
             let Some(id) = self.anchors.id_at(owner) else { continue };
-            if !matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(at), .. }) if *at == hot)
+            if !matches!(self.anchors.get(id), Some(Anchor { body: Body::Hot(at, _), .. }) if *at == hot)
             {
                 continue;
             }

@@ -178,7 +178,8 @@ impl<const OCTETS: usize, F: Fn(u32, bool) -> Series<OCTETS>> Segment<OCTETS, F>
 
     /// How packets of so many octets are completed.
     fn way(&self, octets: u32) -> Way {
-        let summer = self.engine.map_or(Summer::NOTHING, |engine| engine.for_octets(octets as usize));
+        let summer =
+            self.engine.map_or(Summer::NOTHING, |engine| engine.for_octets(octets as usize));
         Way { summer, offload: self.offload }
     }
 

@@ -368,7 +368,7 @@ fn write_headers(
 
 /// What a device is told of a segment of the usual shape behind an IP header of `ip_octets`.
 #[inline]
-pub(super) fn offload(offloaded: bool, ip_octets: usize, gso_octets: Option<u16>) -> Offload {
+pub(crate) fn offload(offloaded: bool, ip_octets: usize, gso_octets: Option<u16>) -> Offload {
     let ip_octets = ip_octets as u16;
     Offload {
         checksum: checksum_state(offloaded, ip_octets),

@@ -14,6 +14,7 @@ mod gate;
 mod gathering;
 mod hand;
 mod handshake;
+mod messages;
 mod pacing;
 mod pair;
 mod parking;

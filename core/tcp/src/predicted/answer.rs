@@ -7,7 +7,7 @@
 use super::arrive::Said;
 use super::{Prediction, UsualEffects, UsualSegment};
 use crate::env::Env;
-use crate::recv::ack_policy::AckContext;
+use crate::recv::ack_policy::{AckContext, AckSettings};
 use crate::tcb::Tcb;
 use core::num::NonZeroU32;
 use usertcp_base::{Ecn, Event, Instant, Observer, Seq, Span, Stamp, WireWindow, expect_all};
@@ -100,17 +100,19 @@ impl<C: CongestionController> Tcb<C> {
         debug_assert!((1..=LONGEST_OCTETS).contains(&octets));
         debug_assert!(acked.get() <= self.usual_mss() * 2);
         let (ack, acked_octets) = (said.ack, acked.get());
-        self.heard(now, said);
         // It is as it was when it was looked at.
         let mut slice = packet.take_only().filter(|slice| slice.len() > header_octets)?;
         slice.advance(header_octets);
+        self.heard(now, said);
         self.receiver.take_only(slice, octets, charge);
         self.advertise.on_arrival(octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
-        let settings = self.own_ack_settings();
-        let (rmss, recovery) = (self.receive_mss(), &self.recovery);
-        let context = AckContext { settings: &settings, rmss, idle_after: || recovery.rto() };
-        self.acks.note_short(now, octets, &context);
+        let Tcb { acks, settings, mtu, recovery, .. } = self;
+        acks.note_short(now, octets, |acks, gap| {
+            let settings = AckSettings { longest: settings.ack_delay, ..AckSettings::default() };
+            let (rmss, idle_after) = (mtu.announced_mss(), || recovery.rto());
+            acks.follow_short(gap, &AckContext { settings: &settings, rmss, idle_after });
+        });
         self.snd.una = ack;
         // Nothing that was sent lies behind it.
         self.snd.small = ack;
@@ -177,6 +179,7 @@ impl<C: CongestionController> Tcb<C> {
         let rmss = self.receive_mss();
         self.acks.is_calm(rmss, self.settings.ack_delay)
             && u32::from(rmss / 2) > LONGEST_OCTETS
+            && u32::from(rmss) <= self.autotune.buffer() / 2
             && !self.wants.write
             && self.fits_short()
             && self.snd.wl1.before(self.receiver.nxt())

@@ -10,26 +10,55 @@ use super::{Prediction, Single};
 use crate::tcb::Tcb;
 use usertcp_base::{ConnId, Event, Instant, Limiter, Observer, Span, WireWindow, expect_all};
 use usertcp_cc::CongestionController;
+use usertcp_frame::Behind;
+use usertcp_wire::usual::MessageHeader;
 
 impl<C: CongestionController> Tcb<C> {
-    /// The message that is to be sent, and nothing after it: it leaves now, and [`Tcb::message`] tells what it was. The
-    /// window field. `None`: there is none, nothing has changed, ask [`Tcb::poll_single`].
-    #[inline(never)] // its registers are its own
+    /// The message that is to be sent, and nothing after it: it leaves now. `None`: there is none, nothing has changed,
+    /// ask [`Tcb::poll_single`].
+    #[inline(always)] // where nearly all leave, and in two other places
     pub fn poll_message<O: Observer>(
         &mut self,
         now: Instant,
         id: ConnId,
         observer: &mut O,
-    ) -> Option<WireWindow> {
+    ) -> Option<Single> {
         let octets = self.unsent_message(now)?;
-        self.send_message(now, id, observer, octets)
+        let window = self.send_message(now, id, observer, octets);
+        let deadline = self.recovery.probe_at().tick();
+        Some(Single { octets, fin: false, window, deadline })
     }
 
-    /// The message that [`Tcb::poll_message`] has just given out.
-    #[inline(always)] // for each packet
+    /// Whether anything of what was sent was acknowledged.
+    #[inline]
+    pub fn was_acknowledged(&self) -> bool {
+        self.octets_acknowledged > 0
+    }
+
+    /// The message with this window that [`Tcb::poll_message`] has just given out.
     pub fn message(&self, window: WireWindow) -> Single {
         let (octets, deadline) = (self.snd.outstanding(), self.recovery.probe_at().tick());
         Single { octets, fin: false, window, deadline }
+    }
+
+    /// The payload of the message of so many octets that [`Tcb::poll_message`] has just given out, as
+    /// [`Tcb::single_in_place`] gives it, and what its headers say.
+    #[inline(always)] // once
+    pub fn message_in_place(
+        &mut self,
+        now: Instant,
+        message: Single,
+        headers: usize,
+    ) -> Option<(Behind<'_>, MessageHeader)> {
+        debug_assert_eq!(message.octets, self.snd.outstanding());
+        let header = MessageHeader {
+            seq: self.snd.una,
+            ack: self.receiver.nxt(),
+            window: message.window,
+            value: self.timestamp_value(now),
+            echo: self.timestamps.recent(),
+        };
+        Some((self.queue.behind(headers, message.octets as usize)?, header))
     }
 
     /// The octets of the message that is to be sent: nothing is in flight, nothing holds it back, and it is the
@@ -76,7 +105,7 @@ impl<C: CongestionController> Tcb<C> {
         id: ConnId,
         observer: &mut O,
         octets: u32,
-    ) -> Option<WireWindow> {
+    ) -> WireWindow {
         let seq = self.snd.nxt;
         self.snd.nxt = seq + octets;
         self.snd.small = self.snd.nxt;
@@ -93,19 +122,19 @@ impl<C: CongestionController> Tcb<C> {
 
     /// As [`Tcb::acknowledge`], which it comes to if a silence has ended or the window's edge may move.
     #[inline(always)] // once
-    fn acknowledge_with_message(&mut self, now: Instant, octets: u32) -> Option<WireWindow> {
+    fn acknowledge_with_message(&mut self, now: Instant, octets: u32) -> WireWindow {
         let (nxt, buffer) = (self.receiver.nxt(), self.autotune.buffer());
-        let full = self.advertise.surely_full(nxt, buffer, self.mtu.announced_mss());
-        let Some(offered) = full.filter(|_| self.acks.goes_on()) else {
+        let full = self.advertise.is_surely_full(nxt, buffer, self.receive_mss());
+        if !full || !self.acks.goes_on() {
             return self.acknowledge_by_steps(now, octets);
-        };
+        }
         self.timestamps.on_usual_ack_sent(nxt);
         self.acks.on_message_sent(now);
-        Some(self.advertise.stay_beyond(nxt, offered))
+        self.advertise.stay(nxt)
     }
 
     #[inline(never)]
-    fn acknowledge_by_steps(&mut self, now: Instant, octets: u32) -> Option<WireWindow> {
-        Some(self.acknowledge(now, octets))
+    fn acknowledge_by_steps(&mut self, now: Instant, octets: u32) -> WireWindow {
+        self.acknowledge(now, octets)
     }
 }

@@ -115,7 +115,7 @@ impl<C: CongestionController> Tcb<C> {
         }
         let (now, id) = (env.now, env.id);
         let single = match self.poll_message(now, id, env.observer) {
-            Some(window) => self.message(window),
+            Some(message) => message,
             None if self.is_closing() => self.poll_end(now, id, env.observer)?,
             None => self.poll_single(now, id, env.observer)?,
         };

@@ -255,17 +255,20 @@ impl AckPolicy {
         self.pending < u32::from(SMALLEST_FULL) && (self.interactive || is_shortest())
     }
 
-    /// Takes note of it, as [`AckPolicy::note`] would.
+    /// Takes note of it, as [`AckPolicy::note`] would. Where the delay may change `follow` is told of the ticks since the
+    /// last arrival, to call [`AckPolicy::follow_short`].
     #[inline(always)]
     pub(crate) fn note_short(
         &mut self,
         now: Instant,
         octets: u32,
-        context: &AckContext<'_, impl Fn() -> Span>,
+        follow: impl FnOnce(&mut AckPolicy, u32),
     ) {
-        debug_assert_eq!(context.settings.shortest_ticks(), SHORTEST_TICKS, "it is calm");
         self.lull = if self.is_rested() { Lull::Asked } else { Lull::Past };
-        self.learn(now, SHORTEST_TICKS, context);
+        let gap = self.arrives(now);
+        if !self.keeps_delay(gap, SHORTEST_TICKS) {
+            follow(self, gap);
+        }
         self.pending += octets;
         if !self.waiting {
             // As `tick_after`, of a moment that is not the end of time.
@@ -286,6 +289,13 @@ impl AckPolicy {
         self.pending = octets;
         self.full = SMALLEST_FULL;
         self.due = true;
+    }
+
+    /// A short segment arrives so many ticks after the last.
+    #[inline(always)]
+    pub(crate) fn follow_short(&mut self, gap: u32, context: &AckContext<'_, impl Fn() -> Span>) {
+        debug_assert_eq!(context.settings.shortest_ticks(), SHORTEST_TICKS, "it is calm");
+        self.follow(gap, SHORTEST_TICKS, context);
     }
 
     /// What is owed at `now`.
@@ -390,12 +400,24 @@ impl AckPolicy {
     /// settings.
     #[inline]
     fn learn(&mut self, now: Instant, shortest: u16, context: &AckContext<'_, impl Fn() -> Span>) {
-        let gap = self.since_arrival(now);
-        self.last_arrival = now.tick();
-        // Close together, as before: that is known.
-        if gap > u32::from(shortest) / 2 || self.delay != shortest {
+        let gap = self.arrives(now);
+        if !self.keeps_delay(gap, shortest) {
             self.follow(gap, shortest, context);
         }
+    }
+
+    /// Ticks since data arrived last; it does now.
+    #[inline(always)]
+    fn arrives(&mut self, now: Instant) -> u32 {
+        let gap = self.since_arrival(now);
+        self.last_arrival = now.tick();
+        gap
+    }
+
+    /// Whether data that arrives after so many ticks is close to the last, as before: that is known.
+    #[inline(always)]
+    fn keeps_delay(&self, gap: u32, shortest: u16) -> bool {
+        gap <= u32::from(shortest) / 2 && self.delay == shortest
     }
 
     #[inline(never)]

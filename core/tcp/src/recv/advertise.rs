@@ -205,6 +205,30 @@ impl Advertise {
         Some(offered)
     }
 
+    /// Whether the window's edge surely cannot move, as [`Advertise::surely_full`] says, where a segment is no more than
+    /// half the buffer.
+    #[inline(always)] // for each message
+    pub(crate) fn is_surely_full(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
+        debug_assert!(mss > 0 && u32::from(mss) <= buffer / 2);
+        let offered = self.edge.0.wrapping_sub(nxt.0);
+        u32::from(self.cost) == WORST
+            && self.edge.after(nxt)
+            && offered.wrapping_add(u32::from(mss)) > buffer / 2
+            || self.is_full_of_cheap(nxt, buffer, mss)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_full_of_cheap(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
+        self.surely_full(nxt, buffer, mss).is_some()
+    }
+
+    /// The field that leaves the edge where it is, one octet at least beyond `nxt`.
+    #[inline(always)] // as above
+    pub(crate) fn stay(&mut self, nxt: Seq) -> WireWindow {
+        self.stay_beyond(nxt, self.edge.0.wrapping_sub(nxt.0))
+    }
+
     /// Whether reading has opened so much that the peer should hear of it at once.
     ///
     /// When the peer has no room for a segment: as soon as the edge may move. Otherwise by two

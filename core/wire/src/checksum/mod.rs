@@ -328,6 +328,12 @@ impl Running {
     }
 }
 
+/// `first` and words in the machine's order, as another.
+#[inline(always)] // in registers
+pub(crate) fn sum_of_words<const N: usize>(first: u64, words: [u64; N]) -> u64 {
+    words::plus_words(first, words)
+}
+
 /// The end of both pseudo-headers: some zeros, the protocol, the length.
 #[inline]
 const fn protocol_and_len(protocol: u8, len: u32) -> u64 {

@@ -6,9 +6,7 @@
 //!
 //! Everything but the sequence number and the checksum is written once, and copied in whole registers.
 
-use super::{
-    BOTH_V4, BOTH_V6, IpHeader, TCP_OCTETS, TcpHeader, write_both_v4, write_both_v6,
-};
+use super::{BOTH_V4, BOTH_V6, IpHeader, TCP_OCTETS, TcpHeader, write_both_v4, write_both_v6};
 use crate::checksum::Running;
 use usertcp_base::Seq;
 
@@ -60,8 +58,7 @@ impl<const OCTETS: usize> Series<OCTETS> {
         let seq = seq.0.to_be();
         *place_of_seq = seq.to_ne_bytes();
         if let Some(sum) = self.sum {
-            let [first, second] =
-                (!payload.plus_even(sum + u64::from(seq)).folded()).to_ne_bytes();
+            let [first, second] = (!payload.plus_even(sum + u64::from(seq)).folded()).to_ne_bytes();
             *place_of_checksum = [first, second, 0, 0];
         }
     }

@@ -187,6 +187,31 @@ proptest! {
 
     // Whatever is read, the general reader reads it the same way; and any change of shape is seen.
     #[test]
+    fn what_was_prepared_is_written_as_any(
+        ip in ip_header::<[u8; 4]>(),
+        tcp in header(),
+        payload in prop::collection::vec(any::<u8>(), 0..600),
+        complete in any::<bool>(),
+    ) {
+        let TcpHeader { source_port, destination_port, seq, ack, window, value, echo, .. } = tcp;
+        let payload_octets = (TCP_OCTETS + payload.len()) as u16;
+        let ip = IpHeader { payload_octets, ecn: Ecn::NotCapable, ..ip };
+        let sum = complete.then(|| checksum::Running::of_short(&payload));
+        let mut expected = [0; BOTH_V4];
+        let any = TcpHeader { push: true, fin: false, ..tcp };
+        write_both_v4(&mut expected, &ip, &any, sum);
+        let prepared = PreparedV4::new(
+            (ip.dscp, ip.hop_limit),
+            (ip.source, ip.destination),
+            (source_port, destination_port),
+        );
+        let mut out = [0xEE; BOTH_V4];
+        let message = MessageHeader { seq, ack, window, value, echo };
+        prepared.write(&mut out, payload.len() as u16, &message, sum);
+        prop_assert_eq!((out, prepared.is_none()), (expected, false));
+    }
+
+    #[test]
     fn other_shapes_are_not_read(header in header(), at in 0..TCP_OCTETS, bit in 0..8u32) {
         let mut octets = [0; TCP_OCTETS];
         write_tcp(&mut octets, &header, checksum::Running::default(), false);

@@ -190,3 +190,29 @@ proptest! {
         prop_assert_eq!(advertise.update_due(nxt, &now, mss), due);
     }
 }
+
+proptest! {
+    // what is known with a few looks less is the same
+    #[test]
+    fn a_window_is_surely_full_whoever_asks(
+        window in any::<u16>(),
+        shift in 0..8u8,
+        arrivals in 0..60,
+        cheap in any::<bool>(),
+        buffer in 2 * u32::from(MSS)..1 << 20,
+        read in 0..100_000u32,
+    ) {
+        let mut advertise = fresh(Seq(7), window, shift);
+        for _ in 0..arrivals {
+            advertise.on_arrival(if cheap { 200 } else { 20 }, 288);
+        }
+        let nxt = Seq(7) + read;
+        let full = advertise.surely_full(nxt, buffer, MSS);
+        prop_assert_eq!(advertise.is_surely_full(nxt, buffer, MSS), full.is_some());
+        if let Some(offered) = full {
+            let mut other = advertise;
+            prop_assert_eq!(advertise.stay(nxt), other.stay_beyond(nxt, offered));
+            prop_assert_eq!(advertise, other);
+        }
+    }
+}
