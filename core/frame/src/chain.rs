@@ -16,8 +16,8 @@ use alloc::boxed::Box;
 /// A first-in first-out queue of slices, read as one run of octets.
 ///
 /// Two slices lie in the value itself; from the third on they move to the heap, which is given
-/// back when the chain is empty. It never holds an empty slice, and slices that lie behind each
-/// other in one frame become one.
+/// back when the chain is empty, or kept by the pool for the next one. It never holds an empty slice,
+/// and slices that lie behind each other in one frame become one.
 pub struct Chain {
     octets: usize,
     store: Store,
@@ -287,7 +287,17 @@ impl Chain {
     #[inline]
     pub fn clear(&mut self) {
         self.octets = 0;
-        self.store = EMPTY;
+        match &mut self.store {
+            Store::Inline(slots) => *slots = [None, None],
+            Store::Spilled(_) => self.take_long(|_| {}),
+        }
+    }
+
+    /// Drops all slices of a long chain whose octets are counted no more, and shows each before.
+    fn take_long(&mut self, each: impl FnMut(&FrameSlice)) {
+        if let Store::Spilled(spill) = core::mem::replace(&mut self.store, EMPTY) {
+            spill.take_all(each);
+        }
     }
 
     /// Drops fewer than all octets, but more than the first slice, or part of a long chain's.
@@ -478,14 +488,17 @@ impl Chain {
 
     #[inline(never)]
     fn append_to_some(&mut self, mut other: Chain) {
-        if let (Store::Spilled(spill), Store::Spilled(others)) = (&mut self.store, &mut other.store)
-        {
-            spill.append(others);
-            self.octets += other.octets;
-            return;
-        }
-        while let Some(slice) = other.pop_front() {
-            self.push_back(slice);
+        match (&mut self.store, core::mem::replace(&mut other.store, EMPTY)) {
+            (Store::Spilled(spill), Store::Spilled(others)) => {
+                spill.append(others);
+                self.octets += other.octets;
+            }
+            (_, store) => {
+                other.store = store;
+                while let Some(slice) = other.pop_front() {
+                    self.push_back(slice);
+                }
+            }
         }
     }
 
@@ -498,7 +511,10 @@ impl Chain {
     /// The same, with room for so many more slices.
     fn spill_with(&mut self, slices: usize) -> &mut Spill {
         if let Store::Inline(slots) = &mut self.store {
-            let mut spill = Box::new(Spill::with_room(2 + slices));
+            let mut spill = match slots {
+                [Some(first), _] => first.spills().take(2 + slices),
+                [None, _] => Box::new(Spill::with_room(2 + slices)),
+            };
             slots.iter_mut().filter_map(Option::take).for_each(|slice| spill.push_back(slice));
             self.store = Store::Spilled(spill);
         }

@@ -20,6 +20,7 @@
 #![allow(unsafe_code)]
 
 use crate::blocks::{BLOCK_OCTETS, Blocks, HEADER_OCTETS, Kind, MOST_BLOCKS, Place};
+use crate::spill::SpillShelf;
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::boxed::Box;
 use core::cell::Cell;
@@ -62,6 +63,8 @@ struct Core {
     /// Frames at home that are taken first, the last to come in front: one list per kind.
     shelves: [Cell<*mut Header>; 4],
     blocks: Blocks,
+    /// What emptied chains leave. They have no slices, so whoever frees the pool may drop them.
+    spills: SpillShelf,
     /// References on the home thread: pools and handles.
     local: Cell<usize>,
     /// References on other threads, as far as is known at home.
@@ -101,6 +104,7 @@ impl Pool {
         let core = Core {
             shelves: [const { Cell::new(ptr::null_mut()) }; 4],
             blocks: Blocks::new(blocks, reserved),
+            spills: SpillShelf::default(),
             local: Cell::new(1),
             lent: Cell::new(0),
             copied: Cell::new(0),
@@ -362,6 +366,11 @@ impl Handle {
     #[inline]
     pub(crate) fn capacity(&self) -> u32 {
         self.header().place.capacity()
+    }
+    /// What chains left whose frames were of this pool.
+    #[inline]
+    pub(crate) fn spills(&self) -> &SpillShelf {
+        &self.home().spills
     }
     /// Octets of memory the frame takes.
     #[inline]

@@ -5,6 +5,7 @@
 use crate::lent::Lent;
 use crate::pool::{Class, FramePool};
 use crate::raw::Handle;
+use crate::spill::SpillShelf;
 use core::ops::{Bound, Deref, RangeBounds};
 
 /// Octets of a frame. Cloning shares them; the last one to go gives the frame back.
@@ -179,6 +180,11 @@ impl FrameSlice {
     #[inline]
     pub fn region_offset(&self) -> usize {
         self.handle.region_offset() + self.offset as usize
+    }
+    /// What chains left whose frames were of the same pool.
+    #[inline]
+    pub(crate) fn spills(&self) -> &SpillShelf {
+        self.handle.spills()
     }
     /// Whether both are of one frame.
     #[inline]

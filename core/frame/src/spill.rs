@@ -1,10 +1,11 @@
 //! The long form of a chain: slices in one piece on the heap, findable by offset.
-//! Owns: the position of each slice in the stream of octets, the cursor.
+//! Owns: the position of each slice in the stream of octets, the cursor; what emptied ones leave for the next.
 //! Must not know: the short form (`chain`).
 //!
 //! What is taken off the front leaves its place empty. Empty places are closed when the others need room.
 
 use crate::slice::FrameSlice;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::slice;
@@ -25,6 +26,47 @@ pub(crate) struct Spill {
     end: u64,
     /// Index last found: the next search mostly ends there or one further.
     cursor: Cell<usize>,
+    /// On a shelf: the one below.
+    below: Option<Box<Spill>>,
+}
+
+/// Emptied ones with their memory, last on top: where data comes and goes in bursts there is one for each burst.
+#[derive(Default)]
+pub(crate) struct SpillShelf {
+    top: Cell<Option<Box<Spill>>>,
+    count: Cell<u32>,
+}
+
+impl SpillShelf {
+    /// Most that are kept: a few connections have bursts at the same time.
+    const MOST: u32 = 16;
+    /// Places of one at most: some windows of full segments. With larger ones goes memory worth giving back.
+    const MOST_PLACES: usize = 256;
+
+    /// One without slices that has room for so many.
+    pub(crate) fn take(&self, slices: usize) -> Box<Spill> {
+        let Some(mut spill) = self.top.take() else {
+            return Box::new(Spill::with_room(slices));
+        };
+        self.top.set(spill.below.take());
+        self.count.set(self.count.get() - 1);
+        spill.entries.reserve(slices);
+        spill
+    }
+
+    /// Keeps one that has no slices any more, or gives its memory back.
+    fn give(&self, mut spill: Box<Spill>) {
+        spill.entries.clear();
+        if self.count.get() < SpillShelf::MOST
+            && spill.entries.capacity() <= SpillShelf::MOST_PLACES
+        {
+            (spill.head, spill.end) = (0, 0);
+            spill.cursor.set(0);
+            spill.below = self.top.take();
+            self.top.set(Some(spill));
+            self.count.set(self.count.get() + 1);
+        }
+    }
 }
 
 impl Drop for Spill {
@@ -37,7 +79,8 @@ impl Drop for Spill {
 impl Spill {
     /// None yet, with room for so many.
     pub(crate) fn with_room(slices: usize) -> Spill {
-        Spill { entries: Vec::with_capacity(slices), head: 0, end: 0, cursor: Cell::new(0) }
+        let (entries, cursor) = (Vec::with_capacity(slices), Cell::new(0));
+        Spill { entries, head: 0, end: 0, cursor, below: None }
     }
     pub(crate) fn reserve(&mut self, slices: usize) {
         if self.entries.capacity() - self.entries.len() < slices {
@@ -143,8 +186,17 @@ impl Spill {
         }
         self.head += gone;
     }
+    /// Drops all slices, and shows each before.
+    pub(crate) fn take_all(mut self: Box<Spill>, mut each: impl FnMut(&FrameSlice)) {
+        let Some(Entry { slice: Some(last), .. }) = self.entries.pop() else { return };
+        for slice in self.entries.drain(..).filter_map(|entry| entry.slice) {
+            each(&slice);
+        }
+        each(&last);
+        last.spills().give(self);
+    }
     /// Puts all slices of `other` behind.
-    pub(crate) fn append(&mut self, other: &mut Spill) {
+    pub(crate) fn append(&mut self, mut other: Box<Spill>) {
         // The first may go on where the last one ends; the others are beside each other as they were.
         let Some(first) = other.pop_front() else { return };
         self.push_back(first);
@@ -155,6 +207,9 @@ impl Spill {
             let position = position.wrapping_add(shift);
             Entry { position, slice }
         }));
+        if let Some(last) = self.back_mut() {
+            last.spills().give(other);
+        }
     }
     pub(crate) fn push_front(&mut self, slice: FrameSlice) {
         let position = self.front_position().wrapping_sub(slice.len() as u64);

@@ -141,13 +141,8 @@ impl Chain {
     /// Copies the first octets into `out` and drops them, and tells how many there were.
     pub fn take_to(&mut self, out: &mut [u8]) -> usize {
         let taken = out.len().min(self.octets);
-        let Store::Spilled(spill) = &mut self.store else {
-            self.copy_to(0, out);
-            self.advance(taken);
-            return taken;
-        };
         let mut rest = out;
-        spill.take_to(taken, |slice, octets| {
+        let mut copy = |slice: &FrameSlice, octets: usize| {
             if let Some((target, behind)) = core::mem::take(&mut rest).split_at_mut_checked(octets)
                 && let Some(part) = slice.get(..octets)
             {
@@ -155,8 +150,21 @@ impl Chain {
                 slice.count_copied(octets);
                 rest = behind;
             }
-        });
-        self.took(taken);
+        };
+        match &mut self.store {
+            Store::Spilled(_) if taken == self.octets => {
+                self.octets = 0;
+                self.take_long(|slice| copy(slice, slice.len()));
+            }
+            Store::Spilled(spill) => {
+                self.octets -= taken;
+                spill.take_to(taken, copy);
+            }
+            Store::Inline(_) => {
+                self.copy_to(0, rest);
+                self.advance(taken);
+            }
+        }
         taken
     }
 

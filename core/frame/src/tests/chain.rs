@@ -84,6 +84,43 @@ fn an_emptied_chain_gives_its_heap_and_its_frames_back() {
     assert_all_home(&pool);
 }
 
+/// Long chains that were left, in whatever way, are the next ones: nothing of what they held is in them, and the pool goes
+/// with the last slice, whoever has it.
+#[test]
+fn an_emptied_chain_is_the_next_one() {
+    let pool = pool(9);
+    for round in 0..40u8 {
+        let (mut chain, model) = chain_of(&pool, 3 + usize::from(round % 7) * 20, 10);
+        assert_eq!(chain.slice(15, 10).to_vec(), model[15..25]);
+        let mut out = vec![0; model.len()];
+        chain.take_to(&mut out[..usize::from(round % 3) * 12]);
+        match round % 4 {
+            0 => chain.clear(),
+            1 => chain.advance(model.len()),
+            2 => assert!(chain.take_to(&mut out) > 0),
+            _ => {
+                let (mut other, _) = chain_of(&pool, 4, 10);
+                let before = chain.to_vec();
+                other.append(chain);
+                assert_eq!(other.to_vec()[40..], before);
+                chain = other;
+            }
+        }
+        if round % 4 != 3 {
+            assert_eq!((chain.len(), chain.slice_count(), chain.charge()), (0, 0, 0));
+        }
+    }
+    assert_all_home(&pool);
+    // More at a time than are kept, and larger than are kept.
+    let mut many: Vec<_> = (0..30).map(|_| chain_of(&pool, 5, 10).0).collect();
+    many.iter_mut().for_each(Chain::clear);
+    let (mut large, model) = chain_of(&pool, 300, 10);
+    assert_eq!(large.take_to(&mut vec![0; model.len()]), model.len());
+    let (mut last, _) = chain_of(&pool, 5, 10);
+    drop((pool, many, large));
+    last.clear();
+}
+
 /// Calls `cut` for the `len` octets from `offset` on in pieces of `each` octets, the last of what is left, as long as
 /// a slice begins where a piece does, has its octets, and no other piece's before its last one; it ends this by
 /// saying false, of a piece it did not take. How many octets were taken.
