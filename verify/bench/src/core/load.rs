@@ -85,6 +85,8 @@ pub struct Load {
     now: Instant,
     steps: u64,
     buffer: Vec<u8>,
+    /// What is asked where nobody looks at it.
+    request: [u8; MESSAGE],
     lent: Option<FrameSlice>,
     pattern: Option<Pattern>,
     /// Whether there are more connections than messages under way: then all of them are here, and
@@ -126,6 +128,7 @@ impl Load {
             now: Instant::ZERO,
             steps: 0,
             buffer: vec![0x5A; BUFFER],
+            request: [0x5A; MESSAGE],
             lent: lent.transpose()?,
             pattern,
             in_turns: connections as usize > UNDER_WAY,
@@ -197,7 +200,7 @@ impl Load {
                     self.ask_next();
                 } else if !message.stream.write_short(request(
                     &mut self.pattern,
-                    &self.buffer,
+                    &self.request,
                     conn,
                 )) {
                     return self.fail("a request was not taken".into());
@@ -215,7 +218,9 @@ impl Load {
         loop {
             while talks && let Some(mut message) = self.server.shard.poll_message(self.now) {
                 self.octets += message.octets.len() as u64;
-                if !message.stream.write_short(&message.octets) {
+                let request = message.octets.first_chunk::<MESSAGE>();
+                let whole = request.filter(|_| message.octets.len() == MESSAGE);
+                if !whole.is_some_and(|request| message.stream.write_short(request)) {
                     return self.fail("an answer was not taken".into());
                 }
                 let conn = message.stream.id();
@@ -322,7 +327,7 @@ impl Load {
     }
 
     fn ask(&mut self, conn: ConnId) {
-        let octets = request(&mut self.pattern, &self.buffer, conn);
+        let octets = request(&mut self.pattern, &self.request, conn);
         match self.client.shard.write(self.now, conn, octets) {
             Ok(MESSAGE) => {}
             other => self.fail(format!("asking: {other:?}")),
@@ -450,13 +455,13 @@ impl Load {
 }
 
 /// The next request of a connection, or whatever octets of its length.
-fn request<'a>(pattern: &'a mut Option<Pattern>, buffer: &'a [u8], conn: ConnId) -> &'a [u8] {
+fn request<'a>(pattern: &'a mut Option<Pattern>, any: &'a [u8; MESSAGE], conn: ConnId) -> &'a [u8] {
     match pattern {
         Some(pattern) => {
             pattern.sent(conn, MESSAGE);
             pattern.last(conn, MESSAGE)
         }
-        None => &buffer[..MESSAGE],
+        None => any,
     }
 }
 
