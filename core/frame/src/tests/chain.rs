@@ -1,6 +1,6 @@
 //! Chains, against a `Vec<u8>` that does the same.
 use super::*;
-use crate::{Chain, Class, Uncut};
+use crate::{Chain, Class, Entries, Slots, Uncut, Whole};
 use proptest::prelude::*;
 use std::vec;
 
@@ -132,7 +132,12 @@ fn cut_pieces(
     mut cut: impl FnMut(Uncut<'_>, usize) -> bool,
 ) -> usize {
     let mut left = len;
-    for slice in chain.starting_at(offset, len.div_ceil(each.max(1))) {
+    let (mut long, mut short) = (Entries::default(), Slots::default());
+    match chain.starting_at(offset, len.div_ceil(each.max(1))) {
+        Whole::Long(entries) => long = entries,
+        Whole::Short(slots) => short = slots,
+    }
+    for slice in long.chain(short) {
         let (piece, octets) = (left.min(each), slice.octets());
         if piece == 0 || octets < piece || !cut(slice, piece) {
             break;
