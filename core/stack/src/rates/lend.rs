@@ -15,8 +15,8 @@ use usertcp_base::{Instant, Rate, Span};
 /// A shard keeps its part of one in so many at least, of an even part: who begins to send can, until more
 /// is lent.
 const LEAST_PARTS: u64 = 64;
-/// Differences of less than one part in so many stay.
-const SLACK_PARTS: u64 = 32;
+/// Who has too little, or too much, by less than one part in so many of what it has, makes no change.
+const SLACK_PARTS: u64 = 40;
 /// A sample of weights counts as one in so many.
 const WEIGHT_SAMPLES: u64 = 4;
 /// Weights are kept in parts of one in so many.
@@ -157,16 +157,14 @@ impl Loan {
     /// What follows from what all have said.
     pub fn step(&mut self, demands: &[Demand], index: usize) -> Step {
         let due = share_of(self.total, demands, index);
-        // Nothing moves for nobody's sake.
-        let needed = demands.iter().any(|demand| demand.wanted > demand.held);
-        if needed && due < self.held && self.held - due > self.held / SLACK_PARTS {
+        if is_to_give(self.total, demands, self.held, due) {
             let given = self.held - due;
             self.held = due;
             return Step::Give(given);
         }
-        match due.saturating_sub(self.held) {
-            more if more > self.held / SLACK_PARTS => Step::Take(more),
-            _ => Step::Keep,
+        match is_short(due, self.held) {
+            true => Step::Take(due - self.held),
+            false => Step::Keep,
         }
     }
 
@@ -176,12 +174,27 @@ impl Loan {
     }
 }
 
-/// Whether the party at `index` has more than it is due, by what all have said.
+/// Whether the party at `index` has more than it is due, by what all have said, and is to give it.
 pub fn has_too_much(total: u64, demands: &[Demand], index: usize) -> bool {
     let due = share_of(total, demands, index);
-    demands
-        .get(index)
-        .is_some_and(|demand| demand.held.saturating_sub(due) > demand.held / SLACK_PARTS)
+    demands.get(index).is_some_and(|demand| is_to_give(total, demands, demand.held, due))
+}
+
+/// Whether who has `held` and is `due` less is to give the difference: if it is worth a change by itself, or to somebody
+/// who lacks it. What each has too much may be little when there are many of them.
+fn is_to_give(total: u64, demands: &[Demand], held: u64, due: u64) -> bool {
+    let wants = |demand: &Demand| demand.wanted > demand.held;
+    let is_much = held.saturating_sub(due) > held / SLACK_PARTS;
+    // Nothing moves for nobody's sake.
+    held > due
+        && demands.iter().enumerate().any(|(index, demand)| {
+            wants(demand) && (is_much || is_short(share_of(total, demands, index), demand.held))
+        })
+}
+
+/// Whether what is lacking is worth a change.
+fn is_short(due: u64, held: u64) -> bool {
+    due.saturating_sub(held) > held / SLACK_PARTS
 }
 
 #[cfg(test)]
