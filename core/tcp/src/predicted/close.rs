@@ -334,8 +334,8 @@ impl<C: CongestionController> Tcb<C> {
         self.poll_last(now, id, observer)
     }
 
-    /// [`Tcb::poll_fin`] for whoever asks again and again: what leaves while nothing else is in flight, in less than a
-    /// segment, is the commonest, and asks less.
+    /// [`Tcb::poll_single`] while one side is closed, for whoever asks again and again: what leaves while nothing
+    /// else is in flight, in less than a segment, is the commonest, and asks less.
     #[inline(always)] // in two places
     pub fn poll_end<O: Observer>(
         &mut self,
