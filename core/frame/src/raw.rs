@@ -1,6 +1,7 @@
 //! The pool's memory. The one file of the core with unsafe code; everything it offers the rest
 //! of the crate is sound whatever the caller does.
-//! Owns: the region, frame headers, reference counts, the way home from other threads.
+//! Owns: the region, frame headers, reference counts, the way home from other threads; what can be told of them is in
+//! `raw/facts`.
 //! Must not know: what the octets mean, or which frame is best taken (`blocks`).
 //!
 //! The rules everything below rests on:
@@ -18,6 +19,8 @@
 //!    answers for it: written are frames held as `Frame` and not looked at meanwhile, read are
 //!    octets held as a slice, and a handle of the pool is kept for as long.
 #![allow(unsafe_code)]
+
+mod facts;
 
 use crate::blocks::{BLOCK_OCTETS, Blocks, HEADER_OCTETS, Kind, MOST_BLOCKS, Place};
 use crate::spill::SpillShelf;
@@ -187,32 +190,6 @@ impl Pool {
         core.absorb(core.shared.arrivals.swap(ptr::null_mut(), AcqRel))
     }
 
-    /// The block table, for its figures.
-    #[inline]
-    pub(crate) fn blocks(&self) -> &Blocks {
-        &self.core().blocks
-    }
-    /// References on other threads, as far as is known here.
-    pub(crate) fn lent(&self) -> usize {
-        self.core().lent.get()
-    }
-    /// Octets copied so far.
-    pub(crate) fn copied(&self) -> u64 {
-        self.core().copied.get()
-    }
-    /// Requests refused so far.
-    pub(crate) fn refused(&self) -> u64 {
-        self.core().refused.get()
-    }
-    /// Counts a request refused.
-    pub(crate) fn count_refused(&self) {
-        let core = self.core();
-        core.refused.set(core.refused.get().wrapping_add(1));
-    }
-    /// Whether both are the same pool.
-    pub(crate) fn is(&self, other: &Pool) -> bool {
-        self.0 == other.0
-    }
     /// Where all frames lie (rule 5).
     pub(crate) fn region(&self) -> NonNull<[u8]> {
         let core = self.core();
@@ -357,31 +334,6 @@ impl Handle {
         unsafe { self.0.cast::<u8>().add(HEADER_OCTETS) }
     }
 
-    /// What kind of frame it is.
-    #[inline]
-    pub(crate) fn kind(&self) -> Kind {
-        self.header().place.kind()
-    }
-    /// Data octets the frame has.
-    #[inline]
-    pub(crate) fn capacity(&self) -> u32 {
-        self.header().place.capacity()
-    }
-    /// What chains left whose frames were of this pool.
-    #[inline]
-    pub(crate) fn spills(&self) -> &SpillShelf {
-        &self.home().spills
-    }
-    /// Octets of memory the frame takes.
-    #[inline]
-    pub(crate) fn octets(&self) -> u32 {
-        self.header().place.octets()
-    }
-    /// Whether no other reference exists, on any thread.
-    #[inline]
-    pub(crate) fn is_unique(&self) -> bool {
-        self.header().refs.get() == 1
-    }
     /// As [`Clone`], of what most often is the only reference.
     #[inline(always)] // for each packet
     pub(crate) fn share(&mut self) -> Handle {
@@ -393,28 +345,6 @@ impl Handle {
         local.set(local.get() + 1);
         Handle(self.0)
     }
-    /// Whether both refer to one frame.
-    #[inline]
-    pub(crate) fn is(&self, other: &Handle) -> bool {
-        self.0 == other.0
-    }
-    /// Whether the frame is one of `pool`.
-    #[inline]
-    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
-        self.header().home == pool.0
-    }
-    /// Octets from the start of the region to the first data octet.
-    #[inline]
-    pub(crate) fn region_offset(&self) -> usize {
-        self.header().place.octet_offset() + HEADER_OCTETS
-    }
-    /// The pool's count of octets copied, made larger.
-    #[inline]
-    pub(crate) fn count_copied(&self, octets: usize) {
-        let home = self.home();
-        home.copied.set(home.copied.get().wrapping_add(octets as u64));
-    }
-
     /// Octets `from..to`. Panics beyond the filled mark, which is a mistake of this crate.
     #[inline]
     pub(crate) fn bytes(&self, from: u32, to: u32) -> &[u8] {
