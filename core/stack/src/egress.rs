@@ -21,7 +21,7 @@ use crate::events::Pending;
 use crate::shard::{Common, Shard};
 use crate::turns::press_of;
 use crate::usual::{
-    AHEAD, EndsV4, Envelope, checksum_state, pack_short, pack_short_v6, put_bare, put_in_place,
+    AHEAD, EndsV4, Envelope, checksum_state, pack_short, pack_short_v6, put_either, put_in_place,
 };
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -190,7 +190,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(message) = tcb.poll_message(now, id, &mut self.common.observer) else {
             return match tcb.is_closing() {
                 true => self.transmit_last(now, id, batch, bare),
-                false => self.transmit_single(now, id, batch),
+                false => self.transmit_single(now, id, batch, bare),
             };
         };
         if bare && tcb.was_acknowledged() {
@@ -199,30 +199,40 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // Mostly an earlier deadline is waited for already.
         let on_time = anchor.links.wakes_by(message.deadline);
         let (common, ip) = (&mut self.common, &self.ip);
-        if !bare || put_in_place(common, batch, now, ip, anchor, tcb, message).is_none() {
-            self.put_single(now, id, message, batch);
-        }
-        if !on_time {
-            self.rearm(now, id);
-        }
-        Taken::One
+        let put = bare && put_in_place(common, batch, now, ip, anchor, tcb, message).is_some();
+        self.end_single(now, id, message, batch, (put, on_time))
     }
 
     /// The same of who has something else to send than a message: the only segment there is, or one of several.
     #[inline(never)]
-    fn transmit_single(&mut self, now: Instant, id: ConnId, batch: &mut TxBatch) -> Taken {
+    fn transmit_single(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        batch: &mut TxBatch,
+        bare: bool,
+    ) -> Taken {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
         let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
             return self.transmit_alone(now, id, batch);
         };
         let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
         let (common, ip) = (&mut self.common, &self.ip);
-        let put = self.auth.is_idle()
-            && self.link.is_none()
-            && match single.octets {
-                0 => put_bare(common, batch, now, ip, anchor, tcb, single).is_some(),
-                _ => put_in_place(common, batch, now, ip, anchor, tcb, single).is_some(),
-            };
+        let put = bare && put_either(common, batch, now, ip, anchor, tcb, single);
+        self.end_single(now, id, single, batch, (put, on_time))
+    }
+
+    /// A single segment was given out: it goes the other way if it was not `put`, and its deadline is waited for, if that
+    /// is not so already.
+    #[inline(always)] // of each kind
+    fn end_single(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        single: Single,
+        batch: &mut TxBatch,
+        (put, on_time): (bool, bool),
+    ) -> Taken {
         if !put {
             self.put_single(now, id, single, batch);
         }

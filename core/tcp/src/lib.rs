@@ -61,7 +61,7 @@ pub use open::{
 pub use pace::{Ceiling, LEAST_RELEASE_OCTETS, made_up_octets, release_octets};
 pub use park::{Moulds, Parked, ParkedArrival, ParkedDue};
 pub use predicted::{
-    Answered, Given, HeaderFacts, Last, Single, UsualEffects, UsualOutgoing, UsualSegment,
+    Answered, Closing, Given, HeaderFacts, Last, Single, UsualEffects, UsualOutgoing, UsualSegment,
 };
 pub use recovery::RecoveryState;
 pub use segment::{Outgoing, Reply, Segment};

@@ -5,7 +5,7 @@
 
 use super::Taken;
 use crate::shard::Shard;
-use crate::usual::{put_bare, put_in_place};
+use crate::usual::put_either;
 use usertcp_base::{ConnId, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
@@ -26,17 +26,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return self.transmit_alone(now, id, batch);
         };
         let on_time = anchor.links.wakes_by(last.deadline);
-        let put = bare
-            && match last.octets {
-                0 => put_bare(common, batch, now, ip, anchor, tcb, last).is_some(),
-                _ => put_in_place(common, batch, now, ip, anchor, tcb, last).is_some(),
-            };
-        if !put {
-            self.put_single(now, id, last, batch);
-        }
-        if !on_time {
-            self.rearm(now, id);
-        }
-        Taken::One
+        let put = bare && put_either(common, batch, now, ip, anchor, tcb, last);
+        self.end_single(now, id, last, batch, (put, on_time))
     }
 }

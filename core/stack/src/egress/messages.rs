@@ -68,7 +68,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             End::Nobody => return None,
             End::Gone => Taken::One,
             End::Last(id) => self.transmit_last(now, id, batch, true),
-            End::Other(id) => self.transmit_single(now, id, batch),
+            End::Other(id) => self.transmit_single(now, id, batch, true),
             End::Unprepared(id) => self.transmit_any(now, id, batch, true),
             End::Apart(id, window) => {
                 self.put_apart(now, id, window, batch);

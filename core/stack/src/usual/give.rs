@@ -15,7 +15,7 @@ use crate::turns::Turns;
 use usertcp_base::{ConnId, FlowKey, Instant, LocalIndex, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
-use usertcp_tcp::{Effects, Ended, Tcb, UsualEffects, UsualSegment};
+use usertcp_tcp::{Closing, Effects, Ended, Tcb, UsualEffects, UsualSegment};
 use usertcp_wire::usual::ShortV4;
 
 /// What a connection is found by.
@@ -107,25 +107,15 @@ pub(super) fn take<C: CongestionController, O: Observer>(
             false => Brought::Work,
         };
     }
-    if is_short(payload_octets)
-        && segment.fin
-        && !common.pool.is_tight()
-        && let Some(answered) = tcb.take_last_answer(now, segment, octets, header_octets)
-    {
-        answered.report(|event| common.observer.on_event(Some(id), now, event));
-        events.add(id, anchor, Pending::LAST_READABLE);
-        transmit.push(id, anchor);
-        return Brought::Work;
-    }
-    if payload_octets == 0
-        && let Some(last) = tcb.handle_last(now, &mut common.prng, segment)
-    {
-        last.report(|event| common.observer.on_event(Some(id), now, event));
-        return Brought::End(last.ended);
-    }
     let env = &mut common.env(now, id);
-    match tcb.handle_fin(env, segment, octets, header_octets) {
-        Some(effects) => {
+    match tcb.handle_closing(env, segment, octets, header_octets) {
+        Some(Closing::Over(ended)) => Brought::End(ended),
+        Some(Closing::Answered) => {
+            events.add(id, anchor, Pending::LAST_READABLE);
+            transmit.push(id, anchor);
+            Brought::Work
+        }
+        Some(Closing::Other(effects)) => {
             Brought::Effects(note_all(events, transmit, id, anchor, &effects), effects)
         }
         None => Brought::Nothing,

@@ -20,7 +20,7 @@ pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
 pub(crate) use send::{
     EndsV4, Envelope, checksum_state, offload, pack_acknowledgement, pack_short, pack_short_v6,
-    put_bare, put_in_place,
+    put_either, put_in_place,
 };
 
 use core::net::IpAddr;

@@ -158,7 +158,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 /// Puts a packet by IPv4 of the only segment of a connection, which has no key, on no link, into `batch`: its headers
 /// are written in front of the payload where that lies in the send queue. `None`, and nothing has changed: it lies
 /// otherwise, or there is none, or no room.
-#[inline(always)] // twice
+#[inline(always)] // for messages, and for all single segments
 pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     common: &mut Common<O>,
     batch: &mut TxBatch,
@@ -186,9 +186,26 @@ pub(crate) fn put_in_place<C: CongestionController, O: Observer>(
     Some(())
 }
 
+/// The same of one with payload or without; whether it was put.
+#[inline(always)] // twice
+pub(crate) fn put_either<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    batch: &mut TxBatch,
+    now: Instant,
+    ip: &Ip,
+    anchor: &Anchor,
+    tcb: &mut Tcb<C>,
+    single: Single,
+) -> bool {
+    match single.octets {
+        0 => put_bare(common, batch, now, ip, anchor, tcb, single).is_some(),
+        _ => put_in_place(common, batch, now, ip, anchor, tcb, single).is_some(),
+    }
+}
+
 /// The same of one without payload, in a frame of its own.
-#[inline(always)] // once
-pub(crate) fn put_bare<C: CongestionController, O: Observer>(
+#[inline(always)] // in one place
+fn put_bare<C: CongestionController, O: Observer>(
     common: &mut Common<O>,
     batch: &mut TxBatch,
     now: Instant,

@@ -42,8 +42,8 @@ impl<C: CongestionController> Tcb<C> {
             if let Some(effects) = self.handle_usual(env, &usual, payload, 0) {
                 return effects.into();
             }
-            if let Some(effects) = self.handle_closing(env, &usual, payload, 0) {
-                return effects;
+            if let Some(closing) = self.handle_closing(env, &usual, payload, 0) {
+                return closing.effects(usual.fin);
             }
         }
         self.unpredict();

@@ -34,6 +34,30 @@ impl Last {
     }
 }
 
+/// What a segment came to while a side is closed, or by which one is.
+#[must_use]
+#[derive(Debug)]
+pub enum Closing {
+    /// It was the last: how the connection ended.
+    Over(Ended),
+    /// It was an answer: there is something to read, and the end behind it, and something to send.
+    Answered,
+    /// Any other.
+    Other(Effects),
+}
+
+impl Closing {
+    /// What follows, of a segment with FIN or without.
+    pub(crate) fn effects(self, fin: bool) -> Effects {
+        let sends = Effects { transmit: true, peer_closed: fin, ..Effects::default() };
+        match self {
+            Closing::Over(ended) => sends.and_ended(ended),
+            Closing::Answered => Effects { readable: true, ..sends },
+            Closing::Other(effects) => effects,
+        }
+    }
+}
+
 impl<C: CongestionController> Tcb<C> {
     /// [`Tcb::close`] of a connection that is plain, or plain but for the peer's FIN, when all that arrived has been
     /// read: nothing follows but that there is something to be sent. False: nothing has changed.
@@ -51,8 +75,7 @@ impl<C: CongestionController> Tcb<C> {
         in_order
     }
 
-    /// Whether a segment, with FIN or without, is for [`Tcb::handle_last`] and [`Tcb::handle_fin`], not for
-    /// [`Tcb::handle_usual`].
+    /// Whether a segment, with FIN or without, is for [`Tcb::handle_closing`], not for [`Tcb::handle_usual`].
     #[inline(always)] // for each packet
     pub fn is_closing_with(&self, fin: bool) -> bool {
         fin || self.is_closing()
@@ -60,36 +83,30 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Takes a segment that is not for [`Tcb::handle_usual`], because of its FIN, or as one side is closed
     /// already; its payload lies behind `header_octets` others in `packet`. `None`: nothing has changed, as there.
-    pub(crate) fn handle_closing<O: Observer>(
+    #[inline(always)] // in two places: each asks its own of what it came to
+    pub fn handle_closing<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
         packet: &mut Chain,
         header_octets: usize,
-    ) -> Option<Effects> {
-        if packet.len() == header_octets
+    ) -> Option<Closing> {
+        let octets = packet.len() - header_octets;
+        if octets == 0
             && let Some(last) = self.handle_last(env.now, env.prng, segment)
         {
             last.report(|event| env.observe(event));
-            let effects =
-                Effects { transmit: true, peer_closed: segment.fin, ..Effects::default() };
-            return Some(effects.and_ended(last.ended));
+            return Some(Closing::Over(last.ended));
         }
-        let short = (1..=LONGEST_OCTETS as usize).contains(&(packet.len() - header_octets));
-        if short
+        if (1..=LONGEST_OCTETS as usize).contains(&octets)
             && segment.fin
             && !env.pool.is_tight()
             && let Some(answered) = self.take_last_answer(env.now, segment, packet, header_octets)
         {
             answered.report(|event| env.observe(event));
-            return Some(Effects {
-                transmit: true,
-                readable: true,
-                peer_closed: true,
-                ..Effects::default()
-            });
+            return Some(Closing::Answered);
         }
-        self.handle_fin(env, segment, packet, header_octets)
+        self.handle_fin(env, segment, packet, header_octets).map(Closing::Other)
     }
 
     /// Takes an answer behind which the peer has closed: a segment with FIN that brings 1 to 511 octets, acknowledges all
@@ -97,7 +114,7 @@ impl<C: CongestionController> Tcb<C> {
     /// [`Tcb::take_answer`] otherwise. `None`: nothing has changed, it is for [`Tcb::handle_fin`]. Else there is something
     /// to read, and the end behind it, and something to send.
     #[inline(never)]
-    pub fn take_last_answer(
+    pub(crate) fn take_last_answer(
         &mut self,
         now: Instant,
         segment: &UsualSegment,
@@ -151,7 +168,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The same where it is not for [`Tcb::handle_last`] either.
     #[inline(never)]
-    pub fn handle_fin<O: Observer>(
+    fn handle_fin<O: Observer>(
         &mut self,
         env: &mut Env<'_, O>,
         segment: &UsualSegment,
@@ -276,7 +293,7 @@ impl<C: CongestionController> Tcb<C> {
 
     /// The same of a segment that was read.
     #[inline(never)]
-    pub fn handle_last(
+    fn handle_last(
         &mut self,
         now: Instant,
         prng: &mut Prng,

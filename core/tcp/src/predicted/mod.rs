@@ -23,7 +23,7 @@ mod single;
 
 pub use answer::Answered;
 pub use arrive::{UsualEffects, UsualSegment};
-pub use close::Last;
+pub use close::{Closing, Last};
 pub use send::{Given, HeaderFacts, UsualOutgoing};
 pub use single::Single;
 
