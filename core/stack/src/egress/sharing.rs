@@ -2,7 +2,8 @@
 //!
 //! Owns: when the rates are asked, and told what left. Must not know: how they are divided (`rates`).
 
-use super::{Taken, Whose};
+use super::Taken;
+use super::other::Whose;
 use crate::shard::Shard;
 use usertcp_base::{ConnId, FlowKey, Instant, Limiter, Observer};
 use usertcp_cc::CongestionController;
