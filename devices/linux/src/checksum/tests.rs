@@ -17,7 +17,7 @@ fn engines() -> Vec<Engine> {
 fn it_sums_as_every_machine_does() {
     let octets: Vec<u8> = (0..9000u32).map(|at| (at * 31 / 7) as u8).collect();
     for start in 0..33 {
-        for len in (0..700).chain([1447, 1448, 1449, 8192]) {
+        for len in (0..700).chain(1400..1520).chain([8192]) {
             let part = &octets[start..start + len];
             let sum = checksum::sum(part);
             for by in engines() {
