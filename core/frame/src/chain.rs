@@ -383,7 +383,9 @@ impl Chain {
         if !self.is_empty() {
             self.leave();
         }
-        core::mem::replace(self, of()).end();
+        debug_assert!(matches!(self.store, Store::Inline([None, None])), "no slice is empty");
+        // As `end` does it, of what is known to be empty.
+        core::mem::forget(core::mem::replace(self, of()));
     }
 
     #[cold]
@@ -449,7 +451,7 @@ impl Chain {
         let Store::Inline([first, second]) = &mut self.store else { return None };
         let octets = first.as_ref()?.len();
         let slice = match second {
-            None => first.take_if(|_| octets > skipped)?.after(skipped),
+            None if octets > skipped => first.take().map(|slice| slice.behind_first(skipped)),
             Some(_) if octets == skipped => {
                 *first = None;
                 second.take()

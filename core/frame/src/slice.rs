@@ -41,13 +41,12 @@ impl FrameSlice {
         self.offset += n;
         self.len -= n;
     }
-    /// What is behind the first `n` octets; `None`: nothing.
-    #[inline]
-    pub(crate) fn after(self, n: usize) -> Option<FrameSlice> {
-        (n < self.len()).then(|| {
-            let FrameSlice { handle, offset, len } = self;
-            FrameSlice { handle, offset: offset + n as u32, len: len - n as u32 }
-        })
+    /// What is behind the first `n` octets, or behind all of them.
+    #[inline(always)] // in registers
+    pub(crate) fn behind_first(self, n: usize) -> FrameSlice {
+        let FrameSlice { handle, offset, len } = self;
+        let n = n.min(len as usize) as u32;
+        FrameSlice { handle, offset: offset + n, len: len - n }
     }
     /// Keeps the first `n` octets; no effect when there are fewer.
     #[inline]

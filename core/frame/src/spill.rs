@@ -153,12 +153,20 @@ impl Spill {
         if let Some(Entry { slice: Some(last), .. }) = self.entries.last_mut()
             && last.join(&slice)
         {
-            return;
+            return drop_joined(slice);
         }
+        let entry = Entry { position, slice: Some(slice) };
         if self.entries.len() == self.entries.capacity() {
-            self.make_room(1);
+            return self.push_with_room(entry);
         }
-        self.entries.push(Entry { position, slice: Some(slice) });
+        self.entries.push(entry);
+    }
+    /// Apart, so that otherwise the slice stays in registers.
+    #[cold]
+    #[inline(never)]
+    fn push_with_room(&mut self, entry: Entry) {
+        self.make_room(1);
+        self.entries.push(entry);
     }
     /// Drops the first `n` octets, which are fewer than all.
     pub(crate) fn advance(&mut self, n: usize) {
@@ -340,6 +348,12 @@ impl Spill {
     fn front_position(&self) -> u64 {
         self.there().first().map_or(self.end, |entry| entry.position)
     }
+}
+
+/// One that another grew over: apart, as above.
+#[inline(never)]
+fn drop_joined(slice: FrameSlice) {
+    drop(slice);
 }
 
 /// Octets of memory that the frames of slices behind each other take.
