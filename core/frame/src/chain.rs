@@ -3,6 +3,7 @@
 //! Must not know: what the octets mean.
 
 mod guard;
+mod one;
 mod range;
 
 pub use guard::SliceMut;
@@ -12,6 +13,7 @@ use crate::pool::{Class, FramePool};
 use crate::slice::FrameSlice;
 use crate::spill::Spill;
 use alloc::boxed::Box;
+use core::mem::ManuallyDrop;
 
 /// A first-in first-out queue of slices, read as one run of octets.
 ///
@@ -380,12 +382,14 @@ impl Chain {
     /// Becomes what `of` makes, where it has no octets.
     #[inline(always)] // as above
     pub(crate) fn begin(&mut self, of: impl FnOnce() -> Chain) {
+        // So what it is made of stays in registers: nobody would have to drop it if there was a panic on the way.
+        let of = ManuallyDrop::new(of);
         if !self.is_empty() {
             self.leave();
         }
         debug_assert!(matches!(self.store, Store::Inline([None, None])), "no slice is empty");
-        // As `end` does it, of what is known to be empty.
-        core::mem::forget(core::mem::replace(self, of()));
+        // There is nothing to be dropped.
+        core::mem::forget(core::mem::replace(self, ManuallyDrop::into_inner(of)()));
     }
 
     #[cold]

@@ -11,9 +11,9 @@ use core::ops::{Bound, Deref, RangeBounds};
 /// Octets of a frame. Cloning shares them; the last one to go gives the frame back.
 #[derive(Clone)]
 pub struct FrameSlice {
-    handle: Handle,
-    offset: u32,
-    len: u32,
+    pub(crate) handle: Handle,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
 }
 
 const _: () = assert!(size_of::<FrameSlice>() <= 16 && size_of::<Option<FrameSlice>>() <= 16);

@@ -14,7 +14,7 @@
 mod pressing;
 
 use crate::anchor::{Anchor, Anchors};
-use crate::fifo::Mortal;
+use crate::fifo::{Fifo, Mortal};
 use crate::ready::ReadyList;
 use crate::usual::LONG_QUEUE;
 use pressing::Pressing;
@@ -225,6 +225,18 @@ impl Turns {
         };
         anchor.leave_queue();
         Some(Some((id, anchor)))
+    }
+
+    /// The queue that begins with the first of those who came anew.
+    #[inline(always)] // as above
+    pub(crate) fn newcomers(&mut self) -> &mut Fifo<ConnId> {
+        self.fresh.queue()
+    }
+
+    /// Of these one that had left before was taken out.
+    #[cold]
+    pub(crate) fn forget_newcomer(&mut self) {
+        self.fresh.buried();
     }
 
     /// The same of those who came anew, and are still there.

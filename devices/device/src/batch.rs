@@ -62,7 +62,8 @@ impl Places {
             self.make_more(most);
         }
         let end = self.end + most;
-        let filled = fill(self.packets.get_mut(self.end..end).unwrap_or_default()).min(most);
+        let Some(places) = self.packets.get_mut(self.end..end) else { return 0 };
+        let filled = fill(places).min(most);
         self.end += filled;
         filled
     }

@@ -43,6 +43,37 @@ fn the_first_slice_of_an_empty_chain_is_one_like_any_other() {
 }
 
 #[test]
+fn what_is_behind_the_headers_of_one_slice_changes_chains_and_nothing_else_does() {
+    let pool = pool(1);
+    for (count, headers, taken) in
+        [(0, 0, None), (1, 0, Some(5)), (1, 4, Some(1)), (1, 5, None), (2, 1, None), (5, 1, None)]
+    {
+        let (mut packet, model) = chain_of(&pool, count, 5);
+        let out = pool.stats();
+        let mut chain = Chain::new();
+        let done = chain.begin_behind(&mut packet, headers);
+        assert_eq!(done.then_some(chain.len()), taken, "{count} slices, {headers} octets");
+        let (from, left) = if done { (headers, 0) } else { (model.len(), model.len()) };
+        assert_eq!((&chain.to_vec()[..], packet.len()), (&model[from..], left));
+        assert_eq!(pool.stats(), out, "no frame is another's, none comes home");
+    }
+}
+
+#[test]
+fn clearing_what_mostly_is_one_slice_clears_any_chain() {
+    let pool = pool(1);
+    let home = pool.stats();
+    for count in 0..6 {
+        let (mut chain, _) = chain_of(&pool, count, 5);
+        chain.clear_one();
+        assert_eq!((chain.len(), chain.slice_count(), chain.charge()), (0, 0, 0));
+        assert_eq!(pool.stats().used_octets, home.used_octets, "{count} frames came home");
+        chain.begin_with(slice_of(&pool, b"0"));
+        assert_eq!(&chain.to_vec()[..], b"0");
+    }
+}
+
+#[test]
 fn charges_count_a_frame_once() {
     let pool = pool(2);
     let mut chain = Chain::from(slice_of(&pool, &[1; 1000]));

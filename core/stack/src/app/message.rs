@@ -47,24 +47,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let id = *turns.front()?;
         let anchor = self.table.anchors.get_mut(id)?;
         let Body::Hot(hot, _) = anchor.body else { return None };
-        let last = anchor.pending != Pending::READABLE;
-        if last && !is_last(anchor.pending) {
+        let tcb = self.table.hot.at_mut(hot).filter(|tcb| stays(anchor, tcb))?;
+        let (octets, last) = if anchor.pending == Pending::READABLE {
+            let (octets, opens) = tcb.take_message(now, &self.common.pool)?;
+            if opens {
+                self.transmit.push(id, anchor);
+            }
+            (octets, false)
+        } else if is_last(anchor.pending) {
+            (tcb.take_last_message(now, &self.common.pool)?, true)
+        } else {
             return None;
-        }
-        let tcb = self.table.hot.at_mut(hot)?;
-        // To have been read may be all that keeps it from coming to rest: who waits to transmit is asked then.
-        let stays = anchor.is_accepted_and_queued()
-            || anchor.is_accepted() && (anchor.is_queued() || !tcb.is_quiet_when_read());
-        if !stays {
-            return None;
-        }
-        let (octets, opens) = match last {
-            false => tcb.take_message(now, &self.common.pool)?,
-            true => (tcb.take_last_message(now, &self.common.pool)?, false),
         };
-        if opens {
-            self.transmit.push(id, anchor);
-        }
         anchor.pending = Pending::NONE;
         turns.skip_first();
         let (transmit, pool) = (&mut self.transmit, &self.common.pool);
@@ -107,6 +101,14 @@ impl<C: CongestionController> Stream<'_, C> {
         }
         closes
     }
+}
+
+/// Whether an accepted connection does not come to rest because it was read: that may be all that keeps it from it, and
+/// who waits to transmit is asked then.
+#[inline(always)] // for each message
+fn stays<C: CongestionController>(anchor: &Anchor, tcb: &Tcb<C>) -> bool {
+    anchor.is_accepted_and_queued()
+        || anchor.is_accepted() && (anchor.is_queued() || !tcb.is_quiet_when_read())
 }
 
 /// Whether it is the end too that is to be told; apart, as seldom as it is.

@@ -6,6 +6,7 @@
 use super::Taken;
 use crate::anchor::Body;
 use crate::shard::{Common, Shard};
+use crate::table::Table;
 use usertcp_base::{ConnId, Instant, Observer, WireWindow};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
@@ -19,20 +20,22 @@ const RUN: usize = 64;
 
 /// What ends a run of messages.
 enum End {
-    /// There are no more turns.
-    Turns,
-    /// Nobody has anything to send.
+    /// There are no more places.
+    Places,
+    /// Nobody is left in the queue.
     Nobody,
-    /// Whose turn it was is gone.
+    /// Whose turn it is is gone.
     Gone,
     /// It is the turn of a connection that is closing.
-    Last(ConnId),
+    Last,
     /// It is the turn of one that has something else to send.
-    Other(ConnId),
+    Other,
     /// It is the turn of one whose headers are not ready.
-    Unprepared(ConnId),
+    Unprepared,
     /// A message was given out whose headers cannot be written in front of it; its window.
-    Apart(ConnId, WireWindow),
+    Apart(WireWindow),
+    /// A message is in its place, and its connection's deadline is to be looked at.
+    Wait,
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -46,13 +49,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         batch: &mut TxBatch,
         turns: &mut usize,
     ) -> Option<Taken> {
-        let mut end = End::Turns;
+        let Shard { transmit, table, common, .. } = self;
+        let queue = transmit.newcomers();
+        let (mut id, mut end) = (ConnId { slot: 0, generation: 0 }, End::Places);
         // Few places at once: those are there already.
         let put = batch.fill((*turns).min(RUN), |places| {
             let mut put = 0;
             for place in places {
-                match self.put_message(now, place) {
+                let Some(next) = queue.pop() else {
+                    end = End::Nobody;
+                    break;
+                };
+                id = next;
+                match put_message(now, place, id, table, common) {
                     None => put += 1,
+                    Some(End::Wait) => {
+                        put += 1;
+                        end = End::Wait;
+                        break;
+                    }
                     Some(other) => {
                         end = other;
                         break;
@@ -64,45 +79,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.common.count_messages(put);
         *turns -= put;
         let taken = match end {
-            End::Turns => return Some(Taken::One),
-            End::Nobody => return None,
-            End::Gone => Taken::One,
-            End::Last(id) => self.transmit_last(now, id, batch, true),
-            End::Other(id) => self.transmit_single(now, id, batch, true),
-            End::Unprepared(id) => self.transmit_any(now, id, batch, true),
-            End::Apart(id, window) => {
+            End::Places => return Some(Taken::One),
+            // They stand in two queues.
+            End::Nobody => return (!self.transmit.is_empty()).then_some(Taken::One),
+            End::Wait => {
+                self.rearm(now, id);
+                return Some(Taken::One);
+            }
+            End::Gone => {
+                self.transmit.forget_newcomer();
+                Taken::One
+            }
+            End::Last => self.transmit_last(now, id, batch, true),
+            End::Other => self.transmit_single(now, id, batch, true),
+            End::Unprepared => self.transmit_any(now, id, batch, true),
+            End::Apart(window) => {
                 self.put_apart(now, id, window, batch);
                 Taken::One
             }
         };
         *turns -= 1;
         Some(taken)
-    }
-
-    /// The next message becomes a packet in its place: its headers are written in front of the payload where that lies
-    /// in the send queue. What there is instead, if there is none.
-    #[inline(always)] // once
-    fn put_message(&mut self, now: Instant, place: &mut Packet) -> Option<End> {
-        let Some(next) = self.transmit.pop_newcomer(&mut self.table.anchors) else {
-            return Some(End::Nobody);
-        };
-        let Some((id, anchor)) = next else { return Some(End::Gone) };
-        let Body::Hot(hot, prepared) = &anchor.body else { return Some(End::Other(id)) };
-        if prepared.is_none() {
-            return Some(End::Unprepared(id));
-        }
-        let Some(tcb) = self.table.hot.at_mut(*hot) else { return Some(End::Gone) };
-        let Some(message) = tcb.poll_message(now, id, &mut self.common.observer) else {
-            return Some(if tcb.is_closing() { End::Last(id) } else { End::Other(id) });
-        };
-        if write(&mut self.common, place, now, prepared, tcb, message).is_none() {
-            return Some(End::Apart(id, message.window));
-        }
-        // Mostly an earlier deadline is waited for already.
-        if !anchor.links.wakes_by(message.deadline) {
-            self.rearm(now, id);
-        }
-        None
     }
 
     /// A message that was given out leaves with headers of its own.
@@ -115,6 +112,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
+/// The message of the connection whose turn it is becomes a packet in its place: its headers are written in front of the
+/// payload where that lies in the send queue. What there is instead, or besides.
+#[inline(always)] // once
+fn put_message<C: CongestionController, O: Observer>(
+    now: Instant,
+    place: &mut Packet,
+    id: ConnId,
+    table: &mut Table<C>,
+    common: &mut Common<O>,
+) -> Option<End> {
+    let anchor = table.anchors.get_mut(id).filter(|anchor| anchor.is_queued());
+    let Some(anchor) = anchor else { return Some(End::Gone) };
+    anchor.leave_queue();
+    let Body::Hot(hot, prepared) = &anchor.body else { return Some(End::Other) };
+    if prepared.is_none() {
+        return Some(End::Unprepared);
+    }
+    let Some(tcb) = table.hot.at_mut(*hot) else { return Some(End::Other) };
+    let Some(message) = tcb.poll_message(now, id, &mut common.observer) else {
+        return Some(if tcb.is_closing() { End::Last } else { End::Other });
+    };
+    if write(common, place, now, prepared, tcb, message).is_none() {
+        return Some(End::Apart(message.window));
+    }
+    // Mostly an earlier deadline is waited for already.
+    (!anchor.links.wakes_by(message.deadline)).then_some(End::Wait)
+}
+
 /// Makes a packet of a message. `None`, and nothing has changed: its payload lies otherwise.
 #[inline(always)] // once
 fn write<C: CongestionController, O: Observer>(
@@ -125,13 +150,11 @@ fn write<C: CongestionController, O: Observer>(
     tcb: &mut Tcb<C>,
     message: Single,
 ) -> Option<()> {
-    let (mut packet, header) = tcb.message_in_place(now, message, BOTH_V4)?;
+    let (mut packet, facts) = tcb.message_in_place(message, BOTH_V4)?;
     let (headers, payload) = packet.parts_of()?;
     let octets = message.octets as u16;
-    match common.checksum_offload {
-        true => prepared.write(headers, octets, &header, None),
-        false => prepared.write(headers, octets, &header, Some(Running::of_short(payload))),
-    }
+    let sum = (!common.checksum_offload).then(|| Running::of_short(payload));
+    prepared.write(headers, octets, &facts.message(now, message.window), sum);
     let counters = &mut common.counters;
     counters.payload_octets_out =
         counters.payload_octets_out.wrapping_add(u64::from(message.octets));

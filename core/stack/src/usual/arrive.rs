@@ -65,7 +65,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 taken += 1;
                 continue;
             }
-            let usual = taken == 0 && self.take_short_v4(now, packet, local);
+            let usual = taken == 0 && self.take_short_v4(now, packet);
             return taken + usize::from(usual);
         }
         taken
@@ -74,12 +74,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// As seldom as the shorter way is the usual one; `take_v4` itself is not made small for that.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_short_v4(
-        &mut self,
-        now: Instant,
-        packet: &mut Packet,
-        local: LocalIndex,
-    ) -> bool {
+    pub(super) fn take_short_v4(&mut self, now: Instant, packet: &mut Packet) -> bool {
+        let front = packet.octets.front().and_then(|front| front.first_chunk());
+        let Some(headers) = front.map(HeadersV4::known) else { return false };
+        let Some(local) = self.local_v4(headers.destination()) else { return false };
         self.take_v4(now, packet, local)
     }
 

@@ -93,7 +93,10 @@ impl<C: CongestionController> Tcb<C> {
         header_octets: usize,
     ) -> Option<Answered> {
         let only = packet.only()?;
-        let octets = only.len().checked_sub(header_octets)? as u32;
+        if only.len() <= header_octets {
+            return None;
+        }
+        let octets = (only.len() - header_octets) as u32;
         let charge = only.charge();
         let (asked_at, acked) = self.expects_answer(now, &said, octets, charge)?;
         debug_assert!(self.is_predicted() && self.has_calmed_down(), "a change was not noted");
@@ -101,10 +104,10 @@ impl<C: CongestionController> Tcb<C> {
         debug_assert!(acked.get() <= self.usual_mss() * 2);
         let (ack, acked_octets) = (said.ack, acked.get());
         // It is as it was when it was looked at.
-        let mut slice = packet.take_only().filter(|slice| slice.len() > header_octets)?;
-        slice.advance(header_octets);
+        if !self.receiver.take_only(packet, header_octets, octets, charge) {
+            return None;
+        }
         self.heard(now, said);
-        self.receiver.take_only(slice, octets, charge);
         self.advertise.on_arrival(octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         let Tcb { acks, settings, mtu, recovery, .. } = self;
@@ -123,9 +126,7 @@ impl<C: CongestionController> Tcb<C> {
         if answer.window == WindowAfter::Reduced {
             self.stir();
         }
-        if self.queue.take_only().is_none() {
-            self.queue.clear();
-        }
+        self.queue.clear_one();
         Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
 

@@ -146,14 +146,12 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.small = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked.get()));
         self.progress = now;
-        if self.queue.take_only().is_none() {
-            self.queue.clear();
-        }
+        self.queue.clear_one();
         // It is as it was when it was looked at.
-        let mut slice = packet.take_only().filter(|slice| slice.len() > header_octets)?;
-        slice.advance(header_octets);
+        if !self.receiver.take_only(packet, header_octets, octets, charge) {
+            return None;
+        }
         self.advertise.on_arrival(octets, charge);
-        self.receiver.take_only(slice, octets, charge);
         self.receiver.take_fin();
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         let nxt = self.receiver.nxt();

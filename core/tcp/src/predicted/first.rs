@@ -48,10 +48,10 @@ impl<C: CongestionController> Tcb<C> {
             return Some(UsualEffects { transmit: true, ..UsualEffects::NONE });
         }
         // It is as it was when it was looked at.
-        let mut slice = packet.take_only().filter(|slice| slice.len() > header_octets)?;
-        slice.advance(header_octets);
+        if !self.receiver.take_only(packet, header_octets, octets, charge) {
+            return None;
+        }
         self.heard(now, segment.said());
-        self.receiver.take_only(slice, octets, charge);
         self.advertise.on_arrival(octets, charge);
         self.octets_received = self.octets_received.wrapping_add(u64::from(octets));
         self.autotune.measure(now, nxt, self.advertise.window(nxt).octets());

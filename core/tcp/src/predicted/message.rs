@@ -6,7 +6,8 @@
 //! Implements: what `crate::send::poll` gives out, where the connection is plain.
 
 use super::answer::LONGEST_OCTETS;
-use super::{Prediction, Single};
+use super::{HeaderFacts, Prediction, Single};
+use crate::open::timestamp_clock;
 use crate::tcb::Tcb;
 use usertcp_base::{ConnId, Event, Instant, Limiter, Observer, Span, WireWindow, expect_all};
 use usertcp_cc::CongestionController;
@@ -41,24 +42,18 @@ impl<C: CongestionController> Tcb<C> {
         Single { octets, fin: false, window, deadline }
     }
 
-    /// The payload of the message of so many octets that [`Tcb::poll_message`] has just given out, as
-    /// [`Tcb::single_in_place`] gives it, and what its headers say.
+    /// The payload of the message that [`Tcb::poll_message`] has just given out, as [`Tcb::single_in_place`] gives it, and
+    /// what [its headers](HeaderFacts::message) are made of.
     #[inline(always)] // once
     pub fn message_in_place(
         &mut self,
-        now: Instant,
         message: Single,
         headers: usize,
-    ) -> Option<(Behind<'_>, MessageHeader)> {
+    ) -> Option<(Behind<'_>, HeaderFacts<'_>)> {
         debug_assert_eq!(message.octets, self.snd.outstanding());
-        let header = MessageHeader {
-            seq: self.snd.una,
-            ack: self.receiver.nxt(),
-            window: message.window,
-            value: self.timestamp_value(now),
-            echo: self.timestamps.recent(),
-        };
-        Some((self.queue.behind(headers, message.octets as usize)?, header))
+        let Tcb { queue, snd, receiver, timestamps, timestamp_offset, settings, .. } = self;
+        let behind = queue.behind(headers, message.octets as usize)?;
+        Some((behind, HeaderFacts { snd, receiver, timestamps, timestamp_offset, settings }))
     }
 
     /// The octets of the message that is to be sent: nothing is in flight, nothing holds it back, and it is the
@@ -69,7 +64,8 @@ impl<C: CongestionController> Tcb<C> {
         expect_all! {
             self.prediction == Prediction::Free,
             self.snd.nxt == self.snd.una,
-            octets.wrapping_sub(1) < LONGEST_OCTETS.min(self.snd.wnd) as usize,
+            octets.wrapping_sub(1) < LONGEST_OCTETS as usize,
+            octets as u32 <= self.snd.wnd,
             self.controller.is_surely_unpaced(),
             self.recovery.has_short_record(),
             self.recovery.is_soon(self.idle_ticks(now)),
@@ -136,5 +132,19 @@ impl<C: CongestionController> Tcb<C> {
     #[inline(never)]
     fn acknowledge_by_steps(&mut self, now: Instant, octets: u32) -> WireWindow {
         self.acknowledge(now, octets)
+    }
+}
+
+impl HeaderFacts<'_> {
+    /// What the headers of a message say, which is all that is in flight.
+    #[inline(always)] // once, late: none of it is kept at hand before
+    pub fn message(&self, now: Instant, window: WireWindow) -> MessageHeader {
+        MessageHeader {
+            seq: self.snd.una,
+            ack: self.receiver.nxt(),
+            window,
+            value: timestamp_clock(now, *self.timestamp_offset),
+            echo: self.timestamps.recent(),
+        }
     }
 }

@@ -215,13 +215,24 @@ impl Receiver {
     pub(crate) fn has_read_all(&self) -> bool {
         self.queue.is_empty()
     }
-    /// Takes the next octets, so many, in `charge` real ones, while [`Receiver::is_plain`] and
-    /// [`Receiver::has_read_all`].
+    /// Takes the next octets, so many, in `charge` real ones, which are all that the only slice of `packet` has behind
+    /// `header_octets`, while [`Receiver::is_plain`] and [`Receiver::has_read_all`]. False, and nothing has changed: there
+    /// are none.
     #[inline(always)] // as a few words of memory
-    pub(crate) fn take_only(&mut self, slice: FrameSlice, octets: u32, charge: u32) {
-        self.nxt += octets;
-        self.queue_charge = charge;
-        self.queue.begin_with(slice);
+    #[must_use]
+    pub(crate) fn take_only(
+        &mut self,
+        packet: &mut Chain,
+        header_octets: usize,
+        octets: u32,
+        charge: u32,
+    ) -> bool {
+        let taken = self.queue.begin_behind(packet, header_octets);
+        if taken {
+            self.nxt += octets;
+            self.queue_charge = charge;
+        }
+        taken
     }
     #[inline(never)]
     fn take_behind(&mut self, chain: &mut Chain, charge: u32) {

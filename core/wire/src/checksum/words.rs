@@ -16,9 +16,17 @@ pub(super) fn sum(bytes: &[u8]) -> u64 {
 #[inline(always)]
 pub(super) fn sum_from(mut total: u64, bytes: &[u8]) -> u64 {
     let mut rest = bytes;
-    while let Some((block, after)) = rest.split_first_chunk::<64>() {
+    // The first in a straight line too: often it is the only one.
+    if let Some((block, after)) = rest.split_first_chunk::<64>() {
         total = plus(total, block);
+        if after.is_empty() {
+            return total;
+        }
         rest = after;
+        while let Some((block, after)) = rest.split_first_chunk::<64>() {
+            total = plus(total, block);
+            rest = after;
+        }
     }
     // Each is taken once at most, in a straight line.
     macro_rules! take {

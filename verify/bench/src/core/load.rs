@@ -10,7 +10,7 @@ use usertcp_cc::AnyController;
 use usertcp_device::{DeviceFacts, PipeEnd, pipe};
 use usertcp_frame::{Chain, Class, FrameSlice, PoolConfig};
 use usertcp_ip::Cidr;
-use usertcp_stack::{Connect, Listen, Profile, Read, Shard, ShardConfig, ShardEvent};
+use usertcp_stack::{Connect, Listen, Message, Profile, Read, Shard, ShardConfig, ShardEvent};
 
 /// What the two do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,26 +183,23 @@ impl Load {
     /// and the next request is written at once.
     fn drain_client(&mut self) {
         loop {
-            while let Some(mut message) = self.client.shard.poll_message(self.now) {
-                let conn = message.stream.id();
-                if !is_answer(&self.pattern, conn, &message.octets) {
+            while let Some(message) = self.client.shard.poll_message(self.now) {
+                let Message { octets, last, mut stream } = message;
+                let conn = stream.id();
+                if !is_answer(&self.pattern, conn, &octets) {
                     return self.fail("a wrong answer".into());
                 }
                 self.messages += 1;
                 if self.kind != Kind::Echo {
-                    if message.last {
-                        let closed = message.stream.close();
-                        drop(message.octets);
+                    if last {
+                        let closed = stream.close();
+                        drop(octets);
                         self.on_last(conn, closed);
                     }
                 } else if self.in_turns {
-                    drop(message);
+                    drop(octets);
                     self.ask_next();
-                } else if !message.stream.write_short(request(
-                    &mut self.pattern,
-                    &self.request,
-                    conn,
-                )) {
+                } else if !stream.write_short(request(&mut self.pattern, &self.request, conn)) {
                     return self.fail("a request was not taken".into());
                 }
             }
@@ -216,15 +213,16 @@ impl Load {
         // Octets of the other kinds are not messages.
         let talks = !self.kind.is_bulk();
         loop {
-            while talks && let Some(mut message) = self.server.shard.poll_message(self.now) {
-                self.octets += message.octets.len() as u64;
-                let request = message.octets.first_chunk::<MESSAGE>();
-                let whole = request.filter(|_| message.octets.len() == MESSAGE);
-                if !whole.is_some_and(|request| message.stream.write_short(request)) {
+            while talks && let Some(message) = self.server.shard.poll_message(self.now) {
+                let Message { octets, mut stream, .. } = message;
+                self.octets += octets.len() as u64;
+                let request = octets.first_chunk::<MESSAGE>();
+                let whole = request.filter(|_| octets.len() == MESSAGE);
+                if !whole.is_some_and(|request| stream.write_short(request)) {
                     return self.fail("an answer was not taken".into());
                 }
-                let conn = message.stream.id();
-                if self.kind == Kind::Short && !message.stream.close() {
+                let conn = stream.id();
+                if self.kind == Kind::Short && !stream.close() {
                     let _ = self.server.shard.close(self.now, conn);
                 }
             }

@@ -1,0 +1,37 @@
+//! A chain that most often is one slice.
+//!
+//! Owns: what is done with that in place: a slice that is passed on by value is taken apart and put together again.
+//! Must not know: what the octets mean.
+
+use super::{Chain, Store};
+use crate::slice::FrameSlice;
+
+impl Chain {
+    /// Becomes what the only slice of `other` has behind its first `n` octets, where there are none here, as is known;
+    /// `other` has none then. False, and nothing has changed: `other` has more slices or none, or nothing behind those.
+    #[inline(always)] // a few words of memory
+    #[must_use]
+    pub fn begin_behind(&mut self, other: &mut Chain, n: usize) -> bool {
+        debug_assert!(self.is_empty(), "there are none");
+        let Store::Inline([place, None]) = &mut other.store else { return false };
+        let Some(only) = place.as_ref().filter(|only| only.len() > n) else { return false };
+        let (offset, len) = (only.offset.wrapping_add(n as u32), only.len.wrapping_sub(n as u32));
+        let Some(FrameSlice { handle, .. }) = place.take() else { return false };
+        other.octets = 0;
+        let store = Store::Inline([Some(FrameSlice { handle, offset, len }), None]);
+        self.begin(|| Chain { octets: len as usize, store });
+        true
+    }
+
+    /// As [`Chain::clear`] of what most often is one slice.
+    #[inline(always)] // as above
+    pub fn clear_one(&mut self) {
+        match &mut self.store {
+            Store::Inline([only @ Some(_), None]) => {
+                self.octets = 0;
+                *only = None;
+            }
+            _ => self.leave(),
+        }
+    }
+}
