@@ -288,6 +288,14 @@ impl Chain {
     /// Drops all octets.
     #[inline]
     pub fn clear(&mut self) {
+        if self.take_only().is_none() {
+            self.clear_several();
+        }
+    }
+
+    /// The same where they are in several slices, or there are none.
+    #[inline(never)]
+    fn clear_several(&mut self) {
         self.octets = 0;
         match &mut self.store {
             Store::Inline(slots) => *slots = [None, None],
