@@ -131,9 +131,23 @@ impl Advertise {
         u64::from(queued) + u64::from(least) > u64::from(buffer) || costs > memory
     }
 
+    /// Whether [`Advertise::space`] is the buffer, known without a division: nothing is held, and what arrives is no dearer
+    /// than the memory behind the buffer allows.
+    #[inline]
+    fn has_all(&self, holding: &Holding) -> bool {
+        let Holding { buffer, queued, held, charge } = *holding;
+        queued | held | charge == 0
+            && u32::from(self.cost) <= CHARGE_PER_OCTET * PAR
+            && buffer <= u32::MAX / CHARGE_PER_OCTET
+    }
+
     /// What can be offered in whole units of the scale, if that is `least` octets.
     #[inline]
     fn fresh(&self, least: u32, holding: &Holding) -> Option<u32> {
+        if self.has_all(holding) {
+            let fresh = self.scale.octets(self.scale.field(holding.buffer));
+            return (fresh >= least).then_some(fresh);
+        }
         if self.lacks_room(least, holding) { None } else { self.fresh_by_space(least, *holding) }
     }
 

@@ -163,7 +163,10 @@ proptest! {
     #[test]
     fn an_update_is_due_where_the_space_says_so(
         offered in 0..200_000u32,
-        buffer in prop_oneof![0..8u32, 1000..10_000u32, 30_000..400_000u32],
+        buffer in prop_oneof![
+            0..8u32, 1000..10_000u32, 30_000..400_000u32, u32::MAX / 2 - 9..u32::MAX / 2 + 9,
+        ],
+        nothing_held in any::<bool>(),
         queued in 0..300_000u32,
         held in 0..100_000u32,
         charge in 0..800_000u32,
@@ -179,7 +182,10 @@ proptest! {
             advertise.on_arrival(256, cost);
         }
         // What is held lies inside of what is offered.
-        let now = Holding { buffer, queued, held: held.min(offered), charge };
+        let now = match nothing_held {
+            true => Holding { buffer, ..Holding::default() },
+            false => Holding { buffer, queued, held: held.min(offered), charge },
+        };
         let scale = advertise.scale();
         let growth = scale.octets(scale.field(advertise.space(&now))).saturating_sub(offered);
         let (one, half) = (u32::from(mss), buffer / 2);
