@@ -36,11 +36,21 @@ pub(crate) enum Left {
 }
 
 /// What a connection's turn came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Taken {
     /// One packet at most.
     One,
+    /// The same, which was no message.
+    Apart,
     /// Perhaps several.
     Any,
+}
+
+impl Taken {
+    /// The same of what was no message.
+    fn apart(self) -> Taken {
+        if self == Taken::One { Taken::Apart } else { self }
+    }
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
@@ -79,7 +89,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     return Left::NoFrame;
                 }
                 let taken = if bare && alone && self.transmit.are_newcomers() {
-                    self.transmit_messages(now, batch, &mut turns)
+                    match self.transmit_messages(now, batch, &mut turns) {
+                        Some(Taken::Apart) => self.transmit_apart(now, batch, &mut turns),
+                        taken => taken,
+                    }
                 } else {
                     turns -= 1;
                     match alone {
@@ -88,7 +101,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                     }
                 };
                 match taken {
-                    Some(Taken::One) => {}
+                    Some(Taken::One | Taken::Apart) => {}
                     Some(Taken::Any) if batch.room() >= turns => {}
                     Some(Taken::Any) => {
                         budget += turns;

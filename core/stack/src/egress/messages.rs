@@ -90,9 +90,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.transmit.forget_newcomer();
                 Taken::One
             }
-            End::Last => self.transmit_last(now, id, batch, true),
+            End::Last => self.transmit_last(now, id, batch, true).apart(),
             End::Other => self.transmit_single(now, id, batch, true),
-            End::Unprepared => self.transmit_any(now, id, batch, true),
+            End::Unprepared => self.transmit_any(now, id, batch, true).apart(),
             End::Apart(window) => {
                 self.put_apart(now, id, window, batch);
                 Taken::One
@@ -126,10 +126,10 @@ fn put_message<C: CongestionController, O: Observer>(
     let Some(anchor) = anchor else { return Some(End::Gone) };
     anchor.leave_queue();
     let Body::Hot(hot, prepared) = &anchor.body else { return Some(End::Other) };
-    if prepared.is_none() {
-        return Some(End::Unprepared);
-    }
     let Some(tcb) = table.hot.at_mut(*hot) else { return Some(End::Other) };
+    if prepared.is_none() {
+        return Some(if tcb.is_closing() { End::Last } else { End::Unprepared });
+    }
     let Some(message) = tcb.poll_message(now, id, &mut common.observer) else {
         return Some(if tcb.is_closing() { End::Last } else { End::Other });
     };

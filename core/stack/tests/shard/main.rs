@@ -29,4 +29,5 @@ mod slow_peers;
 mod steering;
 mod strays;
 mod time_wait;
+mod together;
 mod turn;
