@@ -14,7 +14,7 @@ use crate::lifecycle::{FIRST_LOOK, First, LastStep, Newborn, Start};
 use crate::listener::Gate;
 use crate::net;
 use crate::shard::Shard;
-use crate::usual::{Read, as_segment};
+use crate::usual::{Flow, Read, as_segment};
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
@@ -360,10 +360,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         octets: &mut Chain,
         header_octets: usize,
     ) -> bool {
+        self.complete(now, &read.flow, read, octets, header_octets)
+    }
+
+    /// The same where `looked` is how the flow is looked for.
+    #[inline(always)] // twice: of a short packet by IPv4, and of all others
+    pub(crate) fn complete(
+        &mut self,
+        now: Instant,
+        looked: &impl Flow,
+        read: &Read,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) -> bool {
         let (flow, segment) = (&read.flow, &read.header);
-        let Some((id, anchor)) = self.table.find_noted(flow) else { return false };
-        let Body::Embryo(handshake, listener) = &mut anchor.body else { return false };
-        let listener = *listener;
+        let Some((id, handshake, listener)) = looked.find_embryo(&mut self.table) else {
+            return false;
+        };
         let Some(answers) = self.listeners.get(listener) else { return false };
         let Some(shaken) = handshake.handle_usual(segment) else { return false };
         let (full, birth) = (answers.is_full(), answers.settings().clone());

@@ -14,7 +14,9 @@ use usertcp_frame::{Chain, Packet};
 use usertcp_ip::{Input, TcpInput};
 use usertcp_tcp::{Reply, Segment, TimeWaitOutcome};
 use usertcp_wire::checksum::{Engine, Running};
+use usertcp_wire::syn;
 use usertcp_wire::tcp::{self, Flags};
+use usertcp_wire::usual::{self, ShortV4};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Packets arrived. All of `packets` are taken.
@@ -59,7 +61,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         packets: &'a mut [Packet],
     ) -> &'a mut [Packet] {
-        let taken = self.handle_usual(now, packets);
+        let taken = match packets.first_mut() {
+            // As short as few that carry anything are: most often it opens a connection or closes one.
+            Some(first) if first.octets.len() <= syn::BOTH_V4 && self.may_be_answer(first) => {
+                match first.octets.len() {
+                    ..=usual::BOTH_V4 => usize::from(self.handle_other_short(now, first)),
+                    syn::BOTH_V4 if is_syn(first) => 0,
+                    _ => self.handle_usual(now, packets),
+                }
+            }
+            _ => self.handle_usual(now, packets),
+        };
         if taken == 0
             && let Some(packet) = packets.first_mut()
         {
@@ -283,6 +295,12 @@ fn read(
 /// Wire segments of a super-segment.
 pub(crate) fn segments_in(payload_octets: usize, segment_octets: u16) -> u16 {
     payload_octets.div_ceil(usize::from(segment_octets.max(1))).clamp(1, 65_535) as u16
+}
+
+/// Whether a packet is a SYN or SYN-ACK by IPv4: it is none of the usual shapes of what has neither.
+#[inline(always)] // once
+fn is_syn(packet: &Packet) -> bool {
+    packet.octets.only().is_some_and(|only| ShortV4::is_syn(only))
 }
 
 /// Neither port is zero.

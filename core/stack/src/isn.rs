@@ -33,7 +33,7 @@ impl Numbers {
     }
 
     /// The same of a flow whose peer has this address of IPv4. What all such addresses have in common tells nothing.
-    #[inline]
+    #[inline(always)] // once for each side
     pub(crate) fn of_v4(
         secrets: &Secrets,
         remote: [u8; 4],

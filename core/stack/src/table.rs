@@ -17,9 +17,11 @@ use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::vec::Vec;
 use core::hint::black_box;
-use usertcp_base::{CloseReason, ConnId, FlowKey, Instant, Limits, LocalIndex, Secrets};
+use usertcp_base::{
+    CloseReason, ConnId, FlowKey, Instant, Limits, ListenerId, LocalIndex, Secrets,
+};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Moulds, Segment, Tcb, TimeWait};
+use usertcp_tcp::{Handshake, Moulds, Segment, Tcb, TimeWait};
 
 /// Dead entries of the TIME-WAIT queue that are tolerated.
 const SLACK: usize = 64;
@@ -153,6 +155,29 @@ impl<C: CongestionController> Table<C> {
         Some((id, anchor, self.hot.at_mut(hot)?))
     }
 
+    /// The record of a handshake of such a flow that a peer opened.
+    #[inline(always)] // as above
+    pub(crate) fn find_recent_embryo_v4(
+        &mut self,
+        peer: [u8; 4],
+        local: LocalIndex,
+        ports: u32,
+    ) -> Option<(ConnId, &mut Handshake, ListenerId)> {
+        let index = self.recent.find_near(peer, ports)?;
+        let (id, anchor) = self.anchors.of_v4_mut(index, peer, local, ports)?;
+        embryo_of(id, anchor)
+    }
+
+    /// The same of a flow of either version.
+    #[inline(always)] // as above
+    pub(crate) fn find_noted_embryo(
+        &mut self,
+        flow: &FlowKey,
+    ) -> Option<(ConnId, &mut Handshake, ListenerId)> {
+        let (id, anchor) = self.find_noted(flow)?;
+        embryo_of(id, anchor)
+    }
+
     #[inline(never)]
     fn look_up_and_note(&mut self, flow: &FlowKey) -> Option<u32> {
         let index = self.look_up(flow)?.slot;
@@ -281,8 +306,10 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<(ConnId, &mut Anchor)> {
         let body = Body::Ended(CloseReason::Limit, None);
         let id = self.insert_fresh(flow, vacancy, Owner::Nobody, body)?;
-        self.wheel.enter(id.slot, deadline, &mut self.anchors);
-        Some((id, self.anchors.at_mut(id.slot)?))
+        let links = self.wheel.enter(id.slot, deadline, &mut self.anchors);
+        let anchor = self.anchors.at_mut(id.slot)?;
+        anchor.links = links;
+        Some((id, anchor))
     }
 
     #[inline(always)] // twice
@@ -303,13 +330,17 @@ impl<C: CongestionController> Table<C> {
 
     /// Takes a record out of everything, its TCB too.
     pub(crate) fn remove(&mut self, id: ConnId) {
-        let Some(anchor) = self.anchors.get(id) else { return };
+        let Some((known, anchor, far)) = self.anchors.look_at(id.slot) else { return };
+        if known != id {
+            return;
+        }
+        let flow = anchor.flow(far);
         match anchor.body {
             Body::Hot(hot, _) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
             Body::Embryo(..) | Body::Ended(_, None) => {}
             _ => self.release_body(id),
         }
-        self.retire_at(id.slot);
+        self.retire_as(&flow, id.slot);
         self.anchors.discard(id.slot);
     }
 
@@ -362,16 +393,15 @@ impl<C: CongestionController> Table<C> {
 
     /// Segments and time do not reach a record any more; the application still may.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        if self.anchors.get(id).is_some() {
-            self.retire_at(id.slot);
+        if let Some(flow) = self.anchors.flow(id) {
+            self.retire_as(&flow, id.slot);
         }
     }
 
-    /// The same of the record at `index`, if there is one.
+    /// The same of the record at `index`, which is that of `flow`.
     #[inline]
-    fn retire_at(&mut self, index: u32) {
-        let Some(flow) = self.anchors.flow_at(index) else { return };
-        self.demux.remove(&flow, index, |index| flow_of(&self.anchors, index));
+    fn retire_as(&mut self, flow: &FlowKey, index: u32) {
+        self.demux.remove(flow, index, |index| flow_of(&self.anchors, index));
         self.wheel.cancel(index, &mut self.anchors);
     }
 
@@ -532,6 +562,12 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn listed(&self) -> (u32, u32) {
         (self.wheel.len(), self.demux.len())
     }
+}
+
+#[inline(always)] // for either version
+fn embryo_of(id: ConnId, anchor: &mut Anchor) -> Option<(ConnId, &mut Handshake, ListenerId)> {
+    let Body::Embryo(handshake, listener) = &mut anchor.body else { return None };
+    Some((id, handshake, *listener))
 }
 
 fn flow_of(anchors: &Anchors, index: u32) -> FlowKey {

@@ -176,11 +176,12 @@ impl Wheel {
         self.link(index, wanted, records);
     }
 
-    /// The same of a record that does not wait.
+    /// The same of a record that does not wait: what its links are to be.
     #[inline]
-    pub fn enter(&mut self, index: u32, deadline: Instant, records: &mut impl Links) {
+    #[must_use]
+    pub fn enter(&mut self, index: u32, deadline: Instant, records: &mut impl Links) -> WheelLinks {
         debug_assert!(index < HEAD && !records.links(index).is_linked(), "it waits");
-        self.link(index, self.within_horizon(deadline), records);
+        self.chain(index, self.within_horizon(deadline), records)
     }
 
     /// The tick by which a record wakes that is to wake by `deadline`.
@@ -420,16 +421,22 @@ impl Wheel {
 
     #[inline(always)] // for each deadline that is filed
     fn link(&mut self, index: u32, deadline: u64, records: &mut impl Links) {
+        *records.links_mut(index) = self.chain(index, deadline, records);
+    }
+
+    /// The same but for the links of the record itself, which are to be these.
+    #[inline(always)] // as above
+    fn chain(&mut self, index: u32, deadline: u64, records: &mut impl Links) -> WheelLinks {
         let deadline = deadline.max(self.current);
         let place = self.place(deadline);
         let next = self.push_head(place, index);
         let prev = HEAD | place.number();
-        *records.links_mut(index) = WheelLinks { next, prev, deadline: Tick(deadline as u32) };
         if next != NONE {
             records.links_mut(next).prev = index;
         }
         self.entries += 1;
         self.soonest = self.soonest.min(deadline);
+        WheelLinks { next, prev, deadline: Tick(deadline as u32) }
     }
 
     fn unlink(&mut self, index: u32, records: &mut impl Links) {

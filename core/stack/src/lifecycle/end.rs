@@ -32,6 +32,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// or learnt, as it is with nearly all. False: nothing has changed.
     #[inline(never)] // a call has to do with an end once in a connection's life
     fn end_quietly(&mut self, now: Instant, id: ConnId, ended: Ended) -> bool {
+        self.end_here(now, id, ended)
+    }
+
+    /// A connection is over by the last segment there is of it.
+    #[inline(always)] // in one place
+    pub(crate) fn end_by_last(&mut self, now: Instant, id: ConnId, ended: Ended) {
+        if !self.end_here(now, id, ended) {
+            self.end_any(now, id, ended, None);
+        }
+    }
+
+    #[inline(always)] // twice: where ends are all there is, and everywhere else
+    fn end_here(&mut self, now: Instant, id: ConnId, ended: Ended) -> bool {
         let listed = !self.rates.is_empty()
             || !self.starved.is_empty()
             || self.transmit.has_others_than_fresh();
@@ -48,13 +61,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let until = end_of_time_wait(now, &self.common.limits);
         if self.auth.is_idle()
-            && anchor.ends_v4(&self.ip).is_some()
+            && let Some(ends) = anchor.ends_v4(&self.ip)
             && let Some(record) = tcb.usual_time_wait(now, ended)
         {
+            let owed = record.usual_acknowledgement(now);
             anchor.body = Body::TimeWait(record, until.into());
             let evicted = self.table.begin_time_wait(id, Some(hot), until);
             self.common.unusual = true;
-            self.acknowledge_last(now, id);
+            if let Some(segment) = owed {
+                let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
+                self.push_or_count(now, packet);
+            }
             self.note_eviction(now, evicted);
         } else {
             let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
@@ -64,20 +81,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    /// Sends the acknowledgement that a record by IPv4 owes, which is in TIME-WAIT now.
-    #[inline(never)] // its registers are its own
-    fn acknowledge_last(&mut self, now: Instant, id: ConnId) {
-        let Some(anchor) = self.table.anchors.at(id.slot) else { return };
-        let (Body::TimeWait(record, _), Some(ends)) = (&anchor.body, anchor.ends_v4(&self.ip))
-        else {
-            return;
-        };
-        let Some(segment) = record.usual_acknowledgement(now) else { return };
-        let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
-        self.push_or_count(now, packet);
-    }
-
-    /// The same of any.
+    /// The end of any.
     #[inline(never)]
     fn end_any(&mut self, now: Instant, id: ConnId, ended: Ended, reset: Option<Box<Reply>>) {
         let Some(anchor) = self.table.anchors.get(id) else { return };

@@ -71,14 +71,34 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         taken
     }
 
-    /// As seldom as the shorter way is the usual one; `take_v4` itself is not made small for that.
-    #[cold]
-    #[inline(never)]
+    /// The same of a short packet that no shorter way takes: most often it is what completes a handshake.
+    #[inline(never)] // its registers are its own
     pub(super) fn take_short_v4(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
         let Some(headers) = front.map(HeadersV4::known) else { return false };
         let Some(local) = self.local_v4(headers.destination()) else { return false };
-        self.take_v4(now, packet, local)
+        let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
+        let header = UsualSegment::new(&headers.tcp(), headers.ecn());
+        // What was gathered before comes before.
+        if self.gathered.is_none() {
+            let read = Read { flow: flow.key(), header, header_octets: BOTH_V4 };
+            if self.complete(now, &flow, &read, &mut packet.octets, BOTH_V4) {
+                return true;
+            }
+        }
+        self.take_v4(now, packet, flow, header)
+    }
+
+    /// The same of one that completes no handshake.
+    #[inline(never)]
+    fn take_v4(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet,
+        flow: FlowV4,
+        segment: UsualSegment,
+    ) -> bool {
+        self.take_read_v4(now, packet, flow, segment)
     }
 
     /// The same of a packet that is not short, or by IPv6, or differs otherwise.
@@ -103,16 +123,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return false;
             }
         }
-        let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
-        let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
-        self.take_read_v4(now, packet, flow, segment)
-    }
-
-    /// Takes a packet by IPv4 of the usual shape that was looked at.
-    #[inline(never)]
-    fn take_v4(&mut self, now: Instant, packet: &mut Packet, local: LocalIndex) -> bool {
-        let front = packet.octets.front().and_then(|front| front.first_chunk());
-        let Some(headers) = front.map(HeadersV4::known) else { return false };
         let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
         let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
         self.take_read_v4(now, packet, flow, segment)
@@ -164,8 +174,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Whether a packet with a short payload, without FIN and not marked, may be a question or an answer: it is one
     /// segment too.
-    #[inline(always)] // once for each version of IP
-    fn may_be_answer(&self, packet: &Packet) -> bool {
+    #[inline(always)] // in a few places
+    pub(crate) fn may_be_answer(&self, packet: &Packet) -> bool {
         self.takes_answers && packet.offload.gso.is_none()
     }
 

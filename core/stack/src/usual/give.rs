@@ -12,19 +12,25 @@ use crate::lifecycle::{note_all, usual_notices};
 use crate::shard::Common;
 use crate::table::Table;
 use crate::turns::Turns;
-use usertcp_base::{ConnId, FlowKey, Instant, LocalIndex, Observer};
+use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
-use usertcp_tcp::{Closing, Effects, Ended, Tcb, UsualEffects, UsualSegment};
+use usertcp_tcp::{Closing, Effects, Ended, Handshake, Tcb, UsualEffects, UsualSegment};
 use usertcp_wire::usual::ShortV4;
 
 /// What a connection is found by.
-pub(super) trait Flow {
+pub(crate) trait Flow {
     /// One that has a TCB.
     fn find<'a, C: CongestionController>(
         &self,
         table: &'a mut Table<C>,
     ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)>;
+
+    /// One that a peer opens, if it is found at once: its record, its handshake, and who listens.
+    fn find_embryo<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Handshake, ListenerId)>;
 }
 
 impl Flow for FlowKey {
@@ -34,6 +40,14 @@ impl Flow for FlowKey {
         table: &'a mut Table<C>,
     ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
         table.find_hot(self)
+    }
+
+    #[inline(always)] // as above
+    fn find_embryo<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Handshake, ListenerId)> {
+        table.find_noted_embryo(self)
     }
 }
 
@@ -62,6 +76,14 @@ impl Flow for FlowV4 {
         table: &'a mut Table<C>,
     ) -> Option<(ConnId, &'a mut Anchor, &'a mut Tcb<C>)> {
         table.find_recent_v4(self.peer, self.local, self.ports)
+    }
+
+    #[inline(always)] // in one place
+    fn find_embryo<'a, C: CongestionController>(
+        &self,
+        table: &'a mut Table<C>,
+    ) -> Option<(ConnId, &'a mut Handshake, ListenerId)> {
+        table.find_recent_embryo_v4(self.peer, self.local, self.ports)
     }
 }
 

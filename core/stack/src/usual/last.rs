@@ -15,7 +15,7 @@ use usertcp_wire::usual::{BOTH_V4, ShortV4};
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// As [`Shard::handle_usual`] of one that carries nothing, or FIN, or is marked; or of one that is not short.
     #[inline(never)] // its registers are its own
-    pub(super) fn handle_other_short(&mut self, now: Instant, packet: &mut Packet) -> bool {
+    pub(crate) fn handle_other_short(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(only) = packet.octets.only() else { return self.handle_other_usual(now, packet) };
         if only.len() > BOTH_V4 + ShortV4::MOST_OCTETS {
             return self.handle_other_usual(now, packet);
@@ -40,7 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             common.count_in_octets(1, 0);
             last.report(|event| common.observer.on_event(Some(id), now, event));
-            self.end(now, id, last.ended, None);
+            self.end_by_last(now, id, last.ended);
             return true;
         }
         let segment = UsualSegment::new(&headers.tcp(), headers.ecn());

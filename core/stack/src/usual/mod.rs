@@ -18,6 +18,7 @@ mod send;
 pub(crate) use ahead::{AHEAD, CROWD, LONG_QUEUE};
 pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
+pub(crate) use give::Flow;
 pub(crate) use send::{
     EndsV4, Envelope, checksum_state, offload, pack_acknowledgement, pack_short, pack_short_v6,
     put_either, put_in_place,

@@ -37,6 +37,15 @@ impl<'a> ShortV4<'a> {
         ShortV4::read::<0, { PSH | FIN }, 0>(packet)
     }
 
+    /// Whether a packet is one by IPv4 without IP options, and would be a segment with SYN: none that is read here, nor by
+    /// [`HeadersV4::of`].
+    #[inline(always)] // in one place
+    pub fn is_syn(packet: &[u8]) -> bool {
+        const FLAGS: usize = 33;
+        const SYN: u8 = 2;
+        packet.first() == Some(&0x45) && packet.get(FLAGS).is_some_and(|flags| flags & SYN != 0)
+    }
+
     /// One of at least so many octets of payload, with no flag but ACK and perhaps those in `FREE`; of the mark's bits
     /// those in `MARK` are not set.
     #[inline(always)] // twice
