@@ -27,7 +27,7 @@ impl Chain {
     #[inline(always)] // as above
     pub fn clear_one(&mut self) {
         match &mut self.store {
-            Store::Inline([only @ Some(_), None]) => {
+            Store::Inline([only, None]) => {
                 self.octets = 0;
                 *only = None;
             }

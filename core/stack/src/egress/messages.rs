@@ -51,28 +51,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> Option<Taken> {
         let Shard { transmit, table, common, .. } = self;
         let queue = transmit.newcomers();
-        let (mut id, mut end) = (ConnId { slot: 0, generation: 0 }, End::Places);
+        let (mut whose, mut end) = (ConnId { slot: 0, generation: 0 }, End::Places);
         // Few places at once: those are there already.
         let put = batch.fill((*turns).min(RUN), |places| {
             let mut put = 0;
             for place in places {
-                let Some(next) = queue.pop() else {
+                let Some(id) = queue.pop() else {
                     end = End::Nobody;
                     break;
                 };
-                id = next;
-                match put_message(now, place, id, table, common) {
-                    None => put += 1,
-                    Some(End::Wait) => {
-                        put += 1;
-                        end = End::Wait;
-                        break;
-                    }
-                    Some(other) => {
-                        end = other;
-                        break;
-                    }
+                if let Some(other) = put_message(now, place, id, table, common) {
+                    put += usize::from(matches!(other, End::Wait));
+                    (whose, end) = (id, other);
+                    break;
                 }
+                put += 1;
             }
             put
         });
@@ -83,18 +76,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             // They stand in two queues.
             End::Nobody => return (!self.transmit.is_empty()).then_some(Taken::One),
             End::Wait => {
-                self.rearm(now, id);
+                self.rearm(now, whose);
                 return Some(Taken::One);
             }
             End::Gone => {
                 self.transmit.forget_newcomer();
                 Taken::One
             }
-            End::Last => self.transmit_last(now, id, batch, true).apart(),
-            End::Other => self.transmit_single(now, id, batch, true),
-            End::Unprepared => self.transmit_any(now, id, batch, true).apart(),
+            End::Last => self.transmit_last(now, whose, batch, true).apart(),
+            End::Other => self.transmit_single(now, whose, batch, true),
+            End::Unprepared => self.transmit_any(now, whose, batch, true).apart(),
             End::Apart(window) => {
-                self.put_apart(now, id, window, batch);
+                self.put_apart(now, whose, window, batch);
                 Taken::One
             }
         };
