@@ -105,17 +105,6 @@ impl Chain {
         }
     }
 
-    /// The same where there are none, as is known.
-    #[inline(always)] // as above
-    pub fn begin_with(&mut self, slice: FrameSlice) {
-        debug_assert!(self.is_empty() && !slice.is_empty());
-        if !self.is_empty() {
-            return self.push_behind(slice);
-        }
-        // There is nothing to be dropped.
-        core::mem::forget(core::mem::replace(self, Chain::of_one(slice)));
-    }
-
     /// The same in general.
     fn push_behind(&mut self, slice: FrameSlice) {
         if slice.is_empty() {

@@ -4,12 +4,33 @@
 //! Must not know: what the octets mean.
 
 use super::{Chain, Store};
+use crate::raw::Handle;
 use crate::slice::FrameSlice;
 
 impl Chain {
+    /// As [`Chain::push_back`] where there are none, as is known.
+    #[inline(always)] // a few words of memory
+    pub fn begin_with(&mut self, slice: FrameSlice) {
+        debug_assert!(self.is_empty() && !slice.is_empty());
+        let FrameSlice { handle, offset, len } = slice;
+        if !self.is_empty() {
+            return self.push_parts(handle, offset, len);
+        }
+        // There is nothing to be dropped.
+        let only = Chain::of_one(FrameSlice { handle, offset, len });
+        core::mem::forget(core::mem::replace(self, only));
+    }
+
+    /// As [`Chain::push_back`]; a slice as a whole would have to lie in memory for this.
+    #[cold]
+    #[inline(never)]
+    fn push_parts(&mut self, handle: Handle, offset: u32, len: u32) {
+        self.push_behind(FrameSlice { handle, offset, len });
+    }
+
     /// Becomes what the only slice of `other` has behind its first `n` octets, where there are none here, as is known;
     /// `other` has none then. False, and nothing has changed: `other` has more slices or none, or nothing behind those.
-    #[inline(always)] // a few words of memory
+    #[inline(always)] // as above
     #[must_use]
     pub fn begin_behind(&mut self, other: &mut Chain, n: usize) -> bool {
         debug_assert!(self.is_empty(), "there are none");
