@@ -94,12 +94,17 @@ impl FrameSlice {
     pub fn is_unique(&self) -> bool {
         self.handle.is_unique()
     }
-    /// Reads a little of what its frame keeps of itself, and of where its headers are written, so that they are on
-    /// their way from memory. A short one's first octet is near.
+    /// Reads a little of what its frame keeps of itself, so that it is on its way from memory: of a frame that is given
+    /// back that is all.
+    #[inline]
+    pub fn touch_frame(&self) -> u8 {
+        u8::from(self.is_unique())
+    }
+    /// The same, and of where its headers are written. A short one's first octet is near.
     #[inline]
     pub fn touch(&self) -> u8 {
         let in_front = self.handle.bytes(self.offset.saturating_sub(1), self.offset);
-        u8::from(self.is_unique()) ^ in_front.first().copied().unwrap_or_default()
+        self.touch_frame() ^ in_front.first().copied().unwrap_or_default()
     }
     /// Octets in front of the slice that [`FrameSlice::push_front`] can take; 0 when shared.
     #[inline]

@@ -322,10 +322,10 @@ impl Spill {
     pub(crate) fn touch(&self) -> u32 {
         self.ahead().fold(0, |all, slice| all ^ slice.len() as u32)
     }
-    /// As [`FrameSlice::touch`] of the same.
+    /// The same of their frames, by `touch`.
     #[inline]
-    pub(crate) fn touch_frames(&self) -> u8 {
-        self.ahead().fold(0, |all, slice| all ^ slice.touch())
+    pub(crate) fn touch_frames(&self, touch: impl Fn(&FrameSlice) -> u8) -> u8 {
+        self.ahead().fold(0, |all, slice| all ^ touch(slice))
     }
     #[inline]
     fn ahead(&self) -> impl Iterator<Item = &FrameSlice> {

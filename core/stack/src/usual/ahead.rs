@@ -64,8 +64,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let hots = hots(table, slots);
         let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
         black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
-        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest()));
-        touch_queues(table, &hots);
+        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest() ^ tcb.touch_queue()));
+        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
     }
 
     /// Touches the records of those whose deadlines stand in line and are due.

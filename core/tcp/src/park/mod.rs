@@ -83,14 +83,16 @@ impl<C: CongestionController> Tcb<C> {
         quiet
     }
 
-    /// The same of a connection that is plain: what is rare is not looked at.
+    /// The same of a connection that is plain: what is rare is not looked at. It holds nothing out of order, so that what
+    /// can be read is all there is. A paced one waits for its release, and is told from a quiet one by what it looks at in
+    /// any case.
     #[inline]
     fn waits_plainly_for_nothing(&self) -> bool {
         self.queue.is_empty()
-            && self.receiver.is_empty()
+            && self.receiver.queued() == 0
             && !self.wants.write
-            && self.recovery.is_quiet_if_plain()
             && self.release == Instant::FAR
+            && self.recovery.is_quiet_if_plain()
     }
 
     #[inline(never)]

@@ -135,32 +135,42 @@ impl<C: CongestionController> Tcb<C> {
 
     #[inline]
     fn touch_rare(&self) -> u32 {
-        self.touch_paced() ^ self.user_timeout.is_owed() as u32 ^ self.persist.why() as u32
+        let others = self.user_timeout.is_owed() as u32 ^ self.persist.why() as u32;
+        self.touch_paced() ^ self.recovery.touch_rest() ^ others
     }
 
-    /// The same of what messages do not need: of who has a deadline, or is paced.
+    /// The same of what messages do not need: of what a release does.
     #[inline]
     pub fn touch_paced(&self) -> u32 {
         self.release.stamp().0 ^ self.recovery.touch_more()
     }
 
-    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand; of
-    /// what messages do not need, if it is no message that is expected; and of what is rare, if the connection may rest
-    /// again soon.
+    /// The same of what is noted of the octets that are acknowledged or sent next, when the TCB itself is at hand.
+    #[inline]
+    pub fn touch_queue(&self) -> u32 {
+        self.queue.touch()
+    }
+
+    /// The same, and of what messages do not need, if it is no message that is expected; and of what is rare, if the
+    /// connection may rest again soon.
     #[inline]
     pub fn touch_more(&self) -> u32 {
         let paced = match self.prediction {
             Prediction::Free => 0,
-            _ => self.touch_paced(),
+            _ => self.touch_paced() ^ self.recovery.touch_rest(),
         };
         let rare = if self.acks.has_had_one_exchange() { self.touch_rare() } else { 0 };
-        self.queue.touch() ^ paced ^ rare
+        self.touch_queue() ^ paced ^ rare
     }
 
-    /// The same of the frames in which they lie, when that is at hand.
+    /// The same of the frames in which they lie, when that is at hand: of those that are given back what that needs, and
+    /// more where headers are to be written; a message's frame is the one that the next message is written into.
     #[inline]
     pub fn touch_frames(&self) -> u8 {
-        self.queue.touch_frames()
+        match self.prediction == Prediction::Free || self.unsent_octets() > 0 {
+            true => self.queue.touch_fronts(),
+            false => self.queue.touch_frames(),
+        }
     }
 
     /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,

@@ -91,8 +91,9 @@ pub struct Recovery {
     timestamps: bool,
     latest: Latest,
     board: Scoreboard,
-    rack: Rack,
+    // Each transmission looks at this, and not at what follows.
     tail: TailProbe,
+    rack: Rack,
     undo: Undo,
     prr: Prr,
     reno: NewReno,
@@ -107,7 +108,7 @@ impl Recovery {
     /// Where what `Tcb::touch` reads lies, and what it reads more.
     pub(crate) const RTO: usize = core::mem::offset_of!(Recovery, rtt) + 8;
     pub(crate) const UNA: usize = core::mem::offset_of!(Recovery, board);
-    pub(crate) const SACKED: usize = core::mem::offset_of!(Recovery, board) + Scoreboard::SUMS;
+    pub(crate) const TAIL: usize = core::mem::offset_of!(Recovery, tail);
     pub(crate) const CREDIT: usize = core::mem::offset_of!(Recovery, reno);
 }
 

@@ -28,9 +28,14 @@ impl Recovery {
         self.rtt.rto_micros() ^ self.board.una().0
     }
 
-    /// For `Tcb::touch_more`.
+    /// For `Tcb::touch_paced`.
     pub(crate) fn touch_more(&self) -> u32 {
-        self.board.sums().sacked ^ self.reno.credit()
+        u32::from(self.tail.has_fresh_rtt())
+    }
+
+    /// For `Tcb::touch_more`.
+    pub(crate) fn touch_rest(&self) -> u32 {
+        self.reno.credit()
     }
 
     /// Whether the next acknowledgement can be a plain one.

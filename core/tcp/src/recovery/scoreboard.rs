@@ -84,7 +84,6 @@ impl Scoreboard {
     /// Octets to the end of the first record.
     pub(super) const ONE_RECORD: usize =
         core::mem::offset_of!(Scoreboard, records) + 4 + size_of::<Record>();
-    pub(super) const SUMS: usize = core::mem::offset_of!(Scoreboard, sums);
 }
 
 impl Scoreboard {

@@ -84,7 +84,7 @@ fn each_line_is_touched() {
     let more = [
         lines!(release + 0 => release + 8),
         lines!(user_timeout + 0 => user_timeout + 4),
-        lines!(recovery + Recovery::SACKED => recovery + Recovery::SACKED + 4),
+        lines!(recovery + Recovery::TAIL => recovery + Recovery::TAIL + 8),
         lines!(recovery + Recovery::CREDIT => recovery + Recovery::CREDIT + 4),
         lines!(persist + 0 => persist + 16),
     ];
