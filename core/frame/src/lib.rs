@@ -18,6 +18,7 @@ extern crate alloc;
 
 mod blocks;
 mod chain;
+mod copy;
 mod frame;
 mod lent;
 mod packet;
@@ -27,6 +28,7 @@ mod slice;
 mod spill;
 
 pub use chain::{Chain, Entries, Pieces, SliceMut, Slices, Slots, Uncut, Whole};
+pub use copy::copy;
 pub use frame::Frame;
 pub use lent::{Lent, LentFrame};
 pub use packet::{ChecksumState, Gso, GsoKind, Offload, Packet};

@@ -23,6 +23,7 @@
 mod facts;
 
 use crate::blocks::{BLOCK_OCTETS, Blocks, HEADER_OCTETS, Kind, MOST_BLOCKS, Place};
+use crate::copy::STEP;
 use crate::spill::SpillShelf;
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::boxed::Box;
@@ -156,7 +157,7 @@ impl Pool {
         // it.
         unsafe {
             let target = handle.data().add(start as usize).as_ptr();
-            ptr::copy_nonoverlapping(octets.as_ptr(), target, octets.len());
+            copy_out(octets, target);
         }
         core.copied.set(core.copied.get().wrapping_add(octets.len() as u64));
         Some(handle)
@@ -405,13 +406,14 @@ impl Handle {
         if self.header().filled.get() != at {
             return 0;
         }
-        let count = octets.len().min((self.capacity() - at) as usize);
+        let octets = octets.get(..(self.capacity() - at) as usize).unwrap_or(octets);
+        let count = octets.len();
         // Not safely: other references to the frame may exist, so there is no `&mut` to it.
         // SAFETY: the target lies inside the frame from the filled mark on, where nobody reads
         // (rule 2), so it cannot overlap `octets` either.
         unsafe {
             let target = self.data().add(at as usize).as_ptr();
-            ptr::copy_nonoverlapping(octets.as_ptr(), target, count);
+            copy_out(octets, target);
         }
         self.header().filled.set(at + count as u32);
         self.count_copied(count);
@@ -638,4 +640,34 @@ fn home_of(frame: NonNull<Header>) -> NonNull<Core> {
     // Not safely: the header lies in raw memory.
     // SAFETY: called with a lent reference in hand; `home` never changes while the frame is out.
     unsafe { frame.as_ref() }.home
+}
+
+/// Copies `octets` to a place, in steps as [`copy`](crate::copy) does.
+///
+/// # Safety
+/// There is room for all of them at `target`, where nobody reads meanwhile, and they are elsewhere.
+#[inline(always)] // most are few
+unsafe fn copy_out(octets: &[u8], target: *mut u8) {
+    if octets.len() > STEP {
+        // SAFETY: as for this function.
+        return unsafe { copy_out_long(octets, target) };
+    }
+    // SAFETY: as for this function.
+    unsafe { ptr::copy_nonoverlapping(octets.as_ptr(), target, octets.len()) }
+}
+
+/// The same of more than a step.
+///
+/// # Safety
+/// The same.
+#[inline(never)]
+unsafe fn copy_out_long(octets: &[u8], target: *mut u8) {
+    let mut target = target;
+    for step in octets.chunks(STEP) {
+        // SAFETY: what was copied before and this step together are no longer than all, for which there is room.
+        unsafe {
+            ptr::copy_nonoverlapping(step.as_ptr(), target, step.len());
+            target = target.add(step.len());
+        }
+    }
 }

@@ -38,6 +38,7 @@ pub fn run() -> Outcome {
         let copy = time(|| checksum::copy_and_sum(black_box(&mut target), black_box(&data)));
         line(format!("checksum::copy_and_sum, {octets} octets"), Some(octets), copy);
     }
+    worst_copies(&mut line);
     let pool = FramePool::new(&PoolConfig::default());
     for (name, class) in [("small", Class::Small), ("full", Class::Full), ("large", Class::Large)] {
         let spread = time(|| pool.take(black_box(class), 64));
@@ -109,4 +110,18 @@ fn time<T>(mut part: impl FnMut() -> T) -> Spread {
     let calls = (BATCH_NANOS / batch(1000).max(0.1)).max(1.0) as u64;
     let times: Vec<f64> = (0..BATCHES).map(|_| batch(calls)).collect();
     Spread::of(&times).unwrap_or(Spread { median: 0.0, min: 0.0, max: 0.0 })
+}
+
+/// Copies whose target begins 16 octets behind the source, both counted from the beginning of their pages.
+fn worst_copies(line: &mut impl FnMut(String, Option<usize>, Spread)) {
+    const PAGE: usize = 4096;
+    const OCTETS: usize = 65_536;
+    let (from, mut to) = (vec![0x5A; OCTETS + PAGE], vec![0; OCTETS + 2 * PAGE]);
+    let source = &from[..OCTETS];
+    let behind = (source.as_ptr() as usize + 16).wrapping_sub(to.as_ptr() as usize) % PAGE;
+    let target = &mut to[behind..behind + OCTETS];
+    let whole = time(|| black_box(&mut *target).copy_from_slice(black_box(source)));
+    line(format!("copied by one call, {OCTETS} octets"), Some(OCTETS), whole);
+    let steps = time(|| usertcp_frame::copy(black_box(&mut *target), black_box(source)));
+    line(format!("frame::copy, {OCTETS} octets"), Some(OCTETS), steps);
 }

@@ -3,6 +3,7 @@
 //! Owns: how a range is shared, cut where it lies, or copied. Must not know: what the octets mean.
 
 use super::{Chain, Slices, Store};
+use crate::copy::copy;
 use crate::slice::{Behind, FrameSlice};
 use crate::spill::EntriesMut;
 use alloc::vec::Vec;
@@ -142,11 +143,11 @@ impl Chain {
     pub fn take_to(&mut self, out: &mut [u8]) -> usize {
         let taken = out.len().min(self.octets);
         let mut rest = out;
-        let mut copy = |slice: &FrameSlice, octets: usize| {
+        let mut put = |slice: &FrameSlice, octets: usize| {
             if let Some((target, behind)) = core::mem::take(&mut rest).split_at_mut_checked(octets)
                 && let Some(part) = slice.get(..octets)
             {
-                target.copy_from_slice(part);
+                copy(target, part);
                 slice.count_copied(octets);
                 rest = behind;
             }
@@ -154,11 +155,11 @@ impl Chain {
         match &mut self.store {
             Store::Spilled(_) if taken == self.octets => {
                 self.octets = 0;
-                self.take_long(|slice| copy(slice, slice.len()));
+                self.take_long(|slice| put(slice, slice.len()));
             }
             Store::Spilled(spill) => {
                 self.octets -= taken;
-                spill.take_to(taken, copy);
+                spill.take_to(taken, put);
             }
             Store::Inline(_) => {
                 self.copy_to(0, rest);
@@ -188,7 +189,7 @@ impl Chain {
         let Store::Inline([only, None]) = &mut self.store else { return None };
         let slice = only.as_ref()?;
         let taken = slice.len();
-        out.get_mut(..taken)?.copy_from_slice(slice);
+        copy(out.get_mut(..taken)?, slice);
         slice.count_copied(taken);
         *only = None;
         self.octets = 0;
@@ -202,7 +203,7 @@ impl Chain {
             && let Some(part) = first.get(from..to)
             && let Some(target) = out.get_mut(..part.len())
         {
-            target.copy_from_slice(part);
+            copy(target, part);
             first.count_copied(part.len());
             return part.len();
         }
@@ -275,7 +276,7 @@ impl Chain {
 fn copy_part(slice: &FrameSlice, from: usize, to: usize, out: &mut [u8], done: &mut usize) {
     let part = slice.get(from..to).unwrap_or_default();
     if let Some(target) = out.get_mut(*done..*done + part.len()) {
-        target.copy_from_slice(part);
+        copy(target, part);
         slice.count_copied(part.len());
         *done += part.len();
     }

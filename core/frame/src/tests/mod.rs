@@ -2,6 +2,7 @@
 extern crate std;
 
 mod chain;
+mod copy;
 mod pool;
 mod slice;
 mod threads;

@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
-use usertcp_frame::{Class, FramePool, Lent, LentFrame};
+use usertcp_frame::{Class, FramePool, Lent, LentFrame, copy};
 use usertcp_tcp::HEADROOM_OCTETS;
 
 /// Octets a peer sent, in the frame they arrived in. While it is held, that memory is missing to
@@ -95,7 +95,7 @@ impl WriteBuffer {
         let spare = self.frame.spare_mut();
         let count = octets.len().min(spare.len());
         if let (Some(place), Some(octets)) = (spare.get_mut(..count), octets.get(..count)) {
-            place.copy_from_slice(octets);
+            copy(place, octets);
         }
         self.frame.advance_len(count);
         count

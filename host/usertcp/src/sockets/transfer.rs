@@ -13,7 +13,7 @@ use arrayvec::ArrayVec;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, MutexGuard};
 use std::task::{Poll, Waker};
-use usertcp_frame::LentFrame;
+use usertcp_frame::{LentFrame, copy};
 
 /// Where a read puts octets.
 pub(crate) trait Sink {
@@ -301,7 +301,7 @@ impl<'a> Source<'a> {
             if let (Some(spare), Some(octets)) =
                 (frame.spare_mut().get_mut(..count), rest.get(..count))
             {
-                spare.copy_from_slice(octets);
+                copy(spare, octets);
             }
             frame.advance_len(count);
             self.left -= count;
@@ -320,7 +320,7 @@ impl Sink for &mut [u8] {
     }
     fn put(&mut self, octets: &[u8]) {
         let (head, tail) = std::mem::take(self).split_at_mut(octets.len());
-        head.copy_from_slice(octets);
+        copy(head, octets);
         *self = tail;
     }
 }
@@ -351,7 +351,7 @@ impl Sink for Scatter<'_, '_> {
             let count = rest.len().min(octets.len());
             let (now, later) = octets.split_at(count);
             if let Some(place) = rest.get_mut(..count) {
-                place.copy_from_slice(now);
+                copy(place, now);
             }
             octets = later;
             self.at.1 += count;
