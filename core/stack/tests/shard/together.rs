@@ -1,4 +1,5 @@
-//! Many connections that open, talk and close at one moment send what each sends when it alone is asked for.
+//! Many connections that open, talk and close at one moment send what each sends when it alone is asked for, and send
+//! it again when it was lost.
 
 use crate::pair::{SERVER_PORT, TestShard, address, config, pattern, plain, read_all, to};
 use proptest::prelude::*;
@@ -27,6 +28,9 @@ struct World {
     now: Instant,
     /// Packets that are asked for at once.
     batch: usize,
+    /// Which packets are lost, over and over; and how many there were.
+    losses: Vec<bool>,
+    count: usize,
     clients: Vec<ConnId>,
     servers: Vec<ConnId>,
 }
@@ -70,7 +74,7 @@ fn act(shard: &mut TestShard, now: Instant, id: ConnId, step: Step) {
 }
 
 impl World {
-    fn new(batch: usize) -> World {
+    fn new(batch: usize, losses: &[bool]) -> World {
         let shard = |host| {
             let config = config(host, plain(), Limits::default());
             Shard::new(config, (), Instant::ZERO).unwrap()
@@ -81,13 +85,25 @@ impl World {
         let listener = server.listen(&listen).unwrap();
         let pool = FramePool::new(&PoolConfig::default());
         let (clients, servers, now) = (Vec::new(), Vec::new(), Instant::from_millis(200_000));
-        World { client, server, listener, pool, now, batch, clients, servers }
+        let (losses, count) = (losses.to_vec(), 0);
+        World { client, server, listener, pool, now, batch, losses, count, clients, servers }
     }
 
-    /// A round trip of what there is to send: all of it.
-    fn exchange(&mut self, steps: impl Fn(usize) -> Option<Step>) -> Vec<Vec<u8>> {
+    /// What arrives of these packets.
+    fn arriving(&mut self, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut arriving = packets.to_vec();
+        arriving.retain(|_| {
+            self.count += 1;
+            !self.losses[self.count % self.losses.len()]
+        });
+        arriving
+    }
+
+    /// A round trip of what there is to send: all of it. The next one is so much later.
+    fn exchange(&mut self, pause: Span, steps: impl Fn(usize) -> Option<Step>) -> Vec<Vec<u8>> {
         let mut all = sent(&mut self.client, self.now, self.batch);
-        deliver(&self.pool, &mut self.server, self.now, &all);
+        let arriving = self.arriving(&all);
+        deliver(&self.pool, &mut self.server, self.now, &arriving);
         while let Some(id) = self.server.accept(self.listener) {
             self.servers.push(id);
         }
@@ -97,9 +113,10 @@ impl World {
             }
         }
         let answers = sent(&mut self.server, self.now, self.batch);
-        deliver(&self.pool, &mut self.client, self.now, &answers);
+        let arriving = self.arriving(&answers);
+        deliver(&self.pool, &mut self.client, self.now, &arriving);
         all.extend(answers);
-        self.now = self.now + Span::from_millis(1);
+        self.now = self.now + pause;
         for shard in [&mut self.client, &mut self.server] {
             while shard.poll_event().is_some() {}
             assert!(shard.handle_deadlines(self.now, 1_000_000));
@@ -111,7 +128,8 @@ impl World {
     fn live(&mut self, lives: &[Life]) -> Vec<Vec<u8>> {
         let to = to(address(2), SERVER_PORT);
         self.clients = lives.iter().map(|_| self.client.connect(self.now, &to).unwrap()).collect();
-        let mut all = self.exchange(|_| None);
+        let soon = Span::from_millis(1);
+        let mut all = self.exchange(soon, |_| None);
         for round in 0..8 {
             for (id, life) in self.clients.iter().zip(lives) {
                 if let Some((step, _)) = life.get(round) {
@@ -119,10 +137,14 @@ impl World {
                 }
             }
             let step = |at: usize| Some(lives.get(at)?.get(round)?.1);
-            all.extend(self.exchange(step));
+            all.extend(self.exchange(soon, step));
         }
         for _ in 0..100 {
-            all.extend(self.exchange(|_| None));
+            all.extend(self.exchange(soon, |_| None));
+        }
+        // Long enough for what was lost to be sent again.
+        for _ in 0..100 {
+            all.extend(self.exchange(Span::from_millis(40), |_| None));
         }
         all
     }
@@ -138,10 +160,16 @@ fn deliver(pool: &FramePool, shard: &mut TestShard, now: Instant, packets: &[Vec
 
 proptest! {
     #[test]
-    fn many_at_once_send_what_each_alone_sends(lives in prop::collection::vec(life(), 1..24)) {
-        let together = World::new(64).live(&lives);
-        let alone = World::new(1).live(&lives);
-        prop_assert!(together.len() >= 3 * lives.len());
+    fn many_at_once_send_what_each_alone_sends(
+        lives in prop::collection::vec(life(), 1..24),
+        losses in prop_oneof![
+            Just(vec![false]),
+            prop::collection::vec(prop::bool::weighted(0.1), 1..200),
+        ],
+    ) {
+        let together = World::new(64, &losses).live(&lives);
+        let alone = World::new(1, &losses).live(&lives);
+        prop_assert!(!together.is_empty());
         prop_assert_eq!(together, alone);
     }
 }
