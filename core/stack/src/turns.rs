@@ -218,16 +218,14 @@ impl Turns {
     ) -> Option<Option<(ConnId, &'a mut Anchor)>> {
         debug_assert!(!self.has_others_than_fresh() && self.left == 0);
         let id = self.fresh.pop()?;
-        let anchor = anchors.get_mut(id).filter(|anchor| anchor.is_queued());
-        let Some(anchor) = anchor else {
+        let Some(anchor) = out_of_queue(id, anchors) else {
             self.fresh.buried();
             return Some(None);
         };
-        anchor.leave_queue();
         Some(Some((id, anchor)))
     }
 
-    /// The queue that begins with the first of those who came anew.
+    /// The queue that begins with the first of those who came anew. Whom it gives is [taken out](out_of_queue).
     #[inline(always)] // as above
     pub(crate) fn newcomers(&mut self) -> &mut Fifo<ConnId> {
         self.fresh.queue()
@@ -318,6 +316,14 @@ impl Turns {
         self.count();
         next
     }
+}
+
+/// The record of one that came anew, whose turn it is; it is in the queue no more. `None`: it had left before.
+#[inline(always)] // for each packet
+pub(crate) fn out_of_queue(id: ConnId, anchors: &mut Anchors) -> Option<&mut Anchor> {
+    let anchor = anchors.get_mut(id).filter(|anchor| anchor.is_queued())?;
+    anchor.leave_queue();
+    Some(anchor)
 }
 
 #[cfg(test)]

@@ -43,16 +43,4 @@ impl Chain {
         self.begin(|| Chain { octets: len as usize, store });
         true
     }
-
-    /// As [`Chain::clear`] of what most often is one slice.
-    #[inline(always)] // as above
-    pub fn clear_one(&mut self) {
-        match &mut self.store {
-            Store::Inline([only, None]) => {
-                self.octets = 0;
-                *only = None;
-            }
-            _ => self.leave(),
-        }
-    }
 }

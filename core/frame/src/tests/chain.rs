@@ -65,7 +65,7 @@ fn clearing_what_mostly_is_one_slice_clears_any_chain() {
     let home = pool.stats();
     for count in 0..6 {
         let (mut chain, _) = chain_of(&pool, count, 5);
-        chain.clear_one();
+        chain.clear();
         assert_eq!((chain.len(), chain.slice_count(), chain.charge()), (0, 0, 0));
         assert_eq!(pool.stats().used_octets, home.used_octets, "{count} frames came home");
         chain.begin_with(slice_of(&pool, b"0"));

@@ -7,6 +7,7 @@ use super::Taken;
 use crate::anchor::Body;
 use crate::shard::{Common, Shard};
 use crate::table::Table;
+use crate::turns::out_of_queue;
 use usertcp_base::{ConnId, Instant, Observer, WireWindow};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
@@ -115,9 +116,7 @@ fn put_message<C: CongestionController, O: Observer>(
     table: &mut Table<C>,
     common: &mut Common<O>,
 ) -> Option<End> {
-    let anchor = table.anchors.get_mut(id).filter(|anchor| anchor.is_queued());
-    let Some(anchor) = anchor else { return Some(End::Gone) };
-    anchor.leave_queue();
+    let Some(anchor) = out_of_queue(id, &mut table.anchors) else { return Some(End::Gone) };
     let Body::Hot(hot, prepared) = &anchor.body else { return Some(End::Other) };
     let Some(tcb) = table.hot.at_mut(*hot) else { return Some(End::Other) };
     if prepared.is_none() {

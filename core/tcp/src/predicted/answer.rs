@@ -126,7 +126,7 @@ impl<C: CongestionController> Tcb<C> {
         if answer.window == WindowAfter::Reduced {
             self.stir();
         }
-        self.queue.clear_one();
+        self.queue.clear();
         Some(Answered { acked_octets: acked, rtt_micros: answer.rtt_micros })
     }
 

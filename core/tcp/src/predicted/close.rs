@@ -146,7 +146,7 @@ impl<C: CongestionController> Tcb<C> {
         self.snd.small = ack;
         self.octets_acknowledged = self.octets_acknowledged.wrapping_add(u64::from(acked.get()));
         self.progress = now;
-        self.queue.clear_one();
+        self.queue.clear();
         // It is as it was when it was looked at.
         if !self.receiver.take_only(packet, header_octets, octets, charge) {
             return None;
