@@ -207,6 +207,13 @@ impl Anchor {
         anchor
     }
 
+    /// The record of another connection of the same flow, which no timer waits for.
+    pub(crate) fn begin_anew(&mut self, owner: Owner, body: Body) {
+        (self.standing, self.pending) = (Standing::NONE, Pending::NONE);
+        (self.links, self.body) = (WheelLinks::UNLINKED, body);
+        self.set_owner(owner);
+    }
+
     /// Both ends of the flow; `None`: it is none of IPv4.
     #[inline]
     pub(crate) fn ends_v4(&self, ip: &Ip) -> Option<EndsV4> {

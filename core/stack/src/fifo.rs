@@ -93,9 +93,9 @@ impl<T: Copy> Fifo<T> {
         self.first.get(self.next)
     }
 
-    /// The first entries, as many as are at hand.
-    pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
-        self.first.get(self.next..).unwrap_or_default().iter()
+    /// The first entries, as many as lie together.
+    pub(crate) fn ahead(&self) -> &[T] {
+        self.first.get(self.next..).unwrap_or_default()
     }
 
     /// The first piece has been read: it is empty, or the next one is the first.
@@ -185,6 +185,15 @@ impl<T: Copy> Sifted<T> {
         self.parts.front()
     }
 
+    /// The first entries, as many as lie together.
+    pub(crate) fn ahead(&self) -> &[T] {
+        if self.parts.sifted.is_empty() {
+            self.parts.rest.ahead()
+        } else {
+            self.parts.sifted.ahead()
+        }
+    }
+
     /// Entries, dead ones too.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -247,7 +256,7 @@ impl<T: Copy> Mortal<T> {
 
     /// The first entries, as many as are at hand.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = &T> {
-        self.parts.sifted.ahead().chain(self.parts.rest.ahead())
+        self.parts.sifted.ahead().iter().chain(self.parts.rest.ahead())
     }
 
     /// Entries, dead or alive.

@@ -222,6 +222,21 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         self.vacate(index, |slot, free| *slot = free).is_some()
     }
 
+    /// Gives the record at `index` a new handle: the old one is stale from now on, as if another record had come to
+    /// the slot. `None` when there is none.
+    pub fn renew(&mut self, index: u32) -> Option<ConnId> {
+        let (chunk, place) = Self::place(index);
+        let chunk = self.chunks.get_mut(chunk)?;
+        let entry = chunk.entries.get_mut(place)?;
+        if let Slot::Free { .. } = entry.slot {
+            return None;
+        }
+        let generation = entry.generation.number().wrapping_add(1);
+        entry.generation = G::of(generation);
+        chunk.newest = chunk.newest.max(generation);
+        Some(ConnId { slot: index, generation })
+    }
+
     /// The record of `id`, unless `id` is stale.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {

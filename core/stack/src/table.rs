@@ -6,12 +6,12 @@
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted), DESIGN §5.
 
 mod hot;
+mod waiting;
 
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
 use crate::blanks::Blanks;
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
-use crate::fifo::Sifted;
 use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
@@ -21,10 +21,8 @@ use usertcp_base::{
     CloseReason, ConnId, FlowKey, Instant, Limits, ListenerId, LocalIndex, Secrets,
 };
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Handshake, Moulds, Segment, Tcb, TimeWait};
-
-/// Dead entries of the TIME-WAIT queue that are tolerated.
-const SLACK: usize = 64;
+use usertcp_tcp::{Handshake, Moulds, Segment, Tcb};
+use waiting::TimeWaits;
 
 /// The connections.
 pub(crate) struct Table<C> {
@@ -48,19 +46,7 @@ pub(crate) struct Table<C> {
     demux: Demux,
     recent: Recent,
     pub wheel: Wheel,
-    /// TIME-WAIT records, the oldest first. Some may be gone.
-    waiting: Sifted<Waiting>,
-    time_waits: u32,
-    time_wait_limit: u32,
-}
-
-/// A record in TIME-WAIT. All of them wait equally long: the first that came ends first, and no wheel has to be
-/// turned for that.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    id: ConnId,
-    /// When it ends, unless the peer's FIN comes again.
-    until: Instant,
+    waits: TimeWaits,
 }
 
 /// Where a flow without a record would have one.
@@ -93,9 +79,7 @@ impl<C: CongestionController> Table<C> {
             demux: Demux::new(secrets),
             recent: Recent::new(),
             wheel: Wheel::new(now),
-            waiting: Sifted::default(),
-            time_waits: 0,
-            time_wait_limit: limits.time_wait,
+            waits: TimeWaits::new(limits.time_wait),
         }
     }
 
@@ -236,7 +220,7 @@ impl<C: CongestionController> Table<C> {
     }
 
     /// The record that probably has a flow, with its hash, if that is seen at once: it is noted from now on. If
-    /// not, [`Table::guess`] will find what it looks at on its way.
+    /// not, [`Table::guess_and_note`] will find what it looks at on its way.
     #[inline]
     pub(crate) fn guess_at_home(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {
         let Some(hash) = hash else { return self.recent.find(flow) };
@@ -254,10 +238,22 @@ impl<C: CongestionController> Table<C> {
 
     /// The same wherever it is.
     #[inline]
-    pub(crate) fn guess(&mut self, flow: &FlowKey, hash: u64) -> Option<u32> {
-        let index = self.demux.guess(hash)?;
+    pub(crate) fn guess_and_note(&mut self, flow: &FlowKey, hash: u64) -> Option<u32> {
+        let index = self.guess(hash)?;
         self.recent.note(flow, index);
         Some(index)
+    }
+
+    /// The record that probably has a flow with this hash.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.demux.guess(hash)
+    }
+
+    /// The hash of a flow.
+    #[inline]
+    pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
+        self.demux.hash_of(flow)
     }
 
     /// Whether another anchor can be had at nobody's cost.
@@ -274,7 +270,7 @@ impl<C: CongestionController> Table<C> {
 
     /// Whether another anchor can be had, if need be in the place of a TIME-WAIT record.
     pub(crate) fn has_room(&self) -> bool {
-        self.has_free() || self.time_waits > 0
+        self.has_free() || self.waits.len() > 0
     }
 
     /// A new record. TIME-WAIT records make room when there is none. `None` for the second result:
@@ -353,12 +349,7 @@ impl<C: CongestionController> Table<C> {
                 self.early.discard(early);
                 self.discard_hot(hot);
             }
-            Body::TimeWait(..) => {
-                self.time_waits = self.time_waits.saturating_sub(1);
-                if self.waiting.front().is_some_and(|waiting| waiting.id == id) {
-                    self.pop_waiting();
-                }
-            }
+            Body::TimeWait(..) => self.stop_waiting(id),
             Body::Parked(parked) => {
                 self.moulds.release(&parked);
                 self.parked -= 1;
@@ -405,93 +396,6 @@ impl<C: CongestionController> Table<C> {
         self.wheel.cancel(index, &mut self.anchors);
     }
 
-    /// Turns a record into TIME-WAIT, without its TCB. The handle that was evicted for it, if any.
-    #[inline(always)] // what it is given is large
-    pub(crate) fn enter_time_wait(
-        &mut self,
-        id: ConnId,
-        record: TimeWait,
-        until: Instant,
-    ) -> Option<ConnId> {
-        let anchor = self.anchors.get_mut(id)?;
-        debug_assert!(matches!(anchor.body, Body::Hot(..) | Body::Ended(_, None)), "it was open");
-        let hot = anchor.body.hot();
-        anchor.body = Body::TimeWait(record, until.into());
-        anchor.set_owner(Owner::Nobody);
-        self.begin_time_wait(id, hot, until)
-    }
-
-    /// The same of one that nobody holds, and whose body is a TIME-WAIT record now; the TCB that it had, if it had one.
-    #[inline(never)] // its registers are its own
-    pub(crate) fn begin_time_wait(
-        &mut self,
-        id: ConnId,
-        hot: Option<u32>,
-        until: Instant,
-    ) -> Option<ConnId> {
-        if let Some(hot) = hot {
-            self.discard_hot(hot);
-        }
-        self.time_waits += 1;
-        self.wheel.cancel(id.slot, &mut self.anchors);
-        self.wait(Waiting { id, until });
-        if self.time_waits > self.time_wait_limit { self.evict() } else { None }
-    }
-
-    fn wait(&mut self, waiting: Waiting) {
-        let anchors = &self.anchors;
-        let lives = |waiting: &Waiting| is_time_wait(anchors, waiting.id);
-        self.waiting.push(waiting, self.time_waits as usize, SLACK, lives);
-    }
-
-    /// A TIME-WAIT record whose time has come. Each that is looked at counts as work.
-    #[inline]
-    pub(crate) fn pop_time_wait(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
-        if self.waiting.front()?.until > now { None } else { self.pop_over(now, work) }
-    }
-
-    #[inline(never)]
-    fn pop_over(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
-        while *work > 0 && self.waiting.front()?.until <= now {
-            *work -= 1;
-            let Waiting { id, .. } = self.pop_waiting()?;
-            let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(id) else {
-                continue;
-            };
-            let until = Instant::from(*until);
-            if until <= now {
-                return Some(id);
-            }
-            // It began anew, and is in the wheel for that; here it is one of those that may be evicted.
-            self.wait(Waiting { id, until });
-        }
-        None
-    }
-
-    /// The oldest entry. Never is one of a record that is gone in front: nobody wakes for it.
-    fn pop_waiting(&mut self) -> Option<Waiting> {
-        let first = self.waiting.pop();
-        self.forget_gone();
-        first
-    }
-
-    fn forget_gone(&mut self) {
-        while self.waiting.front().is_some_and(|waiting| !is_time_wait(&self.anchors, waiting.id)) {
-            self.waiting.pop();
-        }
-    }
-
-    /// Removes the oldest TIME-WAIT record.
-    pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(Waiting { id, .. }) = self.pop_waiting() {
-            if is_time_wait(&self.anchors, id) {
-                self.remove(id);
-                return Some(id);
-            }
-        }
-        None
-    }
-
     /// The flow of a record.
     pub(crate) fn flow(&self, id: ConnId) -> Option<FlowKey> {
         self.anchors.flow(id)
@@ -499,13 +403,19 @@ impl<C: CongestionController> Table<C> {
 
     /// TIME-WAIT records.
     pub(crate) fn time_waits(&self) -> u32 {
-        self.time_waits
+        self.waits.len()
+    }
+
+    /// Records.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.anchors.len()
     }
 
     /// Records that segments are expected for: all but those in TIME-WAIT.
     #[inline]
     pub(crate) fn busy(&self) -> u32 {
-        self.anchors.len() - self.time_waits
+        self.anchors.len() - self.waits.len()
     }
 
     /// Whether a record with these links is woken by `deadline` already.
@@ -539,7 +449,7 @@ impl<C: CongestionController> Table<C> {
 
     /// Whether any record is in TIME-WAIT.
     pub(crate) fn has_time_waits(&self) -> bool {
-        self.waiting.front().is_some()
+        self.waits.next_deadline().is_some()
     }
 
     /// The next record that is due.
@@ -551,8 +461,7 @@ impl<C: CongestionController> Table<C> {
 
     /// When something is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.waiting.front().map(|waiting| waiting.until);
-        match (self.wheel.next_deadline(), waiting) {
+        match (self.wheel.next_deadline(), self.waits.next_deadline()) {
             (Some(deadline), Some(until)) => Some(deadline.min(until)),
             (deadline, until) => deadline.or(until),
         }
@@ -572,8 +481,4 @@ fn embryo_of(id: ConnId, anchor: &mut Anchor) -> Option<(ConnId, &mut Handshake,
 
 fn flow_of(anchors: &Anchors, index: u32) -> FlowKey {
     anchors.flow_at(index).unwrap_or_default()
-}
-
-fn is_time_wait(anchors: &Anchors, id: ConnId) -> bool {
-    matches!(anchors.get(id), Some(Anchor { body: Body::TimeWait(..), .. }))
 }

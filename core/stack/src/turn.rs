@@ -81,6 +81,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
+            if received > 1 && self.table.len() >= CROWD {
+                self.look_ahead_to_open(burst.as_slice());
+            }
             // Where they lie: each is looked at, and what it carries is taken out.
             let mut packets = burst.as_mut_slice();
             while !packets.is_empty() {

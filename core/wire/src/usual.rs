@@ -30,6 +30,10 @@ pub const TCP_OCTETS: usize = 32;
 
 /// A data offset of eight words, ACK.
 const OFFSET_ACK: u16 = 0x8010;
+/// Where the flags are in a TCP header.
+const FLAGS_AT: usize = 13;
+const SYN: u8 = 2;
+const ACK: u8 = 0x10;
 const PSH: u16 = 8;
 const FIN: u16 = 1;
 /// Data offset and flags without PSH and FIN, in front of the window, as they lie in memory.
@@ -112,6 +116,18 @@ pub fn addresses(packet: &[u8]) -> Option<Addresses> {
         }
         _ => None,
     }
+}
+
+/// Whether a packet seems to ask for a connection (SYN without ACK); nothing of it is checked.
+#[inline]
+pub fn may_open(packet: &[u8]) -> bool {
+    let flags_behind = |ip_octets: usize| packet.get(ip_octets + FLAGS_AT).copied();
+    let flags = match packet.first() {
+        Some(0x45) => flags_behind(IPV4_OCTETS),
+        Some(0x60..=0x6F) => flags_behind(IPV6_OCTETS),
+        _ => None,
+    };
+    flags.is_some_and(|flags| flags & (SYN | ACK) == SYN)
 }
 
 /// Reads an IPv4 header in front of TCP. `None`: it is of another shape, or its checksum is wrong.

@@ -127,6 +127,7 @@ enum Step {
     InsertWide(u16, u8),
     Remove(u16),
     Discard(u16),
+    Renew(u16),
     /// All but every so manieth.
     Thin(u16),
 }
@@ -137,6 +138,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => any::<(u16, u8)>().prop_map(|(value, annex)| Step::InsertWide(value, annex)),
         2 => any::<u16>().prop_map(Step::Remove),
         2 => any::<u16>().prop_map(Step::Discard),
+        1 => any::<u16>().prop_map(Step::Renew),
         1 => (1_u16..40).prop_map(Step::Thin),
     ]
 }
@@ -177,6 +179,13 @@ proptest! {
                 Step::Discard(which) => if let Some(id) = nth(which) {
                     model.remove(&id);
                     prop_assert!(slab.discard(id.slot) && !slab.discard(id.slot));
+                    stale.insert(id);
+                },
+                Step::Renew(which) => if let Some(id) = nth(which) {
+                    let renewed = slab.renew(id.slot).unwrap();
+                    let record = model.remove(&id).unwrap();
+                    prop_assert!(renewed.slot == id.slot && !stale.contains(&renewed));
+                    prop_assert!(model.insert(renewed, record).is_none());
                     stale.insert(id);
                 },
                 Step::Thin(every) => {

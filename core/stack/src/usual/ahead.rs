@@ -11,6 +11,7 @@
 use crate::shard::Shard;
 use crate::table::Table;
 use crate::usual::LastLocal;
+use arrayvec::ArrayVec;
 use core::hint::black_box;
 use core::net::IpAddr;
 use usertcp_base::{FlowKey, Instant, Observer, RemoteAddr};
@@ -48,13 +49,32 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut others = [None; AHEAD];
         for ((slot, other), flow) in slots.iter_mut().zip(&mut others).zip(&flows) {
             if let (None, Some((flow, Some(hash)))) = (&slot, flow) {
-                *other = table.guess(flow, *hash);
+                *other = table.guess_and_note(flow, *hash);
                 *slot = *other;
             }
         }
         touch_records(table, &others);
         let hots = hots(table, &slots);
         touch_all(table, &hots);
+    }
+
+    /// Touches what the SYNs of a burst will need, where few connections are open and many are in TIME-WAIT: nobody has
+    /// looked at these for long, nor at where flows have their places between them.
+    #[inline(never)]
+    pub(crate) fn look_ahead_to_open(&self, packets: &[Packet]) {
+        let mut hashes = ArrayVec::<u64, AHEAD>::new();
+        for packet in packets {
+            if packet.octets.front().is_some_and(|front| usual::may_open(front))
+                && let Some(flow) = flow_ahead(packet, &self.last_local)
+            {
+                hashes.push(self.table.hash_of(&flow));
+                if hashes.is_full() {
+                    touch_places(&self.table, &hashes);
+                    hashes.clear();
+                }
+            }
+        }
+        touch_places(&self.table, &hashes);
     }
 
     /// Touches what connections need whose deadlines are due and whose records are at these indices.
@@ -86,6 +106,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         slots.iter().flatten().for_each(|slot| self.table.note_at(*slot));
         touch_all(&self.table, &hots(&self.table, &slots));
     }
+}
+
+/// Touches where these hashes are looked for, and what will be found there.
+fn touch_places<C: CongestionController>(table: &Table<C>, hashes: &[u64]) {
+    black_box(hashes.iter().fold(0, |all, hash| all ^ table.touch(*hash)));
+    let known = hashes.iter().filter_map(|hash| table.guess(*hash));
+    black_box(known.fold(0, |all, slot| all ^ table.anchors.touch(slot)));
 }
 
 /// Touches records.

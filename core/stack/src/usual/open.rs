@@ -92,15 +92,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             return false;
         }
         self.common.count_in_octets(1, 0);
-        let vacancy = match sought {
-            Ok(old) => {
-                self.table.remove(old);
-                self.table.vacancy(flow)
-            }
-            Err(vacancy) => vacancy,
-        };
         let deadline = now + FIRST_LOOK;
-        let Some((_, anchor)) = self.table.insert_handshake(flow, vacancy, deadline) else {
+        let inserted = match sought {
+            Ok(old) => self.table.reopen(old, flow, deadline),
+            Err(vacancy) => self.table.insert_handshake(flow, vacancy, deadline),
+        };
+        let Some((_, anchor)) = inserted else {
             self.forget_embryo(now, listener, flow);
             return true;
         };

@@ -90,6 +90,6 @@ impl Line {
     /// The first records, as many as are at hand, if the first of all is due.
     pub(super) fn due(&self, now: u64) -> impl Iterator<Item = u32> {
         let entries = if self.first <= now { usize::MAX } else { 0 };
-        self.entries.ahead().take(entries).map(|(index, _)| *index)
+        self.entries.ahead().iter().take(entries).map(|(index, _)| *index)
     }
 }

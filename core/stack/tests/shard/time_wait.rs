@@ -1,9 +1,11 @@
 //! What remains of a connection: RFC 6191, RFC 1337, MSL-1.
 
 use crate::hand::{Hand, wire};
-use usertcp_base::{DropReason, Limits, ListenerId, Seq, Span};
+use crate::pair::{Pair, plain, to};
+use std::collections::{BTreeSet, VecDeque};
+use usertcp_base::{ConnId, DropReason, Limits, ListenerId, Seq, Span};
 use usertcp_cc::Reno;
-use usertcp_stack::{Listen, Profile};
+use usertcp_stack::{Connect, Listen, Profile};
 use usertcp_tcp::{EcnMode, Settings};
 use usertcp_wire::tcp::Flags;
 
@@ -112,6 +114,59 @@ fn the_oldest_makes_room() {
     // The newest is still there: its old SYN is ignored.
     let syn = wire(Flags::SYN, 4000, 0).by(crate::hand::PEER, 1024);
     assert_eq!(hand.give(&syn).len(), 0);
+}
+
+fn connect_from(pair: &mut Pair, port: u16) -> ConnId {
+    let to = Connect { local_port: Some(port), ..to(pair.server.address, 80) };
+    pair.client.shard.connect(pair.now, &to).unwrap()
+}
+
+/// Of connections from few ports, many at a time: a port comes again while it is in TIME-WAIT, or when it was
+/// evicted, or the first time.
+#[test]
+fn who_is_taken_over_is_not_evicted_and_who_came_first_is() {
+    const LIMIT: usize = 300;
+    let limits = Limits { time_wait: LIMIT as u32, ..Limits::default() };
+    let mut pair = Pair::with(plain(), limits, 4096);
+    let listener = pair.listen(100);
+    let (mut random, mut evicted, mut taken_over) = (1_u32, 0, 0);
+    let mut waiting = VecDeque::<u16>::new();
+    for _ in 0..100 {
+        pair.now = pair.now + Span::from_millis(10);
+        let mut ports = BTreeSet::new();
+        while ports.len() < 40 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ports.insert(2000 + (random >> 16) as u16 % 500);
+        }
+        let clients: Vec<_> = ports.iter().map(|port| connect_from(&mut pair, *port)).collect();
+        pair.settle();
+        taken_over += waiting.iter().filter(|port| ports.contains(port)).count();
+        waiting.retain(|port| !ports.contains(port));
+        assert_eq!(pair.server.shard.usage().time_waits as usize, waiting.len());
+        for _ in &ports {
+            let server = pair.server.shard.accept(listener).expect("open");
+            pair.server.shard.close(pair.now, server).unwrap();
+        }
+        pair.settle();
+        clients.iter().for_each(|client| pair.client.shard.close(pair.now, *client).unwrap());
+        pair.settle();
+        waiting.extend(ports);
+        evicted += waiting.len().saturating_sub(LIMIT);
+        waiting.drain(..waiting.len().saturating_sub(LIMIT));
+        let usage = pair.server.shard.usage();
+        let each = [usage.time_waits, usage.anchors, usage.demux].map(|count| count as usize);
+        assert_eq!((each, usage.timers), ([waiting.len(); 3], 0));
+    }
+    let dropped = pair.server.shard.counters().dropped(DropReason::TimeWaitEvicted);
+    assert!(evicted > 500 && taken_over > 500, "{evicted} evicted, {taken_over} taken over");
+    assert_eq!(dropped as usize, evicted);
+    pair.now = pair.now + Span::from_millis(10);
+    for port in 2000..2500 {
+        connect_from(&mut pair, port);
+        pair.settle();
+        waiting.retain(|waiting| *waiting != port);
+        assert_eq!(pair.server.shard.usage().time_waits as usize, waiting.len(), "{port}");
+    }
 }
 
 // proves 9768-9: what the old connection agreed on says nothing about the new one

@@ -51,6 +51,22 @@ fn ip_header<A: Arbitrary>() -> impl Strategy<Value = IpHeader<A>> {
     )
 }
 
+#[test]
+fn a_packet_that_may_open_is_told_by_its_flags_alone() {
+    for (first, ip_octets) in [(0x45, IPV4_OCTETS), (0x60, IPV6_OCTETS), (0x6F, IPV6_OCTETS)] {
+        for flags in 0..=u8::MAX {
+            let mut packet = std::vec![0; ip_octets + FLAGS_AT];
+            packet[0] = first;
+            assert!(!may_open(&packet), "cut off");
+            packet.push(flags);
+            assert_eq!(may_open(&packet), flags & 0x12 == 2, "{first:x} {flags:x}");
+        }
+    }
+    let mut other = [2; 60];
+    other[0] = 0x46;
+    assert!(!may_open(&other) && !may_open(&[]));
+}
+
 proptest! {
     #[test]
     fn tcp_as_the_general_writer_and_reader(
