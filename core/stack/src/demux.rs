@@ -171,18 +171,8 @@ impl Demux {
     /// Removes `index`, which was entered under `key`; false when it was not there.
     #[inline]
     pub fn remove(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
-        self.remove_hashed(self.hash.of(key), index, key_of)
-    }
-
-    /// The same by the hash of the key.
-    #[inline]
-    pub fn remove_hashed(
-        &mut self,
-        hash: u64,
-        index: u32,
-        key_of: impl Fn(u32) -> FlowKey,
-    ) -> bool {
         self.count_no_moves();
+        let hash = self.hash.of(key);
         let number = self.number(hash);
         let Some(part) = self.parts.get_mut(number) else { return false };
         if !part.remove(place(hash), index) {

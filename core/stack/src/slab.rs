@@ -452,6 +452,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     }
 
     /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.
+    #[inline(always)] // where a record is taken out, and where it is dropped
     fn vacate<R>(&mut self, index: u32, end: impl FnOnce(&mut Slot<T>, Slot<T>) -> R) -> Option<R> {
         let (number, place) = Self::place(index);
         let chunk = self.chunks.get_mut(number)?;

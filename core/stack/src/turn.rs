@@ -5,7 +5,7 @@
 
 use crate::egress::Left;
 use crate::shard::Shard;
-use crate::usual::{AHEAD, CROWD};
+use crate::usual::{AHEAD, BURST, CROWD};
 use alloc::boxed::Box;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -81,7 +81,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
-            if received > 1 && self.table.len() >= CROWD {
+            if received >= BURST && self.table.len() >= CROWD {
                 self.look_ahead_to_open(burst.as_slice());
             }
             // Where they lie: each is looked at, and what it carries is taken out.

@@ -177,7 +177,7 @@ impl Wheel {
     }
 
     /// The same of a record that does not wait: what its links are to be.
-    #[inline]
+    #[inline(always)] // in two places
     #[must_use]
     pub fn enter(&mut self, index: u32, deadline: Instant, records: &mut impl Links) -> WheelLinks {
         debug_assert!(index < HEAD && !records.links(index).is_linked(), "it waits");

@@ -6,13 +6,14 @@
 //! Implements: MSL-1 (TIME-WAIT bounded, oldest evicted).
 //!
 //! A busy server has as many of these as it may, nobody has looked at the oldest for long, and with each connection
-//! that ends another must go: a wait for its record, and one for its place in the demultiplexer. So a note of the
-//! queue has the hash that finds the place, and [`AHEAD`] notes are followed together.
+//! that ends another must go: a wait for its record, and one for its place in the demultiplexer. So [`AHEAD`] of them
+//! are looked at together.
 
 use super::{Table, flow_of};
 use crate::anchor::{Anchor, Anchors, Body, Owner};
 use crate::demux::Demux;
 use crate::fifo::Sifted;
+use arrayvec::ArrayVec;
 use core::hint::black_box;
 use usertcp_base::{CloseReason, ConnId, FlowKey, Instant};
 use usertcp_tcp::TimeWait;
@@ -41,8 +42,6 @@ struct Waiting {
     id: ConnId,
     /// When it ends, unless the peer's FIN comes again.
     until: Instant,
-    /// Of its flow.
-    hash: u64,
 }
 
 impl TimeWaits {
@@ -93,10 +92,13 @@ impl TimeWaits {
     #[inline(never)]
     fn fetch(&mut self, anchors: &Anchors, demux: &Demux) {
         self.fetched = AHEAD;
-        let first = || self.queue.ahead().iter().take(AHEAD as usize);
-        // Two loops: the shorter one is, the more rounds of it wait together.
-        black_box(first().fold(0, |all, waiting| all ^ anchors.touch(waiting.id.slot)));
-        black_box(first().fold(0, |all, waiting| all ^ demux.touch(waiting.hash)));
+        let first =
+            || self.queue.ahead().iter().take(AHEAD as usize).map(|waiting| waiting.id.slot);
+        // Three loops: the shorter one is, the more rounds of it wait together.
+        black_box(first().fold(0, |all, slot| all ^ anchors.touch(slot)));
+        let hashes: ArrayVec<u64, { AHEAD as usize }> =
+            first().map(|slot| demux.hash_of(&flow_of(anchors, slot))).collect();
+        black_box(hashes.iter().fold(0, |all, hash| all ^ demux.touch(*hash)));
     }
 }
 
@@ -130,8 +132,7 @@ impl<C: usertcp_cc::CongestionController> Table<C> {
         }
         self.waits.count += 1;
         self.wheel.cancel(id.slot, &mut self.anchors);
-        let hash = self.demux.hash_of(&flow_of(&self.anchors, id.slot));
-        self.waits.push(Waiting { id, until, hash }, &self.anchors);
+        self.waits.push(Waiting { id, until }, &self.anchors);
         if self.waits.count > self.waits.limit { self.evict() } else { None }
     }
 
@@ -145,29 +146,25 @@ impl<C: usertcp_cc::CongestionController> Table<C> {
     fn pop_over(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
         while *work > 0 && self.waits.next_deadline()? <= now {
             *work -= 1;
-            let waiting = self.waits.pop(&self.anchors, &self.demux)?;
-            let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(waiting.id)
-            else {
+            let Waiting { id, .. } = self.waits.pop(&self.anchors, &self.demux)?;
+            let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(id) else {
                 continue;
             };
             let until = Instant::from(*until);
             if until <= now {
-                return Some(waiting.id);
+                return Some(id);
             }
             // It began anew, and is in the wheel for that; here it is one of those that may be evicted.
-            self.waits.push(Waiting { until, ..waiting }, &self.anchors);
+            self.waits.push(Waiting { id, until }, &self.anchors);
         }
         None
     }
 
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(Waiting { id, hash, .. }) = self.waits.pop(&self.anchors, &self.demux) {
+        while let Some(Waiting { id, .. }) = self.waits.pop(&self.anchors, &self.demux) {
             if is_time_wait(&self.anchors, id) {
-                self.waits.count = self.waits.count.saturating_sub(1);
-                self.demux.remove_hashed(hash, id.slot, |index| flow_of(&self.anchors, index));
-                self.wheel.cancel(id.slot, &mut self.anchors);
-                self.anchors.discard(id.slot);
+                self.remove(id);
                 return Some(id);
             }
         }

@@ -18,15 +18,21 @@ use usertcp_base::{FlowKey, Instant, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Packet;
 use usertcp_ip::remote_address;
-use usertcp_wire::usual;
+use usertcp_wire::{syn, usual};
 
 /// Packets looked at together: what they need stays in the nearest caches until they are handled.
 pub(crate) const AHEAD: usize = 16;
 /// With fewer connections all is in the caches anyway.
 pub(crate) const CROWD: u32 = 256;
+/// In a shorter burst there are hardly two connections that begin.
+pub(crate) const BURST: usize = 8;
 /// What so many connections need is more than the second cache holds: by the turn of one that has
 /// something to send, what was fetched when it was added is gone.
 pub(crate) const LONG_QUEUE: u32 = 1024;
+
+/// Octets of a SYN of the usual shape.
+const SYN_V4: usize = syn::BOTH_V4;
+const SYN_V6: usize = usual::IPV6_OCTETS + syn::SYN_OCTETS;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that `packets`, [`AHEAD`] at most, will need, and notes where they are.
@@ -64,7 +70,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn look_ahead_to_open(&self, packets: &[Packet]) {
         let mut hashes = ArrayVec::<u64, AHEAD>::new();
         for packet in packets {
-            if packet.octets.front().is_some_and(|front| usual::may_open(front))
+            if matches!(packet.octets.len(), SYN_V4 | SYN_V6)
+                && packet.octets.front().is_some_and(|front| usual::may_open(front))
                 && let Some(flow) = flow_ahead(packet, &self.last_local)
             {
                 hashes.push(self.table.hash_of(&flow));

@@ -15,7 +15,7 @@ mod last;
 mod open;
 mod send;
 
-pub(crate) use ahead::{AHEAD, CROWD, LONG_QUEUE};
+pub(crate) use ahead::{AHEAD, BURST, CROWD, LONG_QUEUE};
 pub(crate) use arrive::{Network, Read, as_segment};
 pub(crate) use gather::Gathered;
 pub(crate) use give::Flow;
