@@ -61,8 +61,32 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The same, and what is left.
-    #[inline(never)] // its registers are its own
+    #[inline(always)] // in few places, and nearly always the first run of messages is all there is
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> Left {
+        let budget = self.transmit.begin_batch() as usize;
+        if self.common.unusual || self.transmit.is_long() || !self.transmit.are_newcomers() {
+            return self.fill_any(now, batch, budget, Taken::One);
+        }
+        // Before a segment is asked for: once given out, it counts as sent.
+        if !self.common.pool.has_control() {
+            return self.fill_any(now, batch, budget, Taken::One);
+        }
+        let (taken, turns) = self.transmit_messages(now, batch, budget);
+        match taken {
+            None => Left::Nothing,
+            Some(taken) => self.fill_any(now, batch, budget - turns, taken),
+        }
+    }
+
+    /// The same of whatever there is, after a turn that was `taken`.
+    #[inline(never)] // its registers are its own
+    fn fill_any(
+        &mut self,
+        now: Instant,
+        batch: &mut TxBatch,
+        mut budget: usize,
+        mut last: Taken,
+    ) -> Left {
         let unusual = self.common.unusual;
         if unusual {
             self.put_waiting(now, batch);
@@ -70,7 +94,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         // Nothing is signed, and nobody looks at what is complete.
         let bare = !unusual || self.auth.is_idle() && self.link.is_none();
         let alone = !unusual || self.rates.is_empty();
-        let mut budget = self.transmit.begin_batch(self.common.limits.transmits_per_turn) as usize;
         loop {
             // Nearly every turn is one packet: that there is room is asked once for all of them.
             let mut turns = budget.min(batch.room());
@@ -83,31 +106,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             budget -= turns;
             while turns > 0 {
-                // Before a segment is asked for: once given out, it counts as sent.
+                // As above.
                 if !self.common.pool.has_control() {
                     self.want_memory(now);
                     return Left::NoFrame;
                 }
-                let taken = if bare && alone && self.transmit.are_newcomers() {
-                    match self.transmit_messages(now, batch, &mut turns) {
-                        Some(Taken::Apart) => self.transmit_apart(now, batch, &mut turns),
-                        taken => taken,
-                    }
-                } else {
+                let taken = if !(bare && alone && self.transmit.are_newcomers()) {
                     turns -= 1;
                     match alone {
                         true => self.transmit_one(now, batch, bare),
                         false => self.transmit_sharing(now, batch),
                     }
+                } else if last == Taken::Apart {
+                    self.transmit_apart(now, batch, &mut turns)
+                } else {
+                    let (taken, count) = self.transmit_messages(now, batch, turns);
+                    turns -= count;
+                    taken
                 };
-                match taken {
-                    Some(Taken::One | Taken::Apart) => {}
-                    Some(Taken::Any) if batch.room() >= turns => {}
-                    Some(Taken::Any) => {
-                        budget += turns;
-                        break;
-                    }
-                    None => return Left::Nothing,
+                let Some(taken) = taken else { return Left::Nothing };
+                last = taken;
+                if taken == Taken::Any && batch.room() < turns {
+                    budget += turns;
+                    break;
                 }
             }
         }

@@ -38,11 +38,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// A burst comes, `packets` of which are handled here.
-    #[inline(always)] // once
+    #[inline] // in few places
     pub(crate) fn begin_burst(&mut self, packets: usize) {
         self.common.count_packets_in(packets);
         let keyless = !self.common.unusual || self.auth.is_idle();
         self.takes_answers = keyless && !self.common.pool.is_tight();
+    }
+
+    /// The same while nothing is unusual and memory was not tight before it came.
+    #[inline(always)] // once
+    pub(crate) fn begin_usual_burst(&mut self, packets: usize) {
+        self.common.count_packets_in(packets);
+        self.takes_answers = true;
     }
 
     /// Some of those that were counted together.
@@ -65,23 +72,25 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             // As short as few that carry anything are: most often it opens a connection or closes one.
             Some(first) if first.octets.len() <= syn::BOTH_V4 && self.may_be_answer(first) => {
                 match first.octets.len() {
-                    ..=usual::BOTH_V4 => usize::from(self.handle_other_short(now, first)),
+                    ..=usual::BOTH_V4 => {
+                        let taken = self.handle_other_short(now, first);
+                        taken_with(first, taken)
+                    }
                     syn::BOTH_V4 if is_syn(first) => 0,
                     _ => self.handle_usual(now, packets),
                 }
             }
             _ => self.handle_usual(now, packets),
         };
-        if taken == 0
-            && let Some(packet) = packets.first_mut()
-        {
-            self.handle_unusual(now, packet);
+        if taken == packets.len() {
+            return &mut [];
         }
-        let (taken, rest) = packets.split_at_mut_checked(taken.max(1)).unwrap_or_default();
-        // Nearly always it was taken, and those before it were.
-        if let Some(last) = taken.last_mut().filter(|last| !last.octets.is_empty()) {
-            last.octets.clear();
+        if taken > 0 {
+            return packets.get_mut(taken..).unwrap_or_default();
         }
+        let Some((packet, rest)) = packets.split_first_mut() else { return &mut [] };
+        self.handle_unusual(now, packet);
+        packet.octets.clear();
         rest
     }
 
@@ -295,6 +304,15 @@ fn read(
 /// Wire segments of a super-segment.
 pub(crate) fn segments_in(payload_octets: usize, segment_octets: u16) -> u16 {
     payload_octets.div_ceil(usize::from(segment_octets.max(1))).clamp(1, 65_535) as u16
+}
+
+/// How many packets were `taken`: this one, of which nothing is left then, or none.
+#[inline(always)] // in few places
+pub(crate) fn taken_with(packet: &mut Packet, taken: bool) -> usize {
+    if taken && !packet.octets.is_empty() {
+        packet.octets.clear();
+    }
+    usize::from(taken)
 }
 
 /// Whether a packet is a SYN or SYN-ACK by IPv4: it is none of the usual shapes of what has neither.

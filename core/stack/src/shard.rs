@@ -249,7 +249,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             fast_open_cache: CookieCache::default(),
             hosts: HostCache::new(secrets.clone(), limits.hosts),
             auth: Auth::new(),
-            transmit: Turns::new(device.segmentation_offload && device.checksum_offload),
+            transmit: Turns::new(
+                device.segmentation_offload && device.checksum_offload,
+                limits.transmits_per_turn,
+            ),
             starved: ReadyList::new(),
             shedding: Shedding::default(),
             watch: Watch::default(),

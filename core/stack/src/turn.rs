@@ -64,20 +64,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn receive(&mut self, now: Instant, queue: &mut impl Queue) -> Arrival {
         debug_assert!(self.common.unusual || !self.is_anything_unusual());
         self.common.pool.reclaim();
-        let unusual = self.common.unusual;
-        if unusual || self.common.pool.is_tight() {
+        let usual = !self.common.unusual && !self.common.pool.is_tight();
+        if !usual {
             self.shed(now);
         }
         // It is there: it is taken nowhere else.
         let mut burst = self.rx.take().unwrap_or_else(|| Box::new(RxBatch::new(1)));
         let received = queue.receive(&self.common.pool, &mut burst);
         debug_assert_eq!(received, burst.len());
-        let (mut more, mut packets_here) = (received >= burst.capacity(), received);
-        if unusual {
-            self.sort(now, &mut burst);
-            packets_here = burst.len();
+        match usual {
+            true => self.begin_usual_burst(received),
+            false => self.sort(now, &mut burst),
         }
-        self.begin_burst(packets_here);
         if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now, &mut burst);
         } else {
@@ -88,12 +86,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let mut packets = burst.as_mut_slice();
             while !packets.is_empty() {
                 let rest = self.handle_first(now, packets);
+                if rest.is_empty() {
+                    break;
+                }
                 packets = self.gather_run(rest);
             }
         }
         burst.forget_emptied();
-        put_back(&mut self.rx, burst);
         self.handle_gathered(now);
+        let mut more = received >= burst.capacity();
+        put_back(&mut self.rx, burst);
         if self.may_be_due(now) {
             more |= !self.handle_deadlines(now, self.common.limits.deadlines_per_turn);
         }
@@ -104,7 +106,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Arrival { more, received }
     }
 
-    /// Takes out of a burst what is for the link, or for another shard.
+    /// Takes out of a burst what is for the link, or for another shard. What is left begins.
     #[inline(never)]
     fn sort(&mut self, now: Instant, burst: &mut RxBatch) {
         if self.link.is_some() {
@@ -113,6 +115,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.seat.is_some() {
             self.steer(now, burst);
         }
+        self.begin_burst(burst.len());
     }
 
     /// A burst while there are more connections than the caches hold: memory is waited for once for

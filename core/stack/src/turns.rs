@@ -62,15 +62,17 @@ pub(crate) struct Turns {
     pressing: Pressing,
     /// Turns they had in a row.
     pressing_row: u32,
+    /// Turns of a batch.
+    most: u32,
     /// Batches that are still to be short.
     short_batches: u32,
-    /// How many may still go before others until the next batch.
+    /// How many were put before others since the last batch.
     before_others: u32,
 }
 
 impl Turns {
-    /// Nobody yet. `super_segments`: the device cuts.
-    pub(crate) fn new(super_segments: bool) -> Turns {
+    /// Nobody yet. `super_segments`: the device cuts. A batch has `most` turns.
+    pub(crate) fn new(super_segments: bool, most: u32) -> Turns {
         let run_segments = if super_segments { RUN_SEGMENTS } else { 0 };
         Turns {
             fresh: Mortal::default(),
@@ -82,9 +84,16 @@ impl Turns {
             run_segments,
             pressing: Pressing::new(),
             pressing_row: 0,
+            most,
             short_batches: 0,
             before_others: 0,
         }
+    }
+
+    /// Whether anybody came anew, and may still be there.
+    #[inline]
+    pub(crate) fn has_newcomers(&self) -> bool {
+        !self.fresh.is_empty()
     }
 
     /// Whether nobody has anything to send.
@@ -104,15 +113,15 @@ impl Turns {
         self.going_on | self.pressing.len() > 0
     }
 
-    /// How many turns a batch has, of `most`.
+    /// How many turns the next batch has.
     #[inline]
-    pub(crate) fn begin_batch(&mut self, most: u32) -> u32 {
-        self.before_others = most / BEFORE_OTHERS;
+    pub(crate) fn begin_batch(&mut self) -> u32 {
+        self.before_others = 0;
         if self.short_batches == 0 {
-            return most;
+            return self.most;
         }
         self.short_batches -= 1;
-        most.min(SHORT_BATCH)
+        self.most.min(SHORT_BATCH)
     }
 
     /// How many have something to send, those that have little time aside.
@@ -145,9 +154,9 @@ impl Turns {
     /// The same of one whose turn is short, and shorter now than behind many others, when what it needs is not in the
     /// caches any more: it goes before them. Few of each batch may, so that the others wait no longer for it.
     pub(crate) fn push_ahead(&mut self, id: ConnId, anchor: &mut Anchor) {
-        let few = self.before_others > 0 && self.going_on | self.pressing.len() == 0;
+        let few = self.before_others < self.most / BEFORE_OTHERS && !self.has_others_than_fresh();
         if few && anchor.enter_queue() {
-            self.before_others -= 1;
+            self.before_others += 1;
             self.fresh.push_ahead(id);
         }
     }

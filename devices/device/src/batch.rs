@@ -1,9 +1,13 @@
 //! Packets on their way between a device and the stack.
 //! Owns: bounded queues that never grow. Must not know: what is in a packet.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 use usertcp_frame::Packet;
+
+/// Places that are made at once where the number does not matter.
+const SOME: usize = 64;
 
 /// A place behind the packets of a queue: it is asked for before there is a packet, which is put together there.
 #[derive(Debug)]
@@ -24,23 +28,31 @@ impl Room<'_> {
     }
 }
 
-/// Places in one piece, `capacity` at most. Those from `next` to `end` have packets; the others were taken, are empty,
-/// and serve again.
-#[derive(Debug)]
-struct Places {
+/// Places in one piece. Those from `next` to `end` have packets, and both are 0 when there are none; the others were
+/// taken, are empty, and serve again.
+#[derive(Debug, Default)]
+struct Lot {
     packets: Vec<Packet>,
     next: usize,
     end: usize,
+}
+
+/// A queue: a lot of `capacity` places at most.
+#[derive(Debug)]
+struct Places {
+    /// Apart, so that two queues change theirs by a pointer.
+    lot: Box<Lot>,
     capacity: usize,
 }
 
 impl Places {
     #[inline(always)] // as `push` and those below: for each packet, a few steps
     fn room_for_one(&mut self) -> Option<Room<'_>> {
-        if self.end >= self.packets.len() && !self.make_room() {
+        if self.lot.end >= self.lot.packets.len() && !self.make_room() {
             return None;
         }
-        Some(Room { place: self.packets.get_mut(self.end)?, end: &mut self.end })
+        let Lot { packets, end, .. } = &mut *self.lot;
+        Some(Room { place: packets.get_mut(*end)?, end })
     }
     /// Makes a place at the end: one that was taken, or one more.
     #[cold]
@@ -50,58 +62,64 @@ impl Places {
             return false;
         }
         self.close_up();
-        if self.end == self.packets.len() {
-            self.packets.push(Packet::default());
+        if self.lot.end == self.lot.packets.len() {
+            self.lot.packets.push(Packet::default());
         }
         true
     }
     #[inline]
     fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
         let most = most.min(self.capacity.saturating_sub(self.len()));
-        if self.end + most > self.packets.len() {
+        if self.lot.end + most > self.lot.packets.len() {
             self.make_more(most);
         }
-        let end = self.end + most;
-        let Some(places) = self.packets.get_mut(self.end..end) else { return 0 };
-        let filled = fill(places).min(most);
-        self.end += filled;
-        filled
+        self.lot.fill(most, fill)
     }
-    /// Makes so many places at the end.
+    #[inline(always)] // as above
+    fn fill_some(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
+        if self.lot.end >= self.lot.packets.len() {
+            self.make_more(most.min(SOME));
+        }
+        self.lot.fill(most, fill)
+    }
+    /// Makes so many places at the end, as far as there is room.
     #[cold]
     #[inline(never)]
     fn make_more(&mut self, places: usize) {
         self.close_up();
-        let wanted = (self.end + places).max(self.packets.len());
-        self.packets.resize_with(wanted, Packet::default);
+        let Lot { packets, end, .. } = &mut *self.lot;
+        let wanted = (*end + places).min(self.capacity).max(packets.len());
+        packets.resize_with(wanted, Packet::default);
     }
     /// Places that were taken go behind the others.
     fn close_up(&mut self) {
-        self.packets.rotate_left(self.next);
-        (self.next, self.end) = (0, self.len());
+        let len = self.len();
+        self.lot.packets.rotate_left(self.lot.next);
+        (self.lot.next, self.lot.end) = (0, len);
     }
     #[inline]
     fn pop(&mut self) -> Option<Packet> {
         let packet = mem::take(self.as_mut_slice().first_mut()?);
-        self.next += 1;
-        if self.next == self.end {
-            (self.next, self.end) = (0, 0);
+        self.lot.next += 1;
+        if self.lot.next == self.lot.end {
+            self.lot.forget();
         }
         Some(packet)
     }
     #[inline]
     fn as_slice(&self) -> &[Packet] {
-        self.packets.get(self.next..self.end).unwrap_or_default()
+        self.lot.packets.get(self.lot.next..self.lot.end).unwrap_or_default()
     }
     #[inline]
     fn as_mut_slice(&mut self) -> &mut [Packet] {
-        self.packets.get_mut(self.next..self.end).unwrap_or_default()
+        self.lot.packets.get_mut(self.lot.next..self.lot.end).unwrap_or_default()
     }
     fn retain(&mut self, keep: impl FnMut(&mut Packet) -> bool) {
         self.close_up();
-        self.packets.truncate(self.end);
-        self.packets.retain_mut(keep);
-        self.end = self.packets.len();
+        let Lot { packets, end, .. } = &mut *self.lot;
+        packets.truncate(*end);
+        packets.retain_mut(keep);
+        *end = packets.len();
     }
     #[inline]
     fn clear(&mut self) {
@@ -109,53 +127,72 @@ impl Places {
             // Most often what was in it was taken.
             mem::take(&mut packet.octets).end();
         }
-        (self.next, self.end) = (0, 0);
+        self.lot.forget();
     }
     #[inline]
     fn forget_emptied(&mut self) {
         debug_assert!(self.as_slice().iter().all(Packet::is_empty));
-        (self.next, self.end) = (0, 0);
+        self.lot.forget();
     }
     #[inline]
     fn len(&self) -> usize {
-        self.end - self.next
+        self.lot.end - self.lot.next
+    }
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.lot.end == 0
     }
     /// The first packets behind those of another queue, as many as there is room for: how many.
     ///
-    /// All of them into an empty queue are not moved at all: the two change their memory.
+    /// All of them into an empty queue are not moved at all: the two change their places.
     #[inline(always)] // nearly always that
     fn move_to(&mut self, other: &mut Places) -> usize {
-        if other.next != other.end || self.end > other.capacity {
-            return self.move_some(other);
+        let fit = |places: &Places, capacity| places.lot.packets.len() <= capacity;
+        if !other.is_empty() || !fit(self, other.capacity) || !fit(other, self.capacity) {
+            return self.move_otherwise(other);
         }
-        mem::swap(&mut self.packets, &mut other.packets);
-        (other.next, other.end) = (self.next, self.end);
-        (self.next, self.end) = (0, 0);
-        self.give_up_surplus();
-        other.give_up_surplus();
+        mem::swap(&mut self.lot, &mut other.lot);
         other.len()
     }
-    /// Gives up places that another queue may have, and this one may not.
-    #[inline(always)] // nearly always there are none
-    fn give_up_surplus(&mut self) {
-        #[cold]
-        #[inline(never)]
-        fn give_up(packets: &mut Vec<Packet>, capacity: usize) {
-            packets.truncate(capacity);
-        }
-        if self.packets.len() > self.capacity {
-            give_up(&mut self.packets, self.capacity);
-        }
-    }
+    #[cold]
     #[inline(never)]
+    fn move_otherwise(&mut self, other: &mut Places) -> usize {
+        if !other.is_empty() || self.lot.end > other.capacity {
+            return self.move_some(other);
+        }
+        // Places that one queue may have, and the other may not, are given up.
+        self.lot.packets.truncate(other.capacity);
+        other.lot.packets.truncate(self.capacity);
+        mem::swap(&mut self.lot, &mut other.lot);
+        other.len()
+    }
     fn move_some(&mut self, other: &mut Places) -> usize {
         let mut count = 0;
-        while let Some(room) = other.room_for_one() {
+        while !self.is_empty()
+            && let Some(room) = other.room_for_one()
+        {
             let Some(packet) = self.pop() else { break };
             room.put(packet);
             count += 1;
         }
         count
+    }
+}
+
+impl Lot {
+    /// Of the empty places at the end `most` at most, to be filled.
+    #[inline(always)] // as above
+    fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
+        let places = self.packets.get_mut(self.end..).unwrap_or_default();
+        let most = most.min(places.len());
+        let filled = fill(places.get_mut(..most).unwrap_or_default());
+        debug_assert!(filled <= most);
+        self.end += filled;
+        filled
+    }
+    #[inline]
+    fn forget(&mut self) {
+        (self.next, self.end) = (0, 0);
     }
 }
 
@@ -168,12 +205,12 @@ macro_rules! queue {
         impl $name {
             /// For at most `capacity` packets. Memory is taken now; what was swapped with less may need more.
             pub fn new(capacity: usize) -> $name {
-                let packets = Vec::with_capacity(capacity);
-                $name(Places { packets, next: 0, end: 0, capacity })
+                let lot = Lot { packets: Vec::with_capacity(capacity), ..Lot::default() };
+                $name(Places { lot: Box::new(lot), capacity })
             }
             /// The same; memory is taken as it is needed.
-            pub const fn unallocated(capacity: usize) -> $name {
-                $name(Places { packets: Vec::new(), next: 0, end: 0, capacity })
+            pub fn unallocated(capacity: usize) -> $name {
+                $name(Places { lot: Box::default(), capacity })
             }
             /// Puts a packet behind the others. `Err`: there is no room, and here it is again.
             #[inline]
@@ -198,6 +235,15 @@ macro_rules! queue {
                 fill: impl FnOnce(&mut [Packet]) -> usize,
             ) -> usize {
                 self.0.fill(most, fill)
+            }
+            /// The same, of the places that are there already, if there are any: fewer perhaps than there is room for.
+            #[inline(always)] // for each run of packets
+            pub fn fill_some(
+                &mut self,
+                most: usize,
+                fill: impl FnOnce(&mut [Packet]) -> usize,
+            ) -> usize {
+                self.0.fill_some(most, fill)
             }
             /// Takes the first packet.
             #[inline]
@@ -250,7 +296,7 @@ macro_rules! queue {
             /// Whether there are none.
             #[inline]
             pub fn is_empty(&self) -> bool {
-                self.0.next == self.0.end
+                self.0.is_empty()
             }
             /// Whether no more fit.
             #[inline]

@@ -16,9 +16,6 @@ use usertcp_tcp::{Single, Tcb};
 use usertcp_wire::checksum::Running;
 use usertcp_wire::usual::{BOTH_V4, PreparedV4};
 
-/// Messages for which places are made at once.
-const RUN: usize = 64;
-
 /// What ends a run of messages.
 enum End {
     /// There are no more places.
@@ -40,45 +37,41 @@ enum End {
 }
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
-    /// Gives `turns`, as many as there are, to those who came anew, while they are all there are, nothing is signed, and
-    /// nobody looks at what is complete. The first turn that is not a message by IPv4 is the last for now. `None`: nobody
-    /// has anything to send.
-    #[inline(always)] // once
+    /// Gives `turns` at most to those who came anew, while they are all there are, nothing is signed, and nobody looks at
+    /// what is complete; and how many it gave. The first turn that is not a message by IPv4 is the last for now. `None`:
+    /// nobody has anything to send.
+    #[inline(never)] // its registers are its own
     pub(super) fn transmit_messages(
         &mut self,
         now: Instant,
         batch: &mut TxBatch,
-        turns: &mut usize,
-    ) -> Option<Taken> {
+        turns: usize,
+    ) -> (Option<Taken>, usize) {
         let Shard { transmit, table, common, .. } = self;
         let queue = transmit.newcomers();
         let (mut whose, mut end) = (ConnId { slot: 0, generation: 0 }, End::Places);
         // Few places at once: those are there already.
-        let put = batch.fill((*turns).min(RUN), |places| {
-            let mut put = 0;
-            for place in places {
-                let Some(id) = queue.pop() else {
-                    end = End::Nobody;
-                    break;
-                };
+        let put = batch.fill_some(turns, |places| {
+            let many = places.len();
+            let mut places = places.iter_mut();
+            end = loop {
+                let Some(place) = places.next() else { return many };
+                let Some(id) = queue.pop() else { break End::Nobody };
                 if let Some(other) = put_message(now, place, id, table, common) {
-                    put += usize::from(matches!(other, End::Wait));
-                    (whose, end) = (id, other);
-                    break;
+                    whose = id;
+                    break other;
                 }
-                put += 1;
-            }
-            put
+            };
+            many - places.len() - usize::from(!matches!(end, End::Wait))
         });
         self.common.count_messages(put);
-        *turns -= put;
         let taken = match end {
-            End::Places => return Some(Taken::One),
+            End::Places => return (Some(Taken::One), put),
             // They stand in two queues.
-            End::Nobody => return (!self.transmit.is_empty()).then_some(Taken::One),
+            End::Nobody => return (self.transmit.has_newcomers().then_some(Taken::One), put),
             End::Wait => {
                 self.rearm(now, whose);
-                return Some(Taken::One);
+                return (Some(Taken::One), put);
             }
             End::Gone => {
                 self.transmit.forget_newcomer();
@@ -92,8 +85,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 Taken::One
             }
         };
-        *turns -= 1;
-        Some(taken)
+        (Some(taken), put + 1)
     }
 
     /// A message that was given out leaves with headers of its own.

@@ -17,7 +17,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) const fn new() -> Outbox {
+    pub(crate) fn new() -> Outbox {
         Outbox { packets: Line::unallocated(OUTBOX) }
     }
 

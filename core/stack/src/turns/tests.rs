@@ -44,8 +44,8 @@ impl Lab {
     fn contains(&self, index: u32) -> bool {
         self.turns.contains(self.id(index), &self.anchors)
     }
-    fn begin_batch(&mut self, most: u32) -> u32 {
-        self.turns.begin_batch(most)
+    fn begin_batch(&mut self) -> u32 {
+        self.turns.begin_batch()
     }
 }
 
@@ -78,7 +78,7 @@ fn with(super_segments: bool, indices: impl IntoIterator<Item = u32>) -> Lab {
         let id = anchors.add(&FlowKey::default(), Owner::Nobody, body);
         assert_eq!(id.map(|id| id.slot), Some(index));
     }
-    let mut list = Lab { turns: Turns::new(super_segments), anchors };
+    let mut list = Lab { turns: Turns::new(super_segments, 512), anchors };
     indices.into_iter().for_each(|index| list.push(index));
     list
 }
@@ -210,18 +210,20 @@ fn who_goes_on_waits_for_who_presses_and_goes_on_after_it() {
 #[test]
 fn batches_are_short_while_somebody_presses_and_some_time_after() {
     let mut list = with(true, [1]);
-    assert_eq!(list.begin_batch(512), 512);
+    assert_eq!(list.begin_batch(), 512);
     list.press(7, press(100));
-    let short = (0..2 * SHORT_BATCHES).filter(|_| list.begin_batch(512) == SHORT_BATCH).count();
-    assert_eq!((short, list.begin_batch(512)), (SHORT_BATCHES as usize, 512));
+    let short = (0..2 * SHORT_BATCHES).filter(|_| list.begin_batch() == SHORT_BATCH).count();
+    assert_eq!((short, list.begin_batch()), (SHORT_BATCHES as usize, 512));
     list.press(7, press(100));
-    assert_eq!(list.begin_batch(9), 9, "never longer than it would be");
+    list.turns.most = 9;
+    assert_eq!(list.begin_batch(), 9, "never longer than it would be");
 }
 
 #[test]
 fn few_of_a_batch_go_before_others() {
     let mut list = with(false, [1, 2]);
-    list.begin_batch(8);
+    list.turns.most = 8;
+    list.begin_batch();
     (3..6).for_each(|index| list.push_ahead(index));
     assert!(list.contains(4) && !list.contains(5), "as many as a quarter of a batch");
     // Whoever is among them stays where it is, and who left is passed over.
@@ -231,7 +233,7 @@ fn few_of_a_batch_go_before_others() {
     list.push(5);
     let order: Vec<u32> = core::iter::from_fn(|| list.pop()).collect();
     assert_eq!(order, [4, 1, 2, 5]);
-    list.begin_batch(8);
+    list.begin_batch();
     list.press(7, press(100));
     list.push_ahead(3);
     assert!(!list.contains(3), "nobody goes before who presses");

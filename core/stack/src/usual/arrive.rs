@@ -1,7 +1,7 @@
 //! A packet of the usual shape arrives.
 
 use crate::anchor::Body;
-use crate::ingress::segments_in;
+use crate::ingress::{segments_in, taken_with};
 use crate::shard::Shard;
 use crate::usual::gather::LEAST_OCTETS;
 use crate::usual::give::{Brought, Flow, FlowV4, is_short, note, take};
@@ -28,8 +28,8 @@ pub(crate) struct Read {
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Takes the first of `packets` if it is of the usual shape and for a connection, and those behind it that are
-    /// questions and answers, if it is one. How many; 0: nothing has changed but that what was gathered before may be
-    /// handled.
+    /// questions and answers, if it is one. How many, of which nothing is left; 0: nothing has changed but that what was
+    /// gathered before may be handled.
     ///
     /// By IPv4 what a connection expects that is known from its last packets, and carries no more than a
     /// question or an answer, goes from here to its end.
@@ -40,11 +40,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if !self.may_be_answer(packet) {
                 // Behind others it is the first of the next call.
                 let usual = taken == 0 && self.handle_other_usual(now, packet);
-                return taken + usize::from(usual);
+                return taken + taken_with(packet, usual);
             }
             let Some(short) = packet.octets.only().and_then(|only| ShortV4::of(only)) else {
                 let usual = taken == 0 && self.handle_other_short(now, packet);
-                return taken + usize::from(usual);
+                return taken + taken_with(packet, usual);
             };
             let headers = short.headers();
             let Some(local) = self.local_v4(headers.destination()) else { return taken };
@@ -66,7 +66,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 continue;
             }
             let usual = taken == 0 && self.take_short_v4(now, packet);
-            return taken + usize::from(usual);
+            return taken + taken_with(packet, usual);
         }
         taken
     }

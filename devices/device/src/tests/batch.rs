@@ -4,12 +4,16 @@ use super::{number, packet, pool};
 use crate::{Line, TxBatch};
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use std::vec;
 use std::vec::Vec;
+use usertcp_frame::{FramePool, Packet};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Push,
     Ask,
+    Fill(usize),
+    FillSome(usize),
     Pop,
     PopOfLine,
     MoveToLine,
@@ -21,12 +25,23 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => Just(Step::Push),
         1 => Just(Step::Ask),
+        1 => (0usize..4).prop_map(Step::Fill),
+        2 => (0usize..4).prop_map(Step::FillSome),
         4 => Just(Step::Pop),
         3 => Just(Step::PopOfLine),
         3 => Just(Step::MoveToLine),
         1 => Just(Step::KeepOdd),
         1 => Just(Step::Clear),
     ]
+}
+
+/// Puts equal packets into places that are to be empty.
+fn put_all(pool: &FramePool, number: u32, places: &mut [Packet]) -> usize {
+    for place in places.iter_mut() {
+        assert!(place.is_empty());
+        *place = packet(pool, number);
+    }
+    places.len()
 }
 
 proptest! {
@@ -49,6 +64,19 @@ proptest! {
                 }
                 // Room that is not used is no packet.
                 Step::Ask => prop_assert_eq!(batch.room_for_one().is_some(), model.len() < capacity),
+                Step::Fill(most) => {
+                    let room = most.min(capacity - model.len());
+                    let filled = batch.fill(most, |places| put_all(&pool, count, places));
+                    prop_assert_eq!(filled, room);
+                    model.extend(vec![count; filled]);
+                }
+                // Fewer perhaps, but one at least.
+                Step::FillSome(most) => {
+                    let room = most.min(capacity - model.len());
+                    let filled = batch.fill_some(most, |places| put_all(&pool, count, places));
+                    prop_assert!(filled <= room && (filled > 0 || room == 0));
+                    model.extend(vec![count; filled]);
+                }
                 Step::Pop => {
                     prop_assert_eq!(batch.pop().map(|packet| number(&packet)), model.pop_front());
                 }
