@@ -73,14 +73,27 @@ impl Places {
         if self.lot.end + most > self.lot.packets.len() {
             self.make_more(most);
         }
-        self.lot.fill(most, fill)
+        let filled = fill(first_of(self.lot.packets.get_mut(self.lot.end..), most));
+        self.have_filled(filled);
+        filled
+    }
+    #[inline]
+    fn have_filled(&mut self, places: usize) {
+        debug_assert!(self.lot.end + places <= self.lot.packets.len());
+        self.lot.end += places;
     }
     #[inline(always)] // as above
-    fn fill_some(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
+    fn spare(&mut self, most: usize) -> &mut [Packet] {
         if self.lot.end >= self.lot.packets.len() {
-            self.make_more(most.min(SOME));
+            return self.make_spare(most);
         }
-        self.lot.fill(most, fill)
+        first_of(self.lot.packets.get_mut(self.lot.end..), most)
+    }
+    #[cold]
+    #[inline(never)]
+    fn make_spare(&mut self, most: usize) -> &mut [Packet] {
+        self.make_more(most.min(SOME));
+        first_of(self.lot.packets.get_mut(self.lot.end..), most)
     }
     /// Makes so many places at the end, as far as there is room.
     #[cold]
@@ -180,20 +193,18 @@ impl Places {
 }
 
 impl Lot {
-    /// Of the empty places at the end `most` at most, to be filled.
-    #[inline(always)] // as above
-    fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [Packet]) -> usize) -> usize {
-        let places = self.packets.get_mut(self.end..).unwrap_or_default();
-        let most = most.min(places.len());
-        let filled = fill(places.get_mut(..most).unwrap_or_default());
-        debug_assert!(filled <= most);
-        self.end += filled;
-        filled
-    }
     #[inline]
     fn forget(&mut self) {
         (self.next, self.end) = (0, 0);
     }
+}
+
+/// The first of `places`, `most` at most.
+#[inline(always)] // as above
+fn first_of(places: Option<&mut [Packet]>, most: usize) -> &mut [Packet] {
+    let places = places.unwrap_or_default();
+    let most = most.min(places.len());
+    places.get_mut(..most).unwrap_or_default()
 }
 
 macro_rules! queue {
@@ -236,14 +247,16 @@ macro_rules! queue {
             ) -> usize {
                 self.0.fill(most, fill)
             }
-            /// The same, of the places that are there already, if there are any: fewer perhaps than there is room for.
+            /// Empty places behind the packets, `most` of them or fewer; one at least if there is room. Whoever puts packets
+            /// into the first ones tells [how many](Self::have_filled).
             #[inline(always)] // for each run of packets
-            pub fn fill_some(
-                &mut self,
-                most: usize,
-                fill: impl FnOnce(&mut [Packet]) -> usize,
-            ) -> usize {
-                self.0.fill_some(most, fill)
+            pub fn spare(&mut self, most: usize) -> &mut [Packet] {
+                self.0.spare(most)
+            }
+            /// So many of the spare places have packets now.
+            #[inline]
+            pub fn have_filled(&mut self, places: usize) {
+                self.0.have_filled(places);
             }
             /// Takes the first packet.
             #[inline]

@@ -18,10 +18,6 @@ use usertcp_wire::usual::{BOTH_V4, PreparedV4};
 
 /// What ends a run of messages.
 enum End {
-    /// There are no more places.
-    Places,
-    /// Nobody is left in the queue.
-    Nobody,
     /// Whose turn it is is gone.
     Gone,
     /// It is the turn of a connection that is closing.
@@ -49,26 +45,40 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     ) -> (Option<Taken>, usize) {
         let Shard { transmit, table, common, .. } = self;
         let queue = transmit.newcomers();
-        let (mut whose, mut end) = (ConnId { slot: 0, generation: 0 }, End::Places);
-        // Few places at once: those are there already.
-        let put = batch.fill_some(turns, |places| {
-            let many = places.len();
-            let mut places = places.iter_mut();
-            end = loop {
-                let Some(place) = places.next() else { return many };
-                let Some(id) = queue.pop() else { break End::Nobody };
-                if let Some(other) = put_message(now, place, id, table, common) {
-                    whose = id;
-                    break other;
-                }
+        let places = batch.spare(turns);
+        let many = places.len();
+        let mut places = places.iter_mut();
+        while let Some(place) = places.next() {
+            let Some(id) = queue.pop() else {
+                let put = many - places.len() - 1;
+                common.count_messages(put);
+                batch.have_filled(put);
+                // They stand in two queues.
+                return (transmit.has_newcomers().then_some(Taken::One), put);
             };
-            many - places.len() - usize::from(!matches!(end, End::Wait))
-        });
-        self.common.count_messages(put);
+            if let Some(end) = put_message(now, place, id, table, common) {
+                let put = many - places.len() - usize::from(!matches!(end, End::Wait));
+                self.common.count_messages(put);
+                batch.have_filled(put);
+                return self.end_messages(now, batch, id, end, put);
+            }
+        }
+        common.count_messages(many);
+        batch.have_filled(many);
+        (Some(Taken::One), many)
+    }
+
+    /// The turn of a connection that ends a run of `put` messages.
+    #[inline(always)] // once
+    fn end_messages(
+        &mut self,
+        now: Instant,
+        batch: &mut TxBatch,
+        whose: ConnId,
+        end: End,
+        put: usize,
+    ) -> (Option<Taken>, usize) {
         let taken = match end {
-            End::Places => return (Some(Taken::One), put),
-            // They stand in two queues.
-            End::Nobody => return (self.transmit.has_newcomers().then_some(Taken::One), put),
             End::Wait => {
                 self.rearm(now, whose);
                 return (Some(Taken::One), put);

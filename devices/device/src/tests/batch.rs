@@ -13,7 +13,7 @@ enum Step {
     Push,
     Ask,
     Fill(usize),
-    FillSome(usize),
+    Spare(usize),
     Pop,
     PopOfLine,
     MoveToLine,
@@ -26,7 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => Just(Step::Push),
         1 => Just(Step::Ask),
         1 => (0usize..4).prop_map(Step::Fill),
-        2 => (0usize..4).prop_map(Step::FillSome),
+        2 => (0usize..4).prop_map(Step::Spare),
         4 => Just(Step::Pop),
         3 => Just(Step::PopOfLine),
         3 => Just(Step::MoveToLine),
@@ -71,9 +71,10 @@ proptest! {
                     model.extend(vec![count; filled]);
                 }
                 // Fewer perhaps, but one at least.
-                Step::FillSome(most) => {
+                Step::Spare(most) => {
                     let room = most.min(capacity - model.len());
-                    let filled = batch.fill_some(most, |places| put_all(&pool, count, places));
+                    let filled = put_all(&pool, count, batch.spare(most));
+                    batch.have_filled(filled);
                     prop_assert!(filled <= room && (filled > 0 || room == 0));
                     model.extend(vec![count; filled]);
                 }
