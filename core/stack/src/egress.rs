@@ -15,13 +15,15 @@ mod sharing;
 pub(crate) use outbox::Outbox;
 pub(crate) use pack::{COPIED_OCTETS, HEADROOM, gso_kind};
 
+use crate::anchor::Anchor;
 use crate::shard::{Common, Shard};
-use crate::usual::{AHEAD, put_either, put_in_place};
+use crate::usual::{AHEAD, put_either};
 use usertcp_base::{ConnId, DropReason, Instant, Observer};
 use usertcp_cc::CongestionController;
 use usertcp_device::TxBatch;
 use usertcp_frame::Packet;
-use usertcp_tcp::Single;
+use usertcp_ip::Ip;
+use usertcp_tcp::{Single, Tcb};
 
 /// What [`Shard::fill`] leaves.
 #[must_use]
@@ -183,41 +185,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         Some(self.transmit_any(now, id, batch, bare))
     }
 
-    /// The same of a connection whose headers are not ready; by IPv4 they will be, if this is not the first message.
-    #[inline(never)]
+    /// The same of a given connection. Most often it has a single segment to send: a message whose headers are not ready
+    /// (by IPv4 they will be, if it is not the first one), its end, or an acknowledgement. `bare`: nothing is signed, and
+    /// there is no link.
+    #[inline(never)] // its registers are its own
     fn transmit_any(&mut self, now: Instant, id: ConnId, batch: &mut TxBatch, bare: bool) -> Taken {
         let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
-        let Some(message) = tcb.poll_message(now, id, &mut self.common.observer) else {
-            return match tcb.is_closing() {
-                true => self.transmit_last(now, id, batch, bare),
-                false => self.transmit_single(now, id, batch, bare),
-            };
-        };
-        if bare && tcb.was_acknowledged() {
-            anchor.prepare_v4(&self.ip, tcb.settings());
-        }
-        // Mostly an earlier deadline is waited for already.
-        let on_time = anchor.links.wakes_by(message.deadline);
         let (common, ip) = (&mut self.common, &self.ip);
-        let put = bare && put_in_place(common, batch, now, ip, anchor, tcb, message).is_some();
-        self.end_single(now, id, message, batch, (put, on_time))
-    }
-
-    /// The same of who has something else to send than a message: the only segment there is, or one of several.
-    #[inline(never)]
-    fn transmit_single(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        batch: &mut TxBatch,
-        bare: bool,
-    ) -> Taken {
-        let Some((anchor, tcb)) = self.table.hot_of(id) else { return Taken::One };
-        let Some(single) = tcb.poll_single(now, id, &mut self.common.observer) else {
+        let Some(single) = poll_any(common, now, ip, id, anchor, tcb, bare) else {
             return self.transmit_alone(now, id, batch);
         };
-        let on_time = single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick));
-        let (common, ip) = (&mut self.common, &self.ip);
+        let on_time = is_on_time(anchor, single);
         let put = bare && put_either(common, batch, now, ip, anchor, tcb, single);
         self.end_single(now, id, single, batch, (put, on_time))
     }
@@ -268,6 +246,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             None => self.common.drop_packet(Some(id), now, DropReason::DeviceRefused),
         }
     }
+}
+
+/// The only segment that a connection has to send. `None`: it has more, or something else; nothing has changed.
+#[inline(always)] // twice
+fn poll_any<C: CongestionController, O: Observer>(
+    common: &mut Common<O>,
+    now: Instant,
+    ip: &Ip,
+    id: ConnId,
+    anchor: &mut Anchor,
+    tcb: &mut Tcb<C>,
+    bare: bool,
+) -> Option<Single> {
+    if tcb.is_closing() {
+        return tcb.poll_end(now, id, &mut common.observer);
+    }
+    let message = tcb.poll_message(now, id, &mut common.observer);
+    if message.is_some() && bare && tcb.was_acknowledged() {
+        anchor.prepare_v4(ip, tcb.settings());
+    }
+    message.or_else(|| tcb.poll_single(now, id, &mut common.observer))
+}
+
+/// Whether the deadline after a segment, if there is one, is waited for already: mostly an earlier one is.
+#[inline(always)] // as above
+fn is_on_time(anchor: &Anchor, single: Single) -> bool {
+    single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick))
 }
 
 #[inline(always)]

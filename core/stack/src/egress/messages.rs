@@ -20,14 +20,12 @@ use usertcp_wire::usual::{BOTH_V4, PreparedV4};
 enum End {
     /// Whose turn it is is gone.
     Gone,
-    /// It is the turn of a connection that is closing.
-    Last,
+    /// It is the turn of a connection that is closing, or whose headers are not ready.
+    Apart,
     /// It is the turn of one that has something else to send.
     Other,
-    /// It is the turn of one whose headers are not ready.
-    Unprepared,
     /// A message was given out whose headers cannot be written in front of it; its window.
-    Apart(WireWindow),
+    Headers(WireWindow),
     /// A message is in its place, and its connection's deadline is to be looked at.
     Wait,
 }
@@ -87,10 +85,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.transmit.forget_newcomer();
                 Taken::One
             }
-            End::Last => self.transmit_last(now, whose, batch, true).apart(),
-            End::Other => self.transmit_single(now, whose, batch, true),
-            End::Unprepared => self.transmit_any(now, whose, batch, true).apart(),
-            End::Apart(window) => {
+            End::Apart => self.transmit_any(now, whose, batch, true).apart(),
+            End::Other => self.transmit_any(now, whose, batch, true),
+            End::Headers(window) => {
                 self.put_apart(now, whose, window, batch);
                 Taken::One
             }
@@ -122,13 +119,13 @@ fn put_message<C: CongestionController, O: Observer>(
     let Body::Hot(hot, prepared) = &anchor.body else { return Some(End::Other) };
     let Some(tcb) = table.hot.at_mut(*hot) else { return Some(End::Other) };
     if prepared.is_none() {
-        return Some(if tcb.is_closing() { End::Last } else { End::Unprepared });
+        return Some(End::Apart);
     }
     let Some(message) = tcb.poll_message(now, id, &mut common.observer) else {
-        return Some(if tcb.is_closing() { End::Last } else { End::Other });
+        return Some(if tcb.is_closing() { End::Apart } else { End::Other });
     };
     if write(common, place, now, prepared, tcb, message).is_none() {
-        return Some(End::Apart(message.window));
+        return Some(End::Headers(message.window));
     }
     // Mostly an earlier deadline is waited for already.
     (!anchor.links.wakes_by(message.deadline)).then_some(End::Wait)

@@ -21,7 +21,7 @@ pub(crate) use gather::Gathered;
 pub(crate) use give::Flow;
 pub(crate) use send::{
     EndsV4, Envelope, checksum_state, offload, pack_acknowledgement, pack_short, pack_short_v6,
-    put_either, put_in_place,
+    put_either,
 };
 
 use core::net::IpAddr;
