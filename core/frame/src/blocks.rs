@@ -67,6 +67,16 @@ const _: () = {
     assert!(Kind::Large.octets() - HEADER_OCTETS >= 65_535 + 128);
 };
 
+/// Data octets of the frames of each kind, and so many more.
+const fn capacities(more: u32) -> [u32; 4] {
+    [
+        Kind::Small.capacity() + more,
+        Kind::Full.capacity() + more,
+        Kind::Large.capacity() + more,
+        Kind::Reserve.capacity() + more,
+    ]
+}
+
 /// Block, slot and kind of a frame in 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place(u32);
@@ -87,18 +97,14 @@ impl Place {
     /// Data octets of the frame: looked up, not branched for.
     #[inline]
     pub(crate) fn capacity(self) -> u32 {
-        const CAPACITY: [u32; 4] = [
-            Kind::Small.capacity(),
-            Kind::Full.capacity(),
-            Kind::Large.capacity(),
-            Kind::Reserve.capacity(),
-        ];
+        const CAPACITY: [u32; 4] = capacities(0);
         CAPACITY[self.line()]
     }
     /// Octets of the frame with its header: as above.
     #[inline]
     pub(crate) fn octets(self) -> u32 {
-        self.capacity() + HEADER_OCTETS as u32
+        const OCTETS: [u32; 4] = capacities(HEADER_OCTETS as u32);
+        OCTETS[self.line()]
     }
     fn block(self) -> u32 {
         self.0 >> 11

@@ -494,7 +494,7 @@ impl Chain {
         let slices = pieces.map_while(copy);
         if let Store::Spilled(spill) = &mut self.store {
             let behind = spill.end();
-            slices.for_each(|slice| spill.push_back(slice));
+            slices.for_each(|slice| spill.push_back_apart(slice));
             self.octets += spill.end().wrapping_sub(behind) as usize;
         } else {
             slices.for_each(|slice| self.push_behind(slice));

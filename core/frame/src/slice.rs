@@ -41,12 +41,13 @@ impl FrameSlice {
         self.offset += n;
         self.len -= n;
     }
-    /// What is behind the first `n` octets, or behind all of them.
+    /// What is behind the first `n` octets, of which there are more.
     #[inline(always)] // in registers
     pub(crate) fn behind_first(self, n: usize) -> FrameSlice {
+        debug_assert!(n <= self.len());
         let FrameSlice { handle, offset, len } = self;
-        let n = n.min(len as usize) as u32;
-        FrameSlice { handle, offset: offset + n, len: len - n }
+        let left = len.wrapping_sub(n as u32);
+        FrameSlice { handle, offset: offset.wrapping_add(n as u32), len: left }
     }
     /// Keeps the first `n` octets; no effect when there are fewer.
     #[inline]

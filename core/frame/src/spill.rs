@@ -155,6 +155,17 @@ impl Spill {
         {
             return drop_joined(slice);
         }
+        self.push(position, slice);
+    }
+    /// The same of a slice of a frame that nobody else has.
+    #[inline(always)] // as above
+    pub(crate) fn push_back_apart(&mut self, slice: FrameSlice) {
+        let position = self.end;
+        self.end = position.wrapping_add(slice.len() as u64);
+        self.push(position, slice);
+    }
+    #[inline(always)] // as above
+    fn push(&mut self, position: u64, slice: FrameSlice) {
         let entry = Entry { position, slice: Some(slice) };
         if self.entries.len() == self.entries.capacity() {
             return self.push_with_room(entry);

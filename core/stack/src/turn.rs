@@ -64,17 +64,17 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub fn receive(&mut self, now: Instant, queue: &mut impl Queue) -> Arrival {
         debug_assert!(self.common.unusual || !self.is_anything_unusual());
         self.common.pool.reclaim();
-        let usual = !self.common.unusual && !self.common.pool.is_tight();
-        if !usual {
+        // It is unusual too that memory is short.
+        if self.common.unusual || self.common.pool.is_tight() {
             self.shed(now);
         }
         // It is there: it is taken nowhere else.
         let mut burst = self.rx.take().unwrap_or_else(|| Box::new(RxBatch::new(1)));
         let received = queue.receive(&self.common.pool, &mut burst);
         debug_assert_eq!(received, burst.len());
-        match usual {
-            true => self.begin_usual_burst(received),
-            false => self.sort(now, &mut burst),
+        match self.common.unusual {
+            true => self.sort(now, &mut burst),
+            false => self.begin_usual_burst(received),
         }
         if received > 1 && self.table.busy() >= CROWD {
             self.handle_crowd(now, &mut burst);
