@@ -224,7 +224,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The deadline of a connection without a TCB of its own.
-    fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
+    pub(crate) fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
         match &self.table.anchors.get(id)?.body {
             Body::Hot(..) | Body::Ended(..) | Body::Asked(..) => None,
             Body::Early(early, hot) => {

@@ -11,7 +11,7 @@
 //!
 //! Of the free slots one in the lowest chunk that has any is taken, there the one freed last: it is
 //! still cached. So after a peak the upper chunks run empty as their records end, and none begin
-//! there. What ran empty goes back to the allocator, but for one chunk of each width, so that a number
+//! there: where the lowest ran empty first, and went, they come back for new records. What ran empty goes back to the allocator, but for one chunk of each width, so that a number
 //! of records around a whole chunk does not ask for memory again and again. A chunk that comes back
 //! begins with generations beyond all it ever had: handles from before stay stale.
 
@@ -369,7 +369,13 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     /// in as many chunks above these.
     #[inline]
     pub fn is_far_up(&self, index: u32) -> bool {
-        index >> Self::SHIFT > (self.used >> Self::SHIFT) * 2 + 1
+        self.is_chunk_far_up(index >> Self::SHIFT)
+    }
+
+    /// The same of all records of a chunk.
+    #[inline]
+    fn is_chunk_far_up(&self, chunk: u32) -> bool {
+        chunk > (self.used >> Self::SHIFT) * 2 + 1
     }
 
     /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their
@@ -420,7 +426,8 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         if self.used >= self.capacity {
             return None;
         }
-        let index = match self.open[width as usize].first() {
+        let lowest = self.open[width as usize].first();
+        let index = match lowest.filter(|chunk| !self.is_above_absent(*chunk)) {
             Some(chunk) => chunk,
             None => self.open_chunk(width)?,
         };
@@ -449,6 +456,12 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         }
         self.used += 1;
         Some((ConnId { slot, generation: entry.generation.number() }, &mut entry.slot))
+    }
+
+    /// Whether a chunk is far up, and one below it was given back: after a peak those who came first may have gone first.
+    #[inline]
+    fn is_above_absent(&mut self, chunk: u32) -> bool {
+        self.is_chunk_far_up(chunk) && self.absent.first().is_some_and(|absent| absent < chunk)
     }
 
     /// Frees the slot at `index`, if there is a record: `end` puts the second in the place of the first.

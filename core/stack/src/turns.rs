@@ -192,7 +192,7 @@ impl Turns {
 
     /// Whether it is among those who go on, or press.
     fn has_left_fresh(&self, index: u32) -> bool {
-        self.goes_on(index) || self.pressing.contains(index)
+        self.has_others_than_fresh() && (self.goes_on(index) || self.pressing.contains(index))
     }
 
     /// Takes out whose turn it is, with its record, if it has not left. `None`: there is nobody.

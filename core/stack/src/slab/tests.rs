@@ -86,6 +86,25 @@ fn what_is_far_up_is_told_by_how_many_there_are() {
 }
 
 #[test]
+fn after_a_peak_of_which_the_upper_records_stay_new_ones_begin_below() {
+    let mut slab: Slab<u32> = Slab::new(1000);
+    let ids = (0..20 * CHUNK as u32).map(|n| slab.insert(n).unwrap()).collect::<Vec<_>>();
+    // Those that came first go first, and their chunks with them; of the last ones every other stays.
+    let (first, last) = ids.split_at(16 * CHUNK);
+    assert!(first.iter().all(|id| slab.discard(id.slot)));
+    assert!(last.iter().step_by(2).all(|id| slab.discard(id.slot)));
+    assert!(last.iter().all(|id| slab.is_far_up(id.slot)));
+    let new = (0..2 * CHUNK as u32).map(|n| slab.insert(n).unwrap()).collect::<Vec<_>>();
+    assert!(new.iter().all(|id| !slab.is_far_up(id.slot)));
+    let committed = slab.committed() as usize;
+    assert!(committed <= 7 * CHUNK, "{committed}: those that stay, new ones, and a spare chunk");
+    // The upper ones go at last, and leave the lower chunks.
+    assert!(last.iter().skip(1).step_by(2).all(|id| slab.discard(id.slot)));
+    assert_eq!(slab.committed() as usize, 3 * CHUNK);
+    assert!(new.iter().zip(0..).all(|(id, n)| slab.get(*id) == Some(&n)));
+}
+
+#[test]
 fn memory_comes_back_after_a_peak_but_for_one_chunk_of_each_width() {
     let mut slab: Slab<u32, u8> = Slab::new(1000);
     let narrow = (0..300).map(|n| slab.insert(n).unwrap()).collect::<Vec<_>>();

@@ -97,10 +97,10 @@ impl<C: CongestionController> Moulds<C> {
         }
         tcb.forget_flight(now);
         let before = cfg!(debug_assertions).then(|| (tcb.of_quiet(), tcb.timestamp_offset));
-        let parked = tcb.take_own(now)?;
+        let mut parked = tcb.take_own(now)?;
         let residue = tcb.acks.is_rested().then(|| tcb.controller.park());
         let mould = self.file(tcb, residue);
-        let parked = parked.with_mould(mould);
+        parked.set_mould(mould);
         if let Some((mut before, offset)) = before {
             let after = self.copy(now, &parked, offset);
             before.round_like(&after);

@@ -104,9 +104,10 @@ impl Parked {
         number(self.mould)
     }
 
-    /// The same record with another mould.
-    pub(super) fn with_mould(self, mould: u32) -> Parked {
-        Parked { mould: three(mould), ..self }
+    /// It has this mould from now on.
+    #[inline]
+    pub(super) fn set_mould(&mut self, mould: u32) {
+        self.mould = three(mould);
     }
 
     /// Payload acknowledged by the peer, and received in order, octets in all.
