@@ -103,8 +103,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return Left::Some;
             }
             if self.transmit.is_long() {
-                turns = turns.min(AHEAD);
-                self.look_ahead_to_send();
+                turns = turns.min(match self.transmit.at_hand() {
+                    0 => {
+                        self.look_ahead_to_send();
+                        AHEAD
+                    }
+                    at_hand => at_hand,
+                });
             }
             budget -= turns;
             while turns > 0 {

@@ -265,6 +265,12 @@ impl<T: Copy> Mortal<T> {
         self.parts.sifted.len() + self.parts.rest.len()
     }
 
+    /// Entries that go before those that nobody has looked at.
+    #[inline]
+    pub(crate) fn looked_at(&self) -> usize {
+        self.parts.sifted.len()
+    }
+
     /// Whether there are about as many as a piece has, or more.
     #[inline]
     pub(crate) fn has_full_piece(&self) -> bool {

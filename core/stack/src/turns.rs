@@ -136,6 +136,12 @@ impl Turns {
         self.fresh.has_full_piece() && self.len() >= LONG_QUEUE
     }
 
+    /// How many come next because they went before the others: what they need was fetched when they did, a few packets ago.
+    #[inline]
+    pub(crate) fn at_hand(&self) -> usize {
+        self.fresh.looked_at()
+    }
+
     /// Whose turn probably comes next.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = u32> {
         self.fresh.ahead().map(|id| id.slot)

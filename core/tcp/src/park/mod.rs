@@ -31,14 +31,12 @@ use crate::info::Stopwatches;
 use crate::keepalive::KeepAliveState;
 use crate::pace::Pacer;
 use crate::predicted::Prediction;
-use crate::recv::receiver::Receiver;
 use crate::send::probe::{Persist, Persisting};
 use crate::signal::SoftErrors;
 use crate::tcb::{Owed, Tcb};
 use alloc::rc::Rc;
 use usertcp_base::{Instant, Seq, Span};
 use usertcp_cc::{CongestionController, PathChange, PathStart, initial_window};
-use usertcp_frame::Chain;
 
 /// A connection rests after a silence of this, or of so many retransmission timeouts.
 const REST_AFTER: Span = Span::from_secs(1);
@@ -211,8 +209,8 @@ impl<C: CongestionController> Tcb<C> {
         if !self.soft_errors.is_recent(now) {
             self.soft_errors = SoftErrors::new(Instant::ZERO);
         }
-        self.queue = Chain::new();
-        self.receiver = Receiver::new(self.receiver.nxt());
+        debug_assert!(self.queue.is_empty(), "it is quiet");
+        self.receiver.forget();
         self.owed = Owed::default();
     }
 
@@ -369,12 +367,12 @@ impl<C: CongestionController> Tcb<C> {
         same(*acks == other.acks, "acks")?;
         same(*timestamps == other.timestamps, "timestamps")?;
         same(*timestamp_offset == other.timestamp_offset, "timestamp_offset")?;
-        same((halves, prediction) == (&other.halves, &other.prediction), "halves")?;
-        same((owed, wants) == (&other.owed, &other.wants), "wants")?;
+        same(*halves == other.halves && *prediction == other.prediction, "halves")?;
+        same(*owed == other.owed && *wants == other.wants, "wants")?;
         same(*challenge == other.challenge, "challenge")?;
         same(*last_heard == other.last_heard, "last_heard")?;
         same(*last_sent == other.last_sent, "last_sent")?;
-        same((progress, release) == (&other.progress, &other.release), "progress")?;
+        same(*progress == other.progress && *release == other.release, "progress")?;
         same(*persist == other.persist, "persist")?;
         same(*keep_alive == other.keep_alive, "keep_alive")?;
         same(*user_timeout == other.user_timeout, "user_timeout")?;
@@ -382,7 +380,7 @@ impl<C: CongestionController> Tcb<C> {
         same(*established == other.established, "established")?;
         same(*pacer == other.pacer, "pacer")?;
         same(Rc::ptr_eq(settings, &other.settings), "settings")?;
-        same((ecn, mtu, rare) == (&other.ecn, &other.mtu, &other.rare), "ecn, mtu, rare")?;
+        same(*ecn == other.ecn && *mtu == other.mtu && *rare == other.rare, "ecn, mtu, rare")?;
         same(*octets_acknowledged == other.octets_acknowledged, "octets_acknowledged")?;
         same(*octets_received == other.octets_received, "octets_received")
     }

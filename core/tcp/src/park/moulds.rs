@@ -92,7 +92,14 @@ impl<C: CongestionController> Moulds<C> {
     /// seen.
     #[must_use]
     pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
-        if !tcb.is_parkable() || self.places.len() > MOST_MOULDS as usize {
+        if tcb.is_parkable() { self.park_quiet(now, tcb) } else { None }
+    }
+
+    /// The same of one that is known to be quiet, and like others.
+    #[inline(never)] // of both ways
+    fn park_quiet(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
+        debug_assert!(tcb.is_parkable(), "it is not quiet");
+        if self.places.len() > MOST_MOULDS as usize {
             return None;
         }
         tcb.forget_flight(now);
@@ -113,11 +120,12 @@ impl<C: CongestionController> Moulds<C> {
         Some(parked)
     }
 
-    /// The same of one that rests again at once ([`Tcb::rests_again`]). `None`: it does not fit into one, and rests.
+    /// The same of a quiet one that rests again at once ([`Tcb::rests_again`]). `None`: it does not fit into one, and
+    /// rests.
     #[must_use]
     pub fn park_again(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
         tcb.forget_moment(now);
-        let parked = self.park(now, tcb);
+        let parked = if tcb.ecn.is_personal() { None } else { self.park_quiet(now, tcb) };
         if parked.is_none() {
             tcb.rest_again(now);
         }

@@ -37,7 +37,7 @@ impl Recovery {
     /// While quiet: gives what means nothing any more one form. Nothing that can be seen changes.
     pub(crate) fn forget_flight(&mut self) {
         let una = self.board.una();
-        self.board = self.board.of_quiet();
+        self.board.forget_flight();
         self.timer.forget_times();
         self.delivery.forget_times();
         self.rack.forget_flight(&mut self.latest, una);
@@ -169,14 +169,23 @@ impl Recovery {
             timestamps,
         } = self;
         board.is_same_quiet(&other.board)
-            && (timer, delivery, latest, rack, rtt)
-                == (&other.timer, &other.delivery, &other.latest, &other.rack, &other.rtt)
-            && (bounds, counters, prr, undo)
-                == (&other.bounds, &other.counters, &other.prr, &other.undo)
-            && (tail, reno, recover) == (&other.tail, &other.reno, &other.recover)
-            && (last_sent, mss, sack_limit) == (&other.last_sent, &other.mss, &other.sack_limit)
-            && (state, grant, sack, timestamps)
-                == (&other.state, &other.grant, &other.sack, &other.timestamps)
+            && *timer == other.timer
+            && *delivery == other.delivery
+            && *latest == other.latest
+            && *rack == other.rack
+            && *rtt == other.rtt
+            && *bounds == other.bounds
+            && *counters == other.counters
+            && *prr == other.prr
+            && *undo == other.undo
+            && *tail == other.tail
+            && *reno == other.reno
+            && *recover == other.recover
+            && *last_sent == other.last_sent
+            && (*mss, *sack_limit) == (other.mss, other.sack_limit)
+            && *state == other.state
+            && *grant == other.grant
+            && (*sack, *timestamps) == (other.sack, other.timestamps)
     }
 
     /// For the hash of a mould.

@@ -110,9 +110,10 @@ impl Scoreboard {
             self.records = Records::new();
         }
     }
-    /// The same with nothing outstanding.
-    pub(super) fn of_quiet(&self) -> Scoreboard {
-        Scoreboard::new(self.una)
+    /// With nothing outstanding: becomes one that is new, where it is.
+    pub(super) fn forget_flight(&mut self) {
+        self.leave();
+        self.begin(self.una);
     }
     /// The numbers of a connection whose SND.UNA is `by` larger; nothing is outstanding.
     pub(super) fn shift(&mut self, by: u32) {

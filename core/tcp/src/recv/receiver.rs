@@ -105,6 +105,16 @@ impl Receiver {
         *finished = false;
     }
 
+    /// While quiet: what means nothing any more gets one form.
+    pub(crate) fn forget(&mut self) {
+        let nxt = self.nxt;
+        if self.has_no_report() && self.held.fin().is_none() {
+            self.begin(nxt);
+        } else {
+            *self = Receiver::new(nxt);
+        }
+    }
+
     /// The numbers of a connection whose RCV.NXT is `by` larger; nothing is held.
     pub(crate) fn shift(&mut self, by: u32) {
         debug_assert!(self.is_quiet(), "what is held has numbers too");
