@@ -226,6 +226,7 @@ fn few_of_a_batch_go_before_others() {
     list.begin_batch();
     (3..6).for_each(|index| list.push_ahead(index));
     assert!(list.contains(4) && !list.contains(5), "as many as a quarter of a batch");
+    assert_eq!(list.turns.at_hand(), 2, "they are not fetched again");
     // Whoever is among them stays where it is, and who left is passed over.
     list.push(4);
     list.push_ahead(1);
@@ -233,6 +234,7 @@ fn few_of_a_batch_go_before_others() {
     list.push(5);
     let order: Vec<u32> = core::iter::from_fn(|| list.pop()).collect();
     assert_eq!(order, [4, 1, 2, 5]);
+    assert_eq!(list.turns.at_hand(), 0);
     list.begin_batch();
     list.press(7, press(100));
     list.push_ahead(3);
