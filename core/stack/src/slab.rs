@@ -11,8 +11,9 @@
 //!
 //! Of the free slots one in the lowest chunk that has any is taken, there the one freed last: it is
 //! still cached. So after a peak the upper chunks run empty as their records end, and none begin
-//! there: where the lowest ran empty first, and went, they come back for new records. What ran empty goes back to the allocator, but for one chunk of each width, so that a number
-//! of records around a whole chunk does not ask for memory again and again. A chunk that comes back
+//! there: where the lowest ran empty first, and went, they come back for new records. What ran empty
+//! goes back to the allocator, but for one chunk of each width, so that a number of records around a
+//! whole chunk does not ask for memory again and again. A chunk that comes back
 //! begins with generations beyond all it ever had: handles from before stay stale.
 
 mod chunks;
