@@ -192,7 +192,8 @@ impl<C> Opening<C> {
 }
 
 impl Anchor {
-    fn new(flow: &FlowKey, owner: Owner, body: Body) -> Anchor {
+    /// A record of a flow, which no timer waits for.
+    pub(crate) fn new(flow: &FlowKey, owner: Owner, body: Body) -> Anchor {
         let mut anchor = Anchor {
             near: near(&flow.remote),
             ports: flow.ports(),
@@ -205,13 +206,6 @@ impl Anchor {
         };
         anchor.set_owner(owner);
         anchor
-    }
-
-    /// The record of another connection of the same flow, which no timer waits for.
-    pub(crate) fn begin_anew(&mut self, owner: Owner, body: Body) {
-        (self.standing, self.pending) = (Standing::NONE, Pending::NONE);
-        (self.links, self.body) = (WheelLinks::UNLINKED, body);
-        self.set_owner(owner);
     }
 
     /// Both ends of the flow; `None`: it is none of IPv4.

@@ -66,11 +66,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     #[inline(always)] // in few places, and nearly always the first run of messages is all there is
     pub(crate) fn fill(&mut self, now: Instant, batch: &mut TxBatch) -> Left {
         let budget = self.transmit.begin_batch() as usize;
-        if self.common.unusual || self.transmit.is_long() || !self.transmit.are_newcomers() {
-            return self.fill_any(now, batch, budget, Taken::One);
-        }
-        // Before a segment is asked for: once given out, it counts as sent.
-        if !self.common.pool.has_control() {
+        let usual = !self.common.unusual
+            && !self.transmit.is_long()
+            && self.transmit.are_newcomers()
+            // Before a segment is asked for: once given out, it counts as sent.
+            && self.common.pool.has_control();
+        if !usual {
             return self.fill_any(now, batch, budget, Taken::One);
         }
         let (taken, turns) = self.transmit_messages(now, batch, budget);

@@ -224,7 +224,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// The deadline of a connection without a TCB of its own.
-    pub(crate) fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
+    fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
         match &self.table.anchors.get(id)?.body {
             Body::Hot(..) | Body::Ended(..) | Body::Asked(..) => None,
             Body::Early(early, hot) => {
@@ -245,11 +245,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline(never)]
     fn arm(&mut self, now: Instant, id: ConnId, deadline: Option<Instant>) {
+        // What rests has none, mostly.
+        let Some(deadline) = deadline else { return };
         // What is past already comes back on the next tick: a mistake in a connection costs a
         // little time then, not the shard. Who waits to transmit is asked soon anyway.
         let gap =
             if self.transmit.contains(id, &self.table.anchors) { QUEUED_GAP } else { LEAST_GAP };
-        self.table.arm(id, deadline.map(|deadline| deadline.max(now + gap)));
+        self.table.arm(id, Some(deadline.max(now + gap)));
     }
 
     /// A TIME-WAIT record makes way for a new one, if need be.

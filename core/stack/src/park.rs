@@ -72,10 +72,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);
-        // Mostly none; and it is in no queue.
-        if let Some(deadline) = self.deadline_of(now, id) {
-            self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
-        }
+        self.rearm(now, id);
     }
 
     /// Gives a parked connection its TCB back; nothing for one that has it. `None`: it has none, or

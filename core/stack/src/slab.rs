@@ -118,6 +118,20 @@ enum Slot<T> {
     Used(T),
 }
 
+impl<T, G: Generation> Entry<T, G> {
+    /// The handle of its record is stale from now on: the generation of the next one. `None`: there is no record.
+    #[inline(always)] // where a record is taken out, and where it gets another handle
+    fn outdate(&mut self, newest: &mut u32) -> Option<u32> {
+        if let Slot::Free { .. } = self.slot {
+            return None;
+        }
+        let generation = self.generation.number().wrapping_add(1);
+        self.generation = G::of(generation);
+        *newest = (*newest).max(generation);
+        Some(generation)
+    }
+}
+
 impl<T, W, G: Generation> Chunk<T, W, G> {
     /// One more slot, which is free.
     #[inline(never)] // the others were used before
@@ -229,12 +243,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         let (chunk, place) = Self::place(index);
         let chunk = self.chunks.get_mut(chunk)?;
         let entry = chunk.entries.get_mut(place)?;
-        if let Slot::Free { .. } = entry.slot {
-            return None;
-        }
-        let generation = entry.generation.number().wrapping_add(1);
-        entry.generation = G::of(generation);
-        chunk.newest = chunk.newest.max(generation);
+        let generation = entry.outdate(&mut chunk.newest)?;
         Some(ConnId { slot: index, generation })
     }
 
@@ -471,14 +480,9 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         let (number, place) = Self::place(index);
         let chunk = self.chunks.get_mut(number)?;
         let entry = chunk.entries.get_mut(place)?;
-        if let Slot::Free { .. } = entry.slot {
-            return None;
-        }
-        let generation = entry.generation.number().wrapping_add(1);
-        entry.generation = G::of(generation);
+        entry.outdate(&mut chunk.newest)?;
         let ended = end(&mut entry.slot, Slot::Free { next: chunk.free });
         chunk.free = index;
-        chunk.newest = chunk.newest.max(generation);
         let was_full = chunk.used as usize == Self::CHUNK;
         chunk.used -= 1;
         self.used -= 1;

@@ -302,6 +302,12 @@ impl<C: CongestionController> Table<C> {
     ) -> Option<(ConnId, &mut Anchor)> {
         let body = Body::Ended(CloseReason::Limit, None);
         let id = self.insert_fresh(flow, vacancy, Owner::Nobody, body)?;
+        self.await_handshake(id, deadline)
+    }
+
+    /// A record in no timer wakes by `deadline`.
+    #[inline(always)] // of a new record, and of one that was in TIME-WAIT
+    fn await_handshake(&mut self, id: ConnId, deadline: Instant) -> Option<(ConnId, &mut Anchor)> {
         let links = self.wheel.enter(id.slot, deadline, &mut self.anchors);
         let anchor = self.anchors.at_mut(id.slot)?;
         anchor.links = links;

@@ -197,12 +197,10 @@ impl<C: usertcp_cc::CongestionController> Table<C> {
         self.wheel.cancel(old.slot, &mut self.anchors);
         let id = self.anchors.renew(old.slot)?;
         self.stop_waiting(old);
-        let links = self.wheel.enter(id.slot, deadline, &mut self.anchors);
-        let anchor = self.anchors.at_mut(id.slot)?;
-        anchor.begin_anew(Owner::Nobody, Body::Ended(CloseReason::Limit, None));
-        anchor.links = links;
+        let body = Body::Ended(CloseReason::Limit, None);
+        *self.anchors.at_mut(id.slot)? = Anchor::new(flow, Owner::Nobody, body);
         self.recent.note(flow, id.slot);
-        Some((id, anchor))
+        self.await_handshake(id, deadline)
     }
 }
 
