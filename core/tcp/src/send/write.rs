@@ -23,6 +23,9 @@ const SHORT_OCTETS: usize = FramePool::data_octets(Class::Small) - HEADROOM_OCTE
 /// Octets of such a segment with its header.
 const SHORT_SEGMENT_OCTETS: usize = SHORT_OCTETS + TCP_OCTETS;
 
+/// Octets that are a good part of a large frame.
+const LONG_OCTETS: usize = 32 << 10;
+
 /// What the application says of the end of what it writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum WriteEnd {
@@ -237,12 +240,13 @@ impl<C: CongestionController> Tcb<C> {
         }
     }
 
-    /// Which frame suits so many octets.
+    /// Which frame suits so many octets, and those that are likely to be written behind them.
     fn class_for<O: Observer>(&self, env: &Env<'_, O>, octets: usize) -> Class {
-        if octets + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
-            Class::Small
-        } else if self.has_long_segments(env) && octets >= 8 << 10 && !env.pool.is_tight() {
+        let fills_much = octets >= 8 << 10 || self.is_behind_long();
+        if fills_much && self.has_long_segments(env) && !env.pool.is_tight() {
             Class::Large
+        } else if octets + HEADROOM_OCTETS <= FramePool::data_octets(Class::Small) {
+            Class::Small
         } else {
             Class::Full
         }
@@ -250,7 +254,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Whether one segment may fill a good part of a large frame.
     fn has_long_segments<O: Observer>(&self, env: &Env<'_, O>) -> bool {
-        env.super_segments || self.send_mss() >= 32 << 10
+        env.super_segments || self.send_mss() as usize >= LONG_OCTETS
+    }
+
+    /// Whether the octets written last are many in one frame: then the few that begin the next one are the start of as
+    /// many, and a segment that lies in one frame is less work for both ends.
+    fn is_behind_long(&self) -> bool {
+        self.queue.back().is_some_and(|last| last.len() >= LONG_OCTETS)
     }
 
     /// Appends frames the application filled; nothing is copied. All or, when there is no room at

@@ -4,7 +4,7 @@
 use super::bench::*;
 use crate::*;
 use usertcp_base::{Limiter, Rate, Span};
-use usertcp_frame::{Class, FramePool};
+use usertcp_frame::{Class, FramePool, FrameSlice};
 use usertcp_wire::tcp::Flags;
 
 /// A short message is written as any other is, or not at all: where there is a queue or a low-water mark, or
@@ -55,6 +55,31 @@ fn a_short_message_has_room_whatever_the_limits() {
     assert!(bench.call(|tcb, env| tcb.write_short(env.pool, &[7; 100])));
     let rest = bench.call(|tcb, env| tcb.write_with(env, &[7; 100], WriteEnd::Open));
     assert_eq!(rest as u32, short - 100);
+}
+
+/// Behind many octets in one frame the few that follow are the start of as many: they get a frame that holds those too.
+#[test]
+fn what_follows_a_long_run_gets_a_large_frame() {
+    let mut bench = Start { super_segments: true, ..Start::default() }.go();
+    let classes = |bench: &Bench| -> std::vec::Vec<u32> {
+        bench.tcb.queue.slices().map(FrameSlice::charge).collect()
+    };
+    let charge = |class| FramePool::frame_octets(class) as u32;
+    let [small, full, large] = [Class::Small, Class::Full, Class::Large].map(charge);
+    // What begins a queue is as long as it is.
+    bench.put(100);
+    assert_eq!(classes(&bench), [small]);
+    bench.put(1000);
+    assert_eq!(classes(&bench), [small, full]);
+    bench.put(40_000);
+    assert_eq!(classes(&bench), [small, full, large]);
+    // As many as fill the frame, and a few.
+    let left = FramePool::data_octets(Class::Large) - 160 - bench.tcb.queue.back().unwrap().len();
+    bench.put(left + 50);
+    assert_eq!(classes(&bench), [small, full, large, large]);
+    bench.put(20_000);
+    assert_eq!(classes(&bench), [small, full, large, large]);
+    assert_eq!(bench.tcb.queue.back().unwrap().len(), 20_050);
 }
 
 fn spans_and_pushes(out: &[Out]) -> std::vec::Vec<(i64, usize, bool)> {

@@ -29,8 +29,9 @@ const OFFLOAD: DeviceFacts = DeviceFacts::offloading(Medium::Ip, 1500);
 
 /// What bulk is given: a few large segments.
 const BULK_BUFFER: u32 = 256 << 10;
-/// Two of the largest: more wait in memory that the second-level cache does not hold beside the application's own.
-const LARGEST_BUFFER: u32 = 128 << 10;
+/// Two of the largest, and what is written meanwhile: more wait in memory that the second-level cache does not hold beside
+/// the application's own.
+const LARGEST_BUFFER: u32 = 160 << 10;
 
 /// All of them.
 pub static ALL: [Workload; 15] = [
