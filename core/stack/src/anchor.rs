@@ -426,8 +426,9 @@ impl Far {
     const MAPPED: Far = Far([0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF])]);
 }
 
+/// The last octets of an address, which are all of an IPv4 one.
 #[inline]
-fn near(RemoteAddr([.., a, b, c, d]): &RemoteAddr) -> [u8; 4] {
+pub(crate) fn near(RemoteAddr([.., a, b, c, d]): &RemoteAddr) -> [u8; 4] {
     [*a, *b, *c, *d]
 }
 

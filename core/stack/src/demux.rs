@@ -16,7 +16,7 @@ mod part;
 use crate::pieces::Pieces;
 use hash::FlowHash;
 use part::Part;
-use usertcp_base::{FlowKey, Secrets};
+use usertcp_base::{FlowKey, LocalIndex, Secrets};
 
 /// Entries for which there is one part. As turns go round, a part has between half and twice as many.
 const ENTRIES: u32 = 320;
@@ -88,6 +88,12 @@ impl Demux {
     #[inline]
     pub fn hash_of(&self, key: &FlowKey) -> u64 {
         self.hash.of(key)
+    }
+
+    /// The same of a flow by IPv4: the peer's address, the [ports](FlowKey::ports), our address.
+    #[inline]
+    pub fn hash_of_v4(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> u64 {
+        self.hash.of_v4(peer, ports, local)
     }
 
     /// Reads a little of where a key with this hash is looked for, so that it is on its way from memory.

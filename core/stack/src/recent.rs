@@ -47,7 +47,12 @@ impl Recent {
     /// Notes the index of the record of `flow`.
     #[inline]
     pub(crate) fn note(&mut self, flow: &FlowKey, index: u32) {
-        let (near, ports) = (near(flow), flow.ports());
+        self.note_near(near(flow), flow.ports(), index);
+    }
+
+    /// The same by what [`Recent::find_near`] finds it.
+    #[inline]
+    pub(crate) fn note_near(&mut self, near: [u8; 4], ports: u32, index: u32) {
         self.noted[place(near, ports)] = Noted { tag: tag(near, ports), index };
     }
 }

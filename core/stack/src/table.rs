@@ -8,7 +8,7 @@
 mod hot;
 mod waiting;
 
-use crate::anchor::{Anchor, Anchors, Body, Opening, Owner};
+use crate::anchor::{Anchor, Anchors, Body, Opening, Owner, near};
 use crate::blanks::Blanks;
 use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
@@ -47,6 +47,18 @@ pub(crate) struct Table<C> {
     recent: Recent,
     pub wheel: Wheel,
     waits: TimeWaits,
+}
+
+/// What is known of the flow of a packet that will be handled soon: no more than it takes to find its record and to
+/// note it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sought {
+    /// No flow is looked for.
+    Nothing,
+    /// Its record is noted, at this index.
+    Noted(u32),
+    /// Its hash, and what it is noted by.
+    Hashed { hash: u64, near: [u8; 4], ports: u32 },
 }
 
 /// Where a flow without a record would have one.
@@ -139,6 +151,19 @@ impl<C: CongestionController> Table<C> {
         Some((id, anchor, self.hot.at_mut(hot)?))
     }
 
+    /// The same of one that is parked.
+    #[inline]
+    pub(crate) fn find_recent_parked_v4(
+        &mut self,
+        peer: [u8; 4],
+        local: LocalIndex,
+        ports: u32,
+    ) -> Option<ConnId> {
+        let index = self.recent.find_near(peer, ports)?;
+        let (id, anchor) = self.anchors.of_v4_mut(index, peer, local, ports)?;
+        matches!(anchor.body, Body::Parked(_)).then_some(id)
+    }
+
     /// The record of a handshake of such a flow that a peer opened.
     #[inline(always)] // as above
     pub(crate) fn find_recent_embryo_v4(
@@ -207,10 +232,25 @@ impl<C: CongestionController> Table<C> {
         Some((anchor, tcb))
     }
 
-    /// The hash of a flow, unless its record is noted.
+    /// What is known of the flow of a packet that will be handled soon.
     #[inline]
-    pub(crate) fn hash_ahead(&self, flow: &FlowKey) -> Option<u64> {
-        if self.recent.find(flow).is_some() { None } else { Some(self.demux.hash_of(flow)) }
+    pub(crate) fn seek_ahead(&self, flow: &FlowKey) -> Sought {
+        let (near, ports) = (near(&flow.remote), flow.ports());
+        self.noted_or(near, ports, || self.demux.hash_of(flow))
+    }
+
+    /// The same of a flow by IPv4: the peer's address, the [ports](FlowKey::ports), our address.
+    #[inline]
+    pub(crate) fn seek_v4_ahead(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> Sought {
+        self.noted_or(peer, ports, || self.demux.hash_of_v4(peer, ports, local))
+    }
+
+    #[inline(always)] // one for each version of IP
+    fn noted_or(&self, near: [u8; 4], ports: u32, hash: impl FnOnce() -> u64) -> Sought {
+        match self.recent.find_near(near, ports) {
+            Some(index) => Sought::Noted(index),
+            None => Sought::Hashed { hash: hash(), near, ports },
+        }
     }
 
     /// Reads a little of where a hash is looked for.
@@ -219,28 +259,32 @@ impl<C: CongestionController> Table<C> {
         self.demux.touch(hash)
     }
 
-    /// The record that probably has a flow, with its hash, if that is seen at once: it is noted from now on. If
-    /// not, [`Table::guess_and_note`] will find what it looks at on its way.
+    /// The record that probably has a flow, if that is seen at once: it is noted from now on. If not,
+    /// [`Table::guess_and_note`] will find what it looks at on its way.
     #[inline]
-    pub(crate) fn guess_at_home(&mut self, flow: &FlowKey, hash: Option<u64>) -> Option<u32> {
-        let Some(hash) = hash else { return self.recent.find(flow) };
-        match self.demux.guess_at_home(hash) {
-            Ok(index) => {
-                self.recent.note(flow, index);
-                Some(index)
-            }
-            Err(touched) => {
-                black_box(touched);
-                None
-            }
+    pub(crate) fn guess_at_home(&mut self, sought: &Sought) -> Option<u32> {
+        match *sought {
+            Sought::Nothing => None,
+            Sought::Noted(index) => Some(index),
+            Sought::Hashed { hash, near, ports } => match self.demux.guess_at_home(hash) {
+                Ok(index) => {
+                    self.recent.note_near(near, ports, index);
+                    Some(index)
+                }
+                Err(touched) => {
+                    black_box(touched);
+                    None
+                }
+            },
         }
     }
 
     /// The same wherever it is.
     #[inline]
-    pub(crate) fn guess_and_note(&mut self, flow: &FlowKey, hash: u64) -> Option<u32> {
+    pub(crate) fn guess_and_note(&mut self, sought: &Sought) -> Option<u32> {
+        let Sought::Hashed { hash, near, ports } = *sought else { return None };
         let index = self.guess(hash)?;
-        self.recent.note(flow, index);
+        self.recent.note_near(near, ports, index);
         Some(index)
     }
 
@@ -254,6 +298,12 @@ impl<C: CongestionController> Table<C> {
     #[inline]
     pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
         self.demux.hash_of(flow)
+    }
+
+    /// The same of a flow by IPv4.
+    #[inline]
+    pub(crate) fn hash_of_v4(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> u64 {
+        self.demux.hash_of_v4(peer, ports, local)
     }
 
     /// Whether another anchor can be had at nobody's cost.

@@ -86,25 +86,22 @@ pub enum Addresses {
     V4 {
         /// Its source address.
         source: [u8; 4],
-        /// Source and destination port.
-        ports: (u16, u16),
+        /// Source and destination port, the source's in the upper half.
+        ports: u32,
     },
     /// By IPv6.
     V6 {
         /// Its source address.
         source: [u8; 16],
-        /// Source and destination port.
-        ports: (u16, u16),
+        /// As by IPv4.
+        ports: u32,
     },
 }
 
 /// Where a packet seems to come from; nothing of it is checked.
 #[inline]
 pub fn addresses(packet: &[u8]) -> Option<Addresses> {
-    let ports_at = |at: usize| {
-        let [a, b, c, d] = *packet.get(at..)?.first_chunk()?;
-        Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-    };
+    let ports_at = |at: usize| packet.get(at..)?.first_chunk().copied().map(u32::from_be_bytes);
     match packet.first()? {
         0x45 => {
             let source = *packet.get(12..)?.first_chunk()?;

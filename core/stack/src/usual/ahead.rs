@@ -9,15 +9,13 @@
 //! done for several packets at once wait together.
 
 use crate::shard::Shard;
-use crate::table::Table;
+use crate::table::{Sought, Table};
 use crate::usual::LastLocal;
 use arrayvec::ArrayVec;
 use core::hint::black_box;
-use core::net::IpAddr;
-use usertcp_base::{FlowKey, Instant, Observer, RemoteAddr};
+use usertcp_base::{FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Packet;
-use usertcp_ip::remote_address;
 use usertcp_wire::{syn, usual};
 
 /// Packets looked at together: what they need stays in the nearest caches until they are handled.
@@ -38,28 +36,33 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that `packets`, [`AHEAD`] at most, will need, and notes where they are.
     pub(crate) fn look_ahead(&mut self, packets: &[Packet]) {
         let (table, local) = (&mut self.table, &self.last_local);
-        let mut flows = [None; AHEAD];
-        for (flow, packet) in flows.iter_mut().zip(packets) {
-            *flow = flow_ahead(packet, local).map(|flow| (flow, table.hash_ahead(&flow)));
+        let mut sought = [Sought::Nothing; AHEAD];
+        for (sought, packet) in sought.iter_mut().zip(packets) {
+            *sought = seek_ahead(table, packet, local);
         }
         // A loop that only reads is so short that the processor is in the next round, and the one after, while
         // it waits.
-        let hashes = flows.iter().flatten().filter_map(|(_, hash)| *hash);
-        black_box(hashes.fold(0, |all, hash| all ^ table.touch(hash)));
-        let mut slots = [None; AHEAD];
-        for (slot, flow) in slots.iter_mut().zip(&flows) {
-            *slot = flow.as_ref().and_then(|(flow, hash)| table.guess_at_home(flow, *hash));
+        black_box(sought.iter().fold(0, |all, sought| match sought {
+            Sought::Hashed { hash, .. } => all ^ table.touch(*hash),
+            Sought::Nothing | Sought::Noted(_) => all,
+        }));
+        let (mut slots, mut hidden) = ([None; AHEAD], false);
+        for (slot, sought) in slots.iter_mut().zip(&sought) {
+            *slot = table.guess_at_home(sought);
+            hidden |= slot.is_none();
         }
         touch_records(table, &slots);
-        // What few of them wait for came with what the others do.
-        let mut others = [None; AHEAD];
-        for ((slot, other), flow) in slots.iter_mut().zip(&mut others).zip(&flows) {
-            if let (None, Some((flow, Some(hash)))) = (&slot, flow) {
-                *other = table.guess_and_note(flow, *hash);
-                *slot = *other;
+        if hidden {
+            // What few of them wait for came with what the others do.
+            let mut others = [None; AHEAD];
+            for ((slot, other), sought) in slots.iter_mut().zip(&mut others).zip(&sought) {
+                if slot.is_none() {
+                    *other = table.guess_and_note(sought);
+                    *slot = *other;
+                }
             }
+            touch_records(table, &others);
         }
-        touch_records(table, &others);
         let hots = hots(table, &slots);
         touch_all(table, &hots);
     }
@@ -74,7 +77,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 && packet.octets.front().is_some_and(|front| usual::may_open(front))
                 && let Some(flow) = flow_ahead(packet, &self.last_local)
             {
-                hashes.push(self.table.hash_of(&flow));
+                hashes.push(flow.hash(&self.table));
                 if hashes.is_full() {
                     touch_places(&self.table, &hashes);
                     hashes.clear();
@@ -150,14 +153,53 @@ fn touch_queues<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; 
     black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
 }
 
-/// The flow of a packet of the usual shape, unchecked.
-fn flow_ahead(packet: &Packet, last_local: &LastLocal) -> Option<FlowKey> {
-    let front: &[u8] = packet.octets.front()?;
-    let (remote, local, ports) = match usual::addresses(front)? {
-        usual::Addresses::V4 { source, ports } => {
-            (remote_address(IpAddr::V4(source.into())), last_local.v4.1, ports)
+/// What is known of the flow of a packet of the usual shape.
+#[inline(always)] // of each of a burst
+fn seek_ahead<C: CongestionController>(
+    table: &Table<C>,
+    packet: &Packet,
+    last_local: &LastLocal,
+) -> Sought {
+    match flow_ahead(packet, last_local) {
+        Some(Ahead::V4 { peer, ports, local }) => table.seek_v4_ahead(peer, ports, local),
+        Some(Ahead::V6(flow)) => table.seek_ahead(&flow),
+        None => Sought::Nothing,
+    }
+}
+
+/// The flow of a packet that was not looked at yet.
+enum Ahead {
+    /// By IPv4: the peer's address, the [ports](FlowKey::ports), our address.
+    V4 {
+        peer: [u8; 4],
+        ports: u32,
+        local: LocalIndex,
+    },
+    V6(FlowKey),
+}
+
+impl Ahead {
+    fn hash<C: CongestionController>(&self, table: &Table<C>) -> u64 {
+        match self {
+            Ahead::V4 { peer, ports, local } => table.hash_of_v4(*peer, *ports, *local),
+            Ahead::V6(flow) => table.hash_of(flow),
         }
-        usual::Addresses::V6 { source, ports } => (RemoteAddr(source), last_local.v6.1?, ports),
-    };
-    Some(FlowKey { remote, local, remote_port: ports.0, local_port: ports.1 })
+    }
+}
+
+/// The flow of a packet of the usual shape, unchecked.
+#[inline(always)] // as above
+fn flow_ahead(packet: &Packet, last_local: &LastLocal) -> Option<Ahead> {
+    let front: &[u8] = packet.octets.front()?;
+    Some(match usual::addresses(front)? {
+        usual::Addresses::V4 { source, ports } => {
+            Ahead::V4 { peer: source, ports, local: last_local.v4.1 }
+        }
+        usual::Addresses::V6 { source, ports } => Ahead::V6(FlowKey {
+            remote: RemoteAddr(source),
+            local: last_local.v6.1?,
+            remote_port: (ports >> 16) as u16,
+            local_port: ports as u16,
+        }),
+    })
 }
