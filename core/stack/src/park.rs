@@ -72,7 +72,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);
-        self.rearm(now, id);
+        let anchor = self.table.anchors.get(id);
+        if let Some(Body::Parked(parked)) = anchor.map(|anchor| &anchor.body)
+            && let Some(deadline) = self.table.moulds.deadline(now, parked)
+        {
+            self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
+        }
     }
 
     /// Gives a parked connection its TCB back; nothing for one that has it. `None`: it has none, or

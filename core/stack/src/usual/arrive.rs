@@ -52,8 +52,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return taken;
             }
             let payload_octets = short.payload_octets();
-            if let Some((id, anchor, tcb)) =
-                self.table.find_recent_v4(headers.source(), local, headers.ports())
+            let found = self.table.find_recent_v4(headers.source(), local, headers.ports());
+            let has_begun = found.is_some();
+            if let Some((id, anchor, tcb)) = found
                 && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
                 && let Some(answered) =
                     tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
@@ -65,22 +66,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 taken += 1;
                 continue;
             }
-            let usual = taken == 0 && self.take_short_v4(now, packet);
+            let usual = taken == 0 && self.take_short_v4(now, packet, has_begun);
             return taken + taken_with(packet, usual);
         }
         taken
     }
 
-    /// The same of a short packet that no shorter way takes: most often it is what completes a handshake.
+    /// The same of a short packet that no shorter way takes: most often it is what completes a handshake, unless the
+    /// connection is known to have begun.
     #[inline(never)] // its registers are its own
-    pub(super) fn take_short_v4(&mut self, now: Instant, packet: &mut Packet) -> bool {
+    pub(super) fn take_short_v4(
+        &mut self,
+        now: Instant,
+        packet: &mut Packet,
+        has_begun: bool,
+    ) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
         let Some(headers) = front.map(HeadersV4::known) else { return false };
         let Some(local) = self.local_v4(headers.destination()) else { return false };
         let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
         let header = UsualSegment::new(&headers.tcp(), headers.ecn());
         // What was gathered before comes before.
-        if self.gathered.is_none() {
+        if !has_begun && self.gathered.is_none() {
             let read = Read { flow: flow.key(), header, header_octets: BOTH_V4 };
             if self.complete(now, &flow, &read, &mut packet.octets, BOTH_V4) {
                 return true;
@@ -144,11 +151,40 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if is_alone && self.give(now, &flow, &segment, &mut packet.octets, BOTH_V4) {
             return true;
         }
+        let FlowV4 { peer, local, ports } = flow;
+        if is_alone && let Some(id) = self.table.find_recent_parked_v4(peer, local, ports) {
+            return self.give_to_parked_v4(now, id, packet, flow, segment);
+        }
         let mut read = Read { flow: flow.key(), header: segment, header_octets: BOTH_V4 };
         match is_alone {
             true => self.give_to_any(now, &read, &mut packet.octets, BOTH_V4),
             false => self.take(now, packet, &mut read),
         }
+    }
+
+    /// Gives a segment of an IPv4 packet that is alone to the parked connection `id` of its flow.
+    #[inline(never)]
+    fn give_to_parked_v4(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        packet: &mut Packet,
+        flow: FlowV4,
+        segment: UsualSegment,
+    ) -> bool {
+        let is_bare = packet.octets.len() == BOTH_V4;
+        if is_bare && self.heard_while_parked(now, id, &segment) {
+            self.common.count_in(segment.wire_segments, &Chain::new());
+            return true;
+        }
+        if self.awake(now, id).is_some() {
+            // It is found as any other now.
+            return self.take_v4(now, packet, flow, segment);
+        }
+        packet.octets.advance(BOTH_V4);
+        self.common.count_in(segment.wire_segments, &packet.octets);
+        self.deliver_usual(now, id, &segment, &mut packet.octets);
+        true
     }
 
     /// The same for IPv6.
