@@ -362,7 +362,7 @@ impl<C: CongestionController> Tcb<C> {
         same(*advertise == other.advertise, "advertise")?;
         same(*autotune == other.autotune, "autotune")?;
         same(resumed || *controller == other.controller, "controller")?;
-        same(recovery.is_same_quiet(&other.recovery), "recovery")?;
+        same(recovery.is_all_same_quiet(&other.recovery), "recovery")?;
         same(receiver.nxt() == other.receiver.nxt(), "RCV.NXT")?;
         same(*acks == other.acks, "acks")?;
         same(*timestamps == other.timestamps, "timestamps")?;
@@ -383,6 +383,73 @@ impl<C: CongestionController> Tcb<C> {
         same(*ecn == other.ecn && *mtu == other.mtu && *rare == other.rare, "ecn, mtu, rare")?;
         same(*octets_acknowledged == other.octets_acknowledged, "octets_acknowledged")?;
         same(*octets_received == other.octets_received, "octets_received")
+    }
+
+    /// Whether what is left of this TCB, its own taken out, is equal to a mould: what is quiet, was forgotten or was taken
+    /// out is the same of all that come here, and is not looked at. `resumed`: as above.
+    #[inline]
+    fn is_of_mould(&self, mould: &Tcb<C>, resumed: bool) -> bool {
+        // Every field has its place here, so that none is forgotten.
+        let Tcb {
+            snd,
+            send_scale,
+            queue: _,
+            recovery,
+            controller,
+            pacer,
+            receiver: _,
+            advertise,
+            autotune,
+            acks,
+            timestamps,
+            timestamp_offset: _,
+            halves: _,
+            prediction,
+            owed: _,
+            wants,
+            challenge,
+            ecn,
+            last_heard: _,
+            last_sent: _,
+            progress: _,
+            release: _,
+            persist: _,
+            mtu,
+            keep_alive: _,
+            user_timeout,
+            soft_errors,
+            snd_up: _,
+            settings,
+            stopwatches: _,
+            established: _,
+            rare,
+            octets_acknowledged: _,
+            octets_received: _,
+        } = self;
+        // What differs most often first.
+        let is_same = snd.is_same_quiet(&mould.snd)
+            && *advertise == mould.advertise
+            && *autotune == mould.autotune
+            && (resumed || *controller == mould.controller)
+            && recovery.is_same_quiet(&mould.recovery)
+            && *acks == mould.acks
+            && timestamps.is_same_taken(&mould.timestamps)
+            && (*send_scale, *prediction) == (mould.send_scale, mould.prediction)
+            && *wants == mould.wants
+            && *challenge == mould.challenge
+            && *user_timeout == mould.user_timeout
+            && *soft_errors == mould.soft_errors
+            && *pacer == mould.pacer
+            && Rc::ptr_eq(settings, &mould.settings)
+            && *ecn == mould.ecn
+            && *mtu == mould.mtu
+            && *rare == mould.rare;
+        debug_assert_eq!(
+            is_same,
+            self.difference_of_moulds(mould, resumed).is_ok(),
+            "what is the same of all differs"
+        );
+        is_same
     }
 
     /// Takes over from `other`, which was parked, what a record rounds.

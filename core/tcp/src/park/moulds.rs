@@ -297,7 +297,7 @@ impl<C: CongestionController> Mould<C> {
     fn takes(&mut self, tcb: &Tcb<C>, residue: Option<Residue>) -> bool {
         let takes = self.residue == residue
             && self.users < u32::MAX
-            && self.tcb.difference_of_moulds(tcb, residue.is_some()).is_ok();
+            && tcb.is_of_mould(&self.tcb, residue.is_some());
         self.users += u32::from(takes);
         takes
     }

@@ -144,8 +144,8 @@ impl Recovery {
         *counters = other.counters;
     }
 
-    /// Whether two quiet ones are equal.
-    pub(crate) fn is_same_quiet(&self, other: &Recovery) -> bool {
+    /// Whether two quiet ones are equal, of which nothing is known.
+    pub(crate) fn is_all_same_quiet(&self, other: &Recovery) -> bool {
         let Recovery {
             board,
             timer,
@@ -185,6 +185,47 @@ impl Recovery {
             && (*mss, *sack_limit) == (other.mss, other.sack_limit)
             && *state == other.state
             && *grant == other.grant
+            && (*sack, *timestamps) == (other.sack, other.timestamps)
+    }
+
+    /// The same of two that forgot their flight, whose times were taken out, and which count from zero: what is the same of
+    /// all such is not looked at.
+    #[inline]
+    pub(crate) fn is_same_quiet(&self, other: &Recovery) -> bool {
+        let Recovery {
+            board: _,
+            timer,
+            delivery,
+            latest,
+            rack,
+            rtt,
+            bounds,
+            counters,
+            prr: _,
+            undo,
+            tail,
+            reno,
+            recover,
+            last_sent: _,
+            mss,
+            sack_limit,
+            state: _,
+            grant: _,
+            sack,
+            timestamps,
+        } = self;
+        timer.is_same_off(&other.timer)
+            && delivery.is_same_quiet(&other.delivery)
+            && *latest == other.latest
+            && rack.is_same_quiet(&other.rack)
+            && rtt.is_same_taken(&other.rtt)
+            && *bounds == other.bounds
+            && *counters == other.counters
+            && *undo == other.undo
+            && tail.is_same_quiet(&other.tail)
+            && *reno == other.reno
+            && *recover == other.recover
+            && (*mss, *sack_limit) == (other.mss, other.sack_limit)
             && (*sack, *timestamps) == (other.sack, other.timestamps)
     }
 

@@ -160,6 +160,16 @@ impl Rack {
             self.dsack_round = una;
         }
     }
+    /// Whether two that forgot their flight, and count from the same number, are equal.
+    #[inline(always)] // a part of a comparison
+    pub(super) fn is_same_quiet(&self, other: &Rack) -> bool {
+        let Rack { sent_at: _, end: _, known: _, scanned: _, dsack_round, .. } = *self;
+        let Rack { in_dsack_round, reordering_seen, multiplier, persist, .. } = *self;
+        dsack_round == other.dsack_round
+            && (in_dsack_round, reordering_seen) == (other.in_dsack_round, other.reordering_seen)
+            && (multiplier, persist) == (other.multiplier, other.persist)
+    }
+
     /// The numbers of a connection whose SND.UNA is `by` larger.
     pub(super) fn shift(&mut self, by: u32) {
         for seq in [&mut self.end, &mut self.scanned, &mut self.dsack_round] {

@@ -80,6 +80,12 @@ impl RttEstimator {
         self.min_rtt_at = Tick(0);
         times
     }
+    /// Whether two whose times were taken out are equal.
+    #[inline(always)] // a part of a comparison
+    pub(super) fn is_same_taken(&self, other: &RttEstimator) -> bool {
+        let RttEstimator { srtt: _, rttvar: _, rto, min_rtt: _, min_rtt_at: _ } = *self;
+        rto == other.rto
+    }
     /// Sets them.
     pub(super) fn set_times(&mut self, times: &RttTimes, bounds: &Bounds) {
         self.srtt = times.srtt;

@@ -72,6 +72,12 @@ impl TailProbe {
         self.end += by;
     }
     /// At most one in flight, and only with a sample since the last one (8985-10).
+    /// Whether two that forgot where they ended are equal.
+    #[inline(always)] // a part of a comparison
+    pub(super) fn is_same_quiet(&self, other: &TailProbe) -> bool {
+        let TailProbe { end: _, flight, fresh_rtt, rescued } = *self;
+        (flight, fresh_rtt, rescued) == (other.flight, other.fresh_rtt, other.rescued)
+    }
     pub(super) fn may_probe(&self) -> bool {
         self.flight == Flight::None && self.fresh_rtt
     }

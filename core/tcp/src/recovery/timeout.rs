@@ -58,6 +58,14 @@ impl Timer {
         self.at = Instant::ZERO;
         self.started = Instant::ZERO;
     }
+    /// Whether two that do not run, and forgot when they did, are equal.
+    #[inline(always)] // a part of a comparison
+    pub(super) fn is_same_off(&self, other: &Timer) -> bool {
+        let Timer { kind: _, at: _, started: _, backoff, expiries, jitter, jittery, closed } =
+            *self;
+        (backoff, expiries, jitter) == (other.backoff, other.expiries, other.jitter)
+            && (jittery, closed) == (other.jittery, other.closed)
+    }
     pub(super) fn kind(&self) -> SendTimer {
         self.kind
     }

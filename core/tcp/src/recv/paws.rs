@@ -60,6 +60,13 @@ impl Timestamps {
         (core::mem::take(&mut self.recent), core::mem::take(&mut self.recent_unit))
     }
 
+    /// Whether two that were taken out are equal.
+    #[inline(always)] // a part of a comparison
+    pub(crate) fn is_same_taken(&self, other: &Timestamps) -> bool {
+        let Timestamps { recent: _, recent_unit: _, last_ack_sent, negotiated } = *self;
+        (last_ack_sent, negotiated) == (other.last_ack_sent, other.negotiated)
+    }
+
     /// Sets them.
     pub(crate) fn set_recent(&mut self, recent: u32, unit: u32) {
         (self.recent, self.recent_unit) = (recent, unit);
