@@ -71,13 +71,13 @@ impl TailProbe {
     pub(super) fn shift(&mut self, by: u32) {
         self.end += by;
     }
-    /// At most one in flight, and only with a sample since the last one (8985-10).
     /// Whether two that forgot where they ended are equal.
     #[inline(always)] // a part of a comparison
     pub(super) fn is_same_quiet(&self, other: &TailProbe) -> bool {
         let TailProbe { end: _, flight, fresh_rtt, rescued } = *self;
         (flight, fresh_rtt, rescued) == (other.flight, other.fresh_rtt, other.rescued)
     }
+    /// At most one in flight, and only with a sample since the last one (8985-10).
     pub(super) fn may_probe(&self) -> bool {
         self.flight == Flight::None && self.fresh_rtt
     }
