@@ -223,6 +223,15 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.arm(now, id, deadline);
     }
 
+    /// Files the deadline of a connection that has nothing left to send and waits for what it sent to be acknowledged:
+    /// neither does it rest then, nor is it parked.
+    pub(crate) fn await_answer(&mut self, now: Instant, id: ConnId, deadline: Instant) {
+        debug_assert!(!self.transmit.contains(id, &self.table.anchors), "it has more to send");
+        if deadline != Instant::FAR {
+            self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
+        }
+    }
+
     /// The deadline of a connection without a TCB of its own.
     fn deadline_of(&self, now: Instant, id: ConnId) -> Option<Instant> {
         match &self.table.anchors.get(id)?.body {

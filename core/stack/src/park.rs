@@ -5,7 +5,7 @@
 //! Must not know: what a record holds (`usertcp_tcp::Parked`), what makes a connection rest.
 //! Implements: DESIGN §5.1, §5.3.
 
-use crate::anchor::Body;
+use crate::anchor::{Anchor, Body, near};
 use crate::app::ConnError;
 use crate::isn::Numbers;
 use crate::lifecycle::LEAST_GAP;
@@ -68,7 +68,10 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// A connection has no TCB any more.
     fn parked(&mut self, now: Instant, id: ConnId) {
-        self.transmit.remove(id, &mut self.table.anchors);
+        let queued = self.table.anchors.get(id).is_some_and(Anchor::is_queued);
+        if queued || self.transmit.has_others_than_fresh() {
+            self.transmit.remove(id, &mut self.table.anchors);
+        }
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);
@@ -95,22 +98,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.make_room_for_tcb(now) {
             return None;
         }
-        let flow = self.table.flow(id)?;
-        let offset = self.timestamp_offset(now, &flow);
+        let offset = self.offset_of(now, id)?;
         let hot = self.table.activate(now, id, offset)?;
         let counters = &mut self.common.counters;
         counters.activated = counters.activated.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Activated);
         // While it was parked nothing waited for the peer, and nobody watched.
-        self.watch(now, id);
+        if self.table.hot.at(hot).is_some_and(|tcb| tcb.settings().least_progress.is_some()) {
+            self.watch(now, id);
+        }
         Some(hot)
     }
 
     /// Whether another TCB can be had, if need be in the place of one that is quiet.
+    #[inline]
     pub(crate) fn make_room_for_tcb(&mut self, now: Instant) -> bool {
-        if self.has_tcb_room() {
-            return true;
-        }
+        self.has_tcb_room() || self.park_for_room(now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn park_for_room(&mut self, now: Instant) -> bool {
         if self.common.limits.parking == Parking::Never {
             return false;
         }
@@ -128,6 +136,20 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     pub(crate) fn timestamp_offset(&self, now: Instant, flow: &FlowKey) -> u32 {
         Numbers::of(&self.secrets, flow, now).timestamp_offset
+    }
+
+    /// That of a connection.
+    fn offset_of(&self, now: Instant, id: ConnId) -> Option<u32> {
+        let (known, anchor, far) = self.table.anchors.look_at(id.slot)?;
+        if known != id {
+            return None;
+        }
+        let flow = anchor.flow(far);
+        if far.is_some() {
+            return Some(self.timestamp_offset(now, &flow));
+        }
+        // By IPv4 it is known with fewer looks.
+        Some(Numbers::of_v4(&self.secrets, near(&flow.remote), &flow, now).timestamp_offset)
     }
 
     /// The deadline of a parked connection.

@@ -16,6 +16,7 @@ use core::hint::black_box;
 use usertcp_base::{FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
 use usertcp_frame::Packet;
+use usertcp_tcp::Tcb;
 use usertcp_wire::{syn, usual};
 
 /// Packets looked at together: what they need stays in the nearest caches until they are handled.
@@ -63,8 +64,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             touch_records(table, &others);
         }
-        let hots = hots(table, &slots);
-        touch_all(table, &hots);
+        touch_all(&tcbs_of(table, &slots));
     }
 
     /// Touches what the SYNs of a burst will need, where few connections are open and many are in TIME-WAIT: nobody has
@@ -89,13 +89,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Touches what connections need whose deadlines are due and whose records are at these indices.
     pub(crate) fn look_ahead_at(&self, slots: &[Option<u32>; AHEAD]) {
-        let table = &self.table;
-        touch_records(table, slots);
-        let hots = hots(table, slots);
-        let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
-        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
-        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_rest() ^ tcb.touch_queue()));
-        black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
+        touch_records(&self.table, slots);
+        let tcbs = tcbs_of(&self.table, slots);
+        black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
+        black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_rest() ^ tcb.touch_queue()));
+        black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_frames()));
     }
 
     /// Touches the records of those whose deadlines stand in line and are due.
@@ -114,7 +112,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         touch_records(&self.table, &slots);
         // Answers come soon.
         slots.iter().flatten().for_each(|slot| self.table.note_at(*slot));
-        touch_all(&self.table, &hots(&self.table, &slots));
+        touch_all(&tcbs_of(&self.table, &slots));
     }
 }
 
@@ -131,26 +129,20 @@ fn touch_records<C: CongestionController>(table: &Table<C>, slots: &[Option<u32>
     black_box(slots.fold(0, |all, slot| all ^ table.anchors.touch(*slot)));
 }
 
-/// Where the TCBs are of the records at these indices.
-fn hots<C: CongestionController>(
-    table: &Table<C>,
+/// Those TCBs of which connections have one whose records are at these indices.
+fn tcbs_of<'a, C: CongestionController>(
+    table: &'a Table<C>,
     slots: &[Option<u32>; AHEAD],
-) -> [Option<u32>; AHEAD] {
-    slots.map(|slot| table.anchors.at(slot?).and_then(|anchor| anchor.body.hot()))
+) -> ArrayVec<&'a Tcb<C>, AHEAD> {
+    let records = slots.iter().flatten().filter_map(|slot| table.anchors.at(*slot));
+    records.filter_map(|anchor| table.hot.at(anchor.body.hot()?)).collect()
 }
 
-/// Touches TCBs, then what else of them will be looked at.
-fn touch_all<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
-    let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
-    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch()));
-    touch_queues(table, hots);
-}
-
-/// Touches what lies in the send queues of TCBs that are at hand.
-fn touch_queues<C: CongestionController>(table: &Table<C>, hots: &[Option<u32>; AHEAD]) {
-    let tcbs = || hots.iter().flatten().filter_map(|hot| table.hot.at(*hot));
-    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_more()));
-    black_box(tcbs().fold(0, |all, tcb| all ^ tcb.touch_frames()));
+/// Touches TCBs, then what lies in their send queues.
+fn touch_all<C: CongestionController>(tcbs: &[&Tcb<C>]) {
+    black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch()));
+    black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_more()));
+    black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_frames()));
 }
 
 /// What is known of the flow of a packet of the usual shape.

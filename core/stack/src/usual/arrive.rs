@@ -92,6 +92,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if self.complete(now, &flow, &read, &mut packet.octets, BOTH_V4) {
                 return true;
             }
+            let FlowV4 { peer, local, ports } = flow;
+            if packet.offload.gso.is_none()
+                && let Some(id) = self.table.find_recent_parked_v4(peer, local, ports)
+            {
+                return self.give_to_parked_v4(now, id, packet, flow, header);
+            }
         }
         self.take_v4(now, packet, flow, header)
     }
@@ -150,10 +156,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             && self.gathered.is_none();
         if is_alone && self.give(now, &flow, &segment, &mut packet.octets, BOTH_V4) {
             return true;
-        }
-        let FlowV4 { peer, local, ports } = flow;
-        if is_alone && let Some(id) = self.table.find_recent_parked_v4(peer, local, ports) {
-            return self.give_to_parked_v4(now, id, packet, flow, segment);
         }
         let mut read = Read { flow: flow.key(), header: segment, header_octets: BOTH_V4 };
         match is_alone {

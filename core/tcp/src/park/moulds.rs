@@ -8,6 +8,7 @@
 
 use super::record::{MOST_MOULDS, Parked};
 use crate::info::Stopwatches;
+use crate::predicted::Prediction;
 use crate::settings::Settings;
 use crate::tcb::Tcb;
 use alloc::boxed::Box;
@@ -25,6 +26,8 @@ pub(super) struct Mould<C> {
     pub(super) tcb: Tcb<C>,
     /// What its controller begins with again: of a TCB that rests.
     residue: Option<Residue>,
+    /// What is known of each TCB that is made of it: what is one's own makes no difference.
+    prediction: Prediction,
     hash: u64,
     users: u32,
     /// No two moulds of a shard ever have the same.
@@ -104,7 +107,10 @@ impl<C: CongestionController> Moulds<C> {
         }
         tcb.forget_flight(now);
         let before = cfg!(debug_assertions).then(|| (tcb.of_quiet(), tcb.timestamp_offset));
-        let mut parked = tcb.take_own(now)?;
+        if !tcb.fits_record() {
+            return None;
+        }
+        let mut parked = tcb.take_own(now);
         let residue = tcb.acks.is_rested().then(|| tcb.controller.park());
         let mould = self.file(tcb, residue);
         parked.set_mould(mould);
@@ -191,7 +197,8 @@ impl<C: CongestionController> Moulds<C> {
         tcb.stopwatches = Stopwatches::resumed(tcb.established, now);
         let before = Stamp(now.stamp().0.wrapping_sub(1));
         tcb.recovery.forget_last_sent(before);
-        tcb.predict();
+        debug_assert_eq!(mould.prediction, tcb.predicted(), "it depends on what is one's own");
+        tcb.prediction = mould.prediction;
     }
 
     /// A record goes, and its connection with it.
@@ -281,7 +288,8 @@ impl<C: CongestionController> Moulds<C> {
         if let Some(place) = places.get_mut(index as usize) {
             self.made += 1;
             let serial = self.made;
-            *place = Some(Box::new(Mould { tcb: tcb.of_quiet(), residue, hash, users: 1, serial }));
+            let (tcb, prediction) = (tcb.of_quiet(), tcb.predicted());
+            *place = Some(Box::new(Mould { tcb, residue, prediction, hash, users: 1, serial }));
             self.count += 1;
         }
         if let Some(table) = self.tables.get_mut(table_of(hash)) {

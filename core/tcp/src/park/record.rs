@@ -199,24 +199,45 @@ fn minimum_age(at: Tick, heard: Instant) -> u8 {
 }
 
 impl<C: CongestionController> Tcb<C> {
-    /// Takes out what is the connection's own; what is left, its numbers counted from zero, can be
-    /// another's too. `None`, and only times were rounded: it does not fit into a record.
-    pub(super) fn take_own(&mut self, now: Instant) -> Option<Parked> {
-        let peer_window = self.snd.wnd >> self.send_scale.shift();
-        let left = self.advertise.edge().since(self.receiver.nxt());
-        let own_window = left >> self.advertise.scale().shift();
+    /// Whether what is the connection's own fits into a record.
+    pub(super) fn fits_record(&self) -> bool {
+        self.octets_acknowledged | self.octets_received <= MOST_OCTETS
+            && self.peer_window() <= u32::from(u16::MAX)
+            && self.own_window() <= u32::from(u16::MAX)
+            && (self.recent_age() <= u32::from(u8::MAX) || !self.timestamps.is_on())
+    }
+
+    /// What the peer offers, in units of its scale.
+    fn peer_window(&self) -> u32 {
+        self.snd.wnd >> self.send_scale.shift()
+    }
+
+    /// What we offer, in units of our scale.
+    fn own_window(&self) -> u32 {
+        self.left_octets() >> self.advertise.scale().shift()
+    }
+
+    /// The same in octets.
+    fn left_octets(&self) -> u32 {
+        self.advertise.edge().since(self.receiver.nxt())
+    }
+
+    /// Units of `paws` from the last confirmation of TS.Recent to when the peer was heard last, as a record has that.
+    fn recent_age(&self) -> u32 {
         let heard = floor(self.last_heard);
-        let recent_age = paws::unit(heard).wrapping_sub(self.timestamps.recent_unit());
+        let age = paws::unit(heard).wrapping_sub(self.timestamps.recent_unit());
         // Confirmed with the last segment heard, a moment after what that is rounded down to.
-        let recent_age = if recent_age > u32::MAX / 2 { 0 } else { recent_age };
-        let fits = self.octets_acknowledged <= MOST_OCTETS
-            && self.octets_received <= MOST_OCTETS
-            && (recent_age <= 255 || !self.timestamps.is_on());
-        if !fits {
-            return None;
-        }
-        let (peer_window, own_window) =
-            (u16::try_from(peer_window).ok()?, u16::try_from(own_window).ok()?);
+        if age > u32::MAX / 2 { 0 } else { age }
+    }
+
+    /// Takes out what is the connection's own, [which fits](Tcb::fits_record); what is left, its numbers counted from
+    /// zero, can be another's too.
+    #[inline(always)] // so the record is put together where it is wanted
+    pub(super) fn take_own(&mut self, now: Instant) -> Parked {
+        debug_assert!(self.fits_record(), "it does not fit");
+        let (peer_window, own_window) = (self.peer_window() as u16, self.own_window() as u16);
+        let (left, heard, recent_age) =
+            (self.left_octets(), floor(self.last_heard), self.recent_age());
         let (una, nxt) = (self.snd.una.0, self.receiver.nxt().0);
         let octets = (self.octets_acknowledged, self.octets_received);
         let sent = self.last_sent.instant_near(now);
@@ -247,7 +268,7 @@ impl<C: CongestionController> Tcb<C> {
             unanswered: self.keep_alive.unanswered(),
         };
         super::emptied(self);
-        Some(parked)
+        parked
     }
 
     /// Puts in what is the connection's own, and its offset of timestamps.

@@ -82,9 +82,17 @@ impl<C: CongestionController> Tcb<C> {
 
     /// A slow call ends: is it plain now?
     pub(crate) fn predict(&mut self) {
-        if self.prediction == Prediction::Unknown && self.is_settled() {
-            self.prediction =
-                if self.is_all_open() { Prediction::Plain } else { Prediction::Closing };
+        self.prediction = self.predicted();
+    }
+
+    /// What is known of it then.
+    pub(crate) fn predicted(&self) -> Prediction {
+        match self.prediction {
+            Prediction::Unknown if self.is_settled() => match self.is_all_open() {
+                true => Prediction::Plain,
+                false => Prediction::Closing,
+            },
+            known => known,
         }
     }
 
