@@ -5,14 +5,15 @@
 //! Must not know: what a record holds (`usertcp_tcp::Parked`), what makes a connection rest.
 //! Implements: DESIGN §5.1, §5.3.
 
-use crate::anchor::{Anchor, Body, near};
+use crate::anchor::{Body, near};
 use crate::app::ConnError;
 use crate::isn::Numbers;
 use crate::lifecycle::LEAST_GAP;
 use crate::shard::Shard;
+use crate::table::Left;
 use usertcp_base::{ConnId, Event, FlowKey, Instant, Observer, Parking, Span};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{ParkedArrival, ParkedDue, Tcb, UsualSegment};
+use usertcp_tcp::{Parked, ParkedArrival, ParkedDue, Tcb, UsualSegment};
 
 /// A connection that rests and was woken for nothing is parked again after this.
 const AGAIN: Span = Span::from_secs(1);
@@ -46,8 +47,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if tcb.rests_again() {
             if parking == Parking::Never {
                 tcb.rest_again(now);
-            } else if self.table.park(id, hot, |moulds, tcb| moulds.park_again(now, tcb)) {
-                return self.parked(now, id);
+            } else if let Some(left) = self
+                .table
+                .park(now, id, hot, |moulds, tcb, parked| moulds.park_again(now, tcb, parked))
+            {
+                return self.parked(now, id, left);
             }
         }
         let Some(tcb) = self.table.hot.at(hot) else { return };
@@ -59,26 +63,27 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
-        let parked = self.table.park(id, hot, |moulds, tcb| moulds.park(now, tcb));
-        if parked {
-            self.parked(now, id);
+        let left = self.table.park(now, id, hot, |moulds, tcb, parked| {
+            let made = moulds.park(now, tcb);
+            *parked = made.unwrap_or(Parked::NONE);
+            made.is_some()
+        });
+        if let Some(left) = left {
+            self.parked(now, id, left);
         }
-        parked
+        left.is_some()
     }
 
     /// A connection has no TCB any more.
-    fn parked(&mut self, now: Instant, id: ConnId) {
-        let queued = self.table.anchors.get(id).is_some_and(Anchor::is_queued);
+    fn parked(&mut self, now: Instant, id: ConnId, left: Left) {
+        let Left { queued, deadline } = left;
         if queued || self.transmit.has_others_than_fresh() {
             self.transmit.remove(id, &mut self.table.anchors);
         }
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);
-        let anchor = self.table.anchors.get(id);
-        if let Some(Body::Parked(parked)) = anchor.map(|anchor| &anchor.body)
-            && let Some(deadline) = self.table.moulds.deadline(now, parked)
-        {
+        if let Some(deadline) = deadline {
             self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
         }
     }

@@ -17,6 +17,7 @@ use crate::slab::{FEW, Slab};
 use crate::wheel::{Wheel, WheelLinks};
 use alloc::vec::Vec;
 use core::hint::black_box;
+pub(crate) use hot::Left;
 use usertcp_base::{
     CloseReason, ConnId, FlowKey, Instant, Limits, ListenerId, LocalIndex, Secrets,
 };

@@ -69,6 +69,21 @@ pub enum Fell {
 }
 
 impl PathMtu {
+    /// Whether two are equal: nearly always neither searches.
+    #[inline(always)] // a part of a comparison
+    pub(crate) fn is_same(&self, other: &PathMtu) -> bool {
+        match (&self.search, &other.search) {
+            (None, None) => {
+                let PathMtu { search: _, ceiling_octets, base_is_sure, .. } = *self;
+                let PathMtu { header_octets, segment_octets, announced_mss, .. } = *self;
+                (ceiling_octets, segment_octets) == (other.ceiling_octets, other.segment_octets)
+                    && (base_is_sure, header_octets) == (other.base_is_sure, other.header_octets)
+                    && announced_mss == other.announced_mss
+            }
+            _ => self == other,
+        }
+    }
+
     /// At the birth of a connection with a peer that takes `peer_mss`.
     #[cfg(test)]
     pub fn new(path: &PathFacts, settings: &Settings, peer_mss: u16) -> PathMtu {

@@ -20,6 +20,15 @@ const SPARES: u32 = 128;
 /// So many records of active opens stay for others when they have become connections.
 const OPENINGS: usize = 64;
 
+/// What a connection that was parked leaves to be seen to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    /// It is in the queue of those that have something to send.
+    pub queued: bool,
+    /// When time has something to do for it.
+    pub deadline: Option<Instant>,
+}
+
 impl<C: CongestionController> Table<C> {
     /// A TCB for connection `id`; `None` when there is no room.
     pub(crate) fn insert_hot(&mut self, id: ConnId, tcb: Tcb<C>) -> Option<ConnId> {
@@ -143,18 +152,23 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
-    /// Turns a quiet TCB into the record that `take` makes of it; false, and it stays: it does not fit.
+    /// Turns a quiet TCB into the record that `take` makes of it. `None`, and it stays: it does not fit.
     #[inline(always)] // one for each way
     pub(crate) fn park(
         &mut self,
+        now: Instant,
         id: ConnId,
         hot: u32,
-        take: impl FnOnce(&mut Moulds<C>, &mut Tcb<C>) -> Option<Parked>,
-    ) -> bool {
-        let Some(tcb) = self.hot.at_mut(hot) else { return false };
-        let Some(anchor) = self.anchors.get_mut(id) else { return false };
-        let Some(parked) = take(&mut self.moulds, tcb) else { return false };
+        take: impl FnOnce(&mut Moulds<C>, &mut Tcb<C>, &mut Parked) -> bool,
+    ) -> Option<Left> {
+        let (tcb, anchor) = (self.hot.at_mut(hot)?, self.anchors.get_mut(id)?);
+        let mut parked = Parked::NONE;
+        if !take(&mut self.moulds, tcb, &mut parked) {
+            return None;
+        }
         let mould = self.moulds.serial(&parked);
+        let left =
+            Left { queued: anchor.is_queued(), deadline: self.moulds.deadline(now, &parked) };
         anchor.body = Body::Parked(parked);
         self.parked += 1;
         // Nearly all that its TCB waited for has happened.
@@ -166,7 +180,7 @@ impl<C: CongestionController> Table<C> {
             self.blanks.push(hot, mould);
         }
         self.fit_blanks(blanks::worth(self.tcbs()));
-        true
+        Some(left)
     }
 
     /// The TCB of a parked connection comes back: its index.

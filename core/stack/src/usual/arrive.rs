@@ -53,7 +53,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
             let payload_octets = short.payload_octets();
             let found = self.table.find_recent_v4(headers.source(), local, headers.ports());
-            let has_begun = found.is_some();
+            let begun = found.as_ref().map(|(id, ..)| *id);
             if let Some((id, anchor, tcb)) = found
                 && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
                 && let Some(answered) =
@@ -66,28 +66,52 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 taken += 1;
                 continue;
             }
-            let usual = taken == 0 && self.take_short_v4(now, packet, has_begun);
+            let usual = taken == 0
+                && match begun.filter(|_| self.gathered.is_none()) {
+                    Some(id) => self.take_begun_v4(now, id, packet),
+                    None => self.take_short_v4(now, packet),
+                };
             return taken + taken_with(packet, usual);
         }
         taken
     }
 
-    /// The same of a short packet that no shorter way takes: most often it is what completes a handshake, unless the
-    /// connection is known to have begun.
+    /// The same of a short packet of connection `id`, which has a TCB, while nothing is gathered.
     #[inline(never)] // its registers are its own
-    pub(super) fn take_short_v4(
+    fn take_begun_v4(&mut self, now: Instant, id: ConnId, packet: &mut Packet) -> bool {
+        let front = packet.octets.front().and_then(|front| front.first_chunk());
+        let Some(headers) = front.map(HeadersV4::known) else { return false };
+        let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
+        self.give_begun_v4(now, id, packet, &segment)
+    }
+
+    /// The same of its segment.
+    #[inline(always)] // of it, and of one that was parked
+    fn give_begun_v4(
         &mut self,
         now: Instant,
+        id: ConnId,
         packet: &mut Packet,
-        has_begun: bool,
+        segment: &UsualSegment,
     ) -> bool {
+        let octets = &mut packet.octets;
+        let Some((anchor, tcb)) = self.table.hot_of(id) else { return false };
+        let parts = (&mut self.common, &mut self.events, &mut self.transmit);
+        let brought = take(parts, now, id, anchor, tcb, segment, octets, BOTH_V4);
+        self.follow_up(now, id, brought, segment, octets, BOTH_V4);
+        true
+    }
+
+    /// The same of a short packet that no shorter way takes: most often it is what completes a handshake.
+    #[inline(never)] // its registers are its own
+    pub(super) fn take_short_v4(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
         let Some(headers) = front.map(HeadersV4::known) else { return false };
         let Some(local) = self.local_v4(headers.destination()) else { return false };
         let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
         let header = UsualSegment::new(&headers.tcp(), headers.ecn());
         // What was gathered before comes before.
-        if !has_begun && self.gathered.is_none() {
+        if self.gathered.is_none() {
             let read = Read { flow: flow.key(), header, header_octets: BOTH_V4 };
             if self.complete(now, &flow, &read, &mut packet.octets, BOTH_V4) {
                 return true;
@@ -96,7 +120,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             if packet.offload.gso.is_none()
                 && let Some(id) = self.table.find_recent_parked_v4(peer, local, ports)
             {
-                return self.give_to_parked_v4(now, id, packet, flow, header);
+                return self.give_to_parked_v4(now, id, packet, &header);
             }
         }
         self.take_v4(now, packet, flow, header)
@@ -171,21 +195,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         now: Instant,
         id: ConnId,
         packet: &mut Packet,
-        flow: FlowV4,
-        segment: UsualSegment,
+        segment: &UsualSegment,
     ) -> bool {
         let is_bare = packet.octets.len() == BOTH_V4;
-        if is_bare && self.heard_while_parked(now, id, &segment) {
+        if is_bare && self.heard_while_parked(now, id, segment) {
             self.common.count_in(segment.wire_segments, &Chain::new());
             return true;
         }
         if self.awake(now, id).is_some() {
-            // It is found as any other now.
-            return self.take_v4(now, packet, flow, segment);
+            return self.give_begun_v4(now, id, packet, segment);
         }
         packet.octets.advance(BOTH_V4);
         self.common.count_in(segment.wire_segments, &packet.octets);
-        self.deliver_usual(now, id, &segment, &mut packet.octets);
+        self.deliver_usual(now, id, segment, &mut packet.octets);
         true
     }
 

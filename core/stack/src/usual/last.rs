@@ -30,7 +30,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         let flow = FlowV4 { peer: headers.source(), local, ports: headers.ports() };
         let Some((id, anchor, tcb)) = flow.find(&mut self.table) else {
-            return self.take_short_v4(now, packet, false);
+            return self.take_short_v4(now, packet);
         };
         let common = &mut self.common;
         let (numbers, value, fin) = (short.numbers(), short.value(), headers.fin());

@@ -442,7 +442,7 @@ impl<C: CongestionController> Tcb<C> {
             && *pacer == mould.pacer
             && Rc::ptr_eq(settings, &mould.settings)
             && *ecn == mould.ecn
-            && *mtu == mould.mtu
+            && mtu.is_same(&mould.mtu)
             && *rare == mould.rare;
         debug_assert_eq!(
             is_same,

@@ -95,27 +95,29 @@ impl<C: CongestionController> Moulds<C> {
     /// seen.
     #[must_use]
     pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
-        if tcb.is_parkable() { self.park_quiet(now, tcb) } else { None }
+        let mut parked = Parked::NONE;
+        let fits = tcb.is_parkable() && self.park_quiet(now, tcb, &mut parked);
+        fits.then_some(parked)
     }
 
-    /// The same of one that is known to be quiet, and like others.
+    /// The same of one that is known to be quiet, and like others: the record is made where it is wanted, if it fits.
     #[inline(never)] // of both ways
-    fn park_quiet(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
+    fn park_quiet(&mut self, now: Instant, tcb: &mut Tcb<C>, parked: &mut Parked) -> bool {
         debug_assert!(tcb.is_parkable(), "it is not quiet");
         if self.places.len() > MOST_MOULDS as usize {
-            return None;
+            return false;
         }
         tcb.forget_flight(now);
         let before = cfg!(debug_assertions).then(|| (tcb.of_quiet(), tcb.timestamp_offset));
         if !tcb.fits_record() {
-            return None;
+            return false;
         }
-        let mut parked = tcb.take_own(now);
+        *parked = tcb.take_own(now);
         let residue = tcb.acks.is_rested().then(|| tcb.controller.park());
         let mould = self.file(tcb, residue);
         parked.set_mould(mould);
         if let Some((mut before, offset)) = before {
-            let after = self.copy(now, &parked, offset);
+            let after = self.copy(now, parked, offset);
             before.round_like(&after);
             before.prediction = after.prediction;
             if residue.is_some() {
@@ -123,19 +125,20 @@ impl<C: CongestionController> Moulds<C> {
             }
             debug_assert_eq!(before.difference(&after), Ok(()), "it came back changed");
         }
-        Some(parked)
+        true
     }
 
-    /// The same of a quiet one that rests again at once ([`Tcb::rests_again`]). `None`: it does not fit into one, and
-    /// rests.
+    /// The same of a quiet one that rests again at once ([`Tcb::rests_again`]): the record is made where it is wanted.
+    /// False: it does not fit into one, and rests.
     #[must_use]
-    pub fn park_again(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
+    #[inline(always)] // in one place
+    pub fn park_again(&mut self, now: Instant, tcb: &mut Tcb<C>, parked: &mut Parked) -> bool {
         tcb.forget_moment(now);
-        let parked = if tcb.ecn.is_personal() { None } else { self.park_quiet(now, tcb) };
-        if parked.is_none() {
+        let fits = !tcb.ecn.is_personal() && self.park_quiet(now, tcb, parked);
+        if !fits {
             tcb.rest_again(now);
         }
-        parked
+        fits
     }
 
     /// The serial number of a record's mould.

@@ -99,6 +99,29 @@ const fn seconds(moment: Instant) -> u64 {
 }
 
 impl Parked {
+    /// No connection's: the place of one that is to be made.
+    pub const NONE: Parked = Parked {
+        snd_nxt: 0,
+        rcv_nxt: 0,
+        recent: 0,
+        heard: 0,
+        acknowledged_low: 0,
+        received_low: 0,
+        acknowledged_high: 0,
+        received_high: 0,
+        peer_window: 0,
+        own_window: 0,
+        sent_before: 0,
+        srtt: [0; 3],
+        rttvar: [0; 3],
+        min_rtt: [0; 3],
+        established: [0; 3],
+        mould: [0; 3],
+        minimum_age: 0,
+        recent_age: 0,
+        unanswered: 0,
+    };
+
     /// The number of its mould.
     pub(super) fn mould(&self) -> u32 {
         number(self.mould)
