@@ -179,7 +179,10 @@ impl<C: CongestionController> Table<C> {
         } else {
             self.blanks.push(hot, mould);
         }
-        self.fit_blanks(blanks::worth(self.tcbs()));
+        let worth = blanks::worth(self.tcbs());
+        if self.blanks.len() > worth {
+            self.fit_blanks(worth);
+        }
         Some(left)
     }
 

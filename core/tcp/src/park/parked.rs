@@ -40,7 +40,17 @@ pub enum ParkedArrival {
 
 impl<C: CongestionController> Moulds<C> {
     /// When [`Moulds::handle_deadline`] has something to do for a record.
+    #[inline(always)] // mostly there is none
     pub fn deadline(&self, now: Instant, parked: &Parked) -> Option<Instant> {
+        let tcb = &self.of(parked).tcb;
+        match tcb.acks.is_rested() && !tcb.settings.keep_alive.enabled {
+            true => None,
+            false => self.any_deadline(now, parked),
+        }
+    }
+
+    #[inline(never)]
+    fn any_deadline(&self, now: Instant, parked: &Parked) -> Option<Instant> {
         let tcb = &self.of(parked).tcb;
         let mut deadline = None;
         if tcb.settings.keep_alive.enabled {
