@@ -12,6 +12,7 @@
 //! the first twelve of an IPv6 address are the annex of a wide record.
 
 use crate::config::Birth;
+use crate::demux::Demux;
 use crate::events::Pending;
 use crate::fast_open::Attempt;
 use crate::slab::Slab;
@@ -255,6 +256,21 @@ impl Anchor {
             && *annex.unwrap_or(&Far::MAPPED) == far(&flow.remote)
     }
 
+    /// The same of a narrow record and a flow by IPv4.
+    #[inline(always)] // as above
+    fn is_of_v4(&self, peer: [u8; 4], local: LocalIndex, ports: u32) -> bool {
+        self.near == peer && self.ports == ports && self.local == local
+    }
+
+    /// The hash of the flow, with the annex of the record.
+    #[inline(always)] // nearly all are narrow
+    pub(crate) fn hash(&self, far: Option<&Far>, demux: &Demux) -> u64 {
+        match far {
+            None => demux.hash_of_v4(self.near, self.local, self.ports),
+            Some(_) => demux.hash_of(&self.flow(far)),
+        }
+    }
+
     /// Who holds the handle.
     pub(crate) fn owner(&self) -> Owner {
         match self.standing.holder() {
@@ -387,7 +403,28 @@ impl Anchors {
         anchor.is_of(flow, far).then_some(id)
     }
 
-    /// The same, if the record is in the demultiplexer: all are that are not over.
+    /// The same of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
+    #[inline(always)] // in two places
+    pub(crate) fn id_of_v4(
+        &self,
+        index: u32,
+        peer: [u8; 4],
+        local: LocalIndex,
+        ports: u32,
+    ) -> Option<ConnId> {
+        let (id, anchor) = self.narrow(index)?;
+        anchor.is_of_v4(peer, local, ports).then_some(id)
+    }
+
+    /// The hash of the flow of the record at `index`.
+    #[inline]
+    pub(crate) fn hash_at(&self, index: u32, demux: &Demux) -> Option<u64> {
+        let (_, anchor, far) = self.look_at(index)?;
+        Some(anchor.hash(far, demux))
+    }
+
+    /// The handle of the record at `index` if it is that of `flow`, and the record is in the demultiplexer: all are that
+    /// are not over.
     #[inline]
     pub(crate) fn listed_id_of(&self, index: u32, flow: &FlowKey) -> Option<ConnId> {
         let (id, anchor, far) = self.look_at(index)?;
@@ -416,8 +453,7 @@ impl Anchors {
         ports: u32,
     ) -> Option<(ConnId, &mut Anchor)> {
         let (id, anchor) = self.narrow_mut(index)?;
-        let same = anchor.near == peer && anchor.ports == ports && anchor.local == local;
-        same.then_some((id, anchor))
+        anchor.is_of_v4(peer, local, ports).then_some((id, anchor))
     }
 }
 

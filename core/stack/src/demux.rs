@@ -90,10 +90,10 @@ impl Demux {
         self.hash.of(key)
     }
 
-    /// The same of a flow by IPv4: the peer's address, the [ports](FlowKey::ports), our address.
-    #[inline]
-    pub fn hash_of_v4(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> u64 {
-        self.hash.of_v4(peer, ports, local)
+    /// The same of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
+    #[inline(always)] // as a part of what is done with it
+    pub fn hash_of_v4(&self, peer: [u8; 4], local: LocalIndex, ports: u32) -> u64 {
+        self.hash.of_v4(peer, local, ports)
     }
 
     /// Reads a little of where a key with this hash is looked for, so that it is on its way from memory.
@@ -177,8 +177,18 @@ impl Demux {
     /// Removes `index`, which was entered under `key`; false when it was not there.
     #[inline]
     pub fn remove(&mut self, key: &FlowKey, index: u32, key_of: impl Fn(u32) -> FlowKey) -> bool {
+        self.remove_hashed(self.hash.of(key), index, key_of)
+    }
+
+    /// The same by the hash of the key.
+    #[inline]
+    pub fn remove_hashed(
+        &mut self,
+        hash: u64,
+        index: u32,
+        key_of: impl Fn(u32) -> FlowKey,
+    ) -> bool {
         self.count_no_moves();
-        let hash = self.hash.of(key);
         let number = self.number(hash);
         let Some(part) = self.parts.get_mut(number) else { return false };
         if !part.remove(place(hash), index) {

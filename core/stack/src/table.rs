@@ -111,6 +111,19 @@ impl<C: CongestionController> Table<C> {
         id.ok_or(Vacancy(hash))
     }
 
+    /// The same of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
+    #[inline(never)]
+    pub(crate) fn seek_v4(
+        &self,
+        peer: [u8; 4],
+        local: LocalIndex,
+        ports: u32,
+    ) -> Result<ConnId, Vacancy> {
+        let hash = self.demux.hash_of_v4(peer, local, ports);
+        let look = |index| self.anchors.id_of_v4(index, peer, local, ports);
+        self.demux.find_hashed(hash, look).ok_or(Vacancy(hash))
+    }
+
     /// A record of a flow, if it is found at once. It is *the* record unless the connection is over.
     #[inline(always)] // for both sides of a handshake
     pub(crate) fn find_noted(&mut self, flow: &FlowKey) -> Option<(ConnId, &mut Anchor)> {
@@ -243,7 +256,7 @@ impl<C: CongestionController> Table<C> {
     /// The same of a flow by IPv4: the peer's address, the [ports](FlowKey::ports), our address.
     #[inline]
     pub(crate) fn seek_v4_ahead(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> Sought {
-        self.noted_or(peer, ports, || self.demux.hash_of_v4(peer, ports, local))
+        self.noted_or(peer, ports, || self.demux.hash_of_v4(peer, local, ports))
     }
 
     #[inline(always)] // one for each version of IP
@@ -295,16 +308,16 @@ impl<C: CongestionController> Table<C> {
         self.demux.guess(hash)
     }
 
+    /// The hash of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
+    #[inline(always)] // in one place
+    pub(crate) fn hash_of_v4(&self, peer: [u8; 4], local: LocalIndex, ports: u32) -> u64 {
+        self.demux.hash_of_v4(peer, local, ports)
+    }
+
     /// The hash of a flow.
     #[inline]
     pub(crate) fn hash_of(&self, flow: &FlowKey) -> u64 {
         self.demux.hash_of(flow)
-    }
-
-    /// The same of a flow by IPv4.
-    #[inline]
-    pub(crate) fn hash_of_v4(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> u64 {
-        self.demux.hash_of_v4(peer, ports, local)
     }
 
     /// Whether another anchor can be had at nobody's cost.
@@ -387,14 +400,20 @@ impl<C: CongestionController> Table<C> {
         if known != id {
             return;
         }
-        let flow = anchor.flow(far);
+        let hash = anchor.hash(far, &self.demux);
         match anchor.body {
             Body::Hot(hot, _) | Body::Ended(_, Some(hot)) => self.discard_hot(hot),
             Body::Embryo(..) | Body::Ended(_, None) => {}
             _ => self.release_body(id),
         }
-        self.retire_as(&flow, id.slot);
-        self.anchors.discard(id.slot);
+        self.take_out(hash, id.slot);
+    }
+
+    /// Takes the record at `index` out, whose flow has this hash and whose body has nothing elsewhere.
+    #[inline(always)] // in few places
+    fn take_out(&mut self, hash: u64, index: u32) {
+        self.retire_at(hash, index);
+        self.anchors.discard(index);
     }
 
     /// What the body of a record that goes has elsewhere, where that is not one TCB alone.
@@ -441,15 +460,17 @@ impl<C: CongestionController> Table<C> {
 
     /// Segments and time do not reach a record any more; the application still may.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        if let Some(flow) = self.anchors.flow(id) {
-            self.retire_as(&flow, id.slot);
+        if let Some((known, anchor, far)) = self.anchors.look_at(id.slot)
+            && known == id
+        {
+            self.retire_at(anchor.hash(far, &self.demux), id.slot);
         }
     }
 
-    /// The same of the record at `index`, which is that of `flow`.
+    /// The same of the record at `index`, whose flow has this hash.
     #[inline]
-    fn retire_as(&mut self, flow: &FlowKey, index: u32) {
-        self.demux.remove(flow, index, |index| flow_of(&self.anchors, index));
+    fn retire_at(&mut self, hash: u64, index: u32) {
+        self.demux.remove_hashed(hash, index, |index| flow_of(&self.anchors, index));
         self.wheel.cancel(index, &mut self.anchors);
     }
 

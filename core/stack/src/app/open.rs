@@ -295,12 +295,18 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             })
         };
         let mut vacancy = None;
+        let peer = usertcp_ip::ip_address(remote);
         let to = Destination { local, remote, remote_port };
         let local_port = self.ports.choose(&to, &mut self.common.prng, |port| {
             if elsewhere(port) || listeners.uses_port(local, port) {
                 return true;
             }
-            vacancy = table.seek(&FlowKey { local_port: port, ..*flow }).err();
+            let flow = FlowKey { local_port: port, ..*flow };
+            let sought = match peer {
+                IpAddr::V4(peer) => table.seek_v4(peer.octets(), local, flow.ports()),
+                IpAddr::V6(_) => table.seek(&flow),
+            };
+            vacancy = sought.err();
             vacancy.is_none()
         })?;
         Some((FlowKey { local_port, ..*flow }, vacancy?))

@@ -9,7 +9,7 @@
 //! that ends another must go: a wait for its record, and one for its place in the demultiplexer. So [`AHEAD`] of them
 //! are looked at together.
 
-use super::{Table, flow_of};
+use super::Table;
 use crate::anchor::{Anchor, Anchors, Body, Owner};
 use crate::demux::Demux;
 use crate::fifo::Sifted;
@@ -21,15 +21,15 @@ use usertcp_tcp::TimeWait;
 /// Dead entries of the queue that are tolerated.
 const SLACK: usize = 64;
 /// Entries whose records are fetched together.
-const AHEAD: u32 = 16;
+const AHEAD: usize = 16;
 
 /// All of them.
 #[derive(Debug)]
 pub(super) struct TimeWaits {
     /// The oldest first. Some may be gone.
     queue: Sifted<Waiting>,
-    /// Of the first entries, those whose records were fetched.
-    fetched: u32,
+    /// Of the first entries, those whose records were fetched, and the hashes of their flows; the last one first.
+    fetched: ArrayVec<(ConnId, u64), AHEAD>,
     /// Records, and how many there may be.
     count: u32,
     limit: u32,
@@ -47,7 +47,7 @@ struct Waiting {
 impl TimeWaits {
     /// None, and how many there may be.
     pub(super) fn new(limit: u32) -> TimeWaits {
-        TimeWaits { queue: Sifted::default(), fetched: 0, count: 0, limit }
+        TimeWaits { queue: Sifted::default(), fetched: ArrayVec::new(), count: 0, limit }
     }
 
     /// Records.
@@ -67,8 +67,9 @@ impl TimeWaits {
         self.queue.push(waiting, self.count as usize, SLACK, lives);
     }
 
-    /// The oldest entry. Never is one of a record that is gone in front: nobody wakes for it.
-    fn pop(&mut self, anchors: &Anchors, demux: &Demux) -> Option<Waiting> {
+    /// The oldest entry, and the hash of its flow if it is known. Never is one of a record that is gone in front: nobody
+    /// wakes for it.
+    fn pop(&mut self, anchors: &Anchors, demux: &Demux) -> Option<(Waiting, Option<u64>)> {
         let first = self.take()?;
         while self.is_gone_in_front(anchors, demux) {
             self.take();
@@ -77,28 +78,29 @@ impl TimeWaits {
     }
 
     fn is_gone_in_front(&mut self, anchors: &Anchors, demux: &Demux) -> bool {
-        if self.fetched == 0 {
+        if self.fetched.is_empty() {
             self.fetch(anchors, demux);
         }
         self.queue.front().is_some_and(|waiting| !is_time_wait(anchors, waiting.id))
     }
 
-    fn take(&mut self) -> Option<Waiting> {
-        self.fetched = self.fetched.saturating_sub(1);
-        self.queue.pop()
+    #[inline]
+    fn take(&mut self) -> Option<(Waiting, Option<u64>)> {
+        let first = self.queue.pop()?;
+        let fetched = self.fetched.pop().filter(|(id, _)| *id == first.id);
+        Some((first, fetched.map(|(_, hash)| hash)))
     }
 
     /// Touches what the first entries will need, so that it comes from memory at once.
     #[inline(never)]
     fn fetch(&mut self, anchors: &Anchors, demux: &Demux) {
-        self.fetched = AHEAD;
-        let first =
-            || self.queue.ahead().iter().take(AHEAD as usize).map(|waiting| waiting.id.slot);
+        let first = self.queue.ahead();
+        let first = first.get(..AHEAD).unwrap_or(first);
         // Three loops: the shorter one is, the more rounds of it wait together.
-        black_box(first().fold(0, |all, slot| all ^ anchors.touch(slot)));
-        let hashes: ArrayVec<u64, { AHEAD as usize }> =
-            first().map(|slot| demux.hash_of(&flow_of(anchors, slot))).collect();
-        black_box(hashes.iter().fold(0, |all, hash| all ^ demux.touch(*hash)));
+        black_box(first.iter().fold(0, |all, waiting| all ^ anchors.touch(waiting.id.slot)));
+        let hash = |id: ConnId| anchors.hash_at(id.slot, demux).unwrap_or(0);
+        self.fetched.extend(first.iter().rev().map(|Waiting { id, .. }| (*id, hash(*id))));
+        black_box(self.fetched.iter().fold(0, |all, (_, hash)| all ^ demux.touch(*hash)));
     }
 }
 
@@ -146,7 +148,7 @@ impl<C: usertcp_cc::CongestionController> Table<C> {
     fn pop_over(&mut self, now: Instant, work: &mut u32) -> Option<ConnId> {
         while *work > 0 && self.waits.next_deadline()? <= now {
             *work -= 1;
-            let Waiting { id, .. } = self.waits.pop(&self.anchors, &self.demux)?;
+            let (Waiting { id, .. }, _) = self.waits.pop(&self.anchors, &self.demux)?;
             let Some(Anchor { body: Body::TimeWait(_, until), .. }) = self.anchors.get(id) else {
                 continue;
             };
@@ -162,13 +164,21 @@ impl<C: usertcp_cc::CongestionController> Table<C> {
 
     /// Removes the oldest TIME-WAIT record.
     pub(crate) fn evict(&mut self) -> Option<ConnId> {
-        while let Some(Waiting { id, .. }) = self.waits.pop(&self.anchors, &self.demux) {
+        while let Some((Waiting { id, .. }, hash)) = self.waits.pop(&self.anchors, &self.demux) {
             if is_time_wait(&self.anchors, id) {
-                self.remove(id);
+                self.remove_oldest(id, hash);
                 return Some(id);
             }
         }
         None
+    }
+
+    /// The same, its entry being taken.
+    #[inline(always)] // in one place
+    fn remove_oldest(&mut self, id: ConnId, hash: Option<u64>) {
+        let Some(hash) = hash else { return self.remove(id) };
+        self.waits.count = self.waits.count.saturating_sub(1);
+        self.take_out(hash, id.slot);
     }
 
     /// A TIME-WAIT record is going to be another, or none.

@@ -68,7 +68,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if !self.table.has_free_for_embryo() {
             return false;
         }
-        let sought = self.table.seek(flow);
+        let sought = self.table.seek_v4(ends.1, flow.local, flow.ports());
         let above = match sought {
             Ok(old) => match self.reopens(old, syn) {
                 None => return false,
