@@ -201,9 +201,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let Some(single) = poll_any(common, now, ip, id, anchor, tcb, bare) else {
             return self.transmit_alone(now, id, batch);
         };
-        let filing = filing_of(now, anchor, tcb, single);
+        let on_time = is_on_time(anchor, single);
         let put = bare && put_either(common, batch, now, ip, anchor, tcb, single);
-        self.end_single(now, id, single, batch, (put, filing))
+        self.end_single(now, id, single, batch, (put, on_time))
     }
 
     /// A single segment was given out: it goes the other way if it was not `put`, and its deadline is waited for, if that
@@ -215,15 +215,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         id: ConnId,
         single: Single,
         batch: &mut TxBatch,
-        (put, filing): (bool, Filing),
+        (put, on_time): (bool, bool),
     ) -> Taken {
         if !put {
             self.put_single(now, id, single, batch);
         }
-        match filing {
-            Filing::None => {}
-            Filing::At(deadline) => self.await_answer(now, id, deadline),
-            Filing::Any => self.rearm(now, id),
+        if !on_time {
+            match single.deadline() {
+                Some(_) => self.await_answer(now, id),
+                None => self.rearm(now, id),
+            }
         }
         Taken::One
     }
@@ -277,29 +278,10 @@ fn poll_any<C: CongestionController, O: Observer>(
     message.or_else(|| tcb.poll_single(now, id, &mut common.observer))
 }
 
-/// How the deadline of a connection that sent a single segment is filed.
-#[derive(Clone, Copy)]
-enum Filing {
-    /// It is waited for already: mostly an earlier one is.
-    None,
-    /// It is this one.
-    At(Instant),
-    /// It was an acknowledgement: whatever it is then, if there is one.
-    Any,
-}
-
+/// Whether the deadline after a segment, if there is one, is waited for already: mostly an earlier one is.
 #[inline(always)] // as above
-fn filing_of<C: CongestionController>(
-    now: Instant,
-    anchor: &Anchor,
-    tcb: &Tcb<C>,
-    single: Single,
-) -> Filing {
-    match single.deadline() {
-        None => Filing::Any,
-        Some(tick) if anchor.links.wakes_by(tick) => Filing::None,
-        Some(_) => Filing::At(tcb.next_deadline(now).unwrap_or(Instant::FAR)),
-    }
+fn is_on_time(anchor: &Anchor, single: Single) -> bool {
+    single.deadline().is_some_and(|tick| anchor.links.wakes_by(tick))
 }
 
 #[inline(always)]

@@ -227,8 +227,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     /// Files the deadline of a connection that has nothing left to send and waits for what it sent to be acknowledged:
     /// neither does it rest then, nor is it parked.
-    pub(crate) fn await_answer(&mut self, now: Instant, id: ConnId, deadline: Instant) {
+    #[inline(never)]
+    pub(crate) fn await_answer(&mut self, now: Instant, id: ConnId) {
         debug_assert!(!self.transmit.contains(id, &self.table.anchors), "it has more to send");
+        let Some((_, tcb)) = self.table.hot_of(id) else { return };
+        let deadline = tcb.next_deadline(now).unwrap_or(Instant::FAR);
         if deadline != Instant::FAR {
             self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
         }

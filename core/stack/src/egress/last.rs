@@ -3,7 +3,7 @@
 //! Owns: the way of many first and last segments in a row.
 //! Must not know: when FIN may leave.
 
-use super::{Taken, filing_of, poll_any};
+use super::{Taken, is_on_time, poll_any};
 use crate::anchor::Body;
 use crate::shard::Shard;
 use crate::usual::put_either;
@@ -37,9 +37,9 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             let Some(single) = poll_any(common, now, ip, id, anchor, tcb, true) else {
                 return Some(self.transmit_alone(now, id, batch));
             };
-            let filing = filing_of(now, anchor, tcb, single);
+            let on_time = is_on_time(anchor, single);
             let put = put_either(common, batch, now, ip, anchor, tcb, single);
-            let _ = self.end_single(now, id, single, batch, (put, filing));
+            let _ = self.end_single(now, id, single, batch, (put, on_time));
         }
         Some(Taken::Apart)
     }

@@ -52,25 +52,28 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 return taken;
             }
             let payload_octets = short.payload_octets();
-            let found = self.table.find_recent_v4(headers.source(), local, headers.ports());
-            let begun = found.as_ref().map(|(id, ..)| *id);
-            if let Some((id, anchor, tcb)) = found
-                && let (numbers, window, value) = (short.numbers(), short.window(), short.value())
-                && let Some(answered) =
-                    tcb.take_answer::<BOTH_V4>(now, &mut packet.octets, numbers, window, value)
+            if let Some((id, anchor, tcb)) =
+                self.table.find_recent_v4(headers.source(), local, headers.ports())
             {
-                self.common.note_answer(now, id, payload_octets, answered);
-                if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER) {
-                    self.rearm(now, id);
+                let (numbers, window, value) = (short.numbers(), short.window(), short.value());
+                let octets = &mut packet.octets;
+                if let Some(answered) =
+                    tcb.take_answer::<BOTH_V4>(now, octets, numbers, window, value)
+                {
+                    self.common.note_answer(now, id, payload_octets, answered);
+                    if note(&mut self.events, &mut self.transmit, id, anchor, UsualEffects::ANSWER)
+                    {
+                        self.rearm(now, id);
+                    }
+                    taken += 1;
+                    continue;
                 }
-                taken += 1;
-                continue;
+                if taken == 0 && self.gathered.is_none() {
+                    let usual = self.take_begun_v4(now, id, packet);
+                    return taken_with(packet, usual);
+                }
             }
-            let usual = taken == 0
-                && match begun.filter(|_| self.gathered.is_none()) {
-                    Some(id) => self.take_begun_v4(now, id, packet),
-                    None => self.take_short_v4(now, packet),
-                };
+            let usual = taken == 0 && self.take_short_v4(now, packet);
             return taken + taken_with(packet, usual);
         }
         taken
