@@ -7,8 +7,6 @@
 
 mod end;
 
-pub(crate) use end::end_of_time_wait;
-
 use crate::anchor::{Anchor, Body, Opening as ActiveOpen, Owner};
 use crate::config::Birth;
 use crate::events::{Events, Pending};

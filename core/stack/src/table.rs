@@ -409,19 +409,6 @@ impl<C: CongestionController> Table<C> {
         self.take_out(hash, id.slot);
     }
 
-    /// The same of one by IPv4 between the peer's address and ours, with these [ports](FlowKey::ports), that has a TCB.
-    #[inline(always)] // in one place
-    pub(crate) fn remove_hot_v4(
-        &mut self,
-        (index, hot): (u32, u32),
-        peer: [u8; 4],
-        local: LocalIndex,
-        ports: u32,
-    ) {
-        self.discard_hot(hot);
-        self.take_out(self.demux.hash_of_v4(peer, local, ports), index);
-    }
-
     /// Takes the record at `index` out, whose flow has this hash and whose body has nothing elsewhere.
     #[inline(always)] // in few places
     fn take_out(&mut self, hash: u64, index: u32) {

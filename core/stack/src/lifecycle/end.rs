@@ -6,12 +6,12 @@
 
 use crate::anchor::{Anchor, Body, Owner};
 use crate::shard::Shard;
-use crate::usual::{EndsV4, pack_acknowledgement};
+use crate::usual::pack_acknowledgement;
 use alloc::boxed::Box;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, DropReason, Instant, Limits, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Ended, LastWord, Reply, TimeWait, UsualOutgoing};
+use usertcp_tcp::{Ended, LastWord, Reply, TimeWait};
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// A connection is over.
@@ -32,6 +32,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// or learnt, as it is with nearly all. False: nothing has changed.
     #[inline(never)] // a call has to do with an end once in a connection's life
     fn end_quietly(&mut self, now: Instant, id: ConnId, ended: Ended) -> bool {
+        self.end_here(now, id, ended)
+    }
+
+    /// A connection is over by the last segment there is of it.
+    #[inline(always)] // in one place
+    pub(crate) fn end_by_last(&mut self, now: Instant, id: ConnId, ended: Ended) {
+        if !self.end_here(now, id, ended) {
+            self.end_any(now, id, ended, None);
+        }
+    }
+
+    #[inline(always)] // twice: where ends are all there is, and everywhere else
+    fn end_here(&mut self, now: Instant, id: ConnId, ended: Ended) -> bool {
         let listed = !self.rates.is_empty()
             || !self.starved.is_empty()
             || self.transmit.has_others_than_fresh();
@@ -53,33 +66,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             let owed = record.usual_acknowledgement(now);
             anchor.body = Body::TimeWait(record, until.into());
-            self.begin_to_wait(now, (id, hot), until, ends, owed);
+            let evicted = self.table.begin_time_wait(id, Some(hot), until);
+            self.common.unusual = true;
+            if let Some(segment) = owed {
+                let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
+                self.push_or_count(now, packet);
+            }
+            self.note_eviction(now, evicted);
         } else {
             let (record, word) = tcb.time_wait(&mut self.common.env(now, id), ended);
             self.send_last_word(now, id, word);
             self.enter_time_wait(now, id, record);
         }
         true
-    }
-
-    /// A record whose body is one in TIME-WAIT now, and which had this TCB, begins to wait; what it owes between these ends
-    /// is sent.
-    #[inline(always)] // twice: where ends are all there is, and everywhere else
-    pub(crate) fn begin_to_wait(
-        &mut self,
-        now: Instant,
-        (id, hot): (ConnId, u32),
-        until: Instant,
-        ends: EndsV4,
-        owed: Option<UsualOutgoing>,
-    ) {
-        let evicted = self.table.begin_time_wait(id, Some(hot), until);
-        self.common.unusual = true;
-        if let Some(segment) = owed {
-            let packet = pack_acknowledgement(&mut self.common, &ends, &segment);
-            self.push_or_count(now, packet);
-        }
-        self.note_eviction(now, evicted);
     }
 
     /// The end of any.
@@ -229,6 +228,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 }
 
 /// When a TIME-WAIT record goes that begins now.
-pub(crate) fn end_of_time_wait(now: Instant, limits: &Limits) -> Instant {
+fn end_of_time_wait(now: Instant, limits: &Limits) -> Instant {
     now + limits.msl + limits.msl
 }

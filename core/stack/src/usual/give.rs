@@ -3,9 +3,9 @@
 //! Owns: how that is found by what a packet tells, and which call on it takes the segment.
 //! Must not know: packets, or what follows.
 
+use super::LONG_QUEUE;
 use super::arrive::mapped;
 use super::gather::LEAST_OCTETS;
-use super::{EndsV4, LONG_QUEUE};
 use crate::anchor::Anchor;
 use crate::events::{Events, Pending};
 use crate::lifecycle::{note_all, usual_notices};
@@ -65,12 +65,6 @@ impl FlowV4 {
         let FlowV4 { peer, local, ports } = self;
         let (remote_port, local_port) = ((ports >> 16) as u16, ports as u16);
         FlowKey { remote: mapped(peer), local, remote_port, local_port }
-    }
-
-    /// Both ends, our address being this.
-    pub(super) fn ends(self, source: [u8; 4]) -> EndsV4 {
-        let FlowV4 { peer: destination, ports, .. } = self;
-        EndsV4 { source, destination, ports: (ports as u16, (ports >> 16) as u16) }
     }
 }
 

@@ -5,8 +5,6 @@
 
 use super::arrive::{is_unverified, is_v6};
 use super::give::{Flow, FlowV4, take};
-use crate::anchor::Body;
-use crate::lifecycle::end_of_time_wait;
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;
@@ -42,27 +40,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         {
             common.count_in_octets(1, 0);
             last.report(|event| common.observer.on_event(Some(id), now, event));
-            let listed = !self.rates.is_empty()
-                || !self.starved.is_empty()
-                || self.transmit.has_others_than_fresh();
-            let Body::Hot(hot, _) = anchor.body else { return true };
-            let (ended, quiet) = (last.ended, !listed && anchor.is_forgotten());
-            debug_assert!(!tcb.has_host_facts(), "others learn nothing from it");
-            if quiet && !ended.waits() {
-                common.note_end(now, id, ended.reason());
-                self.table.remove_hot_v4((id.slot, hot), flow.peer, flow.local, flow.ports);
-            } else if quiet
-                && self.auth.is_idle()
-                && let Some(record) = tcb.usual_time_wait(now, ended)
-            {
-                common.note_end(now, id, ended.reason());
-                let (until, owed) =
-                    (end_of_time_wait(now, &common.limits), record.usual_acknowledgement(now));
-                anchor.body = Body::TimeWait(record, until.into());
-                self.begin_to_wait(now, (id, hot), until, flow.ends(headers.destination()), owed);
-            } else {
-                self.end(now, id, ended, None);
-            }
+            self.end_by_last(now, id, last.ended);
             return true;
         }
         let segment = UsualSegment::new(&headers.tcp(), headers.ecn());
