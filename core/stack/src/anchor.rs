@@ -412,8 +412,8 @@ impl Anchors {
         local: LocalIndex,
         ports: u32,
     ) -> Option<ConnId> {
-        let (id, anchor) = self.narrow(index)?;
-        anchor.is_of_v4(peer, local, ports).then_some(id)
+        let (id, anchor, far) = self.look_at(index)?;
+        (far.is_none() && anchor.is_of_v4(peer, local, ports)).then_some(id)
     }
 
     /// The hash of the flow of the record at `index`.

@@ -229,8 +229,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn await_answer(&mut self, now: Instant, id: ConnId) {
         debug_assert!(!self.transmit.contains(id, &self.table.anchors), "it has more to send");
         let Some((_, tcb)) = self.table.hot_of(id) else { return };
-        let deadline = tcb.next_deadline(now).unwrap_or(Instant::FAR);
-        if deadline != Instant::FAR {
+        let deadline = tcb.next_deadline(now).filter(|deadline| *deadline != Instant::FAR);
+        self.arm_unqueued(now, id, deadline);
+    }
+
+    /// Files the deadline, if there is one, of a connection that is in no queue.
+    #[inline]
+    pub(crate) fn arm_unqueued(&mut self, now: Instant, id: ConnId, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline {
             self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
         }
     }

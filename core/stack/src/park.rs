@@ -83,9 +83,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let counters = &mut self.common.counters;
         counters.parked = counters.parked.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Parked);
-        if let Some(deadline) = deadline {
-            self.table.arm(id, Some(deadline.max(now + LEAST_GAP)));
-        }
+        self.arm_unqueued(now, id, deadline);
     }
 
     /// Gives a parked connection its TCB back; nothing for one that has it. `None`: it has none, or
@@ -109,9 +107,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         counters.activated = counters.activated.wrapping_add(1);
         self.common.observer.on_event(Some(id), now, &Event::Activated);
         // While it was parked nothing waited for the peer, and nobody watched.
-        if self.table.hot.at(hot).is_some_and(|tcb| tcb.settings().least_progress.is_some()) {
-            self.watch(now, id);
-        }
+        self.watch(now, id);
         Some(hot)
     }
 

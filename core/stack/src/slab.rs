@@ -330,20 +330,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         }
     }
 
-    /// The record at `index` and its handle, if it is a narrow one.
-    #[inline(always)] // a part of a search
-    pub fn narrow(&self, index: u32) -> Option<(ConnId, &T)> {
-        let (chunk, place) = Self::place(index);
-        let chunk = self.chunks.get(chunk)?;
-        match chunk.entries.get(place)? {
-            Entry { generation, slot: Slot::Used(record) } if chunk.annexes.is_empty() => {
-                Some((ConnId { slot: index, generation: generation.number() }, record))
-            }
-            _ => None,
-        }
-    }
-
-    /// The same of a record of either width, to change, and what a wide one has beside.
+    /// The same, to change.
     #[inline(always)] // for each packet
     pub fn look_at_mut(&mut self, index: u32) -> Option<(ConnId, &mut T, Option<&W>)> {
         let (chunk, place) = Self::place(index);

@@ -253,9 +253,9 @@ impl<C: CongestionController> Table<C> {
         self.noted_or(near, ports, || self.demux.hash_of(flow))
     }
 
-    /// The same of a flow by IPv4: the peer's address, the [ports](FlowKey::ports), our address.
+    /// The same of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
     #[inline]
-    pub(crate) fn seek_v4_ahead(&self, peer: [u8; 4], ports: u32, local: LocalIndex) -> Sought {
+    pub(crate) fn seek_v4_ahead(&self, peer: [u8; 4], local: LocalIndex, ports: u32) -> Sought {
         self.noted_or(peer, ports, || self.demux.hash_of_v4(peer, local, ports))
     }
 

@@ -127,15 +127,6 @@ pub fn may_open(packet: &[u8]) -> bool {
     flags.is_some_and(|flags| flags & (SYN | ACK) == SYN)
 }
 
-/// Where a packet by IPv4 seems to ask for a connection from: its source address, and both ports, the source's in the
-/// upper half. As [`may_open`] otherwise.
-#[inline(always)] // in one place
-pub fn opening_v4(packet: &[u8]) -> Option<([u8; 4], u32)> {
-    let octets = packet.first_chunk::<BOTH_V4>()?;
-    let opens = octets[0] == 0x45 && octets[IPV4_OCTETS + FLAGS_AT] & (SYN | ACK) == SYN;
-    opens.then(|| (half::<12>(octets).to_ne_bytes(), u32::from_be(half::<20>(octets))))
-}
-
 /// Reads an IPv4 header in front of TCP. `None`: it is of another shape, or its checksum is wrong.
 #[inline(always)] // as above
 pub fn read_ipv4(octets: &[u8; IPV4_OCTETS]) -> Option<IpHeader<[u8; 4]>> {

@@ -179,10 +179,7 @@ impl<C: CongestionController> Table<C> {
         } else {
             self.blanks.push(hot, mould);
         }
-        let worth = blanks::worth(self.tcbs());
-        if self.blanks.len() > worth {
-            self.fit_blanks(worth);
-        }
+        self.fit_blanks(blanks::worth(self.tcbs()));
         Some(left)
     }
 

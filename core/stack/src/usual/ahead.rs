@@ -73,8 +73,11 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn look_ahead_to_open(&self, packets: &[Packet]) {
         let mut hashes = ArrayVec::<u64, AHEAD>::new();
         for packet in packets {
-            if let Some(hash) = self.hash_of_opening(packet) {
-                hashes.push(hash);
+            if matches!(packet.octets.len(), SYN_V4 | SYN_V6)
+                && packet.octets.front().is_some_and(|front| usual::may_open(front))
+                && let Some(flow) = flow_ahead(packet, &self.last_local)
+            {
+                hashes.push(flow.hash(&self.table));
                 if hashes.is_full() {
                     touch_places(&self.table, &hashes);
                     hashes.clear();
@@ -82,21 +85,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             }
         }
         touch_places(&self.table, &hashes);
-    }
-
-    /// The hash of the flow of a packet that seems to ask for a connection.
-    #[inline(always)] // a part of the above
-    fn hash_of_opening(&self, packet: &Packet) -> Option<u64> {
-        match packet.octets.len() {
-            SYN_V4 => {
-                let (peer, ports) = usual::opening_v4(packet.octets.front()?)?;
-                Some(self.table.hash_of_v4(peer, self.last_local.v4.1, ports))
-            }
-            SYN_V6 if usual::may_open(packet.octets.front()?) => {
-                Some(flow_ahead(packet, &self.last_local)?.hash(&self.table))
-            }
-            _ => None,
-        }
     }
 
     /// Touches what connections need whose deadlines are due and whose records are at these indices.
@@ -165,7 +153,7 @@ fn seek_ahead<C: CongestionController>(
     last_local: &LastLocal,
 ) -> Sought {
     match flow_ahead(packet, last_local) {
-        Some(Ahead::V4 { peer, ports, local }) => table.seek_v4_ahead(peer, ports, local),
+        Some(Ahead::V4 { peer, ports, local }) => table.seek_v4_ahead(peer, local, ports),
         Some(Ahead::V6(flow)) => table.seek_ahead(&flow),
         None => Sought::Nothing,
     }

@@ -200,18 +200,46 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         packet: &mut Packet,
         segment: &UsualSegment,
     ) -> bool {
-        let is_bare = packet.octets.len() == BOTH_V4;
-        if is_bare && self.heard_while_parked(now, id, segment) {
-            self.common.count_in(segment.wire_segments, &Chain::new());
+        if self.is_only_heard(now, id, segment, &packet.octets, BOTH_V4) {
             return true;
         }
         if self.awake(now, id).is_some() {
             return self.give_begun_v4(now, id, packet, segment);
         }
-        packet.octets.advance(BOTH_V4);
-        self.common.count_in(segment.wire_segments, &packet.octets);
-        self.deliver_usual(now, id, segment, &mut packet.octets);
+        self.count_and_deliver(now, id, segment, &mut packet.octets, BOTH_V4);
         true
+    }
+
+    /// Whether a parked connection has to know no more of a segment than that it came: it is counted then.
+    #[inline(always)] // of one by IPv4, and of any
+    fn is_only_heard(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        segment: &UsualSegment,
+        octets: &Chain,
+        header_octets: usize,
+    ) -> bool {
+        let heard = octets.len() == header_octets && self.heard_while_parked(now, id, segment);
+        if heard {
+            self.common.count_in(segment.wire_segments, &Chain::new());
+        }
+        heard
+    }
+
+    /// The way of a segment of which nobody knows more than its connection.
+    #[cold]
+    fn count_and_deliver(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        segment: &UsualSegment,
+        octets: &mut Chain,
+        header_octets: usize,
+    ) {
+        octets.advance(header_octets);
+        self.common.count_in(segment.wire_segments, octets);
+        self.deliver_usual(now, id, segment, octets);
     }
 
     /// The same for IPv6.
@@ -351,9 +379,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let anchor = self.table.anchors.get(id);
         let parked = matches!(anchor.map(|anchor| &anchor.body), Some(Body::Parked(_)));
         if parked {
-            let is_bare = octets.len() == header_octets;
-            if is_bare && self.heard_while_parked(now, id, &read.header) {
-                self.common.count_in(read.header.wire_segments, &Chain::new());
+            if self.is_only_heard(now, id, &read.header, octets, header_octets) {
                 return true;
             }
             if self.awake(now, id).is_some() {
@@ -364,9 +390,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if self.complete_passive(now, read, octets, header_octets) {
             return true;
         }
-        octets.advance(header_octets);
-        self.common.count_in(read.header.wire_segments, octets);
-        self.deliver_usual(now, id, &read.header, octets);
+        self.count_and_deliver(now, id, &read.header, octets, header_octets);
         true
     }
 
