@@ -80,7 +80,8 @@ fn transfer(mtu: u32) {
         println!("{} MiB in {:?}: {near:?} {far:?}", OCTETS >> 20, start.elapsed());
         for stats in [near, far] {
             assert_eq!((stats.octets_copied, stats.refused, stats.strange), (0, 0, 0));
-            assert!(stats.kicks < stats.sent, "{stats:?}");
+            // How many go by one call is the kernels' doing here: `frames` has it with our own.
+            assert_eq!(stats.kicks_failed, 0, "{stats:?}");
         }
         assert_eq!(pool.stats().octets_copied, 0, "no octet was copied on the way");
         drop(queues);
