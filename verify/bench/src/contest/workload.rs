@@ -187,6 +187,18 @@ pub static ALL: &[Workload] = &[
         ..memory(Load::Short, 64)
     },
     Workload {
+        key: "memory/short-1-cut",
+        peers: &[Smoltcp, Lwip],
+        limit: "the same, with TIME-WAIT cut short as the peers do it",
+        ..memory(Load::Short, 1)
+    },
+    Workload {
+        key: "memory/short-64-cut",
+        peers: &[Smoltcp, Lwip],
+        limit: "the same, with TIME-WAIT cut short as the peers do it",
+        ..memory(Load::Short, 64)
+    },
+    Workload {
         key: "tun/echo-1",
         limit: "two wake-ups across CPUs: 21 us each",
         ..tun(Load::Echo, 1)

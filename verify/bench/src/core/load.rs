@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::time;
 use usertcp_base::{ConnId, Instant, Limits, ListenerId};
 use usertcp_cc::AnyController;
-use usertcp_device::{DeviceFacts, PipeEnd, pipe};
+use usertcp_device::{PipeEnd, pipe};
 use usertcp_frame::{Chain, Class, FrameSlice, PoolConfig};
 use usertcp_ip::Cidr;
 use usertcp_stack::{Connect, Listen, Message, Profile, Read, Shard, ShardConfig, ShardEvent};
@@ -107,8 +107,8 @@ impl Load {
     pub fn start(workload: &Workload, manner: Manner) -> Result<Load, String> {
         let Workload { kind, connections, facts, .. } = *workload;
         let (near, far) = pipe(facts, WIRE);
-        let client = End::new(1, connections, facts, near)?;
-        let mut server = End::new(0, connections, facts, far)?;
+        let client = End::new(1, workload, near)?;
+        let mut server = End::new(0, workload, far)?;
         let mut profile = Profile::default();
         profile.settings.no_delay = true;
         profile.settings.send_buffer_octets = manner.buffer_octets;
@@ -470,7 +470,8 @@ fn is_answer(pattern: &Option<Pattern>, conn: ConnId, message: &[u8]) -> bool {
 }
 
 impl End {
-    fn new(side: u8, connections: u32, facts: DeviceFacts, queue: PipeEnd) -> Result<End, String> {
+    fn new(side: u8, workload: &Workload, queue: PipeEnd) -> Result<End, String> {
+        let Workload { connections, facts, time_waits, .. } = *workload;
         let count = if side == 0 { 1 } else { connections.div_ceil(PER_ADDRESS) };
         let cidr =
             |index| Cidr::new(address(side, index), 16).map_err(|error| format!("{error:?}"));
@@ -480,6 +481,7 @@ impl End {
             embryo_source_share: 1,
             connections: default.connections.max(connections + 10_000),
             hot_connections: default.hot_connections.max(connections + 10_000),
+            time_wait: time_waits.unwrap_or(default.time_wait),
             ..default
         };
         let config = ShardConfig {

@@ -18,6 +18,8 @@ pub struct Workload {
     pub facts: DeviceFacts,
     /// Octets of each send and receive buffer; 0: they size themselves.
     pub buffer_octets: u32,
+    /// Most records in TIME-WAIT at each end. `None`: as many as are usual.
+    pub time_waits: Option<u32>,
 }
 
 /// Payload octets of a packet of 1500 with timestamps, which bulk is counted in.
@@ -32,9 +34,11 @@ const BULK_BUFFER: u32 = 256 << 10;
 /// Two of the largest, and what is written meanwhile: more wait in memory that the second-level cache does not hold beside
 /// the application's own.
 const LARGEST_BUFFER: u32 = 160 << 10;
+/// About as many connections as are under way: who ends cuts the TIME-WAIT of another short, as the peers do with all.
+const FEW_TIME_WAITS: Option<u32> = Some(64);
 
 /// All of them.
-pub static ALL: [Workload; 15] = [
+pub static ALL: [Workload; 17] = [
     bulk("bulk-1500", "bulk, MTU 1500, 1 stream", Kind::Bulk, 1, ETHERNET),
     bulk("bulk-1500-8", "bulk, MTU 1500, 8 streams", Kind::Bulk, 8, ETHERNET),
     bulk("bulk-lent", "bulk lent, MTU 1500, 1 stream", Kind::Lent, 1, ETHERNET),
@@ -53,6 +57,14 @@ pub static ALL: [Workload; 15] = [
     small("short-1", "short connections, 1 at once", Kind::Short, 1),
     small("short-32", "short connections, 32 at once", Kind::Short, 32),
     small("short-64", "short connections, 64 at once", Kind::Short, 64),
+    Workload {
+        time_waits: FEW_TIME_WAITS,
+        ..small("short-1-cut", "short, 1 at once, TIME-WAIT cut short", Kind::Short, 1)
+    },
+    Workload {
+        time_waits: FEW_TIME_WAITS,
+        ..small("short-64-cut", "short, 64 at once, TIME-WAIT cut short", Kind::Short, 64)
+    },
 ];
 
 const fn bulk(
@@ -62,11 +74,13 @@ const fn bulk(
     connections: u32,
     facts: DeviceFacts,
 ) -> Workload {
-    Workload { key, name, kind, connections, facts, buffer_octets: BULK_BUFFER }
+    let buffer_octets = BULK_BUFFER;
+    Workload { key, name, kind, connections, facts, buffer_octets, time_waits: None }
 }
 
 const fn small(key: &'static str, name: &'static str, kind: Kind, connections: u32) -> Workload {
-    Workload { key, name, kind, connections, facts: ETHERNET, buffer_octets: 0 }
+    let (facts, buffer_octets) = (ETHERNET, 0);
+    Workload { key, name, kind, connections, facts, buffer_octets, time_waits: None }
 }
 
 impl Workload {
