@@ -235,9 +235,22 @@ impl Lab {
     fn stretch(&mut self, writes: bool, span: Span) {
         let end = self.wire.now + span;
         let began = machine::thread_cpu();
-        if writes {
-            self.application(span);
+        match self.drive {
+            Drive::Application(rate) if writes => {
+                // As finely as limits let streams send, and packets arrive.
+                while self.wire.now < end {
+                    let until = end.min(self.wire.now + Span::from_micros(BURST_MICROS));
+                    self.application(rate, until.since(self.wire.now));
+                    self.work_until(until);
+                }
+            }
+            _ => self.work_until(end),
         }
+        self.nanos += (machine::thread_cpu() - began).as_nanos() as u64;
+        self.answer();
+    }
+
+    fn work_until(&mut self, end: Instant) {
         self.work();
         loop {
             let arrival = self.wire.arriving.front().map(|(at, _)| *at);
@@ -247,12 +260,9 @@ impl Lab {
             self.work();
         }
         self.wire.now = end;
-        self.nanos += (machine::thread_cpu() - began).as_nanos() as u64;
-        self.answer();
     }
 
-    fn application(&mut self, span: Span) {
-        let Drive::Application(rate) = self.drive else { return };
+    fn application(&mut self, rate: u64, span: Span) {
         self.owed += rate * span.as_micros();
         while self.owed >= 2_000_000 {
             self.owed -= 2_000_000;
