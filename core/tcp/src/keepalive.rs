@@ -4,8 +4,8 @@
 use crate::settings::{Manner, Settings};
 use usertcp_base::{Instant, Seq, Span};
 
-/// Silence before the first probe is longer by up to 1/this of itself, for each connection and each
-/// silence another part: a million that fell silent together are not probed together.
+/// Silence before the first probe is longer by up to 1/this of itself, for each connection, and for each silence after
+/// it sent something, another part: a million that fell silent together are not probed together.
 const SPREAD: u64 = 16;
 
 /// Probes sent since the peer was last heard.
@@ -35,7 +35,7 @@ impl KeepAliveState {
         }
         let probes = keep_alive.interval.saturating_mul(u64::from(self.unanswered));
         let later = match settings.manner {
-            Manner::Own => spread(last_heard, una, keep_alive.idle),
+            Manner::Own => spread(una, keep_alive.idle),
             Manner::Linux => Span::ZERO,
         };
         // The precision of a record (`park`): parked or not, it is the same moment.
@@ -75,10 +75,9 @@ impl KeepAliveState {
     }
 }
 
-/// A part of a sixteenth of `idle`.
-fn spread(last_heard: Instant, una: Seq, idle: Span) -> Span {
-    let moment = (last_heard.as_micros() >> 10) as u32;
-    let mixed = (moment ^ una.0.rotate_left(16)).wrapping_mul(0x9E37_79B1);
+/// A part of a sixteenth of `idle`. When the peer was heard has no say in it: a tick more or less would draw another.
+fn spread(una: Seq, idle: Span) -> Span {
+    let mixed = una.0.rotate_left(16).wrapping_mul(0x9E37_79B1);
     let part = u64::from((mixed ^ mixed >> 15).wrapping_mul(0x85EB_CA77) >> 16);
     let most = idle.as_micros().min(u64::from(u32::MAX) << 12) / SPREAD;
     Span::from_micros((most * part) >> 16)

@@ -83,6 +83,22 @@ fn parking_changes_nothing_on_the_wire_second_half() {
     run_range(500, 1000);
 }
 
+/// A tick more of a retransmission must not become a keep-alive some milliseconds later.
+#[test]
+fn parking_changes_nothing_where_it_once_did() {
+    run_range(201_223, 201_224);
+    run_range(204_031, 204_032);
+}
+
+/// Others by hand: `SIM_FROM=1000 SIM_TO=20000 cargo test -p usertcp-sim --test parking of_a_range`.
+#[test]
+fn parking_changes_nothing_on_the_wire_of_a_range() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    run_range(number("SIM_FROM", 1000), number("SIM_TO", 1020));
+}
+
 /// `SIM_SEED=n cargo test -p usertcp-sim --test parking one_seed -- --nocapture`
 #[test]
 fn one_seed() {
