@@ -10,6 +10,7 @@ pub use guard::SliceMut;
 pub use range::{Entries, Pieces, Slots, Uncut, Whole};
 
 use crate::pool::{Class, FramePool};
+use crate::raw::Handle;
 use crate::slice::FrameSlice;
 use crate::spill::Spill;
 use alloc::boxed::Box;
@@ -106,24 +107,33 @@ impl Chain {
     }
 
     /// The same in general.
+    #[inline(always)] // a call
     fn push_behind(&mut self, slice: FrameSlice) {
-        if slice.is_empty() {
+        let FrameSlice { handle, offset, len } = slice;
+        self.push_parts(handle, offset, len);
+    }
+
+    /// The same by its parts, which are in registers: to read a slice as a whole that was written by parts is to wait until
+    /// all that was stored before it, the octets of its frame too, has found its way into the cache.
+    #[inline(never)]
+    fn push_parts(&mut self, handle: Handle, offset: u32, len: u32) {
+        if len == 0 {
             return;
         }
-        self.octets += slice.len();
+        self.octets += len as usize;
         match &mut self.store {
-            Store::Inline([first @ None, _]) => *first = Some(slice),
+            Store::Inline([first @ None, _]) => *first = Some(FrameSlice { handle, offset, len }),
             Store::Inline([Some(first), second @ None]) => {
-                if !first.join(&slice) {
-                    *second = Some(slice);
+                if !first.join_parts(&handle, offset, len) {
+                    *second = Some(FrameSlice { handle, offset, len });
                 }
             }
             Store::Inline([_, Some(second)]) => {
-                if !second.join(&slice) {
-                    self.spill().push_back(slice);
+                if !second.join_parts(&handle, offset, len) {
+                    self.spill().push_back(FrameSlice { handle, offset, len });
                 }
             }
-            Store::Spilled(spill) => spill.push_back(slice),
+            Store::Spilled(spill) => spill.push_back(FrameSlice { handle, offset, len }),
         }
     }
 

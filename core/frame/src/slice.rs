@@ -199,9 +199,14 @@ impl FrameSlice {
     /// Grows over `next` when it is the octets right behind this slice.
     #[inline]
     pub(crate) fn join(&mut self, next: &FrameSlice) -> bool {
-        let adjacent = self.shares_frame(next) && self.offset + self.len == next.offset;
+        self.join_parts(&next.handle, next.offset, next.len)
+    }
+    /// The same of a slice with these parts.
+    #[inline]
+    pub(crate) fn join_parts(&mut self, handle: &Handle, offset: u32, len: u32) -> bool {
+        let adjacent = self.handle.is(handle) && self.offset + self.len == offset;
         if adjacent {
-            self.len += next.len;
+            self.len += len;
         }
         adjacent
     }

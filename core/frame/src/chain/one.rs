@@ -4,7 +4,6 @@
 //! Must not know: what the octets mean.
 
 use super::{Chain, Store};
-use crate::raw::Handle;
 use crate::slice::FrameSlice;
 
 impl Chain {
@@ -19,13 +18,6 @@ impl Chain {
         // There is nothing to be dropped.
         let only = Chain::of_one(FrameSlice { handle, offset, len });
         core::mem::forget(core::mem::replace(self, only));
-    }
-
-    /// As [`Chain::push_back`]; a slice as a whole would have to lie in memory for this.
-    #[cold]
-    #[inline(never)]
-    fn push_parts(&mut self, handle: Handle, offset: u32, len: u32) {
-        self.push_behind(FrameSlice { handle, offset, len });
     }
 
     /// Becomes what the only slice of `other` has behind its first `n` octets, where there are none here, as is known;
