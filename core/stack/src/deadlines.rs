@@ -50,7 +50,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     fn handle_crowd_of_deadlines(&mut self, now: Instant, first: ConnId, work: &mut u32) {
         let mut due = [None; AHEAD];
         due[0] = Some(first);
-        self.look_ahead_in_line(now);
+        self.look_ahead_in_time(now);
         for place in due.iter_mut().skip(1) {
             *place = self.table.pop_due(now, work);
             if place.is_none() {

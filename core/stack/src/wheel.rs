@@ -5,9 +5,10 @@
 //! Implements: no RFC; bounded work per call is AT-40.
 //!
 //! A near level of 4096 slots of 64 µs each, a quarter of a second, and three of 64 slots above it, to
-//! 19 hours. A deadline is a number whose last digit has twelve bits and the others six. A record is filed
-//! by the highest digit in which its deadline differs from the current tick, so everything on a level lies
-//! before everything on the next one, and a slot never holds entries of two rounds. What is filed near is
+//! 19 hours. A deadline is a number whose last digit has twelve bits and the others six. What is less than a
+//! round of the near level away is filed there, which is a circle. All else is filed by the highest digit in which its deadline
+//! differs from the current tick, so everything on such a level lies before everything on the next one, and a slot never
+//! holds entries of two rounds. What is filed near is
 //! not moved again before it is due: to move a record costs a look at memory that nobody has looked at
 //! for a while, and most deadlines of a busy connection are near. Lists are threaded through the
 //! records by index; the wheel itself holds the heads and which of them are in use.
@@ -15,9 +16,12 @@
 //! Deadlines that are seldom moved, and come in order because all are about as far away, need not look at
 //! memory before they are due: they stand in a line beside the wheel (`line`), whose entries are together.
 
+mod ahead;
 mod line;
 mod near;
 
+pub(crate) use ahead::SCOUTS;
+use ahead::Scouts;
 use line::Line;
 use near::Near;
 use usertcp_base::{Instant, Tick};
@@ -99,6 +103,7 @@ pub struct Wheel {
     occupied: [u64; LEVELS],
     heads: [[u32; SLOTS]; LEVELS],
     line: Line,
+    scouts: Scouts,
     entries: u32,
     /// Nothing happens before this tick: a bound, found when the wheel was looked at last.
     soonest: u64,
@@ -145,6 +150,7 @@ impl Wheel {
             occupied: [0; LEVELS],
             heads: [[NONE; SLOTS]; LEVELS],
             line: Line::new(),
+            scouts: Scouts::new(),
             entries: 0,
             soonest: u64::MAX,
         }
@@ -223,6 +229,19 @@ impl Wheel {
     /// Records that come next in the line, if the first is due, and some that have left it.
     pub fn due_in_line(&self, now: Instant) -> impl Iterator<Item = u32> {
         self.line.due(tick_of(now))
+    }
+
+    /// Records that come next in the slot that is due, as far as [`Wheel::look_ahead`] has seen them before.
+    pub fn due_ahead(&mut self) -> [Option<u32>; SCOUTS] {
+        self.scouts.begin(self.current, &self.near);
+        self.scouts.due(self.current)
+    }
+
+    /// Records of the next ticks that nobody has looked at for a while, another one of each tick whenever it is asked: what
+    /// is in one slot is found one through the other, so several slots are walked along at once. It is a guess.
+    pub fn look_ahead(&mut self, records: &impl Links) -> [Option<u32>; SCOUTS] {
+        self.scouts.begin(self.current, &self.near);
+        self.scouts.step(|index| records.find(index).map(|links| links.next))
     }
 
     /// Whether a record with these links wakes by `deadline` already: then nothing is to be done.
@@ -321,11 +340,31 @@ impl Wheel {
         (self.entries > 0).then(|| Instant::from_micros(self.soonest << TICK_MICROS_SHIFT))
     }
 
-    /// The next occupied slot and the tick it begins with. The lowest occupied level is always the
-    /// earliest; on levels above the first, a slot that began with the current tick is one whose
-    /// cascade was interrupted, and comes before everything.
+    /// The next occupied slot and the tick it begins with. A slot above the near level is distributed when its first
+    /// tick has come, before what is near and due then.
     fn next(&self) -> Option<Next> {
         if self.entries == self.line.len() {
+            return None;
+        }
+        let (near, far) = (self.next_near(), self.next_far());
+        match (near, far) {
+            (Some(near), Some(far)) if near.tick < far.tick => Some(near),
+            (near, far) => far.or(near),
+        }
+    }
+
+    /// The same of the near level alone.
+    #[inline]
+    fn next_near(&self) -> Option<Next> {
+        let (slot, distance) = self.near.first_from(near::digit(self.current))?;
+        Some(Next { tick: self.current + distance as u64, place: Place::Near(slot) })
+    }
+
+    /// The same of the levels above it. The lowest occupied one is always the earliest; a slot that began with the
+    /// current tick is one whose cascade was interrupted, and comes before everything.
+    #[inline]
+    fn next_far(&self) -> Option<Next> {
+        if self.occupied == [0; LEVELS] {
             return None;
         }
         for level in (0..LEVELS).rev() {
@@ -333,10 +372,6 @@ impl Wheel {
             if self.occupied[level] & (1 << slot) != 0 {
                 return Some(Next { tick: self.current, place: Place::Far(level, slot) });
             }
-        }
-        if let Some(slot) = self.near.first_from(near::digit(self.current)) {
-            let tick = self.current - near::digit(self.current) as u64 + slot as u64;
-            return Some(Next { tick, place: Place::Near(slot) });
         }
         for level in 0..TOP {
             let ahead = self.occupied[level] >> digit(self.current, level);
@@ -364,10 +399,10 @@ impl Wheel {
     /// Where a deadline belongs, seen from the current tick.
     #[inline]
     fn place(&self, deadline: u64) -> Place {
-        let differing = deadline ^ self.current;
-        if differing < near::SLOTS as u64 {
+        if deadline.wrapping_sub(self.current) < near::SLOTS as u64 {
             return Place::Near(near::digit(deadline));
         }
+        let differing = deadline ^ self.current;
         let level = ((63 - differing.leading_zeros() - near::BITS) / SLOT_BITS) as usize;
         if level < TOP {
             return Place::Far(level, digit(deadline, level));

@@ -88,16 +88,22 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Touches what connections need whose deadlines are due and whose records are at these indices.
-    pub(crate) fn look_ahead_at(&self, slots: &[Option<u32>; AHEAD]) {
+    pub(crate) fn look_ahead_at(&mut self, slots: &[Option<u32>; AHEAD]) {
         touch_records(&self.table, slots);
+        // What leaves now is acknowledged soon.
+        slots.iter().flatten().for_each(|slot| self.table.note_at(*slot));
         let tcbs = tcbs_of(&self.table, slots);
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_rest() ^ tcb.touch_queue()));
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_frames()));
     }
 
-    /// Touches the records of those whose deadlines stand in line and are due.
-    pub(crate) fn look_ahead_in_line(&self, now: Instant) {
+    /// Touches the records of those whose deadlines stand in line and are due, and some of those that are due next.
+    pub(crate) fn look_ahead_in_time(&mut self, now: Instant) {
+        let due = self.table.wheel.due_ahead();
+        touch_records(&self.table, &due);
+        let next = self.table.wheel.look_ahead(&self.table.anchors);
+        touch_records(&self.table, &next);
         let due = self.table.wheel.due_in_line(now).take(AHEAD);
         black_box(due.fold(0, |all, slot| all ^ self.table.anchors.touch(slot)));
     }

@@ -1,4 +1,4 @@
-//! The lowest level of the wheel.
+//! The lowest level of the wheel, a circle.
 //!
 //! Owns: the heads of its lists, and which is the next one.
 //! Must not know: records.
@@ -53,8 +53,16 @@ impl Near {
         }
     }
 
-    /// The first slot in use from `slot` on.
-    pub(super) fn first_from(&self, slot: usize) -> Option<usize> {
+    /// The first slot in use from `slot` on, around the circle, and how many slots behind that one it is.
+    #[inline]
+    pub(super) fn first_from(&self, slot: usize) -> Option<(usize, usize)> {
+        let first = self.first_behind(slot).or_else(|| self.first_behind(0))?;
+        Some((first, first.wrapping_sub(slot) % SLOTS))
+    }
+
+    /// The same up to the last one.
+    #[inline]
+    fn first_behind(&self, slot: usize) -> Option<usize> {
         let word = slot / WORD_BITS % (SLOTS / WORD_BITS);
         let here = self.occupied[word] & u64::MAX << (slot % WORD_BITS);
         if here != 0 {

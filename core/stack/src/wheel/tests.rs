@@ -195,6 +195,63 @@ fn who_stands_in_line_is_looked_at_when_it_comes_goes_or_is_due_and_nobody_else_
 }
 
 #[test]
+fn what_is_less_than_a_round_away_is_not_looked_at_before_it_is_due() {
+    let mut records = Watched { records: records(2), seen: Default::default() };
+    let mut wheel = Wheel::new(tick(4000));
+    wheel.schedule(0, tick(4000 + 4095), &mut records);
+    wheel.schedule(1, tick(4000 + 4097), &mut records);
+    assert_eq!(records.seen(), [0, 1]);
+    let mut pop = |now, work: &mut u32| wheel.pop_due(tick(now), work, &mut records);
+    let mut work = 9;
+    assert_eq!((pop(8094, &mut work), work), (None, 9));
+    // The other one is filed anew, as its round has begun.
+    assert_eq!((pop(8095, &mut work), work), (Some(0), 7));
+    assert_eq!((pop(8096, &mut work), work), (None, 7));
+    assert_eq!(pop(8097, &mut work), Some(1));
+    assert!(wheel.is_empty());
+}
+
+#[test]
+fn of_the_next_slots_one_record_each_is_looked_at_together_and_remembered_until_it_is_due() {
+    let mut records = Watched { records: records(61), seen: Default::default() };
+    let mut wheel = Wheel::new(Instant::ZERO);
+    for index in 0..60 {
+        wheel.schedule(index, tick(1 + u64::from(index) / 3), &mut records);
+    }
+    records.seen();
+    let sorted = |found: [Option<u32>; SCOUTS]| {
+        let mut found = found.into_iter().flatten().collect::<Vec<_>>();
+        found.sort_unstable();
+        found
+    };
+    for behind in [2, 1, 0] {
+        let found = sorted(wheel.look_ahead(&records));
+        assert!(found.iter().copied().eq((0..SCOUTS as u32 - 1).map(|slot| slot * 3 + behind)));
+        assert_eq!(records.seen(), found);
+    }
+    assert_eq!(sorted(wheel.look_ahead(&records)), []);
+    // Where time has come nearer, others are next. Who has left since leads nowhere, and who came is known already.
+    let due = |wheel: &mut Wheel, records: &mut Watched, now| -> Vec<u32> {
+        core::iter::from_fn(|| wheel.pop_due(tick(now), &mut 9, records)).collect()
+    };
+    assert_eq!(due(&mut wheel, &mut records, 2), [2, 1, 0, 5, 4, 3]);
+    assert!(wheel.due_ahead().into_iter().flatten().eq([5, 4, 3]));
+    assert_eq!(wheel.due_ahead(), [None; SCOUTS]);
+    assert_eq!(due(&mut wheel, &mut records, 3), [8, 7, 6]);
+    assert_eq!(sorted(wheel.look_ahead(&records)), [47, 50, 53]);
+    wheel.cancel(49, &mut records);
+    wheel.schedule(60, tick(16), &mut records);
+    assert_eq!(sorted(wheel.look_ahead(&records)), [46, 49, 52]);
+    assert_eq!(sorted(wheel.look_ahead(&records)), [45, 51]);
+    // Of what was not looked at before its time nothing is told.
+    assert_eq!(pop(&mut wheel, tick(40), &mut records.records), Some(11));
+    for _ in 0..50 {
+        pop(&mut wheel, tick(40), &mut records.records);
+    }
+    assert_eq!((wheel.due_ahead(), wheel.is_empty()), ([None; SCOUTS], true));
+}
+
+#[test]
 fn a_line_is_not_much_longer_than_there_are_records_in_it() {
     let mut records = records(2);
     let mut wheel = Wheel::new(Instant::ZERO);
