@@ -196,24 +196,14 @@ impl Chain {
             Store::Spilled(spill) => spill.touch(),
         }
     }
-    /// As [`FrameSlice::touch`] of those slices, when that is at hand.
-    #[inline]
-    pub fn touch_fronts(&self) -> u8 {
-        self.touch_each(FrameSlice::touch)
-    }
-    /// As [`FrameSlice::touch_frame`] of the same.
-    #[inline]
-    pub fn touch_frames(&self) -> u8 {
-        self.touch_each(FrameSlice::touch_frame)
-    }
-    #[inline(always)] // in two places
-    fn touch_each(&self, touch: impl Fn(&FrameSlice) -> u8) -> u8 {
-        match &self.store {
-            Store::Inline([first, second]) => {
-                [first, second].into_iter().flatten().fold(0, |all, slice| all ^ touch(slice))
-            }
-            Store::Spilled(spill) => spill.touch_frames(touch),
-        }
+    /// Those slices, when that is at hand.
+    #[inline(always)] // in one place
+    pub fn next_slices(&self) -> impl Iterator<Item = &FrameSlice> {
+        let next = match &self.store {
+            Store::Inline([first, second]) => [first.as_ref(), second.as_ref(), None, None],
+            Store::Spilled(spill) => spill.next_slices(),
+        };
+        next.into_iter().flatten()
     }
     /// The first slice and the second, when there is a first and no third.
     #[inline(always)] // as a few words of memory

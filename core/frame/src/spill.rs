@@ -331,18 +331,14 @@ impl Spill {
     /// Reads a little of what is noted of the first slices, and of those behind what was found last.
     #[inline]
     pub(crate) fn touch(&self) -> u32 {
-        self.ahead().fold(0, |all, slice| all ^ slice.len() as u32)
+        self.next_slices().into_iter().flatten().fold(0, |all, slice| all ^ slice.len() as u32)
     }
-    /// The same of their frames, by `touch`.
+    /// Those slices.
     #[inline]
-    pub(crate) fn touch_frames(&self, touch: impl Fn(&FrameSlice) -> u8) -> u8 {
-        self.ahead().fold(0, |all, slice| all ^ touch(slice))
-    }
-    #[inline]
-    fn ahead(&self) -> impl Iterator<Item = &FrameSlice> {
+    pub(crate) fn next_slices(&self) -> [Option<&FrameSlice>; 4] {
         let next = self.cursor.get().saturating_add(1);
         let indices = [self.head, self.head + 1, next, next.saturating_add(1)];
-        indices.into_iter().filter_map(|index| self.entries.get(index)?.slice.as_ref())
+        indices.map(|index| self.entries.get(index)?.slice.as_ref())
     }
     /// Where the next search starts.
     pub(crate) fn set_cursor(&self, index: usize) {

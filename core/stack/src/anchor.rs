@@ -15,7 +15,7 @@ use crate::config::Birth;
 use crate::demux::Demux;
 use crate::events::Pending;
 use crate::fast_open::Attempt;
-use crate::slab::Slab;
+use crate::slab::{Slab, Unseen};
 use crate::usual::EndsV4;
 use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
@@ -361,11 +361,17 @@ impl Anchor {
     }
 }
 
+/// Reads a little of each line of a record.
+#[inline]
+pub(crate) fn touch(anchor: &Unseen<'_, Anchor, Far, u32>) -> u32 {
+    anchor.touch_all(|anchor| anchor.ports ^ anchor.mark, |Far([far, ..])| *far)
+}
+
 impl Anchors {
     /// Reads a little of each line of the record at `index`, so that all of them come from memory at once.
     #[inline]
     pub(crate) fn touch(&self, index: u32) -> u32 {
-        self.touch_at(index, |anchor| anchor.ports ^ anchor.mark, |Far([far, ..])| *far)
+        self.unseen(index).map_or(0, |anchor| touch(&anchor))
     }
 
     /// A new record; `None` when there are as many as there may be.

@@ -16,6 +16,7 @@ mod part;
 use crate::pieces::Pieces;
 use hash::FlowHash;
 use part::Part;
+pub use part::UnseenBucket;
 use usertcp_base::{FlowKey, LocalIndex, Secrets};
 
 /// Entries for which there is one part. As turns go round, a part has between half and twice as many.
@@ -96,10 +97,16 @@ impl Demux {
         self.hash.of_v4(peer, local, ports)
     }
 
-    /// Reads a little of where a key with this hash is looked for, so that it is on its way from memory.
+    /// Where a key with this hash is looked for.
+    #[inline]
+    pub fn home_of(&self, hash: u64) -> Option<UnseenBucket<'_>> {
+        self.parts.get(self.number(hash))?.home_of(place(hash))
+    }
+
+    /// Reads a little of that, so that it is on its way from memory.
     #[inline]
     pub fn touch(&self, hash: u64) -> u32 {
-        self.parts.get(self.number(hash)).map_or(0, |part| part.touch(place(hash)))
+        self.home_of(hash).map_or(0, |home| home.touch())
     }
 
     /// The first record whose key may have this hash, by the fingerprint alone.

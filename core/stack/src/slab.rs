@@ -17,10 +17,12 @@
 //! begins with generations beyond all it ever had: handles from before stay stale.
 
 mod chunks;
+mod unseen;
 
 use alloc::vec::Vec;
 use chunks::ChunkSet;
 use core::mem;
+pub use unseen::Unseen;
 use usertcp_base::ConnId;
 
 /// A chunk has no more octets than this, where there may be millions of records,
@@ -388,16 +390,12 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
         chunk > (self.used >> Self::SHIFT) * 2 + 1
     }
 
-    /// Reads a little of each line of the slot at `index`, and of its annex, so that all of them are on their
-    /// way from memory. The sum means nothing.
+    /// The slot at `index`, at which nobody has looked yet.
     #[inline]
-    pub fn touch_at(&self, index: u32, of: impl Fn(&T) -> u32, beside: impl Fn(&W) -> u32) -> u32 {
+    pub fn unseen(&self, index: u32) -> Option<Unseen<'_, T, W, G>> {
         let (chunk, place) = Self::place(index);
-        let Some(chunk) = self.chunks.get(chunk) else { return 0 };
-        let Some(Entry { generation, slot: Slot::Used(record) }) = chunk.entries.get(place) else {
-            return 0;
-        };
-        generation.number() ^ of(record) ^ chunk.annexes.get(place).map_or(0, beside)
+        let chunk = self.chunks.get(chunk)?;
+        Some(Unseen { entry: chunk.entries.get(place)?, annex: chunk.annexes.get(place) })
     }
 
     /// All records in use, in the order of their slots.

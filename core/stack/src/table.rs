@@ -10,7 +10,7 @@ mod waiting;
 
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner, near};
 use crate::blanks::Blanks;
-use crate::demux::Demux;
+use crate::demux::{Demux, UnseenBucket};
 use crate::fast_open::EarlyConnection;
 use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
@@ -59,7 +59,7 @@ pub(crate) enum Sought {
     /// Its record is noted, at this index.
     Noted(u32),
     /// Its hash, and what it is noted by.
-    Hashed { hash: u64, near: [u8; 4], ports: u32 },
+    Hashed { hash: u64, near: u32, ports: u32 },
 }
 
 /// Where a flow without a record would have one.
@@ -263,14 +263,14 @@ impl<C: CongestionController> Table<C> {
     fn noted_or(&self, near: [u8; 4], ports: u32, hash: impl FnOnce() -> u64) -> Sought {
         match self.recent.find_near(near, ports) {
             Some(index) => Sought::Noted(index),
-            None => Sought::Hashed { hash: hash(), near, ports },
+            None => Sought::Hashed { hash: hash(), near: u32::from_ne_bytes(near), ports },
         }
     }
 
-    /// Reads a little of where a hash is looked for.
+    /// Where a hash is looked for.
     #[inline]
-    pub(crate) fn touch(&self, hash: u64) -> u32 {
-        self.demux.touch(hash)
+    pub(crate) fn home_of(&self, hash: u64) -> Option<UnseenBucket<'_>> {
+        self.demux.home_of(hash)
     }
 
     /// The record that probably has a flow, if that is seen at once: it is noted from now on. If not,
@@ -282,7 +282,7 @@ impl<C: CongestionController> Table<C> {
             Sought::Noted(index) => Some(index),
             Sought::Hashed { hash, near, ports } => match self.demux.guess_at_home(hash) {
                 Ok(index) => {
-                    self.recent.note_near(near, ports, index);
+                    self.recent.note_near(near.to_ne_bytes(), ports, index);
                     Some(index)
                 }
                 Err(touched) => {
@@ -298,7 +298,7 @@ impl<C: CongestionController> Table<C> {
     pub(crate) fn guess_and_note(&mut self, sought: &Sought) -> Option<u32> {
         let Sought::Hashed { hash, near, ports } = *sought else { return None };
         let index = self.guess(hash)?;
-        self.recent.note_near(near, ports, index);
+        self.recent.note_near(near.to_ne_bytes(), ports, index);
         Some(index)
     }
 

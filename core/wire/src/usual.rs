@@ -84,8 +84,8 @@ pub struct TcpHeader {
 pub enum Addresses {
     /// By IPv4.
     V4 {
-        /// Its source address.
-        source: [u8; 4],
+        /// Its source address, the octets as they lie: a number is where it can be read as it was written, in one piece.
+        source: u32,
         /// Source and destination port, the source's in the upper half.
         ports: u32,
     },
@@ -104,7 +104,7 @@ pub fn addresses(packet: &[u8]) -> Option<Addresses> {
     let ports_at = |at: usize| packet.get(at..)?.first_chunk().copied().map(u32::from_be_bytes);
     match packet.first()? {
         0x45 => {
-            let source = *packet.get(12..)?.first_chunk()?;
+            let source = u32::from_ne_bytes(*packet.get(12..)?.first_chunk()?);
             Some(Addresses::V4 { source, ports: ports_at(IPV4_OCTETS)? })
         }
         0x60..=0x6F => {

@@ -31,6 +31,24 @@ fn neighbours_in_a_frame_become_one_slice() {
 }
 
 #[test]
+fn the_next_slices_are_the_first_two_and_where_there_are_many_those_behind_what_was_found_last() {
+    let pool = pool(1);
+    for count in 0..3 {
+        let (chain, model) = chain_of(&pool, count, 5);
+        assert_eq!(
+            chain.next_slices().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>(),
+            model
+        );
+    }
+    let (mut chain, model) = chain_of(&pool, 9, 5);
+    assert_eq!(chain.slice(20, 5).to_vec(), model[20..25]);
+    let next = chain.next_slices().map(|slice| slice.to_vec()).collect::<Vec<_>>();
+    assert_eq!(next, [0, 5, 25, 30].map(|at| model[at..at + 5].to_vec()));
+    chain.advance(40);
+    assert_eq!(chain.next_slices().next().map(|slice| slice.to_vec()), Some(model[40..].to_vec()));
+}
+
+#[test]
 fn the_first_slice_of_an_empty_chain_is_one_like_any_other() {
     let pool = pool(1);
     let mut chain = Chain::new();

@@ -50,6 +50,18 @@ pub(super) struct Part {
 
 type Bucket = [u32; WORDS];
 
+/// A bucket that was found, and not looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct UnseenBucket<'a>(&'a Bucket);
+
+impl UnseenBucket<'_> {
+    /// Reads a little of it, so that it is on its way from memory. The sum of such looks means nothing.
+    #[inline]
+    pub fn touch(&self) -> u32 {
+        self.0[NOTE]
+    }
+}
+
 /// Where a place is at home.
 struct Home {
     bucket: usize,
@@ -121,10 +133,10 @@ impl Part {
         (enough < buckets).then_some(enough)
     }
 
-    /// Reads a little of the bucket where a place is at home, so that it is on its way from memory.
+    /// The bucket where a place is at home, at which nobody has looked yet.
     #[inline]
-    pub(super) fn touch(&self, place: u32) -> u32 {
-        self.bucket(self.home(place).bucket).map_or(0, |bucket| bucket[NOTE])
+    pub(super) fn home_of(&self, place: u32) -> Option<UnseenBucket<'_>> {
+        self.bucket(self.home(place).bucket).map(UnseenBucket)
     }
 
     /// The first entry that may have this place and is at home; else the next bucket is on its way.

@@ -45,6 +45,21 @@ fn a_stale_handle_is_recognised() {
 }
 
 #[test]
+fn a_slot_that_was_not_looked_at_has_what_is_there() {
+    let mut slab: Slab<u32, u32> = Slab::new(4);
+    let (wide, narrow) = (slab.insert_wide(5, 7).unwrap(), slab.insert(6).unwrap());
+    let seen = |slab: &Slab<u32, u32>, index| {
+        let unseen = slab.unseen(index)?;
+        Some((unseen.record().copied(), unseen.touch(), unseen.touch_all(|a| a << 8, |b| b << 16)))
+    };
+    assert_eq!(seen(&slab, wide.slot), Some((Some(5), 1, 5 << 8 | 7 << 16)));
+    assert_eq!(seen(&slab, narrow.slot), Some((Some(6), 1, 6 << 8)));
+    slab.remove(narrow);
+    assert_eq!(seen(&slab, narrow.slot).map(|(record, used, _)| (record, used)), Some((None, 0)));
+    assert_eq!(seen(&slab, u32::MAX), None);
+}
+
+#[test]
 fn records_without_handles_lie_as_they_are_aligned_and_nothing_beside_them() {
     #[derive(Debug, PartialEq)]
     #[repr(align(64))]

@@ -8,14 +8,17 @@
 //! before: with many connections three waits for memory in a row, a packet at a time. The same steps
 //! done for several packets at once wait together.
 
+use crate::anchor;
+use crate::demux::UnseenBucket;
 use crate::shard::Shard;
+use crate::slab::Unseen;
 use crate::table::{Sought, Table};
 use crate::usual::LastLocal;
 use arrayvec::ArrayVec;
 use core::hint::black_box;
 use usertcp_base::{FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
 use usertcp_cc::CongestionController;
-use usertcp_frame::Packet;
+use usertcp_frame::{FrameSlice, Packet};
 use usertcp_tcp::Tcb;
 use usertcp_wire::{syn, usual};
 
@@ -37,15 +40,16 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// Touches the records that `packets`, [`AHEAD`] at most, will need, and notes where they are.
     pub(crate) fn look_ahead(&mut self, packets: &[Packet]) {
         let (table, local) = (&mut self.table, &self.last_local);
+        // A loop that only reads is so short that the processor is in the next round, and the one after, while
+        // it waits.
+        black_box(packets.iter().fold(0, |all, packet| all ^ first_of(packet)));
         let mut sought = [Sought::Nothing; AHEAD];
         for (sought, packet) in sought.iter_mut().zip(packets) {
             *sought = seek_ahead(table, packet, local);
         }
-        // A loop that only reads is so short that the processor is in the next round, and the one after, while
-        // it waits.
-        black_box(sought.iter().fold(0, |all, sought| match sought {
-            Sought::Hashed { hash, .. } => all ^ table.touch(*hash),
-            Sought::Nothing | Sought::Noted(_) => all,
+        touch_homes(sought.iter().filter_map(|sought| match sought {
+            Sought::Hashed { hash, .. } => table.home_of(*hash),
+            Sought::Nothing | Sought::Noted(_) => None,
         }));
         let (mut slots, mut hidden) = ([None; AHEAD], false);
         for (slot, sought) in slots.iter_mut().zip(&sought) {
@@ -95,7 +99,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let tcbs = tcbs_of(&self.table, slots);
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_rest() ^ tcb.touch_queue()));
-        black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_frames()));
+        touch_frames(&tcbs);
     }
 
     /// Touches the records of those whose deadlines stand in line and are due, and some of those that are due next.
@@ -124,15 +128,29 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
 /// Touches where these hashes are looked for, and what will be found there.
 fn touch_places<C: CongestionController>(table: &Table<C>, hashes: &[u64]) {
-    black_box(hashes.iter().fold(0, |all, hash| all ^ table.touch(*hash)));
+    touch_homes(hashes.iter().filter_map(|hash| table.home_of(*hash)));
     let known = hashes.iter().filter_map(|hash| table.guess(*hash));
     black_box(known.fold(0, |all, slot| all ^ table.anchors.touch(slot)));
 }
 
+/// Touches where flows are looked for, [`AHEAD`] at most.
+#[inline(always)] // twice
+fn touch_homes<'a>(homes: impl Iterator<Item = UnseenBucket<'a>>) {
+    let homes: ArrayVec<_, AHEAD> = homes.collect();
+    black_box(homes.iter().fold(0, |all, home| all ^ home.touch()));
+}
+
+/// Reads a little of where a packet's headers end.
+#[inline]
+fn first_of(packet: &Packet) -> u8 {
+    packet.octets.front().and_then(|front| front.get(12)).map_or(0, |octet| *octet)
+}
+
 /// Touches records.
 fn touch_records<C: CongestionController>(table: &Table<C>, slots: &[Option<u32>; AHEAD]) {
-    let slots = slots.iter().flatten();
-    black_box(slots.fold(0, |all, slot| all ^ table.anchors.touch(*slot)));
+    let anchors = slots.iter().flatten().filter_map(|slot| table.anchors.unseen(*slot));
+    let anchors: ArrayVec<_, AHEAD> = anchors.collect();
+    black_box(anchors.iter().fold(0, |all, anchor| all ^ anchor::touch(anchor)));
 }
 
 /// Those TCBs of which connections have one whose records are at these indices.
@@ -141,14 +159,32 @@ fn tcbs_of<'a, C: CongestionController>(
     slots: &[Option<u32>; AHEAD],
 ) -> ArrayVec<&'a Tcb<C>, AHEAD> {
     let records = slots.iter().flatten().filter_map(|slot| table.anchors.at(*slot));
-    records.filter_map(|anchor| table.hot.at(anchor.body.hot()?)).collect()
+    let unseen = records.filter_map(|anchor| table.hot.unseen(anchor.body.hot()?));
+    let unseen: ArrayVec<_, AHEAD> = unseen.collect();
+    black_box(unseen.iter().fold(0, |all, tcb| all ^ tcb.touch()));
+    unseen.iter().filter_map(Unseen::record).collect()
 }
 
 /// Touches TCBs, then what lies in their send queues.
 fn touch_all<C: CongestionController>(tcbs: &[&Tcb<C>]) {
     black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch()));
     black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_more()));
-    black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_frames()));
+    touch_frames(tcbs);
+}
+
+/// Touches the frames in their send queues that are given back or sent next.
+fn touch_frames<C: CongestionController>(tcbs: &[&Tcb<C>]) {
+    // Most often there are two at most.
+    let mut slices = ArrayVec::<(&FrameSlice, bool), { 2 * AHEAD }>::new();
+    for tcb in tcbs {
+        let fronts = tcb.needs_fronts();
+        let room = slices.remaining_capacity();
+        slices.extend(tcb.next_slices().take(room).map(|slice| (slice, fronts)));
+    }
+    black_box(slices.iter().fold(0, |all, (slice, fronts)| match fronts {
+        true => all ^ slice.touch(),
+        false => all ^ slice.touch_frame(),
+    }));
 }
 
 /// What is known of the flow of a packet of the usual shape.
@@ -159,7 +195,9 @@ fn seek_ahead<C: CongestionController>(
     last_local: &LastLocal,
 ) -> Sought {
     match flow_ahead(packet, last_local) {
-        Some(Ahead::V4 { peer, ports, local }) => table.seek_v4_ahead(peer, local, ports),
+        Some(Ahead::V4 { peer, ports, local }) => {
+            table.seek_v4_ahead(peer.to_ne_bytes(), local, ports)
+        }
         Some(Ahead::V6(flow)) => table.seek_ahead(&flow),
         None => Sought::Nothing,
     }
@@ -167,9 +205,9 @@ fn seek_ahead<C: CongestionController>(
 
 /// The flow of a packet that was not looked at yet.
 enum Ahead {
-    /// By IPv4: the peer's address, the [ports](FlowKey::ports), our address.
+    /// By IPv4: the peer's address as it lies, the [ports](FlowKey::ports), our address.
     V4 {
-        peer: [u8; 4],
+        peer: u32,
         ports: u32,
         local: LocalIndex,
     },
@@ -179,7 +217,7 @@ enum Ahead {
 impl Ahead {
     fn hash<C: CongestionController>(&self, table: &Table<C>) -> u64 {
         match self {
-            Ahead::V4 { peer, ports, local } => table.hash_of_v4(*peer, *local, *ports),
+            Ahead::V4 { peer, ports, local } => table.hash_of_v4(peer.to_ne_bytes(), *local, *ports),
             Ahead::V6(flow) => table.hash_of(flow),
         }
     }

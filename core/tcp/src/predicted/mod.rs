@@ -33,6 +33,7 @@ use crate::tcb::Tcb;
 use alloc::rc::Rc;
 use usertcp_base::Instant;
 use usertcp_cc::CongestionController;
+use usertcp_frame::FrameSlice;
 
 /// What is known of a connection, the more the later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -171,14 +172,17 @@ impl<C: CongestionController> Tcb<C> {
         self.touch_queue() ^ paced ^ rare
     }
 
-    /// The same of the frames in which they lie, when that is at hand: of those that are given back what that needs, and
-    /// more where headers are to be written; a message's frame is the one that the next message is written into.
+    /// The slices in which they lie, when that is at hand.
     #[inline]
-    pub fn touch_frames(&self) -> u8 {
-        match self.prediction == Prediction::Free || self.unsent_octets() > 0 {
-            true => self.queue.touch_fronts(),
-            false => self.queue.touch_frames(),
-        }
+    pub fn next_slices(&self) -> impl Iterator<Item = &FrameSlice> {
+        self.queue.next_slices()
+    }
+
+    /// Whether of their frames more is needed than what it takes to give them back: headers are to be written, or a message's
+    /// frame is the one that the next message is written into.
+    #[inline]
+    pub fn needs_fronts(&self) -> bool {
+        self.prediction == Prediction::Free || self.unsent_octets() > 0
     }
 
     /// Whether an acknowledgement of new data, or of our FIN, is one like those of a plain connection,
