@@ -386,20 +386,20 @@ fn take_out(bucket: &mut Bucket, tag: u8, index: u32) -> bool {
     false
 }
 
-/// The last entry of a bucket comes into the place of one that is gone, unless it is that itself.
+/// The last entry of a bucket comes into the place of one that is gone, unless it is that itself; which of them it is
+/// cannot be foreseen, so there is no branch for it.
 #[inline]
 fn fill_gap(bucket: &mut Bucket, gap: usize) {
     let (last, gap) = (used(bucket).saturating_sub(1), gap % WORDS);
-    if gap != last {
-        let displaced = u32::from(is_displaced(bucket, last));
-        bucket[gap] = bucket[last];
-        set_tag(bucket, gap, tag(bucket, last));
-        bucket[NOTE] &= !(1 << (DISPLACED + gap as u32));
-        bucket[NOTE] |= displaced << (DISPLACED + gap as u32);
-    }
+    bucket[gap] = bucket[last];
     bucket[last] = NONE;
+    set_tag(bucket, gap, tag(bucket, last));
     set_tag(bucket, last, 0);
-    bucket[NOTE] = (bucket[NOTE] & !(1 << (DISPLACED + last as u32))) - (1 << USED);
+    let note = bucket[NOTE];
+    let displaced = u32::from(is_displaced(bucket, last));
+    let (at_gap, at_last) = (DISPLACED + gap as u32, DISPLACED + last as u32);
+    let moved = note & !(1 << at_gap) | displaced << at_gap;
+    bucket[NOTE] = (moved & !(1 << at_last)) - (1 << USED);
 }
 
 fn scale(buckets: usize) -> u32 {
@@ -451,11 +451,11 @@ fn next_match(matches: &mut u64) -> Option<usize> {
 }
 
 fn tag(bucket: &Bucket, slot: usize) -> u8 {
-    (bucket[TAGS + slot / 4 % 3] >> (slot % 4 * 8)) as u8
+    (bucket[(TAGS + slot / 4) % WORDS] >> (slot % 4 * 8)) as u8
 }
 
 fn set_tag(bucket: &mut Bucket, slot: usize, tag: u8) {
-    let word = &mut bucket[TAGS + slot / 4 % 3];
+    let word = &mut bucket[(TAGS + slot / 4) % WORDS];
     let shift = slot % 4 * 8;
     *word = *word & !(0xFF << shift) | u32::from(tag) << shift;
 }
