@@ -194,7 +194,8 @@ impl<C: CongestionController> Tcb<C> {
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
     ) {
-        self.fill(now, limits, opening, settings, path, start_controller);
+        let start = |controller: &mut C, path: &PathStart| *controller = start_controller(path);
+        self.fill(now, limits, opening, settings, path, start);
     }
 
     /// [`Tcb::occupy`] and [`Tcb::begin`] for the connection that a handshake of usual segments established.
@@ -205,7 +206,7 @@ impl<C: CongestionController> Tcb<C> {
         shaken: &Shaken,
         settings: Rc<Settings>,
         path: &PathFacts,
-        start_controller: impl FnOnce(&PathStart) -> C,
+        start_controller: impl FnOnce(&mut C, &PathStart),
     ) {
         let opening = shaken.opening(env.now);
         self.fill(env.now, env.limits, &opening, settings, path, start_controller);
@@ -220,7 +221,7 @@ impl<C: CongestionController> Tcb<C> {
         opening: &Opening,
         shared: Rc<Settings>,
         path: &PathFacts,
-        start_controller: impl FnOnce(&PathStart) -> C,
+        start_controller: impl FnOnce(&mut C, &PathStart),
     ) {
         let agreed = &opening.agreed;
         let syn_octets = u32::from(opening.syn_octets_acked);
@@ -265,7 +266,7 @@ impl<C: CongestionController> Tcb<C> {
         *settings = shared;
         mtu.begin(path, settings, agreed.peer_mss_octets);
         let start = path_start(now, opening, path, mtu);
-        *controller = start_controller(&start);
+        start_controller(controller, &start);
         *persist = Persist::default();
         *challenge = Challenge::default();
         if agreed.ecn != EcnAgreed::Off {
