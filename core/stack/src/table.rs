@@ -308,6 +308,12 @@ impl<C: CongestionController> Table<C> {
         self.demux.guess(hash)
     }
 
+    /// The same where that can be seen at once; else what follows is touched.
+    #[inline]
+    pub(crate) fn guess_in_home(&self, hash: u64) -> Result<u32, u32> {
+        self.demux.guess_at_home(hash)
+    }
+
     /// The hash of a flow by IPv4: the peer's address, ours, the [ports](FlowKey::ports).
     #[inline(always)] // in one place
     pub(crate) fn hash_of_v4(&self, peer: [u8; 4], local: LocalIndex, ports: u32) -> u64 {

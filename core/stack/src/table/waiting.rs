@@ -10,7 +10,7 @@
 //! are looked at together.
 
 use super::Table;
-use crate::anchor::{Anchor, Anchors, Body, Owner};
+use crate::anchor::{self, Anchor, Anchors, Body, Owner};
 use crate::demux::Demux;
 use crate::fifo::Sifted;
 use arrayvec::ArrayVec;
@@ -22,6 +22,8 @@ use usertcp_tcp::TimeWait;
 const SLACK: usize = 64;
 /// Entries whose records are fetched together.
 const AHEAD: usize = 16;
+/// In the place of a hash: the record is gone, or its hash is this by chance, and is computed again when it is needed.
+const GONE: u64 = 0;
 
 /// All of them.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl TimeWaits {
     fn take(&mut self) -> Option<(Waiting, Option<u64>)> {
         let first = self.queue.pop()?;
         let fetched = self.fetched.pop().filter(|(id, _)| *id == first.id);
-        Some((first, fetched.map(|(_, hash)| hash)))
+        Some((first, fetched.map(|(_, hash)| hash).filter(|hash| *hash != GONE)))
     }
 
     /// Touches what the first entries will need, so that it comes from memory at once.
@@ -96,11 +98,19 @@ impl TimeWaits {
     fn fetch(&mut self, anchors: &Anchors, demux: &Demux) {
         let first = self.queue.ahead();
         let first = first.get(..AHEAD).unwrap_or(first);
-        // Three loops: the shorter one is, the more rounds of it wait together.
-        black_box(first.iter().fold(0, |all, waiting| all ^ anchors.touch(waiting.id.slot)));
-        let hash = |id: ConnId| anchors.hash_at(id.slot, demux).unwrap_or(0);
+        // What is known without them is done before: the shorter a loop that reads is, the more rounds of it wait together.
+        let unseen = first.iter().filter_map(|waiting| anchors.unseen(waiting.id.slot));
+        let unseen: ArrayVec<_, AHEAD> = unseen.collect();
+        black_box(unseen.iter().fold(0, |all, anchor| all ^ anchor::touch(anchor)));
+        // Of one that is gone nothing more is needed.
+        let hash = |id: ConnId| match is_time_wait(anchors, id) {
+            true => anchors.hash_at(id.slot, demux).unwrap_or(GONE),
+            false => GONE,
+        };
         self.fetched.extend(first.iter().rev().map(|Waiting { id, .. }| (*id, hash(*id))));
-        black_box(self.fetched.iter().fold(0, |all, (_, hash)| all ^ demux.touch(*hash)));
+        let hashes = self.fetched.iter().map(|(_, hash)| *hash).filter(|hash| *hash != GONE);
+        let homes: ArrayVec<_, AHEAD> = hashes.filter_map(|hash| demux.home_of(hash)).collect();
+        black_box(homes.iter().fold(0, |all, home| all ^ home.touch()));
     }
 }
 

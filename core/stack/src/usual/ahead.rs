@@ -126,11 +126,19 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 }
 
-/// Touches where these hashes are looked for, and what will be found there.
+/// Touches where these hashes are looked for, and what is found there at once: of a few the search goes on elsewhere, and
+/// nobody waits for that here.
 fn touch_places<C: CongestionController>(table: &Table<C>, hashes: &[u64]) {
     touch_homes(hashes.iter().filter_map(|hash| table.home_of(*hash)));
-    let known = hashes.iter().filter_map(|hash| table.guess(*hash));
-    black_box(known.fold(0, |all, slot| all ^ table.anchors.touch(slot)));
+    let (mut slots, mut beyond) = ([None; AHEAD], 0);
+    for (slot, hash) in slots.iter_mut().zip(hashes) {
+        match table.guess_in_home(*hash) {
+            Ok(index) => *slot = Some(index),
+            Err(touched) => beyond ^= touched,
+        }
+    }
+    black_box(beyond);
+    touch_records(table, &slots);
 }
 
 /// Touches where flows are looked for, [`AHEAD`] at most.
