@@ -154,13 +154,6 @@ impl CongestionController for AnyController {
     fn start(path: &PathStart) -> Self {
         AnyController::start_with(Algorithm::Cubic, path)
     }
-    #[inline]
-    fn start_here(&mut self, path: &PathStart) {
-        match self {
-            AnyController::Cubic(cubic) => cubic.start_here(path),
-            _ => *self = AnyController::start(path),
-        }
-    }
     #[inline(always)]
     fn on_sent(&mut self, sent: &Sent) {
         each!(self, controller => controller.on_sent(sent));

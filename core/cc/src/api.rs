@@ -220,13 +220,6 @@ pub trait CongestionController: Clone + PartialEq + Sized {
     const WANTS_RATE: bool = true;
     /// A controller for a new connection.
     fn start(path: &PathStart) -> Self;
-    /// Becomes what [`CongestionController::start`] makes, where it is: most are long to copy.
-    fn start_here(&mut self, path: &PathStart)
-    where
-        Self: Sized,
-    {
-        *self = Self::start(path);
-    }
     /// A data segment left.
     fn on_sent(&mut self, sent: &Sent);
     /// An acknowledgement delivered something.

@@ -138,7 +138,6 @@ const fn share(factor: u64, octets: u32) -> u64 {
 }
 
 impl Cubic {
-    #[inline(always)] // as `Cubic::start_here`
     pub(crate) fn with_window(window: Window, now: Instant) -> Cubic {
         Cubic { window, epoch: Epoch::none(), last: now.stamp(), saved: None }
     }
@@ -229,10 +228,6 @@ impl CongestionController for Cubic {
 
     fn start(path: &PathStart) -> Self {
         Cubic::with_window(Window::start(path), path.now)
-    }
-    #[inline(always)] // in one place: it is written where it stays
-    fn start_here(&mut self, path: &PathStart) {
-        *self = Cubic::with_window(Window::start(path), path.now);
     }
 
     /// Time with nothing in flight does not count (RFC 9438 §5.8, MUST NOT).

@@ -126,7 +126,6 @@ fn micros(span: Span) -> u32 {
 }
 
 impl Window {
-    #[inline(always)] // as a part of the controller that is made of it
     pub(crate) fn start(path: &PathStart) -> Window {
         let mss = valid_mss(path.mss_octets);
         let rtt = path.rtt.unwrap_or(Span::ZERO);

@@ -96,21 +96,6 @@ pub(crate) struct Birth<C> {
     pub controller: fn(&PathStart) -> C,
 }
 
-/// Makes a controller what `start` makes, where it is if that can be.
-#[inline]
-pub(crate) fn start_controller<C: CongestionController>(
-    start: fn(&PathStart) -> C,
-    controller: &mut C,
-    path: &PathStart,
-) {
-    // Two functions at one address do the same.
-    if core::ptr::fn_addr_eq(start, C::start as fn(&PathStart) -> C) {
-        controller.start_here(path);
-    } else {
-        *controller = start(path);
-    }
-}
-
 impl<C> Birth<C> {
     /// Of a profile.
     pub(crate) fn of(profile: &Profile<C>, shelf: &mut SettingsShelf) -> Birth<C> {

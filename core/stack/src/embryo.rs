@@ -6,7 +6,7 @@
 
 use crate::admission::{self, Admitted};
 use crate::anchor::{Body, Owner, waits_at};
-use crate::config::{Birth, start_controller};
+use crate::config::Birth;
 use crate::cookies;
 use crate::fast_open::SynAnswer;
 use crate::isn::Numbers;
@@ -16,7 +16,7 @@ use crate::net;
 use crate::shard::Shard;
 use crate::usual::{Flow, Read, as_segment};
 use usertcp_base::{ConnId, DropReason, FlowKey, Instant, ListenerId, Observer, Scale, Seq};
-use usertcp_cc::{CongestionController, PathStart};
+use usertcp_cc::CongestionController;
 use usertcp_frame::Chain;
 use usertcp_tcp::{
     AccurateStart, Agreed, AgreedTimestamps, EcnAgreed, EcnLevel, Env, Handshake, HandshakeOutcome,
@@ -401,8 +401,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             owner,
             newborn,
             |tcb, env, Birth { settings, controller }, path| {
-                let start = |new: &mut C, path: &PathStart| start_controller(controller, new, path);
-                tcb.begin_usual(env, &shaken, settings, path, start);
+                tcb.begin_usual(env, &shaken, settings, path, controller);
                 match tcb.take_first(env, segment, octets, header_octets) {
                     Some(usual) => First::Usual(usual),
                     None => take_last_step(tcb, env, read, octets, header_octets),

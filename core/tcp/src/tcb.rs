@@ -194,8 +194,7 @@ impl<C: CongestionController> Tcb<C> {
         path: &PathFacts,
         start_controller: impl FnOnce(&PathStart) -> C,
     ) {
-        let start = |controller: &mut C, path: &PathStart| *controller = start_controller(path);
-        self.fill(now, limits, opening, settings, path, start);
+        self.fill(now, limits, opening, settings, path, start_controller);
     }
 
     /// [`Tcb::occupy`] and [`Tcb::begin`] for the connection that a handshake of usual segments established.
@@ -206,7 +205,7 @@ impl<C: CongestionController> Tcb<C> {
         shaken: &Shaken,
         settings: Rc<Settings>,
         path: &PathFacts,
-        start_controller: impl FnOnce(&mut C, &PathStart),
+        start_controller: impl FnOnce(&PathStart) -> C,
     ) {
         let opening = shaken.opening(env.now);
         self.fill(env.now, env.limits, &opening, settings, path, start_controller);
@@ -221,7 +220,7 @@ impl<C: CongestionController> Tcb<C> {
         opening: &Opening,
         shared: Rc<Settings>,
         path: &PathFacts,
-        start_controller: impl FnOnce(&mut C, &PathStart),
+        start_controller: impl FnOnce(&PathStart) -> C,
     ) {
         let agreed = &opening.agreed;
         let syn_octets = u32::from(opening.syn_octets_acked);
@@ -266,7 +265,7 @@ impl<C: CongestionController> Tcb<C> {
         *settings = shared;
         mtu.begin(path, settings, agreed.peer_mss_octets);
         let start = path_start(now, opening, path, mtu);
-        start_controller(controller, &start);
+        *controller = start_controller(&start);
         *persist = Persist::default();
         *challenge = Challenge::default();
         if agreed.ecn != EcnAgreed::Off {

@@ -100,21 +100,3 @@ fn sizes_are_known() {
         size_of::<Window>(),
     );
 }
-
-#[test]
-fn what_begins_where_another_was_is_as_new() {
-    let old = slow_start_until(30, 100);
-    let algorithms = Algorithm::ALL.map(|algorithm| AnyController::start_with(algorithm, &old));
-    let fixed = AnyController::fixed(100 * MSS, Rate::UNLIMITED, &old);
-    for controller in algorithms.into_iter().chain([fixed]) {
-        let mut bench = Bench::around(controller, &old);
-        bench.rounds(5);
-        bench.lose();
-        bench.rounds(5);
-        for path in [path(100), PathStart { rtt: None, handshake_lost: true, ..path(1) }, old] {
-            let mut begun = bench.controller.clone();
-            begun.start_here(&path);
-            assert_eq!(begun, AnyController::start(&path));
-        }
-    }
-}

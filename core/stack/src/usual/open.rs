@@ -1,7 +1,7 @@
 //! A SYN or SYN-ACK of the usual shape, by IPv4: in, and out.
 
 use crate::anchor::{Body, Owner};
-use crate::config::{Birth, start_controller};
+use crate::config::Birth;
 use crate::egress::HEADROOM;
 use crate::ingress::is_port_pair;
 use crate::isn::Numbers;
@@ -12,7 +12,7 @@ use crate::shard::Shard;
 use crate::usual::arrive::{is_intact, is_unverified, mapped};
 use crate::usual::checksum_state;
 use usertcp_base::{ConnId, Ecn, FlowKey, Instant, Observer, Seq};
-use usertcp_cc::{CongestionController, PathStart};
+use usertcp_cc::CongestionController;
 use usertcp_frame::{Chain, Offload, Packet};
 use usertcp_ip::DEFAULT_TTL;
 use usertcp_tcp::{UsualEffects, UsualSyn};
@@ -153,8 +153,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             owner,
             newborn,
             |tcb, env, Birth { settings, controller }, path| {
-                let start = |new: &mut C, path: &PathStart| start_controller(controller, new, path);
-                tcb.begin_usual(env, &shaken, settings, path, start);
+                tcb.begin_usual(env, &shaken, settings, path, controller);
                 tcb.note_usual_syn_ack(syn.seq, ack);
                 First::Usual(UsualEffects::NONE)
             },
