@@ -16,9 +16,11 @@ use crate::demux::Demux;
 use crate::events::Pending;
 use crate::fast_open::Attempt;
 use crate::slab::{Slab, Unseen};
-use crate::usual::EndsV4;
+use crate::usual::{AHEAD, EndsV4};
 use crate::wheel::{Links, WheelLinks};
 use alloc::boxed::Box;
+use arrayvec::ArrayVec;
+use core::hint::black_box;
 use core::net::IpAddr;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, FlowKey, Instant, ListenerId, LocalIndex, RemoteAddr};
@@ -361,17 +363,17 @@ impl Anchor {
     }
 }
 
-/// Reads a little of each line of a record.
-#[inline]
-pub(crate) fn touch(anchor: &Unseen<'_, Anchor, Far, u32>) -> u32 {
-    anchor.touch_all(|anchor| anchor.ports ^ anchor.mark, |Far([far, ..])| *far)
-}
-
 impl Anchors {
-    /// Reads a little of each line of the record at `index`, so that all of them come from memory at once.
-    #[inline]
-    pub(crate) fn touch(&self, index: u32) -> u32 {
-        self.unseen(index).map_or(0, |anchor| touch(&anchor))
+    /// Reads a little of each line of the records at these indices, [`AHEAD`] at most, so that all of them come from memory
+    /// at once.
+    #[inline(always)] // of a few
+    pub(crate) fn touch(&self, indices: impl Iterator<Item = u32>) {
+        let records = indices.take(AHEAD).filter_map(|index| self.unseen(index));
+        let records: ArrayVec<_, AHEAD> = records.collect();
+        let touch = |record: &Unseen<'_, Anchor, Far, u32>| {
+            record.touch_all(|anchor| anchor.ports ^ anchor.mark, |Far([far, ..])| *far)
+        };
+        black_box(records.iter().fold(0, |all, record| all ^ touch(record)));
     }
 
     /// A new record; `None` when there are as many as there may be.

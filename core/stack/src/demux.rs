@@ -14,9 +14,11 @@ mod hash;
 mod part;
 
 use crate::pieces::Pieces;
+use crate::usual::AHEAD;
+use arrayvec::ArrayVec;
+use core::hint::black_box;
 use hash::FlowHash;
 use part::Part;
-pub use part::UnseenBucket;
 use usertcp_base::{FlowKey, LocalIndex, Secrets};
 
 /// Entries for which there is one part. As turns go round, a part has between half and twice as many.
@@ -97,16 +99,13 @@ impl Demux {
         self.hash.of_v4(peer, local, ports)
     }
 
-    /// Where a key with this hash is looked for.
-    #[inline]
-    pub fn home_of(&self, hash: u64) -> Option<UnseenBucket<'_>> {
-        self.parts.get(self.number(hash))?.home_of(place(hash))
-    }
-
-    /// Reads a little of that, so that it is on its way from memory.
-    #[inline]
-    pub fn touch(&self, hash: u64) -> u32 {
-        self.home_of(hash).map_or(0, |home| home.touch())
+    /// Reads a little of where keys with these hashes are looked for, [`AHEAD`] at most, so that all of it comes from memory
+    /// at once.
+    #[inline(always)] // of a few
+    pub(crate) fn touch(&self, hashes: impl Iterator<Item = u64>) {
+        let home = |hash| self.parts.get(self.number(hash))?.home_of(place(hash));
+        let homes: ArrayVec<_, AHEAD> = hashes.take(AHEAD).filter_map(home).collect();
+        black_box(homes.iter().fold(0, |all, home| all ^ home.touch()));
     }
 
     /// The first record whose key may have this hash, by the fingerprint alone.

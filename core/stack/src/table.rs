@@ -10,7 +10,7 @@ mod waiting;
 
 use crate::anchor::{Anchor, Anchors, Body, Opening, Owner, near};
 use crate::blanks::Blanks;
-use crate::demux::{Demux, UnseenBucket};
+use crate::demux::Demux;
 use crate::fast_open::EarlyConnection;
 use crate::recent::Recent;
 use crate::slab::{FEW, Slab};
@@ -267,10 +267,10 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
-    /// Where a hash is looked for.
-    #[inline]
-    pub(crate) fn home_of(&self, hash: u64) -> Option<UnseenBucket<'_>> {
-        self.demux.home_of(hash)
+    /// Touches where these hashes are looked for, a few.
+    #[inline(always)] // of a few
+    pub(crate) fn touch_homes(&self, hashes: impl Iterator<Item = u64>) {
+        self.demux.touch(hashes);
     }
 
     /// The record that probably has a flow, if that is seen at once: it is noted from now on. If not,

@@ -52,12 +52,12 @@ type Bucket = [u32; WORDS];
 
 /// A bucket that was found, and not looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct UnseenBucket<'a>(&'a Bucket);
+pub(super) struct UnseenBucket<'a>(&'a Bucket);
 
 impl UnseenBucket<'_> {
     /// Reads a little of it, so that it is on its way from memory. The sum of such looks means nothing.
     #[inline]
-    pub fn touch(&self) -> u32 {
+    pub(super) fn touch(&self) -> u32 {
         self.0[NOTE]
     }
 }

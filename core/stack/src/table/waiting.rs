@@ -10,18 +10,16 @@
 //! are looked at together.
 
 use super::Table;
-use crate::anchor::{self, Anchor, Anchors, Body, Owner};
+use crate::anchor::{Anchor, Anchors, Body, Owner};
 use crate::demux::Demux;
 use crate::fifo::Sifted;
+use crate::usual::AHEAD;
 use arrayvec::ArrayVec;
-use core::hint::black_box;
 use usertcp_base::{CloseReason, ConnId, FlowKey, Instant};
 use usertcp_tcp::TimeWait;
 
 /// Dead entries of the queue that are tolerated.
 const SLACK: usize = 64;
-/// Entries whose records are fetched together.
-const AHEAD: usize = 16;
 /// In the place of a hash: the record is gone, or its hash is this by chance, and is computed again when it is needed.
 const GONE: u64 = 0;
 
@@ -98,10 +96,7 @@ impl TimeWaits {
     fn fetch(&mut self, anchors: &Anchors, demux: &Demux) {
         let first = self.queue.ahead();
         let first = first.get(..AHEAD).unwrap_or(first);
-        // What is known without them is done before: the shorter a loop that reads is, the more rounds of it wait together.
-        let unseen = first.iter().filter_map(|waiting| anchors.unseen(waiting.id.slot));
-        let unseen: ArrayVec<_, AHEAD> = unseen.collect();
-        black_box(unseen.iter().fold(0, |all, anchor| all ^ anchor::touch(anchor)));
+        anchors.touch(first.iter().map(|waiting| waiting.id.slot));
         // Of one that is gone nothing more is needed.
         let hash = |id: ConnId| match is_time_wait(anchors, id) {
             true => anchors.hash_at(id.slot, demux).unwrap_or(GONE),
@@ -109,8 +104,7 @@ impl TimeWaits {
         };
         self.fetched.extend(first.iter().rev().map(|Waiting { id, .. }| (*id, hash(*id))));
         let hashes = self.fetched.iter().map(|(_, hash)| *hash).filter(|hash| *hash != GONE);
-        let homes: ArrayVec<_, AHEAD> = hashes.filter_map(|hash| demux.home_of(hash)).collect();
-        black_box(homes.iter().fold(0, |all, home| all ^ home.touch()));
+        demux.touch(hashes);
     }
 }
 

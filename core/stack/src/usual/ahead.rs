@@ -8,8 +8,6 @@
 //! before: with many connections three waits for memory in a row, a packet at a time. The same steps
 //! done for several packets at once wait together.
 
-use crate::anchor;
-use crate::demux::UnseenBucket;
 use crate::shard::Shard;
 use crate::slab::Unseen;
 use crate::table::{Sought, Table};
@@ -47,8 +45,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         for (sought, packet) in sought.iter_mut().zip(packets) {
             *sought = seek_ahead(table, packet, local);
         }
-        touch_homes(sought.iter().filter_map(|sought| match sought {
-            Sought::Hashed { hash, .. } => table.home_of(*hash),
+        table.touch_homes(sought.iter().filter_map(|sought| match sought {
+            Sought::Hashed { hash, .. } => Some(*hash),
             Sought::Nothing | Sought::Noted(_) => None,
         }));
         let (mut slots, mut hidden) = ([None; AHEAD], false);
@@ -108,8 +106,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         touch_records(&self.table, &due);
         let next = self.table.wheel.look_ahead(&self.table.anchors);
         touch_records(&self.table, &next);
-        let due = self.table.wheel.due_in_line(now).take(AHEAD);
-        black_box(due.fold(0, |all, slot| all ^ self.table.anchors.touch(slot)));
+        self.table.anchors.touch(self.table.wheel.due_in_line(now));
     }
 
     /// Touches what the next connections need that have something to send, where they are so many that what
@@ -129,7 +126,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 /// Touches where these hashes are looked for, and what is found there at once: of a few the search goes on elsewhere, and
 /// nobody waits for that here.
 fn touch_places<C: CongestionController>(table: &Table<C>, hashes: &[u64]) {
-    touch_homes(hashes.iter().filter_map(|hash| table.home_of(*hash)));
+    table.touch_homes(hashes.iter().copied());
     let (mut slots, mut beyond) = ([None; AHEAD], 0);
     for (slot, hash) in slots.iter_mut().zip(hashes) {
         match table.guess_in_home(*hash) {
@@ -139,13 +136,6 @@ fn touch_places<C: CongestionController>(table: &Table<C>, hashes: &[u64]) {
     }
     black_box(beyond);
     touch_records(table, &slots);
-}
-
-/// Touches where flows are looked for, [`AHEAD`] at most.
-#[inline(always)] // twice
-fn touch_homes<'a>(homes: impl Iterator<Item = UnseenBucket<'a>>) {
-    let homes: ArrayVec<_, AHEAD> = homes.collect();
-    black_box(homes.iter().fold(0, |all, home| all ^ home.touch()));
 }
 
 /// Reads a little of where a packet's headers begin and end, which may be two lines.
@@ -158,9 +148,7 @@ fn first_of(packet: &Packet) -> u8 {
 
 /// Touches records.
 fn touch_records<C: CongestionController>(table: &Table<C>, slots: &[Option<u32>; AHEAD]) {
-    let anchors = slots.iter().flatten().filter_map(|slot| table.anchors.unseen(*slot));
-    let anchors: ArrayVec<_, AHEAD> = anchors.collect();
-    black_box(anchors.iter().fold(0, |all, anchor| all ^ anchor::touch(anchor)));
+    table.anchors.touch(slots.iter().flatten().copied());
 }
 
 /// Those TCBs of which connections have one whose records are at these indices.
