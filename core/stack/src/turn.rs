@@ -8,7 +8,11 @@ use crate::shard::Shard;
 use crate::usual::{AHEAD, BURST, CROWD};
 use alloc::boxed::Box;
 use usertcp_base::{Instant, Observer};
+#[cfg(debug_assertions)]
+use usertcp_cc::AnyController;
 use usertcp_cc::CongestionController;
+#[cfg(debug_assertions)]
+use usertcp_device::PipeEnd;
 use usertcp_device::{Queue, RxBatch, TxBatch};
 
 /// What a turn leaves.
@@ -161,3 +165,12 @@ fn put_back<T>(place: &mut Option<Box<T>>, batch: Box<T>) {
     // So there is nothing to be dropped.
     core::mem::forget(place.replace(batch));
 }
+
+/// The shard nearly everybody has is compiled with this crate where little is optimised: rustc shares it then with what
+/// uses it, which would each compile all of it again.
+#[cfg(debug_assertions)]
+#[used]
+static USUAL: (TurnPart<Arrival>, TurnPart<Departure>) = (Shard::receive, Shard::flush);
+
+#[cfg(debug_assertions)]
+type TurnPart<T> = fn(&mut Shard<AnyController, ()>, Instant, &mut PipeEnd) -> T;

@@ -20,8 +20,8 @@ use crate::sockets::hub::Hub;
 use std::io;
 use std::sync::Arc;
 use usertcp_base::{Observer, Rate, SharedKey};
-use usertcp_cc::CongestionController;
-use usertcp_device::Queue;
+use usertcp_cc::{AnyController, CongestionController};
+use usertcp_device::{DeviceFacts, Queue};
 use usertcp_device_linux::checksum;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
 
@@ -98,12 +98,18 @@ where
     C: CongestionController + 'static,
     O: Observer + Send + 'static,
 {
-    /// Makes it, on its thread. `handler` is told whether its device cuts and sums what is sent.
+    /// Makes it and what works with it, on its thread. `handler` is told whether its device cuts and sums what is sent.
     fn make<H>(
         self,
         control: &Control,
         handler: impl FnOnce(bool) -> io::Result<H>,
     ) -> io::Result<Parts<H>> {
+        let (engine, device) = self.engine(control)?;
+        let handler = handler(device.segmentation_offload && device.checksum_offload)?;
+        Ok(Parts { engine, device, handler })
+    }
+
+    fn engine(self, control: &Control) -> io::Result<(Box<dyn Engine>, DeviceFacts)> {
         if let Some(core) = self.core {
             pin(core)?;
         }
@@ -119,15 +125,23 @@ where
             let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
             shard.add_auth_key(key).map_err(refused)?;
         }
-        let handler = handler(device.segmentation_offload && device.checksum_offload)?;
         let Ties { port, loans, purse } = self.ties;
         let mut engine = Box::new(Machine { shard, queue, port, loans, profile: self.profile });
         if purse.is_some() {
             engine.fund_rate(now, SharedRate::Shard, self.total_rate, purse)?;
         }
-        Ok(Parts { engine, device, handler })
+        Ok((engine, device))
     }
 }
+
+/// The stack nearly everybody has is compiled with this crate where little is optimised: rustc shares it then with what
+/// uses it, which would each compile all of it again (each of the tests and examples here: half a minute of CPU).
+#[cfg(debug_assertions)]
+#[used]
+static USUAL: fn(
+    Unborn<AnyController, ()>,
+    &Control,
+) -> io::Result<(Box<dyn Engine>, DeviceFacts)> = Unborn::engine;
 
 impl<C, O> Builder<C, O>
 where
