@@ -20,7 +20,9 @@ use crate::sockets::hub::Hub;
 use std::io;
 use std::sync::Arc;
 use usertcp_base::{Observer, Rate, SharedKey};
-use usertcp_cc::{AnyController, CongestionController};
+#[cfg(debug_assertions)]
+use usertcp_cc::AnyController;
+use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, Queue};
 use usertcp_device_linux::checksum;
 use usertcp_stack::{AuthKey, Profile, Shard, ShardConfig};
@@ -76,6 +78,9 @@ fn ties(bells: &[Arc<Doorbell>], rate: Rate) -> Vec<Ties> {
     mesh(bells).into_iter().enumerate().map(tie).collect()
 }
 
+/// A shard, and what its device is.
+type Opened = (Box<dyn Engine>, DeviceFacts);
+
 /// A shard before its thread has begun.
 struct Unborn<C, O> {
     /// All but its device.
@@ -109,7 +114,7 @@ where
         Ok(Parts { engine, device, handler })
     }
 
-    fn engine(self, control: &Control) -> io::Result<(Box<dyn Engine>, DeviceFacts)> {
+    fn engine(self, control: &Control) -> io::Result<Opened> {
         if let Some(core) = self.core {
             pin(core)?;
         }
@@ -138,10 +143,7 @@ where
 /// uses it, which would each compile all of it again (each of the tests and examples here: half a minute of CPU).
 #[cfg(debug_assertions)]
 #[used]
-static USUAL: fn(
-    Unborn<AnyController, ()>,
-    &Control,
-) -> io::Result<(Box<dyn Engine>, DeviceFacts)> = Unborn::engine;
+static USUAL: fn(Unborn<AnyController, ()>, &Control) -> io::Result<Opened> = Unborn::engine;
 
 impl<C, O> Builder<C, O>
 where
