@@ -114,6 +114,7 @@ where
         Ok(Parts { engine, device, handler })
     }
 
+    /// The same, without who handles its events: not another one for each kind of them.
     fn engine(self, control: &Control) -> io::Result<Opened> {
         if let Some(core) = self.core {
             pin(core)?;
@@ -139,8 +140,8 @@ where
     }
 }
 
-/// The stack nearly everybody has is compiled with this crate where little is optimised: rustc shares it then with what
-/// uses it, which would each compile all of it again (each of the tests and examples here: half a minute of CPU).
+/// What `USUAL` in `core/stack/src/turn.rs` is for the shard, for what this crate makes of it (without it each of the tests
+/// and examples here took half a minute of CPU to compile).
 #[cfg(debug_assertions)]
 #[used]
 static USUAL: fn(Unborn<AnyController, ()>, &Control) -> io::Result<Opened> = Unborn::engine;
