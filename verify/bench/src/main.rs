@@ -28,6 +28,8 @@ mod micro;
 mod options;
 mod pacing;
 mod plot;
+#[cfg(test)]
+mod revision;
 mod run;
 mod shards;
 mod smoltcp_peer;
