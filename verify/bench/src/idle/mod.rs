@@ -17,6 +17,7 @@ mod tuple;
 
 use crate::Outcome;
 use crate::machine;
+pub use progress::Progress;
 pub use quantile::Quantiles;
 
 use figures::Figures;

@@ -38,7 +38,10 @@ Usage: usertcp-bench pacing [OPTIONS]
   --smoke            a small form that fails if a limit is not kept
   --tun              instead of all that: limits over TUN, in real time, the kernel reading, and then groups (root; 10,000 files)
   --tun-streams N    so many                                      [10000]
-  --tun-seconds S    of which three are not judged; 100 kbit/s take 60 for a window of 500 packets  [75]
+  --mtu N            octets of the largest packet over TUN, 576 to 65535: the larger, the fewer packets a second,
+                     and the longer a window of 500 lasts         [1500]
+  --tun-seconds S    of which three are not judged  [as the slowest stream needs for a window of 500 packets and 100 more, 75
+                     at 100 kbit/s with an MTU of 1500, 435 with 9000]
   --tun-total M      Mbit/s that their limits, from 0.1 to 100 Mbit/s, come to at most, if they can  [1400]
   --tun-poll M,N     the stack's thread polls for so many microseconds before it sleeps, and with groups: on a kernel that is
                      not preemptible a sleep may end a millisecond late. Under chrt the kernel stops who is busy for
@@ -96,10 +99,12 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
     };
     let all = tun::Wanted {
         streams: 10_000,
-        seconds: 75,
+        seconds: None,
+        mtu: 1500,
         total_bits_per_second: 1.4e9,
         poll: [Duration::ZERO; 2],
     };
+    let mut mtu = None;
     while let Some(word) = words.next() {
         if word == "help" || word == "--help" {
             return Ok(None);
@@ -132,7 +137,12 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
                 options.tun.get_or_insert(all).streams = number()?.clamp(2, 15_000) as usize;
             }
             "--tun-seconds" => {
-                options.tun.get_or_insert(all).seconds = number()?.clamp(5, 600);
+                options.tun.get_or_insert(all).seconds = Some(number()?.clamp(5, MOST_SECONDS));
+            }
+            "--mtu" => {
+                let wanted = u16::try_from(number()?).ok().filter(|mtu| tun::MTUS.contains(mtu));
+                let (least, most) = (tun::MTUS.start(), tun::MTUS.end());
+                mtu = Some(wanted.ok_or_else(|| format!("--mtu {value}: from {least} to {most}"))?);
             }
             "--tun-poll" => {
                 let micros = value.split_once(',').map(|(one, other)| [one.parse(), other.parse()]);
@@ -152,6 +162,10 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             }
             _ => return Err(format!("{word}: unknown; `pacing help` lists the options")),
         }
+    }
+    if let Some(mtu) = mtu {
+        let tun = options.tun.as_mut();
+        tun.ok_or("--mtu is for --tun: elsewhere packets are of 1500 octets")?.mtu = mtu;
     }
     Ok(Some(options))
 }
@@ -233,8 +247,8 @@ pub fn run(words: impl Iterator<Item = String>) -> Result<Outcome, String> {
     Ok(Outcome::Done)
 }
 
-/// Of the run with groups beside the one with limits.
-const GROUP_SECONDS: u64 = 15;
+/// Of a run over TUN: moments are microseconds in 32 bits.
+const MOST_SECONDS: u64 = 4000;
 
 /// Limits over TUN instead of all else.
 fn over_tun(
@@ -246,7 +260,7 @@ fn over_tun(
     let kept = tun::measure(wanted)?;
     println!("usertcp {}: limits over TUN, {}", machine::revision(), kept.text());
     members.push(("tun", kept.json()));
-    let shared = tun::measure_groups(wanted.seconds.min(GROUP_SECONDS), wanted.poll[1])?;
+    let shared = tun::measure_groups(wanted)?;
     println!("\nrates that are shared, {}", shared.text());
     members.push(("tun_groups", shared.json()));
     if let Some(path) = json {
@@ -421,4 +435,26 @@ fn plot(costs: &[Costs]) -> String {
         ],
     };
     plot.svg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_line(line: &str) -> Result<Option<Options>, String> {
+        read(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn an_mtu_is_for_tun() {
+        for line in ["--mtu 9000 --tun", "--tun --mtu 9000", "--mtu 9000 --tun-poll 80,300"] {
+            let tun = read_line(line).unwrap().unwrap().tun.unwrap();
+            assert_eq!((tun.mtu, tun.seconds), (9000, None), "{line}");
+        }
+        assert_eq!(read_line("--tun").unwrap().unwrap().tun.unwrap().mtu, 1500);
+        for line in ["--mtu 9000", "--tun --mtu 575", "--tun --mtu 65536", "--tun --mtu x"] {
+            let told = read_line(line).err().unwrap();
+            assert!(told.starts_with("--mtu"), "{line}: {told}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ const PACKETS: u32 = 600;
 /// … and so many at the beginning, where slow start is the lower limit of the fast ones.
 const FIRST: usize = 60;
 pub const WINDOW: usize = 500;
+const USUAL_PACKET: u32 = 1500;
 const LOWEST: u64 = 100_000;
 const HIGHEST: u64 = 100_000_000;
 
@@ -67,7 +68,8 @@ pub fn measure(streams: usize, when_due: bool) -> Result<Precision, String> {
         }
         let bits = rate.octets_per_second() * 8;
         let decade = (bits / LOWEST).checked_ilog10().unwrap_or(0).min(2) as usize;
-        decades[decade].1.add(&judge(&left[FIRST..], *rate, usize::MAX));
+        let quantum = quantum(release_octets(*rate), USUAL_PACKET);
+        decades[decade].1.add(&judge(&left[FIRST..], *rate, quantum, usize::MAX));
     }
     Ok(Precision { decades, sent_again: lab.shard.counters().segments_retransmitted })
 }
@@ -78,12 +80,17 @@ fn limit(at: usize, streams: usize) -> Rate {
     Rate::from_bits_per_second(bits.round() as u64)
 }
 
+/// Octets of what is released at once, twice, in whole packets.
+pub fn quantum(release_octets: u32, packet_octets: u32) -> u32 {
+    2 * release_octets.next_multiple_of(packet_octets)
+}
+
 /// Windows of 500 packets and up to `more` others. As a longer one consists of shorter ones, 500 more are
 /// all there are.
-pub fn judge(left: &[Left], rate: Rate, more: usize) -> Found {
+pub fn judge(left: &[Left], rate: Rate, quantum: u32, more: usize) -> Found {
     let octets_per_second = rate.octets_per_second() as f64;
     let mut found = Found { streams: 1, ..Found::default() };
-    let quantum = f64::from(2 * release_octets(rate).next_multiple_of(1500));
+    let quantum = f64::from(quantum);
     // How far the stream is ahead of its line after each packet.
     let (mut after, mut octets, mut least) = (Vec::new(), 0.0, f64::MAX);
     for one in left {

@@ -1,7 +1,7 @@
 //! Limits over TUN: many streams of one stack, whose peer is the kernel, in real time.
 //!
-//! Owns: the limits and groups, the application that writes, the verdict.
-//! Must not know: how windows are judged (`precision`), how the kernel's side reads (`reader`).
+//! Owns: the limits and groups, how long is looked, the application that writes.
+//! Must not know: how windows are judged (`precision`), how the kernel's side reads (`reader`), what is asked (`report`).
 //!
 //! A packet's moment is the one at which the stack hands it to the device. So what is seen is the stack and its
 //! thread's turns, without the reader's. A thread that gets no processor cannot send: what the machine
@@ -9,45 +9,60 @@
 //! told beside the figures.
 
 mod reader;
+mod report;
 mod watch;
 
 use super::lab::Left;
 use super::precision::{self, Found};
 use crate::idle::Quantiles;
-use crate::json::Json;
 use crate::machine;
-use crate::table::Table;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant as Clock};
 use usertcp::{
-    ConnId, Context, Counters, DropReason, Handler, KernelCidr, Limits, ListenAt, ListenOptions,
-    ShardEvent, Stack, Tun, TunConfig,
+    ConnId, Context, Counters, Handler, KernelCidr, Limits, ListenAt, ListenOptions, ShardEvent,
+    Stack, Tun, TunConfig,
 };
 use usertcp_base::{Instant, Rate};
-use watch::{Log, Round, Watch, Watched};
+use usertcp_tcp::release_octets;
+use watch::{Log, Watch, Watched};
 
 const PORT: u16 = 7;
-/// Octets of the packets that are counted.
-const MTU: u32 = 1500;
+/// MTUs: TUN's largest, and the least that every host takes (RFC 791 §3.2).
+pub const MTUS: std::ops::RangeInclusive<u16> = 576..=u16::MAX;
+/// Headers of a packet with data: IPv4, TCP, timestamps.
+const HEADERS: u16 = 52;
 const LOWEST: f64 = 100e3;
 const HIGHEST: f64 = 100e6;
 /// The lowest limits are spread over so much, as a part.
 const SPREAD: f64 = 0.1;
 /// Nothing is judged of the beginning, when all streams begin at once.
 const FIRST: Duration = Duration::from_secs(3);
-const BLOCK: [u8; 4 * 1448] = [0x5A; 4 * 1448];
+/// The slowest stream is judged for so many of its windows, in hundredths: many windows overlap in the last fifth.
+const WINDOWS_HUNDREDTHS: u64 = 120;
+/// Of the usual MTU, of the run with groups; their slowest member has four windows in it.
+const GROUP_SECONDS: u64 = 15;
+const USUAL_MTU: u16 = 1500;
+/// More packets than leave by the limits, per cent: some are not full.
+const PACKETS_PER_CENT: u64 = 150;
+/// Packets of which the moment is kept at most, twelve octets each.
+const MOST_PACKETS: u64 = 100_000_000;
+/// What an application has at hand, and how many packets it writes at a time.
+static BLOCK: [u8; BLOCK_PACKETS * (u16::MAX - HEADERS) as usize] = [0x5A; _];
+const BLOCK_PACKETS: usize = 4;
 /// A limited stream's packets that are not acknowledged yet: the kernel may take 200 ms for that.
 const BUFFER: Duration = Duration::from_millis(200);
-const LEAST_BUFFER: u32 = 2 * BLOCK.len() as u32;
 
 /// How many streams, for how long, and what they may send together.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub streams: usize,
-    pub seconds: u64,
+    /// Else as long as the slowest needs.
+    pub seconds: Option<u64>,
+    /// Octets of the largest packet.
+    pub mtu: u16,
     pub total_bits_per_second: f64,
     /// The stack's thread polls for so long before it sleeps, and with groups.
     pub poll: [Duration; 2],
@@ -65,6 +80,7 @@ struct Shared {
 struct Senders {
     limits: Vec<Rate>,
     groups: Vec<Shared>,
+    mtu: u16,
 }
 
 impl Senders {
@@ -80,6 +96,22 @@ impl Senders {
             group.weights.iter().map(part).collect::<Vec<_>>()
         };
         self.limits.iter().copied().chain(self.groups.iter().flat_map(of)).collect()
+    }
+    /// Packets that leave in so long, if all are full.
+    fn packets(&self, seconds: u64) -> u64 {
+        let limits = self.limits.iter().chain(self.groups.iter().map(|group| &group.rate));
+        let octets: u64 = limits.map(|rate| rate.octets_per_second()).sum();
+        octets.saturating_mul(seconds) / u64::from(self.mtu)
+    }
+    /// What is written at a time: whole packets.
+    fn block(&self) -> &'static [u8] {
+        &BLOCK[..BLOCK_PACKETS * usize::from(self.mtu - HEADERS)]
+    }
+    /// Octets that a stream may have written and not acknowledged.
+    fn buffer_octets(&self, limit: Rate) -> u32 {
+        let octets = limit.octets_per_second() as f64 * BUFFER.as_secs_f64();
+        let block = self.block().len() as u32;
+        (octets as u32).max(2 * block).next_multiple_of(block)
     }
     /// How many of the last are to be read often.
     fn fast(&self) -> usize {
@@ -107,7 +139,7 @@ impl Writers {
             if let Some(limit) = self.senders.limits.get(at) {
                 settings.rate_limit = *limit;
             }
-            settings.send_buffer_octets = buffer_octets(*part);
+            settings.send_buffer_octets = self.senders.buffer_octets(*part);
             let _ = context.set_settings(*conn, &settings);
         }
         let mut members = self.conns.iter().skip(self.senders.limits.len());
@@ -119,19 +151,14 @@ impl Writers {
             }
         }
         for conn in &self.conns {
-            write(context, *conn);
+            self.write(context, *conn);
         }
         let _ = self.ready.send(std::mem::take(&mut self.ports));
     }
-}
-
-fn buffer_octets(limit: Rate) -> u32 {
-    let octets = limit.octets_per_second() as f64 * BUFFER.as_secs_f64();
-    (octets as u32).max(LEAST_BUFFER).next_multiple_of(BLOCK.len() as u32)
-}
-
-fn write(context: &mut Context<'_>, conn: ConnId) {
-    while context.write(conn, &BLOCK).is_ok_and(|taken| taken == BLOCK.len()) {}
+    fn write(&self, context: &mut Context<'_>, conn: ConnId) {
+        let block = self.senders.block();
+        while context.write(conn, block).is_ok_and(|taken| taken == block.len()) {}
+    }
 }
 
 impl Handler for Writers {
@@ -151,7 +178,7 @@ impl Handler for Writers {
                     }
                 }
             }
-            ShardEvent::Writable(conn) => write(context, conn),
+            ShardEvent::Writable(conn) => self.write(context, conn),
             ShardEvent::PeerClosed(conn) | ShardEvent::Closed { conn, .. } => context.abort(conn),
             _ => {}
         }
@@ -178,6 +205,9 @@ pub struct Kept {
     decades: Vec<(String, Vec<Found>)>,
     /// Groups, and their members.
     groups: Vec<(Shared, Found, Vec<Found>)>,
+    mtu: u16,
+    /// Judged.
+    seconds: f64,
     megabits_per_second: f64,
     packets_per_second: f64,
     noise: Quantiles,
@@ -187,28 +217,47 @@ pub struct Kept {
 
 /// Measures streams with a limit each.
 pub fn measure(wanted: &Wanted) -> Result<Kept, String> {
-    run(&Senders { limits: limits(wanted), groups: Vec::new() }, wanted.seconds, wanted.poll[0])
+    let limits = limits(wanted);
+    let seconds = wanted.seconds.unwrap_or_else(|| seconds(&limits, wanted.mtu));
+    let senders = Senders { limits, groups: Vec::new(), mtu: wanted.mtu };
+    run("limits, seconds", &senders, seconds, wanted.poll[0])
 }
 
 /// The same of rates that streams share.
-pub fn measure_groups(seconds: u64, poll: Duration) -> Result<Kept, String> {
+pub fn measure_groups(wanted: &Wanted) -> Result<Kept, String> {
     let group = |megabits: u64, weights: &[u16]| Shared {
         rate: Rate::from_bits_per_second(megabits * 1_000_000),
         weights: weights.to_vec(),
     };
     let groups = vec![group(50, &[1; 10]), group(30, &[1, 2, 4, 8]), group(10, &[3, 5])];
-    run(&Senders { limits: Vec::new(), groups }, seconds, poll)
+    let senders = Senders { limits: Vec::new(), groups, mtu: wanted.mtu };
+    let needed = (GROUP_SECONDS * u64::from(wanted.mtu)).div_ceil(USUAL_MTU.into());
+    let seconds = needed.max(GROUP_SECONDS).min(wanted.seconds.unwrap_or(u64::MAX));
+    run("groups, seconds", &senders, seconds, wanted.poll[1])
 }
 
-fn run(senders: &Senders, seconds: u64, poll: Duration) -> Result<Kept, String> {
+/// How long the slowest takes for its windows, after what is not judged.
+fn seconds(limits: &[Rate], mtu: u16) -> u64 {
+    let slowest = limits.iter().map(|rate| rate.octets_per_second()).min().unwrap_or(1).max(1);
+    let window = precision::WINDOW as u64 * u64::from(mtu);
+    FIRST.as_secs() + (window * WINDOWS_HUNDREDTHS / 100).div_ceil(slowest)
+}
+
+fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Kept, String> {
     let streams = senders.len();
+    let packets = senders.packets(seconds).saturating_mul(PACKETS_PER_CENT) / 100 + 100_000;
+    if packets > MOST_PACKETS {
+        return Err(format!(
+            "{seconds} s at these limits are up to {packets} packets, of which {MOST_PACKETS} can be kept in memory"
+        ));
+    }
     let ((to, log), (ready, ports)) = (channel(), channel());
     let begun = Clock::now();
     let (conns, own) = (Vec::new(), Vec::new());
     let writers = Writers { senders: senders.clone(), conns, ports: own, ready };
     let judged = Arc::new(AtomicBool::new(false));
-    let watch = Watch { begun, judged: Arc::clone(&judged), to };
-    let stack = start(streams, poll, writers, watch)?;
+    let watch = Watch { begun, judged: Arc::clone(&judged), most_packets: packets as usize, to };
+    let stack = start(senders, poll, writers, watch)?;
     // The stack's thread has the first core for itself.
     machine::leave_first_core();
     let to = (Ipv4Addr::new(10, 211, 90, 2), PORT);
@@ -216,22 +265,24 @@ fn run(senders: &Senders, seconds: u64, poll: Duration) -> Result<Kept, String> 
     let ports = ports
         .recv_timeout(Duration::from_secs(30))
         .map_err(|_| "not all connections were accepted")?;
-    readers.read(FIRST)?;
+    readers.read("the beginning, seconds", FIRST)?;
     let from = begun.elapsed().as_micros() as u32;
     judged.store(true, Ordering::Relaxed);
-    let noise = readers.read(Duration::from_secs(seconds).saturating_sub(FIRST))?;
+    let noise = readers.read(what, Duration::from_secs(seconds).saturating_sub(FIRST))?;
     judged.store(false, Ordering::Relaxed);
     let last = begun.elapsed().as_micros() as u32;
     let counters = stack.counters();
     drop((readers, stack));
     let mut log = log.recv().map_err(|_| "the stack's thread is gone")?;
-    let left = by_stream(&mut log, &ports, from..last);
+    let left = by_stream(&mut log, &ports, from..last, senders.mtu.into());
     let all = || left.iter().flatten();
     let span = f64::from(last.saturating_sub(from)) / 1e6;
     let octets = all().map(|one| u64::from(one.octets)).sum::<u64>();
     Ok(Kept {
-        decades: decades(&senders.limits, &left),
+        decades: decades(senders, &left),
         groups: groups(senders, &left),
+        mtu: senders.mtu,
+        seconds: span,
         megabits_per_second: octets as f64 * 8.0 / 1e6 / span,
         packets_per_second: all().count() as f64 / span,
         noise,
@@ -241,7 +292,12 @@ fn run(senders: &Senders, seconds: u64, poll: Duration) -> Result<Kept, String> 
 }
 
 /// Packets by stream; what was seen is given back.
-fn by_stream(log: &mut Log, ports: &[u16], judged: std::ops::Range<u32>) -> Vec<Vec<Left>> {
+fn by_stream(
+    log: &mut Log,
+    ports: &[u16],
+    judged: std::ops::Range<u32>,
+    mtu: u32,
+) -> Vec<Vec<Left>> {
     let mut index = vec![usize::MAX; 1 << 16];
     for (at, port) in ports.iter().enumerate() {
         index[usize::from(*port)] = at;
@@ -252,14 +308,15 @@ fn by_stream(log: &mut Log, ports: &[u16], judged: std::ops::Range<u32>) -> Vec<
             && judged.contains(&one.at_micros)
         {
             let at = Instant::from_micros(u64::from(one.at_micros));
-            let count = one.octets.div_ceil(MTU).max(1);
+            let count = one.octets.div_ceil(mtu).max(1);
             left.extend((0..count).map(|_| Left { at, octets: one.octets / count }));
         }
     }
     left
 }
 
-fn decades(limits: &[Rate], left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
+fn decades(senders: &Senders, left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
+    let limits = &senders.limits;
     if limits.is_empty() {
         return Vec::new();
     }
@@ -268,7 +325,8 @@ fn decades(limits: &[Rate], left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
     for (rate, left) in limits.iter().zip(left) {
         let decade = (rate.octets_per_second() * 8 / LOWEST as u64).checked_ilog10();
         let decade = decade.unwrap_or(0).min(2) as usize;
-        decades[decade].1.push(precision::judge(left, *rate, precision::WINDOW));
+        let quantum = precision::quantum(release_octets(*rate), senders.mtu.into());
+        decades[decade].1.push(precision::judge(left, *rate, quantum, precision::WINDOW));
     }
     decades
 }
@@ -279,17 +337,31 @@ fn groups(senders: &Senders, left: &[Vec<Left>]) -> Vec<(Shared, Found, Vec<Foun
         let members: Vec<_> = members.by_ref().take(group.weights.len()).collect();
         let mut all: Vec<Left> = members.iter().flat_map(|(_, left)| *left).copied().collect();
         all.sort_by_key(|left| left.at);
-        let judge = |left: &[Left], rate| precision::judge(left, rate, precision::WINDOW);
+        // A group releases two packets at least.
+        let release = |rate| release_octets(rate).max(2 * u32::from(senders.mtu));
+        let judge = |left: &[Left], rate| {
+            let quantum = precision::quantum(release(rate), senders.mtu.into());
+            precision::judge(left, rate, quantum, precision::WINDOW)
+        };
         let each = members.iter().map(|(part, left)| judge(left, *part)).collect();
         (group.clone(), judge(&all, group.rate), each)
     };
     senders.groups.iter().map(of).collect()
 }
 
-fn start(streams: usize, poll: Duration, writers: Writers, watch: Watch) -> Result<Stack, String> {
+fn start(
+    senders: &Senders,
+    poll: Duration,
+    writers: Writers,
+    watch: Watch,
+) -> Result<Stack, String> {
+    let streams = senders.len();
+    // More than what the slow ones may have written; those that are fast have it of the others' rest.
+    let each = (16 * senders.block().len() / BLOCK_PACKETS).max(64 << 10);
     let address = KernelCidr::new(Ipv4Addr::new(10, 211, 90, 1).into(), 24);
     let config = TunConfig {
         name: "pacing0".into(),
+        mtu: senders.mtu,
         addresses: address.into_iter().collect(),
         ..TunConfig::default()
     };
@@ -303,171 +375,13 @@ fn start(streams: usize, poll: Duration, writers: Writers, watch: Watch) -> Resu
     Stack::builder()
         .address("10.211.90.2/24".parse().map_err(|_| "an address")?)
         .limits(limits)
-        .memory_budget((64 << 20) + streams * (64 << 10))
+        .memory_budget((64 << 20) + streams * each)
         .linger(Duration::ZERO)
         .pin(true)
         .busy_poll(poll)
         .queue(make)
         .run_native(writers)
         .map_err(|error| format!("a stack over TUN: {error}"))
-}
-
-/// What a round did.
-fn told(round: &Round) -> String {
-    let Round { micros, receiving_micros: receiving, sending_micros: sending, came, left } = *round;
-    let own = micros.saturating_sub(receiving + sending);
-    let ms = |micros: u32| f64::from(micros) / 1e3;
-    format!(
-        "{:.2} ms: {came} packets came in {:.2}, {left} left in {:.2}, the stack and the application {:.2}",
-        ms(micros),
-        ms(receiving),
-        ms(sending),
-        ms(own)
-    )
-}
-
-/// Deviation that is asked for, per cent: of a limit or a group's rate, and of a member's part of it.
-const LIMIT_OFF: f64 = 1.0;
-const WEIGHT_OFF: f64 = 3.0;
-
-fn most(found: &[Found], of: fn(&Found) -> f64) -> f64 {
-    found.iter().map(of).fold(0.0, f64::max)
-}
-
-impl Kept {
-    /// The tables.
-    pub fn text(&self) -> String {
-        let ms = |nanos: u64| nanos as f64 / 1e6;
-        let late = |late: &Quantiles| {
-            let (half, thousand) = (ms(late.at(500_000)), ms(late.at(999_000)));
-            format!(
-                "{half:.2} ms (median), {thousand:.2} ms (of a thousand the worst), {:.1} ms (at most)",
-                ms(late.max())
-            )
-        };
-        let busy = self.log.busy.as_secs_f64() / self.log.since.as_secs_f64() * 100.0;
-        format!(
-            "seen where packets leave for the device: {:.0} Mbit/s, {:.0} packets a second\n\n{}\n\
-             the stack's thread: {busy:.0} % busy; a round took {}; in it the machine kept the processor for {}\n\
-             the longest {}; of the beginning, in which the application fills all queues, and the end {}\n\
-             a thread beside it that sleeps for a millisecond at a time woke late by {}\n\
-             sent again: {}; dropped by the pool {}, by the device {}",
-            self.megabits_per_second,
-            self.packets_per_second,
-            if self.groups.is_empty() { self.limits_table() } else { self.groups_table() }.text(),
-            late(&self.log.rounds),
-            late(&self.log.taken),
-            told(&self.log.longest),
-            told(&self.log.ends),
-            late(&self.noise),
-            self.counters.segments_retransmitted,
-            self.counters.dropped(DropReason::PoolEmpty),
-            self.counters.dropped(DropReason::DeviceRefused),
-        )
-    }
-
-    fn limits_table(&self) -> Table {
-        let header = [
-            "limits",
-            "streams",
-            "judged",
-            "within 1 %",
-            "off at most",
-            "off, median",
-            "ahead of its line",
-            "ahead in any window",
-        ];
-        let mut table = Table::new(&header, 1);
-        for (name, found) in &self.decades {
-            let judged: Vec<&Found> = found.iter().filter(|found| found.windows > 0).collect();
-            let mut off: Vec<f64> = judged.iter().map(|found| found.off).collect();
-            off.sort_by(f64::total_cmp);
-            table.push(vec![
-                name.clone(),
-                found.len().to_string(),
-                judged.len().to_string(),
-                off.iter().filter(|off| **off <= LIMIT_OFF).count().to_string(),
-                format!("{:.2} %", off.last().unwrap_or(&0.0)),
-                format!("{:.2} %", off.get(off.len() / 2).unwrap_or(&0.0)),
-                format!("{:.2} quanta", most(found, |found| found.line)),
-                format!("{:.2} quanta", most(found, |found| found.ahead)),
-            ]);
-        }
-        table
-    }
-
-    fn groups_table(&self) -> Table {
-        let header =
-            ["group", "weights", "off at most", "ahead in any window", "members off at most"];
-        let mut table = Table::new(&header, 2);
-        for (group, found, members) in &self.groups {
-            table.push(vec![
-                format!("{} Mbit/s", group.rate.octets_per_second() * 8 / 1_000_000),
-                format!("{:?}", group.weights),
-                format!("{:.2} %", found.off),
-                format!("{:.2} quanta", found.ahead),
-                format!("{:.2} %", most(members, |found| found.off)),
-            ]);
-        }
-        table
-    }
-
-    /// What is not as asked.
-    pub fn problem(&self) -> Option<String> {
-        let mut problems = Vec::new();
-        for (name, found) in &self.decades {
-            let (off, ahead) = (most(found, |found| found.off), most(found, |found| found.ahead));
-            if off > LIMIT_OFF || ahead > 1.0 {
-                problems.push(format!("{name}: {off:.2} % off, {ahead:.2} quanta ahead"));
-            }
-        }
-        for (group, found, members) in &self.groups {
-            let weights = most(members, |found| found.off);
-            if found.off > LIMIT_OFF || found.ahead > 1.0 || weights > WEIGHT_OFF {
-                let Found { off, ahead, .. } = found;
-                problems.push(format!(
-                    "group of {:?}: {off:.2} % off, {ahead:.2} quanta ahead, a part {weights:.2} % off",
-                    group.weights
-                ));
-            }
-        }
-        (!problems.is_empty()).then(|| format!("over TUN: {}", problems.join("; ")))
-    }
-
-    /// The figures.
-    pub fn json(&self) -> Json {
-        let figures = |found: &[Found]| {
-            let within = found.iter().filter(|one| one.windows > 0 && one.off <= LIMIT_OFF).count();
-            vec![
-                ("streams", (found.len() as u32).into()),
-                ("within_one_per_cent", (within as u32).into()),
-                ("off_per_cent", most(found, |found| found.off).into()),
-                ("ahead_of_line_quanta", most(found, |found| found.line).into()),
-                ("ahead_in_window_quanta", most(found, |found| found.ahead).into()),
-            ]
-        };
-        let decade = |(name, found): &(String, Vec<Found>)| {
-            let mut members = vec![("limits", Json::text(name.as_str()))];
-            members.extend(figures(found));
-            Json::Object(members)
-        };
-        let group = |(group, found, members): &(Shared, Found, Vec<Found>)| {
-            Json::Object(vec![
-                ("octets_per_second", (group.rate.octets_per_second() as f64).into()),
-                ("group", Json::Object(figures(std::slice::from_ref(found)))),
-                ("members", Json::Object(figures(members))),
-            ])
-        };
-        Json::Object(vec![
-            ("megabits_per_second", self.megabits_per_second.into()),
-            ("packets_per_second", self.packets_per_second.into()),
-            ("late_ms_at_most", (self.noise.max() as f64 / 1e6).into()),
-            ("round_ms_at_most", (self.log.rounds.max() as f64 / 1e6).into()),
-            ("taken_ms_at_most", (self.log.taken.max() as f64 / 1e6).into()),
-            ("decades", Json::List(self.decades.iter().map(decade).collect())),
-            ("groups", Json::List(self.groups.iter().map(group).collect())),
-        ])
-    }
 }
 
 #[cfg(test)]
@@ -482,7 +396,8 @@ mod tests {
         {
             let wanted = Wanted {
                 streams,
-                seconds: 1,
+                seconds: None,
+                mtu: 1500,
                 total_bits_per_second: total,
                 poll: [Duration::ZERO; 2],
             };
@@ -495,12 +410,37 @@ mod tests {
         }
     }
 
+    // 500 packets at 100 kbit/s are 60 s of 1,500 octets and 360 s of 9,000; the number of packets is the same.
+    #[test]
+    fn time_follows_from_the_packets_size() {
+        let limits = [100_000, 100_000_000].map(|bits| Rate::from_bits_per_second(bits)).to_vec();
+        for (mtu, wanted) in [(576, 31), (1500, 75), (9000, 435), (u16::MAX, 3149)] {
+            assert_eq!(seconds(&limits, mtu), wanted, "{mtu}");
+            let senders = Senders { limits: limits.clone(), groups: Vec::new(), mtu };
+            let packets = senders.packets(wanted - FIRST.as_secs());
+            assert!((600_600..=615_000).contains(&packets), "{packets} of {mtu}");
+        }
+    }
+
+    #[test]
+    fn writes_are_whole_packets() {
+        let rate = Rate::from_bits_per_second;
+        for (mtu, payload) in [(576, 524), (1500, 1448), (9000, 8948), (u16::MAX, 65_483)] {
+            let senders = Senders { mtu, ..Senders::default() };
+            assert_eq!(senders.block().len(), 4 * payload);
+            assert_eq!(senders.buffer_octets(rate(100_000)) as usize, 8 * payload);
+            let fast = senders.buffer_octets(rate(100_000_000)) as usize;
+            assert!(fast >= 2_500_000 && fast.is_multiple_of(4 * payload), "{fast}");
+        }
+    }
+
     #[test]
     fn parts_of_a_group_are_by_weight() {
         let rate = Rate::from_octets_per_second;
         let senders = Senders {
             limits: vec![rate(7)],
             groups: vec![Shared { rate: rate(900), weights: vec![1, 3, 5] }],
+            mtu: 1500,
         };
         assert_eq!(senders.parts(), [rate(7), rate(100), rate(300), rate(500)]);
         assert_eq!(senders.len(), 4);

@@ -6,7 +6,7 @@
 //! stack's call of the device. They are read in turn instead, and what they hold is thrown away
 //! uncopied.
 
-use crate::idle::Quantiles;
+use crate::idle::{Progress, Quantiles};
 use crate::kernel;
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ pub fn connect(streams: usize, to: (Ipv4Addr, u16), fast: usize) -> Result<Reade
 }
 
 impl Readers {
-    /// Reads for so long. Beside it another thread does nothing but sleep: nanoseconds by which it woke late.
-    pub fn read(&self, span: Duration) -> Result<Quantiles, String> {
+    /// Reads for so long, and says how far it is. Beside it another thread does nothing but sleep: nanoseconds by which it woke late.
+    pub fn read(&self, what: &str, span: Duration) -> Result<Quantiles, String> {
         let over = Arc::new(AtomicBool::new(false));
         let sleeper = std::thread::spawn({
             let over = Arc::clone(&over);
@@ -52,6 +52,7 @@ impl Readers {
         let (slow, fast) = self.sockets.split_at(self.sockets.len() - self.fast);
         let parts = slow.chunks(slow.len().div_ceil(ROUNDS).max(1));
         let (begun, mut next) = (Clock::now(), parts.clone());
+        let mut progress = Progress::new(what, span.as_secs());
         while begun.elapsed() < span {
             let part = next.next().or_else(|| {
                 next = parts.clone();
@@ -61,7 +62,9 @@ impl Readers {
                 kernel::discard(socket).map_err(|error| format!("reading: {error}"))?;
             }
             std::thread::sleep(PAUSE);
+            progress.at(begun.elapsed().as_secs());
         }
+        progress.end(begun.elapsed().as_secs());
         over.store(true, Ordering::Relaxed);
         sleeper.join().map_err(|_| "the sleeping thread is gone".to_owned())
     }

@@ -1,6 +1,6 @@
 //! A queue whose packets are looked at as they leave.
 //!
-//! Owns: the moment of every packet with data, how long the stack's thread was at work between two
+//! Owns: the moment of every packet with data, as many as the limits let leave, how long the stack's thread was at work between two
 //! looks at the device, and what it did in the longest of these rounds. Must not know: streams, limits.
 //!
 //! A packet's moment is read just before its own call of the device.
@@ -36,7 +36,10 @@ pub struct Round {
 
 /// All that was seen.
 pub struct Log {
+    /// As many as there is room for.
     pub seen: Vec<Seen>,
+    /// Those for which there was none.
+    pub unseen: u64,
     /// The longest round of those that are judged, and of all others.
     pub longest: Round,
     pub ends: Round,
@@ -49,11 +52,23 @@ pub struct Log {
     pub since: Duration,
 }
 
+impl Log {
+    fn note(&mut self, seen: Seen, most: usize) {
+        if self.seen.len() < most {
+            self.seen.push(seen);
+        } else {
+            self.unseen += 1;
+        }
+    }
+}
+
 /// What a queue is watched with.
 pub struct Watch {
     pub begun: Clock,
-    /// Whether rounds are judged at present.
+    /// Whether rounds and packets are judged at present.
     pub judged: Arc<AtomicBool>,
+    /// Packets that are noted at most: memory is taken once, and what has no limit does not fill it.
+    pub most_packets: usize,
     pub to: Sender<Log>,
 }
 
@@ -72,7 +87,8 @@ pub struct Watched<Q> {
 impl<Q> Watched<Q> {
     pub fn new(inner: Q, watch: Watch) -> Watched<Q> {
         let log = Log {
-            seen: Vec::new(),
+            seen: Vec::with_capacity(watch.most_packets),
+            unseen: 0,
             longest: Round::default(),
             ends: Round::default(),
             rounds: Quantiles::new(),
@@ -109,12 +125,15 @@ impl<Q: Queue> Queue for Watched<Q> {
     fn transmit(&mut self, from: &mut TxBatch) -> usize {
         let (mut taken, began) = (0, Clock::now());
         let Some(log) = &mut self.log else { return 0 };
+        let judged = self.watch.judged.load(Ordering::Relaxed);
         while !self.one.is_empty() && self.inner.transmit(&mut self.one) > 0 {}
         while self.one.is_empty()
             && let Some(packet) = from.pop()
         {
             let at_micros = self.watch.begun.elapsed().as_micros() as u32;
-            log.seen.extend(look(&packet, at_micros));
+            if judged && let Some(seen) = look(&packet, at_micros) {
+                log.note(seen, self.watch.most_packets);
+            }
             drop(self.one.push(packet));
             self.inner.transmit(&mut self.one);
             taken += 1;
@@ -124,7 +143,7 @@ impl<Q: Queue> Queue for Watched<Q> {
             let (micros, sending) = (clock.as_micros() as u32, began.elapsed().as_micros() as u32);
             let round = std::mem::take(&mut self.round);
             let round = Round { micros, sending_micros: sending, left: taken as u32, ..round };
-            if !self.watch.judged.load(Ordering::Relaxed) {
+            if !judged {
                 log.ends = longer(log.ends, round);
             } else {
                 log.longest = longer(log.longest, round);
