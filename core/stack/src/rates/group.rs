@@ -100,7 +100,7 @@ impl Group {
 
     /// What is made up for after an idle time, or when a timer was late: as of a stream's own limit.
     fn credit(&self) -> u64 {
-        u64::from(made_up_octets(self.release(), self.rate))
+        u64::from(made_up_octets(self.release(), self.least_octets / 2, self.rate))
     }
 
     /// Where the next promise begins. An idle time leaves what is made up for, and who waits for another rate

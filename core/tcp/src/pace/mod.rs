@@ -55,6 +55,8 @@ pub struct Released {
     pub payload_octets: u32,
     /// The same and the headers in front of it.
     pub packet_octets: u32,
+    /// Of the largest packet among them, from the IP header on.
+    pub largest_octets: u32,
 }
 
 /// Release time of the next octet, in nanoseconds so that fast rates do not round away.
@@ -85,7 +87,7 @@ impl From<Whose> for Limiter {
 
 /// Least octets released at once under a rate limit: two segments of the usual size, so that a
 /// limit does not turn every segment into a timer.
-pub const LEAST_RELEASE_OCTETS: u32 = 2 * 1500;
+pub const LEAST_RELEASE_OCTETS: u32 = 2 * USUAL_PACKET_OCTETS;
 
 /// At high rates a release is what the limit carries in so many nanoseconds.
 pub const RELEASE_NANOS: u64 = 250_000;
@@ -113,12 +115,17 @@ pub fn release_octets(rate: Rate) -> u32 {
     u32::try_from(octets).unwrap_or(u32::MAX).max(LEAST_RELEASE_OCTETS)
 }
 
-/// What a late or an idle stream is made up for: what it releases at once, in whole packets of the usual size,
-/// less what passes in a quarter of a millisecond; half of it at least. With the release that leaves after it that
-/// is less than the quantum, two releases of whole packets, which is never ahead of the rate in any window. The
-/// rest is for what passes between a decision and the moment at which its packet comes to the device.
-pub fn made_up_octets(release_octets: u32, rate: Rate) -> u32 {
-    let release = release_octets.checked_next_multiple_of(1500).unwrap_or(release_octets);
+/// Octets of a packet of the usual size.
+const USUAL_PACKET_OCTETS: u32 = 1500;
+
+/// What a late or an idle stream is made up for: what it releases at once, in whole packets (of the usual size, or of
+/// `packet_octets` if those are larger), less what passes in a quarter of a millisecond; half of it at least. With the
+/// release that leaves after it that is less than the quantum, two releases of whole packets, which is never ahead of
+/// the rate in any window. The rest is for what passes between a decision and the moment at which its packet comes to
+/// the device.
+pub fn made_up_octets(release_octets: u32, packet_octets: u32, rate: Rate) -> u32 {
+    let packet = packet_octets.max(USUAL_PACKET_OCTETS);
+    let release = release_octets.checked_next_multiple_of(packet).unwrap_or(release_octets);
     let passes = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);
     release.saturating_sub(u32::try_from(passes).unwrap_or(u32::MAX)).max(release / 2)
 }
@@ -166,7 +173,8 @@ impl Pacer {
         if self.release_nanos < now_nanos {
             let credit = match limited {
                 true => {
-                    let made_up = made_up_octets(rates.release_octets(), rates.limit);
+                    let release = rates.release_octets();
+                    let made_up = made_up_octets(release, what.largest_octets, rates.limit);
                     rates.limit.nanos_for(u64::from(made_up))
                 }
                 false => rates.budget.rate.nanos_for(u64::from(rates.budget.quantum_octets)),

@@ -408,9 +408,12 @@ impl<C: CongestionController> Tcb<C> {
         rates: &Rates,
     ) {
         let packets = if payload > each { payload.div_ceil(each.max(1)) } else { 1 };
-        let headers = packets.saturating_mul(header_octets + self.mtu.network_octets());
-        let released =
-            Released { payload_octets: payload, packet_octets: payload.saturating_add(headers) };
+        let header_octets = header_octets + self.mtu.network_octets();
+        let released = Released {
+            payload_octets: payload,
+            packet_octets: payload.saturating_add(packets.saturating_mul(header_octets)),
+            largest_octets: payload.min(each).saturating_add(header_octets),
+        };
         self.stopwatches.paced_by = self.pacer.on_sent(now, &released, rates);
     }
 
