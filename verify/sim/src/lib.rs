@@ -16,3 +16,8 @@ pub mod table;
 pub mod trial;
 pub mod view;
 pub mod world;
+
+/// A number from the environment, for what is run by hand: which seeds, how many.
+pub fn number_from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}

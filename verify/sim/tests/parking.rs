@@ -2,6 +2,7 @@
 //! the same, octet by octet but for a tick of the timestamps' clock.
 
 use usertcp_base::Parking;
+use usertcp_sim::number_from_environment;
 use usertcp_sim::scenario::Scenario;
 use usertcp_sim::world::Recording;
 
@@ -95,10 +96,7 @@ fn parking_changes_nothing_where_it_once_did() {
 /// waits for may differ once), and what is a tick late may be the next millisecond of a silence.
 #[test]
 fn parking_changes_nothing_on_the_wire_of_a_range() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    run_range(number("SIM_FROM", 1000), number("SIM_TO", 1020));
+    run_range(number_from_environment("SIM_FROM", 1000), number_from_environment("SIM_TO", 1020));
 }
 
 /// `SIM_SEED=n cargo test -p usertcp-sim --test parking one_seed -- --nocapture`

@@ -24,7 +24,7 @@ fn a_thousand_seeds_second_half() {
 /// `SIM_SEED=n cargo test -p usertcp-sim one_seed -- --nocapture`
 #[test]
 fn one_seed() {
-    let seed = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let seed = usertcp_sim::number_from_environment("SIM_SEED", 0);
     let mut scenario = Scenario::from_seed(seed);
     scenario.trace = std::env::var_os("SIM_SEED").is_some();
     println!("{scenario:#?}");
