@@ -12,7 +12,7 @@ use usertcp_base::{ConnId, Seq};
 use usertcp_frame::Chain;
 use usertcp_stack::{Connect, Listen, Read, ShardEvent};
 
-/// What an application does about messages that arrive whole ([`Shard::poll_message`]).
+/// What an application does about messages that arrive whole ([`poll_message`](usertcp_stack::Shard::poll_message)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Messages {
     /// It waits for events, and reads when it likes.
