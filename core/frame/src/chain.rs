@@ -1,7 +1,9 @@
 //! A queue of slices: the one type for packets, receive queues, send queues.
-//! Owns: the order of slices and the count of octets.
+//! Owns: the order of slices and the count of octets; what is done with its ends. Many at once go behind it in `append`,
+//! ranges of it are in `range`, a chain that is one slice in `one`.
 //! Must not know: what the octets mean.
 
+mod append;
 mod guard;
 mod one;
 mod range;
@@ -9,7 +11,6 @@ mod range;
 pub use guard::SliceMut;
 pub use range::{Entries, Pieces, Slots, Uncut, Whole};
 
-use crate::pool::{Class, FramePool};
 use crate::raw::Handle;
 use crate::slice::FrameSlice;
 use crate::spill::Spill;
@@ -106,7 +107,7 @@ impl Chain {
         }
     }
 
-    /// The same in general.
+    /// The same, whatever is there already.
     #[inline(always)] // a call
     fn push_behind(&mut self, slice: FrameSlice) {
         let FrameSlice { handle, offset, len } = slice;
@@ -164,6 +165,7 @@ impl Chain {
         }
     }
 
+    /// The same of a long chain.
     #[inline(never)]
     fn pop_spilled(&mut self) -> Option<FrameSlice> {
         let Store::Spilled(spill) = &mut self.store else { return None };
@@ -196,7 +198,7 @@ impl Chain {
             Store::Spilled(spill) => spill.touch(),
         }
     }
-    /// Those slices, when that is at hand.
+    /// Those slices, when what the chain notes of them is at hand.
     #[inline(always)] // in one place
     pub fn next_slices(&self) -> impl Iterator<Item = &FrameSlice> {
         let next = match &self.store {
@@ -262,6 +264,7 @@ impl Chain {
         }
     }
 
+    /// The same when it may be more than a part of the first slice.
     #[inline(never)]
     fn advance_further(&mut self, n: usize) {
         if n >= self.octets { self.clear() } else { self.advance_over(n) }
@@ -335,6 +338,7 @@ impl Chain {
         }
     }
 
+    /// The same when there are more.
     #[inline(never)]
     fn cut(&mut self, n: usize) {
         while self.octets > n {
@@ -402,120 +406,11 @@ impl Chain {
         core::mem::forget(core::mem::replace(self, ManuallyDrop::into_inner(of)()));
     }
 
+    /// Drops all octets, where there should be none.
     #[cold]
     #[inline(never)]
     fn leave(&mut self) {
         self.clear();
-    }
-
-    /// Puts all of `other` behind.
-    #[inline]
-    pub fn append(&mut self, other: Chain) {
-        if self.is_empty() {
-            *self = other;
-        } else if let Store::Inline([Some(only), None]) = other.store {
-            self.push_behind(only);
-        } else {
-            self.append_to_some(other);
-        }
-    }
-
-    /// Makes room for `slices` more at once, where there is one already. A few need none.
-    pub fn reserve(&mut self, slices: usize) {
-        if slices > 2 && !self.is_empty() {
-            self.spill_with(slices).reserve(slices);
-        }
-    }
-
-    /// Takes all of `others` but the first `skipped` octets of each, and puts it behind.
-    #[inline]
-    pub fn append_behind<'a>(
-        &mut self,
-        skipped: usize,
-        mut others: impl ExactSizeIterator<Item = &'a mut Chain>,
-    ) {
-        self.reserve(others.len());
-        loop {
-            let other = match &mut self.store {
-                Store::Spilled(spill) => {
-                    let before = spill.end();
-                    let other = others.find_map(|other| match other.take_behind(skipped) {
-                        Some(slice) => {
-                            spill.push_back(slice);
-                            None
-                        }
-                        None => Some(other),
-                    });
-                    self.octets += spill.end().wrapping_sub(before) as usize;
-                    other
-                }
-                Store::Inline(_) => others.next(),
-            };
-            let Some(other) = other else { return };
-            let mut other = core::mem::take(other);
-            other.advance(skipped);
-            self.append(other);
-        }
-    }
-
-    /// Takes the only slice without its first `skipped` octets, or the second behind a first one of so many. `None`, and
-    /// nothing changed: it is not like that.
-    #[inline(always)] // for each packet
-    fn take_behind(&mut self, skipped: usize) -> Option<FrameSlice> {
-        let Store::Inline([first, second]) = &mut self.store else { return None };
-        let octets = first.as_ref()?.len();
-        let slice = match second {
-            None if octets > skipped => first.take().map(|slice| slice.behind_first(skipped)),
-            Some(_) if octets == skipped => {
-                *first = None;
-                second.take()
-            }
-            _ => return None,
-        };
-        self.octets = 0;
-        slice
-    }
-
-    /// Copies whole pieces of `each` octets from the front of `octets` behind all others: each into a frame of `class`
-    /// with `headroom` octets in front, as long as there are frames. How many octets that are.
-    pub fn copy_back(
-        &mut self,
-        pool: &FramePool,
-        (class, headroom): (Class, usize),
-        octets: &[u8],
-        each: usize,
-    ) -> usize {
-        let before = self.octets;
-        let mut pieces = octets.chunks_exact(each.max(1));
-        let copy = |piece: &[u8]| pool.copy_in(class, headroom, piece);
-        let Some(slice) = pieces.next().and_then(copy) else { return 0 };
-        self.push_behind(slice);
-        self.reserve(pieces.len());
-        let slices = pieces.map_while(copy);
-        if let Store::Spilled(spill) = &mut self.store {
-            let behind = spill.end();
-            slices.for_each(|slice| spill.push_back_apart(slice));
-            self.octets += spill.end().wrapping_sub(behind) as usize;
-        } else {
-            slices.for_each(|slice| self.push_behind(slice));
-        }
-        self.octets - before
-    }
-
-    #[inline(never)]
-    fn append_to_some(&mut self, mut other: Chain) {
-        match (&mut self.store, core::mem::replace(&mut other.store, EMPTY)) {
-            (Store::Spilled(spill), Store::Spilled(others)) => {
-                spill.append(others);
-                self.octets += other.octets;
-            }
-            (_, store) => {
-                other.store = store;
-                while let Some(slice) = other.pop_front() {
-                    self.push_back(slice);
-                }
-            }
-        }
     }
 
     /// Turns to the long form.

@@ -1,7 +1,7 @@
 //! The pool's memory. The one file of the core with unsafe code; everything it offers the rest
 //! of the crate is sound whatever the caller does.
-//! Owns: the region, frame headers, reference counts, the way home from other threads; what can be told of them is in
-//! `raw/facts`.
+//! Owns: the region, frame headers, reference counts, the way home from other threads. Beside it, without unsafe code: what
+//! can be told of them (`raw/facts`), and which references are lent (`raw/lent`).
 //! Must not know: what the octets mean, or which frame is best taken (`blocks`).
 //!
 //! The rules everything below rests on:
@@ -21,6 +21,7 @@
 #![allow(unsafe_code)]
 
 mod facts;
+mod lent;
 
 use crate::blocks::{BLOCK_OCTETS, Blocks, HEADER_OCTETS, Kind, MOST_BLOCKS, Place};
 use crate::copy::STEP;
@@ -179,16 +180,6 @@ impl Pool {
                 core.to_block(unsafe { frame.as_ref() });
             }
         }
-    }
-
-    /// Counts home the references given up on other threads. Frames that came home.
-    #[inline]
-    pub(crate) fn reclaim(&self) -> usize {
-        let core = self.core();
-        if core.shared.arrivals.load(Acquire).is_null() {
-            return 0;
-        }
-        core.absorb(core.shared.arrivals.swap(ptr::null_mut(), AcqRel))
     }
 
     /// Where all frames lie (rule 5).
@@ -420,19 +411,6 @@ impl Handle {
         count
     }
 
-    /// Gives the reference to whichever thread wants it, for octets `from..to` only.
-    pub(crate) fn lend(self, from: u32, to: u32) -> LentHandle {
-        assert!(from <= to && to <= self.header().filled.get());
-        LentHandle { frame: self.leave(), from, len: to - from }
-    }
-
-    /// Gives the only reference to another thread. Panics when it is not the only one, which is
-    /// a mistake of this crate.
-    pub(crate) fn lend_unique(self) -> LentUnique {
-        assert!(self.is_unique());
-        LentUnique(ManuallyDrop::new(Handle(self.leave())))
-    }
-
     /// From the local count to the lent one.
     fn leave(self) -> NonNull<Header> {
         let frame = ManuallyDrop::new(self).0;
@@ -444,14 +422,6 @@ impl Handle {
         core.lent.set(core.lent.get() + 1);
         release_local(home);
         frame
-    }
-
-    /// From the lent count to the local one, at home: `pool` proves the thread.
-    fn arrive(frame: NonNull<Header>, pool: &Pool) -> Handle {
-        let core = pool.core();
-        core.lent.set(core.lent.get() - 1);
-        core.local.set(core.local.get() + 1);
-        Handle(frame)
     }
 }
 
@@ -560,7 +530,7 @@ pub(crate) struct LentHandle {
 }
 
 // Not safely: a type with a pointer is not Send by itself.
-// SAFETY: it reads octets that nobody writes while it exists (rule 2), and drops by `give_back`.
+// SAFETY: it reads octets that nobody writes while it exists (rule 2), and drops by `give_back` (`lent`).
 unsafe impl Send for LentHandle {}
 // Not safely: as above.
 // SAFETY: a shared one can only be read.
@@ -578,21 +548,6 @@ impl LentHandle {
             slice::from_raw_parts(start.as_ptr(), self.len as usize)
         }
     }
-
-    /// Back into a handle and its range; `Err` when `pool` is not where it came from.
-    pub(crate) fn arrive(self, pool: &Pool) -> Result<(Handle, u32, u32), LentHandle> {
-        if home_of(self.frame) != pool.0 {
-            return Err(self);
-        }
-        let lent = ManuallyDrop::new(self);
-        Ok((Handle::arrive(lent.frame, pool), lent.from, lent.len))
-    }
-}
-
-impl Drop for LentHandle {
-    fn drop(&mut self) {
-        give_back(self.frame);
-    }
 }
 
 /// The only reference to a frame, for any thread.
@@ -600,41 +555,8 @@ pub(crate) struct LentUnique(ManuallyDrop<Handle>);
 
 // Not safely: a type with a pointer is not Send by itself.
 // SAFETY: being the only reference, it may touch all of the frame's header and octets; it is
-// never cloned or dropped as a handle, so the pool's own cells stay untouched.
+// never cloned or dropped as a handle (`lent`), so the pool's own cells stay untouched.
 unsafe impl Send for LentUnique {}
-
-impl LentUnique {
-    /// Data octets the frame has.
-    pub(crate) fn capacity(&self) -> u32 {
-        self.0.capacity()
-    }
-    /// As [`Handle::bytes`].
-    pub(crate) fn bytes(&self, from: u32, to: u32) -> &[u8] {
-        self.0.bytes(from, to)
-    }
-    /// As [`Handle::bytes_mut`].
-    pub(crate) fn bytes_mut(&mut self, from: u32, to: u32) -> Option<&mut [u8]> {
-        self.0.bytes_mut(from, to)
-    }
-    /// As [`Handle::set_filled`].
-    pub(crate) fn set_filled(&mut self, to: u32) -> bool {
-        self.0.set_filled(to)
-    }
-    /// Back into a handle; `Err` when `pool` is not where it came from.
-    pub(crate) fn arrive(self, pool: &Pool) -> Result<Handle, LentUnique> {
-        if home_of(self.0.0) != pool.0 {
-            return Err(self);
-        }
-        let lent = ManuallyDrop::new(self);
-        Ok(Handle::arrive(lent.0.0, pool))
-    }
-}
-
-impl Drop for LentUnique {
-    fn drop(&mut self) {
-        give_back(self.0.0);
-    }
-}
 
 fn home_of(frame: NonNull<Header>) -> NonNull<Core> {
     // Not safely: the header lies in raw memory.

@@ -83,7 +83,7 @@ fn unknown(error: &Error, argument: &str, see_help: &str) -> Fault {
     Fault::usage(format!("there is no {noun} {argument} here"), remedy)
 }
 
-/// "--addr" out of clap's "--addr <CIDR>"; "PORT" out of "<PORT>".
+/// `"--addr"` out of clap's `"--addr <CIDR>"`; `"PORT"` out of `"<PORT>"`.
 fn option(argument: &str) -> &str {
     let name = argument.split_whitespace().next().unwrap_or(argument);
     name.trim_start_matches(['<', '[']).trim_end_matches(['>', ']'])

@@ -1,21 +1,22 @@
 //! A packet of the usual shape arrives.
+//!
+//! Owns: in which order the ways to its connection are tried, the shortest first; the way of a segment whose connection
+//! has no TCB, or has to know no more than that it came.
+//! Must not know: how a header is read (`network`, `wire`), or what a connection makes of a segment (`give`).
 
 use crate::anchor::Body;
 use crate::ingress::{segments_in, taken_with};
 use crate::shard::Shard;
 use crate::usual::gather::LEAST_OCTETS;
 use crate::usual::give::{Brought, Flow, FlowV4, is_short, note, take};
-use core::net::IpAddr;
-use usertcp_base::{ConnId, Ecn, FlowKey, Instant, LocalIndex, Observer, RemoteAddr};
+use crate::usual::network::{is_intact, is_unverified, is_v6};
+use usertcp_base::{ConnId, Ecn, FlowKey, Instant, Observer};
 use usertcp_cc::CongestionController;
-use usertcp_frame::{Chain, ChecksumState, Gso, Packet};
-use usertcp_ip::remote_address;
+use usertcp_frame::{Chain, Gso, Packet};
 use usertcp_tcp::{Answered, Segment, Tcb, UsualEffects, UsualSegment};
-use usertcp_wire::checksum::{Engine, Running};
-use usertcp_wire::tcp::{self, Flags, Header, Options, Timestamps};
+use usertcp_wire::tcp::{Flags, Header, Options, Timestamps};
 use usertcp_wire::usual::{
     self, BOTH_V4, BOTH_V6, HeadersV4, IPV4_OCTETS, IPV6_OCTETS, Numbers, ShortV4, TCP_OCTETS,
-    TcpHeader,
 };
 
 /// A packet read.
@@ -23,6 +24,7 @@ use usertcp_wire::usual::{
 pub(crate) struct Read {
     pub(crate) flow: FlowKey,
     pub(crate) header: UsualSegment,
+    /// Of IP and TCP.
     pub(super) header_octets: usize,
 }
 
@@ -79,7 +81,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         taken
     }
 
-    /// The same of a short packet of connection `id`, which has a TCB, while nothing is gathered.
+    /// Gives a short packet by IPv4 to connection `id`, which has a TCB, while nothing is gathered. False: nothing has
+    /// changed.
     #[inline(never)] // its registers are its own
     fn take_begun_v4(&mut self, now: Instant, id: ConnId, packet: &mut Packet) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
@@ -88,8 +91,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.give_begun_v4(now, id, packet, &segment)
     }
 
-    /// The same of its segment.
-    #[inline(always)] // of it, and of one that was parked
+    /// The same of a packet that was read.
+    #[inline(always)] // for it, and for one whose connection was parked
     fn give_begun_v4(
         &mut self,
         now: Instant,
@@ -105,7 +108,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    /// The same of a short packet that no shorter way takes: most often it is what completes a handshake.
+    /// Takes a short packet by IPv4 that no shorter way takes: most often it is what completes a handshake. As
+    /// [`Shard::handle_other_usual`] otherwise.
     #[inline(never)] // its registers are its own
     pub(super) fn take_short_v4(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let front = packet.octets.front().and_then(|front| front.first_chunk());
@@ -129,8 +133,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.take_v4(now, packet, flow, header)
     }
 
-    /// The same of one that completes no handshake.
-    #[inline(never)]
+    /// The same of one that completes no handshake, and of no parked connection.
+    #[inline(never)] // its registers are its own
     fn take_v4(
         &mut self,
         now: Instant,
@@ -141,7 +145,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.take_read_v4(now, packet, flow, segment)
     }
 
-    /// The same of a packet that is not short, or by IPv6, or differs otherwise.
+    /// Takes any packet of the usual shape. False: nothing has changed but that what was gathered before may be handled.
     #[inline(never)]
     pub(super) fn handle_other_usual(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(front) = packet.octets.front() else { return false };
@@ -168,9 +172,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.take_read_v4(now, packet, flow, segment)
     }
 
-    /// The same where it was read, with both ends of its flow. One that nothing is gathered with goes to its connection
-    /// from here.
-    #[inline(always)] // twice, the shorter way first
+    /// The same of a packet by IPv4 that was read. One that is gathered with no other goes to its connection from here.
+    #[inline(always)] // in two places, for short packets and for any
     fn take_read_v4(
         &mut self,
         now: Instant,
@@ -191,7 +194,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// Gives a segment of an IPv4 packet that is alone to the parked connection `id` of its flow.
+    /// Gives a packet by IPv4 that is gathered with no other to the parked connection `id` of its flow.
     #[inline(never)]
     fn give_to_parked_v4(
         &mut self,
@@ -211,7 +214,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// Whether a parked connection has to know no more of a segment than that it came: it is counted then.
-    #[inline(always)] // of one by IPv4, and of any
+    #[inline(always)] // for one by IPv4, and for any
     fn is_only_heard(
         &mut self,
         now: Instant,
@@ -227,7 +230,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         heard
     }
 
-    /// The way of a segment of which nobody knows more than its connection.
+    /// Counts a segment of which only its connection is known, and gives it to all the steps of any segment.
     #[cold]
     fn count_and_deliver(
         &mut self,
@@ -242,7 +245,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.deliver_usual(now, id, segment, octets);
     }
 
-    /// The same for IPv6.
+    /// Takes a packet of the usual shape by IPv6, as [`Shard::handle_other_usual`].
     #[inline(never)]
     pub(super) fn handle_usual_v6(&mut self, now: Instant, packet: &mut Packet) -> bool {
         let Some(mut read) = self.read_v6(packet) else { return false };
@@ -263,13 +266,14 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.take(now, packet, &mut read)
     }
 
-    /// Whether a packet with a short payload, without FIN and not marked, may be a question or an answer: it is one
-    /// segment too.
+    /// Whether a packet with a short payload, without FIN and not marked, may be a question or an answer: no device has
+    /// merged it, and none of this burst is to go before it.
     #[inline(always)] // in a few places
     pub(crate) fn may_be_answer(&self, packet: &Packet) -> bool {
         self.takes_answers && packet.offload.gso.is_none()
     }
 
+    /// Reads a packet by IPv6. `None`: it is not of the usual shape, or not intact.
     #[inline]
     fn read_v6(&mut self, packet: &Packet) -> Option<Read> {
         let front: &[u8] = packet.octets.front()?;
@@ -280,10 +284,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if network.header_octets != IPV6_OCTETS || !is_intact {
             return None;
         }
-        Some(Read::of(network.source, network.local, &header, network.ecn, IPV6_OCTETS))
+        let flow = network.flow(header.source_port, header.destination_port);
+        let header = UsualSegment::new(&header, network.ecn);
+        Some(Read { flow, header, header_octets: BOTH_V6 })
     }
 
-    /// Takes a packet that was read.
+    /// Gathers a packet that was read, or gives it to its connection. False: there is none.
     #[inline(never)]
     fn take(&mut self, now: Instant, packet: &mut Packet, read: &mut Read) -> bool {
         let payload_octets = packet.octets.len() - read.header_octets;
@@ -347,7 +353,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
-    /// The same of whatever flow.
+    /// [`Shard::give`] for a flow by either version.
     #[inline(never)]
     fn give_apart(
         &mut self,
@@ -359,7 +365,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         self.give(now, &read.flow, &read.header, octets, header_octets)
     }
 
-    /// The same for a connection in whatever state. False: there is none.
+    /// Gives a segment that was read to the connection of its flow, in whatever state that is. False: there is none.
     #[inline(never)]
     fn give_to_any(
         &mut self,
@@ -394,7 +400,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         true
     }
 
-    /// The way of any segment.
+    /// Gives a segment to all the steps of any segment, which do not know that it is of the usual shape.
     #[cold]
     fn deliver_usual(
         &mut self,
@@ -407,57 +413,6 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let mut segment = as_segment(&flow, segment, core::mem::take(octets));
         self.deliver(now, id, &flow, &mut segment);
     }
-
-    /// Reads the IP header. `None`: it is not of the usual shape, or not all of the packet is for TCP
-    /// to look at (padding of a link, a packet cut short, keys).
-    #[inline(always)] // its result is large
-    pub(crate) fn read_network(&mut self, packet: &Packet) -> Option<Network> {
-        let mut network = Network::read(packet.octets.front()?)?;
-        network.local = self.local_of(network.destination)?;
-        let octets = network.header_octets + usize::from(network.payload_octets);
-        (packet.octets.len() == octets && self.auth.is_idle()).then_some(network)
-    }
-
-    #[inline]
-    fn local_of(&mut self, address: RemoteAddr) -> Option<LocalIndex> {
-        match usertcp_ip::ip_address(address) {
-            IpAddr::V4(address) => self.local_v4(address.octets()),
-            IpAddr::V6(_) => {
-                if self.last_local.v6.0 != address {
-                    let index = self.ip.local_index(usertcp_ip::ip_address(address));
-                    self.last_local.v6 = (address, index);
-                }
-                self.last_local.v6.1
-            }
-        }
-    }
-
-    #[inline(always)] // as above
-    pub(crate) fn local_v4(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
-        if self.last_local.v4.0 != number(address) {
-            return self.look_up_local(address);
-        }
-        Some(self.last_local.v4.1)
-    }
-
-    #[cold]
-    fn look_up_local(&mut self, address: [u8; 4]) -> Option<LocalIndex> {
-        let local = self.ip.local_index(IpAddr::V4(address.into()))?;
-        self.last_local.v4 = (number(address), local);
-        Some(local)
-    }
-}
-
-/// An address as a number, however it lies in memory.
-#[inline(always)]
-fn number(address: [u8; 4]) -> u64 {
-    u64::from(u32::from_ne_bytes(address))
-}
-
-/// Whether a packet seems to be one of IPv6.
-#[inline]
-pub(super) fn is_v6(packet: &[u8]) -> bool {
-    packet.first().is_some_and(|first| first >> 4 == 6)
 }
 
 /// Gives a short segment by IPv6 to its connection.
@@ -470,133 +425,6 @@ fn take_answer_v6<C: CongestionController>(
     let header = usual::read_usual_tcp(packet.octets.only()?.get(IPV6_OCTETS..)?.first_chunk()?);
     let numbers = Numbers::of(&header);
     tcb.take_answer::<BOTH_V6>(now, &mut packet.octets, numbers, header.window, header.value)
-}
-
-impl Read {
-    #[inline]
-    fn of(
-        remote: RemoteAddr,
-        local: LocalIndex,
-        header: &TcpHeader,
-        ecn: Ecn,
-        ip_octets: usize,
-    ) -> Read {
-        let TcpHeader { source_port, destination_port, .. } = *header;
-        Read {
-            flow: FlowKey { remote, local, remote_port: source_port, local_port: destination_port },
-            header: UsualSegment::new(header, ecn),
-            header_octets: ip_octets + TCP_OCTETS,
-        }
-    }
-}
-
-/// What the IP header says, in one form for both versions.
-pub(crate) struct Network {
-    pub source: RemoteAddr,
-    destination: RemoteAddr,
-    local: LocalIndex,
-    pub header_octets: usize,
-    pub payload_octets: u16,
-    pub ecn: Ecn,
-    /// The sum of the pseudo-header.
-    pseudo: Running,
-}
-
-impl Network {
-    /// Reads a header of the usual shape.
-    #[inline]
-    fn read(front: &[u8]) -> Option<Network> {
-        if let Some((header, _)) = front.split_first_chunk::<IPV4_OCTETS>()
-            && let Some(header) = usual::read_ipv4(header)
-        {
-            let octets = u32::from(header.payload_octets);
-            let (source, destination) = (header.source, header.destination);
-            return Some(Network {
-                source: remote_address(IpAddr::V4(source.into())),
-                destination: remote_address(IpAddr::V4(destination.into())),
-                local: LocalIndex::default(),
-                header_octets: IPV4_OCTETS,
-                payload_octets: header.payload_octets,
-                ecn: header.ecn,
-                pseudo: Running::pseudo_v4(source, destination, tcp::PROTOCOL, octets),
-            });
-        }
-        let header = usual::read_ipv6(front.first_chunk()?)?;
-        let octets = u32::from(header.payload_octets);
-        let (source, destination) = (header.source, header.destination);
-        Some(Network {
-            source: RemoteAddr(source),
-            destination: RemoteAddr(destination),
-            local: LocalIndex::default(),
-            header_octets: IPV6_OCTETS,
-            payload_octets: header.payload_octets,
-            ecn: header.ecn,
-            pseudo: Running::pseudo_v6(source, destination, tcp::PROTOCOL, octets),
-        })
-    }
-
-    /// The flow, with the ports of the packet.
-    #[inline]
-    pub(crate) fn flow(&self, source_port: u16, destination_port: u16) -> FlowKey {
-        FlowKey {
-            remote: self.source,
-            local: self.local,
-            remote_port: source_port,
-            local_port: destination_port,
-        }
-    }
-
-    /// The checksum is right, or the device vouches for it.
-    #[inline]
-    pub(crate) fn is_intact(&self, engine: Engine, packet: &Packet) -> bool {
-        if !is_unverified(packet) {
-            return true;
-        }
-        let front = packet.octets.front().and_then(|front| front.get(self.header_octets..));
-        let octets = usize::from(self.payload_octets);
-        is_intact(engine, self.pseudo, front.unwrap_or_default(), octets, &packet.octets)
-    }
-}
-
-/// Nobody has looked at the checksum.
-#[inline]
-pub(super) fn is_unverified(packet: &Packet) -> bool {
-    matches!(packet.offload.checksum, ChecksumState::Unverified)
-}
-
-/// The checksum is right. `tcp`: what the first slice of `packet` has of the segment's `octets`.
-#[inline(always)] // for each packet
-pub(super) fn is_intact(
-    engine: Engine,
-    pseudo: Running,
-    tcp: &[u8],
-    octets: usize,
-    packet: &Chain,
-) -> bool {
-    if tcp.len() == octets
-        && let Some(complete) = pseudo.is_complete_with_short(tcp)
-    {
-        return complete;
-    }
-    is_all_intact(engine, pseudo, tcp, packet)
-}
-
-/// The same of a segment that is long or in several slices.
-#[inline(never)]
-fn is_all_intact(engine: Engine, pseudo: Running, tcp: &[u8], packet: &Chain) -> bool {
-    let mut sum = pseudo;
-    sum.add_by(engine, tcp);
-    for slice in packet.slices().skip(1) {
-        sum.add_by(engine, slice);
-    }
-    sum.finish() == 0
-}
-
-/// As [`remote_address`], put together as one number.
-#[inline]
-pub(super) fn mapped(address: [u8; 4]) -> RemoteAddr {
-    const PREFIX: u128 = 0xFFFF << 32;
-    RemoteAddr((PREFIX | u128::from(u32::from_be_bytes(address))).to_be_bytes())
 }
 
 /// The same segment in the form that can be anything.

@@ -4,7 +4,8 @@
 //! Must not know: connections. To a connection the segment is one that a device had merged.
 //! Implements: what receive offload does (GRO), where no device did it.
 
-use super::arrive::{Read, is_unverified};
+use super::arrive::Read;
+use super::network::is_unverified;
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;

@@ -4,8 +4,8 @@
 //! Must not know: packets, or what follows.
 
 use super::LONG_QUEUE;
-use super::arrive::mapped;
 use super::gather::LEAST_OCTETS;
+use super::network::mapped;
 use crate::anchor::Anchor;
 use crate::events::{Events, Pending};
 use crate::lifecycle::{note_all, usual_notices};

@@ -3,8 +3,8 @@
 //! Owns: reading it in one piece.
 //! Must not know: what it does to its connection.
 
-use super::arrive::{is_unverified, is_v6};
 use super::give::{Flow, FlowV4, take};
+use super::network::{is_unverified, is_v6};
 use crate::shard::Shard;
 use usertcp_base::{Instant, Observer};
 use usertcp_cc::CongestionController;

@@ -6,7 +6,7 @@
 
 use usertcp_base::{Instant, Seq};
 
-/// After so long the peer's clock may have gone half its circle: TS.Recent says nothing. 24 days in [units](unit).
+/// After so long the peer's clock may have gone half its circle: TS.Recent says nothing. 24 days in [units](unit()).
 const EXPIRY_UNITS: u32 = unit(Instant::from_millis(24 * 24 * 3_600_000));
 
 /// What the timestamps of a segment say about it.
@@ -25,7 +25,7 @@ pub enum PawsCheck {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Timestamps {
     recent: u32,
-    /// When `recent` was last confirmed, in [units](unit): outlives any circle of ticks.
+    /// When `recent` was last confirmed, in [units](unit()): outlives any circle of ticks.
     recent_unit: u32,
     last_ack_sent: Seq,
     negotiated: bool,
@@ -55,7 +55,7 @@ impl Timestamps {
         }
     }
 
-    /// TS.Recent and the [unit] it was confirmed in; both become zero.
+    /// TS.Recent and the [unit](unit()) it was confirmed in; both become zero.
     pub(crate) fn take_recent(&mut self) -> (u32, u32) {
         (core::mem::take(&mut self.recent), core::mem::take(&mut self.recent_unit))
     }
@@ -72,7 +72,7 @@ impl Timestamps {
         (self.recent, self.recent_unit) = (recent, unit);
     }
 
-    /// The [unit] TS.Recent was confirmed in.
+    /// The [unit](unit()) TS.Recent was confirmed in.
     pub(crate) const fn recent_unit(&self) -> u32 {
         self.recent_unit
     }

@@ -1,12 +1,79 @@
 //! The same two connections, parked whenever they are quiet and never: nobody can tell.
 
-use super::{Act, Pair, Parking, Weather, act};
-use crate::{Info, KeepAlive};
+use super::{Act, Pair, Weather, act};
+use crate::{Info, KeepAlive, ParkedArrival, ParkedDue, Segment, UsualSegment};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use std::format;
 use std::vec::Vec;
 use usertcp_base::{Instant, Span};
+
+/// What becomes of a connection that is quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Parking {
+    Never,
+    AtOnce,
+    /// Nothing, but its times are rounded as if it were parked.
+    Rounds,
+}
+
+/// The offsets of both ends' timestamp clocks.
+const OFFSETS: [u32; 2] = [3, 4];
+
+impl Pair {
+    /// Parks an end, if it is quiet.
+    pub(super) fn park(&mut self, who: usize) {
+        let end = &mut self.ends[who];
+        let tcb = end.tcb.as_mut().expect("alive");
+        if let Some(parked) = self.moulds.park(self.now, tcb) {
+            let serial = self.moulds.serial(&parked);
+            self.blank = end.tcb.take().map(|tcb| (tcb, serial));
+            end.parked = Some(parked);
+            self.parked.0 += 1;
+        }
+    }
+
+    /// Brings an end's TCB back, if it is parked.
+    pub(super) fn wake(&mut self, who: usize) {
+        let end = &mut self.ends[who];
+        if let Some(parked) = end.parked.take() {
+            let (now, offset) = (self.now, OFFSETS[who]);
+            let tcb = match self.blank.take() {
+                Some((mut tcb, serial)) => {
+                    self.moulds.revive(now, &parked, offset, &mut tcb, serial);
+                    tcb
+                }
+                None => self.moulds.copy(now, &parked, offset),
+            };
+            self.moulds.release(&parked);
+            end.tcb = Some(tcb);
+        }
+    }
+
+    /// A parked connection that needs no TCB for a segment.
+    pub(super) fn hears(&mut self, who: usize, segment: &Segment) -> bool {
+        let Some(parked) = &mut self.ends[who].parked else { return false };
+        let Some(usual) = UsualSegment::of(segment).filter(|_| segment.payload.is_empty()) else {
+            return false;
+        };
+        let heard = self.moulds.handle_usual(self.now, parked, &usual) == ParkedArrival::Heard;
+        self.parked.1 += u32::from(heard);
+        heard
+    }
+
+    /// A parked connection that needs no TCB for its deadline.
+    pub(super) fn probes(&mut self, who: usize) -> bool {
+        let Some(parked) = &mut self.ends[who].parked else { return false };
+        match self.moulds.handle_deadline(self.now, parked, OFFSETS[who]) {
+            // It came to rest.
+            ParkedDue::NotYet => {}
+            ParkedDue::Wake => return false,
+            ParkedDue::Probe(reply) => self.fly(who, reply.without_payload(), true),
+        }
+        self.parked.1 += 1;
+        true
+    }
+}
 
 /// One history, twice: with parking and without. What was parked, and answered while parked.
 fn same_history(
