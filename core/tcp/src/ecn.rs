@@ -82,6 +82,19 @@ impl EcnState {
         EcnState(Some(Box::new(Both { reductions: 0, kind })))
     }
 
+    /// Less was agreed on than was thought: the peer's SYN came again without.
+    pub(crate) fn withdraw(&mut self, agreed: &EcnAgreed) {
+        match agreed {
+            EcnAgreed::Off => self.0 = None,
+            EcnAgreed::EchoOnly => {
+                if let Some(classic) = self.classic() {
+                    (classic.capable, classic.cwr) = (false, Cwr::No);
+                }
+            }
+            EcnAgreed::Both | EcnAgreed::Accurate(_) => {}
+        }
+    }
+
     fn classic(&mut self) -> Option<&mut Classic> {
         match &mut self.0.as_mut()?.kind {
             Kind::Classic(classic) => Some(classic),

@@ -21,6 +21,13 @@ fn a_thousand_seeds_second_half() {
     run_range(500, 1000);
 }
 
+// A listener whose fast open began with ECN, and whose peer takes that back with its third SYN.
+#[test]
+fn seeds_that_once_failed() {
+    run_range(5_013_006, 5_013_007);
+    run_range(5_020_843, 5_020_844);
+}
+
 /// `SIM_SEED=n cargo test -p usertcp-sim one_seed -- --nocapture`
 #[test]
 fn one_seed() {

@@ -86,9 +86,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.abort(now, id);
             }
         }
-        if half_open == 0 {
-            return;
+        if half_open > 0 {
+            self.forget_half_open(listener);
         }
+        self.remove_unused_rates();
+    }
+
+    fn forget_half_open(&mut self, listener: ListenerId) {
         let anchors = self.table.anchors.iter();
         let half_open = anchors.filter(|(_, anchor)| anchor.body.is_half_open_at(listener));
         for id in half_open.map(|(id, _)| id).collect::<Vec<_>>() {

@@ -13,11 +13,14 @@
 //! Every rate is one shard's. A stack of several shards divides a rate among them, as they need it
 //! ([`crate::lend`], `usertcp::RateGroup`).
 
+use crate::anchor::Body;
 use crate::app::ConnError;
 use crate::rates::{RateError, RateGroupInfo};
 use crate::shard::Shard;
+use alloc::collections::BTreeSet;
 use usertcp_base::{ConnId, Instant, Limiter, ListenerId, Observer, Rate, RateGroupId};
 use usertcp_cc::CongestionController;
+use usertcp_tcp::Tcb;
 
 impl<C: CongestionController, O: Observer> Shard<C, O> {
     /// The stream's own limit, from now on: also for what waits at present.
@@ -134,6 +137,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 self.transmit.push(id, anchor);
             }
         }
+    }
+
+    /// A listener is closed. Its rate stays as long as anything that it accepted is there, and some time longer: whoever
+    /// uses such rates is looked for now and then, with one look at all connections.
+    pub(crate) fn remove_unused_rates(&mut self) {
+        if !self.rates.has_many_orphans() {
+            return;
+        }
+        let mut used = BTreeSet::new();
+        for (_, anchor) in self.table.anchors.iter() {
+            let settings = match &anchor.body {
+                Body::Parked(parked) => Some(self.table.moulds.settings(parked)),
+                body => body.hot().and_then(|hot| self.table.hot.at(hot)).map(Tcb::settings),
+            };
+            used.extend(settings.map(|settings| settings.shares.listener));
+        }
+        self.rates.remove_orphans(|id| used.contains(id));
     }
 
     /// What a connection was promised goes back.

@@ -211,7 +211,13 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let handshake = &mut early.handshake;
         match handshake.handle_fast_open_segment(now, segment, &settings, nxt) {
             HandshakeOutcome::Ignored(reason) => self.common.drop_packet(Some(id), now, reason),
-            HandshakeOutcome::Reply(reply) => self.send_reply(now, flow, &reply),
+            HandshakeOutcome::Reply(reply) => {
+                let opening = handshake.fast_opening();
+                if let Some(tcb) = self.table.hot.at_mut(hot) {
+                    tcb.heed_syn_again(&opening);
+                }
+                self.send_reply(now, flow, &reply);
+            }
             HandshakeOutcome::Challenge(_, reason) => {
                 self.common.drop_packet(Some(id), now, reason);
                 let Some(tcb) = self.table.hot.at_mut(hot) else { return };

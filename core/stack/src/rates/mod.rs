@@ -86,6 +86,10 @@ pub(crate) struct Rates {
     packet_octets: u32,
     /// How many there are.
     groups: u32,
+    /// Names of listeners that are closed, whose rates stay for what they accepted.
+    orphans: Vec<RateGroupId>,
+    /// How many of these were in use when all of them were looked at.
+    orphans_used: usize,
 }
 
 /// Why there is no group.
@@ -110,8 +114,8 @@ pub struct RateGroupInfo {
 
 impl Rates {
     pub(crate) fn new(packet_octets: u32) -> Rates {
-        let places = Vec::new();
-        Rates { places, members: Vec::new(), packet_octets, groups: 0 }
+        let (places, members, orphans) = (Vec::new(), Vec::new(), Vec::new());
+        Rates { places, members, packet_octets, groups: 0, orphans, orphans_used: 0 }
     }
 
     /// The same, with a rate of the shard's, if it has one.
@@ -213,11 +217,25 @@ impl Rates {
 
     /// A name is not needed any more. If it has a rate, that stays for who has the name.
     pub(crate) fn forget_name(&mut self, id: RateGroupId) {
-        if let Some(place) = self.place(id)
-            && core::mem::take(&mut place.named)
-        {
+        let Some(place) = self.place(id) else { return };
+        if core::mem::take(&mut place.named) {
             place.generation = place.generation.wrapping_add(1);
+        } else if place.group.is_some() {
+            self.orphans.push(id);
         }
+    }
+
+    /// Whether so many rates of closed listeners are there that it pays to look who uses them: half of them nobody may use.
+    pub(crate) fn has_many_orphans(&self) -> bool {
+        self.orphans.len() > self.orphans_used * 2
+    }
+
+    /// Takes those away that nobody uses.
+    pub(crate) fn remove_orphans(&mut self, is_used: impl Fn(&RateGroupId) -> bool) {
+        let mut orphans = core::mem::take(&mut self.orphans);
+        orphans.retain(|id| is_used(id) || self.remove(*id).is_err());
+        self.orphans_used = orphans.len();
+        self.orphans = orphans;
     }
 
     fn place(&mut self, id: RateGroupId) -> Option<&mut Place> {

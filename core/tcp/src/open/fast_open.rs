@@ -3,7 +3,7 @@
 //! Owns: what a TCB does in place of the handshake's end: data taken with the peer's SYN, data of
 //! ours that the peer's SYN-ACK left over, and what is learnt when the SYN-ACK is acknowledged.
 //! Must not know: cookies, listeners, who keeps the handshake record meanwhile.
-//! Implements: RFC 7413 §4.2.2; RFC 6298 §5.7.
+//! Implements: RFC 7413 §4.2.2; RFC 6298 §5.7; RFC 3168 §6.1.1 (ECN taken back).
 
 use crate::effects::Effects;
 use crate::env::Env;
@@ -57,9 +57,17 @@ impl<C: CongestionController> Tcb<C> {
         Effects { transmit: true, ..Effects::default() }
     }
 
+    /// The peer's SYN came again, and `opening` is what would be begun from now. One that does not ask for ECN any more
+    /// takes back what the first one did: the SYN-ACK that answers it says so too, and data after that is not ECN-capable
+    /// (RFC 3168 §6.1.1).
+    pub fn heed_syn_again(&mut self, opening: &Opening) {
+        self.unpredict();
+        self.ecn.withdraw(&opening.agreed.ecn);
+    }
+
     /// The peer acknowledged our SYN-ACK. The segment that did is to be handled next.
     pub fn complete_fast_open<O: Observer>(&mut self, env: &mut Env<'_, O>, opening: &Opening) {
-        self.unpredict();
+        self.heed_syn_again(opening);
         self.recovery.on_handshake_completed(env.now, opening.rtt, opening.lost);
         self.established = env.now;
         self.progress = env.now;

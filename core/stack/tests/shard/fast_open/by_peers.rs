@@ -381,3 +381,25 @@ fn a_syn_longer_than_the_window_is_taken_in_part() {
     assert_eq!(read(&mut hand, conn), b"abc");
     assert_eq!(hand.shard.counters().dropped(DropReason::BeyondWindow), 0);
 }
+
+// proves 3168-1
+#[test]
+fn a_syn_again_without_ecn_takes_it_back() {
+    let (mut hand, listener) = listening(Limits::default(), fast(8));
+    let cookie = cookie_of(&mut hand);
+    let plain = syn(1000, Some(cookie), b"GET /");
+    let mut asking = plain.clone();
+    asking.header.flags = Flags::SYN | Flags::ECE | Flags::CWR;
+    let answer = hand.give(&asking).remove(0);
+    assert_eq!(answer.header.flags, SYN_ACK | Flags::ECE);
+    let conn = hand.shard.accept(listener).expect("a connection");
+    let is_capable = |hand: &Hand| hand.shard.info(hand.now, conn).unwrap().figures.unwrap().ecn;
+    assert!(is_capable(&hand));
+    // The answer was lost, and the peer thinks that it was for the flags.
+    let again = hand.give(&plain).remove(0);
+    assert_eq!(again.header.flags, SYN_ACK);
+    assert!(!is_capable(&hand), "it was told that there is no ECN");
+    hand.give(&wire(Flags::ACK, 5006, answer.header.seq.0.wrapping_add(1)).by(PEER, 1000));
+    assert!(!is_capable(&hand));
+    assert_eq!(hand.shard.info(hand.now, conn).unwrap().state, StateName::Established);
+}

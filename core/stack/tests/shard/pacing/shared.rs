@@ -274,3 +274,33 @@ fn names_of_listeners_are_few_and_used_again() {
         lab.far.shard.close_listener(now, listener);
     }
 }
+
+#[test]
+fn rates_of_closed_listeners_go_when_nobody_uses_them() {
+    let mut lab = Lab::new(1, Span::ZERO);
+    let now = lab.now();
+    lab.far.shard.set_listener_rate(now, lab.listener, mbit(9)).unwrap();
+    lab.open(1);
+    let listener = lab.listener;
+    lab.far.shard.close_listener(now, listener);
+    let conn = lab.streams[0].peer;
+    let name = lab.far.shard.settings(conn).unwrap().shares.listener;
+    assert_eq!(lab.far.shard.rate_group_info(name).unwrap().rate, mbit(9), "it is in use");
+    let come_and_go = |lab: &mut Lab| {
+        for _ in 0..1000 {
+            let profile = Profile::default();
+            let listen = Listen { local: None, port: Some(30_000), backlog: 1, profile };
+            let listener = lab.far.shard.listen(&listen).unwrap();
+            lab.far.shard.set_listener_rate(now, listener, mbit(1)).unwrap();
+            lab.far.shard.close_listener(now, listener);
+        }
+    };
+    come_and_go(&mut lab);
+    assert_eq!(lab.far.shard.rate_group_info(name).unwrap().rate, mbit(9), "it is in use still");
+    lab.far.shard.abort(now, conn);
+    let _ = lab.far.shard.close(now, conn);
+    come_and_go(&mut lab);
+    assert_eq!(lab.far.shard.rate_group_info(name), Err(RateError::Stale));
+    let next = lab.far.shard.create_rate_group(now, mbit(1)).unwrap();
+    assert!(next.slot < 10, "{next:?}");
+}
