@@ -73,6 +73,11 @@ pub(crate) fn shut() -> Error {
     Error::new(ErrorKind::BrokenPipe, "the sending side is closed")
 }
 
+/// A write to a peer that closed, and whose reset said since that it takes nothing: what a kernel tells too.
+pub(crate) fn reset_after_close() -> Error {
+    Error::new(ErrorKind::BrokenPipe, Ended(CloseReason::Reset))
+}
+
 /// This handle has no such connection or listener any more.
 pub(crate) fn gone() -> Error {
     Error::new(ErrorKind::NotConnected, "the connection is over")
