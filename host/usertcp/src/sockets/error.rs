@@ -63,6 +63,12 @@ pub(crate) fn stack_gone() -> Error {
     Error::new(ErrorKind::ConnectionAborted, "the stack was shut down")
 }
 
+/// The same, told by a listener. Not `ConnectionAborted`: of `accept` that is one connection's misfortune
+/// (`accept(2)`), and loops that accept go on at once.
+pub(crate) fn listener_gone() -> Error {
+    Error::new(ErrorKind::NetworkDown, "the stack was shut down")
+}
+
 /// No number is free for another set of idle streams.
 pub(crate) fn too_many_lots() -> Error {
     Error::new(ErrorKind::OutOfMemory, "the stack has as many lots as it may")
