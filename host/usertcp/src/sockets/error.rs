@@ -60,13 +60,13 @@ pub(crate) fn ended(reason: CloseReason) -> Error {
 
 /// The stack this belonged to was shut down.
 pub(crate) fn stack_gone() -> Error {
-    Error::new(ErrorKind::ConnectionAborted, "the stack was shut down")
+    Error::new(ErrorKind::ConnectionAborted, "the stack was shut down, or its device is gone")
 }
 
 /// The same, told by a listener. Not `ConnectionAborted`: of `accept` that is one connection's misfortune
 /// (`accept(2)`), and loops that accept go on at once.
 pub(crate) fn listener_gone() -> Error {
-    Error::new(ErrorKind::NetworkDown, "the stack was shut down")
+    Error::new(ErrorKind::NetworkDown, "the stack was shut down, or its device is gone")
 }
 
 /// No number is free for another set of idle streams.
