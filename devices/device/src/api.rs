@@ -121,6 +121,12 @@ pub trait Queue {
         false
     }
 
+    /// Whether the device is gone for good, as an interface that was removed: nothing comes or leaves by it any
+    /// more. Known at the latest after a [`Queue::receive`] that its wait handle asked for.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// The caller's promise, from here on: after each [`Queue::transmit`] and before anything that
     /// takes time, it sleeps on the wait handle in `poll`, or calls [`Queue::send_off`]. A device
     /// that sends only when it is called, and that such a sleep calls anyway, then leaves the
@@ -174,6 +180,9 @@ impl<Q: Queue + ?Sized> Queue for Box<Q> {
     }
     fn has_waiting(&self) -> bool {
         (**self).has_waiting()
+    }
+    fn is_gone(&self) -> bool {
+        (**self).is_gone()
     }
     fn defer_sends(&mut self) {
         (**self).defer_sends();

@@ -224,6 +224,10 @@ impl<Q: Queue> Queue for Fault<Q> {
     fn has_waiting(&self) -> bool {
         self.inner.has_waiting()
     }
+
+    fn is_gone(&self) -> bool {
+        self.inner.is_gone()
+    }
 }
 
 /// Puts the ones' complement sum of everything from `start` on at `start + offset`, where the

@@ -97,6 +97,10 @@ impl<Q: Queue, S: FnMut(&[u8])> Queue for Pcap<Q, S> {
         self.inner.has_waiting()
     }
 
+    fn is_gone(&self) -> bool {
+        self.inner.is_gone()
+    }
+
     fn defer_sends(&mut self) {
         self.inner.defer_sends();
     }

@@ -41,6 +41,8 @@ pub(crate) trait Engine {
     fn wait_handle(&self) -> Option<i32>;
     /// Whether packets wait, where that costs nothing to know.
     fn has_waiting(&self) -> bool;
+    /// Whether the device is gone for good.
+    fn device_is_gone(&self) -> bool;
     /// From here on what is flushed leaves at the latest when the caller sleeps on the wait handle
     /// in `poll`, or asks to [`Engine::send_off`]: it does either at once.
     fn defer_sends(&mut self);

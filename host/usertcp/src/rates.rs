@@ -185,7 +185,7 @@ impl TcpStream {
     /// as one), and leaves the group it was in.
     ///
     /// # Errors
-    /// `InvalidInput` when the group is another stack's; the connection's end, if it is over.
+    /// `InvalidInput` when the group is another stack's.
     pub fn join_rate_group(&self, group: &RateGroup, weight: u16) -> io::Result<()> {
         let shard = group.stack.shard_of(self.hub());
         let id = shard.and_then(|shard| group.ids.get(shard)).copied().ok_or_else(|| {

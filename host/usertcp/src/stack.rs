@@ -25,8 +25,9 @@ use usertcp_device::DeviceFacts;
 /// A running stack: a cheap handle, to be cloned and sent at will.
 ///
 /// The stack ends when [`Stack::shutdown`] is called or the last handle is dropped; both wait for
-/// its thread, at most a little longer than the linger time. Streams and listeners are not
-/// handles: they fail with `ConnectionAborted` then.
+/// its thread, at most a little longer than the linger time. It also ends when its device is gone, as a TUN
+/// interface that was removed: [`Stack::is_running`] tells. Streams and listeners are not
+/// handles: streams fail with `ConnectionAborted` then, listeners with `NetworkDown`.
 #[derive(Clone, Debug)]
 pub struct Stack {
     inner: Arc<Inner>,

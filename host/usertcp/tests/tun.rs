@@ -9,7 +9,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as KernelListener, TcpStream as KernelStream};
 use std::time::Duration;
 use usertcp::{
-    Builder, Device, OpenError, Stack, SteerRule, TcpListener, TcpStream, Tun, TunConfig, TunHandle,
+    Builder, Device, LocalListener, LocalStream, OpenError, Stack, SteerRule, TcpListener,
+    TcpStream, Tun, TunConfig, TunHandle,
 };
 
 /// The stack at .2, the kernel at .1 of a network of this test's own; `None` without permission.
@@ -286,4 +287,58 @@ fn a_hundred_limits_are_kept_over_tun() {
         assert_eq!(counters.dropped(usertcp::DropReason::PoolEmpty), 0);
         assert_eq!(counters.dropped(usertcp::DropReason::DeviceRefused), 0);
     });
+}
+
+/// `ip link` with these words.
+fn ip_link(words: &[&str]) {
+    let status = std::process::Command::new("ip").arg("link").args(words).status().unwrap();
+    assert!(status.success(), "{words:?}");
+}
+
+/// An interface that is down for a while loses packets; one that is removed ends the stack.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_ends_with_its_interface() {
+    let Some(stack) = stack("utcptest8", 86) else { return };
+    let listener = TcpListener::bind(&stack, "0.0.0.0:7".parse().unwrap()).await.unwrap();
+    ip_link(&["set", "utcptest8", "down"]);
+    ip_link(&["set", "utcptest8", "up"]);
+    let client = tokio::task::spawn_blocking(|| KernelStream::connect("10.211.86.2:7").unwrap());
+    let (mut stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let client = client.await.unwrap();
+    ip_link(&["del", "utcptest8"]);
+    let mut buffer = [0; 8];
+    let read = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer);
+    let read = tokio::time::timeout(PATIENCE, read).await.expect("nobody told the reader");
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionAborted);
+    let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await.expect("stuck");
+    assert_eq!(accepted.unwrap_err().kind(), std::io::ErrorKind::NetworkDown);
+    tokio::task::spawn_blocking(move || {
+        stack.shutdown();
+        assert!(!stack.is_running());
+    })
+    .await
+    .unwrap();
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_local_stack_ends_with_its_interface() {
+    let (builder, tun) = described("utcptest9", 87);
+    let (stack, driver) = match builder.tun(tun).start_local() {
+        Ok(both) => both,
+        Err(error) => return drop(skipped(&error)),
+    };
+    let local = tokio::task::LocalSet::new();
+    let ends = async {
+        let driver = tokio::task::spawn_local(driver);
+        let listener = LocalListener::bind(&stack, ([0, 0, 0, 0], 7).into()).unwrap();
+        tokio::task::yield_now().await;
+        ip_link(&["del", "utcptest9"]);
+        // The kernel tells it to who asks; the driver asks when there is something to do.
+        let connected = LocalStream::connect(&stack, ([10, 211, 87, 1], 7).into()).await;
+        assert_eq!(connected.unwrap_err().kind(), std::io::ErrorKind::ConnectionAborted);
+        assert_eq!(listener.accept().await.unwrap_err().kind(), std::io::ErrorKind::NetworkDown);
+        driver.await.unwrap();
+    };
+    tokio::time::timeout(PATIENCE, local.run_until(ends)).await.expect("stuck");
 }

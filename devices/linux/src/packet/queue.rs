@@ -84,6 +84,8 @@ pub struct PacketQueue {
     stats: PacketStats,
     /// The kernel forgets its count as it tells it.
     overflowed: Cell<u64>,
+    /// The interface was removed.
+    gone: bool,
 }
 
 impl Sockets {
@@ -117,6 +119,7 @@ impl PacketQueue {
             scratch,
             stats: PacketStats::default(),
             overflowed: Cell::new(0),
+            gone: false,
         }
     }
 
@@ -184,7 +187,12 @@ impl PacketQueue {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // A signal: the next turn asks again.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => self.stats.read_errors += 1,
+            Err(error) => {
+                self.stats.read_errors += 1;
+                // Told when the interface goes down, which may come up again, and when it goes.
+                let down = error.raw_os_error() == Some(libc::ENETDOWN);
+                self.gone |= down && sys::is_gone(&self.sockets.packets);
+            }
         }
         self.wanted = LEAST_MESSAGES;
         None
@@ -340,6 +348,10 @@ impl Queue for PacketQueue {
             count += gone;
         }
         count
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
     }
 
     fn wait_handle(&self) -> Option<WaitHandle> {

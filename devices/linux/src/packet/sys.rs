@@ -74,6 +74,12 @@ pub(super) fn bind(socket: &File, index: u32) -> io::Result<()> {
 
 /// The kind of the interface a socket is bound to, and its address on the link.
 pub(super) fn link_address(socket: &File) -> io::Result<(u16, [u8; 6])> {
+    let address = bound_address(socket)?;
+    let [a, b, c, d, e, f, ..] = address.sll_addr;
+    Ok((address.sll_hatype, [a, b, c, d, e, f]))
+}
+
+fn bound_address(socket: &File) -> io::Result<libc::sockaddr_ll> {
     let mut address = empty_address();
     let mut octets = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     // Not safely: std has no packet sockets.
@@ -81,8 +87,13 @@ pub(super) fn link_address(socket: &File) -> io::Result<(u16, [u8; 6])> {
     check(unsafe {
         libc::getsockname(socket.as_raw_fd(), (&raw mut address).cast(), &raw mut octets)
     })?;
-    let [a, b, c, d, e, f, ..] = address.sll_addr;
-    Ok((address.sll_hatype, [a, b, c, d, e, f]))
+    Ok(address)
+}
+
+/// Whether the interface a socket was bound to is there no more.
+pub(super) fn is_gone(socket: &File) -> bool {
+    // The kernel takes the index away, which is positive as long as there is one.
+    bound_address(socket).is_ok_and(|address| address.sll_ifindex <= 0)
 }
 
 /// Octets of the longest IP packet of the interface.

@@ -58,6 +58,8 @@ pub struct TunQueue {
     short: bool,
     /// The last burst ended before the device was empty.
     cut: bool,
+    /// The interface was removed.
+    gone: bool,
 }
 
 /// Why nothing was read.
@@ -80,6 +82,7 @@ impl TunQueue {
             stats: TunStats::default(),
             short: false,
             cut: false,
+            gone: false,
         }
     }
 
@@ -149,8 +152,10 @@ impl TunQueue {
             Ok(total) => total.saturating_sub(HEADER_OCTETS),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Nothing::Empty),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(Nothing::Dropped),
-            Err(_) => {
+            Err(error) => {
                 self.stats.read_errors += 1;
+                // The descriptor belongs to no interface any more, and never will again.
+                self.gone |= error.raw_os_error() == Some(libc::EBADFD);
                 return Err(Nothing::Empty);
             }
         };
@@ -297,6 +302,10 @@ impl Queue for TunQueue {
     /// After a burst that ended by its octets there is more, as good as surely.
     fn has_waiting(&self) -> bool {
         self.cut
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is refused, and what an open device says of itself.
 use crate::common::*;
-use usertcp_device::{DeviceFacts, Medium, Queue};
+use usertcp_device::{DeviceFacts, Medium, Queue, RxBatch};
 use usertcp_device_linux::OpenError;
 use usertcp_device_linux::packet::{Packet, PacketConfig};
+use usertcp_frame::{FramePool, PoolConfig};
 
 #[test]
 fn an_ethernet_says_what_it_can() {
@@ -39,5 +40,24 @@ fn what_cannot_be_used_is_refused() {
         run("addr flush dev b0");
         run("link set b0 down");
         assert!(matches!(refusal(&config()), OpenError::Down { .. }));
+    });
+}
+
+#[test]
+fn an_interface_that_was_removed_is_gone_and_one_that_is_down_is_not() {
+    with_kernel(|_| {
+        let mut queue = open(&config());
+        let (pool, mut batch) = (FramePool::new(&PoolConfig::default()), RxBatch::new(8));
+        let mut look = || {
+            let _ = queue.receive(&pool, &mut batch);
+            (queue.is_gone(), queue.stats().read_errors)
+        };
+        assert_eq!(look(), (false, 0));
+        run("link set b0 down");
+        assert_eq!(look(), (false, 1));
+        run("link set b0 up");
+        assert_eq!(look(), (false, 1));
+        run("link del b0");
+        assert_eq!(look(), (true, 2));
     });
 }

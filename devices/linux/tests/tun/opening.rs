@@ -1,8 +1,9 @@
 //! Opening: what is set up, and what each failure is called.
 use crate::common::*;
-use usertcp_device::{Medium, Queue};
+use usertcp_device::{Medium, Queue, RxBatch};
 use usertcp_device_linux::OpenError;
 use usertcp_device_linux::tun::{Tun, TunConfig, check_permission};
+use usertcp_frame::{FramePool, PoolConfig};
 
 #[test]
 fn the_interface_is_set_up_as_told_and_vanishes_with_its_queue() {
@@ -100,5 +101,24 @@ fn offloads_can_be_left_out() {
         let facts = queue.facts();
         assert!(!facts.checksum_offload && !facts.segmentation_offload);
         assert_eq!(facts.largest_packet_octets, 1500);
+    });
+}
+
+#[test]
+fn an_interface_that_was_removed_is_gone_and_one_that_is_down_is_not() {
+    in_namespace(|| {
+        let mut queue = open(&config());
+        let (pool, mut batch) = (FramePool::new(&PoolConfig::default()), RxBatch::new(64));
+        let mut look = || {
+            let _ = queue.receive(&pool, &mut batch);
+            queue.is_gone()
+        };
+        ip("link set utcp0 down");
+        assert!(!look());
+        ip("link set utcp0 up");
+        assert!(!look());
+        ip("link del utcp0");
+        assert!(look());
+        assert_eq!(queue.stats().read_errors, 1);
     });
 }

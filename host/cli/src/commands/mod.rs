@@ -18,6 +18,9 @@ use std::io;
 use std::net::SocketAddr;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What to do when the stack has ended by itself.
+const DEVICE_GONE: &str = "see whether its interface was removed, and start it again";
+
 /// Runs a command to its end; the network is stopped whatever happens.
 pub async fn run<N: Network>(network: N, command: &Command) -> Result<(), Fault> {
     let outcome = match command {

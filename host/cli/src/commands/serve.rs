@@ -1,7 +1,7 @@
 //! `usertcp serve`. Owns: putting the web server on the network, and its report.
 //! Must not know: HTTP.
 
-use super::{behaviour, listen_fault, stop_asked, url};
+use super::{DEVICE_GONE, behaviour, listen_fault, stop_asked, url};
 use crate::fault::Fault;
 use crate::network::{FastOpen, Network, Step};
 use crate::options::ServeArgs;
@@ -35,7 +35,7 @@ pub async fn run<N: Network>(network: &N, args: &ServeArgs) -> Result<(), Fault>
     let began = Instant::now();
     web::serve(acceptor, site.clone(), stop)
         .await
-        .map_err(|error| Fault::io("accepting connections", &error, "start it again"))?;
+        .map_err(|error| Fault::io("accepting connections", &error, DEVICE_GONE))?;
     let totals = site.tally().totals();
     reporter.event(
         "stopped",

@@ -190,6 +190,9 @@ impl Engine for Fake {
     fn has_waiting(&self) -> bool {
         self.waits
     }
+    fn device_is_gone(&self) -> bool {
+        false
+    }
     fn defer_sends(&mut self) {
         self.asked.borrow_mut().push(Asked::DeferSends);
     }

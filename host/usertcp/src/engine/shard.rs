@@ -132,6 +132,9 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
     fn has_waiting(&self) -> bool {
         self.queue.has_waiting()
     }
+    fn device_is_gone(&self) -> bool {
+        self.queue.is_gone()
+    }
     fn defer_sends(&mut self) {
         self.queue.defer_sends();
     }

@@ -15,7 +15,7 @@ use tokio::io::ReadBuf;
 use usertcp_base::observe::CloseReason;
 use usertcp_base::{ConnId, Instant};
 use usertcp_frame::{Chain, FrameSlice};
-use usertcp_tcp::{Settings, WriteEnd};
+use usertcp_tcp::{Settings, StateName, WriteEnd};
 
 /// The handle of an established connection. Dropping it lets the connection go in good order.
 pub(crate) struct Connection {
@@ -51,6 +51,10 @@ impl Connection {
             let info = state.engine.info(now, id)?;
             let old = state.release(id);
             state.adopt(id, true);
+            if let Some(slot) = state.slot(id) {
+                // The event is over, if it was before.
+                slot.peer_closed = info.state == StateName::CloseWait;
+            }
             Some((info, old))
         })?;
         drop(old);
@@ -132,6 +136,9 @@ impl Connection {
     ) -> Poll<io::Result<usize>> {
         self.shared
             .call(|state, now| {
+                if slices.iter().all(|slice| slice.is_empty()) {
+                    return Found::Ready(self.write_nothing(state, now));
+                }
                 let mut taken = 0;
                 for slice in slices.iter().filter(|slice| !slice.is_empty()) {
                     match self.write(state, now, slice) {
@@ -168,9 +175,23 @@ impl Connection {
         Ok(taken)
     }
 
+    /// A write of nothing, which tells of the connection's end as any other.
+    fn write_nothing(&self, state: &mut State, now: Instant) -> io::Result<usize> {
+        if state.is_over() {
+            return Err(error::stack_gone());
+        }
+        if state.slot(self.id).is_some_and(|slot| slot.shut && slot.end.is_none()) {
+            return Err(error::shut());
+        }
+        let written = state.engine.write(now, self.id, &[], WriteEnd::Open);
+        written.map_err(|error| self.write_error(state, error))
+    }
+
     fn write_error(&self, state: &mut State, error: io::Error) -> io::Error {
+        let peer_closed = state.slot(self.id).is_some_and(|slot| slot.peer_closed);
         match self.end(state) {
             Some(CloseReason::Normal) => error::shut(),
+            Some(CloseReason::Reset) if peer_closed => error::reset_after_close(),
             Some(reason) => error::ended(reason),
             None => error,
         }
@@ -267,6 +288,9 @@ impl Connection {
                 (_, Some(reason)) => Err(error::ended(reason)),
                 (result, None) => {
                     state.acted = true;
+                    if let Some(slot) = state.slot(self.id) {
+                        slot.shut |= result.is_ok();
+                    }
                     result
                 }
             }
@@ -281,10 +305,10 @@ impl Connection {
     /// Changes them.
     pub(crate) fn set_settings(&self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
         self.shared.call(|state, now| {
-            if let Some(reason) = self.end(state) {
-                return Err(error::ended(reason));
-            }
-            let mut settings = state.engine.settings(self.id).ok_or_else(error::gone)?;
+            let ended = self.end(state).is_some();
+            let Some(mut settings) = state.engine.settings(self.id).filter(|_| !ended) else {
+                return Ok(());
+            };
             change(&mut settings);
             state.acted = true;
             state.engine.set_settings(now, self.id, &settings)

@@ -33,8 +33,9 @@ const RETRY: Span = Span::from_millis(1);
 /// (`tokio::task::spawn_local`).
 ///
 /// It ends when the stack has been shut down, or its last handle dropped, and its connections are
-/// closed or the linger time has passed. Dropping it before resets what is open; streams and listeners
-/// fail with `ConnectionAborted` then.
+/// closed or the linger time has passed; or when it finds that the device is gone, as a TUN interface that was
+/// removed. Dropping it before resets what is open; streams and listeners
+/// fail then.
 #[must_use = "a stack does nothing without its driver"]
 pub struct LocalDriver {
     device: Option<Watch>,
@@ -104,7 +105,7 @@ impl LocalDriver {
             if arrival.received > 0 || turn.sent > 0 {
                 (*active, *idle_rounds) = (now, 0);
             }
-            if state.is_closed(now) {
+            if state.is_closed(now) || state.engine.device_is_gone() {
                 return Next::Over;
             }
             let busy = arrival.received > 0 || now.since(*active) < *busy_poll;

@@ -82,7 +82,7 @@ impl LocalListener {
     /// The next connection, and the peer's address. May be dropped at any time: no connection is lost.
     ///
     /// # Errors
-    /// `ConnectionAborted` when the stack was shut down.
+    /// `NetworkDown` when the stack was shut down.
     pub async fn accept(&self) -> io::Result<(LocalStream, SocketAddr)> {
         poll_fn(|context| self.poll_accept(context)).await
     }
@@ -98,7 +98,7 @@ impl LocalListener {
         loop {
             let (next, crowd) = self.shared.call(|state, _| {
                 if state.is_over() {
-                    return (Some(Err(error::stack_gone())), Default::default());
+                    return (Some(Err(error::listener_gone())), Default::default());
                 }
                 if let Some(id) = state.engine.accept(self.id) {
                     return (Some(Ok(id)), Default::default());

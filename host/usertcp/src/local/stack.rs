@@ -43,8 +43,9 @@ use usertcp_frame::{Class, Frame};
 /// }
 /// ```
 ///
-/// The stack ends when [`LocalStack::shutdown`] is called or the last handle is dropped. Streams and
-/// listeners are not handles: they fail with `ConnectionAborted` then.
+/// The stack ends when [`LocalStack::shutdown`] is called or the last handle is dropped, or when its device is
+/// gone, as a TUN interface that was removed. Streams and listeners are not handles: streams fail with
+/// `ConnectionAborted` then, listeners with `NetworkDown`.
 pub struct LocalStack {
     shared: Rc<Shared>,
 }

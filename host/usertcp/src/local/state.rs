@@ -62,6 +62,10 @@ pub(crate) struct Slot {
     pub(crate) connected: bool,
     /// A write took nothing, and nothing told of room since.
     pub(crate) full: bool,
+    /// The peer closed its sending side.
+    pub(crate) peer_closed: bool,
+    /// Our sending side is closed.
+    pub(crate) shut: bool,
     /// How it ended.
     pub(crate) end: Option<CloseReason>,
 }
@@ -155,6 +159,8 @@ impl State {
             writers: Wakers::default(),
             connected,
             full: false,
+            peer_closed: false,
+            shut: false,
             end: None,
         };
         // Who has a stream releases it first.
@@ -212,7 +218,10 @@ impl State {
                 }
             }
             ShardEvent::Readable(conn) | ShardEvent::PeerClosed(conn) => match self.slot(conn) {
-                Some(slot) => tell(&mut slot.readers),
+                Some(slot) => {
+                    slot.peer_closed |= matches!(event, ShardEvent::PeerClosed(_));
+                    tell(&mut slot.readers);
+                }
                 None => told.extend(self.rouse(conn)),
             },
             ShardEvent::Writable(conn) => {

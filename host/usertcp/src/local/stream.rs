@@ -229,10 +229,11 @@ impl LocalStream {
         self.connection.settings()
     }
 
-    /// Changes settings. They hold for what is written from now on.
+    /// Changes settings. They hold for what is written from now on; of a connection that is over they change
+    /// nothing.
     ///
     /// # Errors
-    /// The connection's end, if it is over.
+    /// `InvalidInput` when they name a rate group that is not there.
     pub fn set_settings(&self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
         self.connection.set_settings(change)
     }
@@ -245,7 +246,7 @@ impl LocalStream {
     /// [`LocalStack::run`](crate::LocalStack::run).
     ///
     /// # Errors
-    /// The connection's end, if it is over.
+    /// `InvalidInput` when there is no such group.
     pub fn join_rate_group(&self, group: usertcp_base::RateGroupId, weight: u16) -> io::Result<()> {
         self.set_settings(|settings| {
             (settings.shares.group, settings.shares.weight) = (group, weight.max(1));

@@ -278,6 +278,13 @@ impl<H: Handler> Worker<H> {
     }
 
     fn is_over(&mut self, now: Instant) -> bool {
+        if self.engine.device_is_gone() {
+            // Nobody can be reached: there is nothing to wait for.
+            if self.stopping.is_none() {
+                self.begin_stop(now);
+            }
+            return true;
+        }
         let Some(end) = self.stopping else { return false };
         if self.engine.live() == 0 {
             self.leave();

@@ -245,16 +245,14 @@ impl Cell {
         self.lock().end
     }
 
-    /// Changes settings, here at once and in the connection soon.
-    pub(crate) fn change(self: &Arc<Self>, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
+    /// Changes settings, here at once and in the connection soon, unless it is over.
+    pub(crate) fn change(self: &Arc<Self>, change: impl FnOnce(&mut Settings)) {
         let mut state = self.lock();
-        if let Some(reason) = state.end {
-            return Err(error::ended(reason));
-        }
         change(&mut state.settings);
-        state.settings_changed = true;
-        self.announce(state);
-        Ok(())
+        if state.end.is_none() {
+            state.settings_changed = true;
+            self.announce(state);
+        }
     }
 
     /// The application lets go.
@@ -356,6 +354,7 @@ impl State {
     pub(crate) fn write_end(&self) -> Option<io::Error> {
         match self.end {
             Some(CloseReason::Normal) => Some(error::shut()),
+            Some(CloseReason::Reset) if self.inbound.finished => Some(error::reset_after_close()),
             Some(reason) => Some(error::ended(reason)),
             None if self.released.is_some() => Some(error::ended(CloseReason::Aborted)),
             None if self.outbound.shut != Shut::No => Some(error::shut()),

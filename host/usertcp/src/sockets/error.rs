@@ -60,7 +60,13 @@ pub(crate) fn ended(reason: CloseReason) -> Error {
 
 /// The stack this belonged to was shut down.
 pub(crate) fn stack_gone() -> Error {
-    Error::new(ErrorKind::ConnectionAborted, "the stack was shut down")
+    Error::new(ErrorKind::ConnectionAborted, "the stack was shut down, or its device is gone")
+}
+
+/// The same, told by a listener. Not `ConnectionAborted`: of `accept` that is one connection's misfortune
+/// (`accept(2)`), and loops that accept go on at once.
+pub(crate) fn listener_gone() -> Error {
+    Error::new(ErrorKind::NetworkDown, "the stack was shut down, or its device is gone")
 }
 
 /// No number is free for another set of idle streams.
@@ -71,6 +77,11 @@ pub(crate) fn too_many_lots() -> Error {
 /// A write after the sending side was closed.
 pub(crate) fn shut() -> Error {
     Error::new(ErrorKind::BrokenPipe, "the sending side is closed")
+}
+
+/// A write to a peer that closed, and whose reset said since that it takes nothing: what a kernel tells too.
+pub(crate) fn reset_after_close() -> Error {
+    Error::new(ErrorKind::BrokenPipe, Ended(CloseReason::Reset))
 }
 
 /// This handle has no such connection or listener any more.

@@ -110,7 +110,7 @@ impl Pool {
         let mut state = lock(&self.state);
         let Some(handle) = state.ready.pop_front() else {
             if state.ended {
-                return Poll::Ready(Err(error::stack_gone()));
+                return Poll::Ready(Err(error::listener_gone()));
             }
             relay::wait(&self.hub, state, context.waker(), |state| &mut state.waiting);
             return Poll::Pending;
@@ -232,7 +232,7 @@ impl TcpListener {
     /// lost.
     ///
     /// # Errors
-    /// `ConnectionAborted` when the stack was shut down.
+    /// `NetworkDown` when the stack was shut down.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|context| self.poll_accept(context)).await
     }

@@ -10,7 +10,8 @@ pub(crate) fn span(duration: Duration) -> Span {
     Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Methods for a type that has `settings()` and `set_settings(change)`.
+/// Methods for a type that has `settings()` and `set_settings(change)`. As a kernel does, they succeed after the
+/// connection's end too: a peer that resets must not fail a server that sets an option of what it accepted.
 macro_rules! stream_options {
     () => {
         /// Whether small segments are sent at once.
@@ -24,7 +25,7 @@ macro_rules! stream_options {
         /// Sends small segments at once (Nagle's algorithm off).
         ///
         /// # Errors
-        /// The connection's end, if it is over.
+        /// None; the signature is that of every other stream.
         pub fn set_nodelay(&self, nodelay: bool) -> std::io::Result<()> {
             self.set_settings(|settings| settings.no_delay = nodelay)
         }
@@ -33,7 +34,7 @@ macro_rules! stream_options {
         /// sends it at once, as a shutdown of the writing half does.
         ///
         /// # Errors
-        /// The connection's end, if it is over.
+        /// None; the signature is that of every other stream.
         pub fn set_cork(&self, cork: bool) -> std::io::Result<()> {
             self.set_settings(|settings| settings.cork = cork)
         }
@@ -41,7 +42,7 @@ macro_rules! stream_options {
         /// Probes an idle peer, or does not.
         ///
         /// # Errors
-        /// The connection's end, if it is over.
+        /// None; the signature is that of every other stream.
         pub fn set_keepalive(
             &self,
             keep_alive: Option<usertcp_tcp::KeepAlive>,
@@ -60,7 +61,7 @@ macro_rules! stream_options {
         /// option does not change it (RFC 5482 §3.1).
         ///
         /// # Errors
-        /// The connection's end, if it is over.
+        /// None; the signature is that of every other stream.
         pub fn set_user_timeout(
             &self,
             timeout: Option<std::time::Duration>,
@@ -79,7 +80,7 @@ macro_rules! stream_options {
         /// Whether the user timeout is told to the peer, and the peer's followed (RFC 5482).
         ///
         /// # Errors
-        /// The connection's end, if it is over.
+        /// None; the signature is that of every other stream.
         pub fn set_user_timeout_option(
             &self,
             option: usertcp_tcp::UserTimeoutOption,
@@ -91,7 +92,7 @@ macro_rules! stream_options {
         /// whatever is retransmitted included. Also for what waits at present. `None`: no bound.
         ///
         /// # Errors
-        /// The connection's end, if it is over.
+        /// None; the signature is that of every other stream.
         pub fn set_rate_limit(&self, octets_per_second: Option<u64>) -> std::io::Result<()> {
             let rate = octets_per_second
                 .map_or(usertcp_base::Rate::UNLIMITED, usertcp_base::Rate::from_octets_per_second);
@@ -101,7 +102,7 @@ macro_rules! stream_options {
         /// Marks packets with a differentiated services code point, 0 to 63.
         ///
         /// # Errors
-        /// `InvalidInput` above 63; the connection's end, if it is over.
+        /// `InvalidInput` above 63.
         pub fn set_dscp(&self, dscp: u8) -> std::io::Result<()> {
             if dscp > 63 {
                 return Err(std::io::Error::new(
@@ -115,7 +116,7 @@ macro_rules! stream_options {
         /// Sets the TTL, or hop limit, of packets.
         ///
         /// # Errors
-        /// `InvalidInput` for zero; the connection's end, if it is over.
+        /// `InvalidInput` for zero.
         pub fn set_hop_limit(&self, hops: u8) -> std::io::Result<()> {
             if hops == 0 {
                 return Err(std::io::Error::new(

@@ -281,12 +281,14 @@ impl TcpStream {
         self.cell().lock().settings
     }
 
-    /// Changes settings. They hold for what is written from now on.
+    /// Changes settings. They hold for what is written from now on; of a connection that is over they change
+    /// nothing.
     ///
     /// # Errors
-    /// The connection's end, if it is over.
+    /// None; the signature is that of every other stream.
     pub fn set_settings(&self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
-        self.cell().change(change)
+        self.cell().change(change);
+        Ok(())
     }
 
     stream_options!();

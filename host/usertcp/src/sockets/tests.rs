@@ -179,7 +179,7 @@ async fn refused_reset_shut_and_gone_have_their_kinds() {
     let (mut near, _far) = pair(&stack, &listener).await;
     stack.shutdown();
     assert_eq!(near.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionAborted);
-    assert_eq!(listener.accept().await.unwrap_err().kind(), ErrorKind::ConnectionAborted);
+    assert_eq!(listener.accept().await.unwrap_err().kind(), ErrorKind::NetworkDown);
     let late = TcpStream::connect(&stack, at(80)).await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::ConnectionAborted);
 }

@@ -4,7 +4,7 @@
 
 mod native;
 
-use super::{behaviour, listen_fault, stop_asked};
+use super::{DEVICE_GONE, behaviour, listen_fault, stop_asked};
 use crate::fault::Fault;
 use crate::network::{Acceptor, FastOpen, Network, Step, Stream};
 use crate::options::ServicesArgs;
@@ -17,13 +17,17 @@ use serde_json::json;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
+use usertcp::Stack;
 
 /// Octets read at a time. Ten thousand idle streams hold as many buffers, but the system gives
 /// memory only for what was touched.
 const BUFFER_OCTETS: usize = 64 << 10;
+
+/// How often to look whether the stack still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a port does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +97,13 @@ pub async fn run_natively(plan: &Plan, args: &ServicesArgs) -> Result<(), Fault>
     }
     let reporter = report_start(&network, args, places);
     let began = Instant::now();
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        () = ended(network.stack()) => {
+            let error = io::ErrorKind::NetworkDown.into();
+            return Err(Fault::io("the stack has ended", &error, DEVICE_GONE));
+        }
+    }
     let copied = network.stack().run_each(|context| {
         context.pool().stats().octets_copied + context.counters().octets_copied
     });
@@ -101,6 +111,13 @@ pub async fn run_natively(plan: &Plan, args: &ServicesArgs) -> Result<(), Fault>
     report_stop(&reporter, &transferred, began, copied);
     network.stop().await;
     Ok(())
+}
+
+/// Ready when `stack` has ended by itself.
+async fn ended(stack: &Stack) {
+    while stack.is_running() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Runs the services over streams until the user asks to stop.
@@ -122,7 +139,7 @@ pub async fn run<N: Network>(network: &N, args: &ServicesArgs) -> Result<(), Fau
     tokio::select! {
         () = stop => {}
         Some(Ok(error)) = listeners.join_next() => {
-            return Err(Fault::io("accepting connections", &error, "start it again"));
+            return Err(Fault::io("accepting connections", &error, DEVICE_GONE));
         }
     }
     report_stop(&reporter, &transferred, began, None);
