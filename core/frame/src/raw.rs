@@ -564,7 +564,7 @@ fn home_of(frame: NonNull<Header>) -> NonNull<Core> {
     unsafe { frame.as_ref() }.home
 }
 
-/// Copies `octets` to a place, in steps as [`copy`](crate::copy) does.
+/// Copies `octets` to a place, in steps as [`copy`](crate::copy::copy) does.
 ///
 /// # Safety
 /// There is room for all of them at `target`, where nobody reads meanwhile, and they are elsewhere.

@@ -13,7 +13,7 @@ use crate::shard::Shard;
 use crate::table::Left;
 use usertcp_base::{ConnId, Event, FlowKey, Instant, Observer, Parking, Span};
 use usertcp_cc::CongestionController;
-use usertcp_tcp::{Parked, ParkedArrival, ParkedDue, Tcb, UsualSegment};
+use usertcp_tcp::{Moulds, ParkedArrival, ParkedDue, Tcb, UsualSegment};
 
 /// A connection that rests and was woken for nothing is parked again after this.
 const AGAIN: Span = Span::from_secs(1);
@@ -47,10 +47,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         if tcb.rests_again() {
             if parking == Parking::Never {
                 tcb.rest_again(now);
-            } else if let Some(left) = self
-                .table
-                .park(now, id, hot, |moulds, tcb, parked| moulds.park_again(now, tcb, parked))
-            {
+            } else if let Some(left) = self.table.park(now, id, hot, Moulds::park_again) {
                 return self.parked(now, id, left);
             }
         }
@@ -63,11 +60,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     fn park(&mut self, now: Instant, id: ConnId, hot: u32) -> bool {
-        let left = self.table.park(now, id, hot, |moulds, tcb, parked| {
-            let made = moulds.park(now, tcb);
-            *parked = made.unwrap_or(Parked::NONE);
-            made.is_some()
-        });
+        let left = self.table.park(now, id, hot, Moulds::park);
         if let Some(left) = left {
             self.parked(now, id, left);
         }

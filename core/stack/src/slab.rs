@@ -121,6 +121,38 @@ enum Slot<T> {
 }
 
 impl<T, G: Generation> Entry<T, G> {
+    /// The record, if the slot is in use.
+    #[inline(always)] // for each packet, as the next three
+    fn record(&self) -> Option<&T> {
+        match &self.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    /// The same, to change.
+    #[inline(always)]
+    fn record_mut(&mut self) -> Option<&mut T> {
+        match &mut self.slot {
+            Slot::Used(record) => Some(record),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    /// The record of the slot at `index`, which is this one, and its handle.
+    #[inline(always)]
+    fn with_id(&self, index: u32) -> Option<(ConnId, &T)> {
+        let id = ConnId { slot: index, generation: self.generation.number() };
+        Some((id, self.record()?))
+    }
+
+    /// The same, to change.
+    #[inline(always)]
+    fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
+        let id = ConnId { slot: index, generation: self.generation.number() };
+        Some((id, self.record_mut()?))
+    }
+
     /// The handle of its record is stale from now on: the generation of the next one. `None`: there is no record.
     #[inline(always)] // where a record is taken out, and where it gets another handle
     fn outdate(&mut self, newest: &mut u32) -> Option<u32> {
@@ -253,52 +285,32 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
         // A slot that was freed has another generation.
-        let entry =
-            self.entry(id.slot).filter(|entry| entry.generation.number() == id.generation)?;
-        match &entry.slot {
-            Slot::Used(record) => Some(record),
-            Slot::Free { .. } => None,
-        }
+        self.entry(id.slot).filter(|entry| entry.generation.number() == id.generation)?.record()
     }
 
     /// The same, to change.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
-        let entry =
-            self.entry_mut(id.slot).filter(|entry| entry.generation.number() == id.generation)?;
-        match &mut entry.slot {
-            Slot::Used(record) => Some(record),
-            Slot::Free { .. } => None,
-        }
+        let entry = self.entry_mut(id.slot)?;
+        if entry.generation.number() == id.generation { entry.record_mut() } else { None }
     }
 
     /// The record at `index`, whatever its generation.
     #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
-        match &self.entry(index)?.slot {
-            Slot::Used(record) => Some(record),
-            Slot::Free { .. } => None,
-        }
+        self.entry(index)?.record()
     }
 
     /// The same, to change.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        match &mut self.entry_mut(index)?.slot {
-            Slot::Used(record) => Some(record),
-            Slot::Free { .. } => None,
-        }
+        self.entry_mut(index)?.record_mut()
     }
 
     /// The handle of the record at `index`.
     #[inline]
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
-        match self.entry(index)? {
-            Entry { generation, slot: Slot::Used(_) } => {
-                Some(ConnId { slot: index, generation: generation.number() })
-            }
-            _ => None,
-        }
+        self.entry(index)?.with_id(index).map(|(id, _)| id)
     }
 
     /// The handle of the first record in use at `index` or behind it.
@@ -310,12 +322,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     /// The record at `index`, to change, and its handle.
     #[inline]
     pub fn with_id_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
-        match self.entry_mut(index)? {
-            Entry { generation, slot: Slot::Used(record) } => {
-                Some((ConnId { slot: index, generation: generation.number() }, record))
-            }
-            _ => None,
-        }
+        self.entry_mut(index)?.with_id_mut(index)
     }
 
     /// The record at `index`, its handle, and what a wide record has beside.
@@ -323,13 +330,8 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     pub fn look_at(&self, index: u32) -> Option<(ConnId, &T, Option<&W>)> {
         let (chunk, place) = Self::place(index);
         let chunk = self.chunks.get(chunk)?;
-        match chunk.entries.get(place)? {
-            Entry { generation, slot: Slot::Used(record) } => {
-                let id = ConnId { slot: index, generation: generation.number() };
-                Some((id, record, chunk.annexes.get(place)))
-            }
-            _ => None,
-        }
+        let (id, record) = chunk.entries.get(place)?.with_id(index)?;
+        Some((id, record, chunk.annexes.get(place)))
     }
 
     /// The same, to change.
@@ -337,13 +339,8 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     pub fn look_at_mut(&mut self, index: u32) -> Option<(ConnId, &mut T, Option<&W>)> {
         let (chunk, place) = Self::place(index);
         let chunk = self.chunks.get_mut(chunk)?;
-        match chunk.entries.get_mut(place)? {
-            Entry { generation, slot: Slot::Used(record) } => {
-                let id = ConnId { slot: index, generation: generation.number() };
-                Some((id, record, chunk.annexes.get(place)))
-            }
-            _ => None,
-        }
+        let (id, record) = chunk.entries.get_mut(place)?.with_id_mut(index)?;
+        Some((id, record, chunk.annexes.get(place)))
     }
 
     /// The record at `index`, to change, and its handle, if it is a narrow one.
@@ -351,12 +348,8 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     pub fn narrow_mut(&mut self, index: u32) -> Option<(ConnId, &mut T)> {
         let (chunk, place) = Self::place(index);
         let chunk = self.chunks.get_mut(chunk)?;
-        match chunk.entries.get_mut(place)? {
-            Entry { generation, slot: Slot::Used(record) } if chunk.annexes.is_empty() => {
-                Some((ConnId { slot: index, generation: generation.number() }, record))
-            }
-            _ => None,
-        }
+        let found = chunk.entries.get_mut(place)?.with_id_mut(index);
+        if chunk.annexes.is_empty() { found } else { None }
     }
 
     /// What the slot at `index` has beside its record, used or not; `None` where records are narrow.
@@ -371,10 +364,8 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     pub fn wide_mut(&mut self, index: u32) -> Option<(&mut T, &mut W)> {
         let (chunk, place) = Self::place(index);
         let chunk = self.chunks.get_mut(chunk)?;
-        match chunk.entries.get_mut(place)? {
-            Entry { slot: Slot::Used(record), .. } => Some((record, chunk.annexes.get_mut(place)?)),
-            _ => None,
-        }
+        let record = chunk.entries.get_mut(place)?.record_mut()?;
+        Some((record, chunk.annexes.get_mut(place)?))
     }
 
     /// Whether a record at `index` would not be where they are when all are together in the lowest chunks, nor
@@ -402,12 +393,7 @@ impl<T, W, G: Generation, const OCTETS: usize> Slab<T, W, G, OCTETS> {
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
         self.chunks.iter().enumerate().flat_map(|(chunk, Chunk { entries, .. })| {
             let first = (chunk << Self::SHIFT) as u32;
-            entries.iter().zip(first..).filter_map(|(entry, slot)| match &entry.slot {
-                Slot::Used(record) => {
-                    Some((ConnId { slot, generation: entry.generation.number() }, record))
-                }
-                Slot::Free { .. } => None,
-            })
+            entries.iter().zip(first..).filter_map(|(entry, slot)| entry.with_id(slot))
         })
     }
 

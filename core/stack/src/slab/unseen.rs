@@ -31,9 +31,6 @@ impl<'a, T, W, G: Generation> Unseen<'a, T, W, G> {
     /// The record.
     #[inline]
     pub fn record(&self) -> Option<&'a T> {
-        match &self.entry.slot {
-            Slot::Used(record) => Some(record),
-            Slot::Free { .. } => None,
-        }
+        self.entry.record()
     }
 }

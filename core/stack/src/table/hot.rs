@@ -152,18 +152,18 @@ impl<C: CongestionController> Table<C> {
         }
     }
 
-    /// Turns a quiet TCB into the record that `take` makes of it. `None`, and it stays: it does not fit.
+    /// Turns a quiet TCB into the record that `make` makes of it. `None`, and it stays: it does not fit.
     #[inline(always)] // one for each way
     pub(crate) fn park(
         &mut self,
         now: Instant,
         id: ConnId,
         hot: u32,
-        take: impl FnOnce(&mut Moulds<C>, &mut Tcb<C>, &mut Parked) -> bool,
+        make: impl FnOnce(&mut Moulds<C>, Instant, &mut Tcb<C>, &mut Parked) -> bool,
     ) -> Option<Left> {
         let (tcb, anchor) = (self.hot.at_mut(hot)?, self.anchors.get_mut(id)?);
         let mut parked = Parked::NONE;
-        if !take(&mut self.moulds, tcb, &mut parked) {
+        if !make(&mut self.moulds, now, tcb, &mut parked) {
             return None;
         }
         let mould = self.moulds.serial(&parked);

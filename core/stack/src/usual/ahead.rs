@@ -93,7 +93,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     pub(crate) fn look_ahead_at(&mut self, slots: &[Option<u32>; AHEAD]) {
         touch_records(&self.table, slots);
         // What leaves now is acknowledged soon.
-        slots.iter().flatten().for_each(|slot| self.table.note_at(*slot));
+        note_all(&mut self.table, slots);
         let tcbs = tcbs_of(&self.table, slots);
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch() ^ tcb.touch_paced()));
         black_box(tcbs.iter().fold(0, |all, tcb| all ^ tcb.touch_rest() ^ tcb.touch_queue()));
@@ -118,7 +118,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         touch_records(&self.table, &slots);
         // Answers come soon.
-        slots.iter().flatten().for_each(|slot| self.table.note_at(*slot));
+        note_all(&mut self.table, &slots);
         touch_all(&tcbs_of(&self.table, &slots));
     }
 }
@@ -146,12 +146,17 @@ fn first_of(packet: &Packet) -> u8 {
     at(12) ^ at(44)
 }
 
-/// Touches records.
+/// Touches the records at these indices.
 fn touch_records<C: CongestionController>(table: &Table<C>, slots: &[Option<u32>; AHEAD]) {
     table.anchors.touch(slots.iter().flatten().copied());
 }
 
-/// Those TCBs of which connections have one whose records are at these indices.
+/// Notes that packets may come soon for the connections whose records are at these indices.
+fn note_all<C: CongestionController>(table: &mut Table<C>, slots: &[Option<u32>; AHEAD]) {
+    slots.iter().flatten().for_each(|slot| table.note_at(*slot));
+}
+
+/// The TCBs of those connections whose records are at these indices, as far as they have one.
 fn tcbs_of<'a, C: CongestionController>(
     table: &'a Table<C>,
     slots: &[Option<u32>; AHEAD],

@@ -90,17 +90,15 @@ impl<C: CongestionController> Moulds<C> {
         self.count == 0
     }
 
-    /// Makes a record of a quiet TCB, of which nothing is left but what its mould has too: see
-    /// [`Moulds::revive`]. `None`: it is not quiet, or does not fit into one; nothing changed that can be
+    /// Makes a record of a quiet TCB where it is wanted, of which nothing is left but what its mould has too: see
+    /// [`Moulds::revive`]. False: it is not quiet, or does not fit into one; nothing changed that can be
     /// seen.
     #[must_use]
-    pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>) -> Option<Parked> {
-        let mut parked = Parked::NONE;
-        let fits = tcb.is_parkable() && self.park_quiet(now, tcb, &mut parked);
-        fits.then_some(parked)
+    pub fn park(&mut self, now: Instant, tcb: &mut Tcb<C>, parked: &mut Parked) -> bool {
+        tcb.is_parkable() && self.park_quiet(now, tcb, parked)
     }
 
-    /// The same of one that is known to be quiet, and like others: the record is made where it is wanted, if it fits.
+    /// The same of one that is known to be quiet, and like others.
     #[inline(never)] // of both ways
     fn park_quiet(&mut self, now: Instant, tcb: &mut Tcb<C>, parked: &mut Parked) -> bool {
         debug_assert!(tcb.is_parkable(), "it is not quiet");
@@ -128,8 +126,8 @@ impl<C: CongestionController> Moulds<C> {
         true
     }
 
-    /// The same of a quiet one that rests again at once ([`Tcb::rests_again`]): the record is made where it is wanted.
-    /// False: it does not fit into one, and rests.
+    /// The same of a quiet one that rests again at once ([`Tcb::rests_again`]). False: it does not fit into one, and
+    /// rests.
     #[must_use]
     #[inline(always)] // in one place
     pub fn park_again(&mut self, now: Instant, tcb: &mut Tcb<C>, parked: &mut Parked) -> bool {
@@ -150,8 +148,8 @@ impl<C: CongestionController> Moulds<C> {
     /// Rounds a quiet TCB as parking it would, for whoever compares.
     #[cfg(test)]
     pub(crate) fn round(&mut self, now: Instant, tcb: &mut Tcb<C>) {
-        let mut copy = tcb.of_quiet();
-        if let Some(parked) = self.park(now, &mut copy) {
+        let (mut copy, mut parked) = (tcb.of_quiet(), Parked::NONE);
+        if self.park(now, &mut copy, &mut parked) {
             let rounded = self.copy(now, &parked, tcb.timestamp_offset);
             self.release(&parked);
             tcb.round_like(&rounded);

@@ -111,10 +111,12 @@ impl<C: CongestionController> Moulds<C> {
 
     /// Makes a record of `tcb`, which is the one of `parked` but for a change; whether it fits into one.
     fn exchange(&mut self, now: Instant, parked: &mut Parked, tcb: &mut Tcb<C>) -> bool {
-        let Some(other) = self.park(now, tcb) else { return false };
-        self.release(parked);
-        *parked = other;
-        true
+        let before = *parked;
+        let fits = self.park(now, tcb, parked);
+        if fits {
+            self.release(&before);
+        }
+        fits
     }
 
     /// A segment of the usual shape without payload arrived for a parked connection.

@@ -1,7 +1,7 @@
 //! The same two connections, parked whenever they are quiet and never: nobody can tell.
 
 use super::{Act, Pair, Weather, act};
-use crate::{Info, KeepAlive, ParkedArrival, ParkedDue, Segment, UsualSegment};
+use crate::{Info, KeepAlive, Parked, ParkedArrival, ParkedDue, Segment, UsualSegment};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use std::format;
@@ -25,7 +25,8 @@ impl Pair {
     pub(super) fn park(&mut self, who: usize) {
         let end = &mut self.ends[who];
         let tcb = end.tcb.as_mut().expect("alive");
-        if let Some(parked) = self.moulds.park(self.now, tcb) {
+        let mut parked = Parked::NONE;
+        if self.moulds.park(self.now, tcb, &mut parked) {
             let serial = self.moulds.serial(&parked);
             self.blank = end.tcb.take().map(|tcb| (tcb, serial));
             end.parked = Some(parked);
