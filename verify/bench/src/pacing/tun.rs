@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant as Clock};
 use usertcp::{
-    ConnId, Context, Counters, Handler, KernelCidr, Limits, ListenAt, ListenOptions, ShardEvent,
-    Stack, Tun, TunConfig,
+    ConnId, Context, Counters, Handler, KernelCidr, Limiter, Limits, ListenAt, ListenOptions,
+    ShardEvent, Stack, Tun, TunConfig,
 };
-use usertcp_base::{Instant, Rate};
+use usertcp_base::{Instant, Rate, Span};
 use usertcp_tcp::release_octets;
 use watch::{Log, Watch, Watched};
 
@@ -129,7 +129,11 @@ struct Writers {
     conns: Vec<ConnId>,
     ports: Vec<u16>,
     ready: Sender<Vec<u16>>,
+    ends: Sender<Vec<Limited>>,
 }
+
+/// How long a stream waited for whom, by [`Limiter::NAMES`].
+type Limited = [Span; Limiter::COUNT];
 
 impl Writers {
     fn begin(&mut self, context: &mut Context<'_>) {
@@ -183,7 +187,11 @@ impl Handler for Writers {
             _ => {}
         }
     }
-    fn on_stop(&mut self, _: &mut Context<'_>) {}
+    fn on_stop(&mut self, context: &mut Context<'_>) {
+        let figures = |conn: &ConnId| context.info(*conn).and_then(|info| info.figures);
+        let limited = |conn| figures(conn).map_or([Span::ZERO; _], |figures| figures.limited);
+        let _ = self.ends.send(self.conns.iter().map(limited).collect());
+    }
 }
 
 /// Limits from 100 kbit/s to 100 Mbit/s: the n-th of the fastest has a power of n less than the first, the others between
@@ -205,6 +213,9 @@ pub struct Kept {
     decades: Vec<(String, Vec<Found>)>,
     /// Groups, and their members.
     groups: Vec<(Shared, Found, Vec<Found>)>,
+    /// Of those that are read often: the largest part of a stream's time in which it waited for something that is no
+    /// rate, by [`Limiter::NAMES`], per cent.
+    slowed: Vec<(&'static str, f64)>,
     mtu: u16,
     /// Judged.
     seconds: f64,
@@ -254,7 +265,8 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     let ((to, log), (ready, ports)) = (channel(), channel());
     let begun = Clock::now();
     let (conns, own) = (Vec::new(), Vec::new());
-    let writers = Writers { senders: senders.clone(), conns, ports: own, ready };
+    let (ends, limited) = channel();
+    let writers = Writers { senders: senders.clone(), conns, ports: own, ready, ends };
     let judged = Arc::new(AtomicBool::new(false));
     let watch = Watch { begun, judged: Arc::clone(&judged), most_packets: packets as usize, to };
     let stack = start(senders, poll, writers, watch)?;
@@ -274,6 +286,7 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     let counters = stack.counters();
     drop((readers, stack));
     let mut log = log.recv().map_err(|_| "the stack's thread is gone")?;
+    let limited = limited.recv().map_err(|_| "the stack's thread is gone")?;
     let left = by_stream(&mut log, &ports, from..last, senders.mtu.into());
     let all = || left.iter().flatten();
     let span = f64::from(last.saturating_sub(from)) / 1e6;
@@ -281,6 +294,7 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     Ok(Kept {
         decades: decades(senders, &left),
         groups: groups(senders, &left),
+        slowed: slowed(&limited, senders.fast()),
         mtu: senders.mtu,
         seconds: span,
         megabits_per_second: octets as f64 * 8.0 / 1e6 / span,
@@ -313,6 +327,20 @@ fn by_stream(
         }
     }
     left
+}
+
+fn slowed(limited: &[Limited], fast: usize) -> Vec<(&'static str, f64)> {
+    let fast = &limited[limited.len().saturating_sub(fast)..];
+    let part = |one: &Limited, at: usize| {
+        let all: u64 = one.iter().map(|span| span.as_micros()).sum();
+        one[at].as_micros() as f64 * 100.0 / all.max(1) as f64
+    };
+    [Limiter::Application, Limiter::PeerWindow, Limiter::Congestion]
+        .map(|limiter| {
+            let parts = fast.iter().map(|one| part(one, limiter as usize));
+            (Limiter::NAMES[limiter as usize], parts.fold(0.0, f64::max))
+        })
+        .to_vec()
 }
 
 fn decades(senders: &Senders, left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
@@ -356,8 +384,9 @@ fn start(
     watch: Watch,
 ) -> Result<Stack, String> {
     let streams = senders.len();
-    // More than what the slow ones may have written; those that are fast have it of the others' rest.
-    let each = (16 * senders.block().len() / BLOCK_PACKETS).max(64 << 10);
+    // What the slow ones may have written lies in frames of up to twice its size, and that is less than half of this:
+    // where memory is tight the stack takes less of a fast one than its limit needs.
+    let each = (44 * senders.block().len() / BLOCK_PACKETS).max(64 << 10);
     let address = KernelCidr::new(Ipv4Addr::new(10, 211, 90, 1).into(), 24);
     let config = TunConfig {
         name: "pacing0".into(),

@@ -53,12 +53,15 @@ impl Kept {
                 ms(late.max())
             )
         };
+        let part = |(name, part): &(&str, f64)| format!("{name} {part:.2} %");
+        let slowed: Vec<String> = self.slowed.iter().map(part).collect();
         let busy = self.log.busy.as_secs_f64() / self.log.since.as_secs_f64() * 100.0;
         format!(
             "packets of {} octets, seen for {:.0} s where they leave for the device: {:.0} Mbit/s, {:.0} packets a second\n\n{}\n\
              the stack's thread: {busy:.0} % busy; a round took {}; in it the machine kept the processor for {}\n\
              the longest {}; of the beginning, in which the application fills all queues, and the end {}\n\
              a thread beside it that sleeps for a millisecond at a time woke late by {}\n\
+             of its time since it was opened a stream of 250 kbit/s and more waited at most for: {}\n\
              sent again: {}; dropped by the pool {}, by the device {}",
             self.mtu,
             self.seconds,
@@ -70,6 +73,7 @@ impl Kept {
             told(&self.log.longest),
             told(&self.log.ends),
             late(&self.noise),
+            slowed.join(", "),
             self.counters.segments_retransmitted,
             self.counters.dropped(DropReason::PoolEmpty),
             self.counters.dropped(DropReason::DeviceRefused),
