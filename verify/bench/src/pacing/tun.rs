@@ -442,7 +442,7 @@ mod tests {
     // 500 packets at 100 kbit/s are 60 s of 1,500 octets and 360 s of 9,000; the number of packets is the same.
     #[test]
     fn time_follows_from_the_packets_size() {
-        let limits = [100_000, 100_000_000].map(|bits| Rate::from_bits_per_second(bits)).to_vec();
+        let limits = [100_000, 100_000_000].map(Rate::from_bits_per_second).to_vec();
         for (mtu, wanted) in [(576, 31), (1500, 75), (9000, 435), (u16::MAX, 3149)] {
             assert_eq!(seconds(&limits, mtu), wanted, "{mtu}");
             let senders = Senders { limits: limits.clone(), groups: Vec::new(), mtu };
