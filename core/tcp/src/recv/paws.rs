@@ -92,7 +92,7 @@ impl Timestamps {
         if self.negotiated { Some(self.recent) } else { None }
     }
 
-    /// [Units](unit()) since TS.Recent was last confirmed.
+    /// Units of [`paws`](self) since TS.Recent was last confirmed.
     pub const fn age_units(&self, now: Instant) -> u32 {
         unit(now).wrapping_sub(self.recent_unit)
     }
