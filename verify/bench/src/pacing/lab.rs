@@ -276,8 +276,8 @@ impl Lab {
     /// There is room again.
     fn write_more(&mut self, conn: ConnId) {
         if self.left_to_write.is_none() {
-            // Less than all was taken: it is told again.
-            let _ = self.shard.write(self.wire.now, conn, &BLOCK);
+            // It is told again when less than all was taken.
+            while self.shard.write(self.wire.now, conn, &BLOCK) == Ok(BLOCK.len()) {}
         } else if let Some(stream) = self.by_slot.get(conn.slot as usize) {
             self.write(*stream as usize);
         }

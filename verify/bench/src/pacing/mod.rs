@@ -362,7 +362,11 @@ fn measure(streams: usize, kind: Kind, packets: u64) -> Result<Cost, String> {
     lab.run(Span::from_millis((2 * period.as_millis()).max(20)));
     (lab.packets, lab.nanos) = (0, 0);
     while lab.packets < packets {
+        let before = lab.packets;
         lab.run(Span::from_millis(20));
+        if lab.packets == before {
+            return Err(format!("{streams} streams stopped sending after {before} packets"));
+        }
     }
     Ok(Cost { packets: lab.packets, nanos: lab.nanos as f64 / lab.packets as f64 })
 }
@@ -455,6 +459,17 @@ mod tests {
         for line in ["--mtu 9000", "--tun --mtu 575", "--tun --mtu 65536", "--tun --mtu x"] {
             let told = read_line(line).err().unwrap();
             assert!(told.starts_with("--mtu"), "{line}: {told}");
+        }
+    }
+
+    // Their buffers are larger than what the application writes at once.
+    #[test]
+    fn few_streams_do_not_stop() {
+        for kind in [Kind::Due, Kind::Limits, Kind::Group, Kind::Application] {
+            for streams in [1, 2, 10] {
+                let sent = measure(streams, kind, 1000).map(|cost| cost.packets >= 1000);
+                assert_eq!(sent, Ok(true), "{streams} streams");
+            }
         }
     }
 }
