@@ -40,8 +40,8 @@ Usage: usertcp-bench pacing [OPTIONS]
   --tun-streams N    so many                                      [10000]
   --mtu N            octets of the largest packet over TUN, 576 to 65535: the larger, the fewer packets a second,
                      and the longer a window of 500 lasts         [1500]
-  --tun-seconds S    of which three are not judged  [as the slowest stream needs for a window of 500 packets and 100 more, 75
-                     at 100 kbit/s with an MTU of 1500, 435 with 9000]
+  --tun-seconds S    of which three are not judged, 18 with an MTU of 9000  [as the slowest stream needs for a window of
+                     500 packets and 100 more, 75 at 100 kbit/s with an MTU of 1500, 450 with 9000]
   --tun-total M      Mbit/s that their limits, from 0.1 to 100 Mbit/s, come to at most, if they can  [1400]
   --tun-poll M,N     the stack's thread polls for so many microseconds before it sleeps, and with groups: on a kernel that is
                      not preemptible a sleep may end a millisecond late. Under chrt the kernel stops who is busy for

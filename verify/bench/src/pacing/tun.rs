@@ -38,8 +38,9 @@ const LOWEST: f64 = 100e3;
 const HIGHEST: f64 = 100e6;
 /// The lowest limits are spread over so much, as a part.
 const SPREAD: f64 = 0.1;
-/// Nothing is judged of the beginning, when all streams begin at once.
-const FIRST: Duration = Duration::from_secs(3);
+/// Nothing is judged of the beginning, when all streams begin at once: of the usual MTU. With larger packets the slow
+/// ones come due together for longer.
+const FIRST_SECONDS: u64 = 3;
 /// The slowest stream is judged for so many of its windows, in hundredths: many windows overlap in the last fifth.
 const WINDOWS_HUNDREDTHS: u64 = 120;
 /// Of the usual MTU, of the run with groups; their slowest member has four windows in it.
@@ -242,20 +243,33 @@ pub fn measure_groups(wanted: &Wanted) -> Result<Kept, String> {
     };
     let groups = vec![group(50, &[1; 10]), group(30, &[1, 2, 4, 8]), group(10, &[3, 5])];
     let senders = Senders { limits: Vec::new(), groups, mtu: wanted.mtu };
-    let needed = (GROUP_SECONDS * u64::from(wanted.mtu)).div_ceil(USUAL_MTU.into());
-    let seconds = needed.max(GROUP_SECONDS).min(wanted.seconds.unwrap_or(u64::MAX));
+    let seconds = by_mtu(GROUP_SECONDS, wanted.mtu).min(wanted.seconds.unwrap_or(u64::MAX));
     run("groups, seconds", &senders, seconds, wanted.poll[1])
+}
+
+/// Of an MTU, what takes `seconds` of the usual one, and that at least.
+fn by_mtu(seconds: u64, mtu: u16) -> u64 {
+    (seconds * u64::from(mtu.max(USUAL_MTU))).div_ceil(USUAL_MTU.into())
+}
+
+fn first_seconds(mtu: u16) -> u64 {
+    by_mtu(FIRST_SECONDS, mtu)
 }
 
 /// How long the slowest takes for its windows, after what is not judged.
 fn seconds(limits: &[Rate], mtu: u16) -> u64 {
     let slowest = limits.iter().map(|rate| rate.octets_per_second()).min().unwrap_or(1).max(1);
     let window = precision::WINDOW as u64 * u64::from(mtu);
-    FIRST.as_secs() + (window * WINDOWS_HUNDREDTHS / 100).div_ceil(slowest)
+    first_seconds(mtu) + (window * WINDOWS_HUNDREDTHS / 100).div_ceil(slowest)
 }
 
 fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Kept, String> {
-    let streams = senders.len();
+    let (streams, first) = (senders.len(), first_seconds(senders.mtu));
+    if seconds <= first {
+        return Err(format!(
+            "of {seconds} s nothing is judged: the first {first} are the beginning"
+        ));
+    }
     let packets = senders.packets(seconds).saturating_mul(PACKETS_PER_CENT) / 100 + 100_000;
     if packets > MOST_PACKETS {
         return Err(format!(
@@ -277,10 +291,11 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     let ports = ports
         .recv_timeout(Duration::from_secs(30))
         .map_err(|_| "not all connections were accepted")?;
-    readers.read("the beginning, seconds", FIRST)?;
+    let first = Duration::from_secs(first);
+    readers.read("the beginning, seconds", first)?;
     let from = begun.elapsed().as_micros() as u32;
     judged.store(true, Ordering::Relaxed);
-    let noise = readers.read(what, Duration::from_secs(seconds).saturating_sub(FIRST))?;
+    let noise = readers.read(what, Duration::from_secs(seconds).saturating_sub(first))?;
     judged.store(false, Ordering::Relaxed);
     let last = begun.elapsed().as_micros() as u32;
     let counters = stack.counters();
@@ -443,10 +458,10 @@ mod tests {
     #[test]
     fn time_follows_from_the_packets_size() {
         let limits = [100_000, 100_000_000].map(Rate::from_bits_per_second).to_vec();
-        for (mtu, wanted) in [(576, 31), (1500, 75), (9000, 435), (u16::MAX, 3149)] {
+        for (mtu, wanted) in [(576, 31), (1500, 75), (9000, 450), (u16::MAX, 3278)] {
             assert_eq!(seconds(&limits, mtu), wanted, "{mtu}");
             let senders = Senders { limits: limits.clone(), groups: Vec::new(), mtu };
-            let packets = senders.packets(wanted - FIRST.as_secs());
+            let packets = senders.packets(wanted - first_seconds(mtu));
             assert!((600_600..=615_000).contains(&packets), "{packets} of {mtu}");
         }
     }
