@@ -26,6 +26,7 @@ fn a_thousand_seeds_second_half() {
 fn seeds_that_once_failed() {
     run_range(5_013_006, 5_013_007);
     run_range(5_020_843, 5_020_844);
+    run_range(5_137_239, 5_137_240);
 }
 
 /// `SIM_SEED=n cargo test -p usertcp-sim one_seed -- --nocapture`

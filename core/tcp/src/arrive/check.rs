@@ -1,5 +1,5 @@
 //! The steps before the acknowledgement: timestamps, window, reset, SYN.
-//! Implements: RFC 7323 §5.3 R1 (7323-8, -12, -17), RFC 9293 §3.10.7.4 first, second and fourth
+//! Implements: RFC 7323 §4.3, §5.3 R1 (7323-8, -10, -12, -17), RFC 9293 §3.10.7.4 first, second and fourth
 //! (E-9 … E-14), RFC 5961 §3–4, RFC 2883 §4.1.
 
 use super::Step;
@@ -84,7 +84,7 @@ impl<C: CongestionController> Tcb<C> {
                 Continue(Acceptable::ControlOnly)
             }
             Acceptability::Outside(side) => {
-                self.outside_window(env, &extent, side);
+                self.outside_window(env, segment, &extent, side);
                 Break(())
             }
         }
@@ -92,7 +92,13 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Old data is answered at once, with what was duplicate (a lost acknowledgement made the
     /// peer repeat it); an empty segment may be a blind probe and is answered within the throttle.
-    fn outside_window<O: Observer>(&mut self, env: &mut Env<'_, O>, extent: &Extent, side: Side) {
+    fn outside_window<O: Observer>(
+        &mut self,
+        env: &mut Env<'_, O>,
+        segment: &Segment,
+        extent: &Extent,
+        side: Side,
+    ) {
         if extent.is_empty() {
             env.drop_segment(DropReason::OutOfWindow);
             self.challenge(env);
@@ -106,6 +112,12 @@ impl<C: CongestionController> Tcb<C> {
         if side == Side::Before && extent.octets > 0 {
             self.receiver.on_old(extent.data(), extent.octets);
             self.ecn.on_data_again();
+        }
+        if side == Side::Before && extent.end().at_or_after(self.timestamps.last_ack_sent()) {
+            // What was acknowledged last came again, because that acknowledgement was lost, mostly. The next one answers
+            // this segment and echoes it: with the echo before, the peer would take its timeout for a round trip.
+            let value = segment.options.timestamps.map(|timestamps| timestamps.value);
+            self.timestamps.observe(env.now, extent.seq, value);
         }
         self.acks.demand();
     }

@@ -112,9 +112,9 @@ impl Timestamps {
         }
     }
 
-    /// Takes SEG.TSval of a segment that passed the window check: only one that begins at or
-    /// before the last acknowledgement we sent, so that the echo is that of the earliest segment
-    /// not yet acknowledged.
+    /// Takes SEG.TSval of a segment that passed the window check, or repeats what was acknowledged last: only one that
+    /// begins at or before the last acknowledgement we sent, so that the echo is that of the earliest segment not yet
+    /// acknowledged.
     pub fn observe(&mut self, now: Instant, seq: Seq, value: Option<u32>) {
         let Some(value) = value.filter(|_| self.negotiated) else { return };
         let newer = Seq(value).at_or_after(Seq(self.recent)) || self.expired(now);

@@ -158,6 +158,31 @@ fn the_echo_is_that_of_the_earliest_unacknowledged() {
     assert_eq!(bench.send(fill)[0].stamps.unwrap().1, clock + 501);
 }
 
+// proves 7323-10: a peer whose acknowledgement was lost measures from its repetition, and not the timeout too
+#[test]
+fn the_echo_of_what_came_again_is_of_the_repetition() {
+    let mut bench = Start::modern().go();
+    bench.warm_up();
+    let clock = bench.peer_clock();
+    let at = bench.received();
+    let mut echo_of = |seq, octets, stamp| {
+        let segment = bench.peer_at(seq).data(octets).stamps(clock + stamp, 0);
+        let mut out = bench.send(segment);
+        out.extend(bench.pass(100));
+        assert_eq!(out.len(), 1, "{seq}");
+        out[0].stamps.unwrap().1 - clock
+    };
+    assert_eq!(echo_of(at, 10, 10), 10);
+    assert_eq!(echo_of(at + 10, 10, 20), 20);
+    // All that was acknowledged last, more than that, and less, which does not count: what the peer was told of was later.
+    assert_eq!(echo_of(at + 10, 10, 330), 330);
+    assert_eq!(echo_of(at, 20, 640), 640);
+    assert_eq!(echo_of(at, 10, 650), 640);
+    // A probe of a closed window or of an idle peer: an octet that was sent before, and none.
+    assert_eq!(echo_of(at + 19, 1, 900), 900);
+    assert_eq!(echo_of(at + 19, 0, 950), 900);
+}
+
 // proves MUST-58: what leaves anyway carries what is owed
 #[test]
 fn data_carries_the_acknowledgement() {
