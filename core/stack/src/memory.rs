@@ -6,7 +6,8 @@
 //!
 //! A frame may come home in ways the shard does not see: an application on another thread drops
 //! what it read. So whoever went without is looked after on the next occasion, and at the latest after a
-//! short time.
+//! short time. What is free may not suit who is told of it (a frame of another size, or it is a TCB that is
+//! missing): who is told and takes nothing is told again only when more has come home, or after that time.
 
 use crate::anchor::{Anchor, Body};
 use crate::events::Pending;
@@ -119,6 +120,21 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
     }
 
+    /// A write to `slot` found room in its send queue, but no memory, and took `taken` octets: nobody but we will tell when
+    /// there is some.
+    pub(crate) fn starve(&mut self, now: Instant, slot: u32, taken: usize) {
+        self.starved.push(slot);
+        self.want_memory(now);
+        if taken == 0 {
+            self.note_vain();
+        }
+    }
+
+    fn note_vain(&mut self) {
+        let used = self.common.pool.stats().used_octets;
+        self.vain_at_octets = Some(self.vain_at_octets.unwrap_or(0).max(used));
+    }
+
     /// Tells those who found no frame that they may try again: all of them when memory is plenty,
     /// one by one while it is short.
     #[inline]
@@ -130,11 +146,23 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     #[inline(never)]
     fn serve_some(&mut self, now: Instant) {
-        self.common.pool.reclaim();
-        let mut wakes = match self.common.pool.take(Class::Full, 0) {
-            None => 0,
-            Some(_) if self.common.pool.is_tight() => 1,
-            Some(_) => self.starved.len(),
+        let pool = &self.common.pool;
+        pool.reclaim();
+        let is_time = self.memory_retry.is_some_and(|retry| retry <= now);
+        if let Some(vain_at) = self.vain_at_octets
+            && !is_time
+            && pool.stats().used_octets >= vain_at
+        {
+            self.note_vain();
+            return;
+        }
+        self.vain_at_octets = None;
+        let (full, is_tight) = (pool.take(Class::Full, 0), pool.is_tight());
+        let mut wakes = match full {
+            Some(_) if !is_tight => self.starved.len(),
+            // A small one is enough for some.
+            None if pool.take(Class::Small, 0).is_none() => 0,
+            _ => 1,
         };
         while wakes > 0
             && let Some(index) = self.starved.pop()

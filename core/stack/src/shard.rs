@@ -87,6 +87,8 @@ pub struct Shard<C, O> {
     pub(crate) watch: Watch,
     /// When to look for frames again.
     pub(crate) memory_retry: Option<Instant>,
+    /// Who was told of frames last found none that suits: the most octets that were in use since.
+    pub(crate) vain_at_octets: Option<usize>,
     /// Rates that connections share.
     pub(crate) rates: Rates,
     /// Packets that are ready to go.
@@ -257,6 +259,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
             shedding: Shedding::default(),
             watch: Watch::default(),
             memory_retry: None,
+            vain_at_octets: None,
             rates: Rates::open(&config.rate, u32::from(device.mtu), now),
             outbox: Outbox::new(),
             events: Events::default(),

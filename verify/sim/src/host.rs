@@ -113,6 +113,8 @@ pub struct Host {
     pub over: Vec<Over>,
     /// Streams that were done, in the order in which they were let go.
     pub finished: Vec<Stream>,
+    /// It does nothing before.
+    pub sleeps_until: Instant,
     prng: Prng,
 }
 
@@ -131,6 +133,7 @@ impl Host {
             accept_seeds: HashMap::new(),
             over: Vec::new(),
             finished: Vec::new(),
+            sleeps_until: Instant::ZERO,
             prng: Prng::from_seed(seed),
         }
     }
@@ -163,6 +166,10 @@ impl Host {
 
     /// Runs the shard and its applications until nothing more happens at this moment.
     pub fn run(&mut self, now: Instant) {
+        if now < self.sleeps_until {
+            return;
+        }
+        self.sleeps_until = Instant::ZERO;
         for _ in 0..10_000 {
             let turn = self.shard.turn(now, &mut self.queue);
             self.note_ecn(now);
@@ -296,9 +303,13 @@ impl Host {
         let both = |stream: &Stream| [stream.paused_until, stream.silent_until];
         let pauses = self.streams.values().flat_map(both);
         let pause = pauses.filter(|at| *at != Instant::ZERO).min();
-        match (self.shard.next_deadline(), pause) {
+        let next = match (self.shard.next_deadline(), pause) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
+        };
+        match self.sleeps_until {
+            Instant::ZERO => next,
+            until => Some(next.map_or(until, |next| next.max(until))),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod host;
 pub mod link;
 pub mod mark;
 pub mod middlebox;
+pub mod mixed;
 pub mod oracle;
 pub mod scenario;
 pub mod signal;

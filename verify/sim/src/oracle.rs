@@ -32,7 +32,7 @@ struct End {
     /// Its SYN had a Fast Open option.
     fast_open: bool,
     edge: Option<Seq>,
-    last_value: Option<u32>,
+    last_value: Option<(u32, Instant)>,
 }
 
 type Key = ((IpAddr, u16), (IpAddr, u16));
@@ -167,7 +167,7 @@ impl Oracle {
                 acked: view.has(Flags::ACK).then_some(view.header.ack),
                 fast_open: view.options.fast_open.is_some(),
                 edge: view.has(Flags::ACK).then_some(window_end),
-                last_value: view.options.timestamps.map(|timestamps| timestamps.value),
+                last_value: view.options.timestamps.map(|timestamps| (timestamps.value, now)),
                 ..End::default()
             },
         );
@@ -267,11 +267,14 @@ impl Oracle {
             self.fault(now, view, "timestamps: agreed and missing, or there and not agreed");
         }
         if let Some(timestamps) = view.options.timestamps {
-            let back = mine.last_value.is_some_and(|last| Seq(timestamps.value).before(Seq(last)));
+            // After half a circle of milliseconds it says nothing.
+            let back = mine.last_value.is_some_and(|(last, at)| {
+                Seq(timestamps.value).before(Seq(last)) && now.since(at).as_millis() < 1 << 31
+            });
             if back {
                 self.fault(now, view, "timestamp goes back");
             }
-            mine.last_value = Some(timestamps.value);
+            mine.last_value = Some((timestamps.value, now));
         }
         let sack = mine.sack_permitted && peer.sack_permitted;
         if !view.options.sack.is_empty() && !sack {

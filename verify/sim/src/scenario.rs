@@ -50,6 +50,8 @@ pub struct Scenario {
     pub longest: Span,
     /// When idle connections are parked.
     pub parking: Parking,
+    /// What else is mixed in: [`Scenario::mixed`].
+    pub mix: Option<crate::mixed::Mix>,
     /// Print every segment.
     pub trace: bool,
 }
@@ -124,6 +126,7 @@ impl Scenario {
             plans: (0..count).map(|_| [plan(&mut prng, octets), plan(&mut prng, octets)]).collect(),
             longest: Span::from_secs(3600),
             parking: Parking::AtRest,
+            mix: None,
             trace: false,
         };
         scenario.mix_ecn();
@@ -218,6 +221,7 @@ impl Scenario {
             plans: vec![[sender, quiet]],
             longest: Span::from_secs(3600),
             parking: Parking::AtRest,
+            mix: None,
             trace: false,
         }
     }
@@ -278,20 +282,25 @@ impl Scenario {
         Ok((report, world.recording.take().unwrap_or_default()))
     }
 
-    fn world(&self) -> World {
+    pub(crate) fn world(&self) -> World {
+        let start = self.start();
         let hosts = [0, 1].map(|side| {
             let config = self.config(side);
-            Host::new(config, START, self.seed ^ (side as u64 + 1))
+            Host::new(config, start, self.seed ^ (side as u64 + 1))
         });
         let links = [0, 1]
             .map(|side| Link::new(self.links[side], self.seed.wrapping_add(side as u64 * 77)));
-        let mut world = World::new(START, hosts, links);
+        let mut world = World::new(start, hosts, links);
         world.oracle.trace = self.trace;
         world.signals = self.signals;
         for side in 0..2 {
             world.oracle.mtu.insert(address(side, self.v6), self.mtu);
         }
         world
+    }
+
+    fn start(&self) -> Instant {
+        self.mix.map_or(START, |mix| mix.start)
     }
 
     fn config(&self, side: usize) -> ShardConfig {
@@ -303,15 +312,22 @@ impl Scenario {
         let prefix = if self.v6 { 64 } else { 24 };
         let addresses = vec![cidr(address(side, self.v6), prefix)];
         let mut config = ShardConfig::new(addresses, self.seed_near_wrap(side), facts);
-        config.pool = PoolConfig { octets: 24 << 20, ..PoolConfig::default() };
+        config.pool = PoolConfig {
+            octets: self.mix.map_or(24 << 20, |mix| mix.pool_octets),
+            ..PoolConfig::default()
+        };
         let (start, most) = self.receive_buffers[side];
+        let limits = Limits::default();
         config.limits = Limits {
             connections: 64,
             hot_connections: 64,
             receive_buffer_start_octets: start,
             receive_buffer_octets: most,
             parking: self.parking,
-            ..Limits::default()
+            syn_ack_retries: self.mix.map_or(limits.syn_ack_retries, |_| u8::MAX),
+            // A host asleep keeps its windows closed for longer than memory that is short allows (RFC 6429 §4).
+            zero_window_grace: self.mix.map_or(limits.zero_window_grace, |_| Span::MAX),
+            ..limits
         };
         config
     }
@@ -331,14 +347,14 @@ impl Scenario {
                 chunk.copy_from_slice(&prng.next_u64().to_le_bytes());
             }
             let Some(secrets) = Secrets::from_seed(seed) else { continue };
-            let first = isn::Numbers::of(&secrets, &flow, START).initial_sequence;
+            let first = isn::Numbers::of(&secrets, &flow, self.start()).initial_sequence;
             if !self.wrapping || first.0 > u32::MAX - (64 << 10) {
                 return seed;
             }
         }
     }
 
-    fn open(&self, world: &mut World) -> Result<(), String> {
+    pub(crate) fn open(&self, world: &mut World) -> Result<(), String> {
         let profile = |side: usize| Profile {
             settings: self.settings[side],
             controller: match self.algorithms[side] {
@@ -404,7 +420,7 @@ impl Scenario {
         }
     }
 
-    fn judge(&self, world: &World, done: bool, took: Span) -> Result<(), String> {
+    pub(crate) fn judge(&self, world: &World, done: bool, took: Span) -> Result<(), String> {
         let seed = self.seed;
         if let Some(first) = world.oracle.violations().first() {
             return Err(format!("seed {seed}: not legal: {first}"));
@@ -436,7 +452,7 @@ impl Scenario {
         Ok(())
     }
 
-    fn judge_leaks(&self, world: &World) -> Result<(), String> {
+    pub(crate) fn judge_leaks(&self, world: &World) -> Result<(), String> {
         for (side, host) in world.hosts.iter().enumerate() {
             let (usage, pool) = (host.shard.usage(), host.shard.pool().stats());
             let left = (usage.anchors, usage.tcbs, usage.timers, usage.demux);
@@ -451,7 +467,7 @@ impl Scenario {
     }
 }
 
-fn report(world: &World, took: Span) -> Report {
+pub(crate) fn report(world: &World, took: Span) -> Report {
     let counters = [0, 1].map(|side| world.hosts[side].shard.counters().clone());
     let sum = |pick: fn(&usertcp_base::Counters) -> u64| counters.iter().map(pick).sum();
     Report {

@@ -93,8 +93,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         }
         if tcb.send_room(&self.common.limits, &self.common.pool) > 0 {
             // Room, but no frame: no acknowledgement will tell when there is one.
-            self.starved.push(id.slot);
-            self.want_memory(now);
+            self.starve(now, id.slot, taken);
         }
         Ok(())
     }
@@ -147,8 +146,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 let hot = self.awake(now, id);
                 if hot.is_none() {
                     // Nobody but time will tell when there is room.
-                    self.starved.push(id.slot);
-                    self.want_memory(now);
+                    self.starve(now, id.slot, 0);
                 }
                 Ok(hot)
             }

@@ -172,6 +172,12 @@ fn when_tcbs_run_out_the_quiet_make_way() {
     assert_eq!(hand.shard.write(hand.now, conn, b"later"), Ok(0));
     assert_eq!(hand.shard.shutdown_write(hand.now, conn), Err(ConnError::Limit));
     assert_eq!(hand.shard.set_option(hand.now, conn, |_| {}), Err(ConnError::Limit));
+    // There is memory, which is not what it waits for: it is not told of that, again and again.
+    for _ in 0..20 {
+        hand.events.clear();
+        assert!(hand.shard.handle_deadlines(hand.now, 1000) && hand.sent().is_empty());
+        assert!(!hand.events.contains(&ShardEvent::Writable(conn)));
+    }
     hand.events.clear();
     // One of the busy ones is done.
     let (_, first, value) = conns[0];

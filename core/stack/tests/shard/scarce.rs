@@ -1,10 +1,10 @@
 //! Little memory, many packets, slow readers: nothing is lost, nobody sleeps for ever.
 
 use crate::pair::{Pair, address, assert_empty, config, pattern, plain, read_all};
-use usertcp_base::{Instant, Limits, Prng, Span};
+use usertcp_base::{ConnId, Instant, Limits, Prng, Span};
 use usertcp_cc::Reno;
 use usertcp_device::pipe;
-use usertcp_frame::PoolConfig;
+use usertcp_frame::{Class, Frame, FramePool, PoolConfig};
 use usertcp_stack::{Shard, ShardConfig, ShardEvent};
 
 fn poor() -> Pair {
@@ -109,4 +109,63 @@ fn events_alone_carry_a_transfer() {
         assert_empty(&pair.client.shard);
         assert_empty(&pair.server.shard);
     }
+}
+
+/// All frames of `class` that are still to be had.
+fn all_of(pool: &FramePool, class: Class) -> Vec<Frame> {
+    core::iter::from_fn(|| pool.take(class, 0)).collect()
+}
+
+/// A writer of few octets that was refused, because all frames are out; the full ones, and the small ones.
+fn refused() -> (Pair, ConnId, Vec<Frame>, Vec<Frame>) {
+    let mut pair = poor();
+    let listener = pair.listen(5);
+    let (client, _) = pair.open(listener);
+    let pool = pair.client.shard.pool().clone();
+    let mut small: Vec<Frame> = pool.take(Class::Small, 0).into_iter().collect();
+    let full = all_of(&pool, Class::Full);
+    small.extend(all_of(&pool, Class::Small));
+    assert!(full.len() > 64 && small.len() > 200, "{:?}", pool.stats());
+    assert_eq!(pair.client.shard.write(pair.now, client, b"few"), Ok(0));
+    (pair, client, full, small)
+}
+
+/// Full frames are free, but not one whole block of them, from which small ones could be cut: the writer is told, but not again
+/// and again in one moment; and as soon as a small one is free.
+#[test]
+fn a_writer_whom_no_frame_suits_is_not_told_without_end() {
+    let (mut pair, client, full, mut small) = refused();
+    let one_of_each_block: Vec<Frame> = full.into_iter().step_by(32).collect();
+    let mut told = 0;
+    for _ in 0..100 {
+        pair.client.events.clear();
+        pair.settle();
+        if pair.client.saw(ShardEvent::Writable(client)) {
+            told += 1;
+            assert_eq!(pair.client.shard.write(pair.now, client, b"few"), Ok(0));
+        }
+    }
+    assert_eq!(told, 1);
+    pair.client.events.clear();
+    pair.run(Span::from_millis(11));
+    assert!(pair.client.saw(ShardEvent::Writable(client)), "after a while");
+    assert_eq!(pair.client.shard.write(pair.now, client, b"few"), Ok(0));
+    pair.client.events.clear();
+    small.truncate(small.len() - 1);
+    pair.settle();
+    assert!(pair.client.saw(ShardEvent::Writable(client)), "at once");
+    assert_eq!(pair.client.shard.write(pair.now, client, b"few"), Ok(3));
+    drop(one_of_each_block);
+}
+
+/// A small frame is enough for few octets, however long all others are away.
+#[test]
+fn a_small_frame_alone_is_told_of() {
+    let (mut pair, client, full, mut small) = refused();
+    small.truncate(small.len() - 1);
+    pair.client.events.clear();
+    pair.settle();
+    assert!(pair.client.saw(ShardEvent::Writable(client)));
+    assert_eq!(pair.client.shard.write(pair.now, client, b"few"), Ok(3));
+    drop(full);
 }

@@ -151,6 +151,16 @@ impl Advertise {
         if self.lacks_room(least, holding) { None } else { self.fresh_by_space(least, *holding) }
     }
 
+    /// What can be offered again when nothing is and all was read: all there is, for no more will come. Half the buffer, of
+    /// which there is no more where payload takes four times its size, need not be a whole number of the scale's units, and
+    /// rounded down it is less than the step waited for: the window stayed closed for ever.
+    #[cold]
+    #[inline(never)]
+    fn reopened(&self, offered: u32, holding: &Holding) -> Option<u32> {
+        let is_all_read = offered | holding.queued | holding.held | holding.charge == 0;
+        if is_all_read { self.fresh_by_space(1, *holding) } else { None }
+    }
+
     #[inline(never)]
     fn fresh_by_space(&self, least: u32, holding: Holding) -> Option<u32> {
         let fresh = self.scale.octets(self.scale.field(self.space(&holding)));
@@ -167,7 +177,8 @@ impl Advertise {
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
-        let Some(fresh) = self.fresh(least, holding) else {
+        let fresh = self.fresh(least, holding).or_else(|| self.reopened(offered, holding));
+        let Some(fresh) = fresh else {
             return if offered == 0 { self.stay_at(nxt) } else { self.stay_beyond(nxt, offered) };
         };
         self.edge = nxt + fresh;
@@ -253,6 +264,7 @@ impl Advertise {
     #[inline]
     pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
         self.fresh(self.least_update(nxt, holding.buffer, mss), holding).is_some()
+            || self.edge == nxt && self.reopened(0, holding).is_some()
     }
 
     /// Whether the peer certainly need not hear of it yet that all was read.
@@ -273,7 +285,7 @@ impl Advertise {
     #[cold]
     fn is_any_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         let holding = Holding { buffer, ..Holding::default() };
-        self.lacks_room(self.least_update(nxt, buffer, mss), &holding)
+        self.edge.after(nxt) && self.lacks_room(self.least_update(nxt, buffer, mss), &holding)
     }
 
     /// The least window to tell the peer of at once.

@@ -47,6 +47,22 @@ fn silly_windows_are_avoided() {
 }
 
 // an update is sent from a closed window as soon as a segment fits, and not for every read
+/// Payload takes four times its size, and half the buffer is no whole number of units.
+#[test]
+fn a_closed_window_opens_again_whatever_the_buffer() {
+    for buffer in 64..3000 {
+        let nxt = Seq(1000);
+        let mut advertise = fresh(nxt, 0, 4);
+        for _ in 0..100 {
+            advertise.on_arrival(16, 2112);
+        }
+        let all_read = holding(buffer, 0);
+        assert!(advertise.update_due(nxt, &all_read, 1460), "{buffer}");
+        assert!(!advertise.is_update_far(nxt, buffer, 1460), "{buffer}");
+        assert!(advertise.announce(nxt, &all_read, 1460).0 > 0, "{buffer}");
+    }
+}
+
 #[test]
 fn window_updates_are_few() {
     let (nxt, buffer) = (Seq(1), 1 << 20);
