@@ -117,8 +117,8 @@ impl Scenario {
                 break false;
             }
             left -= 1;
-            for side in 0..2 {
-                act(&mut world, side, &mut groups[side], &mut prng, left == 0);
+            for (side, group) in groups.iter_mut().enumerate() {
+                act(&mut world, side, group, &mut prng, left == 0);
             }
         };
         let took = world.now.since(start);

@@ -156,8 +156,8 @@ impl Advertise {
     /// rounded down it is less than the step waited for: the window stayed closed for ever.
     #[cold]
     #[inline(never)]
-    fn reopened(&self, offered: u32, holding: &Holding) -> Option<u32> {
-        let is_all_read = offered | holding.queued | holding.held | holding.charge == 0;
+    fn reopened(&self, holding: &Holding) -> Option<u32> {
+        let is_all_read = holding.queued | holding.held | holding.charge == 0;
         if is_all_read { self.fresh_by_space(1, *holding) } else { None }
     }
 
@@ -177,7 +177,10 @@ impl Advertise {
     pub fn announce(&mut self, nxt: Seq, holding: &Holding, mss: u16) -> WireWindow {
         let offered = self.edge.since(nxt);
         let least = offered.saturating_add(smallest_step(holding.buffer, mss));
-        let fresh = self.fresh(least, holding).or_else(|| self.reopened(offered, holding));
+        let fresh = match self.fresh(least, holding) {
+            None if offered == 0 => self.reopened(holding),
+            fresh => fresh,
+        };
         let Some(fresh) = fresh else {
             return if offered == 0 { self.stay_at(nxt) } else { self.stay_beyond(nxt, offered) };
         };
@@ -264,7 +267,7 @@ impl Advertise {
     #[inline]
     pub fn update_due(&self, nxt: Seq, holding: &Holding, mss: u16) -> bool {
         self.fresh(self.least_update(nxt, holding.buffer, mss), holding).is_some()
-            || self.edge == nxt && self.reopened(0, holding).is_some()
+            || self.edge == nxt && self.reopened(holding).is_some()
     }
 
     /// Whether the peer certainly need not hear of it yet that all was read.

@@ -46,7 +46,6 @@ fn silly_windows_are_avoided() {
     }
 }
 
-// an update is sent from a closed window as soon as a segment fits, and not for every read
 /// Payload takes four times its size, and half the buffer is no whole number of units.
 #[test]
 fn a_closed_window_opens_again_whatever_the_buffer() {
@@ -63,6 +62,7 @@ fn a_closed_window_opens_again_whatever_the_buffer() {
     }
 }
 
+// an update is sent from a closed window as soon as a segment fits, and not for every read
 #[test]
 fn window_updates_are_few() {
     let (nxt, buffer) = (Seq(1), 1 << 20);
