@@ -89,7 +89,7 @@ impl TimeWait {
 
     /// RFC 6191 §2: whose SYN is surely new may have the pair; every other is dropped silently.
     fn on_syn(&self, segment: &Segment) -> TimeWaitOutcome {
-        let value = segment.options.timestamps.map(|timestamps| timestamps.value);
+        let value = segment.timestamp_value();
         match self.is_surely_new(segment.header.seq, value) {
             true => TimeWaitOutcome::Reopen(self.snd_nxt),
             false => TimeWaitOutcome::Ignored(DropReason::TimeWait),

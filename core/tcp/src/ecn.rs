@@ -378,6 +378,5 @@ impl<C: CongestionController> Tcb<C> {
 
 /// Option and timestamp of a segment.
 fn said(segment: &Segment) -> (Option<&AccurateEcn>, Option<u32>) {
-    let options = &segment.options;
-    (options.accurate_ecn.as_ref(), options.timestamps.map(|timestamps| timestamps.value))
+    (segment.options.accurate_ecn.as_ref(), segment.timestamp_value())
 }

@@ -21,6 +21,12 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// TSval, if it has the timestamps option (RFC 7323 §3.2).
+    #[inline]
+    pub fn timestamp_value(&self) -> Option<u32> {
+        self.options.timestamps.map(|timestamps| timestamps.value)
+    }
+
     /// Octets of sequence space it takes: payload, and one each for SYN and FIN.
     pub fn sequence_octets(&self) -> u32 {
         let flags = self.header.flags;

@@ -91,7 +91,7 @@ impl<C: CongestionController> Tcb<C> {
         self.last_heard = env.now;
         self.keep_alive.on_heard();
         self.user_timeout.on_option(&self.settings, segment.options.user_timeout);
-        let value = segment.options.timestamps.map(|timestamps| timestamps.value);
+        let value = segment.timestamp_value();
         self.timestamps.observe(env.now, segment.header.seq, value);
     }
 

@@ -44,7 +44,7 @@ impl<C: CongestionController> Tcb<C> {
         segment: &Segment,
     ) -> Step {
         let exempt = segment.header.flags.intersects(Flags::RST | Flags::SYN);
-        let value = segment.options.timestamps.map(|timestamps| timestamps.value);
+        let value = segment.timestamp_value();
         match self.timestamps.check(env.now, exempt, value) {
             PawsCheck::Pass => Continue(()),
             // Linux takes what lacks the option (RFC 7323 §3.2 says SHOULD drop).
@@ -84,7 +84,7 @@ impl<C: CongestionController> Tcb<C> {
                 Continue(Acceptable::ControlOnly)
             }
             Acceptability::Outside(side) => {
-                self.outside_window(env, segment, &extent, side);
+                self.outside_window(env, segment, side);
                 Break(())
             }
         }
@@ -92,13 +92,8 @@ impl<C: CongestionController> Tcb<C> {
 
     /// Old data is answered at once, with what was duplicate (a lost acknowledgement made the
     /// peer repeat it); an empty segment may be a blind probe and is answered within the throttle.
-    fn outside_window<O: Observer>(
-        &mut self,
-        env: &mut Env<'_, O>,
-        segment: &Segment,
-        extent: &Extent,
-        side: Side,
-    ) {
+    fn outside_window<O: Observer>(&mut self, env: &mut Env<'_, O>, segment: &Segment, side: Side) {
+        let extent = extent(segment);
         if extent.is_empty() {
             env.drop_segment(DropReason::OutOfWindow);
             self.challenge(env);
@@ -116,8 +111,7 @@ impl<C: CongestionController> Tcb<C> {
         if side == Side::Before && extent.end().at_or_after(self.timestamps.last_ack_sent()) {
             // What was acknowledged last came again, because that acknowledgement was lost, mostly. The next one answers
             // this segment and echoes it: with the echo before, the peer would take its timeout for a round trip.
-            let value = segment.options.timestamps.map(|timestamps| timestamps.value);
-            self.timestamps.observe(env.now, extent.seq, value);
+            self.timestamps.observe(env.now, extent.seq, segment.timestamp_value());
         }
         self.acks.demand();
     }

@@ -288,6 +288,7 @@ impl Advertise {
     #[cold]
     fn is_any_update_far(&self, nxt: Seq, buffer: u32, mss: u16) -> bool {
         let holding = Holding { buffer, ..Holding::default() };
+        // Where nothing is offered, less than usual may be due.
         self.edge.after(nxt) && self.lacks_room(self.least_update(nxt, buffer, mss), &holding)
     }
 

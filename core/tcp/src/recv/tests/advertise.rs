@@ -46,7 +46,7 @@ fn silly_windows_are_avoided() {
     }
 }
 
-/// Payload takes four times its size, and half the buffer is no whole number of units.
+// payload takes four times its size, and half the buffer is no whole number of units.
 #[test]
 fn a_closed_window_opens_again_whatever_the_buffer() {
     for buffer in 64..3000 {
