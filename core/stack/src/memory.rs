@@ -132,7 +132,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
 
     fn note_vain(&mut self) {
         let used = self.common.pool.stats().used_octets;
-        self.vain_at_octets = Some(self.vain_at_octets.unwrap_or(0).max(used));
+        self.vain_at_octets = self.vain_at_octets.max(Some(used));
     }
 
     /// Tells those who found no frame that they may try again: all of them when memory is plenty,
@@ -149,12 +149,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         let pool = &self.common.pool;
         pool.reclaim();
         let is_time = self.memory_retry.is_some_and(|retry| retry <= now);
-        if let Some(vain_at) = self.vain_at_octets
-            && !is_time
-            && pool.stats().used_octets >= vain_at
-        {
-            self.note_vain();
-            return;
+        if !is_time && self.vain_at_octets.is_some_and(|at| pool.stats().used_octets >= at) {
+            return self.note_vain();
         }
         self.vain_at_octets = None;
         let (full, is_tight) = (pool.take(Class::Full, 0), pool.is_tight());
