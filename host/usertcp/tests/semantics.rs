@@ -29,6 +29,24 @@ trait Face {
     fn try_write(&self, stream: &Self::Stream, buffer: &[u8]) -> io::Result<usize>;
 }
 
+/// What streams and listeners of all kinds call alike.
+macro_rules! same_calls {
+    () => {
+        async fn accept(&self, at: &Self::Listener) -> io::Result<Self::Stream> {
+            Ok(at.accept().await?.0)
+        }
+        fn nodelay(&self, stream: &Self::Stream) -> io::Result<()> {
+            stream.set_nodelay(true)
+        }
+        fn try_read(&self, stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
+            stream.try_read(buffer)
+        }
+        fn try_write(&self, stream: &Self::Stream, buffer: &[u8]) -> io::Result<usize> {
+            stream.try_write(buffer)
+        }
+    };
+}
+
 struct Kernel;
 
 impl Face for Kernel {
@@ -39,9 +57,6 @@ impl Face for Kernel {
         let at = listener.local_addr().unwrap();
         (listener, at)
     }
-    async fn accept(&self, at: &Self::Listener) -> io::Result<Self::Stream> {
-        Ok(at.accept().await?.0)
-    }
     async fn connect(&self, to: SocketAddr) -> io::Result<Self::Stream> {
         tokio::net::TcpStream::connect(to).await
     }
@@ -49,15 +64,7 @@ impl Face for Kernel {
         #[allow(deprecated)] // it never blocks with zero
         stream.set_linger(Some(Duration::ZERO)).unwrap();
     }
-    fn nodelay(&self, stream: &Self::Stream) -> io::Result<()> {
-        stream.set_nodelay(true)
-    }
-    fn try_read(&self, stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
-        stream.try_read(buffer)
-    }
-    fn try_write(&self, stream: &Self::Stream, buffer: &[u8]) -> io::Result<usize> {
-        stream.try_write(buffer)
-    }
+    same_calls!();
 }
 
 struct Threads(Stack, Stack);
@@ -70,24 +77,13 @@ impl Face for Threads {
         let at = listener.local_addr().unwrap();
         (listener, at)
     }
-    async fn accept(&self, at: &Self::Listener) -> io::Result<Self::Stream> {
-        Ok(at.accept().await?.0)
-    }
     async fn connect(&self, to: SocketAddr) -> io::Result<Self::Stream> {
         TcpStream::connect(&self.0, to).await
     }
     fn abort(&self, stream: Self::Stream) {
         stream.abort();
     }
-    fn nodelay(&self, stream: &Self::Stream) -> io::Result<()> {
-        stream.set_nodelay(true)
-    }
-    fn try_read(&self, stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
-        stream.try_read(buffer)
-    }
-    fn try_write(&self, stream: &Self::Stream, buffer: &[u8]) -> io::Result<usize> {
-        stream.try_write(buffer)
-    }
+    same_calls!();
 }
 
 struct Local(LocalStack, LocalStack);
@@ -100,24 +96,13 @@ impl Face for Local {
         let at = listener.local_addr().unwrap();
         (listener, at)
     }
-    async fn accept(&self, at: &Self::Listener) -> io::Result<Self::Stream> {
-        Ok(at.accept().await?.0)
-    }
     async fn connect(&self, to: SocketAddr) -> io::Result<Self::Stream> {
         LocalStream::connect(&self.0, to).await
     }
     fn abort(&self, stream: Self::Stream) {
         stream.abort();
     }
-    fn nodelay(&self, stream: &Self::Stream) -> io::Result<()> {
-        stream.set_nodelay(true)
-    }
-    fn try_read(&self, stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
-        stream.try_read(buffer)
-    }
-    fn try_write(&self, stream: &Self::Stream, buffer: &[u8]) -> io::Result<usize> {
-        stream.try_write(buffer)
-    }
+    same_calls!();
 }
 
 /// What was seen, step by step.

@@ -58,15 +58,17 @@ pub(crate) fn ended(reason: CloseReason) -> Error {
     Ended(reason).into()
 }
 
-/// The stack this belonged to was shut down.
+const STACK_GONE: &str = "the stack was shut down, or its device is gone";
+
+/// The stack this belonged to was shut down, or its device is gone.
 pub(crate) fn stack_gone() -> Error {
-    Error::new(ErrorKind::ConnectionAborted, "the stack was shut down, or its device is gone")
+    Error::new(ErrorKind::ConnectionAborted, STACK_GONE)
 }
 
 /// The same, told by a listener. Not `ConnectionAborted`: of `accept` that is one connection's misfortune
 /// (`accept(2)`), and loops that accept go on at once.
 pub(crate) fn listener_gone() -> Error {
-    Error::new(ErrorKind::NetworkDown, "the stack was shut down, or its device is gone")
+    Error::new(ErrorKind::NetworkDown, STACK_GONE)
 }
 
 /// No number is free for another set of idle streams.
