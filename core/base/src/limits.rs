@@ -39,7 +39,8 @@ pub struct Limits {
     pub smallest_mss_octets: u16,
     /// Largest receive buffer of one connection; auto-tuning grows up to it.
     pub receive_buffer_octets: u32,
-    /// Receive buffer a connection starts with.
+    /// Receive buffer a connection starts with; two units of the window scale that goes with `receive_buffer_octets` at
+    /// least, which are 32 KiB where that is a gigabyte.
     pub receive_buffer_start_octets: u32,
     /// Largest send buffer of one connection; it follows the congestion window up to it. A hundred octets or so it has in
     /// any case.

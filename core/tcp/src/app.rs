@@ -116,7 +116,8 @@ impl<C: CongestionController> Tcb<C> {
             }
         }
         if tight {
-            self.autotune.shrink(env.limits.receive_buffer_start_octets / 4);
+            let least = self.settings.least_receive_octets(env.limits);
+            self.autotune.shrink((env.limits.receive_buffer_start_octets / 4).max(least));
             self.stir();
         }
     }

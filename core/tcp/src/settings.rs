@@ -3,7 +3,7 @@
 //! Must not know: addresses, devices.
 //! Implements: the options of RFC 9293 §3.9.1, keep-alive of §3.8.4, thresholds of §3.8.3.
 
-use usertcp_base::{Instant, Limits, Rate, RateGroupId, Span};
+use usertcp_base::{Instant, Limits, Rate, RateGroupId, Scale, Span};
 
 /// Keep-alive (RFC 9293 §3.8.4): off by default, first probe not before two hours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -291,9 +291,28 @@ impl Default for Settings {
 impl Settings {
     /// Octets of the receive buffer at the beginning.
     pub fn receive_start_octets(&self, limits: &Limits) -> u32 {
-        match self.receive_buffer_octets {
+        let start = match self.receive_buffer_octets {
             0 => limits.receive_buffer_start_octets,
             octets => octets,
+        };
+        start.max(self.least_receive_octets(limits))
+    }
+
+    /// Scale of the windows we offer: the least that lets the largest buffer be told.
+    pub(crate) fn receive_scale(&self, limits: &Limits) -> Scale {
+        let largest = match self.receive_buffer_octets {
+            0 => limits.receive_buffer_octets,
+            octets => octets,
+        };
+        if self.window_scaling { Scale::for_window(largest) } else { Scale::NONE }
+    }
+
+    /// Windows are told in units of the scale, and half a buffer is all that is offered where payload takes four times its
+    /// size: of less than two units nothing would ever be.
+    pub(crate) fn least_receive_octets(&self, limits: &Limits) -> u32 {
+        match self.receive_scale(limits).shift() {
+            0 => 0,
+            shift => 2 << shift,
         }
     }
 

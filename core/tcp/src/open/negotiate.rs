@@ -31,13 +31,9 @@ impl Offer {
     /// From what the application set, the limits, and the path.
     pub fn new(settings: &Settings, limits: &Limits, path: &PathFacts) -> Offer {
         let start = settings.receive_start_octets(limits);
-        let most = match settings.receive_buffer_octets {
-            0 => limits.receive_buffer_octets,
-            octets => octets,
-        };
         Offer {
             mss_octets: path.announced_mss(settings),
-            scale: if settings.window_scaling { Scale::for_window(most) } else { Scale::NONE },
+            scale: settings.receive_scale(limits),
             window_scaling: settings.window_scaling,
             sack: settings.sack,
             timestamps: settings.timestamps,

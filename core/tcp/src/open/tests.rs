@@ -468,3 +468,27 @@ fn a_simultaneous_open_agrees_when_both_ask() {
         assert_eq!(established(done), expected, "{flags:?}");
     }
 }
+
+// A window is told in units of the scale: a buffer of less than two, of which half is offered where payload is dear, would
+// be told as nothing.
+#[test]
+fn a_buffer_begins_with_two_units_of_its_scale() {
+    for (start, largest, window_scaling, wanted) in [
+        (2 << 10, 1 << 30, true, 32 << 10),
+        (2 << 10, 1 << 30, false, 2 << 10),
+        (2 << 10, 65_535, true, 2 << 10),
+        (3, 6 << 20, true, 256),
+        (128 << 10, 6 << 20, true, 128 << 10),
+    ] {
+        let limits = Limits {
+            receive_buffer_start_octets: start,
+            receive_buffer_octets: largest,
+            ..Limits::default()
+        };
+        let settings = Settings { window_scaling, ..Settings::default() };
+        assert_eq!(settings.receive_start_octets(&limits), wanted, "{start} of {largest}");
+        let offer = Offer::new(&settings, &limits, &PATH);
+        assert_eq!(u32::from(offer.window_octets), wanted.min(65_535));
+        assert!(offer.scale.octets(offer.scale.field(wanted / 2)) > 0, "{start} of {largest}");
+    }
+}

@@ -372,7 +372,8 @@ fn a_valid_cookie_without_data_opens_too_and_data_alone_does_where_it_may() {
 
 #[test]
 fn a_syn_longer_than_the_window_is_taken_in_part() {
-    let limits = Limits { receive_buffer_start_octets: 3, ..Limits::default() };
+    let limits =
+        Limits { receive_buffer_start_octets: 3, receive_buffer_octets: 3, ..Limits::default() };
     let (mut hand, listener) = listening(limits, fast(8));
     let cookie = cookie_of(&mut hand);
     let answer = hand.give(&syn(1000, Some(cookie), b"abcdef")).remove(0);
