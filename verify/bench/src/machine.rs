@@ -62,19 +62,52 @@ pub fn thread_cpu() -> Duration {
 /// Keeps this thread off the core that a stack of one shard is pinned to, where there is another one.
 #[allow(unsafe_code)]
 pub fn leave_first_core() {
-    // Not safely: std does not choose cores. Where it is refused, the thread stays where it is.
-    // SAFETY: an all-zero set is a valid one, the calls read and write it as a whole, the macros inside of it.
+    // Where it is refused, the thread stays where it is.
+    let _ = choose_cores(|set, first| {
+        // SAFETY: the macros read and write inside of the set.
+        unsafe {
+            if libc::CPU_COUNT(set) > 1 {
+                libc::CPU_CLR(first, set);
+            }
+        }
+    });
+}
+
+/// Takes this thread, which was kept off no core, to that core, and lets it go before all of its priority. Whether that
+/// was allowed.
+#[allow(unsafe_code)]
+pub fn go_first_on_first_core() -> bool {
+    // SAFETY: the macros write inside of the set.
+    let chosen = choose_cores(|set, first| unsafe {
+        libc::CPU_ZERO(set);
+        libc::CPU_SET(first, set);
+    });
+    // SAFETY: all-zero parameters are valid ones, and the calls read and write them as a whole.
+    chosen
+        && unsafe {
+            let mut parameters: libc::sched_param = std::mem::zeroed();
+            let known = libc::sched_getparam(0, &raw mut parameters) == 0;
+            parameters.sched_priority += 1;
+            known && libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) == 0
+        }
+}
+
+/// Gives this thread the cores that `choose` makes of those it has, of which it is told the first. Not safely: std does not choose
+/// cores.
+#[allow(unsafe_code)]
+fn choose_cores(choose: impl FnOnce(&mut libc::cpu_set_t, usize)) -> bool {
+    // SAFETY: an all-zero set is a valid one, the calls read and write it as a whole, the macro inside of it.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
-            return;
+            return false;
         }
         let cores = libc::CPU_SETSIZE as usize;
-        let first = (0..cores).find(|core| libc::CPU_ISSET(*core, &set));
-        if let Some(first) = first.filter(|_| libc::CPU_COUNT(&set) > 1) {
-            libc::CPU_CLR(first, &mut set);
-            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
-        }
+        let Some(first) = (0..cores).find(|core| libc::CPU_ISSET(*core, &set)) else {
+            return false;
+        };
+        choose(&mut set, first);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) == 0
     }
 }
 

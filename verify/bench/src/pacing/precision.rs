@@ -23,6 +23,8 @@ pub struct Found {
     streams: u32,
     /// In windows of 500 packets and more: the largest difference from the limit, per cent.
     pub off: f64,
+    /// The same, where what a window lacks is not counted that would have left while nobody had the core.
+    pub blamed: f64,
     pub windows: u64,
     /// In any window: octets ahead of the limit at most, of the quantum.
     pub ahead: f64,
@@ -34,6 +36,7 @@ impl Found {
     fn add(&mut self, other: &Found) {
         self.streams += other.streams;
         self.off = self.off.max(other.off);
+        self.blamed = self.blamed.max(other.blamed);
         self.windows += other.windows;
         self.ahead = self.ahead.max(other.ahead);
         self.line = self.line.max(other.line);
@@ -69,7 +72,7 @@ pub fn measure(streams: usize, when_due: bool) -> Result<Precision, String> {
         let bits = rate.octets_per_second() * 8;
         let decade = (bits / LOWEST).checked_ilog10().unwrap_or(0).min(2) as usize;
         let quantum = quantum(release_octets(*rate), USUAL_PACKET);
-        decades[decade].1.add(&judge(&left[FIRST..], *rate, quantum, usize::MAX));
+        decades[decade].1.add(&judge(&left[FIRST..], *rate, quantum, usize::MAX, &[]));
     }
     Ok(Precision { decades, sent_again: lab.shard.counters().segments_retransmitted })
 }
@@ -86,8 +89,9 @@ pub fn quantum(release_octets: u32, packet_octets: u32) -> u32 {
 }
 
 /// Windows of 500 packets and up to `more` others. As a longer one consists of shorter ones, 500 more are
-/// all there are.
-pub fn judge(left: &[Left], rate: Rate, quantum: u32, more: usize) -> Found {
+/// all there are. `taken`: for each packet, how many microseconds before it nobody had the core; empty where
+/// that is not known, or never was so.
+pub fn judge(left: &[Left], rate: Rate, quantum: u32, more: usize, taken: &[u64]) -> Found {
     let octets_per_second = rate.octets_per_second() as f64;
     let mut found = Found { streams: 1, ..Found::default() };
     let quantum = f64::from(quantum);
@@ -105,7 +109,11 @@ pub fn judge(left: &[Left], rate: Rate, quantum: u32, more: usize) -> Found {
     for (from, start) in after.iter().enumerate() {
         for (to, end) in after.iter().enumerate().skip(from + WINDOW).take(more) {
             let span = left[to].at.since(left[from].at).as_micros() as f64 / 1e6;
-            found.off = found.off.max((end - start).abs() / (octets_per_second * span) * 100.0);
+            let (more, ideal) = (end - start, octets_per_second * span);
+            found.off = found.off.max(more.abs() / ideal * 100.0);
+            let taken = taken.get(to).map_or(0, |last| last - taken[from]);
+            let excused = (octets_per_second * taken as f64 / 1e6).min((-more).max(0.0));
+            found.blamed = found.blamed.max((more + excused).abs() / ideal * 100.0);
             found.windows += 1;
         }
     }

@@ -8,10 +8,12 @@
 //! did to the stack's thread, and to another one that does nothing but sleep for a millisecond at a time, is
 //! told beside the figures.
 
+mod core;
 mod reader;
 mod report;
 mod watch;
 
+use self::core::Sentry;
 use super::lab::Left;
 use super::precision::{self, Found};
 use crate::idle::Quantiles;
@@ -223,9 +225,14 @@ pub struct Kept {
     megabits_per_second: f64,
     packets_per_second: f64,
     noise: Quantiles,
+    /// When nobody had the stack's core: how often, the longest, and all together, in microseconds. `None`: not known.
+    gaps: Option<(usize, u32, u64)>,
     log: Log,
     counters: Counters,
 }
+
+/// How long nobody had the core before each of some packets; nothing where that is not known.
+type Taken<'a> = &'a dyn Fn(&[Left]) -> Option<Vec<u64>>;
 
 /// Measures streams with a limit each.
 pub fn measure(wanted: &Wanted) -> Result<Kept, String> {
@@ -284,6 +291,7 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     let judged = Arc::new(AtomicBool::new(false));
     let watch = Watch { begun, judged: Arc::clone(&judged), most_packets: packets as usize, to };
     let stack = start(senders, poll, writers, watch)?;
+    let sentry = Sentry::begin(begun);
     // The stack's thread has the first core for itself.
     machine::leave_first_core();
     let to = (Ipv4Addr::new(10, 211, 90, 2), PORT);
@@ -298,17 +306,23 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     let noise = readers.read(what, Duration::from_secs(seconds).saturating_sub(first))?;
     judged.store(false, Ordering::Relaxed);
     let last = begun.elapsed().as_micros() as u32;
+    let gaps = sentry.end();
     let counters = stack.counters();
     drop((readers, stack));
     let mut log = log.recv().map_err(|_| "the stack's thread is gone")?;
+    let gaps = gaps.map(|gaps| gaps.and(std::mem::take(&mut log.long_calls)));
     let limited = limited.recv().map_err(|_| "the stack's thread is gone")?;
     let left = by_stream(&mut log, &ports, from..last, senders.mtu.into());
+    let taken = |left: &[Left]| {
+        gaps.as_ref().map(|gaps| gaps.before(left.iter().map(|one| one.at.as_micros())))
+    };
     let all = || left.iter().flatten();
     let span = f64::from(last.saturating_sub(from)) / 1e6;
     let octets = all().map(|one| u64::from(one.octets)).sum::<u64>();
     Ok(Kept {
-        decades: decades(senders, &left),
-        groups: groups(senders, &left),
+        decades: decades(senders, &left, &taken),
+        groups: groups(senders, &left, &taken),
+        gaps: gaps.map(|gaps| gaps.within(&(from..last))),
         slowed: slowed(&limited, senders.fast()),
         mtu: senders.mtu,
         seconds: span,
@@ -358,7 +372,7 @@ fn slowed(limited: &[Limited], fast: usize) -> Vec<(&'static str, f64)> {
         .to_vec()
 }
 
-fn decades(senders: &Senders, left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
+fn decades(senders: &Senders, left: &[Vec<Left>], taken: Taken<'_>) -> Vec<(String, Vec<Found>)> {
     let limits = &senders.limits;
     if limits.is_empty() {
         return Vec::new();
@@ -369,12 +383,17 @@ fn decades(senders: &Senders, left: &[Vec<Left>]) -> Vec<(String, Vec<Found>)> {
         let decade = (rate.octets_per_second() * 8 / LOWEST as u64).checked_ilog10();
         let decade = decade.unwrap_or(0).min(2) as usize;
         let quantum = precision::quantum(release_octets(*rate), senders.mtu.into());
-        decades[decade].1.push(precision::judge(left, *rate, quantum, precision::WINDOW));
+        let taken = taken(left).unwrap_or_default();
+        decades[decade].1.push(precision::judge(left, *rate, quantum, precision::WINDOW, &taken));
     }
     decades
 }
 
-fn groups(senders: &Senders, left: &[Vec<Left>]) -> Vec<(Shared, Found, Vec<Found>)> {
+fn groups(
+    senders: &Senders,
+    left: &[Vec<Left>],
+    taken: Taken<'_>,
+) -> Vec<(Shared, Found, Vec<Found>)> {
     let mut members = senders.parts().into_iter().zip(left).skip(senders.limits.len());
     let of = |group: &Shared| {
         let members: Vec<_> = members.by_ref().take(group.weights.len()).collect();
@@ -384,7 +403,13 @@ fn groups(senders: &Senders, left: &[Vec<Left>]) -> Vec<(Shared, Found, Vec<Foun
         let release = |rate| release_octets(rate).max(2 * u32::from(senders.mtu));
         let judge = |left: &[Left], rate| {
             let quantum = precision::quantum(release(rate), senders.mtu.into());
-            precision::judge(left, rate, quantum, precision::WINDOW)
+            precision::judge(
+                left,
+                rate,
+                quantum,
+                precision::WINDOW,
+                &taken(left).unwrap_or_default(),
+            )
         };
         let each = members.iter().map(|(part, left)| judge(left, *part)).collect();
         (group.clone(), judge(&all, group.rate), each)

@@ -7,6 +7,7 @@
 
 use crate::idle::Quantiles;
 use crate::machine;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -47,12 +48,22 @@ pub struct Log {
     pub rounds: Quantiles,
     /// Of them, those in which the thread had no processor.
     pub taken: Quantiles,
+    /// Calls of the device that took long, while it was judged: from when to when.
+    pub long_calls: Vec<Range<u32>>,
     /// Nanoseconds of the thread's CPU, and since when.
     pub busy: Duration,
     pub since: Duration,
 }
 
+/// A call of the device takes some microseconds. One that takes longer than this was kept waiting.
+const LONG_CALL_MICROS: u32 = 200;
+
 impl Log {
+    fn note_call(&mut self, from_micros: u32, to_micros: u32) {
+        if to_micros - from_micros > LONG_CALL_MICROS {
+            self.long_calls.push(from_micros..to_micros);
+        }
+    }
     fn note(&mut self, seen: Seen, most: usize) {
         if self.seen.len() < most {
             self.seen.push(seen);
@@ -93,6 +104,7 @@ impl<Q> Watched<Q> {
             ends: Round::default(),
             rounds: Quantiles::new(),
             taken: Quantiles::new(),
+            long_calls: Vec::new(),
             busy: machine::thread_cpu(),
             since: watch.begun.elapsed(),
         };
@@ -118,7 +130,14 @@ impl<Q: Queue> Queue for Watched<Q> {
         let began = Clock::now();
         self.began.get_or_insert_with(|| (began, machine::thread_cpu()));
         let count = self.inner.receive(pool, into);
-        self.round.receiving_micros += began.elapsed().as_micros() as u32;
+        let micros = began.elapsed().as_micros() as u32;
+        if let Some(log) = &mut self.log
+            && self.watch.judged.load(Ordering::Relaxed)
+        {
+            let from = began.saturating_duration_since(self.watch.begun).as_micros() as u32;
+            log.note_call(from, from + micros);
+        }
+        self.round.receiving_micros += micros;
         self.round.came += count as u32;
         count
     }
@@ -137,6 +156,9 @@ impl<Q: Queue> Queue for Watched<Q> {
             drop(self.one.push(packet));
             self.inner.transmit(&mut self.one);
             taken += 1;
+            if judged {
+                log.note_call(at_micros, self.watch.begun.elapsed().as_micros() as u32);
+            }
         }
         if let Some((clock, cpu)) = self.began.take() {
             let (clock, cpu) = (clock.elapsed(), machine::thread_cpu().saturating_sub(cpu));
