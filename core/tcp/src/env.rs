@@ -1,6 +1,6 @@
 //! What every call on a connection is given. Owns: `Env`. Must not know: where it comes from.
 
-use crate::pace::Ceiling;
+use crate::pace::{Ceiling, Lag};
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng};
 use usertcp_frame::FramePool;
 
@@ -22,6 +22,8 @@ pub struct Env<'a, O: Observer> {
     pub pool: &'a FramePool,
     /// The device cuts segments: payload is best kept in large frames.
     pub super_segments: bool,
+    /// What left last and came to the device late.
+    pub lag: &'a Lag,
     /// What rates that several connections share say of this one's next release; `None`: nothing.
     pub ceiling: Option<Ceiling>,
 }

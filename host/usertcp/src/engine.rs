@@ -33,6 +33,8 @@ pub(crate) trait Engine {
     fn receive(&mut self, now: Instant) -> Arrival;
     /// The last part of a turn alone: sends what there is to send.
     fn flush(&mut self, now: Instant) -> Departure;
+    /// What was flushed last, with the moment `flushed`, was at the device at `now`.
+    fn tell_lag(&mut self, flushed: Instant, now: Instant);
     /// When the next turn is at the latest, if nothing arrives before.
     fn next_deadline(&self) -> Option<Instant>;
     /// What happened.

@@ -10,7 +10,7 @@
 //! its window does. Both advance one clock, by whichever wants more time: that is the lower of the
 //! two, and its name is kept with the clock.
 
-use usertcp_base::{Instant, Limiter, Rate};
+use usertcp_base::{Instant, Limiter, Rate, Span};
 use usertcp_cc::Budget;
 
 /// The answer.
@@ -92,6 +92,44 @@ pub const LEAST_RELEASE_OCTETS: u32 = 2 * USUAL_PACKET_OCTETS;
 /// At high rates a release is what the limit carries in so many nanoseconds.
 pub const RELEASE_NANOS: u64 = 250_000;
 
+/// What is always reckoned with between a decision and the device: nearly as much as [`made_up_octets`] leaves for it.
+const RECKONED: Span = Span::from_micros(RELEASE_NANOS / 1000 / 5 * 4);
+
+/// The last packets that came to the device much later than the moment which the pacer had been told: because nobody gave
+/// the processor, or the device took long. The next ones follow them sooner by that, as if so much had been made up for
+/// already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lag {
+    /// When they were there.
+    at: Instant,
+    /// How late that was.
+    span: Span,
+}
+
+impl Lag {
+    /// Nothing was late.
+    pub const NONE: Lag = Lag { at: Instant::ZERO, span: Span::ZERO };
+
+    /// What left last, as of `decided`, was at the device at `now`.
+    pub fn tell(&mut self, decided: Instant, now: Instant) {
+        let span = now.since(decided);
+        if span <= RECKONED {
+            return;
+        }
+        let before = if now.since(self.at) < self.span { self.span } else { Span::ZERO };
+        *self = Lag { at: now, span: span.max(before) };
+    }
+
+    /// Of nanoseconds that are made up for: less by the lag, but for what passed since. So whoever left with it leaves
+    /// again now, and then not before a release has passed since it was there; and who has long releases, which did not
+    /// become due meanwhile, loses next to nothing.
+    fn leaves(&self, now: Instant, nanos: u64) -> u64 {
+        let lag = self.span.as_micros().saturating_mul(1000);
+        let since = now.since(self.at).as_micros().saturating_mul(1000);
+        nanos.min(nanos.saturating_sub(lag).max(since))
+    }
+}
+
 impl Rates {
     /// Nothing limits.
     #[inline]
@@ -118,16 +156,20 @@ pub fn release_octets(rate: Rate) -> u32 {
 /// Octets of a packet of the usual size.
 const USUAL_PACKET_OCTETS: u32 = 1500;
 
-/// What a late or an idle stream is made up for: what it releases at once, in whole packets (of the usual size, or of
-/// `packet_octets` if those are larger), less what passes in a quarter of a millisecond; half of it at least. With the
-/// release that leaves after it that is less than the quantum, two releases of whole packets, which is never ahead of
-/// the rate in any window. The rest is for what passes between a decision and the moment at which its packet comes to
-/// the device.
+/// What a late or an idle stream is made up for: the quantum, which is two releases, each rounded up to whole packets (of
+/// the usual size, or of `packet_octets` if those are larger), less what leaves at once, which is rounded down, and less
+/// what passes in a quarter of a millisecond; half a release at least. With the release that leaves after it that is less
+/// than the quantum, which is never ahead of the rate in any window. The rest is for what passes between a decision and
+/// the moment at which its packet comes to the device.
 pub fn made_up_octets(release_octets: u32, packet_octets: u32, rate: Rate) -> u32 {
     let packet = packet_octets.max(USUAL_PACKET_OCTETS);
     let release = release_octets.checked_next_multiple_of(packet).unwrap_or(release_octets);
+    // A release is counted in payload: with headers it is no more than an eighth longer.
+    let leaves = release_octets.saturating_add(release_octets / 8) / packet * packet;
+    let leaves = leaves.clamp(packet.min(release), release);
     let passes = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);
-    release.saturating_sub(u32::try_from(passes).unwrap_or(u32::MAX)).max(release / 2)
+    let passes = u32::try_from(passes).unwrap_or(u32::MAX);
+    release.saturating_mul(2).saturating_sub(leaves).saturating_sub(passes).max(release / 2)
 }
 
 impl Pacer {
@@ -164,8 +206,10 @@ impl Pacer {
     /// Octets left. What was not used in the past, be it that the stream was idle or that the timer was late, is
     /// lost but for [`made_up_octets`], however late the timer was. Whose rate makes the next release time is
     /// returned.
+    ///
+    /// `lag`: when what left before came to the device late.
     #[must_use]
-    pub fn on_sent(&mut self, now: Instant, what: &Released, rates: &Rates) -> Whose {
+    pub fn on_sent(&mut self, now: Instant, lag: &Lag, what: &Released, rates: &Rates) -> Whose {
         let by_limit = rates.limit.nanos_for(u64::from(what.packet_octets));
         let by_controller = rates.budget.rate.nanos_for(u64::from(what.payload_octets));
         let limited = by_limit >= by_controller;
@@ -175,7 +219,7 @@ impl Pacer {
                 true => {
                     let release = rates.release_octets();
                     let made_up = made_up_octets(release, what.largest_octets, rates.limit);
-                    rates.limit.nanos_for(u64::from(made_up))
+                    lag.leaves(now, rates.limit.nanos_for(u64::from(made_up)))
                 }
                 false => rates.budget.rate.nanos_for(u64::from(rates.budget.quantum_octets)),
             };

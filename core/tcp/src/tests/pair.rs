@@ -214,6 +214,7 @@ impl Pair {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
+            lag: &Lag::NONE,
             ceiling: None,
         };
         let start = |path: &PathStart| AnyController::start_with(Algorithm::Cubic, path);
@@ -235,6 +236,7 @@ impl Pair {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
+            lag: &Lag::NONE,
             ceiling: None,
         };
         let tcb = self.ends[who].tcb.as_mut().expect("alive");

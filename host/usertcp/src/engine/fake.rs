@@ -55,6 +55,8 @@ pub(crate) enum Asked {
     Receive(usize),
     /// To send.
     Flush,
+    /// To hear that what was flushed with this moment is at the device.
+    TellLag(Instant),
     /// To leave sending to its caller's sleep.
     DeferSends,
     /// Not to wait for that sleep.
@@ -69,6 +71,8 @@ pub(crate) struct Fake {
     pub(crate) bursts: VecDeque<Burst>,
     /// What it was asked, in that order.
     pub(crate) asked: Rc<RefCell<Vec<Asked>>>,
+    /// Packets that it says each flush sent.
+    pub(crate) sends: usize,
     waits: bool,
     conns: HashMap<ConnId, Conn>,
     listeners: HashMap<ListenerId, (u16, VecDeque<ConnId>)>,
@@ -83,6 +87,7 @@ impl Fake {
         Fake {
             bursts: VecDeque::new(),
             asked: Rc::default(),
+            sends: 0,
             waits: false,
             conns: HashMap::new(),
             listeners: HashMap::new(),
@@ -175,8 +180,12 @@ impl Engine for Fake {
     }
     fn flush(&mut self, now: Instant) -> Departure {
         self.asked.borrow_mut().push(Asked::Flush);
-        let Turn { more, device_full, sent, .. } = self.turn(now);
-        Departure { more, device_full, sent }
+        let Turn { more, device_full, .. } = self.turn(now);
+        Departure { more, device_full, sent: self.sends }
+    }
+    fn tell_lag(&mut self, flushed: Instant, now: Instant) {
+        assert!(now >= flushed);
+        self.asked.borrow_mut().push(Asked::TellLag(flushed));
     }
     fn next_deadline(&self) -> Option<Instant> {
         None

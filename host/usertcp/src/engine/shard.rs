@@ -119,6 +119,9 @@ impl<C: CongestionController, O: Observer, Q: Queue> Engine for Machine<C, O, Q>
         }
         self.shard.flush(now, &mut self.queue)
     }
+    fn tell_lag(&mut self, flushed: Instant, now: Instant) {
+        self.shard.tell_lag(flushed, now);
+    }
     fn next_deadline(&self) -> Option<Instant> {
         let loans = self.loans.as_ref().and_then(|loans| loans.next());
         self.shard.next_deadline().into_iter().chain(loans).min()

@@ -90,7 +90,8 @@ impl LocalDriver {
                 let turn = state.engine.flush(now);
                 if turn.sent > 0 {
                     // To send a burst takes longer than round-trip times are sharp.
-                    now = shared.clock.now();
+                    let flushed = std::mem::replace(&mut now, shared.clock.now());
+                    state.engine.tell_lag(flushed, now);
                     state.turn = Some(now);
                 }
             }
@@ -101,6 +102,9 @@ impl LocalDriver {
                 return Next::Again;
             }
             let turn = state.engine.flush(now);
+            if turn.sent > 0 {
+                state.engine.tell_lag(now, shared.clock.now());
+            }
             let told_late = state.drain_events(told);
             if arrival.received > 0 || turn.sent > 0 {
                 (*active, *idle_rounds) = (now, 0);

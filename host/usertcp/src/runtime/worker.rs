@@ -79,6 +79,8 @@ pub(crate) struct Worker<H: Handler> {
     thread: ThreadId,
     /// When something last happened.
     active: Instant,
+    /// The moment of packets that left for the device, until it is known when they were there.
+    flushed: Option<Instant>,
     idle_rounds: u32,
 }
 
@@ -112,6 +114,7 @@ impl<H: Handler> Worker<H> {
             left: false,
             thread: std::thread::current().id(),
             active,
+            flushed: None,
             idle_rounds: 0,
         }
     }
@@ -169,6 +172,9 @@ impl<H: Handler> Worker<H> {
         // What leaves is paced by when it leaves, and a burst took its time.
         let now = if happened { self.control.clock.now() } else { now };
         let flushed = self.engine.flush(now);
+        if flushed.sent > 0 {
+            self.flushed = Some(now);
+        }
         let again = more | flushed.more | self.events(now) | self.engine.has_waiting();
         self.control.published.offer(now, &*self.engine);
         Round { now, happened, again, device_full: flushed.device_full }
@@ -179,6 +185,7 @@ impl<H: Handler> Worker<H> {
     /// what they were together; its events are still to be told.
     fn take_in(&mut self) -> (Instant, Arrival) {
         let mut now = self.control.clock.now();
+        self.tell_lag(now);
         let mut all = self.engine.receive(now);
         for _ in 1..ROUND_BURSTS {
             if all.received >= ROUND_PACKETS {
@@ -243,6 +250,13 @@ impl<H: Handler> Worker<H> {
         act(&mut self.handler, &mut context);
     }
 
+    /// What left last is at the device by now, where a sleep does not send it.
+    fn tell_lag(&mut self, now: Instant) {
+        if let Some(flushed) = self.flushed.take() {
+            self.engine.tell_lag(flushed, now);
+        }
+    }
+
     /// Whether it slept, if only for a look: there may be a reason not to.
     fn sleep(&mut self, waiter: &mut Waiter, round: &Round) -> bool {
         let publish = self.control.published.due();
@@ -251,6 +265,7 @@ impl<H: Handler> Worker<H> {
         let deadlines = [next, soon, self.context.wake_at, publish, self.stopping];
         let deadline = deadlines.into_iter().flatten().min();
         let now = self.control.clock.now();
+        self.tell_lag(now);
         let left = match deadline {
             Some(at) if at <= now && self.idle_rounds < IDLE_ROUNDS => {
                 self.idle_rounds += 1;

@@ -106,6 +106,29 @@ fn another_limit_holds_at_once_up_and_down() {
     assert!(lab.sent_since(0, from) > 1 << 20, "no limit any more");
 }
 
+// For 20 ms the sender has no processor. If packets of its were on their way to the device meanwhile, it is told that they came
+// late: then one release follows at once, and not what is made up for besides.
+#[test]
+fn what_came_late_to_the_device_counts_when_it_came() {
+    for (told, releases) in [(false, 2), (true, 1)] {
+        let mut lab = Lab::new(1, Span::ZERO);
+        lab.open(1);
+        lab.want(0, 1 << 40);
+        let rate = Rate::from_bits_per_second(10_000_000);
+        lab.near.shard.set_rate(lab.now(), lab.streams[0].conn, rate).unwrap();
+        lab.run(Span::from_millis(500));
+        let flushed = lab.now();
+        lab.clock.set(flushed + Span::from_millis(20));
+        if told {
+            lab.near.shard.tell_lag(flushed, lab.now());
+        }
+        lab.near.queue.left.clear();
+        lab.run(Span::from_millis(1));
+        let left = &lab.near.queue.left[&lab.streams[0].port];
+        assert_eq!(left.len(), 2 * releases, "{told}");
+    }
+}
+
 // One decision and one deadline for two packets, and no longer burst than one acknowledgement answers.
 #[test]
 fn packets_leave_in_pairs_where_the_device_does_not_cut() {

@@ -32,6 +32,10 @@ fn worker(
 ) -> (Worker<Told>, Rc<RefCell<Vec<Asked>>>) {
     let mut engine = Fake::new(1 << 20);
     engine.bursts.extend(bursts);
+    worker_of(engine, busy_poll)
+}
+
+fn worker_of(engine: Fake, busy_poll: Span) -> (Worker<Told>, Rc<RefCell<Vec<Asked>>>) {
     let asked = Rc::clone(&engine.asked);
     let control = controls(1).unwrap().remove(0);
     let manners = Manners { busy_poll, linger: Span::ZERO };
@@ -97,6 +101,29 @@ fn a_sleep_sends_what_was_flushed_and_without_one_it_is_sent_off() {
     assert_eq!(pause(Span::ZERO, false, false, true), [Asked::SendOff], "a deadline is due");
     assert_eq!(pause(Span::ZERO, true, false, false), [Asked::SendOff], "the bell rang");
     assert_eq!(pause(spins, false, false, false), [Asked::SendOff], "it looks on");
+}
+
+/// When packets were at the device is told once, as soon as the clock is read again: before a sleep, or by the next round.
+#[test]
+fn when_packets_were_at_the_device_is_told_once() {
+    let two_rounds = |sends: usize, again: bool| {
+        let mut engine = Fake::new(1 << 20);
+        engine.sends = sends;
+        let (mut worker, asked) = worker_of(engine, Span::ZERO);
+        let round = worker.round(false);
+        let flushed = round.now;
+        worker.context.wake_at = Some(worker.control.clock.now() + Span::from_millis(1));
+        worker.pause(&mut Waiter::new(None), &Round { again, ..round });
+        let _ = worker.round(false);
+        (asked.take(), Asked::TellLag(flushed))
+    };
+    use Asked::{Flush, Receive, SendOff};
+    let (asked, told) = two_rounds(1, true);
+    assert_eq!(asked, [Receive(0), Flush, SendOff, told, Receive(0), Flush]);
+    let (asked, told) = two_rounds(1, false);
+    assert_eq!(asked, [Receive(0), Flush, told, Receive(0), Flush], "it slept");
+    let (asked, _) = two_rounds(0, false);
+    assert_eq!(asked, [Receive(0), Flush, Receive(0), Flush], "nothing left");
 }
 
 #[test]
