@@ -6,7 +6,6 @@ use super::held::{Held, available_octets, pin_allocator, wait_nanos};
 use super::options::{Options, Role};
 use super::peers::Peers;
 use super::progress::Progress;
-use super::quantile::Quantiles;
 use super::site::{Site, Turns};
 use super::tuple::Family;
 use crate::machine;
@@ -118,7 +117,7 @@ fn open(
     let mut progress = Progress::new(&format!("opening {count}"), u64::from(count));
     let (began, cpu) = (Clock::now(), site.cpu_nanos);
     // Where a table grows, a turn is long.
-    site.turns = Some(Turns { cpu: Quantiles::new(), wall: Quantiles::new() });
+    site.turns = Some(Turns::new());
     let mut opened = 0;
     while opened < count && !machine::interrupted() {
         if opened.is_multiple_of(LOOK_EVERY) && available_octets() < LEAVE_OCTETS {
@@ -295,7 +294,7 @@ fn keep_alive(
     }
     let probes = |site: &Site| site.peers.probed().map_or(0, |probed| probed.probes);
     let (cpu, began, first) = (site.cpu_nanos, site.now, probes(&site));
-    site.turns = Some(Turns { cpu: Quantiles::new(), wall: Quantiles::new() });
+    site.turns = Some(Turns::new());
     let mut progress = Progress::new("keep-alive, virtual seconds", length.as_micros() / 1_000_000);
     site.pass(length, |site| {
         progress.at(site.now.since(began).as_micros() / 1_000_000);
@@ -320,6 +319,8 @@ fn note_turns(site: &Site, figures: &mut Figures) {
     figures.set("turn_cpu_p50_us", us(turns.cpu.at(500_000)));
     figures.set("turn_cpu_p999_us", us(turns.cpu.at(999_000)));
     figures.set("turn_cpu_max_us", us(turns.cpu.max()));
+    figures.set("turn_longest_packets", turns.longest_packets as f64);
+    figures.set("turn_most_packets", turns.most_packets as f64);
     figures.set("turn_wall_p50_us", us(turns.wall.at(500_000)));
     figures.set("turn_wall_p999_us", us(turns.wall.at(999_000)));
     figures.set("turn_wall_max_us", us(turns.wall.max()));

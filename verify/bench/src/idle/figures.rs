@@ -30,6 +30,8 @@ const NAMES: &[&str] = &[
     "turn_cpu_p50_us",
     "turn_cpu_p999_us",
     "turn_cpu_max_us",
+    "turn_longest_packets",
+    "turn_most_packets",
     "turn_wall_p50_us",
     "turn_wall_p999_us",
     "turn_wall_max_us",

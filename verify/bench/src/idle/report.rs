@@ -208,6 +208,8 @@ impl Report {
             "p99.9",
             "longest",
             "longest by clock",
+            "packets in it",
+            "most in one",
             "between probes, s",
             "dead found",
         ];
@@ -228,6 +230,8 @@ impl Report {
                     get("turn_cpu_p999_us"),
                     get("turn_cpu_max_us"),
                     get("turn_wall_max_us"),
+                    get("turn_longest_packets"),
+                    get("turn_most_packets"),
                 ];
                 cells.extend(values.map(text));
                 let range = get("gap_least_s").zip(get("gap_most_s"));

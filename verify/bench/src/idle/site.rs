@@ -56,12 +56,33 @@ impl Queue for Wire {
     }
 }
 
-/// How long turns took, in nanoseconds.
+/// How long turns took, in nanoseconds, and what they did.
 pub struct Turns {
     /// By the thread's CPU time.
     pub cpu: Quantiles,
     /// By the clock, so with whatever else the machine did.
     pub wall: Quantiles,
+    /// Packets that came and left in the turn that took most CPU, and in the one that moved most: where the first is less than
+    /// the second, it was not the packets that took the time.
+    pub longest_packets: usize,
+    pub most_packets: usize,
+}
+
+impl Turns {
+    /// None yet.
+    pub fn new() -> Turns {
+        let (cpu, wall) = (Quantiles::new(), Quantiles::new());
+        Turns { cpu, wall, longest_packets: 0, most_packets: 0 }
+    }
+
+    fn add(&mut self, cpu_nanos: u64, wall: time::Duration, packets: usize) {
+        if cpu_nanos > self.cpu.max() {
+            self.longest_packets = packets;
+        }
+        self.most_packets = self.most_packets.max(packets);
+        self.cpu.add(cpu_nanos);
+        self.wall.add(wall.as_nanos() as u64);
+    }
 }
 
 /// The server and its peers.
@@ -177,8 +198,7 @@ impl Site {
         let taken = cpu_nanos() - began;
         self.cpu_nanos += taken;
         if let (Some(turns), Some(wall)) = (&mut self.turns, wall) {
-            turns.wall.add(wall.elapsed().as_nanos() as u64);
-            turns.cpu.add(taken);
+            turns.add(taken, wall.elapsed(), arrival.received + flushed.sent);
         }
         Ok(arrival.more || flushed.more)
     }
