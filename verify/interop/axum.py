@@ -8,6 +8,7 @@ Ways: kernel-send, kernel-local (kernel sockets over veth), remote, local (usert
 Every round starts each way's server anew and gives it wrk's load; ways are interleaved. Printed: medians
 of requests/s, of the server's CPU time, context switches and system calls per request, and the ratio
 of each way to both kernel ways, pair by pair. Exit code: 0 measured, 77 not possible here, 1 wrong.
+The server is built before: cargo build --release -p usertcp --example axum_hello
 
 Owns: namespaces, processes, figures. Must not know: how the server is built.
 """
