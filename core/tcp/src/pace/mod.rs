@@ -121,11 +121,12 @@ impl Lag {
     }
 
     /// Of nanoseconds that are made up for: less by the lag, but for what passed since. So whoever left with it leaves
-    /// again now, and then not before a release has passed since it was there; and who has long releases, which did not
-    /// become due meanwhile, loses next to nothing.
+    /// again now, and then not before a release, and what is reckoned with, have passed since it was there; and who has long
+    /// releases, which did not become due meanwhile, loses next to nothing.
     fn leaves(&self, now: Instant, nanos: u64) -> u64 {
         let lag = self.span.as_micros().saturating_mul(1000);
-        let since = now.since(self.at).as_micros().saturating_mul(1000);
+        let since = now.since(self.at).as_micros().saturating_sub(RECKONED.as_micros());
+        let since = since.saturating_mul(1000);
         nanos.min(nanos.saturating_sub(lag).max(since))
     }
 }

@@ -109,11 +109,11 @@ pub fn judge(left: &[Left], rate: Rate, quantum: u32, more: usize, taken: &[u64]
     for (from, start) in after.iter().enumerate() {
         for (to, end) in after.iter().enumerate().skip(from + WINDOW).take(more) {
             let span = left[to].at.since(left[from].at).as_micros() as f64 / 1e6;
-            let (more, ideal) = (end - start, octets_per_second * span);
-            found.off = found.off.max(more.abs() / ideal * 100.0);
-            let taken = taken.get(to).map_or(0, |last| last - taken[from]);
-            let excused = (octets_per_second * taken as f64 / 1e6).min((-more).max(0.0));
-            found.blamed = found.blamed.max((more + excused).abs() / ideal * 100.0);
+            let (surplus, ideal) = (end - start, octets_per_second * span);
+            found.off = found.off.max(surplus.abs() / ideal * 100.0);
+            let gaps_micros = taken.get(to).map_or(0, |last| last - taken[from]);
+            let excused = (octets_per_second * gaps_micros as f64 / 1e6).min((-surplus).max(0.0));
+            found.blamed = found.blamed.max((surplus + excused).abs() / ideal * 100.0);
             found.windows += 1;
         }
     }
@@ -164,5 +164,37 @@ impl Precision {
             ])
         };
         Json::List(self.decades.iter().map(line).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use usertcp_base::Instant;
+
+    // A packet a millisecond, and in the middle for 30 ms none. The limit is 1 % more than that.
+    #[test]
+    fn what_left_not_while_nobody_had_the_core_is_told_apart() {
+        let rate = Rate::from_octets_per_second(1_515_000);
+        let at = |packet: u64| packet * 1000 + if packet < 300 { 0 } else { 30_000 };
+        let packet = |number| Left { at: Instant::from_micros(at(number)), octets: 1500 };
+        let left: Vec<Left> = (0..600).map(packet).collect();
+        let known: Vec<u64> = (0..600).map(|packet| at(packet) - packet * 1000).collect();
+        let [blind, knowing] = [&[][..], &known].map(|taken| judge(&left, rate, 6000, 100, taken));
+        assert!((6.0..7.0).contains(&blind.off) && blind.off == blind.blamed, "{}", blind.off);
+        assert_eq!(knowing.off, blind.off);
+        assert!((0.9..1.1).contains(&knowing.blamed), "{}", knowing.blamed);
+    }
+
+    // What is more than the limit is not excused.
+    #[test]
+    fn what_left_too_soon_counts_whatever_the_core_did() {
+        let rate = Rate::from_octets_per_second(1_470_000);
+        let packet = |number: u64| Left { at: Instant::from_micros(number * 1000), octets: 1500 };
+        let left: Vec<Left> = (0..600).map(packet).collect();
+        let found = judge(&left, rate, 6000, 100, &[0; 600]);
+        assert!(found.off > 2.0 && found.off == found.blamed, "{}", found.off);
+        let gaps: Vec<u64> = (0..600).map(|packet| packet * 10).collect();
+        assert_eq!(judge(&left, rate, 6000, 100, &gaps).blamed, found.off);
     }
 }

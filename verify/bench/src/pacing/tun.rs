@@ -8,16 +8,16 @@
 //! did to the stack's thread, and to another one that does nothing but sleep for a millisecond at a time, is
 //! told beside the figures.
 
-mod core;
+mod gaps;
 mod reader;
 mod report;
 mod watch;
 
-use self::core::Sentry;
 use super::lab::Left;
 use super::precision::{self, Found};
 use crate::idle::Quantiles;
 use crate::machine;
+use gaps::Sentry;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -25,7 +25,7 @@ pub struct Gaps(Vec<Range<u32>>);
 /// The thread. It ends with this.
 pub struct Sentry {
     over: Arc<AtomicBool>,
-    thread: JoinHandle<Option<Gaps>>,
+    thread: Option<JoinHandle<Option<Gaps>>>,
 }
 
 impl Sentry {
@@ -33,13 +33,19 @@ impl Sentry {
     pub fn begin(begun: Clock) -> Sentry {
         let over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&over);
-        Sentry { over, thread: std::thread::spawn(move || watch(begun, &ends)) }
+        Sentry { over, thread: Some(std::thread::spawn(move || watch(begun, &ends))) }
     }
 
     /// `None`: the thread could not go before the stack's.
-    pub fn end(self) -> Option<Gaps> {
+    pub fn end(mut self) -> Option<Gaps> {
         self.over.store(true, Ordering::Relaxed);
-        self.thread.join().ok().flatten()
+        self.thread.take()?.join().ok().flatten()
+    }
+}
+
+impl Drop for Sentry {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }
 
