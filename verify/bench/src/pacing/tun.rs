@@ -231,8 +231,8 @@ pub struct Kept {
     counters: Counters,
 }
 
-/// How long nobody had the core before each of some packets; nothing where that is not known.
-type Taken<'a> = &'a dyn Fn(&[Left]) -> Option<Vec<u64>>;
+/// How long nobody had the core before each of some packets; empty where that is not known.
+type Taken<'a> = &'a dyn Fn(&[Left]) -> Vec<u64>;
 
 /// Measures streams with a limit each.
 pub fn measure(wanted: &Wanted) -> Result<Kept, String> {
@@ -314,7 +314,8 @@ fn run(what: &str, senders: &Senders, seconds: u64, poll: Duration) -> Result<Ke
     let limited = limited.recv().map_err(|_| "the stack's thread is gone")?;
     let left = by_stream(&mut log, &ports, from..last, senders.mtu.into());
     let taken = |left: &[Left]| {
-        gaps.as_ref().map(|gaps| gaps.before(left.iter().map(|one| one.at.as_micros())))
+        let moments = left.iter().map(|one| one.at.as_micros());
+        gaps.as_ref().map(|gaps| gaps.before(moments)).unwrap_or_default()
     };
     let all = || left.iter().flatten();
     let span = f64::from(last.saturating_sub(from)) / 1e6;
@@ -383,8 +384,8 @@ fn decades(senders: &Senders, left: &[Vec<Left>], taken: Taken<'_>) -> Vec<(Stri
         let decade = (rate.octets_per_second() * 8 / LOWEST as u64).checked_ilog10();
         let decade = decade.unwrap_or(0).min(2) as usize;
         let quantum = precision::quantum(release_octets(*rate), senders.mtu.into());
-        let taken = taken(left).unwrap_or_default();
-        decades[decade].1.push(precision::judge(left, *rate, quantum, precision::WINDOW, &taken));
+        let found = precision::judge(left, *rate, quantum, precision::WINDOW, &taken(left));
+        decades[decade].1.push(found);
     }
     decades
 }
@@ -403,13 +404,7 @@ fn groups(
         let release = |rate| release_octets(rate).max(2 * u32::from(senders.mtu));
         let judge = |left: &[Left], rate| {
             let quantum = precision::quantum(release(rate), senders.mtu.into());
-            precision::judge(
-                left,
-                rate,
-                quantum,
-                precision::WINDOW,
-                &taken(left).unwrap_or_default(),
-            )
+            precision::judge(left, rate, quantum, precision::WINDOW, &taken(left))
         };
         let each = members.iter().map(|(part, left)| judge(left, *part)).collect();
         (group.clone(), judge(&all, group.rate), each)

@@ -5,7 +5,8 @@
 //!
 //! What the stack computes never makes it late: it goes first. So when it is, the kernel was at work on that core where
 //! it lets nobody in, or what runs the kernel gave the core to somebody else, and a packet that was due meanwhile could not leave,
-//! whoever was to send it. The same is true of a call of the device that takes as long as hundreds do.
+//! whoever was to send it. The same is true of a call of the device that takes as long as hundreds do. As the stack's own calls
+//! of the device are the kernel's work too, what is excused is rather too much than too little.
 
 use crate::machine;
 use std::ops::Range;
@@ -53,17 +54,23 @@ fn watch(begun: Clock, over: &AtomicBool) -> Option<Gaps> {
     if !machine::go_first_on_first_core() {
         return None;
     }
-    let (mut gaps, mut slept) = (Vec::new(), Clock::now());
-    while !over.load(Ordering::Relaxed) {
-        std::thread::sleep(SLEEP);
-        let (due, woke) = (slept + SLEEP, Clock::now());
+    let mut gaps = Vec::new();
+    sleep_until(over, SLEEP, |due, woke| {
         if woke.saturating_duration_since(due) > LATE {
             let micros = |at: Clock| at.saturating_duration_since(begun).as_micros() as u32;
             gaps.push(micros(due)..micros(woke));
         }
-        slept = woke;
-    }
+    });
     Some(Gaps(gaps))
+}
+
+/// Sleeps for `span` at a time until it is over, and tells when each sleep was to end and when it did.
+pub fn sleep_until(over: &AtomicBool, span: Duration, mut woken: impl FnMut(Clock, Clock)) {
+    while !over.load(Ordering::Relaxed) {
+        let due = Clock::now() + span;
+        std::thread::sleep(span);
+        woken(due, Clock::now());
+    }
 }
 
 impl Gaps {

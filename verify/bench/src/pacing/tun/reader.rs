@@ -6,6 +6,7 @@
 //! stack's call of the device. They are read in turn instead, and what they hold is thrown away
 //! uncopied.
 
+use super::gaps;
 use crate::idle::{Progress, Quantiles};
 use crate::kernel;
 use std::net::{Ipv4Addr, TcpStream};
@@ -74,10 +75,8 @@ impl Readers {
 fn lateness(over: &AtomicBool) -> Quantiles {
     const SLEEP: Duration = Duration::from_millis(1);
     let mut late = Quantiles::new();
-    while !over.load(Ordering::Relaxed) {
-        let began = Clock::now();
-        std::thread::sleep(SLEEP);
-        late.add(began.elapsed().saturating_sub(SLEEP).as_nanos() as u64);
-    }
+    gaps::sleep_until(over, SLEEP, |due, woke| {
+        late.add(woke.saturating_duration_since(due).as_nanos() as u64);
+    });
     late
 }

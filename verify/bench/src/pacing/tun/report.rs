@@ -162,20 +162,19 @@ impl Kept {
         table
     }
 
-    /// What is not as asked, while somebody had the core.
+    /// What is not as asked: in all windows, whoever had the core.
     pub fn problem(&self) -> Option<String> {
         let mut problems = Vec::new();
         for (name, found) in &self.decades {
-            let off = most(found, |found| found.blamed);
-            let ahead = most(found, |found| found.ahead);
+            let (off, ahead) = (most(found, |found| found.off), most(found, |found| found.ahead));
             if off > LIMIT_OFF || ahead > 1.0 {
                 problems.push(format!("{name}: {off:.2} % off, {ahead:.2} quanta ahead"));
             }
         }
         for (group, found, members) in &self.groups {
-            let weights = most(members, |found| found.blamed);
-            if found.blamed > LIMIT_OFF || found.ahead > 1.0 || weights > WEIGHT_OFF {
-                let Found { blamed: off, ahead, .. } = found;
+            let weights = most(members, |found| found.off);
+            if found.off > LIMIT_OFF || found.ahead > 1.0 || weights > WEIGHT_OFF {
+                let Found { off, ahead, .. } = found;
                 problems.push(format!(
                     "group of {:?}: {off:.2} % off, {ahead:.2} quanta ahead, a part {weights:.2} % off",
                     group.weights
