@@ -38,7 +38,7 @@ use usertcp_cc::CongestionController;
 use usertcp_device::{DeviceFacts, RxBatch, TxBatch};
 use usertcp_frame::{Chain, FramePool, Offload};
 use usertcp_ip::{Cidr, Ip, IpConfig, Link};
-use usertcp_tcp::{Answered, Env, Lag, SettingsShelf};
+use usertcp_tcp::{Answered, Env, Lags, SettingsShelf};
 use usertcp_wire::checksum;
 use usertcp_wire::usual::IPV4_OCTETS;
 
@@ -117,7 +117,7 @@ pub(crate) struct Common<O> {
     pub shelf: SettingsShelf,
     pub super_segments: bool,
     /// As [`Shard::tell_lag`] told it.
-    pub lag: Lag,
+    pub lags: Lags,
     /// The device completes checksums.
     pub checksum_offload: bool,
     /// What the device is told of a segment by IPv4 of the usual shape.
@@ -139,7 +139,7 @@ impl<O: Observer> Common<O> {
             observer: &mut self.observer,
             pool: &self.pool,
             super_segments: self.super_segments,
-            lag: &self.lag,
+            lags: &self.lags,
             ceiling: None,
         }
     }
@@ -278,7 +278,7 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
                 unusual: true,
                 shelf: SettingsShelf::new(),
                 super_segments: device.segmentation_offload && device.checksum_offload,
-                lag: Lag::NONE,
+                lags: Lags::NONE,
                 checksum_offload: device.checksum_offload,
                 offload_v4: offload(device.checksum_offload, IPV4_OCTETS, None),
                 checksum: config.checksum,
@@ -291,10 +291,12 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
     }
 
     /// What was flushed last, with the moment `flushed`, was at the device at `now`. Where that is late, because the processor
-    /// was taken away or the device took long, rate limits make up for less: two releases of which the first came late
-    /// would be ahead of their limit. Who never tells has limits as exact as the device is fast.
+    /// was taken away or the device took long, rate limits make up for less to who left then: two releases of which the
+    /// first came late would be ahead of their limit. Who never tells has limits as exact as the device is fast.
     pub fn tell_lag(&mut self, flushed: Instant, now: Instant) {
-        self.common.lag.tell(flushed, now);
+        if self.common.lags.tell(flushed, now) {
+            self.transmit.came_late();
+        }
     }
 
     /// What happened, one event at a time.

@@ -27,9 +27,10 @@ const RUN_SEGMENTS: u32 = 32;
 const MOST_AHEAD: u32 = 64;
 /// Turns of pressing connections in a row while others wait.
 const PRESSING_IN_A_ROW: u32 = 3;
-/// Turns in one batch while there are pressing connections: where a packet is a system call of some microseconds,
-/// little more than a tick of the wheel.
+/// Turns in one batch while there are pressing connections, and where the device takes its time: where a packet is a system
+/// call of some microseconds, little more than a tick of the wheel.
 const SHORT_BATCH: u32 = 16;
+const SHORTER_BATCH: u32 = 6;
 /// Of the turns of a batch one in so many may be somebody's who goes before others.
 const BEFORE_OTHERS: u32 = 4;
 /// Batches for which there are some after each that was.
@@ -64,8 +65,9 @@ pub(crate) struct Turns {
     pressing_row: u32,
     /// Turns of a batch.
     most: u32,
-    /// Batches that are still to be short.
+    /// Batches that are still to be short, and of these shorter.
     short_batches: u32,
+    shorter_batches: u32,
     /// How many were put before others since the last batch.
     before_others: u32,
 }
@@ -86,6 +88,7 @@ impl Turns {
             pressing_row: 0,
             most,
             short_batches: 0,
+            shorter_batches: 0,
             before_others: 0,
         }
     }
@@ -121,7 +124,16 @@ impl Turns {
             return self.most;
         }
         self.short_batches -= 1;
-        self.most.min(SHORT_BATCH)
+        if self.shorter_batches == 0 {
+            return self.most.min(SHORT_BATCH);
+        }
+        self.shorter_batches -= 1;
+        self.most.min(SHORTER_BATCH)
+    }
+
+    /// A batch came late to the device: the next are shorter, if they are to be short.
+    pub(crate) fn came_late(&mut self) {
+        self.shorter_batches = SHORT_BATCHES;
     }
 
     /// How many have something to send, those that have little time aside.

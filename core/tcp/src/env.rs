@@ -1,6 +1,6 @@
 //! What every call on a connection is given. Owns: `Env`. Must not know: where it comes from.
 
-use crate::pace::{Ceiling, Lag};
+use crate::pace::{Ceiling, Lags};
 use usertcp_base::{ConnId, Counters, DropReason, Event, Instant, Limits, Observer, Prng};
 use usertcp_frame::FramePool;
 
@@ -23,7 +23,7 @@ pub struct Env<'a, O: Observer> {
     /// The device cuts segments: payload is best kept in large frames.
     pub super_segments: bool,
     /// What left last and came to the device late.
-    pub lag: &'a Lag,
+    pub lags: &'a Lags,
     /// What rates that several connections share say of this one's next release; `None`: nothing.
     pub ceiling: Option<Ceiling>,
 }

@@ -58,7 +58,7 @@ pub use open::{
     HandshakeOutcome, HandshakePhase, Offer, Opening, OptionPath, Shaken, UsualSyn, asked_ecn,
     timestamp_clock,
 };
-pub use pace::{Ceiling, LEAST_RELEASE_OCTETS, Lag, made_up_octets, release_octets};
+pub use pace::{Ceiling, LEAST_RELEASE_OCTETS, Lags, Quantum, release_octets};
 pub use park::{Moulds, Parked, ParkedArrival, ParkedDue};
 pub use predicted::{
     Answered, Closing, Given, HeaderFacts, Last, Single, UsualEffects, UsualOutgoing, UsualSegment,

@@ -33,7 +33,8 @@ impl<C: CongestionController, O: Observer> Shard<C, O> {
         batch: &mut TxBatch,
     ) {
         let shares = self.shares_of(hot);
-        let ceiling = shares.and_then(|shares| self.rates.ceiling(now, hot, &shares));
+        let ceiling =
+            shares.and_then(|shares| self.rates.ceiling(now, hot, &shares, &self.common.lags));
         self.transmit_other(now, &Whose { id, hot, flow, shares, ceiling }, batch);
     }
 

@@ -8,7 +8,7 @@
 
 use crate::rates::RateGroupInfo;
 use usertcp_base::{Instant, Limiter, Rate, Span};
-use usertcp_tcp::{made_up_octets, release_octets};
+use usertcp_tcp::{Lags, Quantum, release_octets};
 
 /// A round lasts about so long: every member that has something to send gets its part of it.
 const ROUNDS_PER_SECOND: u64 = 1000;
@@ -40,6 +40,10 @@ pub(super) struct Group {
     least_octets: u32,
     /// Octets of packets that left.
     pub octets: u64,
+    /// When the last of them left, …
+    left: Instant,
+    /// … and by how many octets what left then was late at most: that is made up for.
+    late: u64,
 }
 
 impl Group {
@@ -55,6 +59,8 @@ impl Group {
             least_weight: 1,
             least_octets,
             octets: 0,
+            left: Instant::ZERO,
+            late: 0,
         }
     }
 
@@ -98,9 +104,14 @@ impl Group {
         release_octets(self.rate).max(self.least_octets)
     }
 
-    /// What is made up for after an idle time, or when a timer was late: as of a stream's own limit.
+    /// As of a stream's own limit.
+    fn quantum(&self) -> Quantum {
+        Quantum::of(self.rate, self.release(), self.least_octets / 2)
+    }
+
+    /// What is made up for after an idle time, or when a timer was late.
     fn credit(&self) -> u64 {
-        u64::from(made_up_octets(self.release(), self.least_octets / 2, self.rate))
+        u64::from(self.quantum().made_up_octets)
     }
 
     /// Where the next promise begins. An idle time leaves what is made up for, and who waits for another rate
@@ -115,8 +126,25 @@ impl Group {
 
     /// A promise is kept so many octets late. What is not made up for is nobody's: the clock goes back by it, and with
     /// it the moment of every promise. Else all that came due meanwhile would leave at once.
-    pub(super) fn keep(&mut self, late_octets: u64) {
-        self.base = self.base.saturating_sub(late_octets.saturating_sub(self.credit()));
+    pub(super) fn keep(&mut self, now: Instant, late_octets: u64) {
+        let made_up = late_octets.min(self.credit());
+        self.base = self.base.saturating_sub(late_octets - made_up);
+        if self.left != now {
+            (self.left, self.late) = (now, 0);
+        }
+        self.late = self.late.max(made_up);
+    }
+
+    /// What left last may have come late to the device: then it was later than it seemed, by what the way took beyond
+    /// what is left for it.
+    pub(super) fn look_back(&mut self, lags: &Lags) {
+        let Some((lag, _)) = lags.of(self.left.tick()) else { return };
+        let quantum = self.quantum();
+        let late = self.late.saturating_add(self.rate.octets_in(lag));
+        let borne = u64::from(quantum.made_up_octets) + quantum.usable_way_octets();
+        self.base = self.base.saturating_sub(late.saturating_sub(borne));
+        // Once.
+        self.left = Instant::ZERO;
     }
 
     /// How many octets of it pass in so long.
@@ -151,7 +179,10 @@ impl Group {
 
     /// Octets left for which nothing was promised.
     pub(super) fn take(&mut self, now: Instant, octets: u32) {
-        self.promised = self.next(now).saturating_add(u64::from(octets));
+        let next = self.next(now);
+        let late = self.position(now).saturating_sub(next);
+        self.promised = next.saturating_add(u64::from(octets));
+        self.keep(now, late);
     }
 
     /// A member waits no more; what is left of its promise goes back, what it took beyond it is taken.

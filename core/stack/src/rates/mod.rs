@@ -21,7 +21,7 @@ pub mod lend;
 use alloc::vec::Vec;
 use group::Group;
 use usertcp_base::{Instant, Limiter, Rate, RateGroupId};
-use usertcp_tcp::{Ceiling, Shares};
+use usertcp_tcp::{Ceiling, Lags, Shares};
 
 /// Rates one connection can be under: its group's, its listener's, the shard's.
 const STAGES: usize = 3;
@@ -287,8 +287,15 @@ impl Rates {
         Ok(group.info())
     }
 
-    /// What the rates of a connection say of its next release. Nothing is promised by that.
-    pub(crate) fn ceiling(&mut self, now: Instant, hot: u32, shares: &Shares) -> Option<Ceiling> {
+    /// What the rates of a connection say of its next release. Nothing is promised by that. `lags`: what left before and
+    /// came late to the device.
+    pub(crate) fn ceiling(
+        &mut self,
+        now: Instant,
+        hot: u32,
+        shares: &Shares,
+        lags: &Lags,
+    ) -> Option<Ceiling> {
         let tickets = self.members.get(hot as usize).map(|member| member.tickets);
         let tickets = tickets.unwrap_or_default();
         let mut found: Option<Ceiling> = None;
@@ -297,6 +304,7 @@ impl Rates {
             if group.rate().is_unlimited() {
                 continue;
             }
+            group.look_back(lags);
             let (position, octets) = if ticket.holds(slot) {
                 (ticket.position, ticket.left.unsigned_abs())
             } else if group.is_free(now) {
@@ -381,7 +389,7 @@ impl Rates {
                 None => group.position(now).saturating_sub(ticket.position),
                 Some(due) => group.octets_in(now.since(due)),
             };
-            group.keep(late);
+            group.keep(now, late);
             ticket.position = ticket.position.saturating_add(u64::from(octets));
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
             if ticket.left > 0 {

@@ -215,8 +215,14 @@ fn batches_are_short_while_somebody_presses_and_some_time_after() {
     let short = (0..2 * SHORT_BATCHES).filter(|_| list.begin_batch() == SHORT_BATCH).count();
     assert_eq!((short, list.begin_batch()), (SHORT_BATCHES as usize, 512));
     list.press(7, press(100));
-    list.turns.most = 9;
-    assert_eq!(list.begin_batch(), 9, "never longer than it would be");
+    list.turns.came_late();
+    let shorter = (0..2 * SHORT_BATCHES).filter(|_| list.begin_batch() == SHORTER_BATCH).count();
+    assert_eq!((shorter, list.begin_batch()), (SHORT_BATCHES as usize, 512));
+    list.turns.came_late();
+    assert_eq!(list.begin_batch(), 512, "nobody presses");
+    list.press(7, press(100));
+    list.turns.most = 5;
+    assert_eq!(list.begin_batch(), 5, "never longer than it would be");
 }
 
 #[test]

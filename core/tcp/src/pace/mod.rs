@@ -10,7 +10,7 @@
 //! its window does. Both advance one clock, by whichever wants more time: that is the lower of the
 //! two, and its name is kept with the clock.
 
-use usertcp_base::{Instant, Limiter, Rate, Span};
+use usertcp_base::{Instant, Limiter, Rate, Span, Tick};
 use usertcp_cc::Budget;
 
 /// The answer.
@@ -92,42 +92,69 @@ pub const LEAST_RELEASE_OCTETS: u32 = 2 * USUAL_PACKET_OCTETS;
 /// At high rates a release is what the limit carries in so many nanoseconds.
 pub const RELEASE_NANOS: u64 = 250_000;
 
-/// What is always reckoned with between a decision and the device: nearly as much as [`made_up_octets`] leaves for it.
-const RECKONED: Span = Span::from_micros(RELEASE_NANOS / 1000 / 5 * 4);
+/// Of what a quantum leaves for the way to the device so many quarters out of five are used up before anything is late: the
+/// rest is for the clocks.
+const USABLE_FIFTHS: u64 = 4;
 
-/// The last packets that came to the device much later than the moment which the pacer had been told: because nobody gave
-/// the processor, or the device took long. The next ones follow them sooner by that, as if so much had been made up for
-/// already.
+/// How many late flushes are known.
+const RECENT: usize = 8;
+
+/// Less than this is never late: what is usable of the least that a quantum leaves for the way.
+const PROMPT: Span = Span::from_micros(RELEASE_NANOS / 1000 / 2 * USABLE_FIFTHS / 5);
+
+/// Flushes whose packets came to the device much later than the moment which the pacer had been told, because nobody gave
+/// the processor, or the device took long. Who left with one of them is followed as if it had left when it was there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Lag {
-    /// When they were there.
-    at: Instant,
-    /// How late that was.
-    span: Span,
+pub struct Lags {
+    recent: [Lag; RECENT],
+    next: usize,
+    /// Of the last of them.
+    last: Tick,
 }
 
-impl Lag {
-    /// Nothing was late.
-    pub const NONE: Lag = Lag { at: Instant::ZERO, span: Span::ZERO };
+/// One of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Lag {
+    decided: Instant,
+    there: Instant,
+}
 
-    /// What left last, as of `decided`, was at the device at `now`.
-    pub fn tell(&mut self, decided: Instant, now: Instant) {
-        let span = now.since(decided);
-        if span <= RECKONED {
-            return;
+impl Lags {
+    /// Nothing was late.
+    pub const NONE: Lags = {
+        let none = Lag { decided: Instant::ZERO, there: Instant::ZERO };
+        Lags { recent: [none; RECENT], next: 0, last: Tick(0) }
+    };
+
+    /// What left last, as of `decided`, was at the device when it was `there`. Whether that is late.
+    pub fn tell(&mut self, decided: Instant, there: Instant) -> bool {
+        if there.since(decided) <= PROMPT {
+            return false;
         }
-        let before = if now.since(self.at) < self.span { self.span } else { Span::ZERO };
-        *self = Lag { at: now, span: span.max(before) };
+        if let Some(place) = self.recent.get_mut(self.next) {
+            *place = Lag { decided, there };
+        }
+        self.last = decided.tick();
+        self.next = (self.next + 1) % RECENT;
+        true
     }
 
-    /// Of nanoseconds that are made up for: less by the lag, but for what passed since. So whoever left with it leaves
-    /// again now, and then not before a release, and what is reckoned with, have passed since it was there; and who has long
-    /// releases, which did not become due meanwhile, loses next to nothing.
-    fn leaves(&self, now: Instant, nanos: u64) -> u64 {
-        let lag = self.span.as_micros().saturating_mul(1000);
-        let since = now.since(self.at).as_micros().saturating_sub(RECKONED.as_micros());
-        let since = since.saturating_mul(1000);
-        nanos.min(nanos.saturating_sub(lag).max(since))
+    /// How late what left at `sent` was, and when it was there, if that was late. There is no other flush in the same tick
+    /// as a late one.
+    #[inline]
+    pub fn of(&self, sent: Tick) -> Option<(Span, Instant)> {
+        // Mostly it left after all of these.
+        match sent.distance_from(self.last) {
+            Some(ticks) if ticks > 0 => None,
+            _ => self.find(sent),
+        }
+    }
+
+    #[inline(never)]
+    fn find(&self, sent: Tick) -> Option<(Span, Instant)> {
+        let is_late = |lag: &&Lag| lag.decided.tick() == sent && lag.there > lag.decided;
+        let lag = self.recent.iter().find(is_late)?;
+        Some((lag.there.since(lag.decided), lag.there))
     }
 }
 
@@ -146,6 +173,11 @@ impl Rates {
         }
         self.budget.quantum_octets.min(release_octets(self.limit))
     }
+
+    /// The limit's.
+    fn quantum(&self, packet_octets: u32) -> Quantum {
+        Quantum::of(self.limit, self.release_octets(), packet_octets)
+    }
 }
 
 /// Octets that a limit of this rate releases at once.
@@ -157,20 +189,39 @@ pub fn release_octets(rate: Rate) -> u32 {
 /// Octets of a packet of the usual size.
 const USUAL_PACKET_OCTETS: u32 = 1500;
 
-/// What a late or an idle stream is made up for: the quantum, which is two releases, each rounded up to whole packets (of
-/// the usual size, or of `packet_octets` if those are larger), less what leaves at once, which is rounded down, and less
-/// what passes in a quarter of a millisecond; half a release at least. With the release that leaves after it that is less
-/// than the quantum, which is never ahead of the rate in any window. The rest is for what passes between a decision and
-/// the moment at which its packet comes to the device.
-pub fn made_up_octets(release_octets: u32, packet_octets: u32, rate: Rate) -> u32 {
-    let packet = packet_octets.max(USUAL_PACKET_OCTETS);
-    let release = release_octets.checked_next_multiple_of(packet).unwrap_or(release_octets);
-    // A release is counted in payload: with headers it is no more than an eighth longer.
-    let leaves = release_octets.saturating_add(release_octets / 8) / packet * packet;
-    let leaves = leaves.clamp(packet.min(release), release);
-    let passes = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);
-    let passes = u32::try_from(passes).unwrap_or(u32::MAX);
-    release.saturating_mul(2).saturating_sub(leaves).saturating_sub(passes).max(release / 2)
+/// The quantum of a limit, which is two releases, each rounded up to whole packets: what its parts are for. Together they are
+/// what the limit is never ahead by in any window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quantum {
+    /// Leaves at once: whole packets, rounded down.
+    pub leaves_octets: u32,
+    /// What a late or an idle stream is made up for.
+    pub made_up_octets: u32,
+    /// What passes between a decision and the moment at which its packet comes to the device.
+    pub way_octets: u32,
+}
+
+impl Quantum {
+    /// Of a limit that releases so many octets at once, in packets of the usual size, or of `packet_octets` if those are
+    /// larger. For the way it leaves what passes in a quarter of a millisecond, if what is made up for is half a release
+    /// then.
+    pub fn of(rate: Rate, release_octets: u32, packet_octets: u32) -> Quantum {
+        let packet = packet_octets.max(USUAL_PACKET_OCTETS);
+        let release = release_octets.checked_next_multiple_of(packet).unwrap_or(release_octets);
+        // A release is counted in payload: with headers it is no more than an eighth longer.
+        let leaves = release_octets.saturating_add(release_octets / 8) / packet * packet;
+        let leaves_octets = leaves.clamp(packet.min(release), release);
+        let passes = rate.octets_per_second() / (1_000_000_000 / RELEASE_NANOS);
+        let passes = u32::try_from(passes).unwrap_or(u32::MAX);
+        let rest = release.saturating_mul(2).saturating_sub(leaves_octets);
+        let made_up_octets = rest.saturating_sub(passes).max(release / 2);
+        Quantum { leaves_octets, made_up_octets, way_octets: rest.saturating_sub(made_up_octets) }
+    }
+
+    /// Of what is left for the way, what may be used up before anything is late.
+    pub fn usable_way_octets(&self) -> u64 {
+        u64::from(self.way_octets) * USABLE_FIFTHS / 5
+    }
 }
 
 impl Pacer {
@@ -205,12 +256,10 @@ impl Pacer {
     }
 
     /// Octets left. What was not used in the past, be it that the stream was idle or that the timer was late, is
-    /// lost but for [`made_up_octets`], however late the timer was. Whose rate makes the next release time is
-    /// returned.
-    ///
-    /// `lag`: when what left before came to the device late.
+    /// lost but for what a [`Quantum`] makes up for, however late the timer was. Whose rate makes the next release time
+    /// is returned.
     #[must_use]
-    pub fn on_sent(&mut self, now: Instant, lag: &Lag, what: &Released, rates: &Rates) -> Whose {
+    pub fn on_sent(&mut self, now: Instant, what: &Released, rates: &Rates) -> Whose {
         let by_limit = rates.limit.nanos_for(u64::from(what.packet_octets));
         let by_controller = rates.budget.rate.nanos_for(u64::from(what.payload_octets));
         let limited = by_limit >= by_controller;
@@ -218,9 +267,8 @@ impl Pacer {
         if self.release_nanos < now_nanos {
             let credit = match limited {
                 true => {
-                    let release = rates.release_octets();
-                    let made_up = made_up_octets(release, what.largest_octets, rates.limit);
-                    lag.leaves(now, rates.limit.nanos_for(u64::from(made_up)))
+                    let quantum = rates.quantum(what.largest_octets);
+                    rates.limit.nanos_for(u64::from(quantum.made_up_octets))
                 }
                 false => rates.budget.rate.nanos_for(u64::from(rates.budget.quantum_octets)),
             };
@@ -228,6 +276,21 @@ impl Pacer {
         }
         self.release_nanos = self.release_nanos.saturating_add(by_limit.max(by_controller));
         if limited { Whose::Stream } else { Whose::Controller }
+    }
+
+    /// What left last, in packets of `packet_octets` at most, was at the device only when it was `there`: what was made up for
+    /// then is less by that, as far as the way there used up more than is left for it. To be told before the next leaves,
+    /// which may leave all the same: it is the one after it that would be ahead.
+    pub fn on_late(&mut self, there: Instant, packet_octets: u32, rates: &Rates) {
+        if rates.limit.is_unlimited() {
+            return;
+        }
+        let quantum = rates.quantum(packet_octets);
+        let credit = u64::from(quantum.made_up_octets) + quantum.usable_way_octets();
+        let nanos = there.as_micros().saturating_mul(1000);
+        let least = nanos.saturating_sub(rates.limit.nanos_for(credit));
+        let leaves = rates.limit.nanos_for(u64::from(quantum.leaves_octets));
+        self.release_nanos = self.release_nanos.max(least.saturating_add(leaves));
     }
 
     /// The limit is another one from now on: what is still to be waited for shrinks or grows with it.

@@ -217,8 +217,9 @@ impl<C: CongestionController> Tcb<C> {
         let limited = last && allowance > octets;
         let _ = self.recovery.on_plain_sent(env.now, (seq, octets), outstanding, mss, limited);
         if !unlimited {
+            self.look_back(env.lags);
             let rates = self.rates(&budget);
-            self.released((env.now, env.lag), octets, mss, TCP_OCTETS as u32, &rates);
+            self.released(env.now, octets, mss, TCP_OCTETS as u32, &rates);
         }
         self.note_sent(env.now, octets, outstanding);
         env.observe(&Event::Sent { seq, octets });

@@ -6,7 +6,6 @@
 
 use super::{HeaderFacts, UsualOutgoing};
 use crate::env::Env;
-use crate::pace::Lag;
 use crate::tcb::Tcb;
 use usertcp_base::{
     ConnId, Event, Instant, Limiter, Observer, Span, Tick, WireWindow, expect_all, seldom,
@@ -230,7 +229,7 @@ impl<C: CongestionController> Tcb<C> {
         debug_assert_eq!(budget.window_octets, self.controller.window_octets());
         if !budget.rate.is_unlimited() {
             let rates = self.rates(&budget);
-            self.released((now, &Lag::NONE), octets, mss, TCP_OCTETS as u32, &rates);
+            self.released(now, octets, mss, TCP_OCTETS as u32, &rates);
         }
     }
 

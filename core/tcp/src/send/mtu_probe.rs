@@ -48,7 +48,7 @@ impl<C: CongestionController> Tcb<C> {
         self.mtu.on_probe_sent(segment_octets, seq, self.snd.nxt);
         env.observe(&Event::Sent { seq, octets });
         let mut outgoing = self.build(env, seq, octets, octets);
-        self.charge((env.now, env.lag), &outgoing, &budget);
+        self.charge(env.now, &outgoing, &budget);
         self.mark_new_data(&mut outgoing.reply);
         Some(Ok(outgoing))
     }

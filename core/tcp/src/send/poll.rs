@@ -6,7 +6,7 @@
 use super::allow::{Allowed, NewData, new_data};
 use crate::env::Env;
 use crate::halves::SendHalf;
-use crate::pace::{Lag, Rates, Released, Verdict};
+use crate::pace::{Lags, Rates, Released, Verdict};
 use crate::predicted::Given;
 use crate::recv::ack_policy::AckNeed;
 use crate::segment::{Outgoing, Reply};
@@ -16,6 +16,7 @@ use crate::tcb::Tcb;
 use usertcp_base::{Event, Instant, Limiter, Observer, Rate, Seq, Span, TICK_SHIFT};
 use usertcp_cc::{Budget, CongestionController, PathChange, Sent};
 use usertcp_wire::tcp::{Flags, header_len};
+use usertcp_wire::usual::TCP_OCTETS;
 
 /// What one poll gives.
 #[derive(Debug)]
@@ -196,7 +197,7 @@ impl<C: CongestionController> Tcb<C> {
         env.observe(&Event::Retransmitted { seq, octets, cause });
         self.ecn.on_retransmission(seq);
         let outgoing = self.build(env, seq, octets, self.segment_payload_octets());
-        self.charge((env.now, env.lag), &outgoing, budget);
+        self.charge(env.now, &outgoing, budget);
         outgoing
     }
 
@@ -278,7 +279,7 @@ impl<C: CongestionController> Tcb<C> {
         self.account_sent(env, length, false);
         env.observe(&Event::Sent { seq, octets });
         let mut outgoing = self.build(env, seq, length, mss);
-        self.charge((env.now, env.lag), &outgoing, &budget);
+        self.charge(env.now, &outgoing, &budget);
         if octets > 0 {
             self.mark_new_data(&mut outgoing.reply);
         }
@@ -367,6 +368,7 @@ impl<C: CongestionController> Tcb<C> {
         octets: u32,
         retransmission: bool,
     ) {
+        self.look_back(env.lags);
         self.last_sent = env.now.tick();
         let in_flight_octets = self.recovery.in_flight();
         self.controller.on_sent(&Sent {
@@ -385,7 +387,7 @@ impl<C: CongestionController> Tcb<C> {
     }
 
     /// The pacer hears of a segment that leaves, its headers included.
-    pub(super) fn charge(&mut self, when: (Instant, &Lag), outgoing: &Outgoing, budget: &Budget) {
+    pub(super) fn charge(&mut self, now: Instant, outgoing: &Outgoing, budget: &Budget) {
         let rates = self.rates(budget);
         if rates.are_unlimited() {
             return;
@@ -394,15 +396,14 @@ impl<C: CongestionController> Tcb<C> {
         let header_octets = header_len(options, header.flags) as u32;
         let payload = outgoing.payload.len() as u32;
         let each = outgoing.gso_octets.map_or(payload, u32::from);
-        self.released(when, payload, each, header_octets, &rates);
+        self.released(now, payload, each, header_octets, &rates);
     }
 
-    /// `payload` octets left in segments of `each`, all with a TCP header of `header_octets`: when, and how late what left
-    /// before was at the device.
+    /// `payload` octets left in segments of `each`, all with a TCP header of `header_octets`.
     #[inline]
     pub(crate) fn released(
         &mut self,
-        (now, lag): (Instant, &Lag),
+        now: Instant,
         payload: u32,
         each: u32,
         header_octets: u32,
@@ -415,7 +416,19 @@ impl<C: CongestionController> Tcb<C> {
             packet_octets: payload.saturating_add(packets.saturating_mul(header_octets)),
             largest_octets: payload.min(each).saturating_add(header_octets),
         };
-        self.stopwatches.paced_by = self.pacer.on_sent(now, lag, &released, rates);
+        self.stopwatches.paced_by = self.pacer.on_sent(now, &released, rates);
+    }
+
+    /// Something leaves: what left last may have been late at the device.
+    #[inline]
+    pub(crate) fn look_back(&mut self, lags: &Lags) {
+        if self.settings.rate_limit.is_unlimited() {
+            return;
+        }
+        if let Some((_, there)) = lags.of(self.last_sent) {
+            let packet_octets = self.send_mss() + TCP_OCTETS as u32 + self.mtu.network_octets();
+            self.pacer.on_late(there, packet_octets, &self.rates(&self.budget()));
+        }
     }
 
     /// Payload of one call at most. Urgent data, and what a device that cuts would not put on each

@@ -109,7 +109,7 @@ impl Bench {
             observer: &mut log,
             pool: &pool,
             super_segments: start.super_segments,
-            lag: &Lag::NONE,
+            lags: &Lags::NONE,
             ceiling: None,
         };
         let controller = |path: &PathStart| match start.fixed_window {
@@ -155,7 +155,7 @@ impl Bench {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
-            lag: &Lag::NONE,
+            lags: &Lags::NONE,
             ceiling: None,
         };
         f(&mut self.tcb, &mut env)

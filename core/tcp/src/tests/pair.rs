@@ -214,7 +214,7 @@ impl Pair {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
-            lag: &Lag::NONE,
+            lags: &Lags::NONE,
             ceiling: None,
         };
         let start = |path: &PathStart| AnyController::start_with(Algorithm::Cubic, path);
@@ -236,7 +236,7 @@ impl Pair {
             observer: &mut self.log,
             pool: &self.pool,
             super_segments: self.super_segments,
-            lag: &Lag::NONE,
+            lags: &Lags::NONE,
             ceiling: None,
         };
         let tcb = self.ends[who].tcb.as_mut().expect("alive");
