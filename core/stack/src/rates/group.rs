@@ -185,10 +185,15 @@ impl Group {
         self.keep(now, late);
     }
 
-    /// A member waits no more; what is left of its promise goes back, what it took beyond it is taken.
-    pub(super) fn settle(&mut self, weight: u16, left: i64) {
+    /// Octets left beyond a promise, as packets are whole. Whatever is promised behind it comes later by them.
+    pub(super) fn overdraw(&mut self, octets: u32) {
+        self.base = self.base.saturating_sub(u64::from(octets));
+    }
+
+    /// A member waits no more; what is left of its promise goes back.
+    pub(super) fn settle(&mut self, weight: u16, left: u32) {
         self.active = self.active.saturating_sub(u64::from(weight));
-        self.promised = self.promised.saturating_add_signed(left.saturating_neg());
+        self.promised = self.promised.saturating_sub(u64::from(left));
     }
 
     /// Whether somebody who asks now, and nobody waits, may send now.

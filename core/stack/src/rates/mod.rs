@@ -310,9 +310,8 @@ impl Rates {
             } else if group.is_free(now) {
                 (0, u32::MAX)
             } else {
-                let owed = owed(ticket, slot);
-                let part = group.part(weight, ticket.is_of(slot)).saturating_sub(owed);
-                (group.next(now).saturating_add(u64::from(owed)), part)
+                let part = group.part(weight, ticket.is_of(slot));
+                (group.next(now), part.saturating_sub(owed(ticket, slot)))
             };
             if position > group.position(now) {
                 let release = group.moment(position);
@@ -391,7 +390,9 @@ impl Rates {
             };
             group.keep(now, late);
             ticket.position = ticket.position.saturating_add(u64::from(octets));
+            let owed = ticket.left.min(0);
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
+            group.overdraw(ticket.left.min(0).abs_diff(owed));
             if ticket.left > 0 {
                 most = most.min(ticket.left);
             }
@@ -491,12 +492,14 @@ fn issue(
     if !counted {
         group.enter(weight);
     }
-    let position = group.promise(now, part).saturating_add(u64::from(owed));
-    let left = i32::try_from(part - owed).unwrap_or(i32::MAX);
+    // The clock waited for what was owed, when it was overdrawn.
+    let part = part - owed;
+    let position = group.promise(now, part);
+    let left = i32::try_from(part).unwrap_or(i32::MAX);
     *ticket = Ticket { position, left, weight, slot };
 }
 
-/// What was sent beyond the last ticket: the first octets of the next one are those.
+/// What was sent beyond the last ticket: the next one is smaller by it.
 fn owed(ticket: &Ticket, slot: u16) -> u32 {
     if ticket.is_of(slot) { ticket.left.min(0).unsigned_abs() } else { 0 }
 }
@@ -507,7 +510,7 @@ fn give_back(places: &mut [Place], ticket: &mut Ticket) {
         return;
     }
     if let Some(group) = places.get_mut(usize::from(ticket.slot)).and_then(|p| p.group.as_mut()) {
-        group.settle(ticket.weight, i64::from(ticket.left));
+        group.settle(ticket.weight, u32::try_from(ticket.left).unwrap_or(0));
     }
     *ticket = Ticket::default();
 }

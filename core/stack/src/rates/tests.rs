@@ -178,6 +178,30 @@ fn a_group_that_comes_late_is_never_ahead_by_more_than_a_quantum() {
     }
 }
 
+// What a ticket is overdrawn by, as packets are whole, is nobody else's: many members that do so one after the other are no more
+// ahead together than one.
+#[test]
+fn tickets_of_broken_packets_leave_a_group_within_its_quantum() {
+    for (kilobits, weights) in [(10_000, &[3, 5][..]), (10_000, &[7, 10, 13]), (400_000, &[3, 5])] {
+        for members in [2, 30, 100] {
+            let rate = Rate::from_bits_per_second(kilobits * 1000);
+            let mut line = Line::new();
+            let group = line.group(kilobits);
+            (0..members).for_each(|at| line.join(group, weights[at % weights.len()]));
+            line.run(Span::from_micros(8 * 1500 * 1000 * 6000 / kilobits));
+            let release = usertcp_tcp::release_octets(rate).next_multiple_of(PACKET);
+            let (ahead, most) = (line.ahead(rate), 2 * i64::from(release));
+            let what = format!("{kilobits} kbit/s, {members} of {weights:?}");
+            assert!(ahead <= most, "{what}: {ahead} ahead of {most}");
+            for window in line.log.windows(500) {
+                let sent: u64 = window[1..].iter().map(|(_, octets)| u64::from(*octets)).sum();
+                let asked = rate.octets_in(window[499].0.since(window[0].0));
+                assert!(within(sent, asked, 10), "{what}: {sent} of {asked}");
+            }
+        }
+    }
+}
+
 // What was decided in time is late at the device now and then: seen from there a quantum ahead is the most.
 #[test]
 fn a_group_whose_device_takes_long_is_never_ahead_by_more_than_a_quantum() {
