@@ -6,7 +6,7 @@ use super::held::{Held, available_octets, pin_allocator, wait_nanos};
 use super::options::{Options, Role};
 use super::peers::Peers;
 use super::progress::Progress;
-use super::site::{Site, Turns};
+use super::site::{Site, Turn, Turns, quicker};
 use super::tuple::Family;
 use crate::machine;
 use std::time::Instant as Clock;
@@ -29,6 +29,10 @@ const LEAVE_OCTETS: u64 = 2 << 30;
 const LOOK_EVERY: u32 = 1 << 16;
 /// Unanswered probes that end a connection.
 const PROBES: u8 = 2;
+
+/// A turn of keep-alive that takes longer is looked at in another run, which does the same, and so many runs at most.
+const LONG_TURN_NANOS: u32 = 1_000_000;
+const MOST_RUNS: u32 = 4;
 
 /// When connections open, and so when they were heard last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -265,6 +269,7 @@ fn close(site: &mut Site, opened: u32, before: &Held, figures: &mut Figures) -> 
     Ok(())
 }
 
+/// One run, and others if a turn took long: what all of them take long for is ours, and not the machine's.
 fn keep_alive(
     options: &Options,
     opening: Opening,
@@ -272,6 +277,35 @@ fn keep_alive(
     count: u32,
     figures: &mut Figures,
 ) -> Result<(), String> {
+    let run = |figures: &mut Figures| probed(options, opening, family, count, figures);
+    let (mut turns, mut runs) = (run(figures)?, 1);
+    let longest = |turns: &[Turn]| turns.iter().copied().max_by_key(|turn| turn.cpu_nanos);
+    let is_long = |turn: Turn| turn.cpu_nanos > LONG_TURN_NANOS;
+    while longest(&turns).is_some_and(is_long) && runs < MOST_RUNS {
+        eprintln!("a turn took long: the same once more");
+        let again = run(&mut Figures::default())?;
+        if machine::interrupted() {
+            break;
+        }
+        turns = quicker(&turns, &again)?;
+        runs += 1;
+    }
+    if let Some(turn) = longest(&turns) {
+        figures.set("turn_runs", f64::from(runs));
+        figures.set("turn_cpu_max_in_all_us", f64::from(turn.cpu_nanos) / 1e3);
+        figures.set("turn_longest_in_all_packets", f64::from(turn.packets));
+    }
+    Ok(())
+}
+
+/// One run of keep-alive, and its turns.
+fn probed(
+    options: &Options,
+    opening: Opening,
+    family: Family,
+    count: u32,
+    figures: &mut Figures,
+) -> Result<Vec<Turn>, String> {
     let interval = Span::from_secs(u64::from(options.keep_alive_s));
     let length = interval.saturating_mul(u64::from(options.intervals));
     let setting = KeepAlive { enabled: true, idle: interval, interval, probes: PROBES };
@@ -287,14 +321,14 @@ fn keep_alive(
     };
     let opened = open(&mut site, count, gap, figures)?;
     if machine::interrupted() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     if opened < count {
         return Err(format!("the machine has no memory for more than {opened} of {count}"));
     }
     let probes = |site: &Site| site.peers.probed().map_or(0, |probed| probed.probes);
     let (cpu, began, first) = (site.cpu_nanos, site.now, probes(&site));
-    site.turns = Some(Turns::new());
+    site.turns = Some(Turns::of_each());
     let mut progress = Progress::new("keep-alive, virtual seconds", length.as_micros() / 1_000_000);
     site.pass(length, |site| {
         progress.at(site.now.since(began).as_micros() / 1_000_000);
@@ -309,7 +343,8 @@ fn keep_alive(
     figures.set("core_share", cpu / 1e3 / (taken.as_micros().max(1) as f64));
     note_turns(&site, figures);
     note_gaps(&site, opened, figures);
-    judge(&site, opened)
+    judge(&site, opened)?;
+    Ok(site.turns.take().map(Turns::into_each).unwrap_or_default())
 }
 
 fn note_turns(site: &Site, figures: &mut Figures) {
@@ -387,6 +422,9 @@ mod tests {
             keep_alive(&options, opening, Family::V4, 5000, &mut figures).unwrap();
             assert_eq!(figures.get("dead_reported"), figures.get("dead"));
             assert!(figures.get("dead").unwrap() > 0.0);
+            assert!(
+                figures.get("turns").unwrap() > 0.0 && figures.get("turn_runs").unwrap() >= 1.0
+            );
             // Four intervals of those who answer.
             assert!(figures.get("probes").unwrap() >= 3.0 * 4900.0, "{figures:?}");
         }

@@ -210,6 +210,8 @@ impl Report {
             "longest by clock",
             "packets in it",
             "most in one",
+            "longest in all equal runs",
+            "runs",
             "between probes, s",
             "dead found",
         ];
@@ -232,6 +234,8 @@ impl Report {
                     get("turn_wall_max_us"),
                     get("turn_longest_packets"),
                     get("turn_most_packets"),
+                    get("turn_cpu_max_in_all_us"),
+                    get("turn_runs"),
                 ];
                 cells.extend(values.map(text));
                 let range = get("gap_least_s").zip(get("gap_most_s"));
@@ -281,6 +285,12 @@ impl Report {
                 judge(&format!("keep-alive{name}"), percent, 5.0 * millions, "% of a core");
                 let longest = figures.get("turn_cpu_max_us");
                 judge(&format!("longest turn{name}"), longest, 1000.0, "us of CPU");
+                let longest = figures.get("turn_cpu_max_in_all_us");
+                let runs = figures.get("turn_runs").filter(|runs| *runs > 1.0);
+                if let Some((longest, runs)) = longest.zip(runs) {
+                    let what = format!("longest turn{name} in all of {runs} equal runs");
+                    judge(&what, Some(longest), 1000.0, "us of CPU");
+                }
             }
         }
         all

@@ -66,13 +66,34 @@ pub struct Turns {
     /// the second, it was not the packets that took the time.
     pub longest_packets: usize,
     pub most_packets: usize,
+    /// Each of them, if that is wanted.
+    each: Option<Vec<Turn>>,
+}
+
+/// One turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// Nanoseconds of CPU.
+    pub cpu_nanos: u32,
+    /// Packets that came and left.
+    pub packets: u32,
 }
 
 impl Turns {
     /// None yet.
     pub fn new() -> Turns {
         let (cpu, wall) = (Quantiles::new(), Quantiles::new());
-        Turns { cpu, wall, longest_packets: 0, most_packets: 0 }
+        Turns { cpu, wall, longest_packets: 0, most_packets: 0, each: None }
+    }
+
+    /// The same, and each of them is kept.
+    pub fn of_each() -> Turns {
+        Turns { each: Some(Vec::new()), ..Turns::new() }
+    }
+
+    /// Each of them, where they were kept.
+    pub fn into_each(self) -> Vec<Turn> {
+        self.each.unwrap_or_default()
     }
 
     fn add(&mut self, cpu_nanos: u64, wall: time::Duration, packets: usize) {
@@ -80,9 +101,26 @@ impl Turns {
             self.longest_packets = packets;
         }
         self.most_packets = self.most_packets.max(packets);
+        if let Some(each) = &mut self.each {
+            let cpu_nanos = u32::try_from(cpu_nanos).unwrap_or(u32::MAX);
+            each.push(Turn { cpu_nanos, packets: packets as u32 });
+        }
         self.cpu.add(cpu_nanos);
         self.wall.add(wall.as_nanos() as u64);
     }
+}
+
+/// Of two runs that did the same the quicker of each turn: what else the machine did to one of them is not in it.
+pub fn quicker(one: &[Turn], other: &[Turn]) -> Result<Vec<Turn>, String> {
+    let both = || one.iter().zip(other);
+    if one.len() != other.len() || both().any(|(one, other)| one.packets != other.packets) {
+        return Err("two runs that are to do the same did not".into());
+    }
+    let quicker = |(one, other): (&Turn, &Turn)| Turn {
+        cpu_nanos: one.cpu_nanos.min(other.cpu_nanos),
+        ..*one
+    };
+    Ok(both().map(quicker).collect())
 }
 
 /// The server and its peers.
@@ -284,4 +322,21 @@ pub fn cpu_nanos() -> u64 {
     // SAFETY: the call writes to `time`, which lives; it has no other effect.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_long_in_one_run_only_is_not_long() {
+        let turns = |each: [(u32, u32); 3]| {
+            each.map(|(cpu_nanos, packets)| Turn { cpu_nanos, packets }).to_vec()
+        };
+        let one = turns([(5, 1), (900, 2), (70, 0)]);
+        let other = turns([(6, 1), (20, 2), (80, 0)]);
+        assert_eq!(quicker(&one, &other), Ok(turns([(5, 1), (20, 2), (70, 0)])));
+        assert!(quicker(&one, &other[..2]).is_err());
+        assert!(quicker(&one, &turns([(5, 1), (900, 3), (70, 0)])).is_err());
+    }
 }
