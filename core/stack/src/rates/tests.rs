@@ -64,13 +64,13 @@ impl Line {
                     asked |= self.ask(hot);
                 }
             }
-            self.to_the_device(log_from);
+            self.arrive_at_device(log_from);
         }
         self.now = end;
     }
 
     /// What was decided on just now is there.
-    fn to_the_device(&mut self, log_from: usize) {
+    fn arrive_at_device(&mut self, log_from: usize) {
         let Some((_, lag)) = self.lag.filter(|(every, _)| self.looks.is_multiple_of(*every)) else {
             return;
         };
