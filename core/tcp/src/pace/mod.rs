@@ -92,7 +92,7 @@ pub const LEAST_RELEASE_OCTETS: u32 = 2 * USUAL_PACKET_OCTETS;
 /// At high rates a release is what the limit carries in so many nanoseconds.
 pub const RELEASE_NANOS: u64 = 250_000;
 
-/// Of what a quantum leaves for the way to the device so many quarters out of five are used up before anything is late: the
+/// Of what a quantum leaves for the way to the device so many fifths may be used up before anything is late: the
 /// rest is for the clocks.
 const USABLE_FIFTHS: u64 = 4;
 
