@@ -138,10 +138,9 @@ impl Group {
     /// What left last may have come late to the device: then it was later than it seemed, by what the way took beyond
     /// what is left for it.
     pub(super) fn look_back(&mut self, lags: &Lags) {
-        let Some((lag, _)) = lags.of(self.left.tick()) else { return };
-        let quantum = self.quantum();
-        let late = self.late.saturating_add(self.rate.octets_in(lag));
-        let borne = u64::from(quantum.made_up_octets) + quantum.usable_way_octets();
+        let Some(there) = lags.of(self.left.tick()) else { return };
+        let late = self.late.saturating_add(self.rate.octets_in(there.since(self.left)));
+        let borne = self.quantum().borne_octets();
         self.base = self.base.saturating_sub(late.saturating_sub(borne));
         // Once.
         self.left = Instant::ZERO;

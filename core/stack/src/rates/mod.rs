@@ -390,9 +390,8 @@ impl Rates {
             };
             group.keep(now, late);
             ticket.position = ticket.position.saturating_add(u64::from(octets));
-            let owed = ticket.left.min(0);
             ticket.left = ticket.left.saturating_sub(i32::try_from(octets).unwrap_or(i32::MAX));
-            group.overdraw(ticket.left.min(0).abs_diff(owed));
+            group.overdraw(ticket.left.min(0).unsigned_abs());
             if ticket.left > 0 {
                 most = most.min(ticket.left);
             }

@@ -119,6 +119,17 @@ impl Line {
         }
         ahead
     }
+
+    /// In no window it was ahead of `rate` by more than a quantum.
+    fn keeps_to_its_quantum(&self, rate: Rate, what: &str) {
+        let (ahead, most) = (self.ahead(rate), 2 * i64::from(release(rate)));
+        assert!(ahead <= most, "{what}: {ahead} ahead of {most}");
+    }
+}
+
+/// What leaves at once, in whole packets.
+fn release(rate: Rate) -> u32 {
+    usertcp_tcp::release_octets(rate).next_multiple_of(PACKET)
 }
 
 fn within(found: u64, asked: u64, per_mille: u64) -> bool {
@@ -160,7 +171,7 @@ fn a_groups_rate_is_met_by_one_and_by_many() {
 fn a_group_that_comes_late_is_never_ahead_by_more_than_a_quantum() {
     for (kilobits, members) in [(1_000, 1), (10_000, 2), (50_000, 10), (50_000, 1), (400_000, 30)] {
         let rate = Rate::from_bits_per_second(kilobits * 1000);
-        let release = usertcp_tcp::release_octets(rate).next_multiple_of(PACKET);
+        let release = release(rate);
         let release_micros = rate.nanos_for(u64::from(release)) / 1000;
         for (tenths, met) in [(2, true), (20, false), (300, false)] {
             let mut line = Line::new();
@@ -172,8 +183,7 @@ fn a_group_that_comes_late_is_never_ahead_by_more_than_a_quantum() {
             let what = format!("{kilobits} kbit/s, {members}, {tenths} tenths late");
             let total: u64 = line.sent().iter().sum();
             assert!(!met || within(total, rate.octets_in(span), 10), "{what}: {total}");
-            let (ahead, most) = (line.ahead(rate), 2 * i64::from(release));
-            assert!(ahead <= most, "{what}: {ahead} ahead of {most}");
+            line.keeps_to_its_quantum(rate, &what);
         }
     }
 }
@@ -189,10 +199,8 @@ fn tickets_of_broken_packets_leave_a_group_within_its_quantum() {
             let group = line.group(kilobits);
             (0..members).for_each(|at| line.join(group, weights[at % weights.len()]));
             line.run(Span::from_micros(8 * 1500 * 1000 * 6000 / kilobits));
-            let release = usertcp_tcp::release_octets(rate).next_multiple_of(PACKET);
-            let (ahead, most) = (line.ahead(rate), 2 * i64::from(release));
             let what = format!("{kilobits} kbit/s, {members} of {weights:?}");
-            assert!(ahead <= most, "{what}: {ahead} ahead of {most}");
+            line.keeps_to_its_quantum(rate, &what);
             for window in line.log.windows(500) {
                 let sent: u64 = window[1..].iter().map(|(_, octets)| u64::from(*octets)).sum();
                 let asked = rate.octets_in(window[499].0.since(window[0].0));
@@ -207,7 +215,7 @@ fn tickets_of_broken_packets_leave_a_group_within_its_quantum() {
 fn a_group_whose_device_takes_long_is_never_ahead_by_more_than_a_quantum() {
     for (kilobits, members) in [(1_000, 1), (10_000, 2), (50_000, 10), (50_000, 1), (400_000, 30)] {
         let rate = Rate::from_bits_per_second(kilobits * 1000);
-        let release = usertcp_tcp::release_octets(rate).next_multiple_of(PACKET);
+        let release = release(rate);
         let release_micros = rate.nanos_for(u64::from(release)) / 1000;
         for (late_tenths, lag_tenths) in [(0, 5), (5, 5), (9, 3), (9, 12), (30, 9), (9, 300)] {
             let tenths = |tenths: u64| Span::from_micros(release_micros * tenths / 10);
@@ -216,10 +224,9 @@ fn a_group_whose_device_takes_long_is_never_ahead_by_more_than_a_quantum() {
             let group = line.group(kilobits);
             (0..members).for_each(|_| line.join(group, 1));
             line.run(Span::from_micros(8 * 1500 * 1000 * 4000 / kilobits));
-            let (ahead, most) = (line.ahead(rate), 2 * i64::from(release));
             let what =
                 format!("{kilobits} kbit/s, {members}, {late_tenths} and {lag_tenths} tenths");
-            assert!(ahead <= most, "{what}: {ahead} ahead of {most}");
+            line.keeps_to_its_quantum(rate, &what);
         }
     }
 }

@@ -139,10 +139,10 @@ impl Lags {
         true
     }
 
-    /// How late what left at `sent` was, and when it was there, if that was late. There is no other flush in the same tick
+    /// When what left at `sent` was there, if that was late. There is no other flush in the same tick
     /// as a late one.
     #[inline]
-    pub fn of(&self, sent: Tick) -> Option<(Span, Instant)> {
+    pub fn of(&self, sent: Tick) -> Option<Instant> {
         // Mostly it left after all of these.
         match sent.distance_from(self.last) {
             Some(ticks) if ticks > 0 => None,
@@ -151,10 +151,9 @@ impl Lags {
     }
 
     #[inline(never)]
-    fn find(&self, sent: Tick) -> Option<(Span, Instant)> {
+    fn find(&self, sent: Tick) -> Option<Instant> {
         let is_late = |lag: &&Lag| lag.decided.tick() == sent && lag.there > lag.decided;
-        let lag = self.recent.iter().find(is_late)?;
-        Some((lag.there.since(lag.decided), lag.there))
+        self.recent.iter().find(is_late).map(|lag| lag.there)
     }
 }
 
@@ -218,9 +217,10 @@ impl Quantum {
         Quantum { leaves_octets, made_up_octets, way_octets: rest.saturating_sub(made_up_octets) }
     }
 
-    /// Of what is left for the way, what may be used up before anything is late.
-    pub fn usable_way_octets(&self) -> u64 {
-        u64::from(self.way_octets) * USABLE_FIFTHS / 5
+    /// By how many octets what leaves may be late at the device: what is made up for, and of what is left for the way what
+    /// may be used up.
+    pub fn borne_octets(&self) -> u64 {
+        u64::from(self.made_up_octets) + u64::from(self.way_octets) * USABLE_FIFTHS / 5
     }
 }
 
@@ -286,9 +286,8 @@ impl Pacer {
             return;
         }
         let quantum = rates.quantum(packet_octets);
-        let credit = u64::from(quantum.made_up_octets) + quantum.usable_way_octets();
         let nanos = there.as_micros().saturating_mul(1000);
-        let least = nanos.saturating_sub(rates.limit.nanos_for(credit));
+        let least = nanos.saturating_sub(rates.limit.nanos_for(quantum.borne_octets()));
         let leaves = rates.limit.nanos_for(u64::from(quantum.leaves_octets));
         self.release_nanos = self.release_nanos.max(least.saturating_add(leaves));
     }

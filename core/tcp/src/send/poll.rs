@@ -425,7 +425,7 @@ impl<C: CongestionController> Tcb<C> {
         if self.settings.rate_limit.is_unlimited() {
             return;
         }
-        if let Some((_, there)) = lags.of(self.last_sent) {
+        if let Some(there) = lags.of(self.last_sent) {
             let packet_octets = self.send_mss() + TCP_OCTETS as u32 + self.mtu.network_octets();
             self.pacer.on_late(there, packet_octets, &self.rates(&self.budget()));
         }
